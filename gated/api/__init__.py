@@ -1,0 +1,1 @@
+"""The HTTP API: schema in, one service call, schema out."""

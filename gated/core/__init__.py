@@ -1,0 +1,1 @@
+"""The pure part of gated: values, tracking, evidence, policy, door. No clock, thread or I/O."""

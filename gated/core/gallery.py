@@ -1,0 +1,134 @@
+"""The local encoding cache: one immutable matrix of all templates, replaced as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from gated.core.model import PersonRef, Vector
+
+METRICS = ("cosine", "euclidean")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Template:
+    """The face encoding of one enrollment, pinned to the digest of the model that made it."""
+
+    enrollment_id: int
+    person_id: int
+    vector: Vector
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A person of the gallery. Inactive people are known, so that a denial can say so."""
+
+    person: PersonRef
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The most similar person, and the most similar *other* one."""
+
+    member: Member
+    similarity: float
+    runner_up: Member | None = None
+    runner_up_similarity: float = -np.inf
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gallery:
+    """All templates of one model.
+
+    vectors: (n, d) float32, unit length for `cosine`, raw for `euclidean`; sorted by owner.
+    owners: (n,) int32 index into `members`. generation: grows with every replacement.
+    """
+
+    model: str
+    metric: str
+    vectors: npt.NDArray[np.float32]
+    owners: npt.NDArray[np.int32]
+    members: tuple[Member, ...]
+    generation: int = 0
+
+    @staticmethod
+    def build(
+        model: str,
+        metric: str,
+        members: Sequence[Member],
+        templates: Iterable[Template],
+        generation: int = 0,
+    ) -> Gallery:
+        """Pack templates into a gallery; ValueError when one was made by another model.
+
+        Templates of people who are not in `members`, and members without a template, are left out.
+        """
+        by_id = {m.person.id: m for m in members}
+        kept = sorted(
+            (t for t in templates if t.person_id in by_id),
+            key=lambda t: (t.person_id, t.enrollment_id),
+        )
+        if any(t.model != model for t in kept):
+            raise ValueError("a gallery never mixes models")
+        ids = list(dict.fromkeys(t.person_id for t in kept))
+        index = {pid: i for i, pid in enumerate(ids)}
+        vectors = (
+            np.stack([t.vector for t in kept]).astype(np.float32)
+            if kept
+            else np.empty((0, 0), np.float32)
+        )
+        return Gallery(
+            model,
+            metric,
+            unit(vectors) if metric == "cosine" else vectors,
+            np.array([index[t.person_id] for t in kept], np.int32),
+            tuple(by_id[pid] for pid in ids),
+            generation,
+        )
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @property
+    def people(self) -> int:
+        """How many people a probe is compared with: the N of 1:N."""
+        return len(self.members)
+
+    def similarities(self, probe: Vector) -> npt.NDArray[np.float32]:
+        """(n,) float32 similarity of a raw probe vector to each template."""
+        if self.metric == "cosine":
+            return np.asarray(self.vectors @ unit(probe), np.float32)
+        return np.asarray(-np.linalg.norm(self.vectors - probe, axis=1), np.float32)
+
+    def match(self, probe: Vector) -> Match | None:
+        """The best person and the best other one by their most similar template; None if empty."""
+        if not len(self.vectors):
+            return None
+        scores = self.similarities(probe)
+        best = int(scores.argmax())
+        owner = int(self.owners[best])
+        # owners are sorted, so the other people are what lies left and right of this one's run
+        left, right = np.searchsorted(self.owners, [owner, owner + 1])
+        others = [
+            (float(part.max()), int(self.owners[offset + int(part.argmax())]))
+            for part, offset in ((scores[:left], 0), (scores[right:], int(right)))
+            if len(part)
+        ]
+        second = max(others, default=None)
+        return Match(
+            self.members[owner],
+            float(scores[best]),
+            self.members[second[1]] if second else None,
+            second[0] if second else -np.inf,
+        )
+
+
+def unit(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Rows (or one vector) scaled to length 1; zero stays zero."""
+    norm = np.linalg.norm(x, axis=-1, keepdims=True)
+    return np.asarray(x / np.maximum(norm, 1e-12), np.float32)

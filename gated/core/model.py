@@ -1,0 +1,348 @@
+"""The values that flow through the gate: events in, commands out. All immutable.
+
+Times are `Instant`s or monotonic seconds (`float`); sizes and positions are pixels of the frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from gated.core.gallery import Gallery
+
+Vector = npt.NDArray[np.float32]
+"""One embedding: (d,) float32, as the model gave it (not normalised)."""
+
+Image = npt.NDArray[np.uint8]
+"""One picture: (height, width, 3) uint8, BGR."""
+
+
+class Direction(StrEnum):
+    ENTRY = "entry"
+    EXIT = "exit"
+
+
+class Outcome(StrEnum):
+    GRANTED = "granted"
+    DENIED = "denied"
+
+
+class Reason(StrEnum):
+    """Why a decision went as it did; stable codes, shown to people and clients."""
+
+    GRANTED = "granted"
+    NO_MATCH = "no_match"
+    AMBIGUOUS = "ambiguous"
+    LOW_QUALITY = "low_quality"
+    LIVENESS_UNDECIDED = "liveness_undecided"
+    SPOOF = "spoof"
+    INACTIVE = "inactive"
+    COOLDOWN = "cooldown"
+    LOG_UNAVAILABLE = "log_unavailable"
+    REMOTE = "remote"
+
+
+RETRYABLE = frozenset({Reason.LOW_QUALITY, Reason.NO_MATCH, Reason.LIVENESS_UNDECIDED})
+"""Denials after which the same visit may still become a grant."""
+
+
+class Method(StrEnum):
+    """How the person was identified."""
+
+    FACE = "face"
+    CARD = "card"
+    PIN = "pin"
+    REMOTE = "remote"
+    MANUAL = "manual"
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """One moment on both clocks: monotonic seconds since boot, and UTC seconds since 1970."""
+
+    mono: float
+    utc: float
+    clock_ok: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in pixels; may reach outside the frame."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        return self.x + self.width / 2, self.y + self.height / 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Face:
+    """One detected face.
+
+    landmarks: (5, 2) float32 pixels, in the order right eye, left eye, nose, right and left
+    mouth corner (the person's right, which is on the left of the picture). score: [0, 1].
+    """
+
+    box: Box
+    landmarks: npt.NDArray[np.float32]
+    score: float
+
+    @property
+    def eye_distance(self) -> float:
+        """Distance between the eye centres in pixels."""
+        d = self.landmarks[1] - self.landmarks[0]
+        return float(np.hypot(d[0], d[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """What was measured on one face. Angles in degrees, 0 is frontal."""
+
+    detection: float
+    eye_distance: float
+    yaw: float
+    pitch: float
+    roll: float
+    sharpness: float
+    brightness: float
+    contrast: float
+    score: float
+    """All of it in one number in [0, 1]; weighs frames and ranks photos."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrackedFace:
+    """One face of one frame on its track.
+
+    flaws: why the frame is not usable (empty: usable). embedding and pad are None where no
+    evidence was wanted or the frame is not usable. pad: live score in [0, 1].
+    """
+
+    track_id: int
+    face: Face
+    quality: Quality
+    flaws: tuple[str, ...] = ()
+    embedding: Vector | None = None
+    pad: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRef:
+    """Who a template or a decision speaks of."""
+
+    id: int
+    uid: str
+    personnel_code: str
+    name: str
+
+
+# --- events -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Observation:
+    """What was seen in one frame. `captured_at` is monotonic; `lost` are the tracks that ended."""
+
+    frame_no: int
+    captured_at: float
+    width: int
+    height: int
+    faces: tuple[TrackedFace, ...] = ()
+    lost: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GalleryReplaced:
+    """From now on faces are matched against this gallery."""
+
+    gallery: Gallery
+
+
+class DoorEventKind(StrEnum):
+    CONTACT_OPEN = "contact_open"
+    CONTACT_CLOSED = "contact_closed"
+    REX = "rex"
+    FIRE = "fire"
+    FIRE_CLEARED = "fire_cleared"
+    TAMPER = "tamper"
+    RELOCKED = "relocked"
+    FAULT = "fault"
+
+
+@dataclass(frozen=True, slots=True)
+class DoorEvent:
+    """An input of the door changed, or the adapter ended the lease by itself."""
+
+    kind: DoorEventKind
+    detail: str = ""
+
+
+class CameraEventKind(StrEnum):
+    OPENED = "opened"
+    LOST = "lost"
+    FROZEN = "frozen"
+
+
+@dataclass(frozen=True, slots=True)
+class CameraEvent:
+    """The camera was opened, disappeared or delivers the same picture for ever."""
+
+    kind: CameraEventKind
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """Someone asked for a decision: an input was pressed or a card presented."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A deadline of the gate has passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalState:
+    """Whether decisions can be recorded at the moment."""
+
+    available: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LastPunches:
+    """person id -> (direction, UTC seconds) of the last granted passage; sent at start."""
+
+    punches: Mapping[int, tuple[Direction, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorUnlock:
+    """An operator opens the door from afar. `actor` and `cause` go into the private record."""
+
+    actor: str
+    cause: str
+    for_s: float | None = None
+
+
+Event = (
+    Observation
+    | GalleryReplaced
+    | DoorEvent
+    | CameraEvent
+    | Trigger
+    | Tick
+    | JournalState
+    | LastPunches
+    | OperatorUnlock
+)
+
+
+# --- commands ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One verdict about one visit.
+
+    person: the one who was identified; None below the threshold. score, threshold, margin: in the
+    model's similarity (larger is more alike); None where nothing was compared.
+    confidence: [0, 1], `clip(-log10(FMR(score)) / 6, 0, 1)` of the best candidate.
+    frames: agreeing usable frames for a grant, usable frames seen otherwise.
+    first_seen, usable_since, captured_at: monotonic seconds of the track's first frame, of its
+    first usable one, and of the frame that decided.
+    """
+
+    at: Instant
+    outcome: Outcome
+    reason: Reason
+    person: PersonRef | None = None
+    confidence: float = 0.0
+    score: float | None = None
+    threshold: float | None = None
+    margin: float | None = None
+    frames: int = 0
+    pad: float | None = None
+    method: Method = Method.FACE
+    direction: Direction = Direction.ENTRY
+    visit: int = 0
+    track_id: int | None = None
+    first_seen: float | None = None
+    usable_since: float | None = None
+    captured_at: float | None = None
+    box: Box | None = None
+    flaws: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    actor: str | None = None
+
+    @property
+    def granted(self) -> bool:
+        return self.outcome is Outcome.GRANTED
+
+
+@dataclass(frozen=True, slots=True)
+class Unlock:
+    """Release the door for so many seconds; overlapping grants extend, never stack."""
+
+    for_s: float
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """Lock the door now."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordDecision:
+    """Write the decision into the journal (and so into the attendance log)."""
+
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class RecordEvent:
+    """Write a door, camera or system event into the journal. `body` holds no personal data."""
+
+    at: Instant
+    kind: str
+    body: Mapping[str, Any] = field(default_factory=dict)
+    severity: str = "info"
+    actor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """What the gate still wants evidence for; handed to the inference thread.
+
+    watching: False while a trigger is awaited: no face is embedded at all.
+    settled: tracks that need no more evidence.
+    """
+
+    watching: bool = True
+    settled: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something to show to the person at the gate now (prompt, come closer, granted, ...)."""
+
+    track_id: int | None
+    code: str
+    detail: str = ""
+
+
+Command = Unlock | Lock | RecordDecision | RecordEvent | Attention | Notice

@@ -1,0 +1,1 @@
+"""Cameras, doors and the clock: one adapter per kind, fakes included."""

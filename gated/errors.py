@@ -1,0 +1,130 @@
+"""The exceptions of gated, each with a stable machine-readable code and an exit code.
+
+GatedError
+├── ConfigError            configuration           exit 3
+├── AssetError             assets or model         exit 4
+├── StorageError           database or files       exit 5
+│   ├── SchemaTooNew       written by a newer one  exit 7
+│   ├── SealError          cannot be unsealed      exit 5
+│   └── StateLocked        another gated runs here exit 5
+├── DeviceError            camera, door            exit 6
+├── SourceError            unreadable input        exit 2
+└── Refused                the request is refused  exit 1
+    ├── NotFound
+    ├── Conflict
+    ├── EnrollmentRefused
+    └── NotAllowed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class GatedError(Exception):
+    """Anything that gated reports to a person in one sentence that says what to do next."""
+
+    code: ClassVar[str] = "error"
+    exit_code: ClassVar[int] = 70
+
+
+class ConfigError(GatedError):
+    """The configuration cannot be used; `problems` lists every reason, one line each."""
+
+    code = "configuration"
+    exit_code = 3
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class AssetError(GatedError):
+    """A model or another asset is missing, damaged or unreachable."""
+
+    code = "assets"
+    exit_code = 4
+
+
+class StorageError(GatedError):
+    """The database or a file of the state directory cannot be used."""
+
+    code = "storage"
+    exit_code = 5
+
+
+class SchemaTooNew(StorageError):
+    """The database was written by a newer program."""
+
+    code = "schema_too_new"
+    exit_code = 7
+
+
+class SealError(StorageError):
+    """A sealed file is damaged or was sealed with another key."""
+
+    code = "seal"
+
+
+class StateLocked(StorageError):
+    """Another program uses the state directory."""
+
+    code = "state_locked"
+
+
+class DeviceError(GatedError):
+    """A camera or a door cannot be used."""
+
+    code = "device"
+    exit_code = 6
+
+
+class SourceError(GatedError):
+    """What the user named as input (video, folder, CSV, photo) cannot be read."""
+
+    code = "source"
+    exit_code = 2
+
+
+class Refused(GatedError):
+    """The request was understood and is refused."""
+
+    code = "refused"
+    exit_code = 1
+
+
+class NotFound(Refused):
+    """The thing named does not exist."""
+
+    code = "not_found"
+
+
+class Conflict(Refused):
+    """The request contradicts what is stored; `code` may be narrowed by the instance."""
+
+    code = "conflict"
+
+
+class NotAllowed(Refused):
+    """The caller may not do this."""
+
+    code = "forbidden"
+
+
+class EnrollmentRefused(Refused):
+    """A photo cannot be enrolled.
+
+    `reason` is one of the contract's codes (`no_face`, `multiple_faces`, `face_too_small`, ...),
+    `measured` the values that led to it.
+    """
+
+    code = "enrollment_refused"
+
+    def __init__(
+        self, reason: str, advice: str, measured: Mapping[str, float] | None = None
+    ) -> None:
+        super().__init__(advice)
+        self.reason = reason
+        self.advice = advice
+        self.measured: dict[str, float] = dict(measured or {})

@@ -1,0 +1,102 @@
+"""What the gate needs from the world; `devices` and `vision` implement it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from gated.core.model import Event, Face, Image, Instant, Vector
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture of the camera: BGR uint8, monotonic seconds of its capture, running number."""
+
+    image: Image
+    captured_at: float
+    number: int
+
+
+class EndOfStream(Exception):
+    """A recorded source has come to its end (live cameras never raise it)."""
+
+
+class Camera(Protocol):
+    """A source of frames. One thread uses it; `open` and `read` raise DeviceError when it fails."""
+
+    name: str
+
+    def open(self) -> None:
+        """Start to deliver; may be called again after `close`."""
+
+    def read(self) -> Frame:
+        """Return the next frame; block at most the driver's read time-out, then DeviceError."""
+
+    def close(self) -> None:
+        """Release the device; safe to call twice."""
+
+
+class FaceDetector(Protocol):
+    """Finds faces and their five landmarks."""
+
+    model: str
+
+    def detect(self, image: Image) -> list[Face]:
+        """Faces of a BGR frame of any size, in its pixels, best score first."""
+
+
+class Embedder(Protocol):
+    """Turns a face into a template. `model` is the identity that templates are pinned to."""
+
+    model: str
+    dimension: int
+    metric: str
+    """`cosine` or `euclidean`: how its vectors are compared."""
+
+    def align(self, image: Image, face: Face) -> Image:
+        """The normalised face chip that `embed_chip` wants, BGR uint8."""
+
+    def embed_chip(self, chip: Image) -> Vector:
+        """(dimension,) float32, not normalised."""
+
+
+class PadModel(Protocol):
+    """Tells live faces from presentations."""
+
+    model: str
+
+    def score(self, image: Image, face: Face) -> float:
+        """Live score in [0, 1] of one face of a BGR frame."""
+
+
+class Door(Protocol):
+    """A door's relay and inputs. Posts DoorEvents to the inbox that it was made with."""
+
+    def unlock(self, for_s: float) -> None:
+        """Release for so many seconds (a lease that the adapter ends itself); extends, no stack."""
+
+    def lock(self) -> None:
+        """End any lease and lock now; safe to call at any time and from any thread."""
+
+    @property
+    def unlocked(self) -> bool:
+        """Whether the relay is at its releasing level."""
+
+    @property
+    def contact_open(self) -> bool | None:
+        """Whether the door leaf stands open; None without a contact."""
+
+    def close(self) -> None:
+        """Lock, then let go of the pins; safe to call twice."""
+
+
+class Clock(Protocol):
+    """The time, on both clocks."""
+
+    def now(self) -> Instant: ...
+
+
+class Inbox(Protocol):
+    """The controller's letter box; never blocks, bounded: stale observations are dropped first."""
+
+    def post(self, event: Event) -> None: ...

@@ -1,0 +1,1 @@
+"""The threads of the running gate; they live here and only here."""

@@ -1,0 +1,1 @@
+"""What outlives a restart: database, journal, sealed files. Rows never leave this package."""

@@ -1,0 +1,1 @@
+"""Faces in pictures: detector, embedder, quality, model files. Frame in, Observation out."""
