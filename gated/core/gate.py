@@ -1,0 +1,536 @@
+"""The gate: a state machine without I/O. Events and the time go in, commands come out.
+
+Theory of operation
+-------------------
+Every track opens a *visit*: WATCHING -> PENDING -> GRANTED | DENIED -> CLOSED. Usable frames with
+an embedding become samples of the track; after each sample the track's evidence is weighed
+(`evidence`), then its liveness (`pad`), then the rules (`access`). The first grant ends the visit's
+search; a retryable denial may still become that one grant. Tracks recognised as the same person
+share a visit. A visit closes some seconds after its last track was lost.
+
+The gate never reads a clock: `handle` is given the time, `deadline` says when it wants a Tick. All
+state follows from the events, so that the same events give the same commands. A new gallery is an
+event too: the samples of open tracks are matched again, nothing of the old gallery survives.
+
+Nothing here opens the door but `_grant`, and `_grant` is reached only through `_judge`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from itertools import chain
+
+from gated.core.access import AccessRules
+from gated.core.attendance import DirectionRule
+from gated.core.calibration import Calibration
+from gated.core.door import DoorControl
+from gated.core.evidence import (
+    FLOOR_FMR,
+    REJECT_FMR,
+    Criteria,
+    Finding,
+    Identity,
+    Sample,
+    weigh,
+)
+from gated.core.gallery import Gallery, Member
+from gated.core.model import (
+    RETRYABLE,
+    Attention,
+    Box,
+    CameraEvent,
+    Command,
+    Decision,
+    Direction,
+    DoorEvent,
+    DoorEventKind,
+    Event,
+    GalleryReplaced,
+    Instant,
+    JournalState,
+    LastPunches,
+    Method,
+    Notice,
+    Observation,
+    OperatorUnlock,
+    Outcome,
+    Reason,
+    RecordDecision,
+    RecordEvent,
+    Tick,
+    TrackedFace,
+    Trigger,
+)
+from gated.core.pad import Liveness, PadPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class GatePolicy:
+    """The settings that decisions depend on. Times in seconds, distances in pixels."""
+
+    frames: int = 3
+    fpir: float = 1e-3
+    similarity: float | None = None
+    """Threshold given by a tolerance; None: it follows from `fpir` and the gallery's size."""
+    margin: float = 0.05
+    max_frame_age_s: float = 1.0
+    max_attempts: int = 30
+    decide_after_s: float = 1.5
+    visit_closes_after_s: float = 2.0
+    denial_interval_s: float = 5.0
+    max_denials: int = 3
+    close_eye_distance: float = 30.0
+    """From this size on a face that matches nobody is a stranger, not somebody far away."""
+    low_quality_after_s: float = 6.0
+    """A close face without one usable frame for so long is told so, and logged."""
+    cooldown_s: float = 3.0
+    unlock_s: float = 3.0
+    max_unlock_s: float = 30.0
+    rex_releases: bool = True
+    direction: Direction | None = None
+    auto_reset_s: float = 16 * 3600.0
+    trigger: bool = False
+    """Faces are matched only for `trigger_window_s` after a Trigger."""
+    trigger_window_s: float = 10.0
+    pad: PadPolicy = field(default_factory=PadPolicy)
+
+
+class VisitState(StrEnum):
+    WATCHING = "watching"
+    PENDING = "pending"
+    GRANTED = "granted"
+    DENIED = "denied"
+    CLOSED = "closed"
+
+
+@dataclass(slots=True, eq=False)
+class Visit:
+    """What one person at the gate is going through."""
+
+    number: int
+    state: VisitState = VisitState.WATCHING
+    person_id: int | None = None
+    tracks: set[int] = field(default_factory=set)
+    denials: int = 0
+    denied_at: float | None = None
+    final: bool = False
+    """No decision can change any more."""
+    left_at: float | None = None
+
+
+@dataclass(slots=True, eq=False)
+class TrackState:
+    """The evidence of one track."""
+
+    id: int
+    visit: Visit
+    first_seen: float
+    samples: deque[Sample]
+    box: Box
+    seen: int = 0
+    attempts: int = 0
+    rests_until: float | None = None
+    usable_since: float | None = None
+    close_since: float | None = None
+    poor_since: float | None = None
+    """Since when the face is close and no frame of it was usable."""
+    flaws: tuple[str, ...] = ()
+
+
+class Gate:
+    """One gate with its door. Not thread-safe: the controller thread owns it."""
+
+    def __init__(self, policy: GatePolicy, gallery: Gallery, calibration: Calibration) -> None:
+        self.policy = policy
+        self.calibration = calibration
+        self.access = AccessRules(policy.cooldown_s)
+        self.directions = DirectionRule(policy.direction, policy.auto_reset_s)
+        self.door = DoorControl(policy.max_unlock_s)
+        self.tracks: dict[int, TrackState] = {}
+        self.visits: dict[int, Visit] = {}
+        self.fire = False
+        self.stale_frames = 0
+        self._visit_count = 0
+        self._triggered_until: float | None = None
+        self._attention = Attention(watching=not policy.trigger)
+        self._guidance: tuple[int, str] | None = None
+        self._replace_gallery(gallery)
+
+    # --- the two ways in ----------------------------------------------------------------------
+
+    def handle(self, event: Event, now: Instant) -> list[Command]:
+        """Take one event at `now` (never earlier than the one before); return what to do."""
+        commands = [
+            *self.door.advance(now.mono),
+            *self._dispatch(event, now),
+            *self._expire(now),
+        ]
+        attention = self._wanted(now)
+        if attention != self._attention:
+            self._attention = attention
+            commands.append(attention)
+        return commands
+
+    @property
+    def deadline(self) -> float | None:
+        """Monotonic time at which the gate wants a Tick if nothing happens before."""
+        visits = self.visits.values()
+        return min(
+            (
+                t
+                for t in chain(
+                    (self.door.until, self._triggered_until),
+                    (
+                        v.left_at + self.policy.visit_closes_after_s
+                        for v in visits
+                        if v.left_at is not None
+                    ),
+                    (t.rests_until for t in self.tracks.values()),
+                )
+                if t is not None
+            ),
+            default=None,
+        )
+
+    def _dispatch(self, event: Event, now: Instant) -> list[Command]:
+        match event:
+            case Observation():
+                return list(self._observe(event, now))
+            case GalleryReplaced(gallery):
+                self._replace_gallery(gallery)
+            case DoorEvent():
+                return list(self._door_event(event, now))
+            case CameraEvent(kind, detail):
+                severity = "info" if kind == "opened" else "alarm"
+                return [RecordEvent(now, f"camera_{kind}", {"detail": detail}, severity)]
+            case Trigger():
+                self._triggered_until = now.mono + self.policy.trigger_window_s
+            case JournalState(available):
+                self.access.journal_available = available
+            case LastPunches(punches):
+                self.directions.last.update(punches)
+            case OperatorUnlock():
+                return list(self._operator_unlock(event, now))
+            case Tick():
+                pass
+        return []
+
+    # --- gallery and thresholds ---------------------------------------------------------------
+
+    def _replace_gallery(self, gallery: Gallery) -> None:
+        self.gallery = gallery
+        self.criteria = criteria_for(self.policy, gallery, self.calibration)
+        for track in self.tracks.values():
+            for sample in track.samples:
+                sample.match = gallery.match(sample.vector)
+
+    # --- observations -------------------------------------------------------------------------
+
+    def _observe(self, seen: Observation, now: Instant) -> Iterator[Command]:
+        stale = now.mono - seen.captured_at > self.policy.max_frame_age_s
+        self.stale_frames += stale
+        for face in seen.faces:
+            track = self._follow(face, seen.captured_at)
+            if not stale and self._watching(now):
+                yield from self._consider(track, face, seen.captured_at, now)
+        for track_id in seen.lost:
+            yield from self._lose(track_id, now)
+        if not stale:
+            yield from self._guide(seen)
+
+    def _follow(self, face: TrackedFace, captured_at: float) -> TrackState:
+        track = self.tracks.get(face.track_id)
+        if track is None:
+            self._visit_count += 1
+            visit = Visit(self._visit_count, tracks={face.track_id})
+            self.visits[visit.number] = visit
+            samples: deque[Sample] = deque(maxlen=self.policy.max_attempts)
+            track = TrackState(face.track_id, visit, captured_at, samples, face.face.box)
+            self.tracks[face.track_id] = track
+        track.seen += 1
+        track.box = face.face.box
+        track.flaws = face.flaws
+        return track
+
+    def _consider(
+        self, track: TrackState, face: TrackedFace, captured_at: float, now: Instant
+    ) -> Iterator[Command]:
+        close = face.quality.eye_distance >= self.policy.close_eye_distance
+        if track.visit.final:
+            return
+        if face.flaws:
+            yield from self._wait_for_quality(track, close, face.flaws, captured_at, now)
+            return
+        track.poor_since = None
+        if face.embedding is None:
+            return
+        match = self.gallery.match(face.embedding)
+        weight = max(face.quality.score, 1e-3)
+        track.samples.append(Sample(captured_at, face.embedding, weight, close, face.pad, match))
+        track.attempts += 1
+        track.usable_since = captured_at if track.usable_since is None else track.usable_since
+        if close and track.close_since is None:
+            track.close_since = captured_at
+        yield from self._judge(track, captured_at, now)
+        if track.attempts >= self.policy.max_attempts:
+            track.attempts = 0
+            track.rests_until = now.mono + self.policy.denial_interval_s
+
+    def _wait_for_quality(
+        self,
+        track: TrackState,
+        close: bool,
+        flaws: tuple[str, ...],
+        captured_at: float,
+        now: Instant,
+    ) -> Iterator[Command]:
+        if not close or track.samples or "outside_zone" in flaws:
+            track.poor_since = None
+        elif track.poor_since is None:
+            track.poor_since = captured_at
+        elif captured_at - track.poor_since >= self.policy.low_quality_after_s:
+            track.poor_since = captured_at
+            nothing = Finding(Identity.NONE)
+            yield from self._deny(track, Reason.LOW_QUALITY, nothing, None, captured_at, now)
+
+    def _judge(self, track: TrackState, captured_at: float, now: Instant) -> Iterator[Command]:
+        finding = weigh(track.samples, self.criteria)
+        scores = [s.pad for s in track.samples if s.pad is not None]
+        liveness, pad = self.policy.pad.verdict(scores)
+        if liveness is Liveness.ATTACK and len(track.samples) >= self.policy.frames:
+            yield from self._deny(track, Reason.SPOOF, finding, pad, captured_at, now)
+        elif finding.identity is Identity.MATCH and finding.member is not None:
+            yield from self._matched(track, finding, liveness, pad, captured_at, now)
+        elif self._patience_is_over(track, captured_at):
+            ambiguous = finding.identity is Identity.AMBIGUOUS
+            reason = Reason.AMBIGUOUS if ambiguous else Reason.NO_MATCH
+            yield from self._deny(track, reason, finding, pad, captured_at, now)
+
+    def _matched(
+        self,
+        track: TrackState,
+        finding: Finding,
+        liveness: Liveness,
+        pad: float | None,
+        captured_at: float,
+        now: Instant,
+    ) -> Iterator[Command]:
+        member = finding.member
+        assert member is not None  # noqa: S101 - a match has a member
+        if self._join(track, member):
+            return
+        reason = self.access.check(member, now)
+        if reason is not Reason.GRANTED:
+            yield from self._deny(track, reason, finding, pad, captured_at, now)
+        elif liveness is Liveness.UNDECIDED:
+            track.visit.state = VisitState.PENDING
+            if self._patience_is_over(track, captured_at):
+                reason = Reason.LIVENESS_UNDECIDED
+                yield from self._deny(track, reason, finding, pad, captured_at, now)
+        else:
+            yield from self._grant(track, finding, member, pad, captured_at, now)
+
+    def _patience_is_over(self, track: TrackState, captured_at: float) -> bool:
+        """Enough was seen for a verdict against: close for a while, or usable for much longer."""
+        if len(track.samples) < self.policy.frames:
+            return False
+        wait = self.policy.decide_after_s
+        near = track.close_since is not None and captured_at - track.close_since >= wait
+        since = track.usable_since
+        return near or (since is not None and captured_at - since >= 3 * wait)
+
+    def _join(self, track: TrackState, member: Member) -> bool:
+        """Move the track into the open visit in which this person was granted already."""
+        for visit in self.visits.values():
+            granted = visit.state is VisitState.GRANTED
+            if granted and visit is not track.visit and visit.person_id == member.person.id:
+                self._close(track.visit)
+                track.visit = visit
+                visit.tracks.add(track.id)
+                visit.left_at = None
+                return True
+        return False
+
+    def _lose(self, track_id: int, now: Instant) -> Iterator[Command]:
+        track = self.tracks.pop(track_id, None)
+        if track is None:
+            return
+        visit = track.visit
+        close = sum(s.close for s in track.samples)
+        if visit.state is VisitState.WATCHING and not visit.final and close >= self.policy.frames:
+            finding = weigh(track.samples, self.criteria)
+            if finding.identity is Identity.NONE:
+                at = track.samples[-1].captured_at
+                yield from self._deny(track, Reason.NO_MATCH, finding, None, at, now)
+        visit.tracks.discard(track_id)
+        if not visit.tracks:
+            visit.left_at = now.mono
+
+    # --- decisions ----------------------------------------------------------------------------
+
+    def _grant(
+        self,
+        track: TrackState,
+        finding: Finding,
+        member: Member,
+        pad: float | None,
+        captured_at: float,
+        now: Instant,
+    ) -> Iterator[Command]:
+        visit = track.visit
+        visit.state, visit.final, visit.person_id = VisitState.GRANTED, True, member.person.id
+        decision = self._decision(track, Reason.GRANTED, finding, pad, captured_at, now)
+        self.directions.passed(member.person.id, decision.direction, now)
+        self.access.granted(member, now)
+        yield RecordDecision(decision)
+        yield from self.door.unlock(self.policy.unlock_s, f"visit {visit.number}", now.mono)
+        yield Notice(track.id, Reason.GRANTED, member.person.name)
+        track.samples.clear()
+
+    def _deny(
+        self,
+        track: TrackState,
+        reason: Reason,
+        finding: Finding,
+        pad: float | None,
+        captured_at: float,
+        now: Instant,
+    ) -> Iterator[Command]:
+        visit = track.visit
+        if not self._may_deny(visit, now):
+            return
+        visit.state = VisitState.DENIED
+        visit.denials += 1
+        visit.denied_at = now.mono
+        retry = reason in RETRYABLE and visit.denials < self.policy.max_denials
+        visit.final = not retry
+        decision = self._decision(track, reason, finding, pad, captured_at, now)
+        yield RecordDecision(replace(decision, flags=()))
+        yield Notice(track.id, reason)
+        if visit.final:
+            track.samples.clear()
+
+    def _may_deny(self, visit: Visit, now: Instant) -> bool:
+        recent = visit.denied_at is not None and (
+            now.mono - visit.denied_at < self.policy.denial_interval_s
+        )
+        return not visit.final and not recent
+
+    def _decision(
+        self,
+        track: TrackState,
+        reason: Reason,
+        finding: Finding,
+        pad: float | None,
+        captured_at: float,
+        now: Instant,
+    ) -> Decision:
+        similarity = finding.similarity
+        person = finding.member.person if finding.member else None
+        direction, flags = self.directions.next(person.id if person else None, now)
+        return Decision(
+            at=now,
+            outcome=Outcome.GRANTED if reason is Reason.GRANTED else Outcome.DENIED,
+            reason=reason,
+            person=person,
+            direction=direction,
+            flags=flags,
+            confidence=0.0 if similarity is None else self.calibration.confidence(similarity),
+            score=similarity,
+            threshold=self.criteria.threshold,
+            margin=finding.margin if finding.margin != float("inf") else None,
+            frames=finding.frames if finding.member else len(track.samples),
+            pad=pad,
+            visit=track.visit.number,
+            track_id=track.id,
+            first_seen=track.first_seen,
+            usable_since=track.usable_since,
+            captured_at=captured_at,
+            box=track.box,
+            flaws=track.flaws,
+        )
+
+    # --- door ---------------------------------------------------------------------------------
+
+    def _door_event(self, event: DoorEvent, now: Instant) -> Iterator[Command]:
+        kind = event.kind
+        severity = {DoorEventKind.FIRE: "alarm", DoorEventKind.TAMPER: "alarm"}.get(kind, "info")
+        if kind is DoorEventKind.CONTACT_OPEN and not self.door.unlocked and not self.fire:
+            yield RecordEvent(now, "door_forced", {"detail": event.detail}, "alarm")
+        else:
+            yield RecordEvent(now, f"door_{kind}", {"detail": event.detail}, severity)
+        if kind is DoorEventKind.REX and self.policy.rex_releases:
+            yield from self.door.unlock(self.policy.unlock_s, "rex", now.mono)
+        elif kind is DoorEventKind.FIRE:
+            # the adapter has released already and stays released: a relock deadline must not win
+            self.fire, self.door.until = True, None
+        elif kind is DoorEventKind.FIRE_CLEARED:
+            self.fire = False
+            yield from self.door.lock("fire cleared")
+
+    def _operator_unlock(self, event: OperatorUnlock, now: Instant) -> Iterator[Command]:
+        body = {"cause": "remote"}
+        if not self.access.journal_available:
+            yield Notice(None, Reason.LOG_UNAVAILABLE)
+            return
+        yield RecordEvent(now, "door_remote_unlock", body, actor=f"{event.actor}: {event.cause}")
+        for_s = event.for_s or self.policy.unlock_s
+        yield from self.door.unlock(for_s, Method.REMOTE, now.mono)
+
+    # --- time ---------------------------------------------------------------------------------
+
+    def _expire(self, now: Instant) -> Iterator[Command]:
+        closes = self.policy.visit_closes_after_s
+        for visit in list(self.visits.values()):
+            if visit.left_at is not None and now.mono - visit.left_at >= closes:
+                self._close(visit)
+        for track in self.tracks.values():
+            if track.rests_until is not None and now.mono >= track.rests_until:
+                track.rests_until = None
+        if self._triggered_until is not None and now.mono >= self._triggered_until:
+            self._triggered_until = None
+        yield from ()
+
+    def _close(self, visit: Visit) -> None:
+        visit.state, visit.final = VisitState.CLOSED, True
+        self.visits.pop(visit.number, None)
+
+    # --- attention and guidance ---------------------------------------------------------------
+
+    def _watching(self, now: Instant) -> bool:
+        until = self._triggered_until
+        return not self.policy.trigger or (until is not None and now.mono < until)
+
+    def _wanted(self, now: Instant) -> Attention:
+        settled = frozenset(
+            t.id for t in self.tracks.values() if t.visit.final or t.rests_until is not None
+        )
+        return Attention(self._watching(now), settled)
+
+    def _guide(self, seen: Observation) -> Iterator[Command]:
+        """Tell the person whose face is largest what keeps the gate from seeing them well."""
+        open_faces = [f for f in seen.faces if not self.tracks[f.track_id].visit.final]
+        nearest = max(open_faces, key=lambda f: f.face.eye_distance, default=None)
+        if nearest is None or "outside_zone" in nearest.flaws:
+            return
+        code = nearest.flaws[0] if nearest.flaws else "look_here"
+        if self._guidance != (nearest.track_id, code):
+            self._guidance = (nearest.track_id, code)
+            yield Notice(nearest.track_id, code)
+
+
+def criteria_for(policy: GatePolicy, gallery: Gallery, calibration: Calibration) -> Criteria:
+    """Thresholds for this gallery: from the promised FPIR, or from the tolerance."""
+    threshold = policy.similarity
+    if threshold is None:
+        threshold = calibration.threshold(policy.fpir, gallery.people)
+    return Criteria(
+        threshold=threshold,
+        floor=min(threshold, calibration.similarity_at(FLOOR_FMR)),
+        reject=min(threshold, calibration.similarity_at(REJECT_FMR)),
+        margin=policy.margin,
+        frames=policy.frames,
+    )
