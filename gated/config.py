@@ -7,21 +7,65 @@ file. Nothing here opens a device or a database.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+
+from gated.core.calibration import TOLERANCE_LIMIT, Calibration
+from gated.errors import ConfigError
 
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
+_COLLECT_MISFITS = {"misfits": "collected by the loader"}
+
+
+class Misfit(NamedTuple):
+    """Values that are fine one by one and impossible together; `keys` are those concerned."""
+
+    keys: tuple[str, ...]
+    text: str
+
 
 class Section(BaseModel):
     """A node of gate.yaml: unknown keys are errors, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True
+    )
+
+    word: ClassVar[str | None] = None
+    """The key that is meant where one word stands in place of the section."""
+
+    def misfits(self) -> Iterator[Misfit]:
+        """Impossible combinations of this section's own values."""
+        return iter(())
+
+    @model_validator(mode="after")
+    def _values_fit(self, info: ValidationInfo) -> Self:
+        if info.context != _COLLECT_MISFITS:
+            for misfit in self.misfits():
+                raise ValueError(misfit.text)
+        return self
 
 
 class GateSettings(Section):
@@ -33,15 +77,11 @@ class GateSettings(Section):
     demo: bool = False
     """Enrol the demo person at start; refused with a real door or camera."""
 
-    @model_validator(mode="after")
-    def _zone_exists(self) -> GateSettings:
-        from zoneinfo import ZoneInfo
-
+    def misfits(self) -> Iterator[Misfit]:
         try:
             ZoneInfo(self.timezone)
         except (KeyError, ValueError, OSError):
-            raise ValueError(f"timezone: {self.timezone!r} is not an IANA time zone") from None
-        return self
+            yield Misfit(("timezone",), f"{self.timezone!r} is not an IANA time zone")
 
 
 class Zone(Section):
@@ -52,11 +92,11 @@ class Zone(Section):
     right: Annotated[float, Field(gt=0, le=1)] = 1.0
     bottom: Annotated[float, Field(gt=0, le=1)] = 1.0
 
-    @model_validator(mode="after")
-    def _not_empty(self) -> Zone:
-        if self.left >= self.right or self.top >= self.bottom:
-            raise ValueError("the zone is empty: left < right and top < bottom are needed")
-        return self
+    def misfits(self) -> Iterator[Misfit]:
+        if self.left >= self.right:
+            yield Misfit(("left", "right"), "the zone is empty: left < right is needed")
+        if self.top >= self.bottom:
+            yield Misfit(("top", "bottom"), "the zone is empty: top < bottom is needed")
 
 
 class CameraSettings(Section):
@@ -65,7 +105,7 @@ class CameraSettings(Section):
     """Written as `camera_name` into every attendance row."""
     device: int | str = 0
     """v4l2: index or path such as /dev/video0. picamera2: index."""
-    url: str | None = None
+    url: str | None = Field(default=None, repr=False)
     """rtsp: rtsp:// or rtsps:// address. May hold credentials; they are never logged."""
     source: Path | Literal["demo"] | None = None
     """replay: a video file, a folder of images, or `demo`."""
@@ -84,13 +124,14 @@ class CameraSettings(Section):
     """The same picture for so long counts as a failure (not for replay)."""
     zone: Zone = Zone()
 
-    @model_validator(mode="after")
-    def _driver_has_its_source(self) -> CameraSettings:
+    def misfits(self) -> Iterator[Misfit]:
         if self.driver == "rtsp" and not (self.url or "").startswith(("rtsp://", "rtsps://")):
-            raise ValueError("driver rtsp needs url: rtsp://... or rtsps://...")
+            yield Misfit(("url", "driver"), "driver rtsp needs url: rtsp://... or rtsps://...")
         if self.driver == "replay" and self.source is None:
-            raise ValueError("driver replay needs source: a video, a folder of images, or demo")
-        return self
+            yield Misfit(
+                ("source", "driver"),
+                "driver replay needs source: a video, a folder of images, or demo",
+            )
 
 
 class VisionSettings(Section):
@@ -138,6 +179,8 @@ class RecognitionSettings(Section):
 
 
 class LivenessSettings(Section):
+    word = "level"
+
     level: Literal["off", "normal", "strict", "challenge"] = "normal"
 
 
@@ -165,32 +208,38 @@ class DoorSettings(Section):
     """Accept a relay pin whose level at reset energises the relay."""
     rex_releases: bool = True
 
-    @model_validator(mode="after")
-    def _wiring_is_safe(self) -> DoorSettings:
+    def misfits(self) -> Iterator[Misfit]:
         if self.driver != "gpiozero":
-            return self
+            return
         if self.relay_pin is None:
-            raise ValueError("driver gpiozero needs relay_pin")
-        inputs = (self.contact_pin, self.rex_pin, self.fire_pin)
-        pins = [self.relay_pin, *(p for p in inputs if p is not None)]
-        if len(pins) != len(set(pins)):
-            raise ValueError("one pin is used twice")
+            yield Misfit(("relay_pin", "driver"), "driver gpiozero needs relay_pin")
+        yield from self._shared_pins()
         if self.mounting == "outside" and not self.accept_outside_relay:
-            raise ValueError(
+            yield Misfit(
+                ("mounting", "accept_outside_relay", "driver"),
                 "a relay on the outside of the wall is a skeleton key: mount the computer inside, "
-                "or accept it with accept_outside_relay: true"
+                "or accept it with accept_outside_relay: true",
             )
+        if self.relay_pin is not None and not self.accept_boot_glitch:
+            yield from self._boot_glitch(self.relay_pin)
+
+    def _shared_pins(self) -> Iterator[Misfit]:
+        users: dict[int, str] = {}
+        for key in ("relay_pin", "contact_pin", "rex_pin", "fire_pin"):
+            pin = getattr(self, key)
+            if pin is not None and users.setdefault(pin, key) != key:
+                yield Misfit((key, users[pin], "driver"), f"GPIO{pin} is {users[pin]} already")
+
+    def _boot_glitch(self, pin: int) -> Iterator[Misfit]:
         # BCM2711/BCM2712 data sheets: GPIO 0-8 are pulled up at reset, 9-27 pulled down
-        pulled_up = self.relay_pin <= 8
-        opens_at_reset = self.lock_type == "strike" and pulled_up == self.relay_active_high
-        if opens_at_reset and not self.accept_boot_glitch:
-            level = "up" if pulled_up else "down"
-            raise ValueError(
-                f"GPIO{self.relay_pin} is pulled {level} at reset, which energises this strike "
-                "while the computer boots: choose a pin of the other group (0-8 up, 9-27 down), or "
-                "accept it with accept_boot_glitch: true"
+        pulled_up = pin <= 8
+        if self.lock_type == "strike" and pulled_up == self.relay_active_high:
+            yield Misfit(
+                ("relay_pin", "relay_active_high", "lock_type", "accept_boot_glitch", "driver"),
+                f"GPIO{pin} is pulled {'up' if pulled_up else 'down'} at reset, which energises "
+                "this strike while the computer boots: choose a pin of the other group (0-8 up, "
+                "9-27 down), or accept it with accept_boot_glitch: true",
             )
-        return self
 
 
 class AttendanceSettings(Section):
@@ -202,7 +251,7 @@ class AttendanceSettings(Section):
 class StorageSettings(Section):
     state_dir: Path = Path()
     """The one directory that the program writes to."""
-    database_url: str | None = None
+    database_url: str | None = Field(default=None, repr=False)
     """SQLAlchemy URL; default: SQLite file attendance.db in the state directory."""
     upload_dir: Path | None = None
     """Photos and encodings; default: uploads/ in the state directory."""
@@ -211,9 +260,15 @@ class StorageSettings(Section):
     journal_queue: Annotated[int, Field(ge=8, le=65_536)] = 1024
     keep_stranger_pictures: bool = False
 
+    def misfits(self) -> Iterator[Misfit]:
+        if self.database_url and not re.match(r"(sqlite|postgresql)(\+\w+)?:", self.database_url):
+            yield Misfit(
+                ("database_url",), "must begin with sqlite:/// or postgresql:// (no other database)"
+            )
+
     @property
     def url(self) -> str:
-        """The database to use."""
+        """The database to use; may hold a password."""
         return self.database_url or f"sqlite:///{self.state_dir / 'attendance.db'}"
 
     @property
@@ -233,17 +288,18 @@ class ApiSettings(Section):
     docs: bool = True
     trusted_proxies: tuple[str, ...] = ()
 
-    @model_validator(mode="after")
-    def _open_only_with_tls(self) -> ApiSettings:
+    def misfits(self) -> Iterator[Misfit]:
         if (self.tls_certificate is None) != (self.tls_key is None):
-            raise ValueError("tls_certificate and tls_key belong together")
+            yield Misfit(
+                ("tls_certificate", "tls_key"), "tls_certificate and tls_key belong together"
+            )
         local = self.host in {"127.0.0.1", "::1", "localhost"}
         if not local and self.tls_certificate is None and not self.insecure:
-            raise ValueError(
-                f"host {self.host} is reachable from outside: give tls_certificate and tls_key, "
-                "or accept it with insecure: true"
+            yield Misfit(
+                ("host", "tls_certificate", "insecure"),
+                f"{self.host} is reachable from outside: give tls_certificate and tls_key, "
+                "or accept it with insecure: true",
             )
-        return self
 
 
 class AuthSettings(Section):
@@ -252,16 +308,15 @@ class AuthSettings(Section):
     access_token_expire_minutes: Annotated[int, Field(ge=1, le=1440)] = 30
     registration: Literal["closed", "approval", "open"] = "approval"
 
-    @model_validator(mode="after")
-    def _key_is_strong(self) -> AuthSettings:
+    def misfits(self) -> Iterator[Misfit]:
         key = self.secret_key.get_secret_value() if self.secret_key else None
         weak = ("secret", "changeme", "change-me", "your-secret-key", "password", "example")
-        if key is not None and (len(key) < 32 or key.lower().startswith(weak)):
-            raise ValueError(
-                "secret_key is too short or well known: use 32 random characters or more, "
-                "or leave it out and one is made"
+        if key is not None and (len(key) < 32 or len(set(key)) < 8 or key.lower().startswith(weak)):
+            yield Misfit(
+                ("secret_key",),
+                "too short or well known: use 32 random characters or more, "
+                "or leave it out and one is made",
             )
-        return self
 
 
 class PrivacySettings(Section):
@@ -299,17 +354,22 @@ class Settings(Section):
     ui: UiSettings = UiSettings()
     logging: LoggingSettings = LoggingSettings()
 
-    @model_validator(mode="after")
-    def _parts_fit(self) -> Settings:
-        if self.camera.driver == "replay" and self.door.driver == "gpiozero":
-            raise ValueError("camera: replay never drives a real door (door.driver: gpiozero)")
-        if self.gate.demo and (self.camera.driver != "replay" or self.door.driver != "simulated"):
-            raise ValueError("gate.demo needs camera.driver: replay and door.driver: simulated")
-        if self.gate.role == "gate" and self.camera.driver == "none":
-            raise ValueError("gate.role: gate needs a camera (camera.driver)")
-        if self.gate.role == "hub" and (self.camera.driver != "none" or self.door.driver != "none"):
-            raise ValueError("gate.role: hub needs camera.driver: none and door.driver: none")
-        return self
+    def misfits(self) -> Iterator[Misfit]:
+        camera, door, gate = self.camera.driver, self.door.driver, self.gate
+        drivers = ("camera.driver", "door.driver")
+        if camera == "replay" and door == "gpiozero":
+            yield Misfit(drivers, "a replay never drives a real door (door.driver: gpiozero)")
+        if gate.demo and (camera != "replay" or door != "simulated"):
+            yield Misfit(
+                ("gate.demo", *drivers),
+                "the demo needs camera.driver: replay and door.driver: simulated",
+            )
+        if gate.role == "gate" and camera == "none":
+            yield Misfit(("camera.driver", "gate.role"), "a gate needs a camera (gate.role: gate)")
+        if gate.role == "hub" and (camera != "none" or door != "none"):
+            yield Misfit(
+                ("gate.role", *drivers), "a hub needs camera.driver: none and door.driver: none"
+            )
 
 
 ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
@@ -321,3 +381,414 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
     "GATED_STATE_DIR": ("storage", "state_dir"),
 }
 """Environment variable -> the setting that it overrides."""
+
+
+# --- reading ------------------------------------------------------------------------------------
+
+Keys = tuple[str | int, ...]
+"""Where a value stands: section, key, index, ..."""
+
+_SECRET_PARTS = re.compile(r"(?<=//)[^/@\s]+@|(?<=password=)[^&\s]+", re.IGNORECASE)
+
+
+@dataclass
+class Draft:
+    """What was read so far: plain values, where each stands, and what is wrong with it."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    origins: dict[Keys, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    wrong: set[Keys] = field(default_factory=set)
+
+    def complain(self, keys: Keys, text: str) -> None:
+        """Note a wrong value at `keys`."""
+        self.wrong.add(keys)
+        self.misfit(keys, text)
+
+    def complain_unknown(self, keys: Keys, owner: type[Section]) -> None:
+        """Note a key that `owner` does not have; what was probably meant counts as wrong, too."""
+        key = str(keys[-1])
+        near = difflib.get_close_matches(key, owner.model_fields, 1, 0.6)
+        homes = [name for name, cls in SECTIONS.items() if key in cls.model_fields]
+        if near:
+            self.wrong.add((*keys[:-1], near[0]))
+            self.complain(keys, f"unknown key; did you mean {near[0]}?")
+        elif homes:
+            self.wrong.add((homes[0], key))
+            self.complain(keys, f"unknown key here; did you mean {homes[0]}.{key}?")
+        else:
+            self.complain(keys, f"unknown key; known here: {', '.join(owner.model_fields)}")
+
+    def misfit(self, keys: Keys, text: str) -> None:
+        """Note a mistake with the nearest place known, without calling the value itself wrong."""
+        known = next(k for n in range(len(keys), -1, -1) if (k := keys[:n]) in self.origins)
+        subject = f"{dotted(keys)}: " if keys else ""
+        self.problems.append(f"{self.origins[known]}: {subject}{text}")
+
+
+def dotted(keys: Keys) -> str:
+    """`("door", "relay_pin")` -> `door.relay_pin`."""
+    return ".".join(str(k) for k in keys)
+
+
+def find_config(explicit: Path | None, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The file to read: the one named, $GATED_CONFIG, or the first of the usual places."""
+    if explicit is not None:
+        return explicit
+    if environ.get("GATED_CONFIG"):
+        return Path(environ["GATED_CONFIG"])
+    checkout = Path(__file__).parent.parent
+    places = [Path("gate.yaml"), Path("/etc/gated/gate.yaml")]
+    if (checkout / "pyproject.toml").is_file():
+        places.insert(1, checkout / "gate.yaml")
+    return next((place for place in places if place.is_file()), None)
+
+
+def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read and check the configuration; ConfigError lists every mistake, each with its place."""
+    file = find_config(path, environ)
+    if file is None:
+        raise ConfigError(
+            "no gate.yaml here or in /etc/gated: name one with --config or GATED_CONFIG"
+        )
+    draft = parse(_read(file), _shown(file))
+    base = Path(os.path.abspath(file)).parent
+    _apply_environment(draft, environ, base)
+    settings = _build(draft, base)
+    if settings is None:
+        raise ConfigError(*draft.problems)
+    return settings
+
+
+def check_tolerance(settings: Settings, calibration: Calibration) -> float | None:
+    """The false match rate that `face_tolerance` stands for; None without one.
+
+    ConfigError when it is laxer than 1e-3 and that is not accepted in words.
+    """
+    tolerance = settings.recognition.face_tolerance
+    if tolerance is None:
+        return None
+    cosine = settings.vision.engine == "sface"
+    fmr = calibration.fmr(1.0 - tolerance if cosine else -tolerance)
+    if fmr > TOLERANCE_LIMIT * (1 + 1e-9) and not settings.recognition.accept_lax_tolerance:
+        limit = calibration.similarity_at(TOLERANCE_LIMIT)
+        raise ConfigError(
+            f"recognition.face_tolerance (FACE_TOLERANCE): {tolerance:g} lets one comparison in "
+            f"{1 / fmr:.0f} match a stranger: use {1.0 - limit if cosine else -limit:.3f} or less "
+            f"(one in {1 / TOLERANCE_LIMIT:.0f}), or accept it with accept_lax_tolerance: true"
+        )
+    return fmr
+
+
+def effective(settings: Settings) -> dict[str, Any]:
+    """The settings in force as plain values for display; secrets are masked."""
+    masked: dict[str, Any] = _masked(settings.model_dump(mode="json"))
+    return masked
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _masked(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_masked(v) for v in value]
+    if isinstance(value, str):
+        return _SECRET_PARTS.sub(lambda m: "***@" if m[0].endswith("@") else "***", value)
+    return value
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{_shown(file)}: is not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise ConfigError(f"{_shown(file)}: {error.strerror or error}") from None
+
+
+def _shown(file: Path) -> str:
+    """The path as short as it is unambiguous from here."""
+    absolute = Path(os.path.abspath(file))
+    here = Path.cwd()
+    return str(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute)
+
+
+# --- YAML with places -----------------------------------------------------------------------------
+
+
+class _Yaml(yaml.SafeLoader):
+    """YAML 1.2's core schema: `off`, `no` and `12:30` are words, `1e-3` is a number."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
+
+
+_INT = re.compile(r"[-+]?[0-9]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_TAG = "tag:yaml.org,2002:"
+for _tag, _pattern, _first in (
+    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
+    ("int", f"^(?:{_INT.pattern})$", list("-+0123456789")),
+    ("float", f"^(?:{_FLOAT.pattern})$", list("-+.0123456789")),
+):
+    _Yaml.add_implicit_resolver(_TAG + _tag, re.compile(_pattern), _first)
+
+
+def parse(text: str, name: str) -> Draft:
+    """Values of a YAML document with the line of each; ConfigError when it is not YAML."""
+    draft = Draft(origins={(): name})
+    try:
+        root = yaml.compose(text, Loader=_Yaml)
+        if root is not None:
+            value = _plain(root, (), draft, name, set())
+            if isinstance(value, dict):
+                draft.values = value
+            elif value is not None:
+                draft.complain((), "must hold sections such as `camera:` and `door:`")
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        raise ConfigError(f"{name}{where}: not valid YAML: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise ConfigError(f"{name}: not valid YAML: nested too deeply") from None
+    return draft
+
+
+def _plain(node: yaml.Node, keys: Keys, draft: Draft, name: str, seen: set[int]) -> Any:
+    """The plain value of a node; notes lines and mistakes in the draft."""
+    draft.origins.setdefault(keys, f"{name}:{node.start_mark.line + 1}")
+    if id(node) in seen:
+        draft.complain(keys, "aliases (*name) are not supported: write the value out")
+        return None
+    seen.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        return _plain_mapping(node, keys, draft, name, seen)
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(n, (*keys, i), draft, name, seen) for i, n in enumerate(node.value)]
+    try:
+        return _scalar(node.tag.removeprefix(_TAG), node.value)
+    except ValueError:
+        draft.complain(keys, f"{node.value[:40]!r} is not a value of type {node.tag[-20:]}")
+        return None
+
+
+def _plain_mapping(
+    node: yaml.MappingNode, keys: Keys, draft: Draft, name: str, seen: set[int]
+) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        where = f"{name}:{key_node.start_mark.line + 1}"
+        key = key_node.value if isinstance(key_node, yaml.ScalarNode) else "?"
+        at = (*keys, key)
+        if key in values:
+            first = draft.origins[at].rpartition(":")[2]
+            draft.problems.append(f"{where}: {dotted(at)}: is there twice (first on line {first})")
+            continue
+        draft.origins[at] = where
+        values[key] = _plain(value_node, at, draft, name, seen)
+    return values
+
+
+def _scalar(tag: str, text: str) -> Any:
+    """ValueError when the text is not of this type, or cannot be stored as text."""
+    text.encode()
+    match tag:
+        case "null":
+            return None
+        case "bool":
+            return {"true": True, "false": False}[text.lower()]
+        case "int" if _INT.fullmatch(text):
+            return int(text)
+        case "float" if _FLOAT.fullmatch(text):
+            return float(text)
+        case "str":
+            return text
+    raise ValueError
+
+
+# --- environment ----------------------------------------------------------------------------------
+
+
+def read_dotenv(text: str, name: str) -> tuple[dict[str, tuple[str, str]], list[str]]:
+    """`KEY=VALUE` lines -> {key: (value, place)}, and what could not be understood."""
+    values: dict[str, tuple[str, str]] = {}
+    problems = []
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.strip().removeprefix("export ").strip()
+        if not line or line.startswith("#"):
+            continue
+        key, equals, value = line.partition("=")
+        try:
+            if not equals or not re.fullmatch(r"\w+", key.strip()):
+                raise ValueError
+            values[key.strip()] = (_unquoted(value.strip()), f"{name}:{number}")
+        except ValueError:
+            problems.append(f"{name}:{number}: expected KEY=VALUE")
+    return values, problems
+
+
+def _unquoted(value: str) -> str:
+    quote = value[:1]
+    if quote not in {"'", '"'}:
+        return re.split(r"(?:^|\s)#", value, maxsplit=1)[0].strip()
+    end = re.fullmatch(rf"{quote}((?:[^{quote}\\]|\\.)*){quote}\s*(#.*)?", value)
+    if end is None:
+        raise ValueError("unbalanced quotes")
+    if quote == "'":
+        return end[1]
+    return re.sub(r"\\(.)", lambda m: {"n": "\n", "t": "\t"}.get(m[1], m[1]), end[1])
+
+
+def _apply_environment(draft: Draft, environ: Mapping[str, str], base: Path) -> None:
+    """Let the variables of the environment, then those of `.env`, override the file."""
+    found: dict[str, tuple[str, str, Path]] = {}
+    dotenv = next((f for f in (base / ".env", Path.cwd() / ".env") if f.is_file()), None)
+    if dotenv is not None:
+        values, problems = read_dotenv(_read(dotenv), _shown(dotenv))
+        draft.problems += problems
+        found = {k: (v, f"{place}: {k}", dotenv.parent) for k, (v, place) in values.items()}
+    found |= {k: (v, k, Path.cwd()) for k, v in environ.items() if v}
+    for variable, keys in ENVIRONMENT.items():
+        value, origin, relative_to = found.get(variable, ("", "", base))
+        if value:
+            _override(draft, keys, value, origin, relative_to)
+
+
+def _override(draft: Draft, keys: tuple[str, ...], text: str, origin: str, base: Path) -> None:
+    """Put the text of a variable in the place of the file's value; `base` is for its paths."""
+    section, key = keys
+    draft.origins[keys] = origin
+    target = draft.values.setdefault(section, {})
+    if not isinstance(target, dict):
+        return
+    target.pop(key, None)
+    info = SECTIONS[section].model_fields[key]
+    try:
+        typed = TypeAdapter[Any](info.rebuild_annotation()).validate_python(text)
+    except ValidationError as error:
+        draft.complain(keys, _joined([e["msg"] for e in error.errors()]))
+        return
+    match typed:
+        case Path():
+            target[key] = os.path.normpath(base / typed)
+        case int() | float():
+            target[key] = typed
+        case _:
+            target[key] = _absolute_sqlite(text, base)
+
+
+# --- checking -------------------------------------------------------------------------------------
+
+SECTIONS: Mapping[str, type[Section]] = {
+    name: info.annotation
+    for name, info in Settings.model_fields.items()
+    if isinstance(info.annotation, type) and issubclass(info.annotation, Section)
+}
+
+
+def _build(draft: Draft, base: Path) -> Settings | None:
+    """The settings, or None when the draft has problems (all of them are noted then)."""
+    parts: dict[str, Section] = {}
+    for name, values in draft.values.items():
+        if name not in SECTIONS:
+            draft.complain_unknown((name,), Settings)
+        elif isinstance(values, dict | None):
+            parts[name] = _section(name, values or {}, draft, base)
+        elif isinstance(values, str) and (word := SECTIONS[name].word):
+            parts[name] = _section(name, {word: values}, draft, base)
+        else:
+            draft.complain((name,), "must be a section with keys of its own")
+    settings = Settings.model_validate(parts, context=_COLLECT_MISFITS)
+    for keys, misfit in _all_misfits(settings, ()):
+        places = [(*keys, *key.split(".")) for key in misfit.keys]
+        if not draft.wrong.intersection(p[:n] for p in places for n in range(len(p) + 1)):
+            given = (p for p in places if p in draft.origins)
+            draft.misfit(next(given, places[0]), misfit.text)
+    draft.problems.sort(key=_line)
+    return None if draft.problems else settings
+
+
+def _section(name: str, values: dict[str, Any], draft: Draft, base: Path) -> Section:
+    """The section as far as its values are right; the wrong ones are noted and left out."""
+    cls = SECTIONS[name]
+    while True:
+        try:
+            # as JSON, because strictness there still takes text for a path and a list for a tuple
+            part = cls.model_validate_json(
+                json.dumps(values), strict=True, context=_COLLECT_MISFITS
+            )
+            return _anchored(part, base)
+        except ValidationError as error:
+            wrong: dict[Keys, list[str]] = {}
+            left_out: set[str | int] = set()
+            for item in error.errors():
+                keys = _existing(item["loc"], values)
+                if item["type"] == "extra_forbidden":
+                    draft.complain_unknown((name, *keys), _owner(keys, cls))
+                else:
+                    wrong.setdefault((name, *keys), []).append(item["msg"])
+                left_out.update(keys[:1] or values)
+            for keys, messages in wrong.items():
+                draft.complain(keys, _joined(messages))
+            values = {k: v for k, v in values.items() if k not in left_out}
+
+
+def _existing(loc: Keys, values: Any) -> Keys:
+    """The part of an error's place that is in the file: without the branches of a union."""
+    keys: Keys = ()
+    for part in loc:
+        inside = isinstance(values, dict) and part in values
+        if not inside and not (isinstance(values, list) and isinstance(part, int)):
+            break
+        keys, values = (*keys, part), values[part]
+    return keys
+
+
+def _owner(keys: Keys, cls: type[Section]) -> type[Section]:
+    """The section model that the last of these keys stands in."""
+    for key in keys[:-1]:
+        annotation = cls.model_fields[str(key)].annotation
+        if isinstance(annotation, type) and issubclass(annotation, Section):
+            cls = annotation
+    return cls
+
+
+def _joined(messages: list[str]) -> str:
+    """Messages of pydantic as the end of a sentence that begins with the key."""
+    short = dict.fromkeys(
+        m.removeprefix("Input ").replace("boolean", "true or false") for m in messages
+    )
+    return " or ".join(short)
+
+
+def _all_misfits(section: Section, keys: Keys) -> Iterator[tuple[Keys, Misfit]]:
+    for name, value in section:
+        if isinstance(value, Section):
+            yield from _all_misfits(value, (*keys, name))
+    for misfit in section.misfits():
+        yield keys, misfit
+
+
+def _anchored(section: Section, base: Path) -> Section:
+    """The section with its relative paths made absolute."""
+    changed: dict[str, Any] = {}
+    for name, value in section:
+        if isinstance(value, Section):
+            changed[name] = _anchored(value, base)
+        elif isinstance(value, Path):
+            changed[name] = Path(os.path.normpath(base / value))
+        elif name == "database_url" and value:
+            changed[name] = _absolute_sqlite(value, base)
+    return section.model_copy(update=changed)
+
+
+def _absolute_sqlite(url: str, base: Path) -> str:
+    """A relative SQLite file is relative to `base`, as every other path of its source."""
+    relative = re.fullmatch(r"(sqlite(?:\+\w+)?:///)(?:\./)?(?!/|:memory:|file:)(.+)", url)
+    return f"{relative[1]}{base}/{relative[2]}" if relative else url
+
+
+def _line(problem: str) -> int:
+    place = re.match(r"[^:]*:(\d+)", problem)
+    return int(place[1]) if place else 0
