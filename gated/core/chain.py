@@ -1,0 +1,108 @@
+"""The arithmetic of the journal: canonical JSON, commitments, the hash chain, the projection.
+
+    hash = SHA-256(prev || canonical(the other fields))        prev and hash are lower-case hex
+    commits[role] = SHA-256(salt || canonical(payload))        salt is hex of fixed length
+
+A row carries no personal data, only commitments to it, so that personal data can be erased and the
+chain still verifies. `project` says what the attendance log must hold for a row: appending and
+verifying both use it, so a log that says otherwise is found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+GENESIS = "0" * 64
+"""`prev` of the first row of a chain."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def canonical(value: Any) -> bytes:
+    """JSON as ASCII bytes, one spelling per value: sorted keys, no spaces, floats by repr.
+
+    ValueError for NaN and infinities, TypeError for keys that are no strings and unknown types.
+    """
+    _require_string_keys(value)
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text.encode("ascii")
+
+
+def _require_string_keys(value: Any) -> None:
+    # json.dumps would turn the keys 1 and "1" into the same text
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"{key!r} is no text and cannot be a key")
+            _require_string_keys(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _require_string_keys(item)
+
+
+def commitment(salt: str, payload: Mapping[str, Any]) -> str:
+    """SHA-256 of salt and payload as hex: binds a row to personal data without telling it."""
+    return hashlib.sha256(salt.encode("ascii") + canonical(payload)).hexdigest()
+
+
+def row_hash(prev: str, fields: Mapping[str, Any]) -> str:
+    """Hash of a row as hex, from the hash before it and all its other fields."""
+    return hashlib.sha256(prev.encode("ascii") + canonical(fields)).hexdigest()
+
+
+def uuid7(unix_ms: int, entropy: bytes) -> str:
+    """A UUID of version 7 (RFC 9562, 5.7) from milliseconds since 1970 and 10 bytes of entropy."""
+    bits = (unix_ms & (1 << 48) - 1) << 80 | int.from_bytes(entropy[:10], "big")
+    bits = bits & ~(0xF << 76) | 0x7 << 76
+    bits = bits & ~(0x3 << 62) | 0x2 << 62
+    h = f"{bits:032x}"
+    return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
+
+
+def utc(microseconds: int) -> datetime:
+    """The aware UTC datetime so many microseconds after 1970."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def project(
+    row: Mapping[str, Any], private: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any] | None:
+    """The attendance columns that follow from a journal row; None when it makes no log row.
+
+    row: fields of the journal with `body` as a mapping, and `hash`. private: role -> payload; a
+    redacted row has none and names nobody. `id` and `recorded_at` are local and not projected.
+    """
+    if row["kind"] != "decision":
+        return None
+    body = row["body"]
+    at_us = row["at_utc"]
+    return {
+        "uid": uuid7(at_us // 1000, bytes.fromhex(row["hash"])),
+        "chain": row["chain"],
+        "seq": row["seq"],
+        "person_id": private.get("subject", {}).get("person_id"),
+        "gate_name": body["gate"],
+        "camera_name": body["camera"],
+        "site": body["site"],
+        "direction": body["direction"],
+        "status": body["status"],
+        "reason": body["reason"],
+        "method": body["method"],
+        "confidence_score": body["confidence"],
+        "score": body.get("score"),
+        "threshold": body.get("threshold"),
+        "margin": body.get("margin"),
+        "frames": body.get("frames", 0),
+        "pad": body.get("pad"),
+        "flags": list(body.get("flags", ())),
+        "visit": body.get("visit"),
+        "visit_uid": body.get("visit_uid"),
+        "sight_to_decision_ms": body.get("sight_to_decision_ms"),
+        "usable_to_decision_ms": body.get("usable_to_decision_ms"),
+        "created_at": utc(at_us),
+        "superseded_by": None,
+    }

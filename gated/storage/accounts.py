@@ -1,0 +1,128 @@
+"""Accounts: who may sign in. There is always an active admin once there was one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from gated.errors import Conflict, NotFound
+from gated.storage import rows
+from gated.storage.records import ROLES, Account, columns_of, record
+from gated.storage.tables import accounts, persons
+
+_COLUMNS = columns_of(Account, accounts)
+
+
+def add(
+    session: Session,
+    username: str,
+    role: str,
+    password_hash: str,
+    person_id: int | None = None,
+    is_active: bool = True,
+) -> Account:
+    """Add an account; Conflict when the name is taken in any case, NotFound for the person."""
+    _require_role(role)
+    if person_id is not None and not rows.one(session, persons, [persons.c.id], id=person_id):
+        raise NotFound(f"there is no person {person_id}")
+    try:
+        id_ = rows.insert(
+            session,
+            accounts,
+            username=username,
+            username_key=username.casefold(),
+            role=role,
+            password_hash=password_hash,
+            person_id=person_id,
+            is_active=is_active,
+        )
+    except IntegrityError as e:
+        raise Conflict(f"there is already an account {username}") from e
+    return get(session, id_)
+
+
+def get(session: Session, id_: int) -> Account:
+    """The account with this id, or NotFound."""
+    row = rows.one(session, accounts, _COLUMNS, id=id_)
+    if row is None:
+        raise NotFound(f"there is no account {id_}")
+    return record(Account, row)
+
+
+def by_username(session: Session, username: str) -> Account | None:
+    """The account with this name in any case, or None."""
+    row = rows.one(session, accounts, _COLUMNS, username_key=username.casefold())
+    return row and record(Account, row)
+
+
+def list_(session: Session, *, person_id: int | None = None) -> list[Account]:
+    """All accounts by name, or those of one person."""
+    conditions = [] if person_id is None else [accounts.c.person_id == person_id]
+    statement = sa.select(*_COLUMNS).where(*conditions).order_by(accounts.c.username_key)
+    return [record(Account, r) for r in session.execute(statement)]
+
+
+def set_password(
+    session: Session, id_: int, password_hash: str, *, ends_sessions: bool = True
+) -> Account:
+    """Store another hash; tokens given out before are void unless the password stays. NotFound."""
+    get(session, id_)
+    if ends_sessions:
+        return _change(session, id_, password_hash=password_hash)
+    session.execute(
+        sa.update(accounts).where(accounts.c.id == id_).values(password_hash=password_hash)
+    )
+    return get(session, id_)
+
+
+def set_active(session: Session, id_: int, active: bool) -> Account:
+    """Switch an account on or off; NotFound, Conflict for the last admin."""
+    if not active:
+        _require_another_admin(session, id_)
+    return _change(session, id_, is_active=active)
+
+
+def set_role(session: Session, id_: int, role: str) -> Account:
+    """Give an account another role; NotFound, Conflict for the last admin."""
+    _require_role(role)
+    if role != "admin":
+        _require_another_admin(session, id_)
+    return _change(session, id_, role=role)
+
+
+def touch(session: Session, id_: int) -> Account:
+    """Make void every token given out before; NotFound."""
+    return _change(session, id_)
+
+
+def delete(session: Session, id_: int) -> None:
+    """Remove an account; NotFound, Conflict for the last admin."""
+    _require_another_admin(session, id_)
+    session.execute(sa.delete(accounts).where(accounts.c.id == id_))
+
+
+def _change(session: Session, id_: int, **values: Any) -> Account:
+    get(session, id_)
+    rows.change(session, accounts, id_, **values)
+    return get(session, id_)
+
+
+def _require_role(role: str) -> None:
+    if role not in ROLES:
+        raise ValueError(f"{role} is no role: use one of {', '.join(ROLES)}")
+
+
+def _require_another_admin(session: Session, id_: int) -> None:
+    """Conflict when `id_` is the only active admin."""
+    get(session, id_)
+    # locked, as two admins could otherwise remove each other at the same time
+    admins = session.execute(
+        sa.select(accounts.c.id)
+        .where(accounts.c.role == "admin", accounts.c.is_active)
+        .with_for_update()
+    ).scalars()
+    if set(admins) == {id_}:
+        raise Conflict("this is the last admin: make another one first")

@@ -1,0 +1,161 @@
+"""The first tables: persons, enrollments, accounts, attendance, settings, journal."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy import Boolean, Column, Double, ForeignKey, Integer, Text
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+big = sa.BigInteger().with_variant(Integer(), "sqlite")
+moment = sa.DateTime(timezone=True)
+
+
+def _aggregate(name: str, *columns: Any) -> None:
+    op.create_table(
+        name,
+        Column("id", big, primary_key=True, autoincrement=True),
+        Column("uid", Text, nullable=False, unique=True),
+        *columns,
+        Column("version", Integer, nullable=False),
+        Column("created_at", moment, nullable=False),
+        Column("updated_at", moment, nullable=False),
+        sqlite_autoincrement=True,
+    )
+
+
+def _persons_and_theirs() -> None:
+    _aggregate(
+        "persons",
+        Column("first_name", Text, nullable=False),
+        Column("last_name", Text, nullable=False),
+        Column("personnel_code", Text, nullable=False, unique=True),
+        Column("department", Text, index=True),
+        Column("position", Text),
+        Column("email", Text),
+        Column("email_key", Text, unique=True),
+        Column("phone", Text),
+        Column("is_active", Boolean, nullable=False),
+        Column("search", Text, nullable=False),
+    )
+    _aggregate(
+        "enrollments",
+        Column("person_id", big, ForeignKey("persons.id"), nullable=False, index=True),
+        Column("face_encoding_path", Text),
+        Column("face_image_path", Text),
+        Column("confidence_score", Double, nullable=False),
+        Column("is_active", Boolean, nullable=False),
+        Column("model", Text),
+        Column("quality", sa.JSON, nullable=False),
+        Column("image_sha256", Text),
+    )
+    _aggregate(
+        "accounts",
+        Column("username", Text, nullable=False),
+        Column("username_key", Text, nullable=False, unique=True),
+        Column("role", Text, nullable=False),
+        Column("password_hash", Text, nullable=False),
+        Column("person_id", big, ForeignKey("persons.id"), index=True),
+        Column("is_active", Boolean, nullable=False),
+    )
+
+
+def _attendance() -> None:
+    op.create_table(
+        "attendance_logs",
+        Column("id", big, primary_key=True, autoincrement=True),
+        Column("uid", Text, nullable=False, unique=True),
+        Column("person_id", big, ForeignKey("persons.id")),
+        Column("gate_name", Text, nullable=False),
+        Column("direction", Text, nullable=False),
+        Column("confidence_score", Double, nullable=False),
+        Column("camera_name", Text, nullable=False),
+        Column("status", Text, nullable=False),
+        Column("created_at", moment, nullable=False),
+        Column("reason", Text, nullable=False),
+        Column("method", Text, nullable=False),
+        Column("site", Text, nullable=False),
+        Column("visit", big),
+        Column("visit_uid", Text),
+        Column("score", Double),
+        Column("threshold", Double),
+        Column("margin", Double),
+        Column("frames", Integer, nullable=False),
+        Column("pad", Double),
+        Column("flags", sa.JSON, nullable=False),
+        Column("sight_to_decision_ms", Double),
+        Column("usable_to_decision_ms", Double),
+        Column("chain", Text, nullable=False),
+        Column("seq", big, nullable=False),
+        Column("recorded_at", moment, nullable=False),
+        Column("superseded_by", big, ForeignKey("attendance_logs.id")),
+        sa.UniqueConstraint("chain", "seq"),
+        sqlite_autoincrement=True,
+    )
+    for filtered in ([], ["person_id"], ["gate_name"], ["status"]):
+        columns = [*filtered, "created_at", "id"]
+        op.create_index(f"ix_attendance_logs_{'_'.join(columns)}", "attendance_logs", columns)
+
+
+def _journal() -> None:
+    op.create_table(
+        "journal",
+        Column("chain", Text, primary_key=True),
+        Column("seq", big, primary_key=True, autoincrement=False),
+        Column("at_utc", big, nullable=False, comment="microseconds since 1970"),
+        Column("boot_id", Text, nullable=False),
+        Column("mono_ns", big, nullable=False),
+        Column("clock_ok", Boolean, nullable=False),
+        Column("kind", Text, nullable=False),
+        Column("body", Text, nullable=False, comment="canonical JSON without personal data"),
+        Column("commits", Text, nullable=False, comment="canonical JSON, role to commitment"),
+        Column("prev", Text, nullable=False),
+        Column("hash", Text, nullable=False),
+    )
+    op.create_index("ix_journal_kind_chain_seq", "journal", ["kind", "chain", "seq"])
+    op.create_table(
+        "journal_private",
+        Column("chain", Text, primary_key=True),
+        Column("seq", big, primary_key=True, autoincrement=False),
+        Column("role", Text, primary_key=True),
+        Column("salt", Text, nullable=False),
+        Column("payload", Text, nullable=False, comment="canonical JSON"),
+        Column("uid", Text, index=True),
+    )
+    op.create_table(
+        "journal_seal",
+        Column("chain", Text, primary_key=True),
+        Column("seq", big, primary_key=True, autoincrement=False),
+        Column("hash", Text, nullable=False),
+        Column("signature", Text, nullable=False, comment="Ed25519, hex"),
+    )
+
+
+def upgrade() -> None:
+    _persons_and_theirs()
+    _attendance()
+    op.create_table(
+        "settings",
+        Column("key", Text, primary_key=True),
+        Column("value", sa.JSON, nullable=False),
+        Column("updated_at", moment, nullable=False),
+    )
+    _journal()
+
+
+def downgrade() -> None:
+    for name in (
+        "journal_seal",
+        "journal_private",
+        "journal",
+        "settings",
+        "attendance_logs",
+        "accounts",
+        "enrollments",
+        "persons",
+    ):
+        op.drop_table(name)

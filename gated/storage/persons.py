@@ -1,0 +1,181 @@
+"""Persons. Every change touches the gallery's stamp, so that gates rebuild what they match with."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from gated.errors import Conflict, NotFound
+from gated.storage import accounts, rows
+from gated.storage.records import Person, columns_of, record
+from gated.storage.settings import touch_gallery
+from gated.storage.tables import attendance_logs, enrollments, persons
+
+SORTS = ("id", "first_name", "last_name", "personnel_code", "department", "created_at")
+CHANGEABLE = frozenset(
+    {"first_name", "last_name", "personnel_code", "department", "position", "email", "phone"}
+    | {"is_active"}
+)
+
+_COLUMNS = columns_of(Person, persons)
+
+
+def fold(text: str) -> str:
+    """Text as it is searched: without accents and case."""
+    parts = unicodedata.normalize("NFKD", text)
+    return "".join(c for c in parts if not unicodedata.combining(c)).casefold()
+
+
+def add(
+    session: Session,
+    *,
+    first_name: str,
+    last_name: str,
+    personnel_code: str,
+    department: str | None = None,
+    position: str | None = None,
+    email: str | None = None,
+    phone: str | None = None,
+    is_active: bool = True,
+) -> Person:
+    """Add a person; Conflict when the personnel code or the e-mail address is taken."""
+    values: dict[str, Any] = {
+        "first_name": first_name,
+        "last_name": last_name,
+        "personnel_code": personnel_code,
+        "department": department,
+        "position": position,
+        "email": email or None,
+        "phone": phone,
+        "is_active": is_active,
+    }
+    try:
+        id_ = rows.insert(session, persons, **values, **_derived(values))
+    except IntegrityError as e:
+        raise _taken(session, values) from e
+    touch_gallery(session)
+    return get(session, id_)
+
+
+def get(session: Session, id_: int) -> Person:
+    """The person with this id, or NotFound."""
+    row = rows.one(session, persons, _COLUMNS, id=id_)
+    if row is None:
+        raise NotFound(f"there is no person {id_}")
+    return record(Person, row)
+
+
+def by_code(session: Session, personnel_code: str) -> Person | None:
+    """The person with this personnel code, or None."""
+    row = rows.one(session, persons, _COLUMNS, personnel_code=personnel_code)
+    return row and record(Person, row)
+
+
+def by_email(session: Session, email: str) -> Person | None:
+    """The person with this e-mail address in any case, or None."""
+    row = rows.one(session, persons, _COLUMNS, email_key=email.casefold())
+    return row and record(Person, row)
+
+
+def list_(
+    session: Session,
+    *,
+    is_active: bool | None = None,
+    department: str | None = None,
+    q: str | None = None,
+    limit: int | None = None,
+    offset: int = 0,
+    sort: str = "id",
+) -> tuple[list[Person], int]:
+    """One page of persons, and how many there are in all.
+
+    q: every word must occur in name, code, e-mail, department or position, accents and case
+    aside. sort: one of SORTS, `-` before it turns the order round.
+    """
+    name = sort.removeprefix("-")
+    if name not in SORTS:
+        raise ValueError(f"persons cannot be sorted by {sort}")
+    conditions = []
+    if is_active is not None:
+        conditions.append(persons.c.is_active == is_active)
+    if department is not None:
+        conditions.append(persons.c.department == department)
+    for word in fold(q or "").split():
+        conditions.append(persons.c.search.contains(word, autoescape=True))
+    total = session.execute(sa.select(sa.func.count()).select_from(persons).where(*conditions))
+    keys = [persons.c[name], persons.c.id]
+    if sort.startswith("-"):
+        keys = [k.desc() for k in keys]  # type: ignore[misc]
+    statement = sa.select(*_COLUMNS).where(*conditions).order_by(*keys)
+    found = session.execute(rows.page(statement, limit, offset))
+    return [record(Person, r) for r in found], total.scalar_one()
+
+
+def update(
+    session: Session, id_: int, *, expected_version: int | None = None, **changes: Any
+) -> Person:
+    """Change the named columns; NotFound, Conflict (taken, or the version is another)."""
+    if unknown := changes.keys() - CHANGEABLE:
+        raise ValueError(f"{', '.join(sorted(unknown))} cannot be changed")
+    before = get(session, id_)
+    if expected_version not in (None, before.version):
+        raise Conflict(f"person {id_} was changed meanwhile")
+    if "email" in changes:
+        changes["email"] = changes["email"] or None
+    after = {name: changes.get(name, getattr(before, name)) for name in CHANGEABLE}
+    try:
+        rows.change(session, persons, id_, **changes, **_derived(after))
+    except IntegrityError as e:
+        raise _taken(session, changes, id_) from e
+    touch_gallery(session)
+    return get(session, id_)
+
+
+def set_active(session: Session, id_: int, active: bool) -> Person:
+    """Switch a person on or off; NotFound."""
+    return update(session, id_, is_active=active)
+
+
+def delete(session: Session, id_: int) -> list[str]:
+    """Remove a person with enrollments and accounts; returns the files that nobody needs now.
+
+    NotFound. Conflict while log rows still name the person (`Journal.erase_person` comes first),
+    or when the person has the last admin's account.
+    """
+    get(session, id_)
+    named = sa.select(attendance_logs.c.id).where(attendance_logs.c.person_id == id_).limit(1)
+    if session.execute(named).first():
+        raise Conflict(f"the attendance log still names person {id_}: erase that first")
+    for account in accounts.list_(session, person_id=id_):
+        accounts.delete(session, account.id)
+    gone = session.execute(
+        sa.delete(enrollments)
+        .where(enrollments.c.person_id == id_)
+        .returning(enrollments.c.face_image_path, enrollments.c.face_encoding_path)
+    ).all()
+    session.execute(sa.delete(persons).where(persons.c.id == id_))
+    touch_gallery(session)
+    return [path for row in gone for path in row if path]
+
+
+def _derived(values: dict[str, Any]) -> dict[str, Any]:
+    searched = ("first_name", "last_name", "personnel_code", "email", "department", "position")
+    email = values["email"]
+    return {
+        "search": fold(" ".join(values[k] for k in searched if values[k])),
+        "email_key": email.casefold() if email else None,
+    }
+
+
+def _taken(session: Session, values: dict[str, Any], id_: int | None = None) -> Conflict:
+    code, email = values.get("personnel_code"), values.get("email")
+    other = by_code(session, code) if code else None
+    if other and other.id != id_:
+        return Conflict(f"personnel code {code} already belongs to person {other.id}")
+    other = by_email(session, email) if email else None
+    whose = f" to person {other.id}" if other else ""
+    return Conflict(f"e-mail address {email} already belongs{whose}")

@@ -1,0 +1,138 @@
+"""What storage hands out: frozen values; datetimes are aware UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from gated.core.model import PersonRef
+
+T = TypeVar("T")
+
+ROLES = ("self", "viewer", "operator", "admin", "auditor", "device")
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Someone known to the system; `version` grows with every change."""
+
+    id: int
+    uid: str
+    first_name: str
+    last_name: str
+    personnel_code: str
+    department: str | None
+    position: str | None
+    email: str | None
+    phone: str | None
+    is_active: bool
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def name(self) -> str:
+        return f"{self.first_name} {self.last_name}".strip()
+
+    @property
+    def ref(self) -> PersonRef:
+        return PersonRef(self.id, self.uid, self.personnel_code, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Enrollment:
+    """One reference photo and the template made from it by `model`; paths below uploads."""
+
+    id: int
+    uid: str
+    person_id: int
+    face_encoding_path: str | None
+    face_image_path: str | None
+    confidence_score: float
+    is_active: bool
+    model: str | None
+    quality: Mapping[str, Any]
+    image_sha256: str | None
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The stored files that belong to it."""
+        return tuple(p for p in (self.face_image_path, self.face_encoding_path) if p)
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryRow:
+    """An active enrollment with a template, and its person."""
+
+    enrollment_id: int
+    person_id: int
+    encoding_path: str
+    person_active: bool
+    person_uid: str
+    personnel_code: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Someone who may sign in; a token that names another `version` is void."""
+
+    id: int
+    uid: str
+    username: str
+    role: str
+    password_hash: str
+    person_id: int | None
+    is_active: bool
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AttendanceRow:
+    """One row of the attendance log, projected from the journal row (chain, seq)."""
+
+    id: int
+    uid: str
+    person_id: int | None
+    gate_name: str
+    direction: str
+    confidence_score: float
+    camera_name: str
+    status: str
+    created_at: datetime
+    reason: str
+    method: str
+    site: str
+    visit: int | None
+    visit_uid: str | None
+    score: float | None
+    threshold: float | None
+    margin: float | None
+    frames: int
+    pad: float | None
+    flags: Sequence[str]
+    sight_to_decision_ms: float | None
+    usable_to_decision_ms: float | None
+    chain: str
+    seq: int
+    recorded_at: datetime
+    superseded_by: int | None
+
+
+def columns_of(cls: type[Any], table: sa.Table) -> list[sa.Column[Any]]:
+    """The columns of `table` that a record of this class is made of, in its order."""
+    return [table.c[f.name] for f in fields(cls)]
+
+
+def record(cls: Callable[..., T], row: sa.Row[Any]) -> T:
+    """A record from a row selected with `columns_of`."""
+    return cls(*row)

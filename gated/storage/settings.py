@@ -1,0 +1,49 @@
+"""JSON values by key, among them the stamp that changes whenever the gallery's source does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from gated.storage.tables import new_uid, settings, utcnow
+
+GALLERY_STAMP = "gallery_stamp"
+
+
+def get(session: Session, key: str, default: Any = None) -> Any:
+    """The value of a key, or `default`."""
+    found = session.execute(sa.select(settings.c.value).where(settings.c.key == key)).first()
+    return default if found is None else found[0]
+
+
+def set_(session: Session, key: str, value: Any) -> None:
+    """Store a JSON value under a key, replacing the one before."""
+    changed = session.execute(
+        sa.update(settings).where(settings.c.key == key).values(value=value, updated_at=utcnow())
+    )
+    if changed.rowcount == 0:  # type: ignore[attr-defined]
+        create(session, key, value)
+        session.execute(sa.update(settings).where(settings.c.key == key).values(value=value))
+
+
+def create(session: Session, key: str, value: Any) -> None:
+    """Store a JSON value under a key unless there is one; two creators at a time are welcome."""
+    if session.get_bind().dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert
+    else:
+        from sqlalchemy.dialects.postgresql import insert  # type: ignore[assignment]
+    statement = insert(settings).values(key=key, value=value)
+    session.execute(statement.on_conflict_do_nothing(index_elements=["key"]))
+
+
+def touch_gallery(session: Session) -> None:
+    """Say that persons or enrollments changed; a random value, as numbers recur after a restore."""
+    set_(session, GALLERY_STAMP, new_uid())
+
+
+def gallery_stamp(session: Session) -> str | None:
+    """Changes with every change of persons and enrollments; None while there are none."""
+    stamp: str | None = get(session, GALLERY_STAMP)
+    return stamp

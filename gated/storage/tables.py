@@ -1,0 +1,189 @@
+"""The tables, for SQLite and PostgreSQL alike; `migrations` brings a database to this shape."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Boolean, Column, Double, ForeignKey, Index, Integer, Table, Text
+
+from gated.core import chain
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite's AUTOINCREMENT works on INTEGER only, which holds 64 bits there
+BigInt = sa.BigInteger().with_variant(Integer(), "sqlite")
+
+
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
+    """Aware datetimes in, aware UTC datetimes out; SQLite has no zones of its own."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a datetime without zone cannot be stored")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def new_uid() -> str:
+    """A fresh UUID of version 7."""
+    return chain.uuid7(time.time_ns() // 1_000_000, secrets.token_bytes(10))
+
+
+def utcnow() -> datetime:
+    """The present time, aware UTC."""
+    return datetime.now(UTC)
+
+
+def _aggregate(name: str, *columns: Any) -> Table:
+    """A table with integer id (never reused), uid and the two times."""
+    return Table(
+        name,
+        metadata,
+        Column("id", BigInt, primary_key=True, autoincrement=True),
+        Column("uid", Text, nullable=False, unique=True, default=new_uid),
+        *columns,
+        Column("version", Integer, nullable=False, default=1),
+        Column("created_at", UtcDateTime, nullable=False, default=utcnow),
+        Column("updated_at", UtcDateTime, nullable=False, default=utcnow),
+        sqlite_autoincrement=True,
+    )
+
+
+persons = _aggregate(
+    "persons",
+    Column("first_name", Text, nullable=False),
+    Column("last_name", Text, nullable=False),
+    Column("personnel_code", Text, nullable=False, unique=True),
+    Column("department", Text, index=True),
+    Column("position", Text),
+    Column("email", Text),
+    Column("email_key", Text, unique=True),
+    Column("phone", Text),
+    Column("is_active", Boolean, nullable=False, default=True),
+    Column("search", Text, nullable=False),
+)
+
+enrollments = _aggregate(
+    "enrollments",
+    Column("person_id", BigInt, ForeignKey("persons.id"), nullable=False, index=True),
+    Column("face_encoding_path", Text),
+    Column("face_image_path", Text),
+    Column("confidence_score", Double, nullable=False),
+    Column("is_active", Boolean, nullable=False, default=True),
+    Column("model", Text),
+    Column("quality", sa.JSON, nullable=False, default=dict),
+    Column("image_sha256", Text),
+)
+
+accounts = _aggregate(
+    "accounts",
+    Column("username", Text, nullable=False),
+    Column("username_key", Text, nullable=False, unique=True),
+    Column("role", Text, nullable=False),
+    Column("password_hash", Text, nullable=False),
+    Column("person_id", BigInt, ForeignKey("persons.id"), index=True),
+    Column("is_active", Boolean, nullable=False, default=True),
+)
+
+attendance_logs = Table(
+    "attendance_logs",
+    metadata,
+    Column("id", BigInt, primary_key=True, autoincrement=True),
+    Column("uid", Text, nullable=False, unique=True),
+    Column("person_id", BigInt, ForeignKey("persons.id")),
+    Column("gate_name", Text, nullable=False),
+    Column("direction", Text, nullable=False),
+    Column("confidence_score", Double, nullable=False),
+    Column("camera_name", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("site", Text, nullable=False),
+    Column("visit", BigInt),
+    Column("visit_uid", Text),
+    Column("score", Double),
+    Column("threshold", Double),
+    Column("margin", Double),
+    Column("frames", Integer, nullable=False),
+    Column("pad", Double),
+    Column("flags", sa.JSON, nullable=False),
+    Column("sight_to_decision_ms", Double),
+    Column("usable_to_decision_ms", Double),
+    Column("chain", Text, nullable=False),
+    Column("seq", BigInt, nullable=False),
+    Column("recorded_at", UtcDateTime, nullable=False),
+    Column("superseded_by", BigInt, ForeignKey("attendance_logs.id")),
+    sa.UniqueConstraint("chain", "seq"),
+    Index(None, "created_at", "id"),
+    Index(None, "person_id", "created_at", "id"),
+    Index(None, "gate_name", "created_at", "id"),
+    Index(None, "status", "created_at", "id"),
+    sqlite_autoincrement=True,
+)
+
+settings = Table(
+    "settings",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", sa.JSON, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False, default=utcnow, onupdate=utcnow),
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("chain", Text, primary_key=True),
+    Column("seq", BigInt, primary_key=True, autoincrement=False),
+    Column("at_utc", BigInt, nullable=False, comment="microseconds since 1970"),
+    Column("boot_id", Text, nullable=False),
+    Column("mono_ns", BigInt, nullable=False),
+    Column("clock_ok", Boolean, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("body", Text, nullable=False, comment="canonical JSON without personal data"),
+    Column("commits", Text, nullable=False, comment="canonical JSON, role to commitment"),
+    Column("prev", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Index(None, "kind", "chain", "seq"),
+)
+
+journal_private = Table(
+    "journal_private",
+    metadata,
+    Column("chain", Text, primary_key=True),
+    Column("seq", BigInt, primary_key=True, autoincrement=False),
+    Column("role", Text, primary_key=True),
+    Column("salt", Text, nullable=False),
+    Column("payload", Text, nullable=False, comment="canonical JSON"),
+    # whom the payload speaks of, so that an erasure finds it
+    Column("uid", Text, index=True),
+)
+
+journal_seal = Table(
+    "journal_seal",
+    metadata,
+    Column("chain", Text, primary_key=True),
+    Column("seq", BigInt, primary_key=True, autoincrement=False),
+    Column("hash", Text, nullable=False),
+    Column("signature", Text, nullable=False, comment="Ed25519, hex"),
+)
