@@ -1,0 +1,133 @@
+"""Photos and encodings as sealed files below the uploads directory, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from pathlib import Path
+
+import numpy as np
+
+from gated.core.model import Vector
+from gated.errors import SealError, StorageError
+from gated.storage.sealing import Sealer, sync_directory
+from gated.storage.tables import new_uid
+
+IMAGES = "images"
+ENCODINGS = "encodings"
+SUFFIX = ".sealed"
+TEMPORARY = ".tmp"
+KEPT = ".gitkeep"
+
+
+def write_atomic(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Write a file durably: readers see the old one or the new one, also after a power cut."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}{TEMPORARY}")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(fd, "wb") as f:
+            os.fchmod(fd, mode)
+            f.write(data)
+            f.flush()
+            os.fsync(fd)
+        temporary.rename(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+class FileStore:
+    """Sealed files by relative path, such as `images/<uid>.sealed`; nothing outside `uploads`."""
+
+    def __init__(self, uploads: Path, sealer: Sealer) -> None:
+        self.uploads = uploads
+        self._sealer = sealer
+        try:
+            for folder in (uploads, uploads / IMAGES, uploads / ENCODINGS):
+                new = not folder.exists()
+                folder.mkdir(parents=True, exist_ok=True)
+                if new or folder != uploads:
+                    folder.chmod(0o700)
+        except OSError as e:
+            raise StorageError(f"{uploads} cannot be used for photos: {e.strerror}") from e
+
+    def save_image(self, jpeg: bytes) -> str:
+        """Store a picture; returns its relative path. StorageError."""
+        return self._save(IMAGES, jpeg)
+
+    def load_image(self, rel: str) -> bytes:
+        """The picture at a relative path; StorageError, SealError."""
+        return self._load(rel, IMAGES)
+
+    def save_encoding(self, vector: Vector, model: str) -> str:
+        """Store a (d,) float32 template with its model's digest; returns its relative path."""
+        head = json.dumps({"model": model, "dimension": len(vector)}).encode()
+        return self._save(ENCODINGS, head + b"\n" + np.asarray(vector, "<f4").tobytes())
+
+    def load_encoding(self, rel: str) -> tuple[Vector, str]:
+        """The (d,) float32 template at a relative path, and its model; StorageError, SealError."""
+        head, _, body = self._load(rel, ENCODINGS).partition(b"\n")
+        told = json.loads(head)
+        vector = np.frombuffer(body, "<f4").astype(np.float32)
+        if len(vector) != told["dimension"]:
+            raise SealError(f"{rel} does not hold what it says")
+        return vector, told["model"]
+
+    def delete(self, *rels: str) -> None:
+        """Remove files durably; those that are gone already are no error. StorageError."""
+        paths = [self._path(rel) for rel in rels]
+        try:
+            for path in paths:
+                path.unlink(missing_ok=True)
+            for folder in {p.parent for p in paths}:
+                sync_directory(folder)
+        except OSError as e:
+            raise StorageError(f"{e.filename} cannot be removed: {e.strerror}") from e
+
+    def sweep(self, known: set[str], grace_s: float = 60.0) -> int:
+        """Remove files that no row names and leftovers of cut-off writes; returns how many.
+
+        Files younger than `grace_s` seconds stay: their row may be on its way in another process.
+        """
+        removed = 0
+        newest = time.time() - grace_s
+        for folder in (IMAGES, ENCODINGS):
+            for path in sorted((self.uploads / folder).iterdir()):
+                if path.name == KEPT or f"{folder}/{path.name}" in known or not path.is_file():
+                    continue
+                if path.stat().st_mtime <= newest:
+                    path.unlink(missing_ok=True)
+                    removed += 1
+        return removed
+
+    def _save(self, folder: str, plain: bytes) -> str:
+        rel = f"{folder}/{new_uid()}{SUFFIX}"
+        try:
+            write_atomic(self.uploads / rel, self._sealer.seal(plain, rel))
+        except OSError as e:
+            raise StorageError(f"{self.uploads / rel} cannot be written: {e.strerror}") from e
+        return rel
+
+    def _load(self, rel: str, folder: str) -> bytes:
+        path = self._path(rel, folder)
+        try:
+            blob = path.read_bytes()
+        except OSError as e:
+            raise StorageError(f"{path} cannot be read: {e.strerror}") from e
+        return self._sealer.unseal(blob, rel)
+
+    def _path(self, rel: str, *folders: str) -> Path:
+        """The path of a stored file; StorageError for anything that is not `<folder>/<name>`."""
+        parts = rel.split("/")
+        if (
+            len(parts) != 2
+            or parts[0] not in (folders or (IMAGES, ENCODINGS))
+            or not parts[1].endswith(SUFFIX)
+            or parts[1].startswith(".")
+            or "\0" in rel
+        ):
+            raise StorageError(f"{rel!r} is no path of a stored file")
+        return self.uploads / parts[0] / parts[1]
