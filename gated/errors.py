@@ -106,6 +106,16 @@ class Conflict(Refused):
     code = "conflict"
 
 
+class DuplicateFace(Conflict):
+    """The face is enrolled for another person, `person_id`; only some may be told whom."""
+
+    code = "duplicate_face"
+
+    def __init__(self, message: str, person_id: int) -> None:
+        super().__init__(message)
+        self.person_id = person_id
+
+
 class NotAllowed(Refused):
     """The caller may not do this."""
 

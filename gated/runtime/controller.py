@@ -1,0 +1,143 @@
+"""inbox -> gate -> door and journal.
+
+Theory of operation: one thread owns the gate. It stamps the time, hands each event to
+`Gate.handle` and executes the commands in their order: a record is queued before the door moves,
+and a grant whose record found no place moves nothing. It waits for nobody: records go into a
+bounded queue, the door call returns at once, attention is replaced as a whole. Whatever ends this
+thread, the door is locked on the way out.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from gated.core.gate import Gate
+from gated.core.model import (
+    Attention,
+    Command,
+    Decision,
+    Event,
+    JournalState,
+    Lock,
+    Notice,
+    RecordDecision,
+    RecordEvent,
+    Tick,
+    Unlock,
+)
+from gated.errors import DeviceError
+from gated.ports import Clock, Door
+from gated.runtime.inbox import BoundedInbox
+from gated.runtime.journal_writer import JournalWriter
+from gated.runtime.loop import Loop, OnCrash
+
+log = logging.getLogger(__name__)
+
+IDLE_S = 1.0
+
+
+class Controller(Loop):
+    """Executes the gate's commands.
+
+    on_attention: takes what the inference thread is to look for. on_decision: told of each
+    decision with the monotonic time of the relay's edge (None when the door was not moved).
+    on_notice: told what to show. All three must return at once.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        inbox: BoundedInbox,
+        door: Door,
+        journal: JournalWriter,
+        clock: Clock,
+        on_crash: OnCrash,
+        *,
+        on_attention: Callable[[Attention], None],
+        on_decision: Callable[[Decision, float | None], None],
+        on_notice: Callable[[Notice], None],
+    ) -> None:
+        super().__init__("controller", on_crash)
+        self._gate = gate
+        self._inbox = inbox
+        self._door = door
+        self._journal = journal
+        self._clock = clock
+        self._on_attention = on_attention
+        self._on_decision = on_decision
+        self._on_notice = on_notice
+        self._recordable = True
+
+    def work(self) -> None:
+        try:
+            while not self.stopping.is_set():
+                self.beat()
+                self.turn()
+        finally:
+            self._door.lock()
+
+    def turn(self) -> None:
+        """Wait for one event or the gate's deadline, and handle it."""
+        deadline = self._gate.deadline
+        wait = IDLE_S
+        if deadline is not None:
+            wait = min(IDLE_S, max(0.0, deadline - self._clock.now().mono))
+        event = self._inbox.get(wait)
+        if event is None and (deadline is None or self._clock.now().mono < deadline):
+            return
+        self._follow_journal()
+        self._handle(event or Tick())
+
+    def _follow_journal(self) -> None:
+        recordable = self._journal.available
+        if recordable != self._recordable:
+            self._recordable = recordable
+            log.log(
+                logging.INFO if recordable else logging.ERROR,
+                "decisions %s be recorded",
+                "can" if recordable else "cannot",
+            )
+            self._handle(JournalState(recordable))
+
+    def _handle(self, event: Event) -> None:
+        decision: Decision | None = None
+        recorded = True
+        edge: float | None = None
+        for command in self._gate.handle(event, self._clock.now()):
+            if isinstance(command, RecordDecision):
+                if decision is not None:
+                    self._on_decision(decision, edge)
+                decision, edge = command.decision, None
+                recorded = self._journal.offer(command)
+            elif isinstance(command, Unlock):
+                if recorded and self._drive(command):
+                    edge = self._clock.now().mono
+            else:
+                self._execute(command)
+        if decision is not None:
+            self._on_decision(decision, edge)
+
+    def _execute(self, command: Command) -> None:
+        match command:
+            case Lock():
+                self._drive(command)
+            case RecordEvent():
+                self._journal.offer(command)
+            case Attention():
+                self._on_attention(command)
+            case Notice():
+                self._on_notice(command)
+
+    def _drive(self, command: Unlock | Lock) -> bool:
+        try:
+            if isinstance(command, Unlock):
+                self._door.unlock(command.for_s)
+            else:
+                self._door.lock()
+        except DeviceError as error:
+            log.error("the door does not obey: %s", error)
+            body = {"detail": str(error)}
+            self._journal.offer(RecordEvent(self._clock.now(), "door_fault", body, "alarm"))
+            return False
+        return True

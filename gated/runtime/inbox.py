@@ -1,0 +1,54 @@
+"""The controller's letter box."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import replace
+
+from gated.core.model import Event, Observation
+
+
+class BoundedInbox:
+    """Never blocks the sender. When full, the oldest observations lose their faces (the news of
+    lost tracks is kept); an event for which there is still no room is dropped and counted."""
+
+    def __init__(self, capacity: int = 256) -> None:
+        self._capacity = capacity
+        self._arrived = threading.Condition()
+        self._events: deque[Event] = deque()
+        self.stripped = 0
+        self.dropped = 0
+
+    def post(self, event: Event) -> None:
+        """Hand an event to the controller."""
+        with self._arrived:
+            if len(self._events) >= self._capacity and not self._make_room():
+                self.dropped += 1
+                return
+            self._events.append(event)
+            self._arrived.notify()
+
+    def get(self, timeout: float) -> Event | None:
+        """The oldest event, or None after `timeout` seconds."""
+        with self._arrived:
+            if not self._events:
+                self._arrived.wait(timeout)
+            return self._events.popleft() if self._events else None
+
+    def _make_room(self) -> bool:
+        lost: tuple[int, ...] = ()
+        kept: deque[Event] = deque()
+        for event in self._events:
+            if isinstance(event, Observation):
+                lost += event.lost
+                self.stripped += 1
+                last = event
+            else:
+                kept.append(event)
+        if len(kept) == len(self._events):
+            return False
+        if lost:
+            kept.append(replace(last, faces=(), lost=lost))
+        self._events = kept
+        return len(kept) < self._capacity
