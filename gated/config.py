@@ -147,6 +147,7 @@ class VisionSettings(Section):
     min_eye_distance: Annotated[float, Field(ge=8)] = 14.0
     max_yaw: Annotated[float, Field(gt=0, le=90)] = 35.0
     max_pitch: Annotated[float, Field(gt=0, le=90)] = 30.0
+    max_roll: Annotated[float, Field(gt=0, le=180)] = 45.0
     min_sharpness: Annotated[float, Field(ge=0, le=1)] = 0.1
     min_brightness: Annotated[float, Field(ge=0, le=255)] = 30.0
     max_brightness: Annotated[float, Field(ge=0, le=255)] = 235.0

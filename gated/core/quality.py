@@ -63,7 +63,8 @@ def pose(landmarks: npt.NDArray[np.float32]) -> tuple[float, float, float]:
     """(yaw, pitch, roll) in degrees of a face with (5, 2) landmarks; 0, 0, 0 is frontal.
 
     yaw > 0: turned to the picture's right; pitch > 0: looking up; roll > 0: clockwise in the
-    picture; applied in the order pitch, yaw, roll. A scaled orthographic fit of an average head (DeMenthon & Davis, "POS", 1995).
+    picture; the head turns in the order pitch, yaw, roll.
+    A scaled orthographic fit of an average head (DeMenthon & Davis, "POS", 1995).
     """
     points = np.asarray(landmarks, np.float64)
     scaled = (_HEAD_INVERSE @ (points - points.mean(axis=0))).T
