@@ -18,14 +18,17 @@ def get(session: Session, key: str, default: Any = None) -> Any:
     return default if found is None else found[0]
 
 
+def get_locked(session: Session, key: str) -> Any:
+    """The value of a key that exists; others who ask for it so wait until we are done."""
+    found = sa.select(settings.c.value).where(settings.c.key == key)
+    return session.execute(found.with_for_update()).scalar_one()
+
+
 def set_(session: Session, key: str, value: Any) -> None:
     """Store a JSON value under a key, replacing the one before."""
-    changed = session.execute(
-        sa.update(settings).where(settings.c.key == key).values(value=value, updated_at=utcnow())
-    )
-    if changed.rowcount == 0:  # type: ignore[attr-defined]
-        create(session, key, value)
-        session.execute(sa.update(settings).where(settings.c.key == key).values(value=value))
+    create(session, key, value)
+    statement = sa.update(settings).where(settings.c.key == key)
+    session.execute(statement.values(value=value, updated_at=utcnow()))
 
 
 def create(session: Session, key: str, value: Any) -> None:

@@ -1,0 +1,521 @@
+"""The journal: everything that must not be lost or altered, through one append function.
+
+    journal          hash-chained rows without personal data; chain = gate uid / epoch
+    journal_private  the personal part of a row, salted; the row commits to it
+    journal_seal     signature of the last hash of each batch; the newest is copied to a head file
+    attendance_logs  what follows from the rows, written in the same transaction
+
+A chain begins with `chain_started`, which names the key that seals it and how the chain before it
+ended. A new chain (epoch) begins when the database does not hold what the head file knows: it was
+restored or cut. The loss stays visible for ever, as the new chain tells what the old one held.
+A head file behind the database is normal: the power failed between commit and head. That there is
+none is not, as a head of row 0 is written before a first row is committed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import math
+import os
+import secrets
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from sqlalchemy.orm import Session
+
+from gated.core.chain import GENESIS, canonical, commitment, project, row_hash
+from gated.core.model import Decision, Instant
+from gated.storage import settings
+from gated.storage.engine import Database, after_commit, is_write_session
+from gated.storage.files import write_atomic
+from gated.storage.tables import (
+    attendance_logs,
+    journal,
+    journal_private,
+    journal_seal,
+    new_uid,
+    persons,
+    utcnow,
+)
+
+if TYPE_CHECKING:
+    from gated.storage.verify import Verification
+
+log = logging.getLogger(__name__)
+
+IDENTITY = "journal_identity"
+SALT = 32
+
+_CHECKED = "gated_journal_checked"
+
+_NO_PRIVATE: Mapping[str, Mapping[str, Any]] = {}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something to append. body: no personal data; private: role (subject, actor) -> payload."""
+
+    at: Instant
+    kind: str
+    body: Mapping[str, Any]
+    private: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: _NO_PRIVATE)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Where an entry stands, and the row of the attendance log that it made."""
+
+    chain: str
+    seq: int
+    hash: str
+    attendance_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of a chain, signed."""
+
+    chain: str
+    seq: int
+    hash: str
+    signature: str = ""
+
+    @property
+    def gate(self) -> str:
+        return self.chain.rpartition("/")[0]
+
+    @property
+    def epoch(self) -> int:
+        return int(self.chain.rpartition("/")[2])
+
+    def message(self) -> bytes:
+        """What the signature is about."""
+        return b"gated journal seal\n" + canonical([self.chain, self.seq, self.hash])
+
+    def told(self) -> dict[str, Any]:
+        """Without the signature, for the body of a row."""
+        return {"chain": self.chain, "seq": self.seq, "hash": self.hash}
+
+    def is_signed_by(self, public_key: str) -> bool:
+        """Whether the signature was made with the key whose public half this is (hex)."""
+        try:
+            key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key))
+            key.verify(bytes.fromhex(self.signature), self.message())
+        except (InvalidSignature, ValueError):
+            return False
+        return True
+
+
+class Journal:
+    """Appends to the newest chain of this gate; any number of threads and processes may."""
+
+    def __init__(
+        self, db: Database, signer: Ed25519PrivateKey, head_file: Path, gate_name: str = "gate"
+    ) -> None:
+        self.db = db
+        self.head_file = head_file
+        self._signer = signer
+        self._gate_name = gate_name
+        self._boot_id = boot_id()
+        self._sealed: Head | None = None
+        self.public_key = signer.public_key().public_bytes_raw().hex()
+
+    def append(self, entries: Sequence[Entry], session: Session | None = None) -> list[Receipt]:
+        """Append a batch under one seal, durably on return; StorageError, then nothing is written.
+
+        With a session of `Database.write` the batch belongs to that transaction. ValueError and
+        TypeError when a body or a payload is no JSON. A private subject who was erased meanwhile
+        (`person_id` of nobody) is left out.
+        """
+        if not entries:
+            return []
+        if session is None:
+            with self.db.write() as own:
+                return self._append(own, entries)
+        if not is_write_session(session) or session.in_nested_transaction():
+            # after a savepoint's rollback the head would speak of rows that never were
+            raise ValueError("the journal needs a session of Database.write, and no savepoint")
+        return self._append(session, entries)
+
+    def redact(
+        self,
+        session: Session,
+        at: Instant,
+        chain: str,
+        seqs: Iterable[int],
+        reason: str,
+        role: str = "subject",
+    ) -> Receipt:
+        """Delete the private parts of rows of a chain for ever, and say so in the journal."""
+        wanted = sorted(set(seqs))
+        private, projected = journal_private.c, attendance_logs.c
+        for some in _chunks(wanted, 500):
+            session.execute(
+                sa.delete(journal_private).where(
+                    private.chain == chain, private.role == role, private.seq.in_(some)
+                )
+            )
+            if role == "subject":
+                session.execute(
+                    sa.update(attendance_logs)
+                    .where(projected.chain == chain, projected.seq.in_(some))
+                    .values(person_id=None)
+                )
+        body = {"chain": chain, "role": role, "seqs": list(ranges(wanted)), "reason": reason}
+        return self.append([Entry(at, "redacted", body)], session)[0]
+
+    def erase_person(self, session: Session, at: Instant, uid: str, reason: str) -> list[Receipt]:
+        """Redact all that speaks of the person with this uid; `persons.delete` may follow."""
+        private = journal_private.c
+        found = session.execute(
+            sa.select(private.chain, private.role, private.seq)
+            .where(private.uid == uid)
+            .order_by(private.chain, private.role, private.seq)
+        )
+        parts: dict[tuple[str, str], list[int]] = {}
+        for chain, role, seq in found:
+            parts.setdefault((chain, role), []).append(seq)
+        return [
+            self.redact(session, at, chain, seqs, reason, role)
+            for (chain, role), seqs in parts.items()
+        ]
+
+    def verify(self) -> Verification:
+        """Check chains, seals, head file, private parts and attendance log, in constant memory."""
+        from gated.storage.verify import verify
+
+        return verify(self.db, self.head_file, self.public_key)
+
+    # --- appending ---
+
+    def _append(self, session: Session, entries: Sequence[Entry]) -> list[Receipt]:
+        chain, tip = self._tip(session, entries[0].at)
+        entries = _without_erased(session, entries)
+        written = _Batch(chain, self._boot_id)
+        for entry in entries:
+            tip = written.add(entry, tip)
+        ids = written.insert(session)
+        self._seal(session, tip)
+        return [Receipt(chain, r["seq"], r["hash"], ids.get(r["seq"])) for r in written.rows]
+
+    def _tip(self, session: Session, at: Instant) -> tuple[str, Head]:
+        """The chain to append to and its end; begins a new chain when there must be one."""
+        gate, epoch = self._identity(session)
+        chain = f"{gate}/{epoch}"
+        tip = last_row(session, chain)
+        if session.info.get(_CHECKED) == chain and tip:
+            return chain, tip
+        head = self._head(session)
+        if tip is None:
+            cause = "first" if head is None or head.seq == 0 else "lost"
+        elif key_of(session, chain) != self.public_key:
+            cause = "new_key"
+        elif head is None:
+            cause = "head_missing"
+        else:
+            cause = "" if holds(session, head) else "behind_head"
+        if cause:
+            before = tip if cause in ("new_key", "head_missing") else head
+            chain, tip = self._start(session, at, (gate, epoch), cause, before)
+        session.info[_CHECKED] = chain
+        assert tip is not None  # noqa: S101  (without a tip there is a cause)
+        return chain, tip
+
+    def _head(self, session: Session) -> Head | None:
+        """The newest seal that this process knows of: the head file's, or one of its own."""
+        head = read_head(self.head_file)
+        if head and not head.is_signed_by(key_of(session, head.chain) or self.public_key):
+            head = None
+        own = self._sealed
+        if own and (head is None or (head.chain == own.chain and head.seq < own.seq)):
+            return own
+        return head
+
+    def _identity(self, session: Session) -> tuple[str, int]:
+        """Gate uid and epoch, locked until the transaction ends."""
+        settings.create(session, IDENTITY, {"gate": new_uid(), "epoch": 1})
+        value = settings.get_locked(session, IDENTITY)
+        return value["gate"], value["epoch"]
+
+    def _start(
+        self,
+        session: Session,
+        at: Instant,
+        identity: tuple[str, int],
+        cause: str,
+        before: Head | None,
+    ) -> tuple[str, Head]:
+        """Begin a chain with a row that says why, and where the one before it ended."""
+        gate, epoch = identity
+        if cause != "first":
+            log.error("the journal begins a new chain (%s): see `gated journal verify`", cause)
+            # a restored database may know less epochs than were there
+            known = [epoch, *(c.epoch for c in (before,) if c and c.gate == gate)]
+            epoch = max(known) + 1
+            settings.set_(session, IDENTITY, {"gate": gate, "epoch": epoch})
+        body = {
+            "gate": gate,
+            "gate_name": self._gate_name,
+            "epoch": epoch,
+            "public_key": self.public_key,
+            "cause": cause,
+            "previous": before.told() if before and before.seq else None,
+        }
+        nothing = self._sign(Head(f"{gate}/{epoch}", 0, GENESIS))
+        if cause in ("first", "head_missing"):
+            self._write_head(nothing)
+        first = _Batch(nothing.chain, self._boot_id)
+        tip = first.add(Entry(at, "chain_started", body), nothing)
+        first.insert(session)
+        return nothing.chain, tip
+
+    def _seal(self, session: Session, tip: Head) -> None:
+        sealed = self._sign(tip)
+        values = {**sealed.told(), "signature": sealed.signature}
+        session.execute(sa.insert(journal_seal).values(values))
+        after_commit(session, f"head {self.head_file}", lambda: self._committed(sealed))
+
+    def _sign(self, tip: Head) -> Head:
+        return replace(tip, signature=self._signer.sign(tip.message()).hex())
+
+    def _committed(self, sealed: Head) -> None:
+        self._sealed = sealed
+        self._write_head(sealed)
+
+    def _write_head(self, sealed: Head) -> None:
+        """Copy the seal; the batch is durable already, so a failure here must not look like one."""
+        try:
+            with _locked(self.head_file.parent):
+                newest = read_head(self.head_file)
+                if newest and newest.chain == sealed.chain and newest.seq > sealed.seq:
+                    return
+                text = canonical({**sealed.told(), "signature": sealed.signature})
+                write_atomic(self.head_file, text + b"\n")
+        except OSError as e:
+            log.error("the journal's head %s cannot be written: %s", self.head_file, e)
+
+
+class _Batch:
+    """Rows of one chain in the making."""
+
+    def __init__(self, chain: str, boot: str) -> None:
+        self._chain = chain
+        self._boot = boot
+        self.rows: list[dict[str, Any]] = []
+        self._private: list[dict[str, Any]] = []
+        self._attendance: list[dict[str, Any]] = []
+
+    def add(self, entry: Entry, tip: Head) -> Head:
+        """Add the row that follows `tip`; returns the new tip."""
+        seq = tip.seq + 1
+        salts = {role: secrets.token_hex(SALT) for role in entry.private}
+        commits = {role: commitment(salts[role], p) for role, p in entry.private.items()}
+        fields = {
+            "chain": self._chain,
+            "seq": seq,
+            "at_utc": round(entry.at.utc * 1e6),
+            "boot_id": self._boot,
+            "mono_ns": round(entry.at.mono * 1e9),
+            "clock_ok": entry.at.clock_ok,
+            "kind": entry.kind,
+            "body": dict(entry.body),
+            "commits": commits,
+        }
+        hash_ = row_hash(tip.hash, fields)
+        body, commits_text = canonical(fields["body"]), canonical(commits)
+        self.rows.append(
+            {
+                **fields,
+                "body": body.decode(),
+                "commits": commits_text.decode(),
+                "prev": tip.hash,
+                "hash": hash_,
+            }
+        )
+        for role, payload in entry.private.items():
+            self._private.append(
+                {
+                    "chain": self._chain,
+                    "seq": seq,
+                    "role": role,
+                    "salt": salts[role],
+                    "payload": canonical(payload).decode(),
+                    "uid": payload.get("uid"),
+                }
+            )
+        # from what is stored, as verifying does, not from what was given
+        seen = {**fields, "body": json.loads(body), "hash": hash_}
+        if projected := project(seen, entry.private):
+            self._attendance.append(projected)
+        return Head(self._chain, seq, hash_)
+
+    def insert(self, session: Session) -> dict[int, int]:
+        """Write everything; returns seq -> id of the attendance rows."""
+        session.execute(sa.insert(journal), self.rows)
+        if self._private:
+            session.execute(sa.insert(journal_private), self._private)
+        if not self._attendance:
+            return {}
+        now = utcnow()
+        statement = sa.insert(attendance_logs).returning(
+            attendance_logs.c.seq, attendance_logs.c.id
+        )
+        made = session.execute(statement, [{**r, "recorded_at": now} for r in self._attendance])
+        return {row.seq: row.id for row in made}
+
+
+def decision_entry(decision: Decision, gate: str, camera: str, site: str) -> Entry:
+    """A decision as an entry; whom it speaks of goes into the private parts."""
+    body = {
+        "gate": gate,
+        "camera": camera,
+        "site": site,
+        "outcome": str(decision.outcome),
+        "status": "granted" if decision.granted else "denied",
+        "reason": str(decision.reason),
+        "method": str(decision.method),
+        "direction": str(decision.direction),
+        "confidence": _float(decision.confidence) or 0.0,
+        "score": _float(decision.score),
+        "threshold": _float(decision.threshold),
+        "margin": _float(decision.margin),
+        "frames": int(decision.frames),
+        "pad": _float(decision.pad),
+        "visit": int(decision.visit),
+        "flags": [*decision.flags],
+        "flaws": [*decision.flaws],
+        "sight_to_decision_ms": _milliseconds(decision.first_seen, decision.at.mono),
+        "usable_to_decision_ms": _milliseconds(decision.usable_since, decision.at.mono),
+    }
+    private: dict[str, Mapping[str, Any]] = {}
+    if (person := decision.person) is not None:
+        private["subject"] = {
+            "person_id": person.id,
+            "uid": person.uid,
+            "personnel_code": person.personnel_code,
+            "name": person.name,
+        }
+    if decision.actor is not None:
+        private["actor"] = {"name": decision.actor}
+    return Entry(decision.at, "decision", body, private)
+
+
+def _float(value: float | None) -> float | None:
+    """A plain float that JSON has: the margin to nobody is infinite and told as null."""
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def _milliseconds(since: float | None, now: float) -> float | None:
+    return None if since is None else round((now - since) * 1000, 1)
+
+
+def _without_erased(session: Session, entries: Sequence[Entry]) -> list[Entry]:
+    """The entries, without subjects that were erased while the entry waited to be written."""
+    ids = {_subject_id(e) for e in entries} - {None}
+    if not ids:
+        return list(entries)
+    there = sa.select(persons.c.id).where(persons.c.id.in_(ids))
+    known = set(session.execute(there.with_for_update(read=True, key_share=True)).scalars())
+    return [
+        e
+        if (id_ := _subject_id(e)) is None or id_ in known
+        else replace(
+            e,
+            body={**e.body, "subject_erased": True},
+            private={role: p for role, p in e.private.items() if role != "subject"},
+        )
+        for e in entries
+    ]
+
+
+def _subject_id(entry: Entry) -> int | None:
+    id_: int | None = entry.private.get("subject", {}).get("person_id")
+    return id_
+
+
+def last_row(session: Session, chain: str) -> Head | None:
+    """The end of a chain as the database has it, unsigned."""
+    found = session.execute(
+        sa.select(journal.c.chain, journal.c.seq, journal.c.hash)
+        .where(journal.c.chain == chain)
+        .order_by(journal.c.seq.desc())
+        .limit(1)
+    ).first()
+    return None if found is None else Head(*found)
+
+
+def key_of(session: Session, chain: str) -> str:
+    """The public key (hex) that a chain says it is sealed with; empty when there is none."""
+    first = sa.select(journal.c.body).where(journal.c.chain == chain, journal.c.seq == 1)
+    body = session.execute(first).scalar()
+    try:
+        return str(json.loads(body)["public_key"]) if body else ""
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def holds(session: Session, head: Head) -> bool:
+    """Whether the database has the row that a head speaks of; row 0 stands before the first."""
+    if head.seq == 0:
+        anything = session.execute(sa.select(journal.c.seq).limit(1)).first()
+        return anything is None or last_row(session, head.chain) is not None
+    there = journal.c.chain == head.chain, journal.c.seq == head.seq
+    return session.execute(sa.select(journal.c.hash).where(*there)).scalar() == head.hash
+
+
+def read_head(path: Path) -> Head | None:
+    """The head file; None when there is none or it cannot be understood."""
+    try:
+        told = json.loads(path.read_bytes())
+        head = Head(str(told["chain"]), int(told["seq"]), told["hash"], told["signature"])
+        return head if head.epoch else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def ranges(numbers: Iterable[int]) -> Iterator[list[int]]:
+    """Rising numbers as [first, last] ranges."""
+    first = last = None
+    for n in numbers:
+        if first is None or last is None:
+            first = last = n
+        elif n == last + 1:
+            last = n
+        else:
+            yield [first, last]
+            first = last = n
+    if first is not None and last is not None:
+        yield [first, last]
+
+
+def boot_id() -> str:
+    """Names the boot of this machine, within which monotonic times can be compared."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return str(uuid.uuid4())
+
+
+def _chunks(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    for i in range(0, len(items), size):
+        yield items[i : i + size]
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Hold the directory's lock: writers of one head file take turns, across processes too."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)

@@ -1,0 +1,307 @@
+"""Checks the journal from its first row on and names the first one that is wrong.
+
+Four streams ordered by sequence run side by side: the rows, their private parts, the seals and the
+attendance log. Memory does not grow with the journal, only with the number of redacted ranges.
+Whoever can read the signing key can forge all of it; only a copy elsewhere (the hub's) tells.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from gated.core.chain import GENESIS, canonical, commitment, project, row_hash
+from gated.storage import settings
+from gated.storage.engine import Database
+from gated.storage.journal import IDENTITY, Head, holds, key_of, last_row, read_head
+from gated.storage.tables import attendance_logs, journal, journal_private, journal_seal
+
+CHUNK = 500
+FIELDS = ("chain", "seq", "at_utc", "boot_id", "mono_ns", "clock_ok", "kind")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """The first thing that is wrong, and where."""
+
+    chain: str
+    seq: int
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.chain} row {self.seq}: {self.what}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What came of it. rows: how many were found right; notes: what a person should know."""
+
+    rows: int
+    first_problem: Problem | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return self.first_problem is None
+
+
+class _Wrong(Exception):
+    def __init__(self, chain: str, seq: int, what: str) -> None:
+        super().__init__(what)
+        self.problem = Problem(chain, seq, what)
+
+
+def verify(db: Database, head_file: Path, public_key: str) -> Verification:
+    """Check everything of one snapshot; StorageError when the database cannot be read."""
+    # before the snapshot: what is committed later is then beyond the head, not missing behind it
+    head = read_head(head_file)
+    with db.read() as session:
+        check = _Check(session)
+        try:
+            chains = _chains(session)
+            for chain in chains:
+                check.chain(chain)
+            _check_ends(session, chains, head, public_key)
+        except _Wrong as wrong:
+            return Verification(check.rows, wrong.problem, tuple(check.notes))
+    return Verification(check.rows, None, tuple(check.notes))
+
+
+def _chains(session: Session) -> list[str]:
+    """The names of all chains that any table knows, by gate and epoch."""
+    tables = (journal, journal_private, journal_seal, attendance_logs)
+    names = {n for t in tables for n in session.execute(sa.select(t.c.chain).distinct()).scalars()}
+
+    def order(name: str) -> tuple[str, int, str]:
+        gate, _, epoch = name.rpartition("/")
+        return gate, int(epoch) if epoch.isdecimal() else -1, name
+
+    return sorted(names, key=order)
+
+
+def _check_ends(session: Session, chains: list[str], head: Head | None, public_key: str) -> None:
+    """Nothing is missing behind the last row of the newest chain."""
+    identity = settings.get(session, IDENTITY)
+    if identity is None:
+        if chains:
+            raise _Wrong(chains[0], 1, "the database has lost the identity of its journal")
+        if head is not None and head.seq:
+            raise _Wrong(head.chain, 1, _missing(1, head.seq, "the head file"))
+        return
+    newest = f"{identity['gate']}/{identity['epoch']}"
+    if newest not in chains:
+        raise _Wrong(newest, 1, "the newest chain is missing")
+    if key_of(session, newest) != public_key:
+        raise _Wrong(newest, 1, "the newest chain is sealed with another key than this gate's")
+    tip = last_row(session, newest)
+    if head is None or not head.is_signed_by(key_of(session, head.chain) or public_key):
+        raise _Wrong(newest, tip.seq if tip else 1, "the head file is missing or damaged")
+    if not holds(session, head):
+        raise _cut(session, head, "the head file")
+
+
+def _cut(session: Session, end: Head, who: str) -> _Wrong:
+    """What is wrong with a chain whose end is known and not there."""
+    last = last_row(session, end.chain)
+    have = last.seq if last else 0
+    if have < end.seq:
+        return _Wrong(end.chain, have + 1, _missing(have + 1, end.seq, who))
+    return _Wrong(end.chain, end.seq, f"it is not the row that {who} knows")
+
+
+def _missing(first: int, last: int, who: str) -> str:
+    rows = f"row {first} is" if first == last else f"rows {first} to {last} are"
+    return f"{rows} missing at the end: {who} knows of row {last}"
+
+
+class _Check:
+    """Walks through chains, one row at a time."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._redacted = _Redacted(session)
+        self.rows = 0
+        self.notes: list[str] = []
+
+    def chain(self, chain: str) -> None:
+        """Check all rows of a chain and what hangs on them."""
+        private = _Side(self._session, journal_private, chain, "a private part")
+        seals = _Side(self._session, journal_seal, chain, "a seal")
+        projected = _Side(self._session, attendance_logs, chain, "the attendance log")
+        end = Head(chain, 0, GENESIS)
+        sealed, key = 0, key_of(self._session, chain)
+        for row in _stream(self._session, journal, chain):
+            fields = _fields(row, end)
+            if row.seq == 1:
+                self._beginning(fields)
+            end = Head(chain, row.seq, row.hash)
+            told = self._private(fields, private.at(row.seq))
+            if seal := next(iter(seals.at(row.seq)), None):
+                _seal(end, seal, key)
+                sealed = row.seq
+            _projection({**fields, "hash": row.hash}, told, projected.at(row.seq))
+            self.rows += 1
+        for side in (private, seals, projected):
+            side.end()
+        if sealed < end.seq:
+            raise _Wrong(chain, sealed + 1, "no seal covers it")
+        if end.seq == 0:
+            raise _Wrong(chain, 1, "all rows of the chain are missing")
+
+    def _beginning(self, fields: Mapping[str, Any]) -> None:
+        """A chain begins by saying why, and the one before it ended where it says."""
+        chain, body = fields["chain"], fields["body"]
+        if fields["kind"] != "chain_started":
+            raise _Wrong(chain, 1, "the chain does not begin with its first row")
+        if body["cause"] != "first":
+            self.notes.append(f"{chain} was begun anew: {body['cause']}")
+        if before := body["previous"]:
+            end = Head(before["chain"], before["seq"], before["hash"])
+            last = last_row(self._session, end.chain)
+            if last != end:
+                raise _cut(self._session, end, chain)
+
+    def _private(self, fields: Mapping[str, Any], parts: list[Any]) -> dict[str, Any]:
+        """The payloads of a row by role; every one committed to, and none missing."""
+        chain, seq, commits = fields["chain"], fields["seq"], fields["commits"]
+        told = {}
+        for part in parts:
+            if part.role not in commits:
+                raise _Wrong(chain, seq, f"a private part ({part.role}) was added")
+            payload = _parse(chain, seq, part.payload, "its private part")
+            if commitment(part.salt, payload) != commits[part.role]:
+                raise _Wrong(chain, seq, f"its private part ({part.role}) was altered")
+            told[part.role] = payload
+        for role in commits.keys() - told.keys():
+            if not self._redacted.covers(chain, role, seq):
+                raise _Wrong(chain, seq, f"its private part ({role}) is missing, never redacted")
+        return told
+
+
+class _Side:
+    """Rows of a table beside the journal's, both by rising sequence."""
+
+    def __init__(self, session: Session, table: sa.Table, chain: str, name: str) -> None:
+        self._rows = _stream(session, table, chain)
+        self._chain = chain
+        self._name = name
+        self._next = next(self._rows, None)
+
+    def at(self, seq: int) -> list[Any]:
+        """The rows of this sequence number; wrong when others stand before it."""
+        found = []
+        while self._next is not None and self._next.seq <= seq:
+            if self._next.seq < seq:
+                raise _Wrong(self._chain, self._next.seq, f"{self._name} without a journal row")
+            found.append(self._next)
+            self._next = next(self._rows, None)
+        return found
+
+    def end(self) -> None:
+        """Wrong when anything stands behind the last row of the journal."""
+        if self._next is not None:
+            raise _Wrong(self._chain, self._next.seq, f"{self._name} without a journal row")
+
+
+def _stream(session: Session, table: sa.Table, chain: str) -> Iterator[Any]:
+    order = [table.c.seq, *(c for c in table.primary_key if c.name == "role")]
+    statement = sa.select(table).where(table.c.chain == chain).order_by(*order)
+    last = 0
+    rows = iter(session.execute(statement.execution_options(yield_per=CHUNK)))
+    while True:
+        try:
+            row = next(rows, None)
+        except (ValueError, TypeError) as e:
+            raise _Wrong(chain, last + 1, f"{table.name} holds what cannot be read") from e
+        if row is None:
+            return
+        last = row.seq
+        yield row
+
+
+class _Redacted:
+    """Which private parts were erased with a word in the journal: ranges by chain and role."""
+
+    def __init__(self, session: Session) -> None:
+        found: dict[tuple[str, str], list[list[int]]] = {}
+        told = sa.select(journal.c.body).where(journal.c.kind == "redacted")
+        for text in session.execute(told.execution_options(yield_per=CHUNK)).scalars():
+            try:
+                body = json.loads(text)
+                found.setdefault((body["chain"], body["role"]), []).extend(body["seqs"])
+            except (ValueError, KeyError, TypeError):
+                continue  # the walk through the chain will name it
+        self._ranges = {key: _merged(ranges) for key, ranges in found.items()}
+
+    def covers(self, chain: str, role: str, seq: int) -> bool:
+        """Whether a redaction tells of this part."""
+        ranges = self._ranges.get((chain, role), [])
+        at = bisect_right(ranges, seq, key=lambda r: r[0]) - 1
+        return at >= 0 and ranges[at][0] <= seq <= ranges[at][1]
+
+
+def _merged(ranges: list[list[int]]) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = merged[-1][0], max(merged[-1][1], last)
+        else:
+            merged.append((first, last))
+    return merged
+
+
+def _fields(row: Any, end: Head) -> dict[str, Any]:
+    """The hashed fields of a row that follows `end`; wrong when it does not or was altered."""
+    if row.seq != end.seq + 1:
+        raise _Wrong(row.chain, end.seq + 1, "it is missing")
+    if row.prev != end.hash:
+        raise _Wrong(row.chain, row.seq, "it does not follow the row before it")
+    fields = {name: getattr(row, name) for name in FIELDS}
+    fields["body"] = _parse(row.chain, row.seq, row.body, "its body")
+    fields["commits"] = _parse(row.chain, row.seq, row.commits, "its commitments")
+    if row_hash(end.hash, fields) != row.hash:
+        raise _Wrong(row.chain, row.seq, "it was altered: the hash does not fit")
+    return fields
+
+
+def _parse(chain: str, seq: int, text: Any, what: str) -> dict[str, Any]:
+    """Canonical JSON; wrong when it could be written in another way, too."""
+    try:
+        value = json.loads(text)
+        if not isinstance(value, dict) or canonical(value).decode() != text:
+            raise ValueError
+    except (ValueError, TypeError, RecursionError):
+        raise _Wrong(chain, seq, f"{what} was altered: it is no canonical JSON") from None
+    return value
+
+
+def _seal(end: Head, seal: Any, key: str) -> None:
+    if seal.hash != end.hash:
+        raise _Wrong(end.chain, end.seq, "its seal is that of another row")
+    if not Head(end.chain, end.seq, end.hash, seal.signature).is_signed_by(key):
+        raise _Wrong(end.chain, end.seq, "its seal was not made with the key of the chain")
+
+
+def _projection(fields: dict[str, Any], told: dict[str, Any], found: list[Any]) -> None:
+    """The attendance log says what follows from the row, and nothing else."""
+    chain, seq = fields["chain"], fields["seq"]
+    try:
+        wanted = project(fields, told)
+    except (KeyError, ValueError, TypeError, OverflowError):
+        raise _Wrong(chain, seq, "no attendance row can be made of it") from None
+    if wanted is None:
+        if found:
+            raise _Wrong(chain, seq, "the attendance log has a row that does not follow from it")
+        return
+    if not found:
+        raise _Wrong(chain, seq, "its row of the attendance log is missing")
+    lies = [name for name, value in wanted.items() if getattr(found[0], name) != value]
+    if lies:
+        raise _Wrong(chain, seq, f"the attendance log says otherwise: {', '.join(sorted(lies))}")
