@@ -1,12 +1,18 @@
-"""The door as the gate knows it: locked, or unlocked until a deadline.
+"""The door as the gate knows it: locked, unlocked until a deadline, or released by fire.
 
-    state     event          next                    command
-    LOCKED    unlock(t)      UNLOCKED until now+t    Unlock(t)
+    state     event          next                                    command
+    LOCKED    unlock(t)      UNLOCKED until now+t                    Unlock(t)
     UNLOCKED  unlock(t)      UNLOCKED until the later of both ends   Unlock(remaining)
-    UNLOCKED  deadline       LOCKED                  Lock
-    any       lock           LOCKED                  Lock
+    UNLOCKED  deadline       LOCKED                                  Lock
+    any       fire           FIRE, without a deadline                -
+    FIRE      unlock(t)      FIRE                                    Unlock(t)
+    FIRE      lock           FIRE                                    -
+    any       fire cleared   LOCKED                                  Lock
+    other     lock           LOCKED                                  Lock
 
-The adapter ends its lease by itself; the Lock at the deadline is the second pair of hands.
+The adapter ends its lease by itself; the Lock at the deadline is the second pair of hands. In a
+fire the adapter has released before the gate hears of it, and nothing here locks until it is
+cleared.
 """
 
 from __future__ import annotations
@@ -22,19 +28,28 @@ class DoorControl:
 
     max_s: float = 30.0
     until: float | None = None
+    fire: bool = False
 
     @property
     def unlocked(self) -> bool:
-        return self.until is not None
+        return self.fire or self.until is not None
 
     def unlock(self, for_s: float, cause: str, now: float) -> list[Command]:
-        """Release until `now + for_s` or longer where an earlier grant already says so."""
+        """Release until `now + for_s` or longer where an earlier grant already says so.
+
+        A duration that is not positive changes nothing.
+        """
+        if not for_s > 0:
+            return []
         end = now + min(for_s, self.max_s)
-        self.until = max(end, self.until or end)
-        return [Unlock(self.until - now, cause)]
+        end = end if self.until is None else max(end, self.until)
+        self.until = None if self.fire else end
+        return [Unlock(end - now, cause)]
 
     def lock(self, cause: str) -> list[Command]:
-        """Lock now."""
+        """Lock now, unless there is a fire."""
+        if self.fire:
+            return []
         self.until = None
         return [Lock(cause)]
 
@@ -43,3 +58,12 @@ class DoorControl:
         if self.until is not None and now >= self.until:
             return self.lock("deadline")
         return []
+
+    def fire_alarm(self) -> None:
+        """Released, and no relock until the fire is cleared by hand."""
+        self.fire, self.until = True, None
+
+    def fire_cleared(self) -> list[Command]:
+        """Lock again."""
+        self.fire = False
+        return self.lock("fire cleared")

@@ -44,6 +44,9 @@ class Criteria:
     frames: int
 
 
+Pair = tuple[Sample, Match]
+
+
 class Identity(StrEnum):
     MATCH = "match"
     AMBIGUOUS = "ambiguous"
@@ -52,46 +55,69 @@ class Identity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """identity; the person and agreeing frames it rests on; mean similarity and margin."""
+    """identity; the person and agreeing frames it rests on; mean similarity and margin.
+
+    pads: live scores of the agreeing frames, where there are any.
+    """
 
     identity: Identity
     member: Member | None = None
     similarity: float | None = None
     margin: float | None = None
     frames: int = 0
+    pads: tuple[float, ...] = ()
 
 
 def weigh(samples: Iterable[Sample], criteria: Criteria) -> Finding:
-    """Combine the samples of one track, oldest first."""
-    run: list[tuple[float, Match]] = []
-    seen: list[tuple[float, float]] = []
+    """Combine the samples of one track, oldest first.
+
+    AMBIGUOUS when the margin is too small, also where the best person changes from frame to frame.
+    """
+    seen: list[Pair] = []
+    known: list[Pair] = []
+    run: list[Pair] = []
     for sample in samples:
         match = sample.match
-        if match is None:
-            run = []
-            continue
-        seen.append((sample.weight, match.similarity))
-        if match.similarity >= criteria.floor:
+        if match is not None:
+            seen.append((sample, match))
+        if match is None or not match.similarity >= criteria.reject:
+            known, run = [], []
+        elif match.similarity >= criteria.floor:
             if run and run[-1][1].member.person.id != match.member.person.id:
                 run = []
-            run.append((sample.weight, match))
-        elif match.similarity < criteria.reject:
-            run = []
+            run.append((sample, match))
+            known.append((sample, match))
     if not run:
-        return Finding(Identity.NONE, similarity=_mean(seen) if seen else None)
-    similarity = _mean((w, m.similarity) for w, m in run)
-    margin = _mean((w, m.similarity - m.runner_up_similarity) for w, m in run)
-    member = run[-1][1].member
-    if len(run) < criteria.frames or similarity < criteria.threshold:
-        return Finding(Identity.NONE, None, similarity, margin, len(run))
-    clear = margin >= criteria.margin
+        return Finding(Identity.NONE, similarity=_similarity(seen) if seen else None)
+    identity = _identity(run, known, criteria)
     return Finding(
-        Identity.MATCH if clear else Identity.AMBIGUOUS,
-        member if clear else None,
-        similarity,
-        margin,
+        identity,
+        run[-1][1].member if identity is Identity.MATCH else None,
+        _similarity(run),
+        _margin(run),
         len(run),
+        tuple(sample.pad for sample, _ in run if sample.pad is not None),
     )
+
+
+def _identity(run: list[Pair], known: list[Pair], criteria: Criteria) -> Identity:
+    if _suffice(run, criteria):
+        return Identity.MATCH if _margin(run) >= criteria.margin else Identity.AMBIGUOUS
+    if _suffice(known, criteria) and _margin(known) < criteria.margin:
+        return Identity.AMBIGUOUS
+    return Identity.NONE
+
+
+def _suffice(pairs: list[Pair], criteria: Criteria) -> bool:
+    return len(pairs) >= criteria.frames and _similarity(pairs) >= criteria.threshold
+
+
+def _similarity(pairs: list[Pair]) -> float:
+    return _mean((s.weight, m.similarity) for s, m in pairs)
+
+
+def _margin(pairs: list[Pair]) -> float:
+    return _mean((s.weight, m.similarity - m.runner_up_similarity) for s, m in pairs)
 
 
 def _mean(weighted: Iterable[tuple[float, float]]) -> float:

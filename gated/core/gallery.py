@@ -66,11 +66,12 @@ class Gallery:
     ) -> Gallery:
         """Pack templates into a gallery; ValueError when one was made by another model.
 
-        Templates of people who are not in `members`, and members without a template, are left out.
+        Templates of people who are not in `members`, and members without a template, are left out;
+        so are vectors that are not finite, which would outrank every other one.
         """
         by_id = {m.person.id: m for m in members}
         kept = sorted(
-            (t for t in templates if t.person_id in by_id),
+            (t for t in templates if t.person_id in by_id and np.isfinite(t.vector).all()),
             key=lambda t: (t.person_id, t.enrollment_id),
         )
         if any(t.model != model for t in kept):
@@ -106,8 +107,11 @@ class Gallery:
         return np.asarray(-np.linalg.norm(self.vectors - probe, axis=1), np.float32)
 
     def match(self, probe: Vector) -> Match | None:
-        """The best person and the best other one by their most similar template; None if empty."""
-        if not len(self.vectors):
+        """The best person and the best other one by their most similar template.
+
+        None when the gallery is empty or the probe is not finite.
+        """
+        if not len(self.vectors) or not np.isfinite(probe).all():
             return None
         scores = self.similarities(probe)
         best = int(scores.argmax())

@@ -6,7 +6,9 @@ Every track opens a *visit*: WATCHING -> PENDING -> GRANTED | DENIED -> CLOSED. 
 an embedding become samples of the track; after each sample the track's evidence is weighed
 (`evidence`), then its liveness (`pad`), then the rules (`access`). The first grant ends the visit's
 search; a retryable denial may still become that one grant. Tracks recognised as the same person
-share a visit. A visit closes some seconds after its last track was lost.
+share a visit. A visit closes some seconds after its last track was lost. A track of which nothing
+is heard any more counts as lost: observations may be dropped on their way, and a visit that never
+closes would never let its person in again.
 
 The gate never reads a clock: `handle` is given the time, `deadline` says when it wants a Tick. All
 state follows from the events, so that the same events give the same commands. A new gallery is an
@@ -66,6 +68,9 @@ from gated.core.model import (
 )
 from gated.core.pad import Liveness, PadPolicy
 
+ALARMS = frozenset({DoorEventKind.FIRE, DoorEventKind.TAMPER, DoorEventKind.FAULT})
+"""Door events that somebody must look at."""
+
 
 @dataclass(frozen=True, slots=True)
 class GatePolicy:
@@ -80,6 +85,8 @@ class GatePolicy:
     max_attempts: int = 30
     decide_after_s: float = 1.5
     visit_closes_after_s: float = 2.0
+    track_timeout_s: float = 5.0
+    """A track that no observation mentions for so long counts as lost."""
     denial_interval_s: float = 5.0
     max_denials: int = 3
     close_eye_distance: float = 30.0
@@ -130,7 +137,9 @@ class TrackState:
     first_seen: float
     samples: deque[Sample]
     box: Box
-    seen: int = 0
+    heard_at: float
+    near: bool = False
+    """The face has been close."""
     attempts: int = 0
     rests_until: float | None = None
     usable_since: float | None = None
@@ -151,7 +160,6 @@ class Gate:
         self.door = DoorControl(policy.max_unlock_s)
         self.tracks: dict[int, TrackState] = {}
         self.visits: dict[int, Visit] = {}
-        self.fire = False
         self.stale_frames = 0
         self._visit_count = 0
         self._triggered_until: float | None = None
@@ -163,10 +171,12 @@ class Gate:
 
     def handle(self, event: Event, now: Instant) -> list[Command]:
         """Take one event at `now` (never earlier than the one before); return what to do."""
+        fire = isinstance(event, DoorEvent) and event.kind is DoorEventKind.FIRE
         commands = [
-            *self.door.advance(now.mono),
-            *self._dispatch(event, now),
+            # the adapter has released already: a relock that falls due just now must not win
+            *([] if fire else self.door.advance(now.mono)),
             *self._expire(now),
+            *self._dispatch(event, now),
         ]
         attention = self._wanted(now)
         if attention != self._attention:
@@ -189,6 +199,7 @@ class Gate:
                         if v.left_at is not None
                     ),
                     (t.rests_until for t in self.tracks.values()),
+                    (t.heard_at + self.policy.track_timeout_s for t in self.tracks.values()),
                 )
                 if t is not None
             ),
@@ -209,7 +220,7 @@ class Gate:
             case Trigger():
                 self._triggered_until = now.mono + self.policy.trigger_window_s
             case JournalState(available):
-                self.access.journal_available = available
+                return self._journal_state(available, now)
             case LastPunches(punches):
                 self.directions.last.update(punches)
             case OperatorUnlock():
@@ -217,6 +228,14 @@ class Gate:
             case Tick():
                 pass
         return []
+
+    def _journal_state(self, available: bool, now: Instant) -> list[Command]:
+        if available == self.access.journal_available:
+            return []
+        self.access.journal_available = available
+        if available:
+            return [RecordEvent(now, "log_available")]
+        return [RecordEvent(now, Reason.LOG_UNAVAILABLE, severity="alarm")]
 
     # --- gallery and thresholds ---------------------------------------------------------------
 
@@ -230,27 +249,32 @@ class Gate:
     # --- observations -------------------------------------------------------------------------
 
     def _observe(self, seen: Observation, now: Instant) -> Iterator[Command]:
-        stale = now.mono - seen.captured_at > self.policy.max_frame_age_s
-        self.stale_frames += stale
+        # a frame from the future was stamped by another clock: its age is unknown
+        fresh = 0.0 <= now.mono - seen.captured_at < self.policy.max_frame_age_s
+        self.stale_frames += not fresh
+        wanted = fresh and self._watching(now)
         for face in seen.faces:
-            track = self._follow(face, seen.captured_at)
-            if not stale and self._watching(now):
+            track = self._follow(face, seen.captured_at, now)
+            if wanted:
                 yield from self._consider(track, face, seen.captured_at, now)
         for track_id in seen.lost:
             yield from self._lose(track_id, now)
-        if not stale:
+        if wanted:
             yield from self._guide(seen)
 
-    def _follow(self, face: TrackedFace, captured_at: float) -> TrackState:
+    def _follow(self, face: TrackedFace, captured_at: float, now: Instant) -> TrackState:
         track = self.tracks.get(face.track_id)
         if track is None:
             self._visit_count += 1
             visit = Visit(self._visit_count, tracks={face.track_id})
             self.visits[visit.number] = visit
-            samples: deque[Sample] = deque(maxlen=self.policy.max_attempts)
-            track = TrackState(face.track_id, visit, captured_at, samples, face.face.box)
+            policy = self.policy
+            keep = max(policy.max_attempts, policy.frames, policy.pad.frames)
+            samples: deque[Sample] = deque(maxlen=keep)
+            box = face.face.box
+            track = TrackState(face.track_id, visit, captured_at, samples, box, now.mono)
             self.tracks[face.track_id] = track
-        track.seen += 1
+        track.heard_at = now.mono
         track.box = face.face.box
         track.flaws = face.flaws
         return track
@@ -261,11 +285,16 @@ class Gate:
         close = face.quality.eye_distance >= self.policy.close_eye_distance
         if track.visit.final:
             return
+        if close and not track.near:
+            # attempts spent while the face was far away must not cost the person at the door
+            track.near, track.attempts, track.rests_until = True, 0, None
         if face.flaws:
             yield from self._wait_for_quality(track, close, face.flaws, captured_at, now)
             return
         track.poor_since = None
-        if face.embedding is None:
+        if face.embedding is None or (
+            track.samples and captured_at <= track.samples[-1].captured_at
+        ):  # the same frame twice is one frame
             return
         match = self.gallery.match(face.embedding)
         weight = max(face.quality.score, 1e-3)
@@ -287,7 +316,8 @@ class Gate:
         captured_at: float,
         now: Instant,
     ) -> Iterator[Command]:
-        if not close or track.samples or "outside_zone" in flaws:
+        judged_by_frames = len(track.samples) >= self.policy.frames
+        if not close or judged_by_frames or "outside_zone" in flaws:
             track.poor_since = None
         elif track.poor_since is None:
             track.poor_since = captured_at
@@ -298,16 +328,25 @@ class Gate:
 
     def _judge(self, track: TrackState, captured_at: float, now: Instant) -> Iterator[Command]:
         finding = weigh(track.samples, self.criteria)
-        scores = [s.pad for s in track.samples if s.pad is not None]
-        liveness, pad = self.policy.pad.verdict(scores)
+        liveness, pad = self._liveness(track, finding)
         if liveness is Liveness.ATTACK and len(track.samples) >= self.policy.frames:
             yield from self._deny(track, Reason.SPOOF, finding, pad, captured_at, now)
         elif finding.identity is Identity.MATCH and finding.member is not None:
             yield from self._matched(track, finding, liveness, pad, captured_at, now)
         elif self._patience_is_over(track, captured_at):
-            ambiguous = finding.identity is Identity.AMBIGUOUS
-            reason = Reason.AMBIGUOUS if ambiguous else Reason.NO_MATCH
+            reason = _reason_against(finding)
             yield from self._deny(track, reason, finding, pad, captured_at, now)
+
+    def _liveness(self, track: TrackState, finding: Finding) -> tuple[Liveness, float | None]:
+        """An attack seen anywhere on the track counts; liveness only on the agreeing frames.
+
+        Otherwise a stranger's own live face would vouch for the photo that is held up next.
+        """
+        scores = [s.pad for s in track.samples if s.pad is not None]
+        whole = self.policy.pad.verdict(scores)
+        if whole[0] is Liveness.ATTACK or not finding.frames:
+            return whole
+        return self.policy.pad.verdict(finding.pads)
 
     def _matched(
         self,
@@ -325,13 +364,15 @@ class Gate:
         reason = self.access.check(member, now)
         if reason is not Reason.GRANTED:
             yield from self._deny(track, reason, finding, pad, captured_at, now)
-        elif liveness is Liveness.UNDECIDED:
+            if track.visit.final:
+                track.visit.person_id = member.person.id
+        elif liveness in (Liveness.LIVE, Liveness.OFF):
+            yield from self._grant(track, finding, member, pad, captured_at, now)
+        else:
             track.visit.state = VisitState.PENDING
             if self._patience_is_over(track, captured_at):
                 reason = Reason.LIVENESS_UNDECIDED
                 yield from self._deny(track, reason, finding, pad, captured_at, now)
-        else:
-            yield from self._grant(track, finding, member, pad, captured_at, now)
 
     def _patience_is_over(self, track: TrackState, captured_at: float) -> bool:
         """Enough was seen for a verdict against: close for a while, or usable for much longer."""
@@ -343,10 +384,9 @@ class Gate:
         return near or (since is not None and captured_at - since >= 3 * wait)
 
     def _join(self, track: TrackState, member: Member) -> bool:
-        """Move the track into the open visit in which this person was granted already."""
+        """Move the track into the open visit in which this person was granted or refused."""
         for visit in self.visits.values():
-            granted = visit.state is VisitState.GRANTED
-            if granted and visit is not track.visit and visit.person_id == member.person.id:
+            if visit is not track.visit and visit.person_id == member.person.id:
                 self._close(track.visit)
                 track.visit = visit
                 visit.tracks.add(track.id)
@@ -358,16 +398,24 @@ class Gate:
         track = self.tracks.pop(track_id, None)
         if track is None:
             return
-        visit = track.visit
-        close = sum(s.close for s in track.samples)
-        if visit.state is VisitState.WATCHING and not visit.final and close >= self.policy.frames:
-            finding = weigh(track.samples, self.criteria)
-            if finding.identity is Identity.NONE:
-                at = track.samples[-1].captured_at
-                yield from self._deny(track, Reason.NO_MATCH, finding, None, at, now)
-        visit.tracks.discard(track_id)
-        if not visit.tracks:
-            visit.left_at = now.mono
+        yield from self._last_word(track, now)
+        track.visit.tracks.discard(track_id)
+        if not track.visit.tracks:
+            track.visit.left_at = now.mono
+
+    def _last_word(self, track: TrackState, now: Instant) -> Iterator[Command]:
+        """Who leaves before a verdict, and was seen well enough for one, leaves a trace."""
+        state = track.visit.state
+        if state not in (VisitState.WATCHING, VisitState.PENDING) or not track.samples:
+            return
+        finding = weigh(track.samples, self.criteria)
+        _, pad = self._liveness(track, finding)
+        at = track.samples[-1].captured_at
+        if finding.identity is Identity.MATCH:
+            if state is VisitState.PENDING:
+                yield from self._deny(track, Reason.LIVENESS_UNDECIDED, finding, pad, at, now)
+        elif sum(s.close for s in track.samples) >= self.policy.frames:
+            yield from self._deny(track, _reason_against(finding), finding, pad, at, now)
 
     # --- decisions ----------------------------------------------------------------------------
 
@@ -457,19 +505,16 @@ class Gate:
 
     def _door_event(self, event: DoorEvent, now: Instant) -> Iterator[Command]:
         kind = event.kind
-        severity = {DoorEventKind.FIRE: "alarm", DoorEventKind.TAMPER: "alarm"}.get(kind, "info")
-        if kind is DoorEventKind.CONTACT_OPEN and not self.door.unlocked and not self.fire:
-            yield RecordEvent(now, "door_forced", {"detail": event.detail}, "alarm")
-        else:
-            yield RecordEvent(now, f"door_{kind}", {"detail": event.detail}, severity)
+        name, severity = f"door_{kind}", "alarm" if kind in ALARMS else "info"
+        if kind is DoorEventKind.CONTACT_OPEN and not self.door.unlocked:
+            name, severity = "door_forced", "alarm"
+        yield RecordEvent(now, name, {"detail": event.detail}, severity)
         if kind is DoorEventKind.REX and self.policy.rex_releases:
             yield from self.door.unlock(self.policy.unlock_s, "rex", now.mono)
         elif kind is DoorEventKind.FIRE:
-            # the adapter has released already and stays released: a relock deadline must not win
-            self.fire, self.door.until = True, None
+            self.door.fire_alarm()
         elif kind is DoorEventKind.FIRE_CLEARED:
-            self.fire = False
-            yield from self.door.lock("fire cleared")
+            yield from self.door.fire_cleared()
 
     def _operator_unlock(self, event: OperatorUnlock, now: Instant) -> Iterator[Command]:
         body = {"cause": "remote"}
@@ -483,16 +528,18 @@ class Gate:
     # --- time ---------------------------------------------------------------------------------
 
     def _expire(self, now: Instant) -> Iterator[Command]:
-        closes = self.policy.visit_closes_after_s
+        # the same sums as in `deadline`, so that a tick at the deadline finds its work due
+        closes, timeout = self.policy.visit_closes_after_s, self.policy.track_timeout_s
         for visit in list(self.visits.values()):
-            if visit.left_at is not None and now.mono - visit.left_at >= closes:
+            if visit.left_at is not None and now.mono >= visit.left_at + closes:
                 self._close(visit)
-        for track in self.tracks.values():
+        for track in list(self.tracks.values()):
             if track.rests_until is not None and now.mono >= track.rests_until:
                 track.rests_until = None
+            if now.mono >= track.heard_at + timeout:
+                yield from self._lose(track.id, now)
         if self._triggered_until is not None and now.mono >= self._triggered_until:
             self._triggered_until = None
-        yield from ()
 
     def _close(self, visit: Visit) -> None:
         visit.state, visit.final = VisitState.CLOSED, True
@@ -512,7 +559,10 @@ class Gate:
 
     def _guide(self, seen: Observation) -> Iterator[Command]:
         """Tell the person whose face is largest what keeps the gate from seeing them well."""
-        open_faces = [f for f in seen.faces if not self.tracks[f.track_id].visit.final]
+        tracks = self.tracks
+        open_faces = [
+            f for f in seen.faces if f.track_id in tracks and not tracks[f.track_id].visit.final
+        ]
         nearest = max(open_faces, key=lambda f: f.face.eye_distance, default=None)
         if nearest is None or "outside_zone" in nearest.flaws:
             return
@@ -520,6 +570,10 @@ class Gate:
         if self._guidance != (nearest.track_id, code):
             self._guidance = (nearest.track_id, code)
             yield Notice(nearest.track_id, code)
+
+
+def _reason_against(finding: Finding) -> Reason:
+    return Reason.AMBIGUOUS if finding.identity is Identity.AMBIGUOUS else Reason.NO_MATCH
 
 
 def criteria_for(policy: GatePolicy, gallery: Gallery, calibration: Calibration) -> Criteria:

@@ -1,0 +1,25 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+# No deadline: the machine that runs the tests may be slow, busy or both.
+settings.register_profile(
+    "check",
+    deadline=None,
+    max_examples=60,
+    stateful_step_count=40,
+    derandomize=bool(os.environ.get("CI")),
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "long",
+    settings.get_profile("check"),
+    derandomize=False,
+    max_examples=2000,
+    stateful_step_count=80,
+)
+settings.load_profile(os.environ.get("GATED_HYPOTHESIS", "check"))
