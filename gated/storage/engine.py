@@ -32,7 +32,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.orm import Session
 
-from gated.errors import SchemaTooNew, StorageError
+from gated.errors import StorageError
 from gated.storage.migrations import HEAD
 
 BUSY_TIMEOUT_MS = 5000
@@ -322,6 +322,3 @@ def _translated(name: str) -> Iterator[None]:
         lines = text.strip().splitlines() or [type(e).__name__]
         told = next((s for mark, s in _SENTENCES if mark in text), f"cannot be used: {lines[0]}")
         raise StorageError(f"the database {name} {told}") from e
-
-
-__all__ = ["Database", "SchemaTooNew", "after_commit", "is_write_session"]
