@@ -49,9 +49,7 @@ class Misfit(NamedTuple):
 class Section(BaseModel):
     """A node of gate.yaml: unknown keys are errors, values do not change."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     word: ClassVar[str | None] = None
     """The key that is meant where one word stands in place of the section."""
@@ -721,6 +719,8 @@ def _section(name: str, values: dict[str, Any], draft: Draft, base: Path) -> Sec
             )
             return _anchored(part, base)
         except ValidationError as error:
+            if not values:
+                raise  # a default is wrong: our mistake, not the user's
             wrong: dict[Keys, list[str]] = {}
             left_out: set[str | int] = set()
             for item in error.errors():
