@@ -409,12 +409,12 @@ class Draft:
         key = str(keys[-1])
         near = difflib.get_close_matches(key, owner.model_fields, 1, 0.6)
         homes = [name for name, cls in SECTIONS.items() if key in cls.model_fields]
-        if near:
-            self.wrong.add((*keys[:-1], near[0]))
-            self.complain(keys, f"unknown key; did you mean {near[0]}?")
-        elif homes:
+        if homes and len(keys) > 1:
             self.wrong.add((homes[0], key))
             self.complain(keys, f"unknown key here; did you mean {homes[0]}.{key}?")
+        elif near:
+            self.wrong.add((*keys[:-1], near[0]))
+            self.complain(keys, f"unknown key; did you mean {near[0]}?")
         else:
             self.complain(keys, f"unknown key; known here: {', '.join(owner.model_fields)}")
 
@@ -692,11 +692,11 @@ def _build(draft: Draft, base: Path) -> Settings | None:
     for name, values in draft.values.items():
         if name not in SECTIONS:
             draft.complain_unknown((name,), Settings)
-        elif isinstance(values, dict | None):
-            parts[name] = _section(name, values or {}, draft, base)
+        elif isinstance(values, dict):
+            parts[name] = _section(name, values, draft, base)
         elif isinstance(values, str) and (word := SECTIONS[name].word):
             parts[name] = _section(name, {word: values}, draft, base)
-        else:
+        elif values is not None:
             draft.complain((name,), "must be a section with keys of its own")
     settings = Settings.model_validate(parts, context=_COLLECT_MISFITS)
     for keys, misfit in _all_misfits(settings, ()):
@@ -711,6 +711,7 @@ def _build(draft: Draft, base: Path) -> Settings | None:
 def _section(name: str, values: dict[str, Any], draft: Draft, base: Path) -> Section:
     """The section as far as its values are right; the wrong ones are noted and left out."""
     cls = SECTIONS[name]
+    values = {k: v for k, v in values.items() if all(w[:2] != (name, k) for w in draft.wrong)}
     while True:
         try:
             # as JSON, because strictness there still takes text for a path and a list for a tuple
