@@ -104,7 +104,8 @@ class Scene:
     """A gate with its door at work. Ticks are sent at each deadline, as the controller does."""
 
     def __init__(self, policy: GatePolicy | None = None, people: Gallery | None = None) -> None:
-        self.gate = Gate(policy or GatePolicy(), people or gallery(), CALIBRATION)
+        people = gallery() if people is None else people  # an empty one is false
+        self.gate = Gate(policy or GatePolicy(), people, CALIBRATION)
         self.now = 100.0
         self.log: list[tuple[float, Command]] = []
         self._frames = 0
