@@ -1,0 +1,466 @@
+"""What holds whatever happens in front of the gate.
+
+A state machine sends random events, keeps the history of what it sent, and judges every command
+with an oracle of its own that knows nothing of `evidence`, `pad`, `access` and `door`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from gated.core.gallery import Gallery
+from gated.core.gate import Gate, GatePolicy
+from gated.core.model import (
+    RETRYABLE,
+    CameraEvent,
+    CameraEventKind,
+    Command,
+    Decision,
+    DoorEvent,
+    DoorEventKind,
+    Event,
+    GalleryReplaced,
+    Instant,
+    JournalState,
+    Lock,
+    Observation,
+    OperatorUnlock,
+    Reason,
+    RecordDecision,
+    Tick,
+    TrackedFace,
+    Trigger,
+    Unlock,
+)
+from gated.core.pad import PAD_LEVELS
+from tests.core.scenes import ANN, BOB, CALIBRATION, CLEO, at, face, gallery
+
+THRESHOLD, FLOOR, REJECT, MARGIN = 0.4, 0.3, 0.17, 0.05
+"""What CALIBRATION and the default policy come to for a few people."""
+
+LOOKS: list[dict[int, float]] = [
+    {ANN: 0.8},
+    {ANN: 0.8, BOB: 0.2},
+    {ANN: 0.35},
+    {ANN: 0.25},
+    {BOB: 0.7},
+    {BOB: 0.6, ANN: 0.58},
+    {ANN: 0.6, BOB: 0.58},
+    {CLEO: 0.75},
+    {CLEO: 0.5, ANN: 0.32},
+    {},
+]
+TRACKS = st.integers(1, 3)
+SMALL_EVENTS: list[Event] = [
+    *(DoorEvent(kind) for kind in DoorEventKind),
+    *(CameraEvent(kind) for kind in CameraEventKind),
+    *(OperatorUnlock("op", "why", t) for t in (None, 0.0, 1.0, 20.0, 1e9, -5.0, float("nan"))),
+    DoorEvent(DoorEventKind.REX),
+    JournalState(False),
+    JournalState(True),
+    Trigger("button"),
+    Tick(),
+]
+COUNTS: Counter[str] = Counter()
+"""What the runs came to, so that nothing holds only because nothing happened."""
+
+
+class Oracle:
+    """The definition of a grant, applied to the history of events."""
+
+    def __init__(self, policy: GatePolicy, people: Gallery) -> None:
+        self.policy = policy
+        self.people = people
+        self.frames: dict[int, list[tuple[float, TrackedFace]]] = defaultdict(list)
+        self.heard: dict[int, float] = {}
+        self.triggered_until = -np.inf
+        self.journal = True
+
+    def hear(self, event: Event, now: float) -> None:
+        """Take note of an event before the gate handles it."""
+        for track in [t for t, heard in self.heard.items() if now >= heard + 5.0]:
+            self._forget(track)
+        if isinstance(event, GalleryReplaced):
+            self.people = event.gallery
+        elif isinstance(event, Trigger):
+            self.triggered_until = now + self.policy.trigger_window_s
+        elif isinstance(event, JournalState):
+            self.journal = event.available
+        elif isinstance(event, Observation):
+            self._observe(event, now)
+
+    def forget(self, event: Event) -> None:
+        """Tracks end after the frame that reports their loss."""
+        if isinstance(event, Observation):
+            for track in event.lost:
+                self._forget(track)
+
+    def _forget(self, track: int) -> None:
+        self.frames.pop(track, None)
+        self.heard.pop(track, None)
+
+    def _observe(self, seen: Observation, now: float) -> None:
+        watching = not self.policy.trigger or now < self.triggered_until
+        fresh = 0.0 <= now - seen.captured_at < 1.0
+        for f in seen.faces:
+            self.heard[f.track_id] = now
+            times = [t for t, _ in self.frames[f.track_id]]
+            new = seen.captured_at > max(times, default=-np.inf)
+            if watching and fresh and new and not f.flaws and f.embedding is not None:
+                self.frames[f.track_id].append((seen.captured_at, f))
+
+    def why_not(self, decision: Decision) -> str | None:
+        """What speaks against this grant; None when nothing does."""
+        person = decision.person
+        if person is None or decision.track_id is None:
+            return "grants nobody"
+        members = {m.person.id: m for m in self.people.members}
+        if person.id not in members:
+            return "is not in the gallery"
+        if not members[person.id].active:
+            return "is inactive"
+        if not self.journal:
+            return "cannot be recorded"
+        keep = max(self.policy.max_attempts, self.policy.frames, self.policy.pad.frames)
+        return self._weigh(person.id, [f for _, f in self.frames[decision.track_id]][-keep:])
+
+    def _weigh(self, person_id: int, frames: list[TrackedFace]) -> str | None:
+        agreeing: list[tuple[float, float, float, float | None]] = []
+        for f in reversed(frames):
+            scores = self._scores(f)
+            best = max(scores, key=lambda p: scores[p])
+            if scores[best] < REJECT or (scores[best] >= FLOOR and best != person_id):
+                break
+            if scores[best] >= FLOOR:
+                others = [s for p, s in scores.items() if p != person_id]
+                lead = scores[best] - max(others) if others else np.inf
+                agreeing.append((f.quality.score, scores[best], lead, f.pad))
+        if len(agreeing) < self.policy.frames:
+            return f"has {len(agreeing)} agreeing frames"
+        weights = [w for w, *_ in agreeing]
+        if np.average([s for _, s, _, _ in agreeing], weights=weights) < THRESHOLD - 1e-6:
+            return "is below the threshold"
+        if np.average([m for _, _, m, _ in agreeing], weights=weights) < MARGIN - 1e-6:
+            return "has no margin"
+        return self._attack([p for *_, p in agreeing], [f.pad for f in frames])
+
+    def _attack(self, agreeing: list[float | None], track: list[float | None]) -> str | None:
+        pad = self.policy.pad
+        if not pad.enabled:
+            return None
+        own, everything = ([p for p in pads if p is not None] for pads in (agreeing, track))
+        if len(own) < pad.frames or np.mean(own) < pad.live - 1e-9:
+            return "is not live"
+        return "is an attack" if np.mean(everything) <= pad.attack - 1e-9 else None
+
+    def _scores(self, f: TrackedFace) -> dict[int, float]:
+        """Cosine of a face to each person of the present gallery, in double precision."""
+        assert f.embedding is not None
+        probe = f.embedding.astype(np.float64)
+        scores: dict[int, float] = {}
+        for vector, owner in zip(self.people.vectors, self.people.owners, strict=True):
+            cosine = float(vector.astype(np.float64) @ probe / np.linalg.norm(probe))
+            person_id = self.people.members[owner].person.id
+            scores[person_id] = max(scores.get(person_id, -1.0), cosine)
+        return scores or {0: -1.0}
+
+
+class AnyGate(RuleBasedStateMachine):
+    """Random events for one gate. Ticks are sent at the deadline or, when not punctual, rarely."""
+
+    @initialize(
+        frames=st.integers(1, 4),
+        level=st.sampled_from(["off", "normal", "strict"]),
+        trigger=st.sampled_from([False, False, True]),
+        attempts=st.sampled_from([4, 30]),
+        cooldown=st.sampled_from([0.0, 3.0, 60.0]),
+        punctual=st.booleans(),
+        start=st.floats(0.0, 1e6),
+    )
+    def begin(
+        self,
+        frames: int,
+        level: str,
+        trigger: bool,
+        attempts: int,
+        cooldown: float,
+        punctual: bool,
+        start: float,
+    ) -> None:
+        self.policy = GatePolicy(
+            frames=frames,
+            pad=PAD_LEVELS[level],
+            trigger=trigger,
+            max_attempts=attempts,
+            cooldown_s=cooldown,
+        )
+        self.punctual = punctual
+        self.now = start
+        self.first_gallery = gallery([ANN, BOB, CLEO])
+        self.gate = Gate(self.policy, self.first_gallery, CALIBRATION)
+        self.oracle = Oracle(self.policy, self.first_gallery)
+        self.tape: list[tuple[Event, Instant, list[Command]]] = []
+        self.frame_no = 0
+        self.unlocked_until: float | None = None
+        self.fire = False
+        self.denied_at: dict[int, float] = {}
+        self.last_reason: dict[int, Reason] = {}
+        COUNTS["runs"] += 1
+
+    # --- what happens ---
+
+    def send(self, event: Event) -> list[Command]:
+        self.oracle.hear(event, self.now)
+        commands = self.gate.handle(event, at(self.now))
+        self.tape.append((event, at(self.now), commands))
+        self._check_door(event, commands)
+        self._check_decisions(commands)
+        self.oracle.forget(event)
+        return commands
+
+    def see(self, *faces: TrackedFace, lost: tuple[int, ...] = (), age: float = 0.05) -> None:
+        self.frame_no += 1
+        self.send(Observation(self.frame_no, self.now - age, 640, 480, faces, lost))
+
+    def pass_time(self, seconds: float) -> None:
+        end = self.now + seconds
+        while self.punctual and (due := self.gate.deadline) is not None and due <= end:
+            self.now = due
+            self.send(Tick())
+            assert self.gate.deadline != due, "a tick at the deadline found nothing to do"
+        self.now = end
+
+    @rule(
+        track=TRACKS,
+        looks=st.sampled_from(LOOKS),
+        frames=st.integers(1, 6),
+        pad=st.sampled_from([None, 0.1, 0.4, 0.9, 0.9]),
+        eye=st.sampled_from([20.0, 60.0]),
+        score=st.sampled_from([0.2, 0.8]),
+    )
+    def somebody_stands_there(
+        self,
+        track: int,
+        looks: dict[int, float],
+        frames: int,
+        pad: float | None,
+        eye: float,
+        score: float,
+    ) -> None:
+        for _ in range(frames):
+            self.pass_time(0.1)
+            self.see(face(looks, track=track, pad=pad, eye=eye, score=score))
+
+    @rule(looks=st.tuples(st.sampled_from(LOOKS), st.sampled_from(LOOKS)), frames=st.integers(1, 5))
+    def two_stand_side_by_side(
+        self, looks: tuple[dict[int, float], dict[int, float]], frames: int
+    ) -> None:
+        for _ in range(frames):
+            self.pass_time(0.1)
+            self.see(*(face(who, track=n, pad=0.9) for n, who in enumerate(looks, start=1)))
+
+    @rule(track=TRACKS, who=st.sampled_from([ANN, BOB, CLEO]), away=st.sampled_from([0.5, 2.5]))
+    def somebody_comes_and_goes(self, track: int, who: int, away: float) -> None:
+        self.see(lost=(track,))
+        self.send(Trigger("button"))
+        self.somebody_stands_there(track, {who: 0.8}, 6, 0.9, 60.0, 0.8)
+        self.see(lost=(track,))
+        self.pass_time(away)
+
+    @rule(track=TRACKS, frames=st.sampled_from([1, 3, 70]))
+    def somebody_looks_away(self, track: int, frames: int) -> None:
+        for _ in range(frames):
+            self.pass_time(0.1)
+            self.see(face({ANN: 0.8}, track=track, flaws=("extreme_pose",)))
+
+    @rule(track=TRACKS, age=st.sampled_from([-1.0, 1.0, 1.5, 20.0]))
+    def a_frame_of_another_time(self, track: int, age: float) -> None:
+        for _ in range(3):
+            self.pass_time(0.1)
+            self.see(face({ANN: 0.8}, track=track, pad=0.9), age=age)
+
+    @rule(track=TRACKS)
+    def the_same_frame_again(self, track: int) -> None:
+        frozen = Observation(0, self.now, 640, 480, (face({ANN: 0.8}, track=track, pad=0.9),))
+        for _ in range(4):
+            self.send(frozen)
+
+    @rule(track=TRACKS)
+    def a_broken_embedding(self, track: int) -> None:
+        self.see(face(np.full(12, np.nan, np.float32), track=track, pad=0.9, flaws=()))
+
+    @rule(lost=st.lists(TRACKS, max_size=3))
+    def they_leave(self, lost: list[int]) -> None:
+        self.see(lost=tuple(lost))
+
+    @rule(
+        people=st.sampled_from([(), (BOB,), (ANN, BOB), (ANN, BOB, CLEO), (ANN, BOB, CLEO)]),
+        inactive=st.sampled_from([(), (ANN,), (BOB, CLEO)]),
+    )
+    def the_gallery_is_replaced(self, people: tuple[int, ...], inactive: tuple[int, ...]) -> None:
+        self.send(GalleryReplaced(gallery(people, inactive)))
+
+    @rule(seconds=st.sampled_from([0.0, 0.3, 1.0, 2.0, 3.0, 5.0, 11.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.pass_time(seconds)
+
+    @rule(event=st.sampled_from(SMALL_EVENTS))
+    def something_happens(self, event: Event) -> None:
+        self.send(event)
+
+    @precondition(lambda self: self.fire)
+    @rule()
+    def the_fire_is_out(self) -> None:
+        self.send(DoorEvent(DoorEventKind.FIRE_CLEARED))
+
+    @precondition(lambda self: not self.oracle.journal)
+    @rule()
+    def the_journal_is_back(self) -> None:
+        self.send(JournalState(True))
+
+    # --- what must hold ---
+
+    def _check_door(self, event: Event, commands: list[Command]) -> None:
+        """A door of its own follows the commands: never open too long, never cut short."""
+        if isinstance(event, DoorEvent) and event.kind is DoorEventKind.FIRE:
+            self.fire, self.unlocked_until = True, None
+        cleared = isinstance(event, DoorEvent) and event.kind is DoorEventKind.FIRE_CLEARED
+        self.fire = self.fire and not cleared
+        for command in commands:
+            if isinstance(command, Unlock):
+                assert 0.0 < command.for_s <= self.policy.max_unlock_s + 1e-6
+                until = self.now + command.for_s
+                if self.unlocked_until is not None:
+                    assert until >= self.unlocked_until - 1e-6, "a release was cut short"
+                self.unlocked_until = until
+                COUNTS[f"unlock {command.cause.split()[0]}"] += 1
+            elif isinstance(command, Lock):
+                assert not self.fire, "locked in a fire"
+                due = self.unlocked_until is not None and self.now >= self.unlocked_until - 1e-6
+                assert due or cleared, "locked too early"
+                self.unlocked_until = None
+                COUNTS["lock"] += 1
+        if self.fire:
+            self.unlocked_until = None
+        if self.unlocked_until is not None:
+            assert self.now <= self.unlocked_until + 1e-6, "unlocked past the deadline"
+            assert self.gate.deadline is not None
+            assert self.gate.deadline <= self.unlocked_until + 1e-6, "nobody will be told to lock"
+
+    def _check_decisions(self, commands: list[Command]) -> None:
+        for before, command in zip([None, *commands], commands, strict=False):
+            granted = isinstance(before, RecordDecision) and before.decision.granted
+            by_visit = isinstance(command, Unlock) and command.cause.startswith("visit")
+            assert granted == by_visit, "a grant is recorded first, then the door"
+            if isinstance(command, RecordDecision):
+                self._check_decision(command.decision)
+        assert not (
+            commands and isinstance(commands[-1], RecordDecision) and commands[-1].decision.granted
+        )
+
+    def _check_decision(self, decision: Decision) -> None:
+        visit = decision.visit
+        before = self.last_reason.get(visit)
+        assert before is None or before in RETRYABLE, f"{decision.reason} after {before}"
+        self.last_reason[visit] = decision.reason
+        COUNTS[decision.reason] += 1
+        if decision.granted:
+            assert self.oracle.why_not(decision) is None, self.oracle.why_not(decision)
+            return
+        denied_at = self.denied_at.get(visit, -np.inf)
+        assert self.now - denied_at >= self.policy.denial_interval_s - 1e-6, "denied twice"
+        self.denied_at[visit] = self.now
+
+    @invariant()
+    def the_deadline_lies_ahead(self) -> None:
+        if self.tape and self.tape[-1][1].mono == self.now:
+            due = self.gate.deadline
+            assert due is None or due > self.now
+
+    @invariant()
+    def only_what_is_there_is_remembered(self) -> None:
+        if not self.tape:
+            return
+        assert set(self.gate.tracks) <= set(self.oracle.heard)
+        for number, visit in self.gate.visits.items():
+            assert visit.number == number
+            assert visit.tracks or visit.left_at is not None
+            assert visit.tracks <= set(self.gate.tracks)
+        assert len(self.gate.visits) <= len(self.gate.tracks) + sum(
+            v.left_at is not None for v in self.gate.visits.values()
+        )
+
+    def teardown(self) -> None:
+        if not hasattr(self, "gate"):
+            return
+        self._everything_ends()
+        self._the_same_events_give_the_same_commands()
+
+    def _everything_ends(self) -> None:
+        """Nothing happens any more: deadlines lead to a gate at rest with the door locked."""
+        if self.fire:
+            self.send(DoorEvent(DoorEventKind.FIRE_CLEARED))
+        self.send(Tick())
+        for _ in range(100):
+            if self.gate.deadline is None:
+                break
+            self.now = self.gate.deadline
+            self.send(Tick())
+        assert self.gate.deadline is None
+        assert not self.gate.tracks
+        assert not self.gate.visits
+        assert self.unlocked_until is None
+
+    def _the_same_events_give_the_same_commands(self) -> None:
+        again = Gate(self.policy, self.first_gallery, CALIBRATION)
+        for event, now, commands in self.tape:
+            assert again.handle(event, now) == commands
+
+
+def test_any_gate() -> None:
+    COUNTS.clear()
+    many = settings(max_examples=4 * settings().max_examples)
+    run_state_machine_as_test(AnyGate, settings=many)
+    for happened in (Reason.GRANTED, Reason.NO_MATCH, "lock", "unlock rex", "unlock remote"):
+        assert COUNTS[happened], f"{happened} never happened in {COUNTS['runs']} runs"
+
+
+def test_the_oracle_can_tell() -> None:
+    """It would be worth nothing if it agreed with everything."""
+    gate = Gate(GatePolicy(), gallery(), CALIBRATION)
+    oracle = Oracle(GatePolicy(frames=4), gallery())
+    for n in range(3):
+        seen = Observation(n, n / 10, 640, 480, (face({ANN: 0.8}),))
+        oracle.hear(seen, n / 10)
+        commands = gate.handle(seen, at(n / 10))
+    (decision,) = [c.decision for c in commands if isinstance(c, RecordDecision)]
+    assert oracle.why_not(decision) == "has 3 agreeing frames"
+    oracle.policy = GatePolicy()
+    assert oracle.why_not(decision) is None
+    oracle.people = gallery([BOB])
+    assert oracle.why_not(decision) == "is not in the gallery"
+    oracle.people = gallery(inactive=[ANN])
+    assert oracle.why_not(decision) == "is inactive"
+    oracle.people = gallery()
+    oracle.policy = GatePolicy(pad=PAD_LEVELS["normal"])
+    assert oracle.why_not(decision) == "is not live"
+
+
+@pytest.mark.parametrize("looks", LOOKS)
+def test_no_look_lies_on_an_edge(looks: dict[int, float]) -> None:
+    """The oracle is exact only where rounding cannot tip a comparison."""
+    for cosine in looks.values():
+        assert min(abs(cosine - edge) for edge in (THRESHOLD, FLOOR, REJECT)) > 0.01
