@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from gated.core.gallery import unit
 from gated.core.model import Face, Image, Vector
 from gated.errors import AssetError
+from gated.ports import Embedder
 from gated.vision.cleaning import RECIPE, clean_sface
 
 CHIP = 112
@@ -47,15 +49,23 @@ class SFaceEmbedder:
 
     def embed_chip(self, chip: Image) -> Vector:
         """(128,) float32; not normalised unless `mirrored`."""
-        vector = self._feature(chip)
-        if not self.mirrored:
-            return vector
-        twin = self._feature(np.ascontiguousarray(chip[:, ::-1]))
-        return unit(np.asarray(unit(vector) + unit(twin), np.float32))
+        return _mirrored(self._feature, chip) if self.mirrored else self._feature(chip)
 
     def _feature(self, chip: Image) -> Vector:
         # OpenCV returns a view of its own output buffer
         return np.array(self._net.feature(chip)[0], np.float32)
+
+
+def mirrored_embedding(embedder: Embedder, chip: Image) -> Vector:
+    """The best template of a chip: for a cosine engine, the mean of it and its mirror image."""
+    if embedder.metric != "cosine":
+        return embedder.embed_chip(chip)
+    return _mirrored(embedder.embed_chip, chip)
+
+
+def _mirrored(embed: Callable[[Image], Vector], chip: Image) -> Vector:
+    twin = np.ascontiguousarray(chip[:, ::-1])
+    return unit(np.asarray(unit(embed(chip)) + unit(embed(twin)), np.float32))
 
 
 def without_aliasing(

@@ -1,0 +1,139 @@
+"""Frame in, Observation out: the one place where the cost of a frame is decided.
+
+A still scene without a track costs a thumbnail; a frame costs one detection; an embedding is made
+only of a usable face on a track that the gate still wants evidence of.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from gated.config import VisionSettings, Zone
+from gated.core.model import Attention, Face, Observation, TrackedFace, Vector
+from gated.core.quality import flaws
+from gated.core.tracking import Tracker
+from gated.ports import Frame
+from gated.vision.factory import Models
+from gated.vision.measuring import limits_of, measure
+
+THUMBNAIL = (64, 48)
+CHANGED_BY = 10
+CHANGED_CELLS = 3
+"""The scene moves when so many cells of the thumbnail differ by so many gray levels."""
+
+MAX_EMBEDDINGS = 4
+"""In one live frame at most; the nearest faces come first, so that a crowd cannot stall a door."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What was done since the start; read by other threads, written by one."""
+
+    frames: int = 0
+    skipped: int = 0
+    detections: int = 0
+    faces: int = 0
+    embeddings: int = 0
+
+
+class Analyzer:
+    """Turns frames into observations; used by one thread, owns its tracker.
+
+    still_gate: False analyses every frame and embeds every usable face, whatever the attention.
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        tracker: Tracker,
+        settings: VisionSettings,
+        zone: Zone,
+        still_gate: bool = True,
+    ) -> None:
+        self.counters = Counters()
+        self._models = models
+        self._tracker = tracker
+        self._limits = limits_of(settings)
+        self._idle_s = 1.0 / settings.idle_fps
+        self._zone = zone
+        self._still_gate = still_gate
+        self._seen: npt.NDArray[np.int16] | None = None
+        self._seen_at = -np.inf
+
+    def analyse(self, frame: Frame, attention: Attention) -> Observation:
+        """Detect, track, measure and, where it is wanted, embed the faces of one frame."""
+        self.counters.frames += 1
+        height, width = frame.image.shape[:2]
+        faces: list[Face] = []
+        if self._still_gate and self._is_still(frame):
+            self.counters.skipped += 1
+        else:
+            self.counters.detections += 1
+            faces = self._models.detector.detect(frame.image)
+        ids, lost = self._tracker.update(faces, frame.captured_at)
+        self.counters.faces += len(faces)
+        return Observation(
+            frame.number,
+            frame.captured_at,
+            width,
+            height,
+            self._examine(frame, faces, ids, attention),
+            tuple(lost),
+        )
+
+    def _is_still(self, frame: Frame) -> bool:
+        """Whether nothing changed since the detector last looked, and it may wait longer."""
+        small = cv2.resize(frame.image, THUMBNAIL, interpolation=cv2.INTER_AREA)
+        gray = np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.int16)
+        before, waited = self._seen, frame.captured_at - self._seen_at
+        if before is not None and not self._tracker.open and 0 <= waited < self._idle_s:
+            changed = np.count_nonzero(np.abs(gray - before) > CHANGED_BY)
+            if changed < CHANGED_CELLS:
+                return True
+        self._seen, self._seen_at = gray, frame.captured_at
+        return False
+
+    def _examine(
+        self, frame: Frame, faces: list[Face], ids: list[int], attention: Attention
+    ) -> tuple[TrackedFace, ...]:
+        """Nearest first, so that these are embedded when there are too many."""
+        budget = MAX_EMBEDDINGS if self._still_gate else len(faces)
+        tracked = []
+        for face, track_id in sorted(zip(faces, ids, strict=True), key=_nearness):
+            chip = self._models.embedder.align(frame.image, face)
+            quality = measure(face, chip)
+            flawed = flaws(quality, self._limits, self._in_zone(face, frame))
+            embedding: Vector | None = None
+            pad = None
+            if not flawed and budget > 0 and self._is_wanted(track_id, attention):
+                budget -= 1
+                self.counters.embeddings += 1
+                embedding = self._models.embedder.embed_chip(chip)
+                if self._models.pad is not None:
+                    pad = self._models.pad.score(frame.image, face)
+            tracked.append(TrackedFace(track_id, face, quality, flawed, embedding, pad))
+        return tuple(tracked)
+
+    def _is_wanted(self, track_id: int, attention: Attention) -> bool:
+        if not self._still_gate:
+            return True
+        return attention.watching and track_id not in attention.settled
+
+    def _in_zone(self, face: Face, frame: Frame) -> bool:
+        height, width = frame.image.shape[:2]
+        x, y = face.box.centre
+        zone = self._zone
+        inside: bool = (
+            zone.left * width <= x <= zone.right * width
+            and zone.top * height <= y <= zone.bottom * height
+        )
+        return inside
+
+
+def _nearness(pair: tuple[Face, int]) -> tuple[float, int]:
+    face, track_id = pair
+    return -face.eye_distance, track_id

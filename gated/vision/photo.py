@@ -1,0 +1,193 @@
+"""Reference photos: decoded without trust, and examined for whether they can be enrolled."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field, replace
+
+import cv2
+import numpy as np
+import PIL.Image
+import PIL.ImageOps
+
+from gated.config import VisionSettings
+from gated.core.model import Box, Face, Image, Quality, Vector
+from gated.core.quality import QualityLimits, flaws
+from gated.core.tracking import overlap
+from gated.errors import EnrollmentRefused
+from gated.vision.embedder import mirrored_embedding
+from gated.vision.factory import Models
+from gated.vision.measuring import limits_of, measure
+
+MAX_BYTES = 10 * 2**20
+MAX_PIXELS = 40_000_000
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
+JPEG_QUALITY = 95
+
+MAX_YAW = 45.0
+"""A photo may show more of a profile than a probe: the person's other photos make up for it."""
+
+RIVAL = 0.5
+"""A second face of at least this share of the largest one's width makes a photo ambiguous."""
+
+GOOD_YAW = 20.0
+GOOD_SHARPNESS = 0.35
+
+# Our own limit refuses a picture before it is decoded; Pillow's would only warn
+PIL.Image.MAX_IMAGE_PIXELS = None
+
+
+def decode(data: bytes, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> Image:
+    """The picture in a JPEG, PNG, BMP or TIFF file, upright; its first frame, (h, w, 3) BGR uint8.
+
+    Recognised by content alone. EnrollmentRefused(`unreadable_image`) for anything else, and for
+    what is larger than `max_bytes` or `max_pixels`, before it is decoded.
+    """
+    if len(data) > max_bytes:
+        raise _unreadable(f"is larger than {max_bytes / 2**20:.0f} MB", bytes=len(data))
+    try:
+        with PIL.Image.open(io.BytesIO(data), formats=FORMATS) as file:
+            width, height = file.size
+            if width * height > max_pixels:
+                raise _unreadable(f"has more than {max_pixels / 1e6:.0f} megapixels")
+            return _bgr(PIL.ImageOps.exif_transpose(file))
+    except EnrollmentRefused:
+        raise
+    except Exception as error:
+        # decoders raise whatever they like on hostile input
+        raise _unreadable("is damaged, or no JPEG, PNG, BMP or TIFF picture") from error
+
+
+def encode_jpeg(image: Image) -> bytes:
+    """A JPEG file of the picture without any metadata."""
+    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    if not done:
+        raise _unreadable("cannot be stored as JPEG")
+    return bytes(data)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examined:
+    """A photo that can be enrolled: its face, quality and template; how it could be better."""
+
+    face: Face
+    quality: Quality
+    embedding: Vector
+    advice: list[str] = field(default_factory=list)
+
+
+class PhotoExaminer:
+    """Finds the one face of a reference photo and says whether it can be enrolled, or why not."""
+
+    def __init__(self, models: Models, settings: VisionSettings) -> None:
+        self._models = models
+        self._good_eye_distance = settings.enroll_good_eye_distance
+        self._limits = replace(
+            limits_of(settings),
+            min_eye_distance=settings.enroll_min_eye_distance,
+            max_yaw=max(MAX_YAW, settings.max_yaw),
+        )
+
+    def examine(self, image: Image) -> Examined:
+        """The face, its quality and template; EnrollmentRefused with the contract's code."""
+        face = self._only_face(image)
+        chip = self._models.embedder.align(image, face)
+        quality = measure(face, chip)
+        _refuse(quality, self._limits)
+        embedding = mirrored_embedding(self._models.embedder, chip)
+        return Examined(face, quality, embedding, self._advice(quality))
+
+    def _only_face(self, image: Image) -> Face:
+        found = [f for f in self._detect(image) if f.score >= self._limits.min_detection]
+        if not found:
+            raise EnrollmentRefused(
+                "no_face",
+                "No face was found. Use a photo in which the face is seen from the front, upright "
+                "and uncovered.",
+            )
+        largest, *others = sorted(found, key=lambda f: -f.box.width)
+        rivals = [f for f in others if f.box.width >= RIVAL * largest.box.width]
+        if rivals:
+            raise EnrollmentRefused(
+                "multiple_faces",
+                "There are several faces. Use a photo that shows the person alone, or cut it out.",
+                {"faces": len(rivals) + 1},
+            )
+        return largest
+
+    def _detect(self, image: Image) -> list[Face]:
+        """Faces at every size: small ones in large photos, and such that fill the picture."""
+        height, width = image.shape[:2]
+        border = max(height, width) // 3
+        edges = (border, border, border, border)
+        wide = np.asarray(cv2.copyMakeBorder(image, *edges, cv2.BORDER_REPLICATE), np.uint8)
+        inside = [_moved(face, -border) for face in self._models.detector.detect(wide)]
+        found: list[Face] = []
+        for face in (
+            *self._models.detector.detect(image),
+            *inside,
+            *self._models.photo_detector.detect(image),
+        ):
+            if all(overlap(face.box, other.box) < 0.3 for other in found):
+                found.append(face)
+        return found
+
+    def _advice(self, quality: Quality) -> list[str]:
+        advice = []
+        if quality.eye_distance < self._good_eye_distance:
+            advice.append("A photo taken from nearer (a larger face) would be recognised better.")
+        if abs(quality.yaw) > GOOD_YAW:
+            advice.append("A photo looking straight into the camera would be recognised better.")
+        if quality.sharpness < GOOD_SHARPNESS:
+            advice.append("A sharper photo would be recognised better.")
+        return advice
+
+
+def _refuse(quality: Quality, limits: QualityLimits) -> None:
+    """Raise the contract's refusal for the first flaw that a reference photo must not have."""
+    measured = {
+        name: round(float(getattr(quality, name)), 3) for name in Quality.__dataclass_fields__
+    }
+    for flaw in flaws(quality, limits):
+        code, sentence = REFUSALS[flaw]
+        raise EnrollmentRefused(code, sentence, measured)
+
+
+REFUSALS = {
+    "low_detection": ("no_face", "No face was found clearly enough. Use a photo from the front."),
+    "too_small": ("face_too_small", "The face is too small. Use a photo taken from nearer."),
+    "extreme_pose": ("extreme_pose", "The head is turned too far. Look straight into the camera."),
+    "blurred": ("too_blurry", "The face is blurred. Hold still, clean the lens, use more light."),
+    "too_dark": ("too_dark", "The face is too dark. Turn it to the light."),
+    "too_bright": ("too_bright", "The face is too bright. Avoid direct light and flash."),
+}
+"""Flaw of a frame -> the contract's code, and what to do about it."""
+
+
+def _bgr(picture: PIL.Image.Image) -> Image:
+    """Any of Pillow's modes as BGR uint8; transparency lies on white."""
+    if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
+        picture = _eight_bit(picture)
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = PIL.Image.new("RGBA", picture.size, "white")
+        picture = PIL.Image.alpha_composite(white, picture)
+    rgb = np.asarray(picture.convert("RGB"), np.uint8)
+    return np.ascontiguousarray(rgb[:, :, ::-1])
+
+
+def _eight_bit(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """Integers and floats of any depth, scaled so that their type's usual white is 255."""
+    values = np.nan_to_num(np.asarray(picture, np.float64))
+    top = values.max(initial=0.0)
+    white = 65535.0 if top > 255 else 255.0 if top > 1 else 1.0
+    return PIL.Image.fromarray(np.asarray(np.clip(values / white, 0, 1) * 255, np.uint8))
+
+
+def _moved(face: Face, by: float) -> Face:
+    box = Box(face.box.x + by, face.box.y + by, face.box.width, face.box.height)
+    return Face(box, np.asarray(face.landmarks + by, np.float32), face.score)
+
+
+def _unreadable(what: str, **measured: float) -> EnrollmentRefused:
+    return EnrollmentRefused("unreadable_image", f"The file {what}.", measured)
