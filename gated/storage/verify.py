@@ -211,19 +211,25 @@ class _Side:
 
 
 def _stream(session: Session, table: sa.Table, chain: str) -> Iterator[Any]:
-    order = [table.c.seq, *(c for c in table.primary_key if c.name == "role")]
-    statement = sa.select(table).where(table.c.chain == chain).order_by(*order)
-    last = 0
-    rows = iter(session.execute(statement.execution_options(yield_per=CHUNK)))
+    """The rows of a chain by sequence, some at a time; wrong when one cannot be read."""
+    key = [c for c in table.primary_key if c.name in ("seq", "role")] or [table.c.seq]
+    ordered = sa.select(table).where(table.c.chain == chain).order_by(*key)
+    last: tuple[Any, ...] = (0, "")[: len(key)]
+    size = CHUNK
     while True:
+        after = sa.tuple_(*key) > sa.tuple_(*map(sa.literal, last, (c.type for c in key)))
         try:
-            row = next(rows, None)
+            rows = session.execute(ordered.where(after).limit(size)).all()
         except (ValueError, TypeError) as e:
-            raise _Wrong(chain, last + 1, f"{table.name} holds what cannot be read") from e
-        if row is None:
+            if size == 1:
+                where = f"{table.name} holds what cannot be read"
+                raise _Wrong(chain, last[0] + 1, where) from e
+            size = 1  # to find out which
+            continue
+        yield from rows
+        if len(rows) < size:
             return
-        last = row.seq
-        yield row
+        last = tuple(getattr(rows[-1], c.name) for c in key)
 
 
 class _Redacted:
@@ -232,7 +238,7 @@ class _Redacted:
     def __init__(self, session: Session) -> None:
         found: dict[tuple[str, str], list[list[int]]] = {}
         told = sa.select(journal.c.body).where(journal.c.kind == "redacted")
-        for text in session.execute(told.execution_options(yield_per=CHUNK)).scalars():
+        for text in session.execute(told).scalars():
             try:
                 body = json.loads(text)
                 found.setdefault((body["chain"], body["role"]), []).extend(body["seqs"])

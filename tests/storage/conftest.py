@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import itertools
 import os
 import pwd
 import shlex
@@ -43,7 +42,7 @@ def _as_postgres(*command: str | Path) -> None:
 
 @pytest.fixture(scope="session")
 def new_postgresql() -> Iterator[NewUrl]:
-    """Makes fresh databases on a server of our own."""
+    """Empties a database on a server of our own and returns its URL; one at a time."""
     binaries = _server_binaries()
     if binaries is None:
         pytest.skip("no PostgreSQL server programs (initdb) on this machine")
@@ -63,16 +62,25 @@ def new_postgresql() -> Iterator[NewUrl]:
         control = binaries / "pg_ctl", "-D", data, "-w", "-l", root / "log"
         _as_postgres(*control, "-o", options, "start")
         try:
-            names = (f"test_{n}" for n in itertools.count())
-            admin = sa.create_engine(
-                f"postgresql+psycopg://gated@/postgres?host={root}", isolation_level="AUTOCOMMIT"
-            )
+            url = f"postgresql://gated@/test?host={root}"
+            server = f"postgresql+psycopg://gated@/postgres?host={root}"
+            admin = sa.create_engine(server, isolation_level="AUTOCOMMIT")
+            with admin.connect() as connection:
+                connection.exec_driver_sql("CREATE DATABASE test")
+            tests = sa.create_engine(url.replace("://", "+psycopg://"))
 
             def new() -> str:
-                name = next(names)
+                # emptied rather than made anew, which takes PostgreSQL ten times as long
                 with admin.connect() as connection:
-                    connection.exec_driver_sql(f"CREATE DATABASE {name}")
-                return f"postgresql://gated@/{name}?host={root}"
+                    connection.exec_driver_sql(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                        " WHERE datname = 'test'"
+                    )
+                with tests.begin() as connection:
+                    connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+                    connection.exec_driver_sql("CREATE SCHEMA public")
+                tests.dispose()
+                return url
 
             yield new
             admin.dispose()
