@@ -12,8 +12,13 @@ GatedError
 └── Refused                the request is refused  exit 1
     ├── NotFound
     ├── Conflict
+    │   └── ChangedMeanwhile
     ├── EnrollmentRefused
-    └── NotAllowed
+    ├── WeakPassword
+    ├── NotAllowed
+    └── NotSignedIn
+        ├── BadCredentials
+        └── Throttled
 """
 
 from __future__ import annotations
@@ -116,10 +121,44 @@ class DuplicateFace(Conflict):
         self.person_id = person_id
 
 
+class ChangedMeanwhile(Conflict):
+    """The thing is not any more what the caller has read."""
+
+    code = "changed_meanwhile"
+
+
 class NotAllowed(Refused):
     """The caller may not do this."""
 
     code = "forbidden"
+
+
+class WeakPassword(Refused):
+    """The password is too easy to guess."""
+
+    code = "weak_password"
+
+
+class NotSignedIn(Refused):
+    """No token, or one that is void."""
+
+    code = "not_signed_in"
+
+
+class BadCredentials(NotSignedIn):
+    """Name or password is wrong, or the account may not sign in; never says which."""
+
+    code = "bad_credentials"
+
+
+class Throttled(NotSignedIn):
+    """Too many attempts to sign in; try again after `retry_after` seconds."""
+
+    code = "throttled"
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__(f"too many attempts: try again in {retry_after:.0f} s")
+        self.retry_after = retry_after
 
 
 class EnrollmentRefused(Refused):

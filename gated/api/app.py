@@ -1,0 +1,70 @@
+"""The HTTP interface: routes, who may use them, and what surrounds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import iter_route_contexts
+
+from gated import __version__
+from gated.api import errors
+from gated.api.deps import ApiServices, Require
+from gated.api.middleware import BodyLimit, Edge
+from gated.api.routers import attendance, auth, docs, gate, general, persons
+
+__all__ = ["ApiServices", "create_app"]
+
+BODY_LIMIT = 256 * 1024
+UPLOAD_LIMIT = 11 * 1024 * 1024
+"""A photo of 10 MB and the form around it."""
+
+PUBLIC = frozenset({"/", "/health", "/api/auth/login", *docs.PATHS})
+"""What needs no token."""
+
+_HSTS = {"Strict-Transport-Security": "max-age=31536000"}
+
+
+def create_app(services: ApiServices) -> FastAPI:
+    """The application; RuntimeError when a route has neither a role nor a place in PUBLIC."""
+    api = services.settings.api
+    app = FastAPI(
+        title="gated",
+        version=__version__,
+        description="The daemon on a face-recognition gate.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
+    app.state.services = services
+    app.add_middleware(BodyLimit, limit=BODY_LIMIT, upload_limit=UPLOAD_LIMIT)
+    app.add_middleware(Edge, own_headers=_HSTS if api.tls_certificate else {})
+    errors.install(app)
+    for module in (general, auth, persons, attendance, gate):
+        app.include_router(module.router)
+    if api.docs:
+        docs.install(app)
+    for path, methods, role in route_roles(app):
+        if role is None and path not in PUBLIC:
+            raise RuntimeError(f"{'/'.join(methods)} {path} needs a role")
+    return app
+
+
+def route_roles(app: FastAPI) -> Iterator[tuple[str, list[str], str | None]]:
+    """(path, methods, role or None) of every route."""
+    for route in iter_route_contexts(app.routes):
+        found: Any = route
+        path, methods = str(found.path), sorted(found.methods or ())
+        dependant = getattr(found, "dependant", None)
+        roles = [] if dependant is None else list(_roles(dependant))
+        yield path, methods, roles[0] if roles else None
+
+
+def _roles(dependant: Dependant) -> Iterator[str]:
+    for inner in dependant.dependencies:
+        if isinstance(inner.call, Require):
+            yield inner.call.role.value
+        yield from _roles(inner)

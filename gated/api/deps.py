@@ -1,0 +1,75 @@
+"""What routes depend on: the services, and who is asking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, cast
+
+from fastapi import Depends, Request
+from fastapi.security import OAuth2PasswordBearer
+
+from gated.config import Settings
+from gated.errors import NotAllowed, NotSignedIn
+from gated.services.accounts import Accounts, Principal, Role
+from gated.services.attendance import Attendance
+from gated.services.gate import GateBoard
+from gated.services.people import People
+from gated.services.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class ApiServices:
+    """Everything that the API can call."""
+
+    settings: Settings
+    workspace: Workspace
+    accounts: Accounts
+    board: GateBoard
+    people: People = field(init=False)
+    attendance: Attendance = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "people", People.of(self.workspace))
+        object.__setattr__(self, "attendance", Attendance(self.workspace))
+
+
+def _services(request: Request) -> ApiServices:
+    return cast(ApiServices, request.app.state.services)
+
+
+Services = Annotated[ApiServices, Depends(_services)]
+
+_bearer = OAuth2PasswordBearer(tokenUrl="api/auth/login", auto_error=False)
+
+
+class Require:
+    """Lets pass who holds a token of a role that includes `role`; NotSignedIn, NotAllowed."""
+
+    def __init__(self, role: Role) -> None:
+        self.role = role
+
+    def __call__(
+        self, services: Services, token: Annotated[str | None, Depends(_bearer)]
+    ) -> Principal:
+        if not token:
+            raise NotSignedIn("sign in first: POST /api/auth/login")
+        principal = services.accounts.verify_token(token)
+        if not principal.role.includes(self.role):
+            raise NotAllowed(f"this needs the role {self.role}")
+        return principal
+
+
+def require(role: Role) -> Any:
+    """The dependency that every route but the public ones has; gives the Principal."""
+    return Depends(Require(role))
+
+
+Anyone = Annotated[Principal, require(Role.SELF)]
+Viewer = Annotated[Principal, require(Role.VIEWER)]
+Operator = Annotated[Principal, require(Role.OPERATOR)]
+Admin = Annotated[Principal, require(Role.ADMIN)]
+
+
+def client_address(request: Request) -> str:
+    """Where a request comes from; the server has looked through trusted proxies already."""
+    return request.client.host if request.client else "unknown"

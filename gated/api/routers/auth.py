@@ -1,0 +1,79 @@
+"""Signing in."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from gated.api.deps import Anyone, Services, client_address
+from gated.api.errors import responses
+from gated.api.schemas import Credentials, MeOut, TokenOut
+from gated.errors import BadCredentials
+
+router = APIRouter(prefix="/api/auth", tags=["accounts"])
+
+FAILURE_TAKES_S = 1.0
+"""Every refusal takes so long: checking an old hash takes longer than finding no account."""
+
+_SCHEMA = Credentials.model_json_schema()
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/x-www-form-urlencoded": {"schema": _SCHEMA},
+            "application/json": {"schema": _SCHEMA},
+        },
+    }
+}
+
+
+async def credentials(request: Request) -> Credentials:
+    """The credentials of a form or a JSON object."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    try:
+        if kind in {"application/x-www-form-urlencoded", "multipart/form-data"}:
+            body: Any = dict(await request.form(max_files=0, max_fields=20))
+        elif kind == "application/json":
+            body = json.loads(await request.body())
+        else:
+            raise HTTPException(415, "send a form or JSON")
+    except (ValueError, RecursionError):
+        raise HTTPException(400, "the body cannot be read") from None
+    if not isinstance(body, Mapping):
+        raise HTTPException(400, "the body must be an object")
+    try:
+        return Credentials.model_validate(body)
+    except ValidationError as error:
+        wrong = [{**e, "loc": ("body", *e["loc"])} for e in error.errors(include_input=False)]
+        raise RequestValidationError(wrong) from None
+
+
+@router.post("/login", openapi_extra=_BODY, responses=responses(400, 401, 413, 415, 422, 429, 503))
+async def login(
+    request: Request, given: Annotated[Credentials, Depends(credentials)], services: Services
+) -> TokenOut:
+    """Exchange name (account, e-mail or personnel code) and password for a token."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    try:
+        token, life = await run_in_threadpool(
+            services.accounts.sign_in, given.username, given.password, client_address(request)
+        )
+    except BadCredentials:
+        await asyncio.sleep(began + FAILURE_TAKES_S - loop.time())
+        raise
+    return TokenOut(access_token=token, expires_in=life)
+
+
+@router.get("/me", responses=responses(401, 403, 503))
+def me(principal: Anyone) -> MeOut:
+    """Whose token this is."""
+    return MeOut.model_validate(principal)

@@ -1,0 +1,221 @@
+"""What goes in and out. Times are RFC 3339 with offset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+_PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*$"
+
+Text = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_PRINTABLE),
+]
+Code = Annotated[
+    str, StringConstraints(strip_whitespace=True, pattern=r"^[^\s\x00-\x1f\x7f-\x9f]{1,64}$")
+]
+Email = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True,
+        max_length=254,
+        pattern=r"^[^@\s\x00-\x1f\x7f-\x9f]{1,64}@[^@\s.\x00-\x1f\x7f-\x9f]+(\.[^@\s.\x00-\x1f\x7f-\x9f]+)+$",
+    ),
+]
+Phone = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^\+?[0-9 ()/.-]{1,40}$")]
+
+
+class In(BaseModel):
+    """A body of a request; fields that it does not have are refused."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class Out(BaseModel):
+    """A body of an answer."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+# --- general ----------------------------------------------------------------------------------
+
+
+class HealthOut(Out):
+    status: Literal["ok", "degraded"]
+    problems: Sequence[str]
+
+
+class RootOut(Out):
+    name: str
+    version: str
+    links: Mapping[str, str]
+
+
+# --- accounts ---------------------------------------------------------------------------------
+
+
+class Credentials(BaseModel):
+    """OAuth2 clients send grant_type, scope and more: what is not needed is ignored."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    username: Annotated[str, StringConstraints(min_length=1, max_length=254)]
+    password: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+
+
+class TokenOut(Out):
+    access_token: str
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105
+    expires_in: int
+
+
+class MeOut(Out):
+    account_id: int
+    username: str
+    role: str
+    person_id: int | None
+
+
+# --- persons ----------------------------------------------------------------------------------
+
+
+class PersonIn(In):
+    first_name: Text
+    last_name: Text
+    personnel_code: Code
+    department: Text | None = None
+    position: Text | None = None
+    email: Email | None = None
+    phone: Phone | None = None
+
+
+class PersonChange(In):
+    """Fields that are left out stay as they are."""
+
+    first_name: Text = ""
+    last_name: Text = ""
+    personnel_code: Code = ""
+    department: Text | None = None
+    position: Text | None = None
+    email: Email | None = None
+    phone: Phone | None = None
+
+
+class PersonOut(Out):
+    id: int
+    uid: str
+    first_name: str
+    last_name: str
+    personnel_code: str
+    department: str | None
+    position: str | None
+    email: str | None
+    phone: str | None
+    is_active: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+class EnrollmentOut(Out):
+    id: int
+    uid: str
+    person_id: int
+    face_encoding_path: str | None
+    face_image_path: str | None
+    confidence_score: float
+    is_active: bool
+    quality: Mapping[str, Any]
+    created_at: datetime
+    updated_at: datetime
+
+
+class PersonWithEnrollmentsOut(PersonOut):
+    enrollments: Sequence[EnrollmentOut]
+
+
+class ErasureReceiptOut(Out):
+    person_id: int
+    uid: str
+    erased_at: datetime
+    files: int
+    redacted_rows: int
+    chain: str
+    seq: int
+    hash: str
+
+
+# --- attendance and gate ----------------------------------------------------------------------
+
+
+class AttendanceOut(Out):
+    id: int
+    uid: str
+    person_id: int | None
+    gate_name: str
+    direction: str
+    confidence_score: float
+    camera_name: str
+    status: str
+    created_at: datetime
+    reason: str
+    method: str
+    site: str
+    visit_uid: str | None
+    score: float | None
+    threshold: float | None
+    margin: float | None
+    frames: int
+    pad: float | None
+    flags: Sequence[str]
+    sight_to_decision_ms: float | None
+    chain: str
+    seq: int
+    recorded_at: datetime
+    superseded_by: int | None
+
+
+class PersonRefOut(Out):
+    id: int
+    uid: str
+    personnel_code: str
+    name: str
+
+
+class DecisionOut(Out):
+    number: int
+    at: datetime
+    outcome: str
+    reason: str
+    person: PersonRefOut | None
+    confidence: float
+    direction: str
+    method: str
+    frames: int
+    pad: float | None
+    visit: int
+    flags: Sequence[str]
+    decided_after_ms: float | None
+    relay_after_ms: float | None
+
+
+class GateOut(Out):
+    name: str
+    site: str
+    role: str
+    started_at: datetime
+    problems: Sequence[str]
+    camera: str | None
+    door: str | None
+    journal: str | None
+    liveness: str
+    model: str | None
+    pad_model: str | None
+    people: int
+    templates: int
+    threshold: float | None
+    gallery_stamp: str | None
+    decisions: Sequence[DecisionOut]
+    counters: Mapping[str, int]

@@ -1,0 +1,119 @@
+"""The HTTP server, inside the daemon's own event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Generator
+
+import uvicorn
+from fastapi import FastAPI
+
+from gated.config import ApiSettings
+from gated.errors import ConfigError
+
+GRACE_S = 2
+"""How long open requests may take to end at a stop."""
+
+_UP_TO = 256
+"""Connections at a time; more are answered with 503."""
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, that leaves the signals to the daemon.
+
+    Its own handling raises them again after the shutdown, with the default handlers restored: the
+    process would end before the door is locked.
+    """
+
+    def __init__(self, config: uvicorn.Config, up: asyncio.Event) -> None:
+        super().__init__(config)
+        self._up = up
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._up.set()
+
+
+class ApiServer:
+    """Serves an application at the address of the settings.
+
+    The address is taken at once: ConfigError when it is in use or cannot be had, and when the
+    certificate cannot be read.
+    """
+
+    def __init__(self, app: FastAPI, settings: ApiSettings) -> None:
+        self._settings = settings
+        self._up = asyncio.Event()
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            ws="none",
+            limit_concurrency=_UP_TO,
+            timeout_graceful_shutdown=GRACE_S,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=list(settings.trusted_proxies),
+            ssl_certfile=settings.tls_certificate,
+            ssl_keyfile=settings.tls_key,
+        )
+        try:
+            config.load()
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(f"api.tls_certificate: cannot be used: {error}") from None
+        self._server = _Server(config, self._up)
+        self._socket = _bound(settings.host, settings.port)
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as a URL; the port is the real one also when 0 was asked for."""
+        scheme = "https" if self._settings.tls_certificate else "http"
+        host = self._settings.host
+        shown = f"[{host}]" if ":" in host else host
+        return f"{scheme}://{shown}:{self._socket.getsockname()[1]}"
+
+    async def serve(self) -> None:
+        """Serve until `stop`."""
+        try:
+            await self._server.serve(sockets=[self._socket])
+        finally:
+            self._socket.close()
+            self._up.set()
+
+    async def started(self) -> str:
+        """Wait until requests are answered; returns the address."""
+        await self._up.wait()
+        return self.address
+
+    def stop(self) -> None:
+        """End `serve` once the open requests are answered, or their time is over."""
+        self._server.should_exit = True
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind)
+    except OSError as error:
+        raise ConfigError(f"api.host: {host} cannot be used: {error.strerror}") from None
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError as error:
+        bound.close()
+        raise ConfigError(
+            f"api.port: {host}:{port} cannot be had ({error.strerror}): "
+            "end what uses it, or choose another port"
+        ) from None
+    return bound

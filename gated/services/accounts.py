@@ -1,0 +1,198 @@
+"""Accounts: who may sign in, and what for."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+from sqlalchemy.orm import Session
+
+from gated.devices.clock import SystemClock
+from gated.errors import BadCredentials, Conflict, NotFound, NotSignedIn
+from gated.ports import Clock
+from gated.services import passwords
+from gated.services.throttle import Throttle
+from gated.services.tokens import Tokens, load_key
+from gated.services.workspace import Workspace
+from gated.storage import accounts, persons
+from gated.storage.journal import Entry
+from gated.storage.records import Account
+
+FREE_PER_ACCOUNT = 5
+FREE_PER_ADDRESS = 20
+
+
+class Role(StrEnum):
+    """What an account may do; see `includes`."""
+
+    SELF = "self"
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+    AUDITOR = "auditor"
+    DEVICE = "device"
+
+    def includes(self, other: Role) -> bool:
+        """Whether this role may do what the other one may."""
+        return other in _INCLUDED[self]
+
+
+_VIEWER = {Role.SELF, Role.VIEWER}
+_OPERATOR = _VIEWER | {Role.OPERATOR}
+_INCLUDED = {
+    Role.SELF: {Role.SELF},
+    Role.VIEWER: _VIEWER,
+    Role.OPERATOR: _OPERATOR,
+    Role.ADMIN: _OPERATOR | {Role.ADMIN, Role.AUDITOR},
+    Role.AUDITOR: {Role.SELF, Role.AUDITOR},
+    Role.DEVICE: {Role.DEVICE},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who makes a request."""
+
+    account_id: int
+    username: str
+    role: Role
+    person_id: int | None
+
+
+class Accounts:
+    """Creates and changes accounts, signs people in, knows whom a token stands for."""
+
+    def __init__(self, workspace: Workspace, clock: Clock) -> None:
+        settings = workspace.settings
+        secret = settings.auth.secret_key
+        key = load_key(secret.get_secret_value() if secret else None, settings.storage.state_dir)
+        self._workspace = workspace
+        self._clock = clock
+        self._throttle = Throttle(lambda: clock.now().mono)
+        self._tokens = Tokens(key, clock, settings.auth.access_token_expire_minutes * 60)
+        self._nobodys_hash = passwords.hash_password("the password of nobody")
+
+    @classmethod
+    def of(cls, workspace: Workspace) -> Self:
+        """The accounts of a workspace, on the real clock."""
+        return cls(workspace, SystemClock())
+
+    # --- administration -----------------------------------------------------------------------
+
+    def create(
+        self, username: str, role: str, password: str, *, actor: str, person_id: int | None = None
+    ) -> Account:
+        """Add an account; Conflict when the name is taken or unusable, WeakPassword, NotFound."""
+        if not re.fullmatch(r"[\w.@+-]{1,100}", username):
+            raise Conflict("an account name has letters, digits and . _ @ + - only")
+        passwords.require_strong(password, username)
+        hashed = passwords.hash_password(password)
+        with self._workspace.database.write() as session:
+            account = accounts.add(session, username, Role(role).value, hashed, person_id)
+            self._record(session, "account_created", account, actor)
+        return account
+
+    def list_(self) -> list[Account]:
+        """All accounts by name."""
+        with self._workspace.database.read() as session:
+            return accounts.list_(session)
+
+    def set_password(self, username: str, password: str, *, actor: str) -> Account:
+        """Give an account another password and end its sessions; NotFound, WeakPassword."""
+        passwords.require_strong(password, username)
+        hashed = passwords.hash_password(password)
+        with self._workspace.database.write() as session:
+            account = accounts.set_password(session, _named(session, username).id, hashed)
+            self._record(session, "password_changed", account, actor)
+        return account
+
+    def disable(self, username: str, *, actor: str) -> Account:
+        """End an account's sessions and refuse new ones; NotFound, Conflict for the last admin."""
+        return self._set_active(username, False, "account_disabled", actor)
+
+    def enable(self, username: str, *, actor: str) -> Account:
+        """Let a disabled account sign in again; NotFound."""
+        return self._set_active(username, True, "account_enabled", actor)
+
+    def _set_active(self, username: str, active: bool, kind: str, actor: str) -> Account:
+        with self._workspace.database.write() as session:
+            account = accounts.set_active(session, _named(session, username).id, active)
+            self._record(session, kind, account, actor)
+        return account
+
+    def _record(self, session: Session, kind: str, account: Account, actor: str) -> None:
+        body = {"account": account.uid, "role": account.role}
+        private = {"subject": {"username": account.username}, "actor": {"name": actor}}
+        self._workspace.journal.append([Entry(self._clock.now(), kind, body, private)], session)
+
+    # --- signing in ---------------------------------------------------------------------------
+
+    def authenticate(self, username: str, password: str, address: str) -> Account:
+        """The account whose password this is; BadCredentials, Throttled.
+
+        username: the account's name, or the e-mail address or personnel code of its person.
+        """
+        account_key = f"account {username.strip().casefold()[:200]}"
+        address_key = f"address {address}"
+        self._throttle.attempt({account_key: FREE_PER_ACCOUNT, address_key: FREE_PER_ADDRESS})
+        account, welcome = self._find(username.strip())
+        right, upgraded = passwords.verify(
+            password, account.password_hash if account else self._nobodys_hash
+        )
+        if account is None or not right or not welcome:
+            raise BadCredentials("name or password is wrong")
+        self._throttle.succeeded(forget=account_key, forgive=address_key)
+        if upgraded is not None:
+            account = self._upgrade(account, upgraded)
+        return account
+
+    def sign_in(self, username: str, password: str, address: str) -> tuple[str, int]:
+        """A token and its life in seconds; BadCredentials, Throttled."""
+        account = self.authenticate(username, password, address)
+        return self._tokens.issue(account.id, account.version), self._tokens.life_s
+
+    def verify_token(self, token: str) -> Principal:
+        """Who holds this token; NotSignedIn when it is void, its account changed or disabled."""
+        claims = self._tokens.read(token)
+        with self._workspace.database.read() as session:
+            try:
+                account = accounts.get(session, claims.account_id)
+            except NotFound:
+                account = None
+            if (
+                account is None
+                or account.version != claims.version
+                or not _may_sign_in(session, account)
+            ):
+                raise NotSignedIn("the session has ended: sign in again")
+        return Principal(account.id, account.username, Role(account.role), account.person_id)
+
+    def _find(self, name: str) -> tuple[Account | None, bool]:
+        """The account that someone means, and whether it may sign in; as many reads for nobody."""
+        with self._workspace.database.read() as session:
+            named = accounts.by_username(session, name)
+            person = persons.by_email(session, name) or persons.by_code(session, name)
+            own = accounts.list_(session, person_id=person.id if person else -1)
+            account = named or (own[0] if own else None)
+            return account, account is not None and _may_sign_in(session, account)
+
+    def _upgrade(self, account: Account, hashed: str) -> Account:
+        with self._workspace.database.write() as session:
+            if accounts.get(session, account.id).password_hash != account.password_hash:
+                return account  # changed meanwhile: the new password stays
+            return accounts.set_password(session, account.id, hashed, ends_sessions=False)
+
+
+def _named(session: Session, username: str) -> Account:
+    account = accounts.by_username(session, username)
+    if account is None:
+        raise NotFound(f"there is no account {username}")
+    return account
+
+
+def _may_sign_in(session: Session, account: Account) -> bool:
+    if not account.is_active:
+        return False
+    return account.person_id is None or persons.get(session, account.person_id).is_active

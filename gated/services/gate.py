@@ -1,0 +1,163 @@
+"""The gate as others see it: a snapshot that the runtime publishes and the API reads.
+
+Any thread may publish, count and read; nobody waits for more than the copying of a few values.
+Subscribers subscribe first, then read the snapshot, then drop what they have seen by its number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any
+
+from gated.core.model import Decision, PersonRef
+
+KEPT_DECISIONS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionView:
+    """One decision for display. Times in milliseconds since the first sight of the face."""
+
+    at: datetime
+    outcome: str
+    reason: str
+    person: PersonRef | None
+    confidence: float
+    direction: str
+    method: str
+    frames: int
+    pad: float | None
+    visit: int
+    flags: tuple[str, ...]
+    decided_after_ms: float | None
+    relay_after_ms: float | None
+    number: int = 0
+    """Runs from 1 since the start of the program."""
+
+
+@dataclass(frozen=True, slots=True)
+class GateStatus:
+    """What is known of the gate at one moment; None where nothing was published yet."""
+
+    started_at: datetime
+    role: str = "gate"
+    camera: str | None = None
+    door: str | None = None
+    journal: str | None = None
+    liveness: str | None = None
+    model: str | None = None
+    pad_model: str | None = None
+    people: int = 0
+    templates: int = 0
+    threshold: float | None = None
+    gallery_stamp: str | None = None
+    decisions: tuple[DecisionView, ...] = ()
+    """Newest first."""
+    counters: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What keeps the gate from doing its work; empty when it is healthy."""
+        found = []
+        if self.camera in {"lost", "frozen"}:
+            found.append(f"camera_{self.camera}")
+        if self.door == "fault":
+            found.append("door_fault")
+        if self.journal == "unavailable":
+            found.append("log_unavailable")
+        if self.liveness not in {None, "off"} and self.model is not None and self.pad_model is None:
+            found.append("liveness_models_missing")
+        return tuple(found)
+
+
+class GateBoard:
+    """Holds the newest GateStatus and tells subscribers of decisions."""
+
+    def __init__(self, kept: int = KEPT_DECISIONS) -> None:
+        self._lock = threading.Lock()
+        self._status = GateStatus(datetime.now(UTC))
+        self._decisions: deque[DecisionView] = deque(maxlen=kept)
+        self._counters: Counter[str] = Counter()
+        self._subscribers: dict[object, Callable[[DecisionView], None]] = {}
+        self._number = 0
+
+    def publish(self, **changes: Any) -> None:
+        """Replace fields of the status; TypeError for one that it does not have."""
+        with self._lock:
+            self._status = replace(self._status, **changes)
+
+    def add_decision(self, decision: DecisionView) -> DecisionView:
+        """Number a decision, keep it among the last ones and hand it to the subscribers."""
+        with self._lock:
+            self._number += 1
+            numbered = replace(decision, number=self._number)
+            self._decisions.appendleft(numbered)
+            self._counters[f"decisions.{numbered.outcome}"] += 1
+            subscribers = tuple(self._subscribers.values())
+        for deliver in subscribers:
+            deliver(numbered)
+        return numbered
+
+    def count(self, name: str, n: int = 1) -> None:
+        """Add to a counter."""
+        with self._lock:
+            self._counters[name] += n
+
+    def snapshot(self) -> GateStatus:
+        """The status as it is now; never changes afterwards."""
+        with self._lock:
+            return replace(
+                self._status,
+                decisions=tuple(self._decisions),
+                counters=MappingProxyType(dict(self._counters)),
+            )
+
+    def subscribe(
+        self, loop: asyncio.AbstractEventLoop, callback: Callable[[DecisionView], None]
+    ) -> Callable[[], None]:
+        """Call back in `loop` for each decision from now on; returns what ends that."""
+        key = object()
+
+        def deliver(decision: DecisionView) -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody is there to hear it
+                loop.call_soon_threadsafe(callback, decision)
+
+        def unsubscribe() -> None:
+            with self._lock:
+                self._subscribers.pop(key, None)
+
+        with self._lock:
+            self._subscribers[key] = deliver
+        return unsubscribe
+
+
+def view_of(decision: Decision, edge: float | None) -> DecisionView:
+    """A decision for display; `edge` is the monotonic time at which the relay moved."""
+
+    def since_first_sight(moment: float | None) -> float | None:
+        if moment is None or decision.first_seen is None:
+            return None
+        return round((moment - decision.first_seen) * 1000, 1)
+
+    return DecisionView(
+        at=datetime.fromtimestamp(decision.at.utc, UTC),
+        outcome=decision.outcome.value,
+        reason=decision.reason.value,
+        person=decision.person,
+        confidence=decision.confidence,
+        direction=decision.direction.value,
+        method=decision.method.value,
+        frames=decision.frames,
+        pad=decision.pad,
+        visit=decision.visit,
+        flags=decision.flags,
+        decided_after_ms=since_first_sight(decision.at.mono),
+        relay_after_ms=since_first_sight(edge),
+    )

@@ -1,0 +1,74 @@
+"""Slows down guessing: the delay grows with each failed attempt of an account or an address."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from gated.errors import Throttled
+
+LONGEST_DELAY_S = 60.0
+FORGET_AFTER_S = 900.0
+
+
+@dataclass(slots=True)
+class _Record:
+    attempts: int
+    last: float
+
+
+class Throttle:
+    """Counts attempts by key in bounded memory; forgets a key 15 minutes after its last attempt.
+
+    clock: monotonic seconds. The n-th attempt beyond those that are free has to wait 2^n seconds
+    after the one before, a minute at most, so that nobody can lock an owner out for long.
+    """
+
+    def __init__(self, clock: Callable[[], float], size: int = 10_000) -> None:
+        self._clock = clock
+        self._size = size
+        self._lock = threading.Lock()
+        self._records: OrderedDict[str, _Record] = OrderedDict()
+
+    def attempt(self, keys: Mapping[str, int]) -> None:
+        """Count an attempt for {key: free attempts}; Throttled, then it is not counted.
+
+        It counts before its outcome is known: attempts made at the same time cannot all be free.
+        """
+        with self._lock:
+            now = self._clock()
+            wait = max(self._wait(key, free, now) for key, free in keys.items())
+            if wait > 0:
+                raise Throttled(wait)
+            for key in keys:
+                self._count(key, now)
+
+    def succeeded(self, forget: str, forgive: str) -> None:
+        """The attempt was right: forget all of one key, and this attempt of the other."""
+        with self._lock:
+            self._records.pop(forget, None)
+            record = self._records.get(forgive)
+            if record is not None:
+                record.attempts -= 1
+
+    def _wait(self, key: str, free: int, now: float) -> float:
+        record = self._records.get(key)
+        if record is None or now - record.last >= FORGET_AFTER_S:
+            return 0.0
+        beyond = record.attempts - free
+        if beyond < 0:
+            return 0.0
+        delay = min(2.0 ** min(beyond, 10), LONGEST_DELAY_S)
+        return max(0.0, record.last + delay - now)
+
+    def _count(self, key: str, now: float) -> None:
+        record = self._records.pop(key, None)
+        if record is None or now - record.last >= FORGET_AFTER_S:
+            record = _Record(0, now)
+        record.attempts += 1
+        record.last = now
+        self._records[key] = record
+        while len(self._records) > self._size:
+            self._records.popitem(last=False)
