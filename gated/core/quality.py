@@ -32,8 +32,8 @@ GOOD_EYE_DISTANCE = 60.0
 GOOD_SHARPNESS = 0.6
 
 _BLUR_WINDOW = 9
-_BLURRED, _SHARP = 0.1, 0.6
-"""Raw measure of a chip blurred beyond use, and of a good photo: the ends of the scale."""
+_SHARP = 0.5
+"""What a blur takes from a sharp photo: the upper end of the scale."""
 
 # Right eye, left eye, nose tip, mouth corners of an average frontal face in millimetres: x right,
 # y down, z away from the camera, 63 mm between the eyes. Fitted to YuNet's landmarks on 2,582
@@ -85,11 +85,11 @@ def sharpness(gray: Gray) -> float:
     """[0, 1] of a gray chip: how much of its variation a blur takes away; 0 is already blurred.
 
     The worse of both axes, so that motion counts; independent of light and contrast.
-    Crete et al., "The blur effect", 2007. Noise looks sharp to it.
+    Crete et al., "The blur effect", 2007. Strong noise looks sharp to it.
     """
     picture = gray.astype(np.float32)
     raw = min(_lost_to_blur(picture), _lost_to_blur(picture.T))
-    return max(0.0, min(1.0, (raw - _BLURRED) / (_SHARP - _BLURRED)))
+    return min(1.0, raw / _SHARP)
 
 
 def exposure(gray: Gray) -> tuple[float, float]:
@@ -155,13 +155,14 @@ def _shrunk(gray: Gray, factor: int) -> Gray:
 
 
 def _lost_to_blur(picture: npt.NDArray[np.float32]) -> float:
-    """Share of the variation along the rows' axis that a running mean removes."""
+    """Share of the variation between rows that a running mean over them removes."""
     sums = np.cumsum(picture, axis=0)
     blurred = (sums[_BLUR_WINDOW:] - sums[:-_BLUR_WINDOW]) / _BLUR_WINDOW
     half = _BLUR_WINDOW // 2
     inner = picture[half + 1 : half + 1 + len(blurred)]
     before = np.abs(np.diff(inner, axis=0))
     after = np.abs(np.diff(blurred, axis=0))
+    # steps of one gray level are rounding, of which very smooth pictures consist
+    lost = float(np.maximum(0.0, before - after - 1.0).sum())
     total = float(before.sum())
-    lost = float(np.maximum(0.0, before - after).sum())
     return lost / total if total > 0 else 0.0

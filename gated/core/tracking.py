@@ -108,13 +108,16 @@ def affinity(a: Box, b: Box) -> float:
 
 def overlap(a: Box, b: Box) -> float:
     """Intersection over union of two boxes, [0, 1]."""
-    width = min(a.x + a.width, b.x + b.width) - max(a.x, b.x)
-    height = min(a.y + a.height, b.y + b.height) - max(a.y, b.y)
-    if width <= 0 or height <= 0:
-        return 0.0
-    both = width * height
+    both = overlap_area(a, b)
     either = a.width * a.height + b.width * b.height - both
     return both / either if either > 0 else 0.0
+
+
+def overlap_area(a: Box, b: Box) -> float:
+    """Area that two boxes share, in square pixels."""
+    width = min(a.x + a.width, b.x + b.width) - max(a.x, b.x)
+    height = min(a.y + a.height, b.y + b.height) - max(a.y, b.y)
+    return max(0.0, width) * max(0.0, height)
 
 
 def _moved(track: _Track, box: Box, now: float) -> _Track:

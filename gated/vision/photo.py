@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -13,7 +14,7 @@ import PIL.ImageOps
 from gated.config import VisionSettings
 from gated.core.model import Box, Face, Image, Quality, Vector
 from gated.core.quality import QualityLimits, flaws
-from gated.core.tracking import overlap
+from gated.core.tracking import overlap, overlap_area
 from gated.errors import EnrollmentRefused
 from gated.vision.embedder import mirrored_embedding
 from gated.vision.factory import Models
@@ -28,10 +29,23 @@ MAX_YAW = 45.0
 """A photo may show more of a profile than a probe: the person's other photos make up for it."""
 
 RIVAL = 0.5
-"""A second face of at least this share of the largest one's width makes a photo ambiguous."""
+"""A second face at least this prominent, measured by the first, makes a photo ambiguous."""
 
-GOOD_YAW = 20.0
-GOOD_SHARPNESS = 0.35
+AT_THE_EDGE = 0.75
+"""How much of its prominence a face loses from the middle of the picture to its corner."""
+
+SMALL_PHOTO = 320
+"""Long side up to which one look finds every face that is large enough to enrol."""
+
+SURROUNDINGS = 1.5
+"""Half the side of the part around a face that is looked at again, in sizes of its box."""
+
+SURER = 0.05
+"""A detection score that is higher by so much is of another kind of view."""
+
+MIN_SHARPNESS = 0.15
+GOOD_YAW = 25.0
+GOOD_SHARPNESS = 0.4
 
 # Our own limit refuses a picture before it is decoded; Pillow's would only warn
 PIL.Image.MAX_IMAGE_PIXELS = None
@@ -86,11 +100,14 @@ class PhotoExaminer:
             limits_of(settings),
             min_eye_distance=settings.enroll_min_eye_distance,
             max_yaw=max(MAX_YAW, settings.max_yaw),
+            min_sharpness=max(MIN_SHARPNESS, settings.min_sharpness),
         )
 
     def examine(self, image: Image) -> Examined:
         """The face, its quality and template; EnrollmentRefused with the contract's code."""
-        face = self._only_face(image)
+        face = self._looked_at_closely(image, self._only_face(image))
+        if not self._is_upright(image, face):
+            raise EnrollmentRefused(*REFUSALS["extreme_pose"], {"detection": face.score})
         chip = self._models.embedder.align(image, face)
         quality = measure(face, chip)
         _refuse(quality, self._limits)
@@ -105,15 +122,17 @@ class PhotoExaminer:
                 "No face was found. Use a photo in which the face is seen from the front, upright "
                 "and uncovered.",
             )
-        largest, *others = sorted(found, key=lambda f: -f.box.width)
-        rivals = [f for f in others if f.box.width >= RIVAL * largest.box.width]
+        height, width = image.shape[:2]
+        by_prominence = sorted(((_prominence(f.box, width, height), f) for f in found), key=_first)
+        (most, face), *others = by_prominence[::-1]
+        rivals = [f for prominence, f in others if prominence >= RIVAL * most]
         if rivals:
             raise EnrollmentRefused(
                 "multiple_faces",
                 "There are several faces. Use a photo that shows the person alone, or cut it out.",
                 {"faces": len(rivals) + 1},
             )
-        return largest
+        return face
 
     def _detect(self, image: Image) -> list[Face]:
         """Faces at every size: small ones in large photos, and such that fill the picture."""
@@ -121,16 +140,37 @@ class PhotoExaminer:
         border = max(height, width) // 3
         edges = (border, border, border, border)
         wide = np.asarray(cv2.copyMakeBorder(image, *edges, cv2.BORDER_REPLICATE), np.uint8)
-        inside = [_moved(face, -border) for face in self._models.detector.detect(wide)]
+        inside = [_moved(face, -border, -border) for face in self._models.detector.detect(wide)]
+        faces = [*self._models.detector.detect(image), *inside]
+        if max(height, width) > 2 * SMALL_PHOTO:
+            faces += self._models.photo_detector.detect(image)
         found: list[Face] = []
-        for face in (
-            *self._models.detector.detect(image),
-            *inside,
-            *self._models.photo_detector.detect(image),
-        ):
-            if all(overlap(face.box, other.box) < 0.3 for other in found):
+        for face in faces:
+            if not any(_same(face.box, other.box) for other in found):
                 found.append(face)
         return found
+
+    def _looked_at_closely(self, image: Image, face: Face) -> Face:
+        """The same face found again in its own surroundings, where its landmarks are exact."""
+        part, left, top = _surroundings(image, face)
+        again = [_moved(f, left, top) for f in self._models.detector.detect(part)]
+        return next((f for f in again if _same(f.box, face.box)), face)
+
+    def _is_upright(self, image: Image, face: Face) -> bool:
+        """False when the face is found more surely in the turned picture.
+
+        The detector finds upside-down faces too, but with the landmarks of an upright one.
+        """
+        part, _, _ = _surroundings(image, face)
+        height, width = part.shape[:2]
+        centre = (width / 2, height / 2)
+        for angle in range(45, 360, 45):
+            turn = cv2.getRotationMatrix2D(centre, angle, 1.0)
+            turned = np.asarray(cv2.warpAffine(part, turn, (width, height)), np.uint8)
+            best = max((f.score for f in self._models.detector.detect(turned)), default=0.0)
+            if best > face.score + SURER:
+                return False
+        return True
 
     def _advice(self, quality: Quality) -> list[str]:
         advice = []
@@ -156,7 +196,10 @@ def _refuse(quality: Quality, limits: QualityLimits) -> None:
 REFUSALS = {
     "low_detection": ("no_face", "No face was found clearly enough. Use a photo from the front."),
     "too_small": ("face_too_small", "The face is too small. Use a photo taken from nearer."),
-    "extreme_pose": ("extreme_pose", "The head is turned too far. Look straight into the camera."),
+    "extreme_pose": (
+        "extreme_pose",
+        "The head is turned too far. Look straight into the camera, upright.",
+    ),
     "blurred": ("too_blurry", "The face is blurred. Hold still, clean the lens, use more light."),
     "too_dark": ("too_dark", "The face is too dark. Turn it to the light."),
     "too_bright": ("too_bright", "The face is too bright. Avoid direct light and flash."),
@@ -179,14 +222,44 @@ def _bgr(picture: PIL.Image.Image) -> Image:
 def _eight_bit(picture: PIL.Image.Image) -> PIL.Image.Image:
     """Integers and floats of any depth, scaled so that their type's usual white is 255."""
     values = np.nan_to_num(np.asarray(picture, np.float64))
-    top = values.max(initial=0.0)
+    top = 65535.0 if picture.mode.startswith("I;16") else values.max(initial=0.0)
     white = 65535.0 if top > 255 else 255.0 if top > 1 else 1.0
     return PIL.Image.fromarray(np.asarray(np.clip(values / white, 0, 1) * 255, np.uint8))
 
 
-def _moved(face: Face, by: float) -> Face:
-    box = Box(face.box.x + by, face.box.y + by, face.box.width, face.box.height)
-    return Face(box, np.asarray(face.landmarks + by, np.float32), face.score)
+def _surroundings(image: Image, face: Face) -> tuple[Image, int, int]:
+    """The part of the picture around a face, and its left and top."""
+    height, width = image.shape[:2]
+    x, y = face.box.centre
+    reach = SURROUNDINGS * max(face.box.width, face.box.height)
+    left, top = int(max(0.0, x - reach)), int(max(0.0, y - reach))
+    right, bottom = math.ceil(min(width, x + reach)), math.ceil(min(height, y + reach))
+    return image[top:bottom, left:right], left, top
+
+
+def _prominence(box: Box, width: int, height: int) -> float:
+    """Visible area, less where it is off the middle: whom would one say the photo shows?"""
+    seen = Box(0, 0, width, height)
+    x, y = box.centre
+    off = math.hypot(x / width - 0.5, y / height - 0.5) / math.hypot(0.5, 0.5)
+    return overlap_area(box, seen) * max(0.0, 1.0 - AT_THE_EDGE * off)
+
+
+def _first(pair: tuple[float, Face]) -> float:
+    return pair[0]
+
+
+def _same(a: Box, b: Box) -> bool:
+    """Whether detections of two looks at a picture are one face."""
+    (ax, ay), (bx, by) = a.centre, b.centre
+    near = abs(ax - bx) < max(a.width, b.width) / 2 and abs(ay - by) < max(a.height, b.height) / 2
+    return near or overlap(a, b) > 0.3
+
+
+def _moved(face: Face, dx: float, dy: float) -> Face:
+    box = Box(face.box.x + dx, face.box.y + dy, face.box.width, face.box.height)
+    landmarks = face.landmarks + np.array([dx, dy], np.float32)
+    return Face(box, np.asarray(landmarks, np.float32), face.score)
 
 
 def _unreadable(what: str, **measured: float) -> EnrollmentRefused:
