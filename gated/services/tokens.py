@@ -66,10 +66,12 @@ class Tokens:
                 },
             )
             read = Claims(int(claims["sub"]), int(claims["ver"]))
-            expires = float(claims["exp"])
+            issued, expires = float(claims["iat"]), float(claims["exp"])
         except (jwt.InvalidTokenError, KeyError, TypeError, ValueError):
             raise NotSignedIn("the token is not valid: sign in") from None
-        if self._clock.now().utc >= expires:
+        now = self._clock.now().utc
+        # made while the clock was far ahead, a token would otherwise live until then
+        if now >= expires or issued > now + self.life_s:
             raise NotSignedIn("the token has expired: sign in again")
         return read
 

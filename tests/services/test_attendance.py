@@ -1,0 +1,105 @@
+"""Pages of the attendance log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gated.config import AttendanceSettings, Settings, StorageSettings
+from gated.core.model import Decision, Direction, Instant, Outcome, PersonRef, Reason
+from gated.devices.clock import ManualClock
+from gated.errors import SourceError
+from gated.services.attendance import Attendance, last_punches, read_cursor, write_cursor
+from gated.services.people import People
+from gated.services.workspace import Workspace
+from gated.storage.journal import decision_entry
+
+NOW = 1_800_000_000.0
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    settings = Settings(
+        storage=StorageSettings(state_dir=tmp_path), attendance=AttendanceSettings(auto_reset_h=10)
+    )
+    with Workspace(settings) as workspace:
+        yield workspace
+
+
+def punch(
+    workspace: Workspace, at: float, person: PersonRef | None = None, direction: str = "entry"
+) -> None:
+    decision = Decision(
+        at=Instant(1000.0, at),
+        outcome=Outcome.GRANTED if person else Outcome.DENIED,
+        reason=Reason.GRANTED if person else Reason.NO_MATCH,
+        person=person,
+        direction=Direction(direction),
+    )
+    workspace.journal.append([decision_entry(decision, "north", "cam", "works")])
+
+
+def test_pages_follow_each_other_without_gap_or_double(workspace: Workspace) -> None:
+    for n in range(7):
+        punch(workspace, NOW + n // 3)  # equal times, so that the id has to decide
+    attendance = Attendance(workspace)
+    everything = attendance.page().rows
+    seen, cursor, sizes = [], None, []
+    while True:
+        page = attendance.page(limit=3, cursor=cursor)
+        seen += page.rows
+        sizes.append(len(page.rows))
+        cursor = page.cursor
+        if cursor is None:
+            break
+        punch(workspace, NOW + 100)  # what comes meanwhile is newer than all pages to come
+    assert sizes == [3, 3, 1]
+    assert seen == everything
+    assert [r.id for r in seen] == [7, 6, 5, 4, 3, 2, 1]
+
+
+def test_the_last_page_says_so(workspace: Workspace) -> None:
+    for _ in range(3):
+        punch(workspace, NOW)
+    assert Attendance(workspace).page(limit=3).cursor is None
+    assert Attendance(workspace).page(limit=2).cursor is not None
+
+
+@given(
+    st.datetimes(
+        min_value=datetime(1970, 1, 1),  # noqa: DTZ001
+        max_value=datetime(2200, 1, 1),  # noqa: DTZ001
+        timezones=st.just(UTC),
+    ),
+    st.integers(1, 2**63 - 1),
+)
+def test_a_cursor_names_its_place_exactly(at: datetime, id_: int) -> None:
+    assert read_cursor(write_cursor(at, id_)) == (at, id_)
+
+
+@given(st.text(max_size=40))
+def test_any_other_cursor_is_refused_or_understood(text: str) -> None:
+    try:
+        at, id_ = read_cursor(text)
+    except SourceError:
+        return
+    assert at.tzinfo is UTC
+    assert -(2**63) <= id_ < 2**63
+
+
+def test_only_punches_that_still_count_are_remembered(workspace: Workspace) -> None:
+    people = People(workspace, ManualClock())
+    anna, bert = (
+        people.create({"personnel_code": code}, actor="test").ref for code in ("E1", "E2")
+    )
+    hour = timedelta(hours=1).total_seconds()
+    punch(workspace, NOW - 11 * hour, bert)
+    punch(workspace, NOW - 9 * hour, anna)
+    punch(workspace, NOW - 1 * hour, anna, "exit")
+    found = last_punches(workspace, Instant(1.0, NOW))
+    assert found == {anna.id: (Direction.EXIT, NOW - hour)}
