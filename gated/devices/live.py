@@ -1,0 +1,138 @@
+"""Live cameras through OpenCV: USB (`v4l2`) and network (`rtsp`)."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import cv2
+import numpy as np
+
+from gated.config import CameraSettings
+from gated.devices.opencv import silence_opencv
+from gated.errors import DeviceError
+from gated.ports import Clock, Frame
+
+SLOW_READ = 0.8
+"""A read that took this part of the time-out came from a stalled stream, whatever it returned:
+OpenCV answers the first reads after a stall with old frames (seen with 5.0 and FFmpeg)."""
+
+
+class CaptureCamera:
+    """What the drivers on cv2.VideoCapture share."""
+
+    def __init__(self, settings: CameraSettings, clock: Clock) -> None:
+        self.name = settings.name
+        self._settings = settings
+        self._clock = clock
+        self._capture: cv2.VideoCapture | None = None
+        self._number = 0
+
+    @property
+    @abstractmethod
+    def _where(self) -> str:
+        """The device or address as it may be shown to anyone."""
+
+    @abstractmethod
+    def _connect(self) -> cv2.VideoCapture:
+        """A new capture, open or not."""
+
+    def open(self) -> None:
+        """DeviceError when the camera cannot be opened within `open_timeout_s`."""
+        self.close()
+        silence_opencv()
+        try:
+            capture = self._connect()
+        except cv2.error:
+            raise DeviceError(f"{self._where} cannot be opened") from None
+        if not capture.isOpened():
+            capture.release()
+            raise DeviceError(f"{self._where} cannot be opened{self._hint()}")
+        self._capture = capture
+
+    def read(self) -> Frame:
+        """The next frame; DeviceError when none comes within `read_timeout_s`."""
+        if self._capture is None:
+            raise DeviceError(f"{self._where} is not open")
+        began = self._clock.now().mono
+        try:
+            ok, image = self._capture.read()
+        except cv2.error:
+            ok, image = False, None
+        now = self._clock.now().mono
+        if not ok or image is None:
+            raise DeviceError(f"{self._where} delivers no picture")
+        if now - began > SLOW_READ * self._settings.read_timeout_s:
+            raise DeviceError(f"{self._where} stalled for {now - began:.1f} s")
+        self._number += 1
+        return Frame(np.asarray(image, np.uint8), now, self._number)
+
+    def close(self) -> None:
+        """Release the device; safe to call twice."""
+        capture, self._capture = self._capture, None
+        if capture is not None:
+            capture.release()
+
+    def _hint(self) -> str:
+        return ""
+
+
+class V4l2Camera(CaptureCamera):
+    """A USB camera."""
+
+    @property
+    def _where(self) -> str:
+        device = self._settings.device
+        return f"/dev/video{device}" if isinstance(device, int) else device
+
+    def _connect(self) -> cv2.VideoCapture:
+        settings = self._settings
+        capture = cv2.VideoCapture(self._where, cv2.CAP_V4L2)
+        # refused where the camera has no MJPG; raw video of that size may not fit through USB 2
+        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+        capture.set(cv2.CAP_PROP_FRAME_WIDTH, settings.width)
+        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, settings.height)
+        capture.set(cv2.CAP_PROP_FPS, settings.fps)
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+        return capture
+
+    def _hint(self) -> str:
+        path = Path(self._where)
+        if not path.exists():
+            return ": no such device"
+        if not os.access(path, os.R_OK | os.W_OK):
+            return ": no permission (is the user in the group video?)"
+        return ": in use by another program, or not a camera"
+
+
+class RtspCamera(CaptureCamera):
+    """A network camera. Its address may hold a password, which no message repeats."""
+
+    @property
+    def _where(self) -> str:
+        return shown(self._settings.url or "")
+
+    def _connect(self) -> cv2.VideoCapture:
+        settings = self._settings
+        return cv2.VideoCapture(
+            settings.url or "",
+            cv2.CAP_FFMPEG,
+            [
+                *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(1000 * settings.open_timeout_s)),
+                *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(1000 * settings.read_timeout_s)),
+                # frame threads would hold back as many frames as there are threads
+                *(cv2.CAP_PROP_N_THREADS, 1),
+            ],
+        )
+
+
+def shown(url: str) -> str:
+    """The address without user, password, path and query: any of them may hold a secret."""
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+        return f"{parts.scheme}://{parts.hostname}{port}"
+    except ValueError:
+        return "the RTSP address"

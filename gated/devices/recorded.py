@@ -1,0 +1,128 @@
+"""The `replay` driver: a video file, a folder of pictures, or frames made on the fly."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from gated.core.model import Image
+from gated.devices.opencv import silence_opencv
+from gated.errors import SourceError
+from gated.ports import Clock, EndOfStream, Frame
+
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
+
+MAX_LAG_S = 1.0
+"""A reader that is further behind than this is not caught up with: the recording waits for it."""
+
+Source = Callable[[], Iterator[Image]]
+"""Makes an iterator over the frames, from the first one, each time it is called."""
+
+
+class RecordedCamera:
+    """Plays a source at `fps` frames a second, or as fast as it is read.
+
+    In real time frames are stamped by the clock as if just captured; otherwise by their place in
+    the recording, so that the time does not depend on the machine.
+    """
+
+    def __init__(
+        self, name: str, source: Source, fps: float, clock: Clock, *, loop: bool, realtime: bool
+    ) -> None:
+        self.name = name
+        self._source = source
+        self._fps = fps
+        self._clock = clock
+        self._loop = loop
+        self._realtime = realtime
+        self._frames: Iterator[Image] | None = None
+        self._number = 0
+        self._due = 0.0
+
+    def open(self) -> None:
+        """Begin with the first frame."""
+        self._frames = self._source()
+        self._due = self._clock.now().mono
+
+    def read(self) -> Frame:
+        """The next frame; EndOfStream after the last one, unless it loops."""
+        image = self._next()
+        self._number += 1
+        if not self._realtime:
+            return Frame(image, self._number / self._fps, self._number)
+        self._keep_pace()
+        return Frame(image, self._clock.now().mono, self._number)
+
+    def close(self) -> None:
+        self._frames = None
+
+    def _next(self) -> Image:
+        if self._frames is None:
+            raise EndOfStream
+        image = next(self._frames, None)
+        if image is None and self._loop:
+            self._frames = self._source()
+            image = next(self._frames, None)
+        if image is None:
+            raise EndOfStream
+        return image
+
+    def _keep_pace(self) -> None:
+        now = self._clock.now().mono
+        self._due = max(self._due + 1.0 / self._fps, now - MAX_LAG_S)
+        if self._due > now:
+            time.sleep(self._due - now)
+
+
+def recording(path: Path, default_fps: float) -> tuple[Source, float]:
+    """The frames of a video file or a folder of pictures, and their rate.
+
+    SourceError when there is nothing to play.
+    """
+    if path.is_dir():
+        return _folder(path), default_fps
+    if not path.is_file():
+        raise SourceError(f"{path}: no such video file or folder")
+    return _video(path, default_fps)
+
+
+def _folder(path: Path) -> Source:
+    files = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES)
+    if not files:
+        raise SourceError(f"{path}: no picture in this folder ({', '.join(sorted(PICTURES))})")
+
+    def frames() -> Iterator[Image]:
+        for file in files:
+            image = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_COLOR)
+            if image is None:
+                raise SourceError(f"{file}: not a readable picture")
+            yield np.asarray(image, np.uint8)
+
+    return frames
+
+
+def _video(path: Path, default_fps: float) -> tuple[Source, float]:
+    silence_opencv()
+    probe = cv2.VideoCapture(str(path))
+    readable = probe.isOpened() and probe.grab()
+    fps = float(probe.get(cv2.CAP_PROP_FPS)) if readable else 0.0
+    probe.release()
+    if not readable:
+        raise SourceError(f"{path}: not a readable video")
+
+    def frames() -> Iterator[Image]:
+        video = cv2.VideoCapture(str(path))
+        try:
+            while True:
+                ok, image = video.read()
+                if not ok:
+                    return
+                yield np.asarray(image, np.uint8)
+        finally:
+            video.release()
+
+    return frames, fps if 1.0 <= fps <= 240.0 else default_fps

@@ -1,0 +1,194 @@
+"""A door, a camera and GPIO pins that exist only in the program: for the demo and for tests."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from gated.config import DoorSettings
+from gated.core.model import DoorEvent, Image
+from gated.devices.leased import Input, LeasedDoor
+from gated.errors import DeviceError
+from gated.ports import Clock, Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """The relay moved: monotonic seconds, and whether it releases since."""
+
+    at: float
+    released: bool
+
+
+class SimulatedDoor(LeasedDoor):
+    """A door without hardware; `edges` tells when it was released and locked.
+
+    `press_rex`, `open_leaf`, `close_leaf`, `fire` and `end_fire` are what people do to it; what
+    follows from it has happened when they return. `jam` makes the relay fail from then on.
+    """
+
+    def __init__(
+        self, settings: DoorSettings, post: Callable[[DoorEvent], None], clock: Clock
+    ) -> None:
+        super().__init__(settings, post, tuple(Input))
+        self.edges: list[Edge] = []
+        self._clock = clock
+        self._released = False
+        self._jammed = False
+        self._levels = dict.fromkeys(Input, False)
+        self._start()
+
+    @property
+    def unlocked(self) -> bool:
+        return self._released
+
+    def press_rex(self) -> None:
+        """Somebody inside presses the request-to-exit button and lets go of it."""
+        self._set(Input.REX, True)
+        self._set(Input.REX, False)
+
+    def open_leaf(self) -> None:
+        """The leaf is opened."""
+        self._set(Input.CONTACT, True)
+
+    def close_leaf(self) -> None:
+        """The leaf falls shut."""
+        self._set(Input.CONTACT, False)
+
+    def fire(self) -> None:
+        """The fire alarm goes off."""
+        self._set(Input.FIRE, True)
+
+    def end_fire(self) -> None:
+        """The fire alarm is over; the door stays released until `reset_fire`."""
+        self._set(Input.FIRE, False)
+
+    def jam(self, jammed: bool = True) -> None:
+        """From now on the relay cannot be moved."""
+        self._jammed = jammed
+
+    def _set(self, name: Input, active: bool) -> None:
+        with self._condition:
+            self._levels[name] = active
+            if active != self._accepted[name]:
+                self._accept(name, active)
+
+    def _drive(self, released: bool) -> None:
+        if self._jammed:
+            raise DeviceError("the simulated relay is jammed")
+        if released != self._released:
+            self._released = released
+            self.edges.append(Edge(self._clock.now().mono, released))
+
+    def _active(self, name: Input) -> bool:
+        return self._levels[name]
+
+    def _let_go(self) -> None:
+        """There is nothing to give back."""
+
+
+class SimulatedCamera:
+    """Delivers the given pictures over and over; fails, freezes or disappears on command."""
+
+    def __init__(self, pictures: Iterable[Image], clock: Clock, name: str = "simulated") -> None:
+        self.name = name
+        self.opened = 0
+        self._pictures = list(pictures)
+        self._clock = clock
+        self._fail_next = threading.Event()
+        self._gone = threading.Event()
+        self._frozen = threading.Event()
+        self._picture = self._pictures[0]
+        self._number = 0
+        self._is_open = False
+
+    def open(self) -> None:
+        """DeviceError while it has disappeared."""
+        if self._gone.is_set():
+            raise DeviceError("the simulated camera is unplugged")
+        self._is_open = True
+        self.opened += 1
+
+    def read(self) -> Frame:
+        """The next picture; DeviceError once after `fail_next`, always after `disappear`."""
+        if not self._is_open:
+            raise DeviceError("the simulated camera is not open")
+        if self._gone.is_set() or self._fail_next.is_set():
+            self._fail_next.clear()
+            raise DeviceError("the simulated camera failed")
+        if not self._frozen.is_set():
+            # a live sensor never gives the same picture twice
+            self._picture = self._pictures[self._number % len(self._pictures)].copy()
+            self._picture[0, 0] = np.frombuffer(self._number.to_bytes(4, "little")[:3], np.uint8)
+        self._number += 1
+        return Frame(self._picture, self._clock.now().mono, self._number)
+
+    def close(self) -> None:
+        """Stop to deliver."""
+        self._is_open = False
+
+    def fail_next(self) -> None:
+        """The next read fails."""
+        self._fail_next.set()
+
+    def freeze(self) -> None:
+        """From now on the same picture comes again and again, however often it is reopened."""
+        self._frozen.set()
+
+    def thaw(self) -> None:
+        """The pictures change again."""
+        self._frozen.clear()
+
+    def disappear(self) -> None:
+        """Unplugged: reading and opening fail until `come_back`."""
+        self._gone.set()
+
+    def come_back(self) -> None:
+        """Plugged in again."""
+        self._gone.clear()
+
+
+class SimulatedGpio:
+    """The part of the `lgpio` module that `emergency` uses, over pins in memory.
+
+    levels: pin -> level; driven: the outputs, which keep their level after `gpiochip_close`.
+    """
+
+    SET_PULL_UP = 32
+
+    def __init__(
+        self, label: str = "pinctrl-bcm2711", levels: dict[int, int] | None = None
+    ) -> None:
+        self.label = label
+        self.levels = dict(levels or {})
+        self.driven: set[int] = set()
+        self.open_chips: set[int] = set()
+        self.busy: set[int] = set()
+
+    def gpiochip_open(self, chip: int) -> int:
+        self.open_chips.add(chip)
+        return chip
+
+    def gpio_get_chip_info(self, handle: int) -> list[object]:
+        return [0, 58, f"gpiochip{handle}", self.label]
+
+    def gpio_claim_input(self, handle: int, pin: int, flags: int = 0) -> int:
+        self.levels.setdefault(pin, 1 if flags & self.SET_PULL_UP else 0)
+        return 0
+
+    def gpio_claim_output(self, handle: int, pin: int, level: int = 0) -> int:
+        if pin in self.busy:
+            raise OSError("GPIO busy")
+        self.driven.add(pin)
+        self.levels[pin] = level
+        return 0
+
+    def gpio_read(self, handle: int, pin: int) -> int:
+        return self.levels[pin]
+
+    def gpiochip_close(self, handle: int) -> int:
+        self.open_chips.discard(handle)
+        return 0
