@@ -9,7 +9,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,8 +19,39 @@ from gated.storage.engine import Database
 from gated.storage.files import FileStore
 from gated.storage.journal import Journal
 from gated.storage.sealing import Keys, load_keys
+from gated.storage.tables import metadata
 
-NewUrl = Callable[[], str]
+
+class Server:
+    """PostgreSQL with one database, handed out again and again: making one takes long."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.admin = sa.create_engine(
+            url.replace("://", "+psycopg://"), isolation_level="AUTOCOMMIT"
+        )
+
+    def empty(self) -> str:
+        """Remove all tables; returns the URL."""
+        self._run("DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+        return self.url
+
+    def migrated(self) -> str:
+        """Remove all rows of all tables; returns the URL."""
+        tables = {*metadata.tables, "alembic_version"}
+        with self.admin.connect() as connection:
+            complete = tables == set(sa.inspect(connection).get_table_names())
+        names = ", ".join(metadata.tables)
+        if complete:
+            self._run(f"TRUNCATE {names} RESTART IDENTITY")
+        else:
+            self.empty()
+        return self.url
+
+    def _run(self, *statements: str) -> None:
+        with self.admin.connect() as connection:
+            for statement in statements:
+                connection.exec_driver_sql(statement)
 
 
 def _server_binaries() -> Path | None:
@@ -33,6 +64,13 @@ def _server_binaries() -> Path | None:
     )
 
 
+def _memory() -> str | None:
+    """A file system in memory with room for a server, where there is one."""
+    shm = Path("/dev/shm")
+    roomy = shm.is_dir() and os.access(shm, os.W_OK) and shutil.disk_usage(shm).free > 1 << 30
+    return str(shm) if roomy else None
+
+
 def _as_postgres(*command: str | Path) -> None:
     words = [str(c) for c in command]
     if os.geteuid() == 0:  # the server refuses to run as root
@@ -41,14 +79,14 @@ def _as_postgres(*command: str | Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def new_postgresql() -> Iterator[NewUrl]:
-    """Empties a database on a server of our own and returns its URL; one at a time."""
+def postgresql() -> Iterator[Server]:
+    """A server of our own, started once."""
     binaries = _server_binaries()
     if binaries is None:
         pytest.skip("no PostgreSQL server programs (initdb) on this machine")
     if importlib.util.find_spec("psycopg") is None:
         pytest.skip("psycopg is not installed")
-    root = Path(tempfile.mkdtemp(prefix="gated-pg-"))
+    root = Path(tempfile.mkdtemp(prefix="gated-pg-", dir=_memory()))
     try:
         if os.geteuid() == 0:
             try:
@@ -62,28 +100,9 @@ def new_postgresql() -> Iterator[NewUrl]:
         control = binaries / "pg_ctl", "-D", data, "-w", "-l", root / "log"
         _as_postgres(*control, "-o", options, "start")
         try:
-            url = f"postgresql://gated@/test?host={root}"
-            server = f"postgresql+psycopg://gated@/postgres?host={root}"
-            admin = sa.create_engine(server, isolation_level="AUTOCOMMIT")
-            with admin.connect() as connection:
-                connection.exec_driver_sql("CREATE DATABASE test")
-            tests = sa.create_engine(url.replace("://", "+psycopg://"))
-
-            def new() -> str:
-                # emptied rather than made anew, which takes PostgreSQL ten times as long
-                with admin.connect() as connection:
-                    connection.exec_driver_sql(
-                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                        " WHERE datname = 'test'"
-                    )
-                with tests.begin() as connection:
-                    connection.exec_driver_sql("DROP SCHEMA public CASCADE")
-                    connection.exec_driver_sql("CREATE SCHEMA public")
-                tests.dispose()
-                return url
-
-            yield new
-            admin.dispose()
+            server = Server(f"postgresql://gated@/postgres?host={root}")
+            yield server
+            server.admin.dispose()
         finally:
             _as_postgres(*control, "-m", "immediate", "stop")
     finally:
@@ -91,17 +110,27 @@ def new_postgresql() -> Iterator[NewUrl]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database on each engine."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'attendance.db'}"
-    new: NewUrl = request.getfixturevalue("new_postgresql")
-    return new()
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
-def db(url: str) -> Iterator[Database]:
-    database = Database.open(url)
+def url(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database on each engine."""
+    if engine == "sqlite":
+        return f"sqlite:///{tmp_path / 'attendance.db'}"
+    server: Server = request.getfixturevalue("postgresql")
+    return server.empty()
+
+
+@pytest.fixture
+def db(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A migrated database on each engine."""
+    if engine == "sqlite":
+        database = Database.open(f"sqlite:///{tmp_path / 'attendance.db'}")
+    else:
+        server: Server = request.getfixturevalue("postgresql")
+        database = Database.open(server.migrated())
     database.upgrade()
     yield database
     database.close()
