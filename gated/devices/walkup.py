@@ -1,7 +1,8 @@
 """People who walk up to the camera, made on the fly from portraits.
 
-Size, light, motion blur and position vary as when someone walks up: a small face far away, growing
-while it sways, standing a moment before the lens, gone. Deterministic: the same portraits give the
+Size, place, light and motion blur vary as when someone walks up: a small face far away that grows
+while it sways, a moment of standing before the lens, then an empty scene. Head and body are cut out
+along a soft outline, so that a person comes and not a card. The same portraits and seed give the
 same frames.
 """
 
@@ -17,14 +18,14 @@ import numpy.typing as npt
 
 from gated.core.model import Box, Image
 
-FAR_EYES, NEAR_EYES = 10.0, 78.0
+FAR_EYES, NEAR_EYES = 12.0, 84.0
 """Distance between the eyes in pixels of a 640-pixel frame, at the first and the last step."""
 
 WALK_S, STAND_S, PAUSE_S = 4.0, 1.5, 3.0
 STEPS_PER_S = 1.8
 SEED = 20250
 
-Float = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,84 +37,150 @@ class Portrait:
     eyes: float
 
 
-def walk_ups(portraits: Sequence[Portrait], size: tuple[int, int], fps: float) -> Iterator[Image]:
-    """Frames (height, width, 3) BGR of everybody walking up once, an empty scene after each."""
-    random = np.random.default_rng(SEED)
-    scene = _scene(size, random)
+def walk_ups(
+    portraits: Sequence[Portrait], size: tuple[int, int], fps: float, seed: int = SEED
+) -> Iterator[Image]:
+    """Frames (height, width, 3) BGR of everybody walking up once, an empty scene after each.
+
+    size: (width, height).
+    """
+    random = np.random.default_rng(seed)
+    scene = _Scene(size, random)
     for portrait in portraits:
-        figure = _Figure(portrait, size)
-        phase = random.uniform(0, 2 * math.pi)
+        walk = _Walk(_Figure(portrait, size), size, random)
         for step in range(round((WALK_S + STAND_S) * fps)):
-            yield _noisy(figure.draw(scene, step / fps, phase), random)
+            yield scene.with_noise(walk.draw(scene.empty, step / fps), random)
         for _ in range(round(PAUSE_S * fps)):
-            yield scene.copy()
+            yield scene.with_noise(scene.empty, random)
+
+
+class _Walk:
+    """One person's way to the camera."""
+
+    def __init__(self, figure: _Figure, size: tuple[int, int], random: np.random.Generator) -> None:
+        self._figure = figure
+        self._size = size
+        self._phase = random.uniform(0, 2 * math.pi)
+        self._aside = random.uniform(-0.2, 0.2)
+        self._light = random.uniform(0.85, 1.05)
+
+    def draw(self, scene: Image, t: float) -> Image:
+        """The scene with the person `t` seconds after they came into view."""
+        width, height = self._size
+        unit = width / 640
+        way = min(1.0, t / WALK_S)
+        # whoever walks evenly towards the lens grows as one over the distance
+        eyes = unit / ((1 - way) / FAR_EYES + way / NEAR_EYES)
+        beat = 2 * math.pi * STEPS_PER_S * t + self._phase
+        liveliness = 1.0 if way < 1 else 0.15
+        sway = liveliness * math.sin(beat)
+        x = width * (0.5 + self._aside * (1 - way)) + 0.12 * eyes * sway
+        y = height * (0.42 + 0.06 * (1 - way)) + 0.06 * eyes * abs(sway)
+        smear = round(0.06 * eyes * liveliness * abs(math.cos(beat)))
+        # it is darker at the far end of the hall, and lamps are not even
+        light = self._light * (0.75 + 0.25 * way + 0.05 * math.sin(0.9 * t + self._phase))
+        return self._figure.paint(scene, eyes, (x, y), smear, light)
 
 
 class _Figure:
-    """Head and shoulders of a portrait with soft edges, ready to be drawn at any size."""
+    """Head and body of a portrait, cut out and ready to be drawn at any size.
+
+    Kept as (h, w, 4) uint8, colours multiplied by the opacity in the fourth channel, each level
+    half the size of the one before: drawing a small one from a large one would alias.
+    """
 
     def __init__(self, portrait: Portrait, size: tuple[int, int]) -> None:
-        self._size = size
-        unit = size[0] / 640
-        self._far, self._near = FAR_EYES * unit, NEAR_EYES * unit
-        # drawn at most at this size, so the portrait is brought down to it once
-        scale = min(1.0, 1.1 * self._near / portrait.eyes)
+        scale = min(1.0, 1.1 * NEAR_EYES * size[0] / 640 / portrait.eyes)
         image = cv2.resize(portrait.image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         self._eyes = portrait.eyes * scale
-        cx, cy = (v * scale for v in portrait.face.centre)
-        reach = 1.5 * max(portrait.face.width, portrait.face.height) * scale
-        left, right = max(0, round(cx - reach)), min(image.shape[1], round(cx + reach))
-        top, bottom = max(0, round(cy - reach)), image.shape[0]
-        self._image = np.asarray(image[top:bottom, left:right], np.uint8)
-        self._centre = np.array([cx - left, cy - top], np.float32)
-        self._alpha = _soft_edges(self._image.shape[:2], reach)
+        face = portrait.face
+        self._face = np.array(face.centre) * scale
+        opacity = _outline((image.shape[0], image.shape[1]), self._face, face.width * scale)
+        premultiplied = cv2.multiply(image, cv2.merge([opacity] * 3), scale=1 / 255)
+        self._levels = [np.dstack([premultiplied, opacity])]
+        while min(self._levels[-1].shape[:2]) > 32:
+            self._levels.append(np.asarray(cv2.pyrDown(self._levels[-1]), np.uint8))
 
-    def draw(self, scene: Image, t: float, phase: float) -> Image:
-        """The scene with the person `t` seconds after they came into view."""
-        width, height = self._size
-        way = min(1.0, t / WALK_S)
-        # walking evenly towards the lens, size grows as one over the distance
-        eyes = 1.0 / ((1 - way) / self._far + way / self._near)
+    def paint(
+        self, scene: Image, eyes: float, place: tuple[float, float], smear: int, light: float
+    ) -> Image:
+        """A copy of the scene with the face at `place` and `eyes` pixels between the eyes.
+
+        smear: pixels of motion blur; light: factor of brightness.
+        """
         scale = eyes / self._eyes
-        walking = way < 1.0
-        sway = math.sin(2 * math.pi * STEPS_PER_S * t + phase) * (1.0 if walking else 0.15)
-        x = width * (0.5 + 0.12 * (1 - way) * math.cos(phase)) + 0.12 * eyes * sway
-        y = height * (0.42 + 0.06 * (1 - way)) + 0.06 * eyes * abs(sway)
-        place = np.array([[scale, 0, 0], [0, scale, 0]], np.float32)
-        place[:, 2] = np.array([x, y], np.float32) - scale * self._centre
-        person = cv2.warpAffine(self._image, place, self._size, flags=cv2.INTER_LINEAR)
-        alpha = cv2.warpAffine(self._alpha, place, self._size, flags=cv2.INTER_LINEAR)
-        smear = round(0.05 * eyes * abs(math.cos(2 * math.pi * STEPS_PER_S * t + phase)))
-        if walking and smear > 1:
+        level = min(len(self._levels) - 1, max(0, math.floor(-math.log2(scale))))
+        figure = self._levels[level]
+        height, width = scene.shape[:2]
+        left, top = np.array(place) - self._face * scale
+        scale *= 2.0**level
+        x0, y0 = max(0, math.floor(left)), max(0, math.floor(top))
+        x1 = min(width, math.ceil(left + scale * figure.shape[1]))
+        y1 = min(height, math.ceil(top + scale * figure.shape[0]))
+        painted = scene.copy()
+        if x0 >= x1 or y0 >= y1:
+            return painted
+        move = np.array([[scale, 0, left - x0], [0, scale, top - y0]], np.float32)
+        person = cv2.warpAffine(figure, move, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR)
+        if smear > 1:
             person = cv2.blur(person, (smear, 1))
-        light = 0.8 + 0.2 * way + 0.06 * math.sin(0.9 * t + phase)
-        person = cv2.convertScaleAbs(person, alpha=light)
-        return np.asarray(cv2.blendLinear(person, scene, alpha, 1.0 - alpha), np.uint8)
+        clear = cv2.bitwise_not(cv2.extractChannel(person, 3))
+        behind = cv2.multiply(scene[y0:y1, x0:x1], cv2.merge([clear] * 3), scale=1 / 255)
+        lit = cv2.convertScaleAbs(cv2.cvtColor(person, cv2.COLOR_BGRA2BGR), alpha=light)
+        cv2.add(behind, lit, dst=painted[y0:y1, x0:x1])
+        return painted
 
 
-def _soft_edges(shape: tuple[int, int], reach: float) -> Float:
-    """(h, w) float32 opacity: 1 inside, falling to 0 at the left, right and upper edge."""
-    height, width = shape
-    edge = 0.35 * reach
-    across = np.minimum(np.arange(width), np.arange(width)[::-1]) / edge
-    down = np.arange(height) / edge
-    ramp = np.clip(np.minimum(down[:, None], across[None, :]), 0.0, 1.0)
-    return np.asarray(ramp * ramp * (3 - 2 * ramp), np.float32)
+def _outline(shape: tuple[int, int], face: npt.NDArray[np.float64], width: float) -> Mask:
+    """(h, w) uint8 opacity of a person whose face of that width is centred at `face`.
+
+    Head, neck and shoulders in the proportions of a standing adult, with soft edges.
+    """
+    mask = np.zeros(shape, np.uint8)
+    x, y = face
+    head = (round(0.78 * width), round(1.0 * width))
+    cv2.ellipse(mask, (round(x), round(y - 0.1 * width)), head, 0, 0, 360, 255, -1)
+    cv2.rectangle(
+        mask,
+        (round(x - 0.5 * width), round(y)),
+        (round(x + 0.5 * width), round(y + 2 * width)),
+        255,
+        -1,
+    )
+    shoulders = (round(1.65 * width), round(0.95 * width))
+    cv2.ellipse(mask, (round(x), round(y + 1.9 * width)), shoulders, 0, 0, 360, 255, -1)
+    cv2.rectangle(
+        mask,
+        (round(x - 1.65 * width), round(y + 1.9 * width)),
+        (round(x + 1.65 * width), shape[0]),
+        255,
+        -1,
+    )
+    # nothing stands at the border of the portrait, so that the blur ends there as well
+    edge = max(2, round(0.15 * width))
+    mask[:, :edge] = mask[:, -edge:] = 0
+    mask[:2], mask[-edge:] = 0, 0
+    return np.asarray(cv2.GaussianBlur(mask, (0, 0), 0.1 * width), np.uint8)
 
 
-def _scene(size: tuple[int, int], random: np.random.Generator) -> Image:
-    """An empty hall: a wall that is lighter on one side, with a soft texture."""
-    width, height = size
-    shade = np.linspace(120, 165, width, dtype=np.float32)[None, :, None]
-    floor = np.linspace(1.0, 0.8, height, dtype=np.float32)[:, None, None]
-    texture = random.normal(0, 10, (height // 16, width // 16, 1)).astype(np.float32)
-    soft = cv2.resize(texture, size, interpolation=cv2.INTER_CUBIC)[:, :, None]
-    tint = np.array([1.0, 1.02, 1.05], np.float32)
-    return np.asarray(np.clip((shade * floor + soft) * tint, 0, 255), np.uint8)
+class _Scene:
+    """An empty hall and the noise of the sensor that looks at it."""
 
+    def __init__(self, size: tuple[int, int], random: np.random.Generator) -> None:
+        width, height = size
+        shade = np.linspace(120, 165, width, dtype=np.float32)[None, :, None]
+        floor = np.linspace(1.0, 0.75, height, dtype=np.float32)[:, None, None]
+        texture = random.normal(0, 6, (9, 12, 1)).astype(np.float32)
+        soft = cv2.resize(texture, size, interpolation=cv2.INTER_CUBIC)[:, :, None]
+        tint = np.array([1.0, 1.02, 1.05], np.float32)
+        self.empty: Image = np.clip((shade * floor + soft) * tint, 0, 255).astype(np.uint8)
+        # made once, larger than the frame; each frame gets another part of it
+        self._spare = 64
+        grain = random.normal(3.0, 1.2, (height + self._spare, width + self._spare, 3))
+        self._grain = np.clip(np.rint(grain), 0, 6).astype(np.uint8)
 
-def _noisy(image: Image, random: np.random.Generator) -> Image:
-    """The picture with the noise of a small sensor."""
-    noise = random.integers(0, 7, (image.shape[0] // 2, image.shape[1] // 2), np.uint8)
-    big = cv2.resize(noise, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_NEAREST)
-    return np.asarray(cv2.add(image, cv2.merge([big, big, big])), np.uint8)
+    def with_noise(self, image: Image, random: np.random.Generator) -> Image:
+        """A copy of the picture as a small sensor would give it."""
+        x, y = random.integers(0, self._spare, 2)
+        height, width = image.shape[:2]
+        return np.asarray(cv2.add(image, self._grain[y : y + height, x : x + width]), np.uint8)
