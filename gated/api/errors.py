@@ -98,6 +98,8 @@ def _ours(_request: Request, error: Exception) -> Problem:
             return Problem(status, str(error), error.code, headers=wait)
         case errors.NotSignedIn():
             return Problem(status, str(error), error.code, headers={"WWW-Authenticate": "Bearer"})
+        case errors.SourceError():
+            return Problem(status, str(error))
         case errors.StorageError():
             log.error("storage: %s", error)
             return Problem(status, "the gate cannot use its storage now", error.code)

@@ -72,6 +72,11 @@ class TokenOut(Out):
     expires_in: int
 
 
+class PasswordChange(In):
+    current_password: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+    new_password: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+
+
 class MeOut(Out):
     account_id: int
     username: str

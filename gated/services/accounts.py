@@ -153,6 +153,17 @@ class Accounts:
         account = self.authenticate(username, password, address)
         return self._tokens.issue(account.id, account.version), self._tokens.life_s
 
+    def change_password(
+        self, principal: Principal, current: str, new: str, address: str
+    ) -> tuple[str, int]:
+        """A new password for the one who knows the present one, and a token for it.
+
+        BadCredentials, Throttled, WeakPassword.
+        """
+        self.authenticate(principal.username, current, address)
+        account = self.set_password(principal.username, new, actor=principal.username)
+        return self._tokens.issue(account.id, account.version), self._tokens.life_s
+
     def verify_token(self, token: str) -> Principal:
         """Who holds this token; NotSignedIn when it is void, its account changed or disabled."""
         claims = self._tokens.read(token)

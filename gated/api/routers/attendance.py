@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, TypeAdapter
 from gated.api.deps import Services, Viewer
 from gated.api.errors import responses
 from gated.api.schemas import AttendanceOut
-from gated.services.attendance import Attendance
+from gated.services.attendance import Attendance, Page
 
 router = APIRouter(prefix="/api/attendance", tags=["attendance"])
 
@@ -49,10 +49,12 @@ def list_(
         "to": to,
         "raw": raw,
     }
+    # the first page is read before the answer begins: what is wrong can still be said
+    page = services.attendance.page(limit=limit or CHUNK, cursor=cursor, **filters)
     if limit is None:
-        chunks = _everything(services.attendance, cursor, filters)
-        return StreamingResponse(chunks, media_type="application/json")
-    page = services.attendance.page(limit=limit, cursor=cursor, **filters)
+        return StreamingResponse(
+            _everything(services.attendance, page, filters), media_type="application/json"
+        )
     headers = {}
     if page.cursor is not None:
         following = request.url.include_query_params(cursor=page.cursor)
@@ -60,11 +62,8 @@ def list_(
     return Response(_json(page.rows), media_type="application/json", headers=headers)
 
 
-def _everything(
-    attendance: Attendance, cursor: str | None, filters: dict[str, Any]
-) -> Iterator[bytes]:
+def _everything(attendance: Attendance, page: Page, filters: dict[str, Any]) -> Iterator[bytes]:
     """The whole list as one JSON array, read a page at a time."""
-    page = attendance.page(limit=CHUNK, cursor=cursor, **filters)
     yield b"[" + _json(page.rows)[1:-1]
     while page.cursor is not None:
         page = attendance.page(limit=CHUNK, cursor=page.cursor, **filters)

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from gated.api.deps import Anyone, Services, client_address
 from gated.api.errors import responses
-from gated.api.schemas import Credentials, MeOut, TokenOut
+from gated.api.schemas import Credentials, MeOut, PasswordChange, TokenOut
 from gated.errors import BadCredentials
 
 router = APIRouter(prefix="/api/auth", tags=["accounts"])
@@ -77,3 +77,14 @@ async def login(
 def me(principal: Anyone) -> MeOut:
     """Whose token this is."""
     return MeOut.model_validate(principal)
+
+
+@router.post("/password", responses=responses(400, 401, 403, 413, 422, 429, 503))
+def change_password(
+    request: Request, body: PasswordChange, principal: Anyone, services: Services
+) -> TokenOut:
+    """Change my password; ends all my sessions and begins a new one."""
+    token, life = services.accounts.change_password(
+        principal, body.current_password, body.new_password, client_address(request)
+    )
+    return TokenOut(access_token=token, expires_in=life)

@@ -1,0 +1,140 @@
+"""Persons over HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.conftest import Running
+
+COUNT = iter(range(1, 1000))
+
+
+@pytest.fixture
+def client(server: Running) -> Iterator[httpx.Client]:
+    with server.client("admin") as client:
+        yield client
+
+
+def fields(**more: Any) -> dict[str, Any]:
+    return {"first_name": "F", "last_name": "L", "personnel_code": f"P{next(COUNT)}"} | more
+
+
+def created(client: httpx.Client, **more: Any) -> dict[str, Any]:
+    answer = client.post("/api/persons", json=fields(**more))
+    assert answer.status_code == 201, answer.text
+    body: dict[str, Any] = answer.json()
+    assert answer.headers["Location"] == f"/api/persons/{body['id']}"
+    return body
+
+
+def test_a_person_from_beginning_to_end(client: httpx.Client) -> None:
+    full = {"department": "IT", "position": "Dev", "email": "p@example.org", "phone": "+123"}
+    person = created(client, **full)
+    assert person | full | {"is_active": True} == person
+    path = f"/api/persons/{person['id']}"
+    read = client.get(path)
+    assert read.json() == person | {"enrollments": []}
+    changed = client.put(
+        path, json={"position": "Lead"}, headers={"If-Match": read.headers["ETag"]}
+    )
+    assert changed.json()["position"] == "Lead"
+    assert changed.json()["department"] == "IT"
+    stale = client.put(path, json={"position": "x"}, headers={"If-Match": read.headers["ETag"]})
+    assert (stale.status_code, stale.json()["code"]) == (412, "changed_meanwhile")
+    for verb, active in (
+        ("deactivate", False),
+        ("deactivate", False),
+        ("activate", True),
+        ("toggle-active", False),
+        ("toggle-active", True),
+    ):
+        assert client.patch(f"{path}/{verb}").json()["is_active"] is active
+    receipt = client.delete(path)
+    assert receipt.status_code == 200
+    assert receipt.json()["uid"] == person["uid"]
+    assert client.get(path).status_code == 404
+    assert client.delete(path).status_code == 404
+
+
+@pytest.mark.parametrize("tag", ['"999"', "1", 'W/"1"', "nonsense"])
+def test_another_tag_changes_nothing(client: httpx.Client, tag: str) -> None:
+    path = f"/api/persons/{created(client)['id']}"
+    before = client.get(path).json()
+    assert client.put(path, json={"position": "x"}, headers={"If-Match": tag}).status_code == 412
+    assert client.patch(f"{path}/deactivate", headers={"If-Match": tag}).status_code == 412
+    assert client.get(path).json() == before
+    assert client.put(path, json={"position": "x"}, headers={"If-Match": "*"}).status_code == 200
+
+
+def test_codes_and_e_mail_addresses_belong_to_one_person(client: httpx.Client) -> None:
+    first = created(client, email="one@example.org")
+    again = client.post("/api/persons", json=fields(personnel_code=first["personnel_code"]))
+    assert (again.status_code, again.json()["code"]) == (409, "conflict")
+    mail = client.post("/api/persons", json=fields(email="ONE@example.org"))
+    assert mail.status_code == 409
+    other = created(client)
+    answer = client.put(f"/api/persons/{other['id']}", json={"email": "one@example.org"})
+    assert answer.status_code == 409
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"first_name": ""},
+        {"first_name": "  "},
+        {"first_name": None},
+        {"first_name": 5},
+        {"first_name": "x" * 201},
+        {"first_name": "a\x00b"},
+        {"first_name": "\ud800"},
+        {"personnel_code": "two words"},
+        {"personnel_code": "x" * 65},
+        {"email": "nope"},
+        {"email": "a@b"},
+        {"email": "a b@c.de"},
+        {"phone": "call me"},
+        {"salary": 1},
+        {"id": 5},
+    ],
+)
+def test_what_a_person_cannot_be(client: httpx.Client, wrong: dict[str, Any]) -> None:
+    headers = {"Content-Type": "application/json"}  # json= could not encode half a character
+    answer = client.post("/api/persons", content=json.dumps(fields(**wrong)), headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+    assert answer.json()["errors"][0]["at"].startswith(f"body.{next(iter(wrong))}")
+    person = created(client)
+    path = f"/api/persons/{person['id']}"
+    assert client.put(path, content=json.dumps(wrong), headers=headers).status_code == 422
+
+
+def test_lists_are_filtered_sorted_and_paged(client: httpx.Client) -> None:
+    for name in ("Zoë", "Ärne", "Bo"):
+        created(client, first_name=name, department="Stage")
+    stage = client.get("/api/persons?department=Stage&sort=-first_name")
+    assert stage.headers["X-Total-Count"] == "3"
+    assert len(stage.json()) == 3
+    assert [p["first_name"] for p in client.get("/api/persons?q=zoe").json()] == ["Zoë"]
+    address, seen = "/api/persons?department=Stage&limit=2&sort=id", []
+    while True:
+        page = client.get(address)
+        seen += [p["first_name"] for p in page.json()]
+        assert page.headers["X-Total-Count"] == "3"
+        if "next" not in page.links:
+            break
+        address = page.links["next"]["url"]
+    assert seen == ["Zoë", "Ärne", "Bo"]
+    client.patch(f"/api/persons/{stage.json()[0]['id']}/deactivate")
+    active = client.get("/api/persons?department=Stage&is_active=true").json()
+    assert len(active) == 2
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b'"x"', b"null"])
+def test_a_body_that_is_no_object_is_refused(client: httpx.Client, body: bytes) -> None:
+    answer = client.post("/api/persons", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code in {400, 422}
+    assert answer.headers["Content-Type"] == "application/problem+json"
