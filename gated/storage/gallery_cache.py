@@ -107,22 +107,29 @@ class GalleryCache:
         self._model = model
         self._metric = metric
         self._packed: Packed | None = None
+        self._gallery: Gallery | None = None
 
     def load(self) -> Gallery:
-        """The present gallery; templates that cannot be read are left out and logged."""
+        """The present gallery, the same one while nothing changed.
+
+        Templates that cannot be read are left out and logged. StorageError.
+        """
         first = self._packed is None
         old = self._packed or self._read()
         with self._db.read() as session:
             stamp = settings.gallery_stamp(session)
             if old is not None and old.stamp == stamp:
-                self._packed = old
-                return old.gallery()
+                return self._keep(old)
             rows = enrollments.gallery_rows(session, self._model)
         packed, read = self._pack(rows, stamp, old)
         if first or read > REWRITE_AFTER:
             self._write(packed)
-        self._packed = packed
-        return packed.gallery()
+        return self._keep(packed)
+
+    def _keep(self, packed: Packed) -> Gallery:
+        if self._gallery is None or packed is not self._packed:
+            self._packed, self._gallery = packed, packed.gallery()
+        return self._gallery
 
     def _pack(
         self, rows: Sequence[GalleryRow], stamp: str | None, old: Packed | None

@@ -14,29 +14,25 @@ none is not, as a head of row 0 is written before a first row is committed.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import math
-import os
 import secrets
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.orm import Session
 
 from gated.core.chain import GENESIS, canonical, commitment, project, row_hash
 from gated.core.model import Decision, Instant
 from gated.storage import settings
 from gated.storage.engine import Database, after_commit, is_write_session
-from gated.storage.files import write_atomic
+from gated.storage.heads import Head, holds, key_of, last_row, read_head, write_head
 from gated.storage.tables import (
     attendance_logs,
     journal,
@@ -78,41 +74,6 @@ class Receipt:
     seq: int
     hash: str
     attendance_id: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The end of a chain, signed."""
-
-    chain: str
-    seq: int
-    hash: str
-    signature: str = ""
-
-    @property
-    def gate(self) -> str:
-        return self.chain.rpartition("/")[0]
-
-    @property
-    def epoch(self) -> int:
-        return int(self.chain.rpartition("/")[2])
-
-    def message(self) -> bytes:
-        """What the signature is about."""
-        return b"gated journal seal\n" + canonical([self.chain, self.seq, self.hash])
-
-    def told(self) -> dict[str, Any]:
-        """Without the signature, for the body of a row."""
-        return {"chain": self.chain, "seq": self.seq, "hash": self.hash}
-
-    def is_signed_by(self, public_key: str) -> bool:
-        """Whether the signature was made with the key whose public half this is (hex)."""
-        try:
-            key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key))
-            key.verify(bytes.fromhex(self.signature), self.message())
-        except (InvalidSignature, ValueError):
-            return False
-        return True
 
 
 class Journal:
@@ -272,7 +233,7 @@ class Journal:
         }
         nothing = self._sign(Head(f"{gate}/{epoch}", 0, GENESIS))
         if cause in ("first", "head_missing"):
-            self._write_head(nothing)
+            write_head(self.head_file, nothing)
         first = _Batch(nothing.chain, self._boot_id)
         tip = first.add(Entry(at, "chain_started", body), nothing)
         first.insert(session)
@@ -289,19 +250,7 @@ class Journal:
 
     def _committed(self, sealed: Head) -> None:
         self._sealed = sealed
-        self._write_head(sealed)
-
-    def _write_head(self, sealed: Head) -> None:
-        """Copy the seal; the batch is durable already, so a failure here must not look like one."""
-        try:
-            with _locked(self.head_file.parent):
-                newest = read_head(self.head_file)
-                if newest and newest.chain == sealed.chain and newest.seq > sealed.seq:
-                    return
-                text = canonical({**sealed.told(), "signature": sealed.signature})
-                write_atomic(self.head_file, text + b"\n")
-        except OSError as e:
-            log.error("the journal's head %s cannot be written: %s", self.head_file, e)
+        write_head(self.head_file, sealed)
 
 
 class _Batch:
@@ -442,46 +391,6 @@ def _subject_id(entry: Entry) -> int | None:
     return id_
 
 
-def last_row(session: Session, chain: str) -> Head | None:
-    """The end of a chain as the database has it, unsigned."""
-    found = session.execute(
-        sa.select(journal.c.chain, journal.c.seq, journal.c.hash)
-        .where(journal.c.chain == chain)
-        .order_by(journal.c.seq.desc())
-        .limit(1)
-    ).first()
-    return None if found is None else Head(*found)
-
-
-def key_of(session: Session, chain: str) -> str:
-    """The public key (hex) that a chain says it is sealed with; empty when there is none."""
-    first = sa.select(journal.c.body).where(journal.c.chain == chain, journal.c.seq == 1)
-    body = session.execute(first).scalar()
-    try:
-        return str(json.loads(body)["public_key"]) if body else ""
-    except (ValueError, KeyError, TypeError):
-        return ""
-
-
-def holds(session: Session, head: Head) -> bool:
-    """Whether the database has the row that a head speaks of; row 0 stands before the first."""
-    if head.seq == 0:
-        anything = session.execute(sa.select(journal.c.seq).limit(1)).first()
-        return anything is None or last_row(session, head.chain) is not None
-    there = journal.c.chain == head.chain, journal.c.seq == head.seq
-    return session.execute(sa.select(journal.c.hash).where(*there)).scalar() == head.hash
-
-
-def read_head(path: Path) -> Head | None:
-    """The head file; None when there is none or it cannot be understood."""
-    try:
-        told = json.loads(path.read_bytes())
-        head = Head(str(told["chain"]), int(told["seq"]), told["hash"], told["signature"])
-        return head if head.epoch else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
 def ranges(numbers: Iterable[int]) -> Iterator[list[int]]:
     """Rising numbers as [first, last] ranges."""
     first = last = None
@@ -508,14 +417,3 @@ def boot_id() -> str:
 def _chunks(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:
     for i in range(0, len(items), size):
         yield items[i : i + size]
-
-
-@contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Hold the directory's lock: writers of one head file take turns, across processes too."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)

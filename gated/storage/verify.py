@@ -2,7 +2,8 @@
 
 Four streams ordered by sequence run side by side: the rows, their private parts, the seals and the
 attendance log. Memory does not grow with the journal, only with the number of redacted ranges.
-Whoever can read the signing key can forge all of it; only a copy elsewhere (the hub's) tells.
+Whoever can read the signing key can forge all of it, and who puts an old database back together
+with the head file of that time is not found: only a copy elsewhere (the hub's) tells.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from sqlalchemy.orm import Session
 from gated.core.chain import GENESIS, canonical, commitment, project, row_hash
 from gated.storage import settings
 from gated.storage.engine import Database
-from gated.storage.journal import IDENTITY, Head, holds, key_of, last_row, read_head
+from gated.storage.heads import Head, holds, key_of, last_row, read_head
+from gated.storage.journal import IDENTITY
 from gated.storage.tables import attendance_logs, journal, journal_private, journal_seal
 
 CHUNK = 500

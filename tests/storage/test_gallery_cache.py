@@ -150,7 +150,7 @@ def test_a_process_that_stays_reads_nothing_twice(
     sqlite: Database, files: CountingFiles, keys: Keys, path: Path, people: list[Person]
 ) -> None:
     cache = GalleryCache(sqlite, files, keys.sealer, path, "m1", "cosine")
-    cache.load()
+    assert cache.load() is cache.load()
     shutil.rmtree(path.parent)
     files.reads = 0
     with sqlite.write() as session:

@@ -20,7 +20,8 @@ from gated.core.model import Instant, Reason
 from gated.errors import Conflict, StorageError
 from gated.storage import attendance, persons
 from gated.storage.engine import Database
-from gated.storage.journal import Entry, Journal, Receipt, ranges, read_head
+from gated.storage.heads import read_head
+from gated.storage.journal import Entry, Journal, Receipt, ranges
 from gated.storage.records import Person
 from gated.storage.sealing import Keys, load_keys
 from gated.storage.tables import metadata
@@ -594,7 +595,7 @@ def test_kill_9_loses_no_acknowledged_row(sqlite: Database, tmp_path: Path) -> N
     random_ = random.Random(11)
     acknowledged: set[str] = set()
     rows = 0
-    for _ in range(6):
+    for _ in range(5):
         process = _appender(tmp_path, 100_000)
         assert process.stdout is not None
         assert process.stderr is not None
@@ -613,6 +614,25 @@ def test_kill_9_loses_no_acknowledged_row(sqlite: Database, tmp_path: Path) -> N
         assert acknowledged <= _held(sqlite)
         assert found.rows > rows
         rows = found.rows
+
+
+def test_a_full_disk_refuses_clearly_and_loses_nothing(sqlite: Database, tmp_path: Path) -> None:
+    """The limit on the size of files stands for the end of the disk."""
+    full = APPENDER.replace(
+        "for n in",
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000,) * 2)\nfor n in",
+    )
+    words = [sys.executable, "-c", full, str(tmp_path), "100000"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert "StorageError: the database" in done.stderr
+    acknowledged = set(done.stdout.split("\n")) - {""}
+    assert len(acknowledged) > 50
+    assert acknowledged <= _held(sqlite)
+    keys = load_keys(tmp_path, environ={})
+    journal = Journal(sqlite, keys.signer, tmp_path / "journal.head")
+    assert journal.verify().ok
+    journal.append([entry()])  # there is room again
+    assert journal.verify().ok
 
 
 def test_a_table_that_vanished_is_a_storage_error(journal: Journal) -> None:
