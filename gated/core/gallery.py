@@ -100,11 +100,13 @@ class Gallery:
         """How many people a probe is compared with: the N of 1:N."""
         return len(self.members)
 
-    def similarities(self, probe: Vector) -> npt.NDArray[np.float32]:
-        """(n,) float32 similarity of a raw probe vector to each template."""
+    def similarities(self, probes: Vector) -> npt.NDArray[np.float32]:
+        """(n,) float32 similarity of a raw probe (d,) to each template; (k, n) of probes (k, d)."""
         if self.metric == "cosine":
-            return np.asarray(self.vectors @ unit(probe), np.float32)
-        return np.asarray(-np.linalg.norm(self.vectors - probe, axis=1), np.float32)
+            return np.asarray(unit(probes) @ self.vectors.T, np.float32)
+        if probes.ndim == 2:
+            return np.stack([self.similarities(probe) for probe in probes])
+        return np.asarray(-np.linalg.norm(self.vectors - probes, axis=1), np.float32)
 
     def match(self, probe: Vector) -> Match | None:
         """The best person and the best other one by their most similar template.
@@ -113,7 +115,17 @@ class Gallery:
         """
         if not len(self.vectors) or not np.isfinite(probe).all():
             return None
-        scores = self.similarities(probe)
+        return self._best(self.similarities(probe))
+
+    def match_all(self, probes: Sequence[Vector]) -> list[Match | None]:
+        """`match` of each, in one pass over the templates."""
+        if not len(self.vectors) or not len(probes):
+            return [None] * len(probes)
+        rows = self.similarities(np.stack(probes))
+        finite = [np.isfinite(probe).all() for probe in probes]
+        return [self._best(row) if ok else None for row, ok in zip(rows, finite, strict=True)]
+
+    def _best(self, scores: npt.NDArray[np.float32]) -> Match:
         best = int(scores.argmax())
         owner = int(self.owners[best])
         # owners are sorted, so the other people are what lies left and right of this one's run

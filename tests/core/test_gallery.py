@@ -64,6 +64,23 @@ def test_the_match_is_what_a_loop_over_all_people_finds(
         assert match.runner_up_similarity == pytest.approx(ranked[1][0], abs=1e-5)
 
 
+@given(crowds())
+def test_many_probes_at_once_are_matched_as_one_by_one(
+    crowd: tuple[str, list[Template], Vector],
+) -> None:
+    metric, templates, probe = crowd
+    built = Gallery.build(MODEL, metric, [Member(person(n)) for n in range(9, 18)], templates)
+    probes = [probe, *(t.vector for t in templates), np.full(8, np.nan, np.float32)]
+    for one, many in zip(map(built.match, probes), built.match_all(probes), strict=True):
+        assert (one is None) == (many is None)
+        if one is not None and many is not None:
+            assert many.member is one.member
+            assert many.runner_up is one.runner_up
+            assert many.similarity == pytest.approx(one.similarity, abs=1e-5)
+            assert many.runner_up_similarity == pytest.approx(one.runner_up_similarity, abs=1e-5)
+    assert built.match_all([]) == []
+
+
 @pytest.mark.parametrize("metric", METRICS)
 def test_two_photos_of_one_person_are_no_runner_up(metric: str) -> None:
     templates = [

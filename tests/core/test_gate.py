@@ -273,6 +273,21 @@ def test_a_glimpse_does_not_spare_the_verdict_on_quality() -> None:
     assert scene.verdicts == [(Reason.LOW_QUALITY, None)]
 
 
+def test_one_usable_frame_starts_the_wait_for_quality_anew() -> None:
+    scene = Scene()
+    for _ in range(2):
+        scene.watch(face(flaws=("extreme_pose",)), frames=40)
+        scene.see(stranger)
+    assert scene.verdicts == []
+
+
+def test_a_stranger_who_turns_away_after_the_verdict_gets_no_second_one() -> None:
+    scene = Scene()
+    scene.watch(stranger, frames=20)
+    scene.watch(face(flaws=("extreme_pose",)), frames=150)
+    assert scene.verdicts == [(Reason.NO_MATCH, None)]
+
+
 @pytest.mark.parametrize(
     "passer_by", [face(flaws=("too_small",), eye=12.0), face(flaws=("outside_zone",))]
 )
@@ -301,6 +316,15 @@ def test_a_stranger_who_leaves_before_the_verdict_leaves_a_trace() -> None:
 def test_somebody_far_away_who_turns_round_leaves_none() -> None:
     scene = Scene()
     scene.watch(face({ANN: STRANGE}, eye=20.0), frames=4)
+    scene.lose(1)
+    assert scene.verdicts == []
+
+
+def test_two_glimpses_are_too_few_to_say_no() -> None:
+    scene = Scene()
+    scene.see(stranger)
+    scene.watch(face(None), frames=30)
+    scene.see(stranger)
     scene.lose(1)
     assert scene.verdicts == []
 
@@ -446,6 +470,9 @@ def test_a_tolerance_overrides_the_promise() -> None:
     lax = Scene(GatePolicy(similarity=0.2))
     lax.watch(face({ANN: 0.22}))
     assert lax.verdicts == [GRANTED_ANN]
+    laxer = Scene(GatePolicy(similarity=0.1))
+    laxer.watch(face({ANN: 0.15}))
+    assert laxer.verdicts == [GRANTED_ANN]
 
 
 # --- liveness -------------------------------------------------------------------------------------
@@ -470,6 +497,15 @@ def test_an_attack_is_not_offset_by_a_live_end() -> None:
     scene.watch(face({ANN: 1.0}, pad=0.1), frames=3)
     scene.watch(face({ANN: 1.0}, pad=1.0), frames=100)
     assert scene.verdicts == [(Reason.SPOOF, "Ann")]
+
+
+def test_an_attack_earlier_on_the_track_is_not_forgiven() -> None:
+    scene = Scene(NORMAL)
+    scene.watch(face({}, pad=0.35), frames=17)
+    scene.watch(face({}, pad=0.0), frames=10)  # too soon for another denial
+    assert scene.verdicts == [(Reason.NO_MATCH, None)]
+    scene.watch(face({ANN: SURE}, pad=0.9), frames=3)
+    assert scene.door == []
 
 
 def test_an_undecided_liveness_pends_and_then_denies() -> None:
