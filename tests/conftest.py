@@ -19,7 +19,7 @@ settings.register_profile(
     "long",
     settings.get_profile("check"),
     derandomize=False,
-    max_examples=300,
+    max_examples=200,
     stateful_step_count=80,
 )
 settings.load_profile(os.environ.get("GATED_HYPOTHESIS", "check"))
