@@ -21,7 +21,7 @@ BODY_LIMIT = 256 * 1024
 UPLOAD_LIMIT = 11 * 1024 * 1024
 """A photo of 10 MB and the form around it."""
 
-PUBLIC = frozenset({"/", "/health", "/api/auth/login", *docs.PATHS})
+PUBLIC = frozenset({"/", "/health", "/api/auth/login", "/api/auth/register", *docs.PATHS})
 """What needs no token."""
 
 _HSTS = {"Strict-Transport-Security": "max-age=31536000"}

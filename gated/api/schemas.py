@@ -15,7 +15,7 @@ Text = Annotated[
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_PRINTABLE),
 ]
 Code = Annotated[
-    str, StringConstraints(strip_whitespace=True, pattern=r"^[^\s\x00-\x1f\x7f-\x9f]{1,64}$")
+    str, StringConstraints(strip_whitespace=True, pattern=r"^[^@\s\x00-\x1f\x7f-\x9f]{1,64}$")
 ]
 Email = Annotated[
     str,
@@ -95,6 +95,10 @@ class PersonIn(In):
     position: Text | None = None
     email: Email | None = None
     phone: Phone | None = None
+
+
+class Registration(PersonIn):
+    password: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 
 
 class PersonChange(In):

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
 from sqlalchemy.orm import Session
 
 from gated.devices.clock import SystemClock
-from gated.errors import BadCredentials, Conflict, NotFound, NotSignedIn
+from gated.errors import BadCredentials, Conflict, NotAllowed, NotFound, NotSignedIn
 from gated.ports import Clock
 from gated.services import passwords
+from gated.services.people import person_entry
 from gated.services.throttle import Throttle
 from gated.services.tokens import Tokens, load_key
 from gated.services.workspace import Workspace
 from gated.storage import accounts, persons
 from gated.storage.journal import Entry
-from gated.storage.records import Account
+from gated.storage.records import Account, Person
 
 FREE_PER_ACCOUNT = 5
 FREE_PER_ADDRESS = 20
+FREE_REGISTRATIONS = 5
 
 
 class Role(StrEnum):
@@ -93,6 +96,28 @@ class Accounts:
             account = accounts.add(session, username, Role(role).value, hashed, person_id)
             self._record(session, "account_created", account, actor)
         return account
+
+    def register(self, fields: Mapping[str, Any], password: str, address: str) -> Person:
+        """Add a person with an account of role `self`, as `auth.registration` allows.
+
+        Active at once where registration is open, else when an admin activates the person.
+        NotAllowed where it is closed; Conflict for a taken code or e-mail; WeakPassword; Throttled.
+        """
+        registration = self._workspace.settings.auth.registration
+        if registration == "closed":
+            raise NotAllowed("registration is closed: ask an administrator")
+        self._throttle.attempt({f"registration {address}": FREE_REGISTRATIONS})
+        code = str(fields["personnel_code"])
+        passwords.require_strong(password, code)
+        hashed = passwords.hash_password(password)
+        with self._workspace.database.write() as session:
+            person = persons.add(session, **fields, is_active=registration == "open")
+            account = accounts.add(session, code, Role.SELF, hashed, person.id)
+            now, names = self._clock.now(), sorted(fields)
+            entry = person_entry(now, "person_registered", person, code, names)
+            self._workspace.journal.append([entry], session)
+            self._record(session, "account_created", account, code)
+        return person
 
     def list_(self) -> list[Account]:
         """All accounts by name."""

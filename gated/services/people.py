@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from sqlalchemy.orm import Session
 
+from gated.core.model import Instant
 from gated.devices.clock import SystemClock
 from gated.errors import ChangedMeanwhile, NotFound
 from gated.ports import Clock
@@ -126,16 +127,17 @@ class People:
     def _record(
         self, session: Session, kind: str, person: Person, actor: str, fields: list[str]
     ) -> None:
-        subject = {
-            "person_id": person.id,
-            "uid": person.uid,
-            "personnel_code": person.personnel_code,
-            "name": person.name,
-        }
-        entry = Entry(
-            self._clock.now(),
-            kind,
-            {"person": person.uid, "fields": fields},
-            {"subject": subject, "actor": {"name": actor}},
-        )
+        entry = person_entry(self._clock.now(), kind, person, actor, fields)
         self._workspace.journal.append([entry], session)
+
+
+def person_entry(at: Instant, kind: str, person: Person, actor: str, fields: list[str]) -> Entry:
+    """What the journal is told of a change: the fields' names in the open, the person apart."""
+    subject = {
+        "person_id": person.id,
+        "uid": person.uid,
+        "personnel_code": person.personnel_code,
+        "name": person.name,
+    }
+    body = {"person": person.uid, "fields": fields}
+    return Entry(at, kind, body, {"subject": subject, "actor": {"name": actor}})

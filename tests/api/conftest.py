@@ -14,7 +14,7 @@ import pytest
 
 from gated.api.app import ApiServices, create_app
 from gated.api.server import ApiServer
-from gated.config import ApiSettings, GateSettings, Settings, StorageSettings
+from gated.config import ApiSettings, AuthSettings, GateSettings, Settings, StorageSettings
 from gated.services.accounts import Accounts
 from gated.services.gate import GateBoard
 from gated.services.workspace import Workspace
@@ -62,11 +62,12 @@ def serving(server: ApiServer) -> Iterator[str]:
 
 
 @contextmanager
-def running(state_dir: Path) -> Iterator[Running]:
+def running(state_dir: Path, auth: AuthSettings | None = None) -> Iterator[Running]:
     settings = Settings(
         gate=GateSettings(name="north", site="works"),
         storage=StorageSettings(state_dir=state_dir),
         api=ApiSettings(port=0),
+        auth=auth or AuthSettings(),
     )
     with Workspace(settings) as workspace:
         accounts = Accounts.of(workspace)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import statistics
 import time
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
+from gated.config import AuthSettings
 from tests.api.conftest import PASSWORD, Running, running
 
+Registration = Literal["closed", "approval", "open"]
 GOOD = {"username": "the-viewer", "password": PASSWORD}
 
 
@@ -100,3 +103,55 @@ def test_a_changed_password_ends_the_session(tmp_path: Path) -> None:
         client.headers["Authorization"] = f"Bearer {fresh}"
         assert client.get("/api/gate").status_code == 200
         assert client.post("/api/auth/login", json=GOOD).status_code == 401
+
+
+NEW = {"first_name": "S", "last_name": "T", "personnel_code": "R1", "email": "s@example.org"}
+
+
+@pytest.mark.parametrize(
+    ("registration", "status", "active"),
+    [("closed", 403, None), ("approval", 201, False), ("open", 201, True)],
+)
+def test_registration_is_as_configured(
+    tmp_path: Path, registration: Registration, status: int, active: bool | None
+) -> None:
+    auth = AuthSettings(registration=registration)
+    with running(tmp_path / "state", auth) as server, server.client() as client:
+        answer = client.post("/api/auth/register", json={**NEW, "password": PASSWORD})
+        assert answer.status_code == status
+        assert PASSWORD not in answer.text
+        login = {"username": "s@example.org", "password": PASSWORD}
+        if active is None:
+            assert answer.json()["code"] == "forbidden"
+            return
+        assert answer.json()["is_active"] is active
+        signed_in = client.post("/api/auth/login", json=login)
+        assert signed_in.status_code == (200 if active else 401)
+        if not active:
+            server.services.people.set_active(answer.json()["id"], True, actor="test")
+            signed_in = client.post("/api/auth/login", json=login)
+        client.headers["Authorization"] = f"Bearer {signed_in.json()['access_token']}"
+        assert client.get("/api/auth/me").json()["role"] == "self"
+        assert client.get("/api/persons").status_code == 403
+
+
+def test_a_registration_that_is_refused_leaves_nothing(tmp_path: Path) -> None:
+    with running(tmp_path / "state") as server, server.client() as client:
+        for wrong, status in (
+            ({"password": "short"}, 422),
+            ({"personnel_code": "the-admin"}, 409),
+            ({"personnel_code": "boss@example.org"}, 422),
+            ({"email": "nope"}, 422),
+            ({"role": "admin"}, 422),
+            ({"is_active": True}, 422),
+        ):
+            body = {**NEW, "password": PASSWORD, **wrong}
+            assert client.post("/api/auth/register", json=body).status_code == status, wrong
+        assert server.services.people.list_()[1] == 0
+        body = {**NEW, "password": PASSWORD}
+        statuses = [
+            client.post("/api/auth/register", json={**body, "personnel_code": f"R{n}"}).status_code
+            for n in range(6)
+        ]
+        assert statuses[0] == 201
+        assert statuses[-1] == 429

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from gated.api.deps import Anyone, Services, client_address
 from gated.api.errors import responses
-from gated.api.schemas import Credentials, MeOut, PasswordChange, TokenOut
+from gated.api.schemas import Credentials, MeOut, PasswordChange, PersonOut, Registration, TokenOut
 from gated.errors import BadCredentials
 
 router = APIRouter(prefix="/api/auth", tags=["accounts"])
@@ -71,6 +71,14 @@ async def login(
         await asyncio.sleep(began + FAILURE_TAKES_S - loop.time())
         raise
     return TokenOut(access_token=token, expires_in=life)
+
+
+@router.post("/register", status_code=201, responses=responses(400, 403, 409, 413, 422, 429, 503))
+def register(request: Request, body: Registration, services: Services) -> PersonOut:
+    """Register myself; unless registration is open an administrator has to activate me."""
+    fields = body.model_dump(exclude={"password"})
+    person = services.accounts.register(fields, body.password, client_address(request))
+    return PersonOut.model_validate(person)
 
 
 @router.get("/me", responses=responses(401, 403, 503))
