@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gated.config import DoorSettings
-from gated.devices.gpio import CHIPS, header_chip, import_lgpio
+from gated.devices.header import DEV, header_chip, import_lgpio
 from gated.errors import DeviceError
 
 
@@ -19,7 +19,7 @@ def locked_level(door: DoorSettings) -> int:
     return int(energised == door.relay_active_high)
 
 
-def lock_door(door: DoorSettings, lgpio: Any = None, dev: Path = CHIPS) -> str:
+def lock_door(door: DoorSettings, lgpio: Any = None, dev: Path = DEV) -> str:
     """Drive the relay to its locked level and leave it there; say in one line what was done.
 
     A fire input that is active is obeyed: the relay is left as it is. DeviceError when the pin

@@ -5,23 +5,20 @@ Inputs are pulled up and switched to ground: the contact is closed while the lea
 button closes when pressed, the fire loop is closed while all is well, so that a cut wire releases.
 
 The kernel of Raspberry Pi OS keeps an output driven after the process that set it is gone, killed
-or not (pinctrl parameter persist_gpio_outputs): `gated door lock` relies on it, and needs it.
+or not (pinctrl parameter persist_gpio_outputs): a gate that is killed while the door is released
+leaves it released until `gated door lock` runs, which relies on the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from gated.config import DoorSettings
 from gated.core.model import DoorEvent
+from gated.devices.header import header_chip, import_lgpio
 from gated.devices.leased import Input, LeasedDoor
 from gated.errors import DeviceError
-
-CHIPS = Path("/dev")
-HEADER_LABELS = ("pinctrl-rp1", "pinctrl-bcm2")
-"""Labels of the chips that carry the 40-pin header (Pi 5; Pi 4 and older)."""
 
 
 class GpioDoor(LeasedDoor):
@@ -104,38 +101,3 @@ def header_factory() -> Any:
         raise
     except Exception as error:
         raise DeviceError(f"the GPIO pins cannot be opened: {error}") from error
-
-
-def import_lgpio() -> Any:
-    """The lgpio module; DeviceError with advice when it cannot be had."""
-    try:
-        import lgpio
-    except ImportError as error:
-        raise DeviceError(
-            f"door.driver: gpiozero needs the extra `pi` (pip install 'gated[pi]'): {error}"
-        ) from error
-    except OSError as error:
-        # on import it makes a pipe in the working directory
-        raise DeviceError(f"lgpio needs a working directory to write to: {error}") from error
-    return lgpio
-
-
-def header_chip(lgpio: Any, dev: Path = CHIPS) -> int:
-    """Number of the gpiochip that carries the 40-pin header; it differs between Pi models."""
-    numbers = sorted(int(p.name[8:]) for p in dev.glob("gpiochip*") if p.name[8:].isdigit())
-    problems = []
-    for number in numbers:
-        try:
-            handle = lgpio.gpiochip_open(number)
-        except Exception as error:
-            problems.append(f"/dev/gpiochip{number}: {error}")
-            continue
-        try:
-            label = str(lgpio.gpio_get_chip_info(handle)[3])
-        finally:
-            lgpio.gpiochip_close(handle)
-        if label.startswith(HEADER_LABELS):
-            return number
-    if problems:
-        raise DeviceError(f"{'; '.join(problems)} (is the user in the group gpio?)")
-    raise DeviceError("this computer has no GPIO header: door.driver: simulated or none")

@@ -152,28 +152,31 @@ class SimulatedCamera:
 
 
 class SimulatedGpio:
-    """The part of the `lgpio` module that `emergency` uses, over pins in memory.
+    """The part of the `lgpio` module that `gpio` and `emergency` use, over pins in memory.
 
-    levels: pin -> level; driven: the outputs, which keep their level after `gpiochip_close`.
+    labels: chip -> label; chips that are not in it cannot be opened. levels: pin -> level, kept
+    when the chip is closed, as the kernel of Raspberry Pi OS does. busy: pins that others hold.
     """
 
     SET_PULL_UP = 32
 
     def __init__(
-        self, label: str = "pinctrl-bcm2711", levels: dict[int, int] | None = None
+        self, labels: dict[int, str] | None = None, levels: dict[int, int] | None = None
     ) -> None:
-        self.label = label
+        self.labels = {0: "pinctrl-bcm2711"} if labels is None else labels
         self.levels = dict(levels or {})
         self.driven: set[int] = set()
-        self.open_chips: set[int] = set()
         self.busy: set[int] = set()
+        self.open_chips: set[int] = set()
 
     def gpiochip_open(self, chip: int) -> int:
+        if chip not in self.labels:
+            raise OSError("can not open gpiochip")
         self.open_chips.add(chip)
         return chip
 
     def gpio_get_chip_info(self, handle: int) -> list[object]:
-        return [0, 58, f"gpiochip{handle}", self.label]
+        return [0, 58, f"gpiochip{handle}", self.labels[handle]]
 
     def gpio_claim_input(self, handle: int, pin: int, flags: int = 0) -> int:
         self.levels.setdefault(pin, 1 if flags & self.SET_PULL_UP else 0)

@@ -138,7 +138,7 @@ def _outline(shape: tuple[int, int], face: npt.NDArray[np.float64], width: float
     """
     mask = np.zeros(shape, np.uint8)
     x, y = face
-    head = (round(0.78 * width), round(1.0 * width))
+    head = (round(0.68 * width), round(0.9 * width))
     cv2.ellipse(mask, (round(x), round(y - 0.1 * width)), head, 0, 0, 360, 255, -1)
     cv2.rectangle(
         mask,

@@ -1,0 +1,293 @@
+"""What every door does, over the simulated one and over gpiozero's mock pins."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pytest
+
+from gated.config import DoorSettings
+from gated.core.model import DoorEvent, DoorEventKind
+from gated.devices.clock import SystemClock
+from gated.devices.doors import open_door
+from gated.devices.leased import LeasedDoor
+from gated.devices.simulated import SimulatedDoor
+from gated.errors import DeviceError
+from tests.devices.waiting import eventually
+
+RELAY, CONTACT, REX, FIRE = 17, 22, 23, 24
+WIRING: dict[str, Any] = {
+    "relay_pin": RELAY,
+    "contact_pin": CONTACT,
+    "rex_pin": REX,
+    "fire_pin": FIRE,
+}
+DEBOUNCE_S = 0.02
+
+
+class Letters:
+    """Keeps what a door posts; `broken` refuses it, `on_letter` is called first."""
+
+    def __init__(self) -> None:
+        self.events: list[DoorEvent] = []
+        self.broken = False
+        self.on_letter: Callable[[DoorEvent], None] = lambda event: None
+
+    def post(self, event: DoorEvent) -> None:
+        if self.broken:
+            raise RuntimeError("the letter box is gone")
+        self.on_letter(event)
+        self.events.append(event)
+
+    def count(self, kind: DoorEventKind) -> int:
+        return [e.kind for e in self.events].count(kind)
+
+    def heard(self, kind: DoorEventKind, times: int = 1) -> bool:
+        return eventually(lambda: self.count(kind) >= times)
+
+
+@dataclass
+class Rig:
+    """A door on the bench: the door, what it posted, and hands to operate its inputs."""
+
+    door: LeasedDoor
+    letters: Letters
+    press_rex: Callable[[], None]
+    set_leaf: Callable[[bool], None]
+    set_fire: Callable[[bool], None]
+    factory: Any = None
+
+    def unlocked(self) -> bool:
+        return self.door.unlocked
+
+
+def simulated(**changes: Any) -> Rig:
+    letters = Letters()
+    settings = DoorSettings(debounce_s=DEBOUNCE_S, **changes)
+    door = open_door(settings, letters.post, SystemClock())
+    assert isinstance(door, SimulatedDoor)
+    return Rig(
+        door,
+        letters,
+        door.press_rex,
+        lambda is_open: door.open_leaf() if is_open else door.close_leaf(),
+        lambda on: door.fire() if on else door.end_fire(),
+    )
+
+
+def mock_pins(fire: bool = False, **changes: Any) -> Rig:
+    mock = pytest.importorskip("gpiozero.pins.mock", reason="gpiozero (extra pi) is missing")
+
+    class WiredPin(mock.MockPin):  # type: ignore[misc, name-defined]
+        """A pin that something is wired to: the pull resistor does not move it."""
+
+        def _set_pull(self, value: str) -> None:
+            self._pull = value
+
+    factory = mock.MockFactory(pin_class=WiredPin)
+
+    def level(pin: int, high: bool) -> None:
+        if high:
+            factory.pin(pin).drive_high()
+        else:
+            factory.pin(pin).drive_low()
+
+    # the leaf is shut, nobody presses the button, the loop of the fire alarm is closed
+    for pin, high in ((CONTACT, False), (REX, True), (FIRE, fire)):
+        level(pin, high)
+    letters = Letters()
+    settings = DoorSettings(
+        driver="gpiozero", debounce_s=DEBOUNCE_S, accept_boot_glitch=True, **WIRING, **changes
+    )
+    door = open_door(settings, letters.post, SystemClock(), factory)
+    assert isinstance(door, LeasedDoor)
+    return Rig(
+        door,
+        letters,
+        lambda: level(REX, False),
+        lambda is_open: level(CONTACT, is_open),
+        lambda on: level(FIRE, on),
+        factory,
+    )
+
+
+HARDWARE: list[dict[str, Any]] = [
+    {"lock_type": lock_type, "relay_active_high": active_high}
+    for lock_type in ("strike", "maglock")
+    for active_high in (True, False)
+]
+MAKERS: dict[str, Callable[..., Rig]] = {"simulated": simulated} | {
+    f"pins-{kind['lock_type']}-{'high' if kind['relay_active_high'] else 'low'}": partial(
+        mock_pins, **kind
+    )
+    for kind in HARDWARE
+}
+
+
+@pytest.fixture(params=list(MAKERS))
+def make(request: pytest.FixtureRequest) -> Iterator[Callable[..., Rig]]:
+    rigs: list[Rig] = []
+
+    def maker(**changes: Any) -> Rig:
+        rigs.append(MAKERS[request.param](**changes))
+        return rigs[-1]
+
+    yield maker
+    for rig in rigs:
+        rig.door.close()
+
+
+def test_a_new_door_is_locked(make: Callable[..., Rig]) -> None:
+    rig = make()
+    assert not rig.unlocked()
+    assert rig.door.contact_open is False
+    assert rig.letters.events == []
+
+
+def test_a_lease_ends_by_itself(make: Callable[..., Rig]) -> None:
+    rig = make()
+    began = time.monotonic()
+    rig.door.unlock(0.1)
+    assert rig.unlocked()
+    assert rig.letters.heard(DoorEventKind.RELOCKED)
+    assert not rig.unlocked()
+    assert time.monotonic() - began >= 0.1
+
+
+def test_overlapping_leases_extend_to_the_later_end_and_never_stack(
+    make: Callable[..., Rig],
+) -> None:
+    rig = make()
+    began = time.monotonic()
+    rig.door.unlock(0.3)
+    rig.door.unlock(0.3)
+    rig.door.unlock(0.01)
+    time.sleep(0.1)
+    assert rig.unlocked(), "a shorter lease must not cut a longer one"
+    assert rig.letters.heard(DoorEventKind.RELOCKED)
+    assert time.monotonic() - began >= 0.3
+    time.sleep(0.1)
+    assert rig.letters.count(DoorEventKind.RELOCKED) == 1
+
+
+def test_leases_add_up_to_no_more_than_the_longest(make: Callable[..., Rig]) -> None:
+    rig = make(max_unlock_s=0.2)
+    for _ in range(20):
+        rig.door.unlock(60.0)
+    assert rig.letters.heard(DoorEventKind.RELOCKED), "20 leases of 0.2 s at once are one of 0.2 s"
+
+
+@pytest.mark.parametrize("for_s", [0.0, -1.0, float("nan")])
+def test_a_lease_of_no_time_is_refused(make: Callable[..., Rig], for_s: float) -> None:
+    rig = make()
+    with pytest.raises(ValueError, match="positive"):
+        rig.door.unlock(for_s)
+    assert not rig.unlocked()
+
+
+def test_lock_ends_the_lease(make: Callable[..., Rig]) -> None:
+    rig = make()
+    rig.door.unlock(0.2)
+    rig.door.lock()
+    assert not rig.unlocked()
+    time.sleep(0.3)
+    assert rig.letters.count(DoorEventKind.RELOCKED) == 0, "nothing was left to relock"
+
+
+def test_close_locks_and_nothing_opens_afterwards(make: Callable[..., Rig]) -> None:
+    rig = make()
+    rig.door.unlock(60.0)
+    rig.door.close()
+    rig.door.close()
+    assert not rig.unlocked()
+    rig.door.lock()
+    with pytest.raises(DeviceError):
+        rig.door.unlock(1.0)
+
+
+def test_the_contact_is_told_when_it_changes(make: Callable[..., Rig]) -> None:
+    rig = make()
+    for is_open, kind in (
+        (True, DoorEventKind.CONTACT_OPEN),
+        (False, DoorEventKind.CONTACT_CLOSED),
+    ):
+        rig.set_leaf(is_open)
+        assert rig.letters.heard(kind)
+        assert rig.door.contact_open is is_open
+
+
+def test_rex_releases_and_relocks(make: Callable[..., Rig]) -> None:
+    rig = make(unlock_s=0.15)
+    rig.press_rex()
+    assert rig.letters.heard(DoorEventKind.REX)
+    assert rig.unlocked()
+    assert rig.letters.heard(DoorEventKind.RELOCKED)
+    assert not rig.unlocked()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"rex_releases": False}, {"mounting": "outside", "accept_outside_relay": True}],
+    ids=["told not to", "computer outside"],
+)
+def test_rex_only_informs_when_it_may_not_release(
+    make: Callable[..., Rig], changes: dict[str, Any]
+) -> None:
+    rig = make(**changes)
+    rig.press_rex()
+    assert rig.letters.heard(DoorEventKind.REX)
+    assert not rig.unlocked()
+
+
+def test_fire_releases_until_it_is_reset_by_hand(make: Callable[..., Rig]) -> None:
+    rig = make(max_unlock_s=0.05, unlock_s=0.05)
+    released_when_told: list[bool] = []
+    rig.letters.on_letter = lambda event: released_when_told.append(rig.unlocked())
+    rig.set_fire(True)
+    assert rig.letters.heard(DoorEventKind.FIRE)
+    assert released_when_told == [True], "the door acts before anyone hears of it"
+    rig.door.lock()
+    rig.door.unlock(0.01)
+    time.sleep(0.1)
+    assert rig.unlocked(), "neither a lock nor the end of a lease locks people in"
+    assert not rig.door.reset_fire(), "the alarm still sounds"
+    rig.set_fire(False)
+    time.sleep(3 * DEBOUNCE_S)
+    assert rig.unlocked()
+    assert rig.letters.count(DoorEventKind.FIRE_CLEARED) == 0
+    assert rig.door.reset_fire()
+    assert not rig.unlocked()
+    assert rig.letters.count(DoorEventKind.FIRE_CLEARED) == 1
+    rig.set_fire(True)
+    assert rig.letters.heard(DoorEventKind.FIRE, times=2)
+
+
+def test_many_threads_cannot_keep_it_open(make: Callable[..., Rig]) -> None:
+    rig = make()
+
+    def meddle(turn: int) -> None:
+        for _ in range(20):
+            rig.door.unlock(0.02)
+            if turn % 2:
+                rig.door.lock()
+
+    threads = [threading.Thread(target=meddle, args=(turn,)) for turn in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert eventually(lambda: not rig.unlocked())
+
+
+def test_a_post_that_fails_does_not_keep_the_door_open(make: Callable[..., Rig]) -> None:
+    rig = make()
+    rig.letters.broken = True
+    rig.door.unlock(0.05)
+    assert eventually(lambda: not rig.unlocked())
+    rig.door.unlock(0.05)
+    assert eventually(lambda: not rig.unlocked()), "its thread must have survived"

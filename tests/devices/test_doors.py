@@ -1,0 +1,189 @@
+"""What only one kind of door does: pins and levels, a jammed relay, no door at all."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gated.config import DoorSettings
+from gated.core.model import DoorEvent, DoorEventKind
+from gated.devices.clock import ManualClock, SystemClock
+from gated.devices.doors import NoDoor, open_door
+from gated.devices.emergency import locked_level
+from gated.devices.header import header_chip
+from gated.devices.simulated import SimulatedDoor, SimulatedGpio
+from gated.errors import DeviceError
+from tests.devices.test_door_contract import DEBOUNCE_S, FIRE, HARDWARE, RELAY, REX, mock_pins
+from tests.devices.waiting import eventually
+
+
+def levels(factory: Any, pin: int = RELAY) -> list[bool]:
+    return [bool(state.state) for state in factory.pin(pin).states]
+
+
+@pytest.mark.parametrize("hardware", HARDWARE, ids=str)
+def test_the_relay_moves_once_per_visit_however_many_grants(hardware: dict[str, Any]) -> None:
+    rig = mock_pins(**hardware)
+    pin = rig.factory.pin(RELAY)
+    locked = bool(locked_level(DoorSettings(**hardware)))
+    assert pin.function == "output"
+    assert bool(pin.state) is locked
+    pin.clear_states()
+    for _ in range(3):
+        rig.door.unlock(0.1)
+        time.sleep(0.03)
+    assert rig.letters.heard(DoorEventKind.RELOCKED)
+    assert levels(rig.factory) == [locked, not locked, locked]
+    rig.door.close()
+    assert pin.function == "input"
+
+
+@pytest.mark.parametrize("hardware", HARDWARE, ids=str)
+def test_the_first_level_that_is_driven_is_the_locked_one(hardware: dict[str, Any]) -> None:
+    mock = pytest.importorskip("gpiozero.pins.mock", reason="gpiozero (extra pi) is missing")
+    driven: list[tuple[str, bool]] = []
+
+    class Watched(mock.MockPin):  # type: ignore[misc, name-defined]
+        def output_with_state(self, state: bool) -> None:
+            super().output_with_state(state)
+            driven.append(("output", bool(state)))
+
+        def _set_state(self, value: bool) -> None:
+            super()._set_state(value)
+            driven.append(("state", bool(value)))
+
+    settings = DoorSettings(driver="gpiozero", relay_pin=RELAY, accept_boot_glitch=True, **hardware)
+    door = open_door(settings, print, SystemClock(), mock.MockFactory(pin_class=Watched))
+    door.close()
+    assert {state for _, state in driven} == {bool(locked_level(settings))}
+
+
+def test_close_locks_before_it_lets_go_of_the_pin() -> None:
+    rig = mock_pins()
+    rig.door.unlock(30.0)
+    rig.factory.pin(RELAY).clear_states()
+    rig.door.close()
+    assert levels(rig.factory) == [True, False]
+    assert rig.factory.pin(RELAY).function == "input"
+
+
+def test_a_bounce_shorter_than_the_debounce_time_is_not_believed() -> None:
+    rig = mock_pins()
+    for _ in range(3):
+        rig.factory.pin(REX).drive_low()
+        rig.factory.pin(REX).drive_high()
+    time.sleep(5 * DEBOUNCE_S)
+    assert rig.letters.events == []
+    assert levels(rig.factory) == [False]
+
+
+def test_an_input_that_chatters_for_ever_is_not_put_off_for_ever() -> None:
+    rig = mock_pins()
+
+    def chatter() -> bool:
+        rig.set_fire(False)
+        rig.set_fire(True)
+        return bool(rig.letters.events)
+
+    assert eventually(chatter)
+    assert rig.unlocked()
+    rig.set_fire(False)
+    assert rig.door.reset_fire()
+
+
+def test_an_edge_that_the_kernel_lost_is_found() -> None:
+    rig = mock_pins()
+    rig.factory.pin(FIRE)._state = True
+    assert rig.letters.heard(DoorEventKind.FIRE)
+    assert rig.unlocked()
+
+
+def test_fire_at_start_releases_at_once() -> None:
+    rig = mock_pins(fire=True)
+    assert rig.unlocked()
+    assert rig.letters.count(DoorEventKind.FIRE) == 1
+    rig.door.close()
+
+
+def test_a_pin_in_use_is_a_device_error_and_leaves_nothing_behind() -> None:
+    rig = mock_pins()
+    settings = DoorSettings(driver="gpiozero", relay_pin=RELAY)
+    with pytest.raises(DeviceError, match="pins cannot be used"):
+        open_door(settings, print, SystemClock(), rig.factory)
+    other = DoorSettings(driver="gpiozero", relay_pin=25, rex_pin=REX)
+    with pytest.raises(DeviceError):
+        open_door(other, print, SystemClock(), rig.factory)
+    assert rig.factory.pin(25).function == "input", "a half-made door gives its pins back"
+    rig.door.close()
+
+
+@pytest.mark.parametrize("label", ["pinctrl-bcm2711", "pinctrl-bcm2835", "pinctrl-rp1"])
+def test_the_chip_of_the_header_is_found_by_its_label(tmp_path: Path, label: str) -> None:
+    for number in (0, 4, 10):
+        (tmp_path / f"gpiochip{number}").touch()
+    gpio = SimulatedGpio({0: "raspberrypi-exp-gpio", 4: "gpio-brcmstb", 10: label})
+    assert header_chip(gpio, tmp_path) == 10
+    assert not gpio.open_chips
+
+
+def test_without_a_header_the_door_is_not_opened_and_nothing_is_guessed(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="no GPIO header"):
+        header_chip(SimulatedGpio(), tmp_path)
+    (tmp_path / "gpiochip0").touch()
+    with pytest.raises(DeviceError, match="no GPIO header"):
+        header_chip(SimulatedGpio({0: "some-expander"}), tmp_path)
+    with pytest.raises(DeviceError, match="group gpio"):
+        header_chip(SimulatedGpio({}), tmp_path)
+
+
+def jammed() -> tuple[SimulatedDoor, list[DoorEvent]]:
+    events: list[DoorEvent] = []
+    door = SimulatedDoor(DoorSettings(), events.append, SystemClock())
+    return door, events
+
+
+def test_a_relay_that_cannot_be_released_is_a_fault() -> None:
+    door, events = jammed()
+    door.jam()
+    with pytest.raises(DeviceError, match="jammed"):
+        door.unlock(1.0)
+    assert [e.kind for e in events] == [DoorEventKind.FAULT]
+    door.jam(False)
+    door.close()
+
+
+def test_a_relay_that_does_not_lock_is_tried_again_and_told_once() -> None:
+    door, events = jammed()
+    door.unlock(0.05)
+    door.jam()
+    assert eventually(lambda: any(e.kind is DoorEventKind.FAULT for e in events))
+    time.sleep(1.2)
+    assert door.unlocked
+    door.jam(False)
+    assert eventually(lambda: not door.unlocked)
+    assert [e.kind for e in events].count(DoorEventKind.FAULT) == 1
+    door.close()
+
+
+def test_the_simulated_door_tells_when_its_relay_moved() -> None:
+    clock = ManualClock(mono=50.0)
+    door = SimulatedDoor(DoorSettings(), lambda event: None, clock)
+    door.unlock(20.0)
+    clock.advance(2.5)
+    door.lock()
+    door.lock()
+    assert [(e.at, e.released) for e in door.edges] == [(50.0, True), (52.5, False)]
+    door.close()
+
+
+def test_no_door_has_nothing_to_unlock() -> None:
+    door = open_door(DoorSettings(driver="none"), print, SystemClock())
+    assert isinstance(door, NoDoor)
+    door.unlock(5.0)
+    assert not door.unlocked
+    assert door.contact_open is None
+    door.lock()
+    door.close()

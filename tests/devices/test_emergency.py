@@ -1,0 +1,72 @@
+"""Locking the door when the program is gone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gated.config import DoorSettings
+from gated.devices.emergency import lock_door
+from gated.devices.simulated import SimulatedGpio
+from gated.errors import DeviceError
+
+RELAY, FIRE = 17, 24
+
+
+def door(**changes: Any) -> DoorSettings:
+    return DoorSettings(driver="gpiozero", relay_pin=RELAY, accept_boot_glitch=True, **changes)
+
+
+@pytest.fixture
+def dev(tmp_path: Path) -> Path:
+    (tmp_path / "gpiochip0").touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("lock_type", "active_high", "level"),
+    [("strike", True, 0), ("strike", False, 1), ("maglock", True, 1), ("maglock", False, 0)],
+)
+def test_the_relay_is_left_at_its_locked_level(
+    dev: Path, lock_type: str, active_high: bool, level: int
+) -> None:
+    gpio = SimulatedGpio(levels={RELAY: 1 - level})
+    said = lock_door(door(lock_type=lock_type, relay_active_high=active_high), gpio, dev)
+    assert gpio.levels[RELAY] == level
+    assert gpio.driven == {RELAY}
+    assert not gpio.open_chips
+    assert said == f"locked: GPIO17 is driven {'high' if level else 'low'}"
+
+
+def test_a_fire_alarm_is_obeyed(dev: Path) -> None:
+    gpio = SimulatedGpio(levels={RELAY: 1, FIRE: 1})
+    assert "fire" in lock_door(door(fire_pin=FIRE), gpio, dev)
+    assert gpio.levels[RELAY] == 1
+    assert gpio.driven == set()
+    gpio.levels[FIRE] = 0
+    lock_door(door(fire_pin=FIRE), gpio, dev)
+    assert gpio.levels[RELAY] == 0
+
+
+def test_a_pin_that_a_running_gate_holds_is_a_device_error(dev: Path) -> None:
+    gpio = SimulatedGpio()
+    gpio.busy.add(RELAY)
+    with pytest.raises(DeviceError, match=r"GPIO17 .*busy.*running gate"):
+        lock_door(door(), gpio, dev)
+    assert not gpio.open_chips
+
+
+@pytest.mark.parametrize("driver", ["simulated", "none"])
+def test_without_a_real_door_there_is_nothing_to_drive(driver: Any) -> None:
+    assert lock_door(DoorSettings(driver=driver)).endswith("there is nothing to drive")
+
+
+def test_it_needs_neither_opencv_nor_numpy_nor_the_database() -> None:
+    heavy = ("cv2", "numpy", "sqlalchemy", "fastapi", "gpiozero", "lgpio")
+    code = f"import sys, gated.devices.emergency; print([m for m in {heavy} if m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
