@@ -60,10 +60,11 @@ class Calibration:
         """`clip(-log10(FMR) / 6, 0, 1)`: 0.5 is a false match rate of 1e-3, 1.0 one of 1e-6."""
         return max(0.0, min(1.0, -self.log10_fmr(similarity) / 6.0))
 
-    def threshold(self, fpir: float, people: int) -> float:
+    def threshold(self, fpir: float, people: int, chances: float = 1.0) -> float:
         """Similarity for a false positive identification rate over a gallery of `people`.
 
-        Solves FPIR = 1 - (1 - FMR)^N for the FMR, never laxer than FMR_FLOOR.
+        Solves FPIR = 1 - (1 - FMR)^N for the FMR, never laxer than FMR_FLOOR. `chances`: how many
+        independent comparisons with each person a visit amounts to.
         """
         fmr = -math.expm1(math.log1p(-fpir) / max(1, people))
-        return self.similarity_at(min(FMR_FLOOR, fmr))
+        return self.similarity_at(min(FMR_FLOOR, fmr) / chances)

@@ -103,13 +103,15 @@ class Analyzer:
         """Nearest first, so that these are embedded when there are too many."""
         budget = MAX_EMBEDDINGS if self._still_gate else len(faces)
         tracked = []
-        for face, track_id in sorted(zip(faces, ids, strict=True), key=_nearness):
+        for found, track_id in sorted(zip(faces, ids, strict=True), key=_nearness):
+            wanted = self._is_wanted(track_id, attention)
+            face = self._models.detector.refine(frame.image, found) if wanted else found
             chip = self._models.embedder.align(frame.image, face)
             quality = measure(face, chip)
             flawed = flaws(quality, self._limits, self._in_zone(face, frame))
             embedding: Vector | None = None
             pad = None
-            if not flawed and budget > 0 and self._is_wanted(track_id, attention):
+            if not flawed and budget > 0 and wanted:
                 budget -= 1
                 self.counters.embeddings += 1
                 embedding = self._models.embedder.embed_chip(chip)

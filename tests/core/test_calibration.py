@@ -75,6 +75,12 @@ def test_the_threshold_keeps_the_promise_for_the_whole_gallery(fpir: float, peop
         assert kept == pytest.approx(fpir, rel=1e-5)
 
 
+def test_several_chances_ask_for_a_lower_rate_each() -> None:
+    single, triple = SFACE.threshold(1e-3, 500), SFACE.threshold(1e-3, 500, chances=3)
+    assert SFACE.fmr(triple) == pytest.approx(SFACE.fmr(single) / 3)
+    assert SFACE.threshold(0.5, 1, chances=10) == pytest.approx(SFACE.similarity_at(1e-5))
+
+
 def test_the_floor_rules_small_galleries() -> None:
     assert SFACE.threshold(0.5, 1) == pytest.approx(0.415)
     assert SFACE.threshold(1e-3, 1000) == pytest.approx(SFACE.similarity_at(1e-6), abs=1e-4)
