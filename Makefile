@@ -1,0 +1,58 @@
+# make run    set up and start the gate in its demo
+# make test   set up and run the tests
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check check-long bench format lock clean
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+MODELS := .venv/share/gated/models
+ASSET_SETS := default demo
+# the environment is made anew when the lock or the entry points change, and not otherwise
+STAMP := .venv/.made
+
+help:  ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(STAMP)  ## make .venv with everything for users and developers, and fetch the models
+	@$(BIN)/gated assets install $(ASSET_SETS) --into $(MODELS) --quiet
+
+$(STAMP): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "gated needs Python 3.11 or later on the PATH (or: make PYTHON=/path/to/python3)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) has no venv module: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: setup  ## start the gate in its demo; Ctrl-C ends it
+	@$(BIN)/gated run --config gate.yaml
+
+test: setup  ## run the tests
+	@$(BIN)/python -m pytest
+
+check: setup  ## format, lint, types, import contracts, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -m "not long"
+
+check-long: setup  ## everything, also what takes minutes
+	@$(BIN)/gated assets install default demo pad dlib --into $(MODELS) --quiet || true
+	GATED_HYPOTHESIS=long $(BIN)/python -m pytest
+
+bench: setup  ## measure against the face_recognition pipeline in one run
+	@$(BIN)/gated assets install dlib --into $(MODELS) --quiet
+	@$(BIN)/gated bench
+
+format: setup  ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: setup  ## write requirements.lock anew from pyproject.toml
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --extra dev pyproject.toml -o requirements.lock
+
+clean:  ## remove the environment and caches (not the state of the demo)
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

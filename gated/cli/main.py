@@ -1,0 +1,84 @@
+"""The command group, and how errors become exit codes. Commands are imported when they are used,
+so that `gated door lock` needs neither OpenCV nor the database."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from gated import __version__
+from gated.errors import GatedError
+
+COMMANDS = {
+    "run": "run:run",
+    "check-config": "maintenance:check_config",
+    "doctor": "maintenance:doctor",
+    "enroll": "people:enroll",
+    "import": "people:import_people",
+    "replay": "replay:replay",
+    "user": "users:user",
+    "assets": "assets:assets",
+    "journal": "maintenance:journal",
+    "door": "maintenance:door",
+    "db": "maintenance:db",
+    "bench": "maintenance:bench",
+}
+
+EXIT_CODES = """\b
+Exit codes:
+  0  done                       5  storage
+  1  negative result, refusal   6  device
+  2  usage, unreadable input    7  database is newer than the program
+  3  configuration              70 crash
+  4  assets or model
+"""
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports each when it is needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[name].split(":")
+        command: click.Command = getattr(import_module(f"gated.cli.{module}"), attribute)
+        return command
+
+
+@click.group(
+    cls=LazyGroup,
+    epilog=EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="gated")
+def cli() -> None:
+    """The daemon on a face-recognition gate: recognises people, drives the door, keeps the log.
+
+    \b
+    Example: gated enroll E17 anna.jpg --first-name Anna && gated run
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line and end the process with the documented exit code."""
+    try:
+        result = cli.main(prog_name="gated", standalone_mode=False)
+        sys.exit(result if isinstance(result, int) else 0)
+    except click.exceptions.Abort:
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except GatedError as error:
+        click.echo(f"gated: {error}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,155 @@
+"""gated check-config, doctor, journal, door, db, bench."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from gated.cli.common import config_option, json_option, settings_of
+
+
+@click.command("check-config")
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@json_option
+def check_config(file: Path | None, as_json: bool) -> None:
+    """Check a configuration file and report every mistake with its line.
+
+    \b
+    Example: gated check-config /etc/gated/gate.yaml
+    """
+    from gated.config import effective
+
+    settings = settings_of(file)
+    if as_json:
+        click.echo(json.dumps(effective(settings), indent=2))
+    else:
+        click.echo(
+            f"the configuration is fine: {settings.gate.role} {settings.gate.name}, camera "
+            f"{settings.camera.driver}, door {settings.door.driver}, "
+            f"liveness {settings.liveness.level}"
+        )
+
+
+@click.command()
+@json_option
+@config_option
+def doctor(as_json: bool, config: Path | None) -> int:
+    """Look at everything the gate needs and say what is wrong and what to do about it.
+
+    \b
+    Example: gated doctor
+    """
+    from gated.services.doctor import examine
+
+    findings = examine(settings_of(config))
+    if as_json:
+        fields = ("name", "state", "message", "advice")
+        click.echo(json.dumps([{k: getattr(f, k) for k in fields} for f in findings], indent=2))
+    else:
+        colours = {"ok": "green", "warn": "yellow", "fail": "red", "skip": None}
+        for finding in findings:
+            mark = click.style(f"{finding.state:4}", fg=colours[finding.state])
+            click.echo(f"{mark}  {finding.name:14} {finding.message}")
+            if finding.advice and finding.state in {"warn", "fail"}:
+                click.echo(f"      {'':14} -> {finding.advice}")
+    return int(any(f.state == "fail" for f in findings))
+
+
+@click.group()
+def journal() -> None:
+    """The hash-chained log of decisions and door events.
+
+    \b
+    Example: gated journal verify
+    """
+
+
+@journal.command()
+@json_option
+@config_option
+def verify(as_json: bool, config: Path | None) -> int:
+    """Check the chain, the seals, the head file and the attendance log made from them.
+
+    Exit code 1 when something was altered, removed, reordered or cut off; the first wrong row is
+    named. Whoever holds the gate's key can forge a whole chain: only a copy elsewhere catches that.
+
+    \b
+    Example: gated journal verify --json
+    """
+    from gated.services.workspace import Workspace
+
+    with Workspace(settings_of(config), create=False) as workspace:
+        result = workspace.journal.verify()
+    problem = result.first_problem
+    if as_json:
+        where = problem and {"chain": problem.chain, "seq": problem.seq, "what": problem.what}
+        click.echo(json.dumps({"ok": result.ok, "rows": result.rows, "first_problem": where}))
+    elif problem is None:
+        click.echo(f"the journal is whole: {result.rows} rows")
+    else:
+        click.echo(f"row {problem.seq} of chain {problem.chain}: {problem.what}", err=True)
+    return 0 if result.ok else 1
+
+
+@click.group()
+def door() -> None:
+    """The door's relay.
+
+    \b
+    Example: gated door lock
+    """
+
+
+@door.command("lock")
+@config_option
+def lock(config: Path | None) -> None:
+    """Drive the relay to its locked level, also when the gate has crashed.
+
+    \b
+    Example: gated door lock --config /etc/gated/gate.yaml
+    """
+    from gated.devices.emergency import lock_door
+
+    click.echo(lock_door(settings_of(config).door))
+
+
+@click.group()
+def db() -> None:
+    """The database.
+
+    \b
+    Example: gated db upgrade
+    """
+
+
+@db.command()
+@config_option
+def upgrade(config: Path | None) -> None:
+    """Bring the database to the schema of this program (`gated run` does so by itself).
+
+    \b
+    Example: gated db upgrade
+    """
+    from gated.services.workspace import Workspace
+
+    with Workspace(settings_of(config)):
+        click.echo("the database is up to date")
+
+
+@click.command()
+@json_option
+def bench(as_json: bool) -> None:
+    """Measure this machine, side by side with the face_recognition pipeline.
+
+    \b
+    Example: gated bench --json
+    """
+    from gated.bench import print_report, run_bench
+
+    result = run_bench()
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+    else:
+        print_report(result)

@@ -1,0 +1,112 @@
+"""gated user: accounts of those who administer the gate."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from gated.cli.common import config_option, json_option, settings_of
+
+ROLES = ("self", "viewer", "operator", "admin", "auditor")
+
+
+@click.group()
+def user() -> None:
+    """Accounts that may sign in to the API and the web page.
+
+    \b
+    Example: gated user add anna --role admin
+    """
+
+
+@user.command("add")
+@click.argument("name")
+@click.option("--role", type=click.Choice(ROLES), required=True, help="What the account may do.")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@config_option
+def add(name: str, role: str, password_stdin: bool, config: Path | None) -> None:
+    """Create an account.
+
+    \b
+    Example: gated user add anna --role admin
+    Example: printf '%s' "$PASSWORD" | gated user add anna --role viewer --password-stdin
+    """
+    from gated.services.accounts import Accounts
+    from gated.services.workspace import Workspace
+
+    settings = settings_of(config)
+    with Workspace(settings) as workspace:
+        accounts = Accounts.of(workspace)
+        account = accounts.create(name, role, _password(password_stdin), actor="command line")
+    click.echo(f"account {account.username} created, role {account.role}")
+
+
+@user.command("list")
+@json_option
+@config_option
+def list_(as_json: bool, config: Path | None) -> None:
+    """List the accounts.
+
+    \b
+    Example: gated user list --json
+    """
+    from gated.services.accounts import Accounts
+    from gated.services.workspace import Workspace
+
+    with Workspace(settings_of(config)) as workspace:
+        rows = Accounts.of(workspace).list_()
+    if as_json:
+        fields = ("username", "role", "is_active")
+        click.echo(json.dumps([{f: getattr(r, f) for f in fields} for r in rows]))
+        return
+    if not rows:
+        click.echo("no accounts yet; create one: gated user add NAME --role admin")
+    for row in rows:
+        click.echo(f"{row.username:24} {row.role:10} {'active' if row.is_active else 'disabled'}")
+
+
+@user.command("passwd")
+@click.argument("name")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@config_option
+def passwd(name: str, password_stdin: bool, config: Path | None) -> None:
+    """Set a new password; ends the sessions of the account.
+
+    \b
+    Example: gated user passwd anna
+    """
+    from gated.services.accounts import Accounts
+    from gated.services.workspace import Workspace
+
+    with Workspace(settings_of(config)) as workspace:
+        Accounts.of(workspace).set_password(name, _password(password_stdin), actor="command line")
+    click.echo(f"password of {name} changed")
+
+
+@user.command("disable")
+@click.argument("name")
+@config_option
+def disable(name: str, config: Path | None) -> None:
+    """Disable an account at once; the last admin cannot be disabled.
+
+    \b
+    Example: gated user disable anna
+    """
+    from gated.services.accounts import Accounts
+    from gated.services.workspace import Workspace
+
+    with Workspace(settings_of(config)) as workspace:
+        Accounts.of(workspace).disable(name, actor="command line")
+    click.echo(f"account {name} disabled")
+
+
+def _password(from_stdin: bool) -> str:
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    if not sys.stdin.isatty():
+        raise click.UsageError("no terminal to ask for a password: use --password-stdin")
+    password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return password

@@ -1,0 +1,257 @@
+"""The composition root: builds the gate from its settings, starts it, stops it in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Protocol
+
+from gated.api.app import ApiServices, create_app
+from gated.api.server import ApiServer
+from gated.config import Settings
+from gated.core.gallery import Gallery
+from gated.core.gate import Gate, criteria_for
+from gated.core.model import CameraEvent, Decision, LastPunches, Notice
+from gated.devices.cameras import open_camera
+from gated.devices.clock import SystemClock
+from gated.devices.doors import open_door
+from gated.devices.supervised import SupervisedCamera
+from gated.ports import Door
+from gated.runtime import watchdog
+from gated.runtime.capture import Capture
+from gated.runtime.controller import Controller
+from gated.runtime.gallery_watcher import GalleryWatcher
+from gated.runtime.inbox import BoundedInbox
+from gated.runtime.inference import Inference
+from gated.runtime.journal_writer import JournalWriter
+from gated.runtime.loop import Loop
+from gated.runtime.slot import FrameSlot
+from gated.services.accounts import Accounts
+from gated.services.attendance import last_punches
+from gated.services.demo import enroll_demo_person
+from gated.services.gate import GateBoard, view_of
+from gated.services.models import VisionKit, policy_of
+from gated.services.office import office_of
+from gated.services.recording import Recorder
+from gated.services.workspace import Workspace
+from gated.storage.lock import StateLock
+
+log = logging.getLogger(__name__)
+
+CRASH_EXIT = 70
+LAST_RESORT_S = 5.0
+"""After a crash the process is gone by then, whatever hangs."""
+
+
+class Screen(Protocol):
+    """Where the running gate shows what happens; called in the main thread."""
+
+    def ready(self, daemon: Daemon) -> None: ...
+    def decision(self, decision: Decision, edge: float | None) -> None: ...
+    def notice(self, notice: Notice) -> None: ...
+    def camera(self, event: CameraEvent) -> None: ...
+    def stopped(self, door_locked: bool) -> None: ...
+
+
+@dataclass
+class Daemon:
+    """One running gate or hub."""
+
+    settings: Settings
+    screen: Screen
+
+    def __post_init__(self) -> None:
+        self.board = GateBoard()
+        self.clock = SystemClock()
+        self.loops: list[Loop] = []
+        self.door: Door | None = None
+        self.address: str | None = None
+        self.first_account_missing = False
+        self._crashed = False
+
+    async def run(self, exit_after: float | None = None) -> int:
+        """Run until SIGTERM, SIGINT, a crash or `exit_after` seconds; return the exit code."""
+        self._main = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        with ExitStack() as stack, self._signals():
+            stack.enter_context(StateLock(self.settings.storage.state_dir))
+            self.workspace = stack.enter_context(Workspace(self.settings))
+            self.workspace.sweep()
+            if self.settings.gate.role == "gate":
+                self._build_gate(stack)
+            async with self._api():
+                watchdog.notify("READY=1")
+                self.screen.ready(self)
+                if exit_after is not None:
+                    self._main.call_later(exit_after, self._stop.set)
+                await self._stand_watch()
+                watchdog.notify("STOPPING=1")
+        self.screen.stopped(self.door is None or not self.door.unlocked)
+        return CRASH_EXIT if self._crashed else 0
+
+    # --- building -----------------------------------------------------------------------------
+
+    def _build_gate(self, stack: ExitStack) -> None:
+        """Everything from the relay to the camera; the door first, so that it is locked early."""
+        settings, workspace = self.settings, self.workspace
+        inbox = BoundedInbox()
+        door = self.door = open_door(settings.door, inbox.post, self.clock)
+        stack.callback(door.close)
+        kit = VisionKit(settings, pad=True)
+        if kit.pad_problem:
+            log.error("nobody is let in by face: %s", kit.pad_problem)
+        if settings.gate.demo:
+            enroll_demo_person(office_of(workspace, kit, self.clock), settings)
+        cache = workspace.gallery(kit.model, kit.metric)
+        gallery = cache.load()
+        gate = Gate(policy_of(settings, kit.calibration), gallery, kit.calibration)
+        self.gate = gate
+        self._publish(kit, gallery)
+        pad = kit.models.pad
+        self.board.publish(
+            role=settings.gate.role,
+            door=settings.door.driver,
+            liveness=settings.liveness.level,
+            pad_model=pad.model if pad else None,
+        )
+
+        recorder = Recorder(workspace, settings)
+        queue = settings.storage.journal_queue
+        journal = JournalWriter(recorder.append, queue, self._crash)
+        slot = FrameSlot()
+        analyzer = kit.analyzer()
+        inference = Inference(slot, analyzer.analyse, inbox, self._crash)
+        controller = Controller(
+            gate,
+            inbox,
+            door,
+            journal,
+            self.clock,
+            self._crash,
+            on_attention=lambda attention: setattr(inference, "attention", attention),
+            on_decision=self._decided,
+            on_notice=lambda notice: self._show(self.screen.notice, notice),
+        )
+        camera = SupervisedCamera(
+            open_camera(settings.camera, self.clock, demo=kit.demo_portraits()),
+            self.clock,
+            on_event=lambda event: self._camera_event(event, inbox),
+            frozen_after_s=settings.camera.frozen_after_s,
+        )
+        capture = Capture(camera, slot, self._crash)
+        watcher = GalleryWatcher(
+            workspace.changed,
+            workspace.gallery_stamp,
+            cache.load,
+            lambda new: self._publish(kit, new),
+            inbox,
+            self._crash,
+        )
+        inbox.post(LastPunches(last_punches(workspace, self.clock.now())))
+        for loop in (journal, controller, inference, capture, watcher):
+            self._start(stack, loop)
+        stack.callback(camera.stop)
+
+    def _start(self, stack: ExitStack, loop: Loop) -> None:
+        def end() -> None:
+            loop.stop()
+            loop.join(timeout=LAST_RESORT_S)
+            if loop.is_alive():
+                log.error("%s did not end in time", loop.name)
+
+        self.loops.append(loop)
+        loop.start()
+        stack.callback(end)
+
+    @contextlib.asynccontextmanager
+    async def _api(self) -> AsyncIterator[None]:
+        """The HTTP server while the block runs."""
+        if not self.settings.api.enabled:
+            yield
+            return
+        accounts = Accounts.of(self.workspace)
+        self.first_account_missing = not accounts.list_()
+        services = ApiServices(self.settings, self.workspace, accounts, self.board)
+        server = ApiServer(create_app(services), self.settings.api)
+        serving = asyncio.create_task(server.serve())
+        serving.add_done_callback(self._api_ended)
+        self.address = await server.started()
+        try:
+            yield
+        finally:
+            server.stop()
+            await asyncio.wait([serving])
+
+    # --- running ------------------------------------------------------------------------------
+
+    async def _stand_watch(self) -> None:
+        """Tell systemd that all is well, as long as it is, until the end is asked for."""
+        while not self._stop.is_set():
+            stuck = watchdog.stuck(self.loops)
+            if stuck:
+                log.error("stuck: %s", ", ".join(stuck))
+            else:
+                watchdog.notify("WATCHDOG=1")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), watchdog.interval())
+
+    def _decided(self, decision: Decision, edge: float | None) -> None:
+        self.board.add_decision(view_of(decision, edge))
+        self._show(self.screen.decision, decision, edge)
+
+    def _camera_event(self, event: CameraEvent, inbox: BoundedInbox) -> None:
+        inbox.post(event)
+        self.board.publish(camera=str(event.kind))
+        self._show(self.screen.camera, event)
+
+    def _publish(self, kit: VisionKit, gallery: Gallery) -> None:
+        policy = policy_of(self.settings, kit.calibration)
+        threshold = criteria_for(policy, gallery, kit.calibration).threshold
+        self.board.publish(
+            model=kit.model,
+            people=gallery.people,
+            templates=len(gallery),
+            threshold=threshold,
+            gallery_stamp=self.workspace.gallery_stamp(),
+        )
+
+    def _show(self, show: Callable[..., None], *args: object) -> None:
+        """Hand something to the screen in the main thread; never waits."""
+        with contextlib.suppress(RuntimeError):  # the main loop is closed already
+            self._main.call_soon_threadsafe(show, *args)
+
+    def _api_ended(self, serving: asyncio.Task[None]) -> None:
+        error = serving.exception()
+        if error is not None:
+            self._crash("api", error)
+
+    def _crash(self, name: str, error: BaseException) -> None:
+        """A loop died: lock the door, end the process non-zero; systemd starts it again."""
+        log.critical("%s has crashed", name, exc_info=error)
+        self._crashed = True
+        reaper = threading.Timer(LAST_RESORT_S, os._exit, [CRASH_EXIT])
+        reaper.daemon = True
+        reaper.start()
+        if self.door is not None:
+            self.door.lock()
+        with contextlib.suppress(RuntimeError):
+            self._main.call_soon_threadsafe(self._stop.set)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """SIGTERM and SIGINT end the run; handlers of our own, because the process must not die
+        before the door is locked."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._main.add_signal_handler(number, self._stop.set)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._main.remove_signal_handler(number)

@@ -1,0 +1,122 @@
+"""From settings to models, calibration and the gate's policy."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from gated.config import Settings, check_tolerance
+from gated.core.calibration import Calibration
+from gated.core.gate import GatePolicy
+from gated.core.model import Direction
+from gated.core.pad import PAD_LEVELS
+from gated.core.tracking import Tracker
+from gated.devices.walkup import Portrait
+from gated.errors import AssetError
+from gated.vision.analyzer import Analyzer
+from gated.vision.assets import AssetStore
+from gated.vision.factory import Models, build_models, calibration_for
+from gated.vision.photo import PhotoExaminer, decode
+
+INSTALLED = Path(sys.prefix) / "share" / "gated" / "models"
+"""Where an installation keeps the assets that all its gates share."""
+
+
+def asset_store(settings: Settings) -> AssetStore:
+    """Assets of these settings: the configured directory, the state directory, the installation."""
+    configured = settings.vision.assets_dir
+    places = [configured] if configured else []
+    return AssetStore([*places, settings.storage.state_dir / "models", INSTALLED])
+
+
+DEMO_WALKERS = ("obama3.jpg", "biden.jpg")
+"""The demo person on a photo that is not the enrolled one, and a stranger."""
+
+
+class VisionKit:
+    """Models of one user (the inference thread, or enrollment), and what comes with them.
+
+    pad: load the liveness models where the settings ask for liveness. When they are missing the
+    gate runs all the same, `pad_problem` says why, and faces are denied as undecided.
+    """
+
+    def __init__(self, settings: Settings, *, pad: bool = False) -> None:
+        self.settings = settings
+        self.pad_problem: str | None = None
+        assets = asset_store(settings)
+        wanted = pad and settings.liveness.level != "off"
+        try:
+            self.models: Models = build_models(settings.vision, assets, pad=wanted)
+        except AssetError as error:
+            self.models = build_models(settings.vision, assets)
+            self.pad_problem = str(error)
+
+    @property
+    def model(self) -> str:
+        return self.models.embedder.model
+
+    @property
+    def metric(self) -> str:
+        return self.models.embedder.metric
+
+    @property
+    def calibration(self) -> Calibration:
+        return calibration_for(self.model)
+
+    def analyzer(self, still_gate: bool = True) -> Analyzer:
+        """An analyzer with a tracker of its own; without the still gate every frame is analysed."""
+        settings = self.settings
+        return Analyzer(
+            self.models, Tracker(), settings.vision, settings.camera.zone, still_gate=still_gate
+        )
+
+    def demo_portraits(self) -> list[Portrait]:
+        """Who walks up to the camera in the demo, with their faces found."""
+        if self.settings.camera.source != "demo":
+            return []
+        assets = asset_store(self.settings)
+        portraits = []
+        for name in DEMO_WALKERS:
+            image = decode(assets.read(name))
+            face = self.models.photo_detector.detect(image)[0]
+            portraits.append(Portrait(image, face.box, face.eye_distance))
+        return portraits
+
+    def examiner(self) -> PhotoExaminer:
+        return PhotoExaminer(self.models, self.settings.vision)
+
+
+def policy_of(settings: Settings, calibration: Calibration) -> GatePolicy:
+    """The gate's policy; ConfigError when a tolerance is laxer than may be without a word."""
+    recognition, door = settings.recognition, settings.door
+    direction = settings.attendance.direction
+    return GatePolicy(
+        frames=recognition.frames,
+        fpir=recognition.fpir,
+        similarity=tolerated_similarity(settings, calibration),
+        margin=recognition.margin,
+        max_frame_age_s=recognition.max_frame_age_s,
+        max_attempts=recognition.max_attempts,
+        decide_after_s=recognition.decide_after_s,
+        visit_closes_after_s=recognition.visit_closes_after_s,
+        denial_interval_s=recognition.denial_interval_s,
+        max_denials=recognition.max_denials_per_visit,
+        cooldown_s=settings.access.cooldown_s,
+        unlock_s=door.unlock_s,
+        max_unlock_s=door.max_unlock_s,
+        rex_releases=door.rex_releases and door.mounting == "inside",
+        direction=None if direction == "auto" else Direction(direction),
+        auto_reset_s=settings.attendance.auto_reset_h * 3600,
+        trigger=recognition.trigger != "continuous",
+        trigger_window_s=recognition.trigger_window_s,
+        pad=PAD_LEVELS[settings.liveness.level],
+    )
+
+
+def tolerated_similarity(settings: Settings, calibration: Calibration) -> float | None:
+    """The threshold that `face_tolerance` stands for, in the model's similarity."""
+    check_tolerance(settings, calibration)
+    tolerance = settings.recognition.face_tolerance
+    if tolerance is None:
+        return None
+    return -tolerance if settings.vision.engine == "dlib" else 1.0 - tolerance

@@ -1,0 +1,33 @@
+"""What the running gate has to record -> entries of the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gated.config import Settings
+from gated.core.model import RecordDecision, RecordEvent
+from gated.services.workspace import Workspace
+from gated.storage.journal import Entry, decision_entry
+
+Record = RecordDecision | RecordEvent
+
+
+class Recorder:
+    """Appends batches of records to the journal of one gate; StorageError when it cannot."""
+
+    def __init__(self, workspace: Workspace, settings: Settings) -> None:
+        self._journal = workspace.journal
+        self._gate = settings.gate.name
+        self._camera = settings.camera.name
+        self._site = settings.gate.site
+
+    def append(self, records: Sequence[Record]) -> None:
+        """Write the batch in one durable transaction."""
+        self._journal.append([self._entry(r) for r in records])
+
+    def _entry(self, record: Record) -> Entry:
+        if isinstance(record, RecordDecision):
+            return decision_entry(record.decision, self._gate, self._camera, self._site)
+        body = {**record.body, "severity": record.severity, "gate": self._gate}
+        private = {"actor": {"name": record.actor}} if record.actor else {}
+        return Entry(record.at, record.kind, body, private)

@@ -1,0 +1,94 @@
+"""Everything that outlives a restart, opened together from the settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+from gated.config import Settings
+from gated.errors import StorageError
+from gated.storage import enrollments
+from gated.storage import settings as settings_store
+from gated.storage.engine import Database
+from gated.storage.files import FileStore
+from gated.storage.gallery_cache import GalleryCache
+from gated.storage.journal import Journal
+from gated.storage.sealing import load_keys
+
+
+class Workspace:
+    """Database (migrated), sealed files, journal and gallery of one state directory.
+
+    create: make what is missing; without it a state directory that holds no database is a
+    StorageError, for commands that only look.
+    """
+
+    def __init__(self, settings: Settings, *, create: bool = True) -> None:
+        state = settings.storage.state_dir
+        self.settings = settings
+        if not create and not has_database(settings):
+            raise StorageError(f"there is no database in {state}: has the gate run here?")
+        make_private(state)
+        self.keys = load_keys(state, settings.storage.key_file)
+        self.files = FileStore(settings.storage.uploads, self.keys.sealer)
+        self.database = Database.open(settings.storage.url)
+        try:
+            self.database.upgrade()
+            self.journal = Journal(
+                self.database, self.keys.signer, state / "journal.head", settings.gate.name
+            )
+            self._version = self.database.data_version()
+        except BaseException:
+            self.database.close()
+            raise
+
+    def gallery(self, model: str, metric: str) -> GalleryCache:
+        """The gallery of one model; `load` gives the present one. One thread may use it."""
+        path = self.settings.storage.state_dir / "cache" / "gallery.bin"
+        return GalleryCache(self.database, self.files, self.keys.sealer, path, model, metric)
+
+    def gallery_stamp(self) -> str | None:
+        """Names the state of people and templates; changes with every change of them."""
+        with self.database.read() as session:
+            return settings_store.gallery_stamp(session)
+
+    def changed(self) -> bool:
+        """Whether anything was committed since the last call; cheap. One thread may ask."""
+        version = self.database.data_version()
+        changed, self._version = version != self._version, version
+        return changed
+
+    def sweep(self) -> int:
+        """Remove files that no row names; returns how many."""
+        with self.database.read() as session:
+            known = enrollments.known_files(session)
+        return self.files.sweep(known)
+
+    def close(self) -> None:
+        self.database.close()
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def make_private(directory: Path) -> None:
+    """Create the state directory with mode 0700; StorageError when that is impossible."""
+    try:
+        directory.mkdir(parents=True, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"the state directory {directory} cannot be made: {error}") from None
+
+
+def has_database(settings: Settings) -> bool:
+    """Whether a database can be there at all; only an SQLite file can be seen to be missing."""
+    url = settings.storage.url
+    path = url.removeprefix("sqlite:///")
+    return path == url or Path(path).is_file()

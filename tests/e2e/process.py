@@ -1,0 +1,102 @@
+"""A real gate in a process of its own, with a state directory of its own."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from gated.services.models import INSTALLED
+
+GATED = (sys.executable, "-m", "gated")
+
+DEMO = """
+gate: {{name: demo, demo: true}}
+camera: {{driver: replay, source: demo}}
+door: {{driver: simulated, unlock_s: 2}}
+liveness: {{level: "off"}}
+vision: {{assets_dir: {assets}}}
+storage: {{state_dir: {state}}}
+api: {{port: 0}}
+"""
+
+
+def demo_config(folder: Path) -> Path:
+    """A demo configuration whose state lies in the folder and whose port is free."""
+    file = folder / "gate.yaml"
+    file.write_text(DEMO.format(assets=INSTALLED, state=folder / "state"))
+    return file
+
+
+def gated(*args: str | Path, stdin: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end."""
+    return subprocess.run(
+        [*GATED, *map(str, args)],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **environ},
+        check=False,
+    )
+
+
+class Process:
+    """`gated run` with its output as lines."""
+
+    def __init__(self, *args: str | Path) -> None:
+        self._process = subprocess.Popen(
+            [*GATED, "run", *map(str, args)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "COLUMNS": "200", "PYTHONUNBUFFERED": "1"},
+        )
+        self.lines: list[str] = []
+        self._queue: queue.Queue[str | None] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._queue.put(line.rstrip("\n"))
+        self._queue.put(None)
+
+    def wait_for(self, *parts: str, seconds: float = 60) -> str:
+        """The next line that holds all parts; AssertionError with the output when there is none."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            try:
+                line = self._queue.get(timeout=left)
+            except queue.Empty:
+                break
+            if line is None:
+                break
+            self.lines.append(line)
+            if all(part in line for part in parts):
+                return line
+        raise AssertionError(f"no line with {parts} in:\n" + "\n".join(self.lines))
+
+    def end(self, number: int = signal.SIGTERM, seconds: float = 30) -> int:
+        """Send the signal and return the exit code; what was printed meanwhile is in `lines`."""
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+        code = self._process.wait(seconds)
+        while (line := self._queue.get(timeout=10)) is not None:
+            self.lines.append(line)
+        return code
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(10)
+        assert self._process.stdout is not None
+        self._process.stdout.close()

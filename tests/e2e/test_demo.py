@@ -1,0 +1,87 @@
+"""The demo as a newcomer sees it: real portraits, real models, real process, real signals."""
+
+import re
+import signal
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.assets import require_assets
+from tests.e2e.process import Process, demo_config, gated
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    require_assets("default", "demo")
+    return demo_config(tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_demo_admits_the_known_and_refuses_the_stranger(config: Path, number: int) -> None:
+    with Process("--config", config) as gate:
+        banner = gate.wait_for("liveness")
+        assert "OFF" in banner
+        gate.wait_for("sign in", "gated user add")
+        granted = gate.wait_for("GRANTED", "Barack Obama", "relay")
+        denied = gate.wait_for("DENIED", "unknown face")
+        assert "no_match" in denied
+        confidence = re.search(r"confidence (\d\.\d\d)", granted)
+        assert confidence is not None
+        assert float(confidence[1]) > 0.66
+        assert gate.end(number) == 0
+        assert gate.lines[-1] == "stopped, the door is locked"
+    assert not any("GRANTED" in line and "Obama" not in line for line in gate.lines)
+
+
+def test_second_start_knows_the_person_and_the_log_verifies(config: Path) -> None:
+    for _ in range(2):
+        with Process("--config", config) as gate:
+            gate.wait_for("1 known, 1 templates")
+            gate.wait_for("GRANTED")
+            assert gate.end() == 0
+    result = gated("journal", "verify", "--config", config)
+    assert result.returncode == 0, result.stderr
+    assert "the journal is whole" in result.stdout
+
+
+def test_two_gates_never_share_a_state_directory(config: Path) -> None:
+    with Process("--config", config) as gate:
+        gate.wait_for("Ctrl-C")
+        second = gated("run", "--config", config, "--exit-after", "1")
+        assert second.returncode == 5
+        assert "state directory" in second.stderr
+        assert gate.end() == 0
+
+
+def test_the_log_is_served_to_those_who_sign_in(config: Path) -> None:
+    password = "Correct-horse-battery-9"
+    args = ("user", "add", "admin", "--role", "admin", "--password-stdin", "--config", config)
+    assert gated(*args, stdin=password + "\n").returncode == 0
+    with Process("--config", config) as gate:
+        address = re.search(r"http://[0-9.:]+", gate.wait_for("API"))
+        assert address is not None
+        gate.wait_for("GRANTED")
+        with httpx.Client(base_url=address[0], timeout=10) as client:
+            assert client.get("/health").status_code == 200
+            assert client.get("/api/attendance").status_code == 401
+            form = {"username": "admin", "password": password}
+            token = client.post("/api/auth/login", data=form).json()["access_token"]
+            headers = {"Authorization": f"Bearer {token}"}
+            state = client.get("/api/gate", headers=headers)
+            assert state.status_code == 200
+            rows = client.get("/api/attendance", headers=headers).json()
+        assert any(r["status"] == "granted" and r["direction"] == "entry" for r in rows)
+        assert gate.end() == 0
+
+
+def test_killed_at_any_moment_the_journal_verifies(config: Path) -> None:
+    with Process("--config", config) as gate:
+        gate.wait_for("GRANTED")
+        gate.end(signal.SIGKILL)
+    result = gated("journal", "verify", "--config", config)
+    assert result.returncode == 0, result.stderr
+    with Process("--config", config) as gate:
+        gate.wait_for("door", "locked")
+        gate.wait_for("GRANTED")
+        assert gate.end() == 0
