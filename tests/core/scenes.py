@@ -43,7 +43,7 @@ UTC = 1_800_000_000.0
 """The UTC time at monotonic zero."""
 
 CALIBRATION = Calibration(MODEL, "a straight line", ((0.1, -1.0), (1.0, -10.0)))
-"""FMR = 10 ** (-10 * similarity): threshold 0.4 for a few people, floor 0.3, reject 0.17."""
+"""FMR = 10 ** (-10 * similarity): threshold 0.45 for a few people, floor 0.3, reject 0.17."""
 
 SURE, WEAK, UNSURE, STRANGE = 0.8, 0.35, 0.25, 0.05
 """Cosines: clearly the person; agreeing below the threshold; saying nothing; resembling nobody."""
