@@ -4,6 +4,7 @@ so that `gated door lock` needs neither OpenCV nor the database."""
 from __future__ import annotations
 
 import sys
+import traceback
 from importlib import import_module
 from typing import NoReturn
 
@@ -26,6 +27,8 @@ COMMANDS = {
     "db": "maintenance:db",
     "bench": "maintenance:bench",
 }
+
+CRASH_EXIT = 70
 
 EXIT_CODES = """\b
 Exit codes:
@@ -82,3 +85,7 @@ def main() -> NoReturn:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except Exception:
+        traceback.print_exc()
+        click.echo("gated: this is a defect of the program; the lines above say where", err=True)
+        sys.exit(CRASH_EXIT)
