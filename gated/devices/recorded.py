@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +16,9 @@ from gated.devices.opencv import silence_opencv
 from gated.errors import SourceError
 from gated.ports import Clock, EndOfStream, Frame
 
+log = logging.getLogger(__name__)
+
+DIGITS = re.compile(r"(\d+)", re.ASCII)
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
 
 MAX_LAG_S = 1.0
@@ -91,23 +96,40 @@ def recording(path: Path, default_fps: float) -> tuple[Source, float]:
 
 
 def _folder(path: Path) -> Source:
-    files = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES)
+    files = sorted((p for p in path.iterdir() if p.suffix.lower() in PICTURES), key=_as_counted)
     if not files:
         raise SourceError(f"{path}: no picture in this folder ({', '.join(sorted(PICTURES))})")
+    if all(_picture(file) is None for file in files):
+        raise SourceError(f"{path}: none of the pictures in this folder can be read")
 
     def frames() -> Iterator[Image]:
         for file in files:
-            image = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_COLOR)
+            image = _picture(file)
             if image is None:
-                raise SourceError(f"{file}: not a readable picture")
-            yield np.asarray(image, np.uint8)
+                log.warning("%s: left out, not a readable picture", file)
+            else:
+                yield image
 
     return frames
 
 
+def _as_counted(file: Path) -> list[tuple[int, str]]:
+    """Sorts frame2 before frame10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in DIGITS.split(file.name)]
+
+
+def _picture(file: Path) -> Image | None:
+    try:
+        image = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_COLOR)
+    except (cv2.error, OSError):  # an empty file, a limit of the decoder, no permission
+        return None
+    return None if image is None else np.asarray(image, np.uint8)
+
+
 def _video(path: Path, default_fps: float) -> tuple[Source, float]:
     silence_opencv()
-    probe = cv2.VideoCapture(str(path))
+    # one backend, named: the others are tried in turn and complain each in its own way
+    probe = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     readable = probe.isOpened() and probe.grab()
     fps = float(probe.get(cv2.CAP_PROP_FPS)) if readable else 0.0
     probe.release()
@@ -115,7 +137,7 @@ def _video(path: Path, default_fps: float) -> tuple[Source, float]:
         raise SourceError(f"{path}: not a readable video")
 
     def frames() -> Iterator[Image]:
-        video = cv2.VideoCapture(str(path))
+        video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
         try:
             while True:
                 ok, image = video.read()
