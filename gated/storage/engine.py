@@ -230,14 +230,14 @@ def _sqlite(url: URL) -> Engine:
 
 
 def _prepare_file(path: Path) -> None:
-    """Make the file with mode 0600 (SQLite would use the umask); its log files inherit that."""
+    """Make the file, or make it private: mode 0600, which its log files inherit."""
     try:
         if not path.parent.exists():
             path.parent.mkdir(parents=True)
             path.parent.chmod(0o700)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            if os.fstat(fd).st_size == 0:
+            if os.fstat(fd).st_mode & 0o077:
                 os.fchmod(fd, 0o600)
         finally:
             os.close(fd)

@@ -89,12 +89,8 @@ def _sealing_key(state_dir: Path, key_file: Path | None, environ: Mapping[str, s
 
 def _read_or_make(path: Path) -> bytes:
     try:
-        return _read_private(path)
-    except StorageError:
-        if path.exists():
-            raise
-    try:
-        _make(path)
+        if not path.exists():
+            _make(path)
     except OSError as e:
         raise StorageError(f"the key {path} cannot be made: {e.strerror}") from e
     return _read_private(path)

@@ -165,6 +165,7 @@ journal = Table(
     Column("prev", Text, nullable=False),
     Column("hash", Text, nullable=False),
     Index(None, "kind", "chain", "seq"),
+    sqlite_with_rowid=False,
 )
 
 journal_private = Table(
@@ -177,6 +178,7 @@ journal_private = Table(
     Column("payload", Text, nullable=False, comment="canonical JSON"),
     # whom the payload speaks of, so that an erasure finds it
     Column("uid", Text, index=True),
+    sqlite_with_rowid=False,
 )
 
 journal_seal = Table(
@@ -186,4 +188,5 @@ journal_seal = Table(
     Column("seq", BigInt, primary_key=True, autoincrement=False),
     Column("hash", Text, nullable=False),
     Column("signature", Text, nullable=False, comment="Ed25519, hex"),
+    sqlite_with_rowid=False,
 )

@@ -115,6 +115,7 @@ def _journal() -> None:
         Column("commits", Text, nullable=False, comment="canonical JSON, role to commitment"),
         Column("prev", Text, nullable=False),
         Column("hash", Text, nullable=False),
+        sqlite_with_rowid=False,
     )
     op.create_index("ix_journal_kind_chain_seq", "journal", ["kind", "chain", "seq"])
     op.create_table(
@@ -125,6 +126,7 @@ def _journal() -> None:
         Column("salt", Text, nullable=False),
         Column("payload", Text, nullable=False, comment="canonical JSON"),
         Column("uid", Text, index=True),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "journal_seal",
@@ -132,6 +134,7 @@ def _journal() -> None:
         Column("seq", big, primary_key=True, autoincrement=False),
         Column("hash", Text, nullable=False),
         Column("signature", Text, nullable=False, comment="Ed25519, hex"),
+        sqlite_with_rowid=False,
     )
 
 
