@@ -10,7 +10,7 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Protocol
 
 from gated.api.app import ApiServices, create_app
@@ -25,14 +25,10 @@ from gated.devices.doors import open_door
 from gated.devices.supervised import SupervisedCamera
 from gated.ports import Door
 from gated.runtime import watchdog
-from gated.runtime.capture import Capture
-from gated.runtime.controller import Controller
 from gated.runtime.gallery_watcher import GalleryWatcher
 from gated.runtime.inbox import BoundedInbox
-from gated.runtime.inference import Inference
-from gated.runtime.journal_writer import JournalWriter
 from gated.runtime.loop import Loop
-from gated.runtime.slot import FrameSlot
+from gated.runtime.pipeline import Pipeline, end
 from gated.services.accounts import Accounts
 from gated.services.attendance import last_punches
 from gated.services.demo import enroll_demo_person
@@ -42,6 +38,7 @@ from gated.services.office import office_of
 from gated.services.recording import Recorder
 from gated.services.workspace import Workspace
 from gated.storage.lock import StateLock
+from gated.vision.analyzer import Analyzer
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +72,7 @@ class Daemon:
         self.address: str | None = None
         self.first_account_missing = False
         self._crashed = False
+        self._report: Callable[[], None] = lambda: None
 
     async def run(self, exit_after: float | None = None) -> int:
         """Run until SIGTERM, SIGINT, a crash or `exit_after` seconds; return the exit code."""
@@ -102,50 +100,26 @@ class Daemon:
         """Everything from the relay to the camera; the door first, so that it is locked early."""
         settings, workspace = self.settings, self.workspace
         inbox = BoundedInbox()
-        door = self.door = open_door(settings.door, inbox.post, self.clock)
-        stack.callback(door.close)
-        kit = VisionKit(settings, pad=True)
-        if kit.pad_problem:
-            log.error("nobody is let in by face: %s", kit.pad_problem)
-        if settings.gate.demo:
-            enroll_demo_person(office_of(workspace, kit, self.clock), settings)
+        self.door = open_door(settings.door, inbox.post, self.clock)
+        stack.callback(self.door.close)
+        kit = self._load_models()
         cache = workspace.gallery(kit.model, kit.metric)
         gallery = cache.load()
-        gate = Gate(policy_of(settings, kit.calibration), gallery, kit.calibration)
-        self.gate = gate
         self._publish(kit, gallery)
-        pad = kit.models.pad
-        self.board.publish(
-            role=settings.gate.role,
-            door=settings.door.driver,
-            liveness=settings.liveness.level,
-            pad_model=pad.model if pad else None,
-        )
-
-        recorder = Recorder(workspace, settings)
-        queue = settings.storage.journal_queue
-        journal = JournalWriter(recorder.append, queue, self._crash)
-        slot = FrameSlot()
         analyzer = kit.analyzer()
-        inference = Inference(slot, analyzer.analyse, inbox, self._crash)
-        controller = Controller(
-            gate,
-            inbox,
-            door,
-            journal,
+        pipeline = Pipeline(
+            Gate(policy_of(settings, kit.calibration), gallery, kit.calibration),
+            self._camera(kit, inbox),
+            analyzer.analyse,
+            self.door,
+            Recorder(workspace, settings).append,
             self.clock,
+            inbox,
             self._crash,
-            on_attention=lambda attention: setattr(inference, "attention", attention),
+            journal_queue=settings.storage.journal_queue,
             on_decision=self._decided,
             on_notice=lambda notice: self._show(self.screen.notice, notice),
         )
-        camera = SupervisedCamera(
-            open_camera(settings.camera, self.clock, demo=kit.demo_portraits()),
-            self.clock,
-            on_event=lambda event: self._camera_event(event, inbox),
-            frozen_after_s=settings.camera.frozen_after_s,
-        )
-        capture = Capture(camera, slot, self._crash)
         watcher = GalleryWatcher(
             workspace.changed,
             workspace.gallery_stamp,
@@ -155,20 +129,37 @@ class Daemon:
             self._crash,
         )
         inbox.post(LastPunches(last_punches(workspace, self.clock.now())))
-        for loop in (journal, controller, inference, capture, watcher):
-            self._start(stack, loop)
-        stack.callback(camera.stop)
+        self.loops = [*pipeline.loops, watcher]
+        self._report = lambda: self._publish_health(pipeline, analyzer)
+        stack.callback(pipeline.stop)
+        pipeline.start()
+        stack.callback(end, watcher)
+        watcher.start()
 
-    def _start(self, stack: ExitStack, loop: Loop) -> None:
-        def end() -> None:
-            loop.stop()
-            loop.join(timeout=LAST_RESORT_S)
-            if loop.is_alive():
-                log.error("%s did not end in time", loop.name)
+    def _load_models(self) -> VisionKit:
+        settings = self.settings
+        kit = VisionKit(settings, pad=True)
+        if kit.pad_problem:
+            log.error("nobody is let in by face: %s", kit.pad_problem)
+        pad = kit.models.pad
+        self.board.publish(
+            role=settings.gate.role,
+            door=settings.door.driver,
+            liveness=settings.liveness.level,
+            pad_model=pad.model if pad else None,
+        )
+        if settings.gate.demo:
+            enroll_demo_person(office_of(self.workspace, kit, self.clock), settings)
+        return kit
 
-        self.loops.append(loop)
-        loop.start()
-        stack.callback(end)
+    def _camera(self, kit: VisionKit, inbox: BoundedInbox) -> SupervisedCamera:
+        settings = self.settings.camera
+        return SupervisedCamera(
+            open_camera(settings, self.clock, demo=kit.demo_portraits()),
+            self.clock,
+            on_event=lambda event: self._camera_event(event, inbox),
+            frozen_after_s=settings.frozen_after_s,
+        )
 
     @contextlib.asynccontextmanager
     async def _api(self) -> AsyncIterator[None]:
@@ -194,6 +185,7 @@ class Daemon:
     async def _stand_watch(self) -> None:
         """Tell systemd that all is well, as long as it is, until the end is asked for."""
         while not self._stop.is_set():
+            self._report()
             stuck = watchdog.stuck(self.loops)
             if stuck:
                 log.error("stuck: %s", ", ".join(stuck))
@@ -221,6 +213,12 @@ class Daemon:
             threshold=threshold,
             gallery_stamp=self.workspace.gallery_stamp(),
         )
+
+    def _publish_health(self, pipeline: Pipeline, analyzer: Analyzer) -> None:
+        available = pipeline.journal.available and not pipeline.journal.failing
+        self.board.publish(journal="available" if available else "unavailable")
+        vision = {f"vision.{name}": n for name, n in asdict(analyzer.counters).items()}
+        self.board.gauge(**pipeline.counters(), **vision)
 
     def _show(self, show: Callable[..., None], *args: object) -> None:
         """Hand something to the screen in the main thread; never waits."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,6 +35,16 @@ class Camera(Protocol):
 
     def close(self) -> None:
         """Release the device; safe to call twice."""
+
+
+class SupervisedSource(Camera, Protocol):
+    """A camera that is reopened for ever; `read` raises EndOfStream after `stop`."""
+
+    heartbeat: Callable[[], None]
+    """Called before each step that may take long."""
+
+    def stop(self) -> None:
+        """End a wait for the camera at once; from any thread."""
 
 
 class FaceDetector(Protocol):

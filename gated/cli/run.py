@@ -39,10 +39,12 @@ def run(config: Path | None, exit_after: float | None) -> int:
     Example: gated run --config /etc/gated/gate.yaml
     """
     settings = settings_of(config)
-    set_up_logging(settings.logging.level)
+    shown = sys.stdout.isatty() or settings.gate.demo
+    # the screen tells people what the log tells machines; both at once would hide it
+    quiet = shown and settings.logging.level == "info"
+    set_up_logging("warning" if quiet else settings.logging.level)
     from gated.daemon import Daemon
 
-    shown = sys.stdout.isatty() or settings.gate.demo
     daemon = Daemon(settings, Terminal(settings) if shown else LogOnly())
     return asyncio.run(daemon.run(exit_after))
 

@@ -110,6 +110,11 @@ class GateBoard:
         with self._lock:
             self._counters[name] += n
 
+    def gauge(self, **values: int) -> None:
+        """Set counters that somebody else counts."""
+        with self._lock:
+            self._counters.update({name: n - self._counters[name] for name, n in values.items()})
+
     def snapshot(self) -> GateStatus:
         """The status as it is now; never changes afterwards."""
         with self._lock:

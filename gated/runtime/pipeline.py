@@ -1,0 +1,107 @@
+"""The loops between camera and relay, started and stopped together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from gated.core.gate import Gate
+from gated.core.model import Attention, Decision, Notice
+from gated.ports import Clock, Door, SupervisedSource
+from gated.runtime.capture import Capture
+from gated.runtime.controller import Controller
+from gated.runtime.inbox import BoundedInbox
+from gated.runtime.inference import Analyse, Inference
+from gated.runtime.journal_writer import Append, JournalWriter
+from gated.runtime.loop import Loop, OnCrash
+from gated.runtime.slot import FrameSlot
+
+log = logging.getLogger(__name__)
+
+STOP_S = 5.0
+"""How long one loop may take to end."""
+
+
+class Pipeline:
+    """camera -> slot -> inference -> inbox -> controller -> door and journal.
+
+    Stopped in reverse: the camera first, so that nothing new comes; the controller locks the door;
+    the journal last, so that everything decided is written.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        camera: SupervisedSource,
+        analyse: Analyse,
+        door: Door,
+        append: Append,
+        clock: Clock,
+        inbox: BoundedInbox,
+        on_crash: OnCrash,
+        *,
+        journal_queue: int,
+        on_decision: Callable[[Decision, float | None], None],
+        on_notice: Callable[[Notice], None],
+    ) -> None:
+        self._gate = gate
+        self._camera = camera
+        self._inbox = inbox
+        self._slot = FrameSlot()
+        self.journal = JournalWriter(append, journal_queue, on_crash)
+        self.inference = Inference(self._slot, analyse, inbox, on_crash)
+        self.controller = Controller(
+            gate,
+            inbox,
+            door,
+            self.journal,
+            clock,
+            on_crash,
+            on_attention=self._attend,
+            on_decision=on_decision,
+            on_notice=on_notice,
+        )
+        self.capture = Capture(camera, self._slot, on_crash)
+        camera.heartbeat = self.capture.beat
+        self.loops: tuple[Loop, ...] = (
+            self.journal,
+            self.controller,
+            self.inference,
+            self.capture,
+        )
+
+    def start(self) -> None:
+        """Start the loops, the last receiver first."""
+        for loop in self.loops:
+            loop.start()
+
+    def stop(self) -> None:
+        """Stop the loops, the first sender first; the door is locked afterwards."""
+        self._camera.stop()
+        for loop in reversed(self.loops):
+            end(loop)
+
+    def counters(self) -> dict[str, int]:
+        """What was dropped, refused and done since the start."""
+        return {
+            "camera.frames": self.capture.frames,
+            "camera.dropped": self._slot.dropped,
+            "inbox.stripped": self._inbox.stripped,
+            "inbox.dropped": self._inbox.dropped,
+            "gate.stale_frames": self._gate.stale_frames,
+            "journal.written": self.journal.written,
+            "journal.backlog": self.journal.backlog,
+            "journal.refused": self.journal.refused,
+        }
+
+    def _attend(self, attention: Attention) -> None:
+        self.inference.attention = attention
+
+
+def end(loop: Loop) -> None:
+    """Stop a loop and wait for it; a loop that hangs is left behind and logged."""
+    loop.stop()
+    if loop.is_alive():
+        loop.join(timeout=STOP_S)
+    if loop.is_alive():
+        log.error("%s did not end in time", loop.name)
