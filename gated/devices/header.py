@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from gated.errors import DeviceError
@@ -15,14 +17,15 @@ HEADER_LABELS = ("pinctrl-rp1", "pinctrl-bcm2")
 def import_lgpio() -> Any:
     """The lgpio module; DeviceError with advice when it cannot be had."""
     try:
-        import lgpio
+        # on import it makes a pipe in the working directory, which may be anyone's
+        with TemporaryDirectory(prefix="gated-lgpio-") as room, contextlib.chdir(room):
+            import lgpio
     except ImportError as error:
         raise DeviceError(
             f"door.driver: gpiozero needs the extra `pi` (pip install 'gated[pi]'): {error}"
         ) from error
     except OSError as error:
-        # on import it makes a pipe in the working directory
-        raise DeviceError(f"lgpio needs a working directory to write to: {error}") from error
+        raise DeviceError(f"lgpio cannot be started: {error}") from error
     return lgpio
 
 
