@@ -46,6 +46,7 @@ def client(server: Running) -> Iterator[httpx.Client]:
         ("GET", "/api/persons?offset=99999999999999999999999", 200),
         ("GET", "/api/persons?q=%00", 200),
         ("GET", "/api/persons?sort=password", 422),
+        ("GET", "/docs/nothing.js", 404),
         ("GET", "/docs/..%2f..%2fpyproject.toml", 404),
     ],
 )

@@ -101,6 +101,20 @@ def test_a_signal_leaves_the_daemon_time_to_lock_the_door(number: signal.Signals
     assert child.returncode == 0
 
 
+def test_serving_leaves_the_handlers_of_signals_alone() -> None:
+    async def main() -> list[bool]:
+        before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)]
+        server = ApiServer(hello(), ApiSettings(port=0))
+        serve = asyncio.create_task(server.serve())
+        await server.started()
+        during = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)]
+        server.stop()
+        await serve
+        return [a is b for a, b in zip(before, during, strict=True)]
+
+    assert asyncio.run(main()) == [True, True]
+
+
 def certificate(folder: Path) -> tuple[Path, Path]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
