@@ -176,20 +176,24 @@ class Journal:
         if session.info.get(_CHECKED) == chain and tip:
             return chain, tip
         head = self._head(session)
-        if tip is None:
-            cause = "first" if head is None or head.seq == 0 else "lost"
-        elif key_of(session, chain) != self.public_key:
-            cause = "new_key"
-        elif head is None:
-            cause = "head_missing"
-        else:
-            cause = "" if holds(session, head) else "behind_head"
-        if cause:
-            before = tip if cause in ("new_key", "head_missing") else head
-            chain, tip = self._start(session, at, (gate, epoch), cause, before)
+        cause = self._why_anew(session, chain, tip, head)
+        if cause or tip is None:
+            before = head if cause in ("lost", "behind_head") and head and head.seq else tip
+            # a restored database may know less epochs than there were
+            epochs = epoch, head.epoch if head and head.gate == gate else 0
+            chain, tip = self._start(session, at, (gate, max(epochs)), cause, before)
         session.info[_CHECKED] = chain
-        assert tip is not None  # noqa: S101  (without a tip there is a cause)
         return chain, tip
+
+    def _why_anew(self, session: Session, chain: str, tip: Head | None, head: Head | None) -> str:
+        """Why the chain cannot go on; empty when it can."""
+        if tip is None:
+            return "first" if head is None or head.seq == 0 else "lost"
+        if key_of(session, chain) != self.public_key:
+            return "new_key"
+        if head is None:
+            return "head_missing"
+        return "" if holds(session, head) else "behind_head"
 
     def _head(self, session: Session) -> Head | None:
         """The newest seal that this process knows of: the head file's, or one of its own."""
@@ -219,9 +223,7 @@ class Journal:
         gate, epoch = identity
         if cause != "first":
             log.error("the journal begins a new chain (%s): see `gated journal verify`", cause)
-            # a restored database may know less epochs than were there
-            known = [epoch, *(c.epoch for c in (before,) if c and c.gate == gate)]
-            epoch = max(known) + 1
+            epoch += 1
             settings.set_(session, IDENTITY, {"gate": gate, "epoch": epoch})
         body = {
             "gate": gate,
@@ -229,7 +231,7 @@ class Journal:
             "epoch": epoch,
             "public_key": self.public_key,
             "cause": cause,
-            "previous": before.told() if before and before.seq else None,
+            "previous": before and before.told(),
         }
         nothing = self._sign(Head(f"{gate}/{epoch}", 0, GENESIS))
         if cause in ("first", "head_missing"):

@@ -20,7 +20,7 @@ from gated.core.model import Instant, Reason
 from gated.errors import Conflict, StorageError
 from gated.storage import attendance, persons
 from gated.storage.engine import Database
-from gated.storage.heads import read_head
+from gated.storage.heads import Head, read_head, write_head
 from gated.storage.journal import Entry, Journal, Receipt, ranges
 from gated.storage.records import Person
 from gated.storage.sealing import Keys, load_keys
@@ -447,6 +447,72 @@ def test_power_lost_before_the_first_commit_is_normal(journal: Journal, keys: Ke
     later = _reopened(journal, keys)
     later.append([entry()])
     assert later.verify() == Verification(2)
+
+
+def test_power_lost_right_after_the_first_commit_is_normal(journal: Journal, keys: Keys) -> None:
+    with journal.db.write() as session:
+        journal.append([entry()], session)
+        head = journal.head_file.read_bytes()
+    journal.head_file.write_bytes(head)  # as if the power failed before it was written
+    later = _reopened(journal, keys)
+    assert later.verify() == Verification(2)
+    later.append([entry()])
+    assert later.verify() == Verification(3)
+
+
+def test_power_lost_while_a_lost_head_is_noticed(journal: Journal, keys: Keys) -> None:
+    """The head of the chain that never came to be must not stand for the one that was lost."""
+    journal.append([entry()])
+    journal.head_file.unlink()
+
+    def cut() -> None:
+        with journal.db.write() as session:
+            _reopened(journal, keys).append([entry()], session)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        cut()
+    later = _reopened(journal, keys)
+    assert not later.verify().ok
+    later.append([entry()])
+    found = later.verify()
+    assert (found.ok, len(found.notes)) == (True, 1)
+
+
+def test_an_epoch_is_never_used_twice(sqlite: Database, keys: Keys, tmp_path: Path) -> None:
+    """Else a restored gate would write another row 1 under a name that the hub has seen."""
+    head = tmp_path / "journal.head"
+    Journal(sqlite, keys.signer, head).append([entry()])
+    sqlite.truncate_log()
+    copy = shutil.copy(sqlite.name, tmp_path / "copy.db")
+    head.unlink()
+    [second] = Journal(sqlite, keys.signer, head).append([entry()])
+    assert second.chain.endswith("/2")
+    restored = Database.open(f"sqlite:///{copy}")
+    [third] = Journal(restored, keys.signer, head).append([entry()])
+    assert third.chain.endswith("/3")
+    restored.close()
+
+
+def test_one_transaction_begins_one_chain(journal: Journal, keys: Keys) -> None:
+    [_, second] = journal.append([entry(), entry()])
+    with journal.db.write() as session:
+        for table in ("attendance_logs", "journal_seal", "journal"):
+            told = metadata.tables[table]
+            session.execute(sa.delete(told).where(told.c.seq == second.seq))
+    later = _reopened(journal, keys)
+    with journal.db.write() as session:
+        chains = {later.append([entry()], session)[0].chain for _ in range(3)}
+    assert len(chains) == 1
+
+
+def test_the_head_file_never_goes_back(tmp_path: Path) -> None:
+    path = tmp_path / "journal.head"
+    for seq in (5, 3):
+        write_head(path, Head("gate/1", seq, "ab", "cd"))
+    assert read_head(path) == Head("gate/1", 5, "ab", "cd")
+    write_head(path, Head("gate/2", 1, "ab", "cd"))
+    assert read_head(path) == Head("gate/2", 1, "ab", "cd")
 
 
 def test_a_head_that_cannot_be_written_stops_nothing(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gated.errors import SealError, StorageError
-from gated.storage.sealing import Keys, Sealer, load_keys
+from gated.storage.sealing import Keys, Sealer, _make, load_keys
 
 KEY = bytes(range(32))
 SEALER = Sealer(KEY)
@@ -84,6 +84,15 @@ def test_of_many_who_make_keys_together_one_wins(tmp_path: Path) -> None:
         with ThreadPoolExecutor(8) as pool:
             assert len({f.result() for f in [pool.submit(load) for _ in range(8)]}) == 1
         assert len(list((tmp_path / str(n) / "keys").iterdir())) == 2
+
+
+def test_a_maker_who_comes_late_keeps_the_key_that_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "seal.key"
+    _make(path)
+    key = path.read_bytes()
+    _make(path)
+    assert path.read_bytes() == key
+    assert list(path.parent.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(
