@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -38,9 +39,10 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(params=UNITS)
 def installed(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """The unit as on a machine where its program is installed."""
-    text = (FOLDER / request.param).read_text()
+    name = str(request.param)
+    text = (FOLDER / name).read_text()
     assert "/opt/gated/bin/gated run" in text
-    unit = tmp_path / request.param
+    unit = tmp_path / name
     unit.write_text(text.replace("/opt/gated/bin/gated", "/bin/true"))
     return unit
 
@@ -86,19 +88,29 @@ def test_the_groups_of_a_unit_are_made(unit: str) -> None:
 
 @pytest.mark.skipif(shutil.which("sh") is None, reason="sh is missing")
 @pytest.mark.parametrize("options", [[], ["--hub"], ["--uninstall"], ["--uninstall", "--purge"]])
-def test_a_dry_run_tells_every_step_and_changes_nothing(options: list[str]) -> None:
-    script = str(FOLDER / "install.sh")
-    assert run("sh", "-n", script).stderr == ""
-    done = run("sh", script, "--dry-run", *options)
+def test_a_dry_run_tells_every_step_and_changes_nothing(options: list[str], tmp_path: Path) -> None:
+    script, touched = str(FOLDER / "install.sh"), tmp_path / "touched"
+    for name in ("apt-get", "systemctl", "systemd-sysusers", "systemd-tmpfiles", "udevadm", "rm"):
+        tool = tmp_path / name
+        tool.write_text(f'#!/bin/sh\necho "$0 $*" >> {touched}\n')
+        tool.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = run("env", f"PATH={path}", "sh", script, "--dry-run", *options)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
+    assert not touched.exists()
     assert "nothing is changed" in done.stdout
-    assert not Path("/opt/gated").exists() or "--uninstall" not in options
     named = re.findall(rf"{re.escape(str(ROOT))}/(\S+)", done.stdout)
     assert all((ROOT / name).exists() for name in named), "every file it copies is there"
     assert ("rm -rf /var/lib/" in done.stdout) == ("--purge" in options)
     for unit in (line for line in named if line.endswith(".service")):
         assert (unit == "systemd/gated-hub.service") == ("--hub" in options)
+
+
+@pytest.mark.skipif(shutil.which("sh") is None, reason="sh is missing")
+def test_the_shell_understands_the_installer() -> None:
+    done = run("sh", "-n", str(FOLDER / "install.sh"))
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_installer_refuses_what_it_does_not_know() -> None:
