@@ -71,7 +71,7 @@ class ApiServer:
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(f"api.tls_certificate: cannot be used: {error}") from None
         self._server = _Server(config, self._up)
-        self._socket = _bound(settings.host, settings.port)
+        self.listening = _bound(settings.host, settings.port)
 
     @property
     def address(self) -> str:
@@ -79,14 +79,14 @@ class ApiServer:
         scheme = "https" if self._settings.tls_certificate else "http"
         host = self._settings.host
         shown = f"[{host}]" if ":" in host else host
-        return f"{scheme}://{shown}:{self._socket.getsockname()[1]}"
+        return f"{scheme}://{shown}:{self.listening.getsockname()[1]}"
 
     async def serve(self) -> None:
         """Serve until `stop`."""
         try:
-            await self._server.serve(sockets=[self._socket])
+            await self._server.serve(sockets=[self.listening])
         finally:
-            self._socket.close()
+            self.listening.close()
             self._up.set()
 
     async def started(self) -> str:
@@ -101,10 +101,11 @@ class ApiServer:
 
 def _bound(host: str, port: int) -> socket.socket:
     try:
-        family, kind, _, _, address = socket.getaddrinfo(
+        # with its protocol: asyncio switches Nagle's delays off only on sockets that name TCP
+        family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        bound = socket.socket(family, kind)
+        bound = socket.socket(family, kind, protocol)
     except OSError as error:
         raise ConfigError(f"api.host: {host} cannot be used: {error.strerror}") from None
     try:

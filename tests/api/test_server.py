@@ -65,6 +65,30 @@ def test_the_port_can_be_taken_again_at_once() -> None:
         assert httpx.get(address, trust_env=False).status_code == 200
 
 
+def test_answers_are_not_held_back_by_nagle() -> None:
+    seen: list[int] = []
+    app = hello()
+
+    class Spy(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            peer = transport.get_extra_info("socket")
+            seen.append(peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            transport.close()
+
+    async def main() -> None:
+        listening = ApiServer(app, ApiSettings(port=0)).listening
+        spy = await asyncio.get_running_loop().create_server(Spy, sock=listening)
+        _, writer = await asyncio.open_connection(*listening.getsockname())
+        while not seen:
+            await asyncio.sleep(0.01)
+        writer.close()
+        await writer.wait_closed()
+        spy.close()
+
+    asyncio.run(main())
+    assert seen == [1]
+
+
 CHILD = """
 import asyncio, signal
 from fastapi import FastAPI
