@@ -497,7 +497,7 @@ def _masked(value: Any) -> Any:
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{_shown(file)}: is not UTF-8 text (byte {error.start})") from None
     except OSError as error:

@@ -227,6 +227,14 @@ def test_words_and_numbers_are_those_of_yaml_1_2(tmp_path: Path) -> None:
     assert (settings.gate.site, settings.recognition.fpir) == ("12", 0.001)
 
 
+def test_files_of_a_windows_editor_are_read(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"\xef\xbb\xbfUPLOAD_DIR=photos\r\n")
+    file = tmp_path / "gate.yaml"
+    file.write_bytes(b"\xef\xbb\xbfgate:\r\n  name: west\r\n")
+    settings = load(file, {})
+    assert (settings.gate.name, settings.storage.uploads) == ("west", tmp_path / "photos")
+
+
 def test_an_empty_section_means_its_defaults(tmp_path: Path) -> None:
     assert load(written(tmp_path, "ui:\ncamera:\n"), {}).ui == Settings().ui
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -106,7 +107,7 @@ class Accounts:
         registration = self._workspace.settings.auth.registration
         if registration == "closed":
             raise NotAllowed("registration is closed: ask an administrator")
-        self._throttle.attempt({f"registration {address}": FREE_REGISTRATIONS})
+        self._throttle.attempt({f"registration {_network(address)}": FREE_REGISTRATIONS})
         code = str(fields["personnel_code"])
         passwords.require_strong(password, code)
         hashed = passwords.hash_password(password)
@@ -160,7 +161,7 @@ class Accounts:
         username: the account's name, or the e-mail address or personnel code of its person.
         """
         account_key = f"account {username.strip().casefold()[:200]}"
-        address_key = f"address {address}"
+        address_key = f"address {_network(address)}"
         self._throttle.attempt({account_key: FREE_PER_ACCOUNT, address_key: FREE_PER_ADDRESS})
         account, welcome = self._find(username.strip())
         right, upgraded = passwords.verify(
@@ -219,6 +220,15 @@ class Accounts:
             if accounts.get(session, account.id).password_hash != account.password_hash:
                 return account  # changed meanwhile: the new password stays
             return accounts.set_password(session, account.id, hashed, ends_sessions=False)
+
+
+def _network(address: str) -> str:
+    """An address as it is throttled: of IPv6 the /64, all of which one client can use."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    return address if parsed.version == 4 else str(ipaddress.ip_network((parsed, 64), strict=False))
 
 
 def _named(session: Session, username: str) -> Account:

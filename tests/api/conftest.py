@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +62,9 @@ def serving(server: ApiServer) -> Iterator[str]:
 
 
 @contextmanager
-def running(state_dir: Path, auth: AuthSettings | None = None) -> Iterator[Running]:
+def running(
+    state_dir: Path, auth: AuthSettings | None = None, roles: Sequence[str] = ("viewer", "admin")
+) -> Iterator[Running]:
     settings = Settings(
         gate=GateSettings(name="north", site="works"),
         storage=StorageSettings(state_dir=state_dir),
@@ -71,7 +73,7 @@ def running(state_dir: Path, auth: AuthSettings | None = None) -> Iterator[Runni
     )
     with Workspace(settings) as workspace:
         accounts = Accounts.of(workspace)
-        for role in ROLES:
+        for role in roles:
             accounts.create(f"the-{role}", role, PASSWORD, actor="test")
         services = ApiServices(settings, workspace, accounts, GateBoard())
         with serving(ApiServer(create_app(services), settings.api)) as address:
@@ -80,5 +82,5 @@ def running(state_dir: Path, auth: AuthSettings | None = None) -> Iterator[Runni
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running(tmp_path_factory.mktemp("state")) as server:
+    with running(tmp_path_factory.mktemp("state"), roles=ROLES) as server:
         yield server

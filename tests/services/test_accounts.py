@@ -107,6 +107,15 @@ def test_guessing_is_throttled_and_the_right_password_does_not_help(world: World
     assert world.accounts.authenticate("anna", PASSWORD, "elsewhere").username == "anna"
 
 
+def test_one_network_of_ipv6_is_one_address(world: World) -> None:
+    for n in range(20):
+        with pytest.raises(BadCredentials):
+            world.accounts.authenticate(f"nobody-{n}", "wrong", f"2001:db8::{n:x}")
+    with pytest.raises(Throttled):
+        world.accounts.authenticate("anna", PASSWORD, "2001:db8::ffff%eth0")
+    assert world.accounts.authenticate("anna", PASSWORD, "2001:db8:0:1::1")
+
+
 @pytest.mark.parametrize("change", ["password", "disable"])
 def test_a_change_of_the_account_ends_its_tokens_at_once(world: World, change: str) -> None:
     world.accounts.create("dora", "admin", PASSWORD, actor="test")
