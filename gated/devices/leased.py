@@ -94,6 +94,10 @@ class LeasedDoor(ABC):
         """Whether fire holds the door released."""
         return self._fire
 
+    def inputs(self) -> dict[Input, bool]:
+        """Every wired input as it is at this moment, bouncing or not."""
+        return {name: self._active(name) for name in self._inputs}
+
     def unlock(self, for_s: float) -> None:
         """Release for so many seconds, at most `max_unlock_s`; a longer lease stays.
 
@@ -152,8 +156,8 @@ class LeasedDoor(ABC):
         """Lock, read the inputs as they stand and begin to watch; the subclass is ready by now."""
         with self._condition:
             self._drive(False)
-            if Input.CONTACT in self._inputs:
-                self._accepted[Input.CONTACT] = self._active(Input.CONTACT)
+            # a button that is stuck, or wired the wrong way round, must not open at every start
+            self._accepted = self.inputs() | {Input.FIRE: False}
             if Input.FIRE in self._inputs and self._active(Input.FIRE):
                 self._accept(Input.FIRE, True)
             self._thread.start()

@@ -80,7 +80,7 @@ def simulated(**changes: Any) -> Rig:
     )
 
 
-def mock_pins(fire: bool = False, **changes: Any) -> Rig:
+def mock_pins(fire: bool = False, rex: bool = False, **changes: Any) -> Rig:
     mock = pytest.importorskip("gpiozero.pins.mock", reason="gpiozero (extra pi) is missing")
 
     class WiredPin(mock.MockPin):  # type: ignore[misc, name-defined]
@@ -98,7 +98,7 @@ def mock_pins(fire: bool = False, **changes: Any) -> Rig:
             factory.pin(pin).drive_low()
 
     # the leaf is shut, nobody presses the button, the loop of the fire alarm is closed
-    for pin, high in ((CONTACT, False), (REX, True), (FIRE, fire)):
+    for pin, high in ((CONTACT, False), (REX, not rex), (FIRE, fire)):
         level(pin, high)
     letters = Letters()
     settings = DoorSettings(

@@ -14,6 +14,7 @@ from gated.devices.clock import ManualClock, SystemClock
 from gated.devices.doors import NoDoor, open_door
 from gated.devices.emergency import locked_level
 from gated.devices.header import header_chip
+from gated.devices.leased import Input
 from gated.devices.simulated import SimulatedDoor, SimulatedGpio
 from gated.errors import DeviceError
 from tests.devices.test_door_contract import DEBOUNCE_S, FIRE, HARDWARE, RELAY, REX, mock_pins
@@ -105,6 +106,18 @@ def test_fire_at_start_releases_at_once() -> None:
     rig = mock_pins(fire=True)
     assert rig.unlocked()
     assert rig.letters.count(DoorEventKind.FIRE) == 1
+    rig.door.close()
+
+
+def test_a_button_that_is_stuck_does_not_open_at_every_start() -> None:
+    rig = mock_pins(rex=True)
+    time.sleep(3 * DEBOUNCE_S)
+    assert rig.letters.events == []
+    assert rig.door.inputs() == {Input.CONTACT: False, Input.REX: True, Input.FIRE: False}
+    rig.factory.pin(REX).drive_high()
+    time.sleep(3 * DEBOUNCE_S)
+    rig.press_rex()
+    assert rig.letters.heard(DoorEventKind.REX)
     rig.door.close()
 
 

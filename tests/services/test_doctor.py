@@ -1,0 +1,297 @@
+"""The doctor: each probe finds what is wrong, changes nothing and ends in time."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gated.config import (
+    ApiSettings,
+    CameraSettings,
+    DoorSettings,
+    GateSettings,
+    LivenessSettings,
+    Settings,
+    StorageSettings,
+)
+from gated.core.model import Image
+from gated.devices.clock import ManualClock
+from gated.devices.simulated import SimulatedCamera, SimulatedDoor
+from gated.errors import DeviceError
+from gated.ports import Camera, Clock, Door
+from gated.services.doctor import Finding, Patient, bounded, examine
+from gated.services.workspace import Workspace
+from gated.storage.lock import StateLock
+from gated.vision.assets import AssetStore
+
+USB = CameraSettings(driver="v4l2", open_timeout_s=0.2, read_timeout_s=0.2)
+
+
+def picture(level: int = 120) -> Image:
+    return np.full((48, 64, 3), level, np.uint8)
+
+
+@pytest.fixture
+def patient(tmp_path: Path) -> Patient:
+    """A gate in good health."""
+    state = tmp_path / "state"
+    state.mkdir(mode=0o700)
+    settings = Settings(
+        gate=GateSettings(name="north"),
+        camera=USB,
+        storage=StorageSettings(state_dir=state),
+        api=ApiSettings(port=0),
+    )
+    proc, sys_ = tmp_path / "proc", tmp_path / "sys"
+    proc.mkdir()
+    (proc / "meminfo").write_text("MemTotal: 4000000 kB\nMemAvailable: 2000000 kB\n")
+    zone = sys_ / "class" / "thermal" / "thermal_zone0"
+    zone.mkdir(parents=True)
+    (zone / "temp").write_text("51234\n")
+    return Patient(
+        settings,
+        ManualClock(),
+        proc,
+        sys_,
+        open_camera=lambda s, c: SimulatedCamera([picture()], c),
+        open_door=lambda s, c: SimulatedDoor(s.door, lambda event: None, c),
+        assets=lambda s: AssetStore([tmp_path / "models"], manifest=()),
+    )
+
+
+def found(patient: Patient, name: str) -> Finding:
+    findings = [f for f in examine(patient.settings, patient) if f.name == name]
+    assert len(findings) == 1, findings
+    return findings[0]
+
+
+def states(patient: Patient) -> dict[str, str]:
+    return {f.name: f.state for f in examine(patient.settings, patient)}
+
+
+def changed(patient: Patient, **sections: Any) -> Patient:
+    return replace(patient, settings=patient.settings.model_copy(update=sections))
+
+
+def test_a_new_gate_in_good_health_has_nothing_to_mend(patient: Patient) -> None:
+    findings = examine(patient.settings, patient)
+    assert {f.state for f in findings} == {"ok", "skip"}
+    assert [f.name for f in findings if f.state == "skip"] == ["keys", "database", "journal"]
+    assert list(patient.state_dir.iterdir()) == [], "it only looks"
+
+
+def test_a_gate_that_has_run_is_looked_at_as_well(patient: Patient) -> None:
+    with Workspace(patient.settings):
+        pass
+    before = sorted(p.name for p in patient.state_dir.rglob("*"))
+    assert states(patient) | {"keys": "ok", "database": "ok", "journal": "ok"} == states(patient)
+    after = sorted(p.name for p in patient.state_dir.rglob("*"))
+    assert [name for name in after if not name.startswith("attendance.db-")] == [
+        name for name in before if not name.startswith("attendance.db-")
+    ]
+
+
+def test_every_finding_to_mend_comes_with_advice(patient: Patient, tmp_path: Path) -> None:
+    ill = changed(
+        patient,
+        liveness=LivenessSettings(level="off"),
+        storage=StorageSettings(state_dir=tmp_path / "nowhere", key_file=tmp_path / "lost.key"),
+    )
+    ill = replace(ill, clock=ManualClock(clock_ok=False))
+    (ill.proc / "meminfo").write_text("MemAvailable: 1000 kB\n")
+    bad = [f for f in examine(ill.settings, ill) if f.state in {"warn", "fail"}]
+    assert {f.name for f in bad} == {"liveness", "state", "keys", "clock", "memory"}
+    assert all(f.advice for f in bad)
+
+
+def test_photos_open_the_door_without_liveness(patient: Patient) -> None:
+    assert found(changed(patient, liveness=LivenessSettings(level="off")), "liveness").state == (
+        "warn"
+    )
+
+
+def test_a_key_that_others_can_read_is_found(patient: Patient) -> None:
+    with Workspace(patient.settings):
+        pass
+    key = patient.state_dir / "keys" / "seal.key"
+    key.chmod(0o644)
+    finding = found(patient, "keys")
+    assert finding.state == "fail"
+    assert finding.advice == f"chmod 600 {key}"
+    assert key.read_text().strip() not in str(examine(patient.settings, patient))
+
+
+def test_a_state_directory_that_is_open_to_others_is_found(patient: Patient) -> None:
+    patient.state_dir.chmod(0o755)
+    assert found(patient, "state").state == "warn"
+
+
+@pytest.mark.parametrize("content", [b"not a database, but long enough to be looked at " * 40])
+def test_a_damaged_database_is_found(patient: Patient, content: bytes) -> None:
+    (patient.state_dir / "attendance.db").write_bytes(content)
+    finding = found(patient, "database")
+    assert finding.state == "fail"
+    assert "attendance.db" in finding.message
+
+
+def test_missing_and_damaged_models_are_told_apart(patient: Patient, tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "face_detection_yunet_2023mar_int8bq.onnx").write_bytes(b"cut off")
+    real = replace(patient, assets=lambda s: AssetStore([models]))
+    names = {asset.name for asset in real.assets(real.settings).status() if asset.present}
+    findings = {
+        f.message.split(":")[0]: f for f in examine(real.settings, real) if f.name == "models"
+    }
+    assert findings["set pad"].message == "set pad: missing"
+    assert findings["set pad"].advice == "gated assets install pad"
+    assert findings["set default"].state == "fail"
+    assert ("damaged" in findings["set default"].message) == bool(names)
+
+
+def unplugged(settings: Settings, clock: Clock) -> Camera:
+    camera = SimulatedCamera([picture()], clock)
+    camera.disappear()
+    return camera
+
+
+def dark(settings: Settings, clock: Clock) -> Camera:
+    return SimulatedCamera([picture(2)], clock)
+
+
+@pytest.mark.parametrize(
+    ("opener", "state", "says"),
+    [(unplugged, "fail", "unplugged"), (dark, "warn", "all dark")],
+    ids=["unplugged", "dark"],
+)
+def test_a_camera_that_does_not_see_is_found(
+    patient: Patient, opener: Callable[[Settings, Clock], Camera], state: str, says: str
+) -> None:
+    finding = found(replace(patient, open_camera=opener), "camera")
+    assert finding.state == state
+    assert says in finding.message
+
+
+def test_what_hangs_is_given_up(patient: Patient) -> None:
+    release = threading.Event()
+
+    def hangs(patient: Patient) -> Iterator[Finding]:
+        release.wait(60.0)
+        yield Finding("camera", "ok", "too late")
+
+    began = time.monotonic()
+    findings = bounded("camera", hangs, patient, 0.2)
+    assert time.monotonic() - began < 30.0
+    assert [(f.name, f.state) for f in findings] == [("camera", "fail")]
+    release.set()
+
+
+def test_a_probe_that_breaks_is_a_finding(patient: Patient) -> None:
+    (patient.proc / "meminfo").unlink()
+    assert found(patient, "memory") == Finding(
+        "memory", "fail", "cannot be examined: FileNotFoundError"
+    )
+
+
+def test_inputs_that_are_wired_wrong_are_found(patient: Patient) -> None:
+    def burning(settings: Settings, clock: Clock) -> Door:
+        door = SimulatedDoor(settings.door, lambda event: None, clock)
+        door.fire()
+        door.open_leaf()
+        return door
+
+    ill = replace(patient, open_door=burning)
+    assert found(ill, "fire").state == "fail"
+    assert "open" in found(ill, "contact").message
+
+
+def test_a_door_that_cannot_be_had_is_found(patient: Patient) -> None:
+    def refuses(settings: Settings, clock: Clock) -> Door:
+        raise DeviceError("the pins are in use")
+
+    finding = found(replace(patient, open_door=refuses), "door")
+    assert (finding.state, finding.message) == ("fail", "the pins are in use")
+
+
+def test_nothing_is_taken_from_a_running_gate(patient: Patient) -> None:
+    def opens(settings: Settings, clock: Clock) -> Any:
+        raise AssertionError("the running gate has it")
+
+    busy = replace(patient, open_camera=opens, open_door=opens)
+    with StateLock(patient.state_dir):
+        assert {name: states(busy)[name] for name in ("camera", "door", "port")} == {
+            "camera": "skip",
+            "door": "skip",
+            "port": "skip",
+        }
+        with pytest.raises(Exception, match="another gated"), StateLock(patient.state_dir):
+            pass
+    assert states(patient)["camera"] == "ok"
+
+
+def test_no_door_and_no_camera_are_nothing_to_mend(patient: Patient) -> None:
+    hub = changed(
+        patient,
+        gate=GateSettings(role="hub"),
+        camera=CameraSettings(driver="none"),
+        door=DoorSettings(driver="none"),
+    )
+    hub = replace(hub, open_camera=lambda s, c: None)
+    found_states = states(hub)
+    assert (found_states["camera"], found_states["door"]) == ("skip", "skip")
+    assert "fail" not in found_states.values()
+
+
+@pytest.mark.parametrize(("degrees", "state"), [(79, "ok"), (81, "warn")])
+def test_heat_is_found(patient: Patient, degrees: int, state: str) -> None:
+    zone = patient.sys / "class" / "thermal" / "thermal_zone0" / "temp"
+    zone.write_text(str(degrees * 1000))
+    assert found(patient, "temperature").state == state
+
+
+@pytest.mark.parametrize(
+    ("bits", "state", "says"),
+    [("0x0", "ok", "never"), ("0x50000", "warn", "voltage"), ("0x50005", "fail", "voltage")],
+)
+def test_a_weak_power_supply_is_found(patient: Patient, bits: str, state: str, says: str) -> None:
+    firmware = patient.sys / "devices" / "platform" / "soc" / "soc:firmware"
+    firmware.mkdir(parents=True)
+    (firmware / "get_throttled").write_text(bits)
+    finding = found(patient, "power")
+    assert finding.state == state
+    assert says in finding.message
+
+
+def test_a_port_in_use_is_found(patient: Patient) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        finding = found(changed(patient, api=ApiSettings(port=port)), "port")
+    assert finding.state == "fail"
+    assert str(port) in finding.advice
+
+
+def test_secrets_of_the_configuration_are_not_told(patient: Patient, tmp_path: Path) -> None:
+    secret = changed(
+        patient,
+        camera=CameraSettings(
+            driver="rtsp", url="rtsp://u:hunter2@127.0.0.1:9/", open_timeout_s=0.5
+        ),
+        storage=StorageSettings(
+            state_dir=patient.state_dir,
+            database_url="postgresql+psycopg://u:hunter2@127.0.0.1:9/gated",
+        ),
+    )
+    real = replace(secret, open_camera=Patient(secret.settings).open_camera)
+    findings = examine(real.settings, real)
+    assert [f.state for f in findings if f.name in {"camera", "database"}] == ["fail", "fail"]
+    assert "hunter2" not in str(findings)
