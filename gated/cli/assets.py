@@ -60,9 +60,9 @@ def install(
     if unknown:
         raise click.UsageError(f"no set {', '.join(unknown)}; there are {', '.join(SETS)}")
     store = AssetStore([into]) if into else store_of(config)
-    with progress_bar("assets") as report:
+    with progress_bar("assets") as progress:
         installed = store.install(
-            sets or ("default",), source, lambda _name, done, total: report(done, total)
+            sets or ("default",), source, lambda _name, done, total: progress.show(done, total)
         )
     for item in installed:
         if not (quiet and item.origin == "present"):

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, TypeVar
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gated.config import Settings, load
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+T = TypeVar("T")
 
 config_option = click.option(
     "--config",
@@ -29,21 +32,49 @@ def settings_of(config: Path | None) -> Settings:
     return load(config)
 
 
-class Report(Protocol):
-    def __call__(self, done: int, total: int) -> None: ...
+class ProgressBar:
+    """A bar on standard error from the first report on; nothing where that is not a terminal."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._bar: Progress | None = None
+
+    def __call__(self, items: Sequence[T]) -> Iterator[T]:
+        """The items, each counted when it is done with."""
+        for done, item in enumerate(items):
+            self.show(done, len(items))
+            yield item
+        self.show(len(items), len(items))
+
+    def show(self, done: int, total: int) -> None:
+        """So much is done; a total of 0: unknown."""
+        bar = self._bar = self._bar or self._started()
+        if bar is not None:
+            bar.update(bar.task_ids[0], completed=done, total=total or None)
+
+    def _started(self) -> Progress | None:
+        if not sys.stderr.isatty():
+            return None
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+        bar = Progress(*columns, console=Console(file=sys.stderr))
+        bar.add_task(self._title, total=None)
+        bar.start()
+        return bar
+
+    def stop(self) -> None:
+        """Leave the bar as it is on the screen."""
+        if self._bar is not None:
+            self._bar.stop()
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Report]:
-    """A bar on standard error while the block runs; nothing where that is not a terminal."""
-    console = Console(file=sys.stderr)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task(title, total=None)
-
-        def report(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        yield report
+def progress_bar(title: str) -> Iterator[ProgressBar]:
+    """A progress bar that ends with the block."""
+    bar = ProgressBar(title)
+    try:
+        yield bar
+    finally:
+        bar.stop()

@@ -22,6 +22,11 @@ def check_config(file: Path | None, as_json: bool) -> None:
     from gated.config import effective
 
     settings = settings_of(file)
+    tolerance = ""
+    if settings.recognition.face_tolerance is not None:
+        from gated.services.models import tolerance_in_words
+
+        tolerance = tolerance_in_words(settings)
     if as_json:
         click.echo(json.dumps(effective(settings), indent=2))
     else:
@@ -30,6 +35,8 @@ def check_config(file: Path | None, as_json: bool) -> None:
             f"{settings.camera.driver}, door {settings.door.driver}, "
             f"liveness {settings.liveness.level}"
         )
+        if tolerance:
+            click.echo(f"face tolerance {tolerance}")
 
 
 @click.command()

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from gated.cli.common import config_option, json_option, progress_bar, settings_of
-from gated.errors import EnrollmentRefused, GatedError, NotFound, Refused, SourceError
 
 if TYPE_CHECKING:
-    from gated.services.importer import Candidate
+    from gated.config import Settings
+    from gated.services.importer import Report
     from gated.services.office import Office
+    from gated.services.roster import Candidate
 
 ACTOR = "command line"
 
@@ -38,23 +41,22 @@ def enroll(
 ) -> int:
     """Enroll photos for the person with personnel code CODE; creates the person when new.
 
-    A running gate recognises the person within a second.
+    A running gate recognises the person within a second. Exit code 1 when a photo was refused.
 
     \b
     Example: gated enroll E17 anna.jpg --first-name Anna --last-name Berg
     """
-    from gated.services.office import open_office
+    from gated.services.importer import Report, read_photo
+    from gated.services.roster import Candidate
 
-    pictures = [(photo, read_photo(photo)) for photo in photos]
-    with open_office(settings_of(config)) as office:
-        names = {"first_name": first_name or code, "last_name": last_name}
-        report = Tally()
-        office_enroll(office, code, names, pictures, report)
-    if as_json:
-        click.echo(json.dumps(asdict(report)))
-    else:
-        report.show()
-    return 1 if report.refused else 0
+    settings = settings_of(config)
+    for photo in photos:
+        read_photo(photo)
+    names = {"first_name": first_name or code, "last_name": last_name}
+    report = Report()
+    with ready_office(settings) as office:
+        import_all(office, [Candidate(code, names, photos)], report)
+    return show(report, as_json)
 
 
 @click.command("import")
@@ -64,101 +66,74 @@ def enroll(
 def import_people(source: Path, as_json: bool, config: Path | None) -> int:
     """Import many people from SOURCE: a folder named by personnel code, or a CSV.
 
-    A folder holds a sub-folder or a photo per person, named by the personnel code. A CSV has the
-    columns personnel_code and photo, and may have first_name, last_name, department, position and
-    email. Safe to run again: what is known already is left alone.
+    A folder holds a sub-folder or a photo per person, named by the personnel code. A CSV (UTF-8)
+    has the columns personnel_code and photo, and may have first_name, last_name, department,
+    position, email and phone; one row a photo; a row without one adds the person alone.
+
+    With vision.engine: dlib, encodings that face_recognition made (.npy files) may stand in place
+    of photos, in the folder or in a column encoding.
+
+    Safe to run again: what is known already is left alone. Exit code 1 when something was refused.
 
     \b
     Example: gated import staff/
     Example: gated import staff.csv --json
     """
-    from gated.services.importer import read_source
-    from gated.services.office import open_office
+    from gated.services.importer import Report
+    from gated.services.roster import read_roster
 
     settings = settings_of(config)
-    people = read_source(source)
-    report = Tally()
-    with open_office(settings) as office, progress_bar("people") as progress:
-        for done, person in enumerate(people):
-            progress(done, len(people))
-            import_one(office, person, report)
-        progress(len(people), len(people))
+    roster = read_roster(source)
+    report = Report(skipped=list(roster.skipped))
+    for line in roster.nameless:
+        report.refused.append(
+            {"photo": f"line {line}", "code": "refused", "detail": "it has no personnel_code"}
+        )
+    with ready_office(settings) as office, progress_bar("people") as progress:
+        import_all(office, progress(roster.people), report)
+    return show(report, as_json)
+
+
+@contextmanager
+def ready_office(settings: Settings) -> Iterator[Office]:
+    """The office with every template made by the present model, as far as that can be had."""
+    from gated.services.office import ensure_templates_when_idle, open_office
+
+    with open_office(settings) as office:
+        with progress_bar("templates") as progress:
+            problems = ensure_templates_when_idle(office, progress.show)
+        for problem in problems:
+            click.echo(problem, err=True)
+        yield office
+
+
+def import_all(office: Office, people: Iterable[Candidate], report: Report) -> None:
+    """Import one person after the other into the report."""
+    from gated.services.importer import import_person
+
+    for person in people:
+        import_person(office, person, report, ACTOR)
+
+
+def show(report: Report, as_json: bool) -> int:
+    """Print what came of each photo; returns the exit code."""
     if as_json:
         click.echo(json.dumps(asdict(report)))
     else:
-        report.show()
+        for line in report.advice:
+            click.echo(line)
+        for name in report.skipped:
+            click.echo(f"{name}: left out, neither photo nor encoding", err=True)
+        for row in report.refused:
+            click.echo(f"{row['photo']}: refused ({row['code']}): {row['detail']}", err=True)
+        click.echo(", ".join(_counts(report)))
     return 1 if report.refused else 0
 
 
-@dataclass
-class Tally:
-    """What came of each photo."""
-
-    enrolled: list[str] = field(default_factory=list)
-    known: list[str] = field(default_factory=list)
-    refused: list[dict[str, str]] = field(default_factory=list)
-    advice: list[str] = field(default_factory=list)
-
-    def refuse(self, what: str, error: GatedError) -> None:
-        code = error.reason if isinstance(error, EnrollmentRefused) else error.code
-        self.refused.append({"photo": what, "code": code, "detail": str(error)})
-
-    def show(self) -> None:
-        for line in self.advice:
-            click.echo(line)
-        for row in self.refused:
-            click.echo(f"{row['photo']}: refused ({row['code']}): {row['detail']}", err=True)
-        known = f", {len(self.known)} known already" if self.known else ""
-        click.echo(f"{len(self.enrolled)} enrolled{known}, {len(self.refused)} refused")
-
-
-def office_enroll(
-    office: Office,
-    code: str,
-    fields: dict[str, str],
-    pictures: list[tuple[Path, bytes]],
-    report: Tally,
-) -> None:
-    """Enroll photos of one person; a new person is kept only when one photo was accepted."""
-    try:
-        person_id, new = office.people.by_code(code).id, False
-    except NotFound:
-        person = office.people.create({"personnel_code": code, **fields}, actor=ACTOR)
-        person_id, new = person.id, True
-    accepted = False
-    for path, data in pictures:
-        what = f"{code} {path.name}"
-        try:
-            enrolled = office.enrollment.enroll(person_id, data, ACTOR)
-        except Refused as error:
-            report.refuse(what, error)
-            continue
-        accepted = True
-        (report.known if enrolled.known else report.enrolled).append(what)
-        report.advice += [f"{what}: {line}" for line in enrolled.advice]
-    if new and not accepted:
-        office.people.delete(person_id, actor=ACTOR)
-
-
-def import_one(office: Office, person: Candidate, report: Tally) -> None:
-    """Import one person; what cannot be read is refused, the others go on."""
-    pictures = []
-    for photo in person.photos:
-        try:
-            pictures.append((photo, read_photo(photo)))
-        except SourceError as error:
-            report.refuse(f"{person.personnel_code} {photo.name}", error)
-    if pictures:
-        fields = {"first_name": person.personnel_code, "last_name": "", **person.fields}
-        try:
-            office_enroll(office, person.personnel_code, fields, pictures, report)
-        except Refused as error:
-            report.refuse(person.personnel_code, error)
-
-
-def read_photo(path: Path) -> bytes:
-    """The bytes of a photo; SourceError when the file cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SourceError(f"{path}: {error.strerror or error}") from None
+def _counts(report: Report) -> Iterator[str]:
+    yield f"{len(report.enrolled)} enrolled"
+    if report.known:
+        yield f"{len(report.known)} known already"
+    if report.without_photo:
+        yield f"{len(report.without_photo)} people added without photo"
+    yield f"{len(report.refused)} refused"

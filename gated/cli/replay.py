@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -17,8 +18,8 @@ from gated.cli.common import config_option, json_option, settings_of
 def replay(source: Path, as_json: bool, config: Path | None) -> None:
     """Run SOURCE (a video file or a folder of pictures) through the gate and print its decisions.
 
-    Every frame is analysed, at the recorded times, with the people enrolled here. The door is never
-    touched and nothing is logged.
+    Every frame is analysed, at the recorded times, with the people enrolled here, without waiting
+    for a trigger. The door is never touched and nothing is logged.
 
     \b
     Example: gated replay corridor.mp4
@@ -28,6 +29,7 @@ def replay(source: Path, as_json: bool, config: Path | None) -> None:
     from gated.devices.cameras import open_camera
     from gated.devices.clock import SystemClock
     from gated.services.models import VisionKit, policy_of
+    from gated.services.office import stale_warning
     from gated.services.replay import as_json as line_of
     from gated.services.replay import replay as run
     from gated.services.workspace import Workspace
@@ -37,10 +39,14 @@ def replay(source: Path, as_json: bool, config: Path | None) -> None:
         update={"driver": "replay", "source": source, "loop": False, "realtime": False}
     )
     camera = open_camera(recorded, SystemClock())
-    kit = VisionKit(settings)
+    kit = VisionKit(settings, pad=True)
+    policy = dataclasses.replace(policy_of(settings, kit.calibration), trigger=False)
     with Workspace(settings) as workspace:
         gallery = workspace.gallery(kit.model, kit.metric).load()
-    gate = Gate(policy_of(settings, kit.calibration), gallery, kit.calibration)
+        warnings = kit.pad_problem, stale_warning(workspace, kit.model)
+    for warning in filter(None, warnings):
+        click.echo(warning, err=True)
+    gate = Gate(policy, gallery, kit.calibration)
     decisions = 0
     for t, decision in run(camera, kit.analyzer(still_gate=False).analyse, gate):
         decisions += 1

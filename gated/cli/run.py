@@ -79,6 +79,8 @@ class Terminal:
         self._console.print(Panel(lines, title=title, expand=False))
 
     def _facts(self, daemon: Daemon) -> Iterator[tuple[str, str, str]]:
+        from gated.services.models import tolerance_in_words
+
         settings, state = self._settings, daemon.board.snapshot()
         if settings.gate.role == "gate":
             source = f" ({settings.camera.source})" if settings.camera.driver == "replay" else ""
@@ -88,13 +90,15 @@ class Terminal:
                 yield "liveness", "OFF: a photo of a known person opens this door", "bold red"
             else:
                 yield "liveness", settings.liveness.level, "green"
+            if tolerance := tolerance_in_words(settings):
+                yield "tolerance", tolerance, ""
             yield "people", f"{state.people} known, {state.templates} templates", ""
         if daemon.address:
             yield "API", f"{daemon.address}  (try {daemon.address}/docs)", "cyan"
-        if daemon.first_account_missing:
-            yield "sign in", "no account yet: gated user add admin --role admin", "yellow"
-        else:
-            yield "sign in", f"POST {daemon.address}/api/auth/login", ""
+            if daemon.first_account_missing:
+                yield "sign in", "no account yet: gated user add admin --role admin", "yellow"
+            else:
+                yield "sign in", f"POST {daemon.address}/api/auth/login", ""
 
     def decision(self, decision: Decision, edge: float | None) -> None:
         """One line: who, decision, reason, confidence, time from first sight to the relay."""

@@ -38,9 +38,9 @@ def add(name: str, role: str, password_stdin: bool, config: Path | None) -> None
     from gated.services.workspace import Workspace
 
     settings = settings_of(config)
+    password = _password(password_stdin)
     with Workspace(settings) as workspace:
-        accounts = Accounts.of(workspace)
-        account = accounts.create(name, role, _password(password_stdin), actor="command line")
+        account = Accounts.of(workspace).create(name, role, password, actor="command line")
     click.echo(f"account {account.username} created, role {account.role}")
 
 
@@ -81,8 +81,10 @@ def passwd(name: str, password_stdin: bool, config: Path | None) -> None:
     from gated.services.accounts import Accounts
     from gated.services.workspace import Workspace
 
-    with Workspace(settings_of(config)) as workspace:
-        Accounts.of(workspace).set_password(name, _password(password_stdin), actor="command line")
+    settings = settings_of(config)
+    password = _password(password_stdin)
+    with Workspace(settings) as workspace:
+        Accounts.of(workspace).set_password(name, password, actor="command line")
     click.echo(f"password of {name} changed")
 
 
@@ -105,7 +107,10 @@ def disable(name: str, config: Path | None) -> None:
 
 def _password(from_stdin: bool) -> str:
     if from_stdin:
-        return sys.stdin.readline().rstrip("\r\n")
+        try:
+            return sys.stdin.buffer.readline().decode().rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise click.UsageError("the password on standard input is not UTF-8 text") from None
     if not sys.stdin.isatty():
         raise click.UsageError("no terminal to ask for a password: use --password-stdin")
     password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)

@@ -3,29 +3,47 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from sqlalchemy.orm import Session
 
 from gated.core.calibration import Calibration
-from gated.core.model import Vector
-from gated.errors import DuplicateFace, EnrollmentRefused, GatedError, NotFound
+from gated.core.gallery import Gallery, Member, Template
+from gated.core.model import PersonRef, Vector
+from gated.errors import (
+    ChangedMeanwhile,
+    DuplicateFace,
+    EnrollmentRefused,
+    GatedError,
+    NotFound,
+    StorageError,
+)
 from gated.ports import Clock
+from gated.services.people import person_entry
 from gated.services.workspace import Workspace
 from gated.storage import enrollments, persons
 from gated.storage.journal import Entry
-from gated.storage.records import Enrollment
+from gated.storage.records import Enrollment, Person
+from gated.storage.settings import touch_gallery
 from gated.vision.photo import Examined, PhotoExaminer, decode, encode_jpeg
 
-SAME_PERSON_FMR = 1e-1
+SAME_PERSON_FMR = 1e-2
 """A photo less like the person's other photos than this rate allows shows somebody else."""
 
 DUPLICATE_FMR = 1e-5
 """A photo this much like somebody else's is taken for a second enrollment of that person."""
 
+FOREIGN_ENCODINGS = "dlib-resnet-v1/"
+"""The model whose templates other programs make too: those of face_recognition."""
+
 Progress = Callable[[int, int], None]
+
+Reference = bytes | Vector
+"""A photo file, or an encoding that face_recognition made: (128,)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +53,18 @@ class Enrolled:
     enrollment: Enrollment
     advice: tuple[str, ...] = ()
     known: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Draft:
+    """What will be stored. digest: of what was handed in. jpeg: None without a photo."""
+
+    digest: str
+    vector: Vector
+    jpeg: bytes | None = None
+    score: float = 0.0
+    quality: Mapping[str, float] = field(default_factory=dict)
+    advice: tuple[str, ...] = ()
 
 
 class EnrollmentService:
@@ -54,60 +84,141 @@ class EnrollmentService:
         self._calibration = calibration
         self._clock = clock
         self._model = model
+        self._metric = metric
         self._gallery = workspace.gallery(model, metric)
 
-    def enroll(self, person_id: int, photo: bytes, actor: str) -> Enrolled:
-        """Enroll one photo of a person.
+    def enroll(
+        self, person_id: int, reference: Reference, actor: str, override: str | None = None
+    ) -> Enrolled:
+        """Enroll one photo (or face_recognition encoding) of a person.
 
-        The same photo a second time changes nothing. NotFound without the person;
-        EnrollmentRefused with the contract's code; Conflict when it shows somebody else's face.
+        The same one a second time changes nothing. NotFound without the person; EnrollmentRefused
+        with the contract's code, or `other_model` for an encoding that the engine cannot compare;
+        DuplicateFace when it shows somebody else's face, unless `override` gives a reason.
         """
-        digest = hashlib.sha256(photo).hexdigest()
-        with self._workspace.database.read() as session:
-            persons.get(session, person_id)
-            for other in enrollments.list_(session, person_id=person_id):
-                if other.image_sha256 == digest:
-                    return Enrolled(other, known=True)
-        image = decode(photo)
-        examined = self._examiner.examine(image)
-        self._compare(person_id, examined.embedding)
-        return self._store(person_id, digest, encode_jpeg(image), examined, actor)
+        return self._enroll(
+            lambda session: persons.get(session, person_id), {}, reference, actor, override
+        )
+
+    def enroll_as(
+        self, code: str, fields: Mapping[str, Any], reference: Reference, actor: str
+    ) -> Enrolled:
+        """`enroll` for a personnel code; a new person is added with it, or neither is.
+
+        fields: the other columns of a new person. Conflict when its e-mail address is taken.
+        """
+        new = {"first_name": code, "last_name": "", **fields, "personnel_code": code}
+        return self._enroll(lambda session: persons.by_code(session, code), new, reference, actor)
 
     def reencode(self, progress: Progress) -> list[str]:
         """Make the templates of the present model from the stored photos of all others.
 
         Safe to stop and run again. Returns one sentence for each photo that could not be used; its
-        template stays what it was and is left out of the gallery.
+        template stays what it was and is left out of the gallery. StorageError when templates
+        cannot be stored.
         """
-        with self._workspace.database.read() as session:
-            stale = [e for e in enrollments.list_(session) if e.model != self._model]
+        stale = self._workspace.stale_enrollments(self._model)
         problems = []
         for done, enrollment in enumerate(stale):
             progress(done, len(stale))
             try:
-                self._reencode_one(enrollment)
+                vector = self._reexamined(enrollment)
             except GatedError as error:
                 problems.append(f"enrollment {enrollment.id}: {error}")
-        progress(len(stale), len(stale))
+            else:
+                with suppress(NotFound, ChangedMeanwhile):  # somebody took care of it
+                    self._replace(enrollment, vector)
+        if stale:
+            progress(len(stale), len(stale))
         return problems
 
-    def _reencode_one(self, enrollment: Enrollment) -> None:
-        files = self._workspace.files
-        if enrollment.face_image_path is None:
-            raise NotFound("its photo is not stored; enroll the person again")
-        image = decode(files.load_image(enrollment.face_image_path))
-        examined = self._examiner.examine(image)
-        path = files.save_encoding(examined.embedding, self._model)
-        with self._workspace.database.write() as session:
-            enrollments.update(session, enrollment.id, face_encoding_path=path, model=self._model)
-            self._journal(session, "template_replaced", enrollment.uid, "engine")
-        if enrollment.face_encoding_path is not None:
-            files.delete(enrollment.face_encoding_path)
+    # --- enrolling ----------------------------------------------------------------------------
 
-    def _compare(self, person_id: int, vector: Vector) -> None:
+    def _enroll(
+        self,
+        find: Callable[[Session], Person | None],
+        new: Mapping[str, Any],
+        reference: Reference,
+        actor: str,
+        override: str | None = None,
+    ) -> Enrolled:
+        digest = _digest(reference)
+        with self._workspace.database.read() as session:
+            person = find(session)
+            if person and (known := self._known(session, person, digest)):
+                return known
+        draft = self._draft(reference, digest)
+        self._gallery.load()  # what takes long must not happen in the writer's role
+        files: list[str] = []
+        enrolled: Enrolled | None = None
+        try:
+            self._save(draft, files)
+            with self._workspace.database.write() as session:
+                # on PostgreSQL, too, one enrollment at a time: the comparison must hold
+                touch_gallery(session)
+                person = find(session) or self._add(session, new, actor)
+                enrolled = self._known(session, person, digest)
+                if enrolled is None:
+                    twin = self._compare(person.id, draft.vector, override is not None)
+                    enrolled = self._enter(session, person, draft, files, actor)
+                    if twin is not None:
+                        self._journal_override(session, enrolled, twin, actor, str(override))
+        finally:
+            if enrolled is None or enrolled.known:
+                self._discard(files)
+        return enrolled
+
+    @staticmethod
+    def _known(session: Session, person: Person, digest: str) -> Enrolled | None:
+        same = enrollments.list_(session, person_id=person.id, image_sha256=digest, limit=1)
+        return Enrolled(same[0], known=True) if same else None
+
+    def _draft(self, reference: Reference, digest: str) -> _Draft:
+        if isinstance(reference, bytes):
+            image = decode(reference)
+            examined = self._examiner.examine(image)
+            return _Draft(
+                digest,
+                examined.embedding,
+                encode_jpeg(image),
+                examined.quality.score,
+                measured(examined),
+                tuple(examined.advice),
+            )
+        if not self._model.startswith(FOREIGN_ENCODINGS):
+            raise EnrollmentRefused(
+                "other_model",
+                "Encodings of face_recognition need the engine that made them: vision.engine: dlib",
+            )
+        return _Draft(digest, np.asarray(reference, np.float32))
+
+    def _save(self, draft: _Draft, files: list[str]) -> None:
+        """Write photo and template; `files` gets their names, also when the next one fails."""
+        if draft.jpeg is not None:
+            files.append(self._workspace.files.save_image(draft.jpeg))
+        files.append(self._workspace.files.save_encoding(draft.vector, self._model))
+
+    def _discard(self, files: list[str]) -> None:
+        """Remove files, except those that a row names: an interrupt may come after the commit.
+
+        What cannot be removed now is left to the sweep at the next start.
+        """
+        with suppress(StorageError):
+            with self._workspace.database.read() as session:
+                named = enrollments.known_files(session)
+            self._workspace.files.delete(*(f for f in files if f not in named))
+
+    def _add(self, session: Session, fields: Mapping[str, Any], actor: str) -> Person:
+        person = persons.add(session, **fields)
+        entry = person_entry(self._clock.now(), "person_created", person, actor, sorted(fields))
+        self._workspace.journal.append([entry], session)
+        return person
+
+    def _compare(self, person_id: int, vector: Vector, overridden: bool) -> PersonRef | None:
+        """Refuse who is not this person; returns the other one whose face it is if overridden."""
         gallery = self._gallery.load()
         if not len(gallery):
-            return
+            return None
         similarities = gallery.similarities(vector)
         owners = np.array([m.person.id for m in gallery.members])[gallery.owners]
         own = similarities[owners == person_id]
@@ -123,37 +234,154 @@ class EnrollmentService:
         nearest = int(others.argmax())
         if others[nearest] >= calibration.similarity_at(DUPLICATE_FMR):
             person = gallery.members[int(gallery.owners[nearest])].person
+            if overridden:
+                return person
             message = f"This face is enrolled already, for {person.name} ({person.personnel_code})."
             raise DuplicateFace(message, person.id)
+        return None
 
-    def _store(
-        self, person_id: int, digest: str, jpeg: bytes, examined: Examined, actor: str
+    def _enter(
+        self, session: Session, person: Person, draft: _Draft, files: list[str], actor: str
     ) -> Enrolled:
-        files = self._workspace.files
-        image_path = files.save_image(jpeg)
-        encoding_path = files.save_encoding(examined.embedding, self._model)
+        *image, encoding = files
+        enrollment = enrollments.add(
+            session,
+            person_id=person.id,
+            face_image_path=image[0] if image else None,
+            face_encoding_path=encoding,
+            confidence_score=draft.score,
+            model=self._model,
+            quality=draft.quality,
+            image_sha256=draft.digest,
+        )
+        self._journal(session, "enrolled", enrollment, person, actor)
+        return Enrolled(enrollment, draft.advice)
+
+    def _journal(
+        self, session: Session, kind: str, enrollment: Enrollment, person: Person, actor: str
+    ) -> None:
+        body = {"enrollment": enrollment.uid, "person": person.uid, "model": self._model}
+        private: dict[str, dict[str, Any]] = {
+            "subject": {"person_id": person.id, "uid": person.uid, "name": person.name},
+            "actor": {"name": actor},
+        }
+        self._workspace.journal.append([Entry(self._clock.now(), kind, body, private)], session)
+
+    def _journal_override(
+        self, session: Session, enrolled: Enrolled, twin: PersonRef, actor: str, reason: str
+    ) -> None:
+        """Who decided, and why, that the face of another person may be enrolled."""
+        body = {"enrollment": enrolled.enrollment.uid, "duplicate_of": twin.uid}
+        subject = {"person_id": twin.id, "uid": twin.uid, "name": twin.name}
+        private = {"subject": subject, "actor": {"name": actor, "reason": reason}}
+        entry = Entry(self._clock.now(), "duplicate_overridden", body, private)
+        self._workspace.journal.append([entry], session)
+
+    # --- another photo ------------------------------------------------------------------------
+
+    def replace_photo(
+        self, id_: int, photo: bytes, actor: str, *, version: int | None = None
+    ) -> Enrolled:
+        """Put another photo of the same person in the place of an enrollment's.
+
+        NotFound; ChangedMeanwhile when `version` is over; EnrollmentRefused, `not_same_person` when
+        it does not resemble the photo that it replaces; DuplicateFace.
+        """
+        with self._workspace.database.read() as session:
+            old = enrollments.get(session, id_)
+        draft = self._draft(photo, _digest(photo))
+        self._refuse_stranger(old, draft.vector)
+        self._gallery.load()
+        files: list[str] = []
+        done = False
+        try:
+            self._save(draft, files)
+            with self._workspace.database.write() as session:
+                touch_gallery(session)
+                enrollment = self._put(session, old, draft, files, actor, version)
+            done = True
+        finally:
+            if not done:
+                self._discard(files)
+        self._workspace.files.delete(*old.files)
+        return Enrolled(enrollment, draft.advice)
+
+    def _put(
+        self,
+        session: Session,
+        old: Enrollment,
+        draft: _Draft,
+        files: list[str],
+        actor: str,
+        version: int | None,
+    ) -> Enrollment:
+        """Let the row name the new photo, if it is still what was examined and what was asked."""
+        present = enrollments.get(session, old.id).version
+        if present != old.version or version not in (None, present):
+            raise ChangedMeanwhile(f"enrollment {old.id} was changed meanwhile: read it again")
+        person = persons.get(session, old.person_id)
+        self._compare(person.id, draft.vector, overridden=False)
+        image, encoding = files
+        enrollment = enrollments.update(
+            session,
+            old.id,
+            face_image_path=image,
+            face_encoding_path=encoding,
+            confidence_score=draft.score,
+            model=self._model,
+            quality=dict(draft.quality),
+            image_sha256=draft.digest,
+        )
+        self._journal(session, "photo_replaced", enrollment, person, actor)
+        return enrollment
+
+    def _refuse_stranger(self, old: Enrollment, vector: Vector) -> None:
+        """Compare with the old template; the gallery has none of those that are switched off."""
+        if old.model != self._model or old.face_encoding_path is None:
+            return
+        template, _ = self._workspace.files.load_encoding(old.face_encoding_path)
+        owner = Member(PersonRef(old.person_id, "", "", ""))
+        only = Gallery.build(
+            self._model,
+            self._metric,
+            [owner],
+            [Template(old.id, old.person_id, template, self._model)],
+        )
+        similarity = float(only.similarities(vector).max(initial=-np.inf))
+        if similarity < self._calibration.similarity_at(SAME_PERSON_FMR):
+            raise EnrollmentRefused(
+                "not_same_person",
+                "This face does not resemble the photo that it would replace. Check that it is "
+                "the right person, or delete the enrollment first.",
+                {"similarity": similarity},
+            )
+
+    # --- another model ------------------------------------------------------------------------
+
+    def _reexamined(self, enrollment: Enrollment) -> Vector:
+        if enrollment.face_image_path is None:
+            raise NotFound("its photo is not stored; enroll the person again")
+        image = decode(self._workspace.files.load_image(enrollment.face_image_path))
+        return self._examiner.examine(image).embedding
+
+    def _replace(self, stale: Enrollment, vector: Vector) -> None:
+        """ChangedMeanwhile when the enrollment is not any more what was examined; NotFound."""
+        path = self._workspace.files.save_encoding(vector, self._model)
+        stored = False
         try:
             with self._workspace.database.write() as session:
-                enrollment = enrollments.add(
-                    session,
-                    person_id=person_id,
-                    face_image_path=image_path,
-                    face_encoding_path=encoding_path,
-                    confidence_score=examined.quality.score,
-                    model=self._model,
-                    quality=measured(examined),
-                    image_sha256=digest,
-                )
-                self._journal(session, "enrolled", enrollment.uid, actor)
-        except BaseException:
-            files.delete(image_path, encoding_path)
-            raise
-        return Enrolled(enrollment, tuple(examined.advice))
-
-    def _journal(self, session: Session, kind: str, uid: str, actor: str) -> None:
-        body = {"enrollment": uid, "model": self._model}
-        entry = Entry(self._clock.now(), kind, body, {"actor": {"name": actor}})
-        self._workspace.journal.append([entry], session)
+                if enrollments.get(session, stale.id).version != stale.version:
+                    raise ChangedMeanwhile(f"enrollment {stale.id} was changed meanwhile")
+                person = persons.get(session, stale.person_id)
+                changes = {"face_encoding_path": path, "model": self._model}
+                enrollment = enrollments.update(session, stale.id, **changes)
+                self._journal(session, "template_replaced", enrollment, person, "engine")
+            stored = True
+        finally:
+            if not stored:
+                self._discard([path])
+        if stale.face_encoding_path is not None:
+            self._workspace.files.delete(stale.face_encoding_path)
 
 
 def measured(examined: Examined) -> dict[str, float]:
@@ -162,3 +390,9 @@ def measured(examined: Examined) -> dict[str, float]:
     return {
         name: round(float(getattr(quality, name)), 4) for name in type(quality).__dataclass_fields__
     }
+
+
+def _digest(reference: Reference) -> str:
+    if not isinstance(reference, bytes):
+        reference = np.asarray(reference, "<f4").tobytes()
+    return hashlib.sha256(reference).hexdigest()

@@ -1,80 +1,108 @@
-"""Many people at once, from a folder named by personnel code or a CSV with photo paths."""
+"""People with their photos into the gate, one after the other, with a report of what came of it."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gated.errors import SourceError
+from gated.errors import EnrollmentRefused, GatedError, NotFound, Refused, SourceError
+from gated.services.enrollment import Enrolled, Reference
+from gated.services.office import Office
+from gated.services.roster import Candidate, shown
+from gated.vision.dlibnet import read_encodings
+from gated.vision.photo import MAX_BYTES
 
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
-CSV_COLUMNS = ("personnel_code", "first_name", "last_name", "department", "position", "email")
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One person to import: personnel code, the other fields that were given, photo files."""
-
-    personnel_code: str
-    fields: dict[str, str] = field(default_factory=dict)
-    photos: tuple[Path, ...] = ()
+CODE = re.compile(r"[^@\s\x00-\x1f\x7f-\x9f]{1,64}")
+TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f]{0,200}")
+EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
 
 
-def read_source(source: Path) -> list[Candidate]:
-    """The people that a folder or CSV names.
+@dataclass
+class Report:
+    """What came of each photo. without_photo: people who were added with nothing biometric."""
 
-    Folder: a sub-folder per person or a photo per person, named by the personnel code. CSV: a
-    header with `personnel_code` and `photo`, optionally names, department, position, email; one row
-    a photo; relative photo paths start at the CSV's folder. SourceError with what is wrong.
+    enrolled: list[str] = field(default_factory=list)
+    known: list[str] = field(default_factory=list)
+    without_photo: list[str] = field(default_factory=list)
+    refused: list[dict[str, str]] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    advice: list[str] = field(default_factory=list)
+
+    def refuse(self, what: str, error: GatedError) -> None:
+        """Note why a photo or a person was refused, with the stable code."""
+        code = error.reason if isinstance(error, EnrollmentRefused) else error.code
+        self.refused.append({"photo": what, "code": code, "detail": str(error)})
+
+
+def import_person(office: Office, person: Candidate, report: Report, actor: str) -> None:
+    """Enroll the photos and encodings of one person, who is added with the first good one.
+
+    What cannot be read or used is refused in the report. Safe to run again.
     """
-    if source.is_dir():
-        people = list(_from_folder(source))
-    elif source.is_file():
-        people = list(_from_csv(source))
-    else:
-        raise SourceError(f"{source}: no such folder or CSV file")
-    if not people:
-        raise SourceError(f"{source}: nobody found in it (sub-folders or photos named by code)")
-    return people
-
-
-def _from_folder(source: Path) -> Iterator[Candidate]:
-    for entry in sorted(source.iterdir()):
-        if entry.is_dir():
-            photos = tuple(sorted(p for p in entry.iterdir() if _is_photo(p)))
-            if photos:
-                yield Candidate(entry.name, photos=photos)
-        elif _is_photo(entry):
-            yield Candidate(entry.stem, photos=(entry,))
-
-
-def _from_csv(source: Path) -> Iterator[Candidate]:
+    code = person.personnel_code
     try:
-        with source.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SourceError(f"{source}: not a readable CSV file: {error}") from None
-    columns: Sequence[str] = list(rows[0]) if rows else []
-    missing = {"personnel_code", "photo"} - set(columns)
-    if missing:
-        raise SourceError(f"{source}: the header lacks {', '.join(sorted(missing))}")
-    people: dict[str, Candidate] = {}
-    for number, row in enumerate(rows, start=2):
-        code = (row["personnel_code"] or "").strip()
-        if not code:
-            raise SourceError(f"{source}:{number}: personnel_code is empty")
-        given = {k: v.strip() for k in CSV_COLUMNS[1:] if (v := row.get(k) or "").strip()}
-        photo = (row["photo"] or "").strip()
-        before = people.get(code, Candidate(code))
-        people[code] = Candidate(
-            code,
-            {**before.fields, **given},
-            (*before.photos, *((source.parent / photo,) if photo else ())),
+        check_fields(code, person.fields)
+        if not person.photos and not person.encodings:
+            _add_without_photo(office, person, report, actor)
+    except Refused as error:
+        report.refuse(code, error)
+        return
+    for what, references in _references(person, report):
+        for reference in references:
+            try:
+                enrolled = office.enrollment.enroll_as(code, person.fields, reference, actor)
+            except Refused as error:
+                report.refuse(what, error)
+            else:
+                _note(report, what, enrolled)
+
+
+def check_fields(code: str, fields: dict[str, str]) -> None:
+    """Refused when a personnel code or another field of a person could not be stored or typed."""
+    if not CODE.fullmatch(code):
+        raise Refused(
+            "a personnel code has 1 to 64 characters, and no @, white space or control characters"
         )
-    yield from people.values()
+    for name, value in fields.items():
+        if not TEXT.fullmatch(value) or (name == "email" and not EMAIL.fullmatch(value)):
+            raise Refused(f"{name} cannot be used: {value[:40]!r}")
 
 
-def _is_photo(path: Path) -> bool:
-    return path.is_file() and path.suffix.lower() in PHOTO_SUFFIXES
+def read_photo(path: Path) -> bytes:
+    """The bytes of a photo, no more than one byte too many; SourceError."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        what = getattr(error, "strerror", None) or error
+        raise SourceError(f"{shown(path)}: {what}") from None
+
+
+def _references(person: Candidate, report: Report) -> Iterator[tuple[str, list[Reference]]]:
+    """(what it is called, what is in it) of each file that can be read; read one at a time."""
+    for path in (*person.photos, *person.encodings):
+        what = f"{person.personnel_code} {shown(path.name)}"
+        try:
+            yield what, _content(path, path in person.encodings)
+        except SourceError as error:
+            report.refuse(what, error)
+
+
+def _content(path: Path, is_encoding: bool) -> list[Reference]:
+    return list(read_encodings(path)) if is_encoding else [read_photo(path)]
+
+
+def _note(report: Report, what: str, enrolled: Enrolled) -> None:
+    (report.known if enrolled.known else report.enrolled).append(what)
+    report.advice += [f"{what}: {line}" for line in enrolled.advice]
+
+
+def _add_without_photo(office: Office, person: Candidate, report: Report, actor: str) -> None:
+    try:
+        office.people.by_code(person.personnel_code)
+    except NotFound:
+        names = {"first_name": person.personnel_code, **person.fields}
+        office.people.create({**names, "personnel_code": person.personnel_code}, actor=actor)
+        report.without_photo.append(person.personnel_code)

@@ -29,6 +29,9 @@ def asset_store(settings: Settings) -> AssetStore:
     return AssetStore([*places, settings.storage.state_dir / "models", INSTALLED])
 
 
+ENGINE_MODELS = {"sface": "sface-2021dec", "dlib": "dlib-resnet-v1"}
+"""The embedder of each `vision.engine`, as its calibration is called."""
+
 DEMO_WALKERS = ("obama3.jpg", "biden.jpg")
 """The demo person on a photo that is not the enrolled one, and a stranger."""
 
@@ -111,6 +114,16 @@ def policy_of(settings: Settings, calibration: Calibration) -> GatePolicy:
         trigger_window_s=recognition.trigger_window_s,
         pad=PAD_LEVELS[settings.liveness.level],
     )
+
+
+def tolerance_in_words(settings: Settings) -> str:
+    """What `face_tolerance` means as a false match rate; empty without one. ConfigError."""
+    calibration = calibration_for(ENGINE_MODELS[settings.vision.engine])
+    fmr = check_tolerance(settings, calibration)
+    if fmr is None:
+        return ""
+    tolerance = settings.recognition.face_tolerance
+    return f"{tolerance:g}: one comparison in {1 / fmr:,.0f} matches a stranger"
 
 
 def tolerated_similarity(settings: Settings, calibration: Calibration) -> float | None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import TracebackType
 
 from gated.config import Settings
 from gated.errors import StorageError
-from gated.storage import enrollments
+from gated.storage import enrollments, gallery_cache
 from gated.storage import settings as settings_store
 from gated.storage.engine import Database
 from gated.storage.files import FileStore
 from gated.storage.gallery_cache import GalleryCache
 from gated.storage.journal import Journal
+from gated.storage.records import Enrollment
 from gated.storage.sealing import load_keys
 
 
@@ -44,8 +46,16 @@ class Workspace:
 
     def gallery(self, model: str, metric: str) -> GalleryCache:
         """The gallery of one model; `load` gives the present one. One thread may use it."""
-        path = self.settings.storage.state_dir / "cache" / "gallery.bin"
+        path = self._gallery_file
         return GalleryCache(self.database, self.files, self.keys.sealer, path, model, metric)
+
+    def forget_gallery(self) -> None:
+        """Remove the packed gallery, which holds templates of those who are gone. StorageError."""
+        gallery_cache.forget(self._gallery_file)
+
+    @property
+    def _gallery_file(self) -> Path:
+        return self.settings.storage.state_dir / "cache" / "gallery.bin"
 
     def gallery_stamp(self) -> str | None:
         """Names the state of people and templates; changes with every change of them."""
@@ -57,6 +67,11 @@ class Workspace:
         version = self.database.data_version()
         changed, self._version = version != self._version, version
         return changed
+
+    def stale_enrollments(self, model: str) -> list[Enrollment]:
+        """Those whose template is of another model than this one, and so not in its gallery."""
+        with self.database.read() as session:
+            return [e for e in enrollments.list_(session) if e.model != model]
 
     def sweep(self) -> int:
         """Remove files that no row names; returns how many."""
@@ -89,6 +104,5 @@ def make_private(directory: Path) -> None:
 
 def has_database(settings: Settings) -> bool:
     """Whether a database can be there at all; only an SQLite file can be seen to be missing."""
-    url = settings.storage.url
-    path = url.removeprefix("sqlite:///")
-    return path == url or Path(path).is_file()
+    found = re.match(r"sqlite(?:\+\w+)?:///([^?]+)", settings.storage.url)
+    return found is None or Path(found[1]).is_file()
