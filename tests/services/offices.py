@@ -1,0 +1,64 @@
+"""Offices over a state directory, with the real models and the demo portraits."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from gated.config import Settings, StorageSettings, VisionSettings
+from gated.devices.clock import ManualClock
+from gated.services.models import INSTALLED, VisionKit
+from gated.services.office import Office, office_of
+from gated.services.workspace import Workspace
+from gated.storage import enrollments
+from gated.storage.records import Enrollment
+from tests.assets import require_assets
+
+Engine = Literal["sface", "dlib"]
+
+
+def portrait(name: str) -> bytes:
+    """A demo portrait; skips the test without it."""
+    return require_assets("demo").read(f"{name}.jpg")
+
+
+def settings_in(state: Path, engine: Engine = "sface") -> Settings:
+    return Settings(
+        vision=VisionSettings(engine=engine, assets_dir=INSTALLED),
+        storage=StorageSettings(state_dir=state),
+    )
+
+
+@functools.cache
+def kit_of(engine: Engine) -> VisionKit:
+    """The models of an engine, loaded once; skips the test when they are missing."""
+    require_assets(*(("default", "dlib") if engine == "dlib" else ("default",)))
+    return VisionKit(settings_in(INSTALLED, engine))
+
+
+@contextmanager
+def office_in(state: Path, engine: Engine = "sface") -> Iterator[Office]:
+    kit = kit_of(engine)
+    with Workspace(settings_in(state, engine)) as workspace:
+        yield office_of(workspace, kit, ManualClock())
+
+
+def stored(workspace: Workspace) -> list[Path]:
+    """Photos and encodings on disk."""
+    folder = workspace.settings.storage.uploads
+    return sorted(p for p in folder.rglob("*") if p.is_file())
+
+
+def rows(workspace: Workspace) -> list[Enrollment]:
+    with workspace.database.read() as session:
+        return enrollments.list_(session)
+
+
+def kinds(workspace: Workspace) -> list[str]:
+    """What the journal tells, in order."""
+    with workspace.database.read() as session:
+        found = session.connection().exec_driver_sql("SELECT kind FROM journal ORDER BY seq")
+        return [str(row[0]) for row in found]
