@@ -14,6 +14,9 @@ GatedError
     ├── Conflict
     │   └── ChangedMeanwhile
     ├── EnrollmentRefused
+    │   ├── NoPicture
+    │   └── PictureTooLarge
+    ├── Busy
     ├── WeakPassword
     ├── NotAllowed
     └── NotSignedIn
@@ -139,6 +142,16 @@ class WeakPassword(Refused):
     code = "weak_password"
 
 
+class Busy(Refused):
+    """Too much of this is going on; try again after `retry_after` seconds."""
+
+    code = "busy"
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class NotSignedIn(Refused):
     """No token, or one that is void."""
 
@@ -177,3 +190,11 @@ class EnrollmentRefused(Refused):
         self.reason = reason
         self.advice = advice
         self.measured: dict[str, float] = dict(measured or {})
+
+
+class NoPicture(EnrollmentRefused):
+    """By its content the file is none of the kinds of picture that are read."""
+
+
+class PictureTooLarge(EnrollmentRefused):
+    """The file has too many bytes or pixels; it was not decoded."""

@@ -13,7 +13,7 @@ from gated import __version__
 from gated.api import errors
 from gated.api.deps import ApiServices, Require
 from gated.api.middleware import BodyLimit, Edge
-from gated.api.routers import attendance, auth, docs, gate, general, persons
+from gated.api.routers import attendance, auth, docs, enrollment, gate, general, persons
 
 __all__ = ["ApiServices", "create_app"]
 
@@ -43,8 +43,9 @@ def create_app(services: ApiServices) -> FastAPI:
     app.add_middleware(BodyLimit, limit=BODY_LIMIT, upload_limit=UPLOAD_LIMIT)
     app.add_middleware(Edge, own_headers=_HSTS if api.tls_certificate else {})
     errors.install(app)
-    for module in (general, auth, persons, attendance, gate):
+    for module in (general, auth, persons, enrollment, attendance, gate):
         app.include_router(module.router)
+    app.include_router(enrollment.withdrawal)
     if api.docs:
         docs.install(app)
     for path, methods, role in route_roles(app):

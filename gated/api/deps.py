@@ -12,8 +12,10 @@ from gated.config import Settings
 from gated.errors import NotAllowed, NotSignedIn
 from gated.services.accounts import Accounts, Principal, Role
 from gated.services.attendance import Attendance
+from gated.services.desk import EnrollmentDesk
 from gated.services.gate import GateBoard
 from gated.services.people import People
+from gated.services.references import References
 from gated.services.workspace import Workspace
 
 
@@ -27,10 +29,14 @@ class ApiServices:
     board: GateBoard
     people: People = field(init=False)
     attendance: Attendance = field(init=False)
+    references: References = field(init=False)
+    desk: EnrollmentDesk = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "people", People.of(self.workspace))
         object.__setattr__(self, "attendance", Attendance(self.workspace))
+        object.__setattr__(self, "references", References.of(self.workspace))
+        object.__setattr__(self, "desk", EnrollmentDesk(self.workspace))
 
 
 def _services(request: Request) -> ApiServices:

@@ -22,13 +22,17 @@ STATUS: Mapping[type[errors.GatedError], HTTPStatus] = {
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.ChangedMeanwhile: HTTPStatus.PRECONDITION_FAILED,
     errors.Conflict: HTTPStatus.CONFLICT,
+    errors.NoPicture: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    errors.PictureTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.EnrollmentRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.WeakPassword: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.SourceError: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.NotAllowed: HTTPStatus.FORBIDDEN,
+    errors.Busy: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.Throttled: HTTPStatus.TOO_MANY_REQUESTS,
     errors.NotSignedIn: HTTPStatus.UNAUTHORIZED,
     errors.StorageError: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.AssetError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """Looked up along the exception's bases; anything else is a 500."""
 
@@ -38,6 +42,7 @@ CODES: Mapping[int, str] = {
     403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
+    408: "timeout",
     413: "too_large",
     415: "unsupported_media_type",
     422: "invalid",
@@ -93,7 +98,12 @@ def _ours(_request: Request, error: Exception) -> Problem:
     match error:
         case errors.EnrollmentRefused():
             return Problem(status, error.advice, error.reason, measured=error.measured)
-        case errors.Throttled():
+        case errors.DuplicateFace():
+            return Problem(status, str(error), error.code, person_id=error.person_id)
+        case errors.AssetError():
+            log.error("models: %s", error)
+            return Problem(status, "the models are missing: run `gated assets install`", error.code)
+        case errors.Throttled() | errors.Busy():
             wait = {"Retry-After": str(max(1, round(error.retry_after + 0.5)))}
             return Problem(status, str(error), error.code, headers=wait)
         case errors.NotSignedIn():

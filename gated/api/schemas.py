@@ -141,6 +141,35 @@ class EnrollmentOut(Out):
     updated_at: datetime
 
 
+class EnrolledOut(EnrollmentOut):
+    advice: Sequence[str]
+    """What would make the photo better; empty for one that was enrolled before."""
+
+
+class EnrollmentForm(In):
+    """The fields beside the photo."""
+
+    person_id: int
+    override: Text | None = None
+
+
+class EnrollmentChange(In):
+    """Fields that are left out stay as they are."""
+
+    is_active: bool = True
+
+
+class WithdrawalReceiptOut(Out):
+    person_id: int
+    uid: str
+    withdrawn_at: datetime
+    enrollments: int
+    files: int
+    chain: str
+    seq: int
+    hash: str
+
+
 class PersonWithEnrollmentsOut(PersonOut):
     enrollments: Sequence[EnrollmentOut]
 

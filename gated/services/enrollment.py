@@ -29,7 +29,8 @@ from gated.storage import enrollments, persons
 from gated.storage.journal import Entry
 from gated.storage.records import Enrollment, Person
 from gated.storage.settings import touch_gallery
-from gated.vision.photo import Examined, PhotoExaminer, decode, encode_jpeg
+from gated.vision.decoding import decode
+from gated.vision.photo import Examined, PhotoExaminer, encode_jpeg
 
 SAME_PERSON_FMR = 1e-2
 """A photo less like the person's other photos than this rate allows shows somebody else."""
@@ -272,7 +273,7 @@ class EnrollmentService:
     ) -> None:
         """Who decided, and why, that the face of another person may be enrolled."""
         body = {"enrollment": enrolled.enrollment.uid, "duplicate_of": twin.uid}
-        subject = {"person_id": twin.id, "uid": twin.uid, "name": twin.name}
+        subject: Mapping[str, Any] = {"person_id": twin.id, "uid": twin.uid, "name": twin.name}
         private = {"subject": subject, "actor": {"name": actor, "reason": reason}}
         entry = Entry(self._clock.now(), "duplicate_overridden", body, private)
         self._workspace.journal.append([entry], session)
@@ -289,6 +290,8 @@ class EnrollmentService:
         """
         with self._workspace.database.read() as session:
             old = enrollments.get(session, id_)
+        if old.image_sha256 == _digest(photo):
+            return Enrolled(old, known=True)
         draft = self._draft(photo, _digest(photo))
         self._refuse_stranger(old, draft.vector)
         self._gallery.load()

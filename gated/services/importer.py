@@ -11,8 +11,8 @@ from gated.errors import EnrollmentRefused, GatedError, NotFound, Refused, Sourc
 from gated.services.enrollment import Enrolled, Reference
 from gated.services.office import Office
 from gated.services.roster import Candidate, shown
+from gated.vision.decoding import MAX_BYTES
 from gated.vision.dlibnet import read_encodings
-from gated.vision.photo import MAX_BYTES
 
 CODE = re.compile(r"[^@\s\x00-\x1f\x7f-\x9f]{1,64}")
 TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f]{0,200}")

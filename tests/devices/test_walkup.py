@@ -10,8 +10,8 @@ import pytest
 from gated.config import VisionSettings
 from gated.core.model import Box, Image
 from gated.devices.walkup import FAR_EYES, NEAR_EYES, PAUSE_S, STAND_S, WALK_S, Portrait, walk_ups
+from gated.vision.decoding import decode
 from gated.vision.factory import build_models
-from gated.vision.photo import decode
 from tests.assets import require_assets
 from tests.devices.pictures import portrait
 

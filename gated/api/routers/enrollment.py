@@ -1,0 +1,155 @@
+"""Enrollments: reference photos of persons, and their withdrawal."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Response
+
+from gated.api.deps import Operator, Services, Viewer
+from gated.api.errors import responses
+from gated.api.schemas import (
+    EnrolledOut,
+    EnrollmentChange,
+    EnrollmentForm,
+    EnrollmentOut,
+    WithdrawalReceiptOut,
+)
+from gated.api.tags import etag, version_of
+from gated.api.uploads import Uploaded, described
+from gated.errors import NotAllowed
+from gated.services.accounts import Role
+from gated.services.enrollment import Enrolled
+
+router = APIRouter(prefix="/api/enrollment", tags=["enrollment"])
+withdrawal = APIRouter(prefix="/api/persons", tags=["enrollment"])
+
+IfMatch = Annotated[str | None, Header(description="ETag of what was read", max_length=200)]
+UPLOADING = (400, 401, 403, 404, 408, 409, 413, 415, 422, 503)
+
+
+@router.get("", responses=responses(401, 403, 422, 503))
+def list_(
+    _viewer: Viewer,
+    services: Services,
+    person_id: int | None = None,
+    is_active: bool | None = None,
+    limit: Annotated[int | None, Query(ge=1, le=10_000)] = None,
+    offset: Annotated[int, Query(ge=0)] = 0,
+) -> list[EnrollmentOut]:
+    """Enrollments by id."""
+    found = services.references.list_(
+        person_id=person_id, is_active=is_active, limit=limit, offset=offset
+    )
+    return [EnrollmentOut.model_validate(e) for e in found]
+
+
+@router.get("/{id}", responses=responses(401, 403, 404, 422, 503))
+def one(id: int, response: Response, _viewer: Viewer, services: Services) -> EnrollmentOut:
+    """One enrollment."""
+    enrollment = services.references.get(id)
+    response.headers["ETag"] = etag(enrollment)
+    return EnrollmentOut.model_validate(enrollment)
+
+
+@router.post(
+    "",
+    status_code=201,
+    openapi_extra=described(EnrollmentForm, photo_required=True),
+    responses={
+        200: {"model": EnrolledOut, "description": "This photo was enrolled before"},
+        **responses(*UPLOADING),
+    },
+)
+def create(
+    operator: Operator, upload: Uploaded, response: Response, services: Services
+) -> EnrolledOut:
+    """Enroll a photo: `file` of `person_id`; answers how good it is and what would be better.
+
+    409 `duplicate_face` names another person with this face; an admin may enroll it all the same
+    by giving the reason as `override`.
+    """
+    form, photo = upload.into(EnrollmentForm), upload.required_photo()
+    if form.override is not None and not operator.role.includes(Role.ADMIN):
+        raise NotAllowed("only an admin may override the check for duplicates")
+    enrolled = services.desk.enroll(
+        form.person_id, photo, actor=operator.username, override=form.override
+    )
+    if enrolled.known:
+        response.status_code = 200
+    response.headers["Location"] = f"/api/enrollment/{enrolled.enrollment.id}"
+    return _enrolled(enrolled, response)
+
+
+@router.put(
+    "/{id}",
+    openapi_extra=described(EnrollmentChange, photo_required=False),
+    responses=responses(*UPLOADING, 412),
+)
+def update(
+    id: int,
+    operator: Operator,
+    upload: Uploaded,
+    response: Response,
+    services: Services,
+    if_match: IfMatch = None,
+) -> EnrolledOut:
+    """Replace the photo by `file`, which must show the same person, or change fields."""
+    changes, version = upload.into(EnrollmentChange), version_of(if_match)
+    enrolled = Enrolled(services.references.get(id))
+    if upload.photo is not None:
+        enrolled = services.desk.replace_photo(
+            id, upload.photo, actor=operator.username, version=version
+        )
+        version = enrolled.enrollment.version
+    if "is_active" in changes.model_fields_set:
+        changed = services.references.set_active(
+            id, changes.is_active, actor=operator.username, version=version
+        )
+        enrolled = Enrolled(changed, enrolled.advice)
+    return _enrolled(enrolled, response)
+
+
+@router.delete("/{id}", status_code=204, responses=responses(401, 403, 404, 422, 503))
+def delete(id: int, operator: Operator, services: Services) -> None:
+    """Remove an enrollment with its photo and template."""
+    services.references.delete(id, actor=operator.username)
+
+
+@router.patch("/{id}/toggle-active", responses=responses(401, 403, 404, 412, 422, 503))
+def toggle(
+    id: int, response: Response, operator: Operator, services: Services, if_match: IfMatch = None
+) -> EnrollmentOut:
+    """Switch an enrollment over; the gate obeys within a second."""
+    enrollment = services.references.set_active(
+        id, None, actor=operator.username, version=version_of(if_match)
+    )
+    response.headers["ETag"] = etag(enrollment)
+    return EnrollmentOut.model_validate(enrollment)
+
+
+@router.get(
+    "/{id}/image",
+    response_class=Response,
+    responses={
+        200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
+        **responses(401, 403, 404, 422, 503),
+    },
+)
+def image(id: int, operator: Operator, services: Services) -> Response:
+    """The stored photo; each look at it is journaled."""
+    jpeg = services.references.image(id, actor=operator.username)
+    return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+
+
+@withdrawal.post("/{id}/withdraw-biometrics", responses=responses(401, 403, 404, 422, 503))
+def withdraw(id: int, operator: Operator, services: Services) -> WithdrawalReceiptOut:
+    """Remove all photos and templates of a person, who stays, with card and PIN."""
+    receipt = services.references.withdraw_biometrics(id, actor=operator.username)
+    return WithdrawalReceiptOut.model_validate(receipt)
+
+
+def _enrolled(enrolled: Enrolled, response: Response) -> EnrolledOut:
+    enrollment: Any = EnrollmentOut.model_validate(enrolled.enrollment)
+    response.headers["ETag"] = etag(enrolled.enrollment)
+    return EnrolledOut(**enrollment.model_dump(), advice=enrolled.advice)

@@ -1,0 +1,140 @@
+"""Forms with a photo: read after the caller is known, within bounds, and never onto the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from gated.api.deps import Operator, Services
+from gated.api.schemas import In
+
+READ_WITHIN_S = 30.0
+MAX_FIELDS = 8
+MAX_FIELD_BYTES = 4096
+
+T = TypeVar("T", bound=In)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """What came in: the fields, and the content of the part `file` if there was one."""
+
+    fields: Mapping[str, Any]
+    photo: bytes | None
+
+    def into(self, form: type[T]) -> T:
+        """The fields as a form; RequestValidationError."""
+        try:
+            return form.model_validate(self.fields)
+        except ValidationError as error:
+            problems = error.errors(include_url=False, include_input=False)
+            raise RequestValidationError(
+                [{**p, "loc": ("body", *p["loc"])} for p in problems]
+            ) from None
+
+    def required_photo(self) -> bytes:
+        """The photo; RequestValidationError when there was none."""
+        if self.photo is None:
+            raise _invalid("file", "missing", "Field required")
+        return self.photo
+
+
+async def _upload(
+    request: Request, _operator: Operator, services: Services
+) -> AsyncIterator[Upload]:
+    """The body of a request of an operator, who keeps a seat at the desk until it is answered."""
+    with services.desk.seat():
+        try:
+            upload = await asyncio.wait_for(_read(request), READ_WITHIN_S)
+        except TimeoutError:
+            raise HTTPException(408, "the body did not arrive in time") from None
+        yield upload
+
+
+Uploaded = Annotated[Upload, Depends(_upload)]
+
+
+def described(form: type[In], *, photo_required: bool) -> dict[str, Any]:
+    """What OpenAPI says of the body that a route reads through `Uploaded`."""
+    schema = form.model_json_schema()
+    photo = {"type": "string", "format": "binary", "description": "JPEG, PNG, BMP or TIFF"}
+    multipart = {
+        **schema,
+        "properties": {**schema["properties"], "file": photo},
+        "required": [*schema.get("required", []), *(["file"] if photo_required else [])],
+    }
+    content = {"multipart/form-data": {"schema": multipart}}
+    if not photo_required:
+        content["application/json"] = {"schema": schema}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+class _InMemory(MultiPartParser):
+    """Keeps files in memory: the body is bounded, and a photo must not reach a temporary file."""
+
+    spool_max_size = 1 << 30
+
+
+async def _read(request: Request) -> Upload:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        return await _form(request)
+    if kind == "application/json":
+        return Upload(_object(await request.body()), None)
+    raise HTTPException(415, "send multipart/form-data")
+
+
+async def _form(request: Request) -> Upload:
+    parser = _InMemory(
+        request.headers,
+        request.stream(),
+        max_files=1,
+        max_fields=MAX_FIELDS,
+        max_part_size=MAX_FIELD_BYTES,
+    )
+    try:
+        form = await parser.parse()
+    except (MultiPartException, UnicodeError, LookupError) as error:
+        raise HTTPException(400, f"the form cannot be read: {error}") from None
+    try:
+        return await _sorted(form.multi_items())
+    finally:
+        await form.close()
+
+
+async def _sorted(items: list[tuple[str, UploadFile | str]]) -> Upload:
+    """The parts of a form; names that files bring with them are never looked at."""
+    parts = dict(items)
+    if len(parts) < len(items):
+        raise _invalid("", "repeated", "A field is there twice")
+    file = parts.pop("file", None)
+    if isinstance(file, str):
+        raise _invalid("file", "no_file", "Must be a file: give it a file name")
+    for name, value in parts.items():
+        if not isinstance(value, str):
+            raise _invalid(name, "no_text", "Must be text, not a file")
+    return Upload(parts, None if file is None else await file.read())
+
+
+def _object(body: bytes) -> Mapping[str, Any]:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        raise HTTPException(400, "the body is no JSON") from None
+    if not isinstance(value, dict):
+        raise RequestValidationError([{"loc": ("body",), "type": "dict_type", "msg": "No object"}])
+    return value
+
+
+def _invalid(field: str, code: str, text: str) -> RequestValidationError:
+    return RequestValidationError([{"loc": ("body", field), "type": code, "msg": text}])

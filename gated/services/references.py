@@ -1,0 +1,123 @@
+"""Stored enrollments: listed, shown, switched and removed; none of it needs a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from sqlalchemy.orm import Session
+
+from gated.core.model import Instant
+from gated.devices.clock import SystemClock
+from gated.errors import ChangedMeanwhile, NotFound
+from gated.ports import Clock
+from gated.services.workspace import Workspace
+from gated.storage import enrollments, persons
+from gated.storage.journal import Entry
+from gated.storage.records import Enrollment, Person
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawalReceipt:
+    """What a withdrawal of biometrics removed, and the journal row that proves it."""
+
+    person_id: int
+    uid: str
+    withdrawn_at: datetime
+    enrollments: int
+    files: int
+    chain: str
+    seq: int
+    hash: str
+
+
+class References:
+    """The enrollments of a workspace; `actor` is who looks or makes a change."""
+
+    def __init__(self, workspace: Workspace, clock: Clock) -> None:
+        self._workspace = workspace
+        self._clock = clock
+
+    @classmethod
+    def of(cls, workspace: Workspace) -> Self:
+        """The enrollments of a workspace, on the real clock."""
+        return cls(workspace, SystemClock())
+
+    def get(self, id_: int) -> Enrollment:
+        """The enrollment with this id; NotFound."""
+        with self._workspace.database.read() as session:
+            return enrollments.get(session, id_)
+
+    def list_(self, **filters: Any) -> list[Enrollment]:
+        """Enrollments by id; the filters are those of storage."""
+        with self._workspace.database.read() as session:
+            return enrollments.list_(session, **filters)
+
+    def image(self, id_: int, *, actor: str) -> bytes:
+        """The stored photo, a JPEG file; the look is journaled before. NotFound, StorageError."""
+        with self._workspace.database.write() as session:
+            enrollment = enrollments.get(session, id_)
+            if enrollment.face_image_path is None:
+                raise NotFound(f"enrollment {id_} has no stored photo")
+            self._record(session, "photo_viewed", enrollment, actor)
+        return self._workspace.files.load_image(enrollment.face_image_path)
+
+    def set_active(
+        self, id_: int, active: bool | None, *, actor: str, version: int | None = None
+    ) -> Enrollment:
+        """Switch an enrollment on or off, or over (None); NotFound, ChangedMeanwhile."""
+        with self._workspace.database.write() as session:
+            before = enrollments.get(session, id_)
+            if version not in (None, before.version):
+                raise ChangedMeanwhile("the enrollment was changed meanwhile: read it again")
+            wanted = not before.is_active if active is None else active
+            if wanted == before.is_active:
+                return before
+            enrollment = enrollments.set_active(session, id_, wanted)
+            kind = "enrollment_activated" if wanted else "enrollment_deactivated"
+            self._record(session, kind, enrollment, actor)
+        return enrollment
+
+    def delete(self, id_: int, *, actor: str) -> None:
+        """Remove an enrollment, its row, photo and template. NotFound."""
+        with self._workspace.database.write() as session:
+            enrollment = enrollments.get(session, id_)
+            files = enrollments.delete(session, id_)
+            self._record(session, "enrollment_deleted", enrollment, actor)
+        self._forget(files)
+
+    def withdraw_biometrics(self, person_id: int, *, actor: str) -> WithdrawalReceipt:
+        """Remove all photos and templates of a person, who stays. NotFound."""
+        now = self._clock.now()
+        with self._workspace.database.write() as session:
+            person = persons.get(session, person_id)
+            gone = enrollments.list_(session, person_id=person_id)
+            files = [f for e in gone for f in enrollments.delete(session, e.id)]
+            body = {"person": person.uid, "enrollments": [e.uid for e in gone]}
+            entry = entry_about(now, "biometrics_withdrawn", person, actor, body)
+            (proof,) = self._workspace.journal.append([entry], session)
+        self._forget(files)
+        at = datetime.fromtimestamp(now.utc, UTC)
+        return WithdrawalReceipt(
+            person_id, person.uid, at, len(gone), len(files), proof.chain, proof.seq, proof.hash
+        )
+
+    def _forget(self, files: Sequence[str]) -> None:
+        """Take the content off the disk: files, packed gallery and the database's log."""
+        self._workspace.files.delete(*files)
+        self._workspace.forget_gallery()
+        self._workspace.database.truncate_log()
+
+    def _record(self, session: Session, kind: str, enrollment: Enrollment, actor: str) -> None:
+        person = persons.get(session, enrollment.person_id)
+        body = {"enrollment": enrollment.uid, "person": person.uid}
+        entry = entry_about(self._clock.now(), kind, person, actor, body)
+        self._workspace.journal.append([entry], session)
+
+
+def entry_about(at: Instant, kind: str, person: Person, actor: str, body: dict[str, Any]) -> Entry:
+    """An entry whose private part names the person and who acted."""
+    subject = {"person_id": person.id, "uid": person.uid, "name": person.name}
+    return Entry(at, kind, body, {"subject": subject, "actor": {"name": actor}})
