@@ -1,0 +1,105 @@
+"""What the gate decides and sees, as it stands in the journal and the attendance log."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gated.config import CameraSettings, GateSettings, Settings, StorageSettings
+from gated.core.model import (
+    Decision,
+    Direction,
+    Instant,
+    Outcome,
+    Reason,
+    RecordDecision,
+    RecordEvent,
+)
+from gated.services.people import People
+from gated.services.recording import Recorder
+from gated.services.workspace import Workspace
+from gated.storage import attendance
+
+NOW = Instant(100.0, 1_800_000_000.0)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    settings = Settings(
+        gate=GateSettings(name="north", site="works"),
+        camera=CameraSettings(name="above the door", source="demo"),
+        storage=StorageSettings(state_dir=tmp_path),
+    )
+    with Workspace(settings) as workspace:
+        yield workspace
+
+
+@pytest.fixture
+def recorder(workspace: Workspace) -> Recorder:
+    return Recorder(workspace, workspace.settings)
+
+
+def journal(workspace: Workspace) -> list[tuple[str, dict[str, object]]]:
+    with workspace.database.read() as session:
+        found = session.connection().exec_driver_sql("SELECT kind, body FROM journal ORDER BY seq")
+        return [(row[0], json.loads(row[1])) for row in found]
+
+
+def test_decisions_become_attendance_of_this_gate(workspace: Workspace, recorder: Recorder) -> None:
+    anna = People.of(workspace).create({"personnel_code": "E1", "first_name": "Anna"}, actor="eve")
+    granted = Decision(
+        NOW, Outcome.GRANTED, Reason.GRANTED, anna.ref, 0.8, frames=3, direction=Direction.EXIT
+    )
+    denied = Decision(NOW, Outcome.DENIED, Reason.NO_MATCH, confidence=0.1)
+    recorder.append([RecordDecision(granted), RecordDecision(denied)])
+    with workspace.database.read() as session:
+        rows = attendance.list_(session)
+    by_status = {row.status: row for row in rows}
+    one, other = by_status["granted"], by_status["denied"]
+    assert (one.person_id, one.direction, one.confidence_score) == (anna.id, "exit", 0.8)
+    assert (other.person_id, other.reason) == (None, "no_match")
+    for row in rows:
+        assert (row.gate_name, row.camera_name, row.site) == ("north", "above the door", "works")
+        assert row.created_at.timestamp() == NOW.utc
+    assert workspace.journal.verify().ok
+    assert "Anna" not in str(journal(workspace))
+
+
+def test_events_carry_their_severity_and_hide_who_acted(
+    workspace: Workspace, recorder: Recorder
+) -> None:
+    recorder.append(
+        [
+            RecordEvent(NOW, "door_forced", {"contact": 1}, "alarm"),
+            RecordEvent(NOW, "remote_unlock", {}, actor="eve"),
+        ]
+    )
+    events = dict(journal(workspace)[-2:])
+    assert events["door_forced"] == {"contact": 1, "severity": "alarm", "gate": "north"}
+    assert events["remote_unlock"] == {"severity": "info", "gate": "north"}
+    with workspace.database.read() as session:
+        private = session.connection().exec_driver_sql("SELECT role, payload FROM journal_private")
+        assert [(r[0], json.loads(r[1])) for r in private] == [("actor", {"name": "eve"})]
+    assert workspace.journal.verify().ok
+
+
+def test_a_batch_is_written_whole_or_not_at_all(
+    workspace: Workspace, recorder: Recorder, tmp_path: Path
+) -> None:
+    recorder.append([RecordEvent(NOW, "first")])
+    before = journal(workspace)
+    with sqlite3.connect(tmp_path / "attendance.db") as database:
+        database.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON attendance_logs "
+            "BEGIN SELECT RAISE(ABORT, 'full'); END"
+        )
+    database.close()
+    denied = Decision(NOW, Outcome.DENIED, Reason.NO_MATCH)
+    with pytest.raises(Exception, match="full"):
+        recorder.append([RecordEvent(NOW, "second"), RecordDecision(denied)])
+    assert journal(workspace) == before
+    assert workspace.journal.verify().ok
