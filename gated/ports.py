@@ -55,9 +55,6 @@ class FaceDetector(Protocol):
     def detect(self, image: Image) -> list[Face]:
         """Faces of a BGR frame of any size, in its pixels, best score first."""
 
-    def refine(self, image: Image, face: Face) -> Face:
-        """The same face with better landmarks, where a closer look gives them."""
-
 
 class Embedder(Protocol):
     """Turns a face into a template. `model` is the identity that templates are pinned to."""

@@ -103,7 +103,7 @@ def affinity(a: Box, b: Box) -> float:
         return 0.0
     (ax, ay), (bx, by) = a.centre, b.centre
     nearness = max(0.0, 1.0 - math.hypot(ax - bx, ay - by) / (1.5 * small))
-    return (overlap(a, b) + nearness) / 2
+    return min(1.0, (overlap(a, b) + nearness) / 2)
 
 
 def overlap(a: Box, b: Box) -> float:

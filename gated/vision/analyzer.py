@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gated.config import VisionSettings, Zone
-from gated.core.model import Attention, Face, Observation, TrackedFace, Vector
+from gated.core.model import Attention, Face, Observation, TrackedFace
 from gated.core.quality import flaws
 from gated.core.tracking import Tracker
 from gated.ports import Frame
@@ -26,7 +26,8 @@ CHANGED_CELLS = 3
 """The scene moves when so many cells of the thumbnail differ by so many gray levels."""
 
 MAX_EMBEDDINGS = 4
-"""In one live frame at most; the nearest faces come first, so that a crowd cannot stall a door."""
+"""Faces of one live frame that are looked at for evidence; the nearest first, so that a crowd
+cannot stall a door."""
 
 
 @dataclass(slots=True)
@@ -103,22 +104,24 @@ class Analyzer:
         """Nearest first, so that these are embedded when there are too many."""
         budget = MAX_EMBEDDINGS if self._still_gate else len(faces)
         tracked = []
-        for found, track_id in sorted(zip(faces, ids, strict=True), key=_nearness):
-            wanted = self._is_wanted(track_id, attention)
-            face = self._models.detector.refine(frame.image, found) if wanted else found
-            chip = self._models.embedder.align(frame.image, face)
-            quality = measure(face, chip)
-            flawed = flaws(quality, self._limits, self._in_zone(face, frame))
-            embedding: Vector | None = None
-            pad = None
-            if not flawed and budget > 0 and wanted:
-                budget -= 1
-                self.counters.embeddings += 1
-                embedding = self._models.embedder.embed_chip(chip)
-                if self._models.pad is not None:
-                    pad = self._models.pad.score(frame.image, face)
-            tracked.append(TrackedFace(track_id, face, quality, flawed, embedding, pad))
+        for face, track_id in sorted(zip(faces, ids, strict=True), key=_nearness):
+            wanted = budget > 0 and self._is_wanted(track_id, attention)
+            budget -= wanted
+            tracked.append(self._examine_one(frame, face, track_id, wanted))
         return tuple(tracked)
+
+    def _examine_one(self, frame: Frame, face: Face, track_id: int, wanted: bool) -> TrackedFace:
+        if wanted:
+            face = self._models.look_closer(frame.image, face)
+        chip = self._models.embedder.align(frame.image, face)
+        quality = measure(face, chip)
+        flawed = flaws(quality, self._limits, self._in_zone(face, frame))
+        if flawed or not wanted:
+            return TrackedFace(track_id, face, quality, flawed)
+        self.counters.embeddings += 1
+        embedding = self._models.embedder.embed_chip(chip)
+        pad = self._models.pad.score(frame.image, face) if self._models.pad else None
+        return TrackedFace(track_id, face, quality, flawed, embedding, pad)
 
     def _is_wanted(self, track_id: int, attention: Attention) -> bool:
         if not self._still_gate:

@@ -18,10 +18,6 @@ SCORE_FLOOR = 0.5
 NMS_IOU = 0.3
 MAX_FACES = 64
 
-CLOSE_UP = 128
-CLOSE_UP_FACE = 0.6
-"""A closer look sees the face alone, upright, filling so much of a picture of so many pixels."""
-
 # OpenCV 5 warns at every load that its new engine ignores the target it sets itself
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
 
@@ -37,7 +33,6 @@ class YuNetDetector:
         self.model = f"yunet-2023mar/{hashlib.sha256(content).hexdigest()[:16]}"
         self.size = size
         self._net = _load(content, size)
-        self._close_up = _load(content, CLOSE_UP)
 
     def detect(self, image: Image) -> list[Face]:
         """Faces of a BGR frame of any size, in its pixels, best score first."""
@@ -53,28 +48,6 @@ class YuNetDetector:
         back = np.array([width / shape[0], height / shape[1]], np.float32)
         faces = [_face(row, back) for row in rows if np.isfinite(row).all()]
         return sorted(faces, key=lambda face: -face.score)
-
-    def refine(self, image: Image, face: Face) -> Face:
-        """The same face with landmarks from a closer look; unchanged when it is not seen there.
-
-        In a whole frame the landmarks of a small or tilted face are several pixels off, and its
-        embedding resembles nobody.
-        """
-        across = face.landmarks[1] - face.landmarks[0]
-        tilt = float(np.degrees(np.arctan2(across[1], across[0])))
-        zoom = CLOSE_UP * CLOSE_UP_FACE / max(face.box.width, face.box.height, 1.0)
-        place = np.asarray(cv2.getRotationMatrix2D(face.box.centre, tilt, zoom), np.float64)
-        place[:, 2] += CLOSE_UP / 2 - np.array(face.box.centre)
-        look = cv2.warpAffine(image, place, (CLOSE_UP, CLOSE_UP), borderMode=cv2.BORDER_REPLICATE)
-        _, found = self._close_up.detect(look)
-        rows = cast("npt.NDArray[np.float32] | None", found)
-        seen = [r for r in (rows if rows is not None else ()) if np.isfinite(r).all()]
-        if not seen:
-            return face
-        nearest = min(seen, key=lambda r: float(np.abs(r[:2] + r[2:4] / 2 - CLOSE_UP / 2).sum()))
-        back = cv2.invertAffineTransform(place)
-        landmarks = nearest[4:14].reshape(5, 2) @ back[:, :2].T + back[:, 2]
-        return Face(face.box, np.asarray(landmarks, np.float32), face.score)
 
 
 def _load(content: bytes, size: int) -> cv2.FaceDetectorYN:

@@ -105,7 +105,7 @@ class PhotoExaminer:
 
     def examine(self, image: Image) -> Examined:
         """The face, its quality and template; EnrollmentRefused with the contract's code."""
-        face = self._looked_at_closely(image, self._only_face(image))
+        face = self._models.look_closer(image, self._only_face(image))
         if not self._is_upright(image, face):
             raise EnrollmentRefused(*REFUSALS["extreme_pose"], {"detection": face.score})
         chip = self._models.embedder.align(image, face)
@@ -150,27 +150,23 @@ class PhotoExaminer:
                 found.append(face)
         return found
 
-    def _looked_at_closely(self, image: Image, face: Face) -> Face:
-        """The same face found again in its own surroundings, where its landmarks are exact."""
-        part, left, top = _surroundings(image, face)
-        again = [_moved(f, left, top) for f in self._models.detector.detect(part)]
-        return next((f for f in again if _same(f.box, face.box)), face)
-
     def _is_upright(self, image: Image, face: Face) -> bool:
         """False when the face is found more surely in the turned picture.
 
         The detector finds upside-down faces too, but with the landmarks of an upright one.
         """
         part, _, _ = _surroundings(image, face)
+        as_it_is = self._surest(part)
         height, width = part.shape[:2]
-        centre = (width / 2, height / 2)
         for angle in range(45, 360, 45):
-            turn = cv2.getRotationMatrix2D(centre, angle, 1.0)
+            turn = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0)
             turned = np.asarray(cv2.warpAffine(part, turn, (width, height)), np.uint8)
-            best = max((f.score for f in self._models.detector.detect(turned)), default=0.0)
-            if best > face.score + SURER:
+            if self._surest(turned) > as_it_is + SURER:
                 return False
         return True
+
+    def _surest(self, image: Image) -> float:
+        return max((face.score for face in self._models.detector.detect(image)), default=0.0)
 
     def _advice(self, quality: Quality) -> list[str]:
         advice = []

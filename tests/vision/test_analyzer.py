@@ -32,9 +32,6 @@ class ScriptedDetector:
         self.calls += 1
         return list(self.faces)
 
-    def refine(self, image: Image, face: Face) -> Face:
-        return face
-
 
 class CountingEmbedder:
     """Embeds a face as its position, on a chip that is sharp and well lit."""
@@ -73,11 +70,18 @@ class Bench:
         self, still_gate: bool = True, pad: bool = False, zone: Zone | None = None
     ) -> None:
         self.detector, self.embedder = ScriptedDetector(), CountingEmbedder()
-        models = Models(self.detector, self.embedder, self.detector, ConstantPad() if pad else None)
+        liveness = ConstantPad() if pad else None
+        models = Models(self.detector, self.embedder, self.detector, self.look_closer, liveness)
         settings = VisionSettings(idle_fps=2)
         self.analyzer = Analyzer(models, Tracker(), settings, zone or Zone(), still_gate=still_gate)
+        self.looks = 0
+        self.corrected: dict[tuple[float, float], Face] = {}
         self.number = 0
         self.picture = np.full((240, 320, 3), 100, np.uint8)
+
+    def look_closer(self, image: Image, face: Face) -> Face:
+        self.looks += 1
+        return self.corrected.get(face.box.centre, face)
 
     def see(self, *faces: Face, attention: Attention | None = None) -> Observation:
         self.detector.faces = list(faces)
@@ -127,6 +131,18 @@ def test_a_settled_track_costs_no_embedding() -> None:
     )
     assert {f.track_id: f.embedding is not None for f in seen.faces} == {1: False, 2: True}
     assert bench.analyzer.counters.embeddings == 3
+
+
+def test_a_face_that_is_wanted_is_looked_at_closely() -> None:
+    bench = Bench()
+    vague, sure = face_at(160, 120, score=0.55), face_at(160, 120, score=0.92)
+    bench.corrected[160, 120] = sure
+    assert bench.see(vague).faces[0].embedding is not None
+    assert bench.see(vague).faces[0].quality.detection == 0.92
+    assert bench.looks == 2
+    settled = bench.see(vague, attention=Attention(settled=frozenset({1})))
+    assert settled.faces[0].quality.detection == 0.55
+    assert bench.looks == 2
 
 
 def test_nobody_is_embedded_while_a_trigger_is_awaited() -> None:

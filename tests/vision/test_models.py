@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gated.core.gallery import unit
-from gated.core.model import Box, Face, Image, Vector
+from gated.core.model import Face, Image, Vector
 from gated.errors import AssetError
 from gated.vision.assets import AssetStore
 from gated.vision.detector import YuNetDetector
@@ -62,32 +62,6 @@ def test_results_are_in_frame_pixels_whatever_the_size(
     (small,) = detector.detect(np.asarray(cv2.resize(image, None, fx=0.5, fy=0.5), np.uint8))
     (large,) = detector.detect(image)
     np.testing.assert_allclose(small.landmarks * 2, large.landmarks, atol=6)
-
-
-def test_a_closer_look_knows_a_small_tilted_face(
-    assets: AssetStore, detector: YuNetDetector, embedder: SFaceEmbedder
-) -> None:
-    known = portrait(assets, "obama.jpg")
-    template = embed(embedder, known, detector.detect(known)[0])
-    frame = np.full((480, 640, 3), 127, np.uint8)
-    image = portrait(assets, "obama3.jpg")
-    (face,) = detector.detect(image)
-    glance, close = [], []
-    for tilt in (-25, -20, -15, 15, 20, 25):
-        place = cv2.getRotationMatrix2D(face.box.centre, tilt, 24 / face.eye_distance)
-        place[:, 2] += np.array([320, 240]) - np.array(face.box.centre)
-        scene = np.asarray(cv2.warpAffine(image, place, (640, 480), dst=frame.copy()), np.uint8)
-        seen = detector.detect(scene)[0]
-        glance.append(float(embed(embedder, scene, seen) @ template))
-        close.append(float(embed(embedder, scene, detector.refine(scene, seen)) @ template))
-    assert np.mean(close) > np.mean(glance)
-    assert min(close) > 0.415
-
-
-def test_a_closer_look_at_nothing_changes_nothing(detector: YuNetDetector) -> None:
-    landmarks = np.array([[20, 20], [40, 20], [30, 30], [22, 40], [38, 40]], np.float32)
-    face = Face(Box(10, 10, 40, 50), landmarks, 0.8)
-    assert detector.refine(np.full((100, 100, 3), 127, np.uint8), face) is face
 
 
 def test_a_group_photo_has_several_faces_best_first(
