@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 import yaml
@@ -29,8 +29,10 @@ from pydantic import (
     model_validator,
 )
 
-from gated.core.calibration import TOLERANCE_LIMIT, Calibration
 from gated.errors import ConfigError
+
+if TYPE_CHECKING:
+    from gated.core.calibration import Calibration
 
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -464,6 +466,9 @@ def check_tolerance(settings: Settings, calibration: Calibration) -> float | Non
 
     ConfigError when it is laxer than 1e-3 and that is not accepted in words.
     """
+    # NumPy comes with it, which `gated door lock` must not need
+    from gated.core.calibration import TOLERANCE_LIMIT
+
     tolerance = settings.recognition.face_tolerance
     if tolerance is None:
         return None
