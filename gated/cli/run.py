@@ -1,29 +1,15 @@
-"""gated run, and what it shows."""
+"""gated run."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.panel import Panel
-from rich.text import Text
 
-from gated import __version__
 from gated.cli.common import config_option, settings_of
-from gated.core.model import CameraEvent, CameraEventKind, Decision, Notice
-
-if TYPE_CHECKING:
-    from gated.config import Settings
-    from gated.daemon import Daemon
-
-log = logging.getLogger("gated")
 
 
 @click.command()
@@ -43,6 +29,7 @@ def run(config: Path | None, exit_after: float | None) -> int:
     # the screen tells people what the log tells machines; both at once would hide it
     quiet = shown and settings.logging.level == "info"
     set_up_logging("warning" if quiet else settings.logging.level)
+    from gated.cli.screen import LogOnly, Terminal
     from gated.daemon import Daemon
 
     daemon = Daemon(settings, Terminal(settings) if shown else LogOnly())
@@ -58,104 +45,3 @@ def set_up_logging(level: str) -> None:
         datefmt="%H:%M:%S",
         stream=sys.stderr,
     )
-
-
-class Terminal:
-    """Shows people what the gate does, one line a decision."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._console = Console(highlight=False, soft_wrap=True)
-
-    def ready(self, daemon: Daemon) -> None:
-        """What runs, where it listens, how to sign in, how to end it."""
-        settings = self._settings
-        lines = Text()
-        for label, value, style in self._facts(daemon):
-            lines.append(f"{label:10}", "bold")
-            lines.append(f"{value}\n", style)
-        lines.append("Ctrl-C ends the gate and leaves the door locked.", "dim")
-        title = f"gated {__version__}: {settings.gate.role} {settings.gate.name}"
-        self._console.print(Panel(lines, title=title, expand=False))
-
-    def _facts(self, daemon: Daemon) -> Iterator[tuple[str, str, str]]:
-        from gated.services.models import tolerance_in_words
-
-        settings, state = self._settings, daemon.board.snapshot()
-        if settings.gate.role == "gate":
-            source = f" ({settings.camera.source})" if settings.camera.driver == "replay" else ""
-            yield "camera", settings.camera.driver + source, ""
-            yield "door", f"{settings.door.driver}, locked", ""
-            if settings.liveness.level == "off":
-                yield "liveness", "OFF: a photo of a known person opens this door", "bold red"
-            else:
-                yield "liveness", settings.liveness.level, "green"
-            if tolerance := tolerance_in_words(settings):
-                yield "tolerance", tolerance, ""
-            yield "people", f"{state.people} known, {state.templates} templates", ""
-        if daemon.address:
-            yield "API", f"{daemon.address}  (try {daemon.address}/docs)", "cyan"
-            if daemon.first_account_missing:
-                yield "sign in", "no account yet: gated user add admin --role admin", "yellow"
-            else:
-                yield "sign in", f"POST {daemon.address}/api/auth/login", ""
-
-    def decision(self, decision: Decision, edge: float | None) -> None:
-        """One line: who, decision, reason, confidence, time from first sight to the relay."""
-        line = Text(time.strftime("%H:%M:%S  ", time.localtime(decision.at.utc)), "dim")
-        line.append(
-            f"{decision.outcome.upper():8}", "bold green" if decision.granted else "bold red"
-        )
-        line.append(f"  {who(decision):28}")
-        line.append(f"  {decision.reason:14}")
-        line.append(f"  confidence {decision.confidence:4.2f}")
-        if edge is not None and decision.first_seen is not None:
-            line.append(f"  relay {edge - decision.first_seen:5.2f} s after first sight", "dim")
-        elif decision.first_seen is not None:
-            line.append(
-                f"  {decision.at.mono - decision.first_seen:5.2f} s after first sight", "dim"
-            )
-        self._console.print(line)
-
-    def notice(self, notice: Notice) -> None:
-        """Hints to the person at the gate are for the page, not for this terminal."""
-
-    def camera(self, event: CameraEvent) -> None:
-        """Camera trouble, and its end."""
-        if event.kind is not CameraEventKind.OPENED:
-            self._console.print(f"camera {event.kind}: {event.detail}", style="yellow")
-
-    def stopped(self, door_locked: bool) -> None:
-        """The last line."""
-        self._console.print("stopped, the door is locked" if door_locked else "stopped")
-
-
-class LogOnly:
-    """Where nobody watches: lines in the log, without names."""
-
-    def ready(self, daemon: Daemon) -> None:
-        log.info("ready; API at %s", daemon.address or "no address")
-
-    def decision(self, decision: Decision, edge: float | None) -> None:
-        person = f"person {decision.person.id}" if decision.person else "nobody"
-        log.info("%s: %s (%s)", decision.outcome, person, decision.reason)
-
-    def notice(self, notice: Notice) -> None:
-        """Not logged: it happens many times a minute."""
-
-    def camera(self, event: CameraEvent) -> None:
-        log.log(
-            logging.INFO if event.kind is CameraEventKind.OPENED else logging.WARNING,
-            "camera %s %s",
-            event.kind,
-            event.detail,
-        )
-
-    def stopped(self, door_locked: bool) -> None:
-        log.info("stopped, the door is %s", "locked" if door_locked else "NOT locked")
-
-
-def who(decision: Decision) -> str:
-    """How a decision's person is called on the screen."""
-    person = decision.person
-    return f"{person.name} ({person.personnel_code})" if person else "unknown face"
