@@ -177,9 +177,9 @@ def test_overlapping_leases_extend_to_the_later_end_and_never_stack(
 
 def test_leases_add_up_to_no_more_than_the_longest(make: Callable[..., Rig]) -> None:
     rig = make(max_unlock_s=0.2)
-    for _ in range(20):
+    for _ in range(1000):
         rig.door.unlock(60.0)
-    assert rig.letters.heard(DoorEventKind.RELOCKED), "20 leases of 0.2 s at once are one of 0.2 s"
+    assert rig.letters.heard(DoorEventKind.RELOCKED), "they are one lease of 0.2 s, not of 200 s"
 
 
 @pytest.mark.parametrize("for_s", [0.0, -1.0, float("nan")])
@@ -252,6 +252,7 @@ def test_fire_releases_until_it_is_reset_by_hand(make: Callable[..., Rig]) -> No
     assert rig.letters.heard(DoorEventKind.FIRE)
     assert released_when_told == [True], "the door acts before anyone hears of it"
     rig.door.lock()
+    assert rig.unlocked()
     rig.door.unlock(0.01)
     time.sleep(0.1)
     assert rig.unlocked(), "neither a lock nor the end of a lease locks people in"

@@ -145,6 +145,8 @@ def test_the_password_of_a_network_camera_appears_nowhere() -> None:
     assert "DeviceError: rtsp://127.0.0.1:9 cannot be opened" in run.stderr
     assert "EndOfStream [CameraEvent(kind=<CameraEventKind.LOST" in run.stdout
     assert "hunter2" not in run.stdout + run.stderr
+    assert "tcp @" not in run.stderr, "FFmpeg is silent"
+    assert "cap.cpp" not in run.stderr, "OpenCV is silent"
 
 
 class Picamera2:
