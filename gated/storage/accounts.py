@@ -52,10 +52,27 @@ def get(session: Session, id_: int) -> Account:
     return record(Account, row)
 
 
+def find(session: Session, id_: int) -> Account | None:
+    """The account with this id, or None."""
+    row = rows.one(session, accounts, _COLUMNS, id=id_)
+    return row and record(Account, row)
+
+
 def by_username(session: Session, username: str) -> Account | None:
     """The account with this name in any case, or None."""
     row = rows.one(session, accounts, _COLUMNS, username_key=username.casefold())
     return row and record(Account, row)
+
+
+def by_token_digest(session: Session, digest: str) -> Account | None:
+    """The account whose long token has this digest, or None."""
+    row = rows.one(session, accounts, _COLUMNS, token_digest=digest)
+    return row and record(Account, row)
+
+
+def set_token_digest(session: Session, id_: int, digest: str) -> Account:
+    """Give an account another long token; the one before is void. NotFound."""
+    return _change(session, id_, token_digest=digest)
 
 
 def list_(session: Session, *, person_id: int | None = None) -> list[Account]:

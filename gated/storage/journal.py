@@ -33,6 +33,7 @@ from gated.core.model import Decision, Instant
 from gated.storage import settings
 from gated.storage.engine import Database, after_commit, is_write_session
 from gated.storage.heads import Head, holds, key_of, last_row, read_head, write_head
+from gated.storage.origin import current
 from gated.storage.tables import (
     attendance_logs,
     journal,
@@ -64,6 +65,14 @@ class Entry:
     kind: str
     body: Mapping[str, Any]
     private: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: _NO_PRIVATE)
+
+    def from_here(self) -> Entry:
+        """The same entry, its actor completed with where the request came from."""
+        origin = current()
+        if origin is None or "actor" not in self.private:
+            return self
+        actor = {**origin.told(), **self.private["actor"]}
+        return replace(self, private={**self.private, "actor": actor})
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +169,7 @@ class Journal:
 
     def _append(self, session: Session, entries: Sequence[Entry]) -> list[Receipt]:
         chain, tip = self._tip(session, entries[0].at)
-        entries = _without_erased(session, entries)
+        entries = [e.from_here() for e in _without_erased(session, entries)]
         written = _Batch(chain, self._boot_id)
         for entry in entries:
             tip = written.add(entry, tip)

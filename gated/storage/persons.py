@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,12 +14,19 @@ from gated.errors import Conflict, NotFound
 from gated.storage import accounts, rows
 from gated.storage.records import Person, columns_of, record
 from gated.storage.settings import touch_gallery
-from gated.storage.tables import attendance_logs, enrollments, persons
+from gated.storage.tables import (
+    attendance_logs,
+    consents,
+    enrollments,
+    group_members,
+    groups,
+    persons,
+)
 
 SORTS = ("id", "first_name", "last_name", "personnel_code", "department", "created_at")
 CHANGEABLE = frozenset(
     {"first_name", "last_name", "personnel_code", "department", "position", "email", "phone"}
-    | {"is_active"}
+    | {"is_active", "leaves_on"}
 )
 
 _COLUMNS = columns_of(Person, persons)
@@ -41,6 +49,7 @@ def add(
     email: str | None = None,
     phone: str | None = None,
     is_active: bool = True,
+    leaves_on: date | None = None,
 ) -> Person:
     """Add a person; Conflict when the personnel code or the e-mail address is taken."""
     values: dict[str, Any] = {
@@ -52,6 +61,7 @@ def add(
         "email": email or None,
         "phone": phone,
         "is_active": is_active,
+        "leaves_on": leaves_on,
     }
     try:
         id_ = rows.insert(session, persons, **values, **_derived(values))
@@ -87,6 +97,7 @@ def list_(
     is_active: bool | None = None,
     department: str | None = None,
     q: str | None = None,
+    group: str | None = None,
     limit: int | None = None,
     offset: int = 0,
     sort: str = "id",
@@ -94,7 +105,8 @@ def list_(
     """One page of persons, and how many there are in all.
 
     q: every word must occur in name, code, e-mail, department or position, accents and case
-    aside. sort: one of SORTS, `-` before it turns the order round.
+    aside. group: the name of one, in any case. sort: one of SORTS, `-` before it turns the order
+    round.
     """
     name = sort.removeprefix("-")
     if name not in SORTS:
@@ -104,6 +116,10 @@ def list_(
         conditions.append(persons.c.is_active == is_active)
     if department is not None:
         conditions.append(persons.c.department == department)
+    if group is not None:
+        members = sa.select(group_members.c.person_id).join(groups)
+        members = members.where(groups.c.name_key == group.casefold())
+        conditions.append(persons.c.id.in_(members))
     for word in fold(q or "").split():
         conditions.append(persons.c.search.contains(word, autoescape=True))
     total = session.execute(sa.select(sa.func.count()).select_from(persons).where(*conditions))
@@ -135,13 +151,19 @@ def update(
     return get(session, id_)
 
 
+def have_left(session: Session, today: date) -> list[Person]:
+    """Active persons whose last day is before `today`."""
+    over = sa.select(*_COLUMNS).where(persons.c.is_active, persons.c.leaves_on < today)
+    return [record(Person, r) for r in session.execute(over.order_by(persons.c.id))]
+
+
 def set_active(session: Session, id_: int, active: bool) -> Person:
     """Switch a person on or off; NotFound."""
     return update(session, id_, is_active=active)
 
 
 def delete(session: Session, id_: int) -> list[str]:
-    """Remove a person with enrollments and accounts; returns the files that nobody needs now.
+    """Remove a person with all that hangs on it; returns the files that nobody needs now.
 
     NotFound. Conflict while log rows still name the person (`Journal.erase_person` comes first),
     or when the person has the last admin's account.
@@ -157,6 +179,8 @@ def delete(session: Session, id_: int) -> list[str]:
         .where(enrollments.c.person_id == id_)
         .returning(enrollments.c.face_image_path, enrollments.c.face_encoding_path)
     ).all()
+    for owned in (consents, group_members):
+        session.execute(sa.delete(owned).where(owned.c.person_id == id_))
     session.execute(sa.delete(persons).where(persons.c.id == id_))
     touch_gallery(session)
     return [path for row in gone for path in row if path]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -30,6 +30,8 @@ class Person:
     email: str | None
     phone: str | None
     is_active: bool
+    leaves_on: date | None
+    """The last day; inactive after it."""
     version: int
     created_at: datetime
     updated_at: datetime
@@ -89,8 +91,38 @@ class Account:
     username: str
     role: str
     password_hash: str
+    token_digest: str | None
     person_id: int | None
     is_active: bool
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Persons to whom the same rules of access apply."""
+
+    id: int
+    uid: str
+    name: str
+    description: str | None
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """That a person agreed to the processing of biometric data, by which notice, and how."""
+
+    id: int
+    uid: str
+    person_id: int
+    notice_version: str
+    given_at: datetime
+    expires_at: datetime | None
+    method: str
     version: int
     created_at: datetime
     updated_at: datetime

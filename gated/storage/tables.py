@@ -81,6 +81,31 @@ persons = _aggregate(
     Column("phone", Text),
     Column("is_active", Boolean, nullable=False, default=True),
     Column("search", Text, nullable=False),
+    Column("leaves_on", sa.Date, index=True),
+)
+
+groups = _aggregate(
+    "groups",
+    Column("name", Text, nullable=False),
+    Column("name_key", Text, nullable=False, unique=True),
+    Column("description", Text),
+)
+
+group_members = Table(
+    "group_members",
+    metadata,
+    Column("group_id", BigInt, ForeignKey("groups.id"), primary_key=True),
+    Column("person_id", BigInt, ForeignKey("persons.id"), primary_key=True, index=True),
+    sqlite_with_rowid=False,
+)
+
+consents = _aggregate(
+    "consents",
+    Column("person_id", BigInt, ForeignKey("persons.id"), nullable=False, unique=True),
+    Column("notice_version", Text, nullable=False),
+    Column("given_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("method", Text, nullable=False),
 )
 
 enrollments = _aggregate(
@@ -101,6 +126,8 @@ accounts = _aggregate(
     Column("username_key", Text, nullable=False, unique=True),
     Column("role", Text, nullable=False),
     Column("password_hash", Text, nullable=False),
+    # of a device's token, which is random and long: a plain digest finds it
+    Column("token_digest", Text, unique=True),
     Column("person_id", BigInt, ForeignKey("persons.id"), index=True),
     Column("is_active", Boolean, nullable=False, default=True),
 )
@@ -150,6 +177,9 @@ settings = Table(
     Column("updated_at", UtcDateTime, nullable=False, default=utcnow, onupdate=utcnow),
 )
 
+AUDITED = "kind <> 'decision'"
+"""Which rows of the journal can tell of an act; word for word as an index wants it."""
+
 journal = Table(
     "journal",
     metadata,
@@ -165,6 +195,15 @@ journal = Table(
     Column("prev", Text, nullable=False),
     Column("hash", Text, nullable=False),
     Index(None, "kind", "chain", "seq"),
+    # the few rows that tell of acts, among the many that tell of passages
+    Index(
+        "ix_journal_audited",
+        "at_utc",
+        "chain",
+        "seq",
+        sqlite_where=sa.text(AUDITED),
+        postgresql_where=sa.text(AUDITED),
+    ),
     sqlite_with_rowid=False,
 )
 

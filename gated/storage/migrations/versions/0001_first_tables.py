@@ -41,6 +41,27 @@ def _persons_and_theirs() -> None:
         Column("phone", Text),
         Column("is_active", Boolean, nullable=False),
         Column("search", Text, nullable=False),
+        Column("leaves_on", sa.Date, index=True),
+    )
+    _aggregate(
+        "groups",
+        Column("name", Text, nullable=False),
+        Column("name_key", Text, nullable=False, unique=True),
+        Column("description", Text),
+    )
+    op.create_table(
+        "group_members",
+        Column("group_id", big, ForeignKey("groups.id"), primary_key=True),
+        Column("person_id", big, ForeignKey("persons.id"), primary_key=True, index=True),
+        sqlite_with_rowid=False,
+    )
+    _aggregate(
+        "consents",
+        Column("person_id", big, ForeignKey("persons.id"), nullable=False, unique=True),
+        Column("notice_version", Text, nullable=False),
+        Column("given_at", moment, nullable=False),
+        Column("expires_at", moment),
+        Column("method", Text, nullable=False),
     )
     _aggregate(
         "enrollments",
@@ -59,6 +80,7 @@ def _persons_and_theirs() -> None:
         Column("username_key", Text, nullable=False, unique=True),
         Column("role", Text, nullable=False),
         Column("password_hash", Text, nullable=False),
+        Column("token_digest", Text, unique=True),
         Column("person_id", big, ForeignKey("persons.id"), index=True),
         Column("is_active", Boolean, nullable=False),
     )
@@ -118,6 +140,14 @@ def _journal() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("ix_journal_kind_chain_seq", "journal", ["kind", "chain", "seq"])
+    acts = sa.text("kind <> 'decision'")
+    op.create_index(
+        "ix_journal_audited",
+        "journal",
+        ["at_utc", "chain", "seq"],
+        sqlite_where=acts,
+        postgresql_where=acts,
+    )
     op.create_table(
         "journal_private",
         Column("chain", Text, primary_key=True),
@@ -159,6 +189,9 @@ def downgrade() -> None:
         "attendance_logs",
         "accounts",
         "enrollments",
+        "consents",
+        "group_members",
+        "groups",
         "persons",
     ):
         op.drop_table(name)
