@@ -70,7 +70,8 @@ class Daemon:
         self.loops: list[Loop] = []
         self.door: Door | None = None
         self.address: str | None = None
-        self.first_account_missing = False
+        self.setup_code: str | None = None
+        """Makes the first administrator; None when there is an account."""
         self._crashed = False
         self._report: Callable[[], None] = lambda: None
 
@@ -168,8 +169,8 @@ class Daemon:
             yield
             return
         accounts = Accounts.of(self.workspace)
-        self.first_account_missing = not accounts.list_()
         services = ApiServices(self.settings, self.workspace, accounts, self.board)
+        self.setup_code = services.setup.new_code()
         server = ApiServer(create_app(services), self.settings.api)
         serving = asyncio.create_task(server.serve())
         serving.add_done_callback(self._api_ended)

@@ -13,7 +13,17 @@ from gated import __version__
 from gated.api import errors
 from gated.api.deps import ApiServices, Require
 from gated.api.middleware import BodyLimit, Edge
-from gated.api.routers import attendance, auth, docs, enrollment, gate, general, persons
+from gated.api.routers import (
+    accounts,
+    attendance,
+    audit,
+    auth,
+    docs,
+    enrollment,
+    gate,
+    general,
+    persons,
+)
 
 __all__ = ["ApiServices", "create_app"]
 
@@ -21,7 +31,9 @@ BODY_LIMIT = 256 * 1024
 UPLOAD_LIMIT = 11 * 1024 * 1024
 """A photo of 10 MB and the form around it."""
 
-PUBLIC = frozenset({"/", "/health", "/api/auth/login", "/api/auth/register", *docs.PATHS})
+_SIGNING_IN = ("/api/auth/login", "/api/auth/register", "/api/auth/setup")
+
+PUBLIC = frozenset({"/", "/health", *_SIGNING_IN, *docs.PATHS})
 """What needs no token."""
 
 _HSTS = {"Strict-Transport-Security": "max-age=31536000"}
@@ -43,7 +55,7 @@ def create_app(services: ApiServices) -> FastAPI:
     app.add_middleware(BodyLimit, limit=BODY_LIMIT, upload_limit=UPLOAD_LIMIT)
     app.add_middleware(Edge, own_headers=_HSTS if api.tls_certificate else {})
     errors.install(app)
-    for module in (general, auth, persons, enrollment, attendance, gate):
+    for module in (general, auth, accounts, persons, enrollment, attendance, gate, audit):
         app.include_router(module.router)
     app.include_router(enrollment.withdrawal)
     if api.docs:

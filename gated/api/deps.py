@@ -12,10 +12,13 @@ from gated.config import Settings
 from gated.errors import NotAllowed, NotSignedIn
 from gated.services.accounts import Accounts, Principal, Role
 from gated.services.attendance import Attendance
+from gated.services.audit import Audit, current
 from gated.services.desk import EnrollmentDesk
+from gated.services.devices import Devices
 from gated.services.gate import GateBoard
 from gated.services.people import People
 from gated.services.references import References
+from gated.services.setup import FirstAdmin
 from gated.services.workspace import Workspace
 
 
@@ -29,12 +32,18 @@ class ApiServices:
     board: GateBoard
     people: People = field(init=False)
     attendance: Attendance = field(init=False)
+    devices: Devices = field(init=False)
+    setup: FirstAdmin = field(init=False)
+    audit: Audit = field(init=False)
     references: References = field(init=False)
     desk: EnrollmentDesk = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "people", People.of(self.workspace))
         object.__setattr__(self, "attendance", Attendance(self.workspace))
+        object.__setattr__(self, "audit", Audit(self.workspace))
+        object.__setattr__(self, "devices", Devices.of(self.workspace))
+        object.__setattr__(self, "setup", FirstAdmin.of(self.workspace))
         object.__setattr__(self, "references", References.of(self.workspace))
         object.__setattr__(self, "desk", EnrollmentDesk(self.workspace))
 
@@ -60,6 +69,8 @@ class Require:
         if not token:
             raise NotSignedIn("sign in first: POST /api/auth/login")
         principal = services.accounts.verify_token(token)
+        if (origin := current()) is not None:
+            origin.person_uid = principal.person_uid
         if not principal.role.includes(self.role):
             raise NotAllowed(f"this needs the role {self.role}")
         return principal
@@ -74,6 +85,7 @@ Anyone = Annotated[Principal, require(Role.SELF)]
 Viewer = Annotated[Principal, require(Role.VIEWER)]
 Operator = Annotated[Principal, require(Role.OPERATOR)]
 Admin = Annotated[Principal, require(Role.ADMIN)]
+Auditor = Annotated[Principal, require(Role.AUDITOR)]
 
 
 def client_address(request: Request) -> str:

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gated.api.errors import Problem, internal_error
+from gated.services.audit import request_from
 
 log = logging.getLogger("gated.api.requests")
 
@@ -50,6 +51,7 @@ class Edge:
             await self.app(scope, receive, send)
             return
         request_id = uuid.uuid4().hex
+        address = scope["client"][0] if scope.get("client") else "unknown"
         began = time.monotonic()
         status = 0
 
@@ -61,7 +63,8 @@ class Edge:
             await send(message)
 
         try:
-            await self.app(scope, receive, finish)
+            with request_from(address, request_id):
+                await self.app(scope, receive, finish)
         except Exception:
             log.exception("request %s failed", request_id)
             if status:

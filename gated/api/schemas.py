@@ -28,6 +28,10 @@ Email = Annotated[
 Phone = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^\+?[0-9 ()/.-]{1,40}$")]
 
 
+Username = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.@+-]{1,100}$")]
+Password = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+
+
 class In(BaseModel):
     """A body of a request; fields that it does not have are refused."""
 
@@ -183,6 +187,72 @@ class ErasureReceiptOut(Out):
     chain: str
     seq: int
     hash: str
+
+
+class AccountOut(Out):
+    id: int
+    uid: str
+    username: str
+    role: str
+    person_id: int | None
+    is_active: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+class AccountIn(In):
+    username: Username
+    role: Literal["self", "viewer", "operator", "admin", "auditor"]
+    password: Password
+    person_id: int | None = None
+
+
+class AccountChange(In):
+    """Fields that are left out stay as they are."""
+
+    role: Literal["self", "viewer", "operator", "admin", "auditor"] | None = None
+    is_active: bool | None = None
+
+
+class NewPassword(In):
+    password: Password
+
+
+class SetupIn(In):
+    code: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    username: Username
+    password: Password
+
+
+class DeviceIn(In):
+    name: Username
+
+
+class DeviceTokenOut(Out):
+    id: int
+    username: str
+    token: str
+
+
+class ActorOut(Out):
+    """Who acted, and from where; of old rows and of the gate itself only the name is known."""
+
+    model_config = ConfigDict(from_attributes=True, extra="ignore")
+
+    name: str
+    address: str | None = None
+    request: str | None = None
+    reason: str | None = None
+
+
+class AuditOut(Out):
+    chain: str
+    seq: int
+    at: datetime
+    kind: str
+    body: Mapping[str, Any]
+    actor: ActorOut | None
+    subject: Mapping[str, Any] | None
 
 
 # --- attendance and gate ----------------------------------------------------------------------

@@ -55,8 +55,10 @@ class Terminal:
             yield "people", f"{state.people} known, {state.templates} templates", ""
         if daemon.address:
             yield "API", f"{daemon.address}  (try {daemon.address}/docs)", "cyan"
-            if daemon.first_account_missing:
+            if daemon.setup_code:
                 yield "sign in", "no account yet: gated user add admin --role admin", "yellow"
+                yield "", f"or POST {daemon.address}/api/auth/setup within a day,", "yellow"
+                yield "", f"with the code {daemon.setup_code}", "yellow"
             else:
                 yield "sign in", f"POST {daemon.address}/api/auth/login", ""
 

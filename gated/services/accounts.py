@@ -11,13 +11,15 @@ from typing import Any, Self
 
 from sqlalchemy.orm import Session
 
+from gated.core.model import Instant
 from gated.devices.clock import SystemClock
 from gated.errors import BadCredentials, Conflict, NotAllowed, NotFound, NotSignedIn
 from gated.ports import Clock
 from gated.services import passwords
 from gated.services.people import person_entry
+from gated.services.signins import SignInLog
 from gated.services.throttle import Throttle
-from gated.services.tokens import Tokens, load_key
+from gated.services.tokens import TOKEN_MARK, Tokens, digest_of, load_key
 from gated.services.workspace import Workspace
 from gated.storage import accounts, persons
 from gated.storage.journal import Entry
@@ -63,6 +65,7 @@ class Principal:
     username: str
     role: Role
     person_id: int | None
+    person_uid: str | None = None
 
 
 class Accounts:
@@ -76,6 +79,7 @@ class Accounts:
         self._clock = clock
         self._throttle = Throttle(lambda: clock.now().mono)
         self._tokens = Tokens(key, clock, settings.auth.access_token_expire_minutes * 60)
+        self._log = SignInLog(workspace.journal, clock)
         self._nobodys_hash = passwords.hash_password("the password of nobody")
 
     @classmethod
@@ -89,8 +93,9 @@ class Accounts:
         self, username: str, role: str, password: str, *, actor: str, person_id: int | None = None
     ) -> Account:
         """Add an account; Conflict when the name is taken or unusable, WeakPassword, NotFound."""
-        if not re.fullmatch(r"[\w.@+-]{1,100}", username):
-            raise Conflict("an account name has letters, digits and . _ @ + - only")
+        if Role(role) is Role.DEVICE:
+            raise Conflict("a device has no password: add it as a device")
+        require_name(username)
         passwords.require_strong(password, username)
         hashed = passwords.hash_password(password)
         with self._workspace.database.write() as session:
@@ -142,6 +147,34 @@ class Accounts:
         """Let a disabled account sign in again; NotFound."""
         return self._set_active(username, True, "account_enabled", actor)
 
+    def get(self, id_: int) -> Account:
+        """The account with this id; NotFound."""
+        with self._workspace.database.read() as session:
+            return accounts.get(session, id_)
+
+    def set_role(self, username: str, role: str, *, actor: str) -> Account:
+        """Give an account another role and end its sessions; NotFound, Conflict."""
+        with self._workspace.database.write() as session:
+            account = _named(session, username)
+            if Role.DEVICE in (Role(account.role), Role(role)):
+                raise Conflict("devices stay devices, and nobody else becomes one")
+            if role == account.role:
+                return account
+            account = accounts.set_role(session, account.id, role)
+            self._record(session, "role_changed", account, actor)
+        return account
+
+    def delete(self, username: str, *, actor: str) -> None:
+        """Remove an account and end its sessions; NotFound, Conflict for the last admin."""
+        with self._workspace.database.write() as session:
+            account = _named(session, username)
+            accounts.delete(session, account.id)
+            self._record(session, "account_deleted", account, actor)
+
+    def flush_sign_ins(self) -> None:
+        """Journal what repeated sign-ins have been counted; StorageError."""
+        self._log.flush()
+
     def _set_active(self, username: str, active: bool, kind: str, actor: str) -> Account:
         with self._workspace.database.write() as session:
             account = accounts.set_active(session, _named(session, username).id, active)
@@ -149,9 +182,8 @@ class Accounts:
         return account
 
     def _record(self, session: Session, kind: str, account: Account, actor: str) -> None:
-        body = {"account": account.uid, "role": account.role}
-        private = {"subject": {"username": account.username}, "actor": {"name": actor}}
-        self._workspace.journal.append([Entry(self._clock.now(), kind, body, private)], session)
+        entry = account_entry(self._clock.now(), kind, account, actor)
+        self._workspace.journal.append([entry], session)
 
     # --- signing in ---------------------------------------------------------------------------
 
@@ -168,6 +200,7 @@ class Accounts:
             password, account.password_hash if account else self._nobodys_hash
         )
         if account is None or not right or not welcome:
+            self._log.failed(account, _network(address))
             raise BadCredentials("name or password is wrong")
         self._throttle.succeeded(forget=account_key, forgive=address_key)
         if upgraded is not None:
@@ -177,6 +210,7 @@ class Accounts:
     def sign_in(self, username: str, password: str, address: str) -> tuple[str, int]:
         """A token and its life in seconds; BadCredentials, Throttled."""
         account = self.authenticate(username, password, address)
+        self._log.signed_in(account, _network(address))
         return self._tokens.issue(account.id, account.version), self._tokens.life_s
 
     def change_password(
@@ -192,19 +226,25 @@ class Accounts:
 
     def verify_token(self, token: str) -> Principal:
         """Who holds this token; NotSignedIn when it is void, its account changed or disabled."""
-        claims = self._tokens.read(token)
+        is_long = token.startswith(TOKEN_MARK)
+        claims = None if is_long else self._tokens.read(token)
         with self._workspace.database.read() as session:
-            try:
-                account = accounts.get(session, claims.account_id)
-            except NotFound:
-                account = None
-            if (
-                account is None
-                or account.version != claims.version
-                or not _may_sign_in(session, account)
-            ):
+            if claims is None:
+                account = accounts.by_token_digest(session, digest_of(token))
+            else:
+                account = accounts.find(session, claims.account_id)
+                if account and account.version != claims.version:
+                    account = None
+            if account is None or not _may_sign_in(session, account):
                 raise NotSignedIn("the session has ended: sign in again")
-        return Principal(account.id, account.username, Role(account.role), account.person_id)
+            person = account.person_id and persons.get(session, account.person_id)
+        return Principal(
+            account.id,
+            account.username,
+            Role(account.role),
+            account.person_id,
+            person.uid if person else None,
+        )
 
     def _find(self, name: str) -> tuple[Account | None, bool]:
         """The account that someone means, and whether it may sign in; as many reads for nobody."""
@@ -220,6 +260,19 @@ class Accounts:
             if accounts.get(session, account.id).password_hash != account.password_hash:
                 return account  # changed meanwhile: the new password stays
             return accounts.set_password(session, account.id, hashed, ends_sessions=False)
+
+
+def require_name(username: str) -> None:
+    """Conflict when an account cannot have this name."""
+    if not re.fullmatch(r"[\w.@+-]{1,100}", username):
+        raise Conflict("an account name has letters, digits and . _ @ + - only")
+
+
+def account_entry(at: Instant, kind: str, account: Account, actor: str) -> Entry:
+    """What the journal is told of a change of an account."""
+    body = {"account": account.uid, "role": account.role}
+    private = {"subject": {"username": account.username}, "actor": {"name": actor}}
+    return Entry(at, kind, body, private)
 
 
 def _network(address: str) -> str:

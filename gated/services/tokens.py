@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ ALGORITHM = "HS256"
 ISSUER = "gated"
 AUDIENCE = "gated-api"
 KEY_BYTES = 48
+
+TOKEN_MARK = "gated-device-"  # noqa: S105
+"""What the long token of a device begins with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,11 @@ class Tokens:
         if now >= expires or issued > now + self.life_s:
             raise NotSignedIn("the token has expired: sign in again")
         return read
+
+
+def digest_of(token: str) -> str:
+    """What is stored of a long token: it is random, so a plain SHA-256 gives nothing away."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def load_key(configured: str | None, state_dir: Path) -> str:

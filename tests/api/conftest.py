@@ -16,6 +16,7 @@ from gated.api.app import ApiServices, create_app
 from gated.api.server import ApiServer
 from gated.config import ApiSettings, AuthSettings, GateSettings, Settings, StorageSettings
 from gated.services.accounts import Accounts
+from gated.services.devices import Devices
 from gated.services.gate import GateBoard
 from gated.services.workspace import Workspace
 
@@ -29,11 +30,14 @@ class Running:
 
     services: ApiServices
     address: str
+    device_token: str = ""
 
     def client(self, role: str | None = None) -> httpx.Client:
         """A client, signed in as the account of a role."""
         headers = {}
-        if role is not None:
+        if role == "device":
+            headers["Authorization"] = f"Bearer {self.device_token}"
+        elif role is not None:
             token, _ = self.services.accounts.sign_in(f"the-{role}", PASSWORD, "test")
             headers["Authorization"] = f"Bearer {token}"
         return httpx.Client(base_url=self.address, headers=headers, timeout=20, trust_env=False)
@@ -73,11 +77,14 @@ def running(
     )
     with Workspace(settings) as workspace:
         accounts = Accounts.of(workspace)
-        for role in roles:
+        token = ""
+        if "device" in roles:
+            _, token = Devices.of(workspace).add("the-device", actor="test")
+        for role in set(roles) - {"device"}:
             accounts.create(f"the-{role}", role, PASSWORD, actor="test")
         services = ApiServices(settings, workspace, accounts, GateBoard())
         with serving(ApiServer(create_app(services), settings.api)) as address:
-            yield Running(services, address)
+            yield Running(services, address, token)
 
 
 @pytest.fixture(scope="module")

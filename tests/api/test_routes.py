@@ -13,6 +13,8 @@ import pytest
 from gated.api.app import create_app, route_roles
 from gated.config import load
 from gated.services.accounts import Accounts
+from gated.services.devices import Devices
+from gated.services.people import People
 from gated.services.tokens import load_key
 from gated.services.workspace import Workspace
 from tests.api.conftest import PASSWORD, ROLES, Running
@@ -43,8 +45,8 @@ class Outside:
 
     def request(self, client: httpx.Client, route: Route, header: str | None) -> httpx.Response:
         headers = {} if header is None else {"Authorization": header}
-        body = {"json": {}} if route.method in {"POST", "PUT", "PATCH"} else {}
-        return client.request(route.method, route.address, headers=headers, **body)  # type: ignore[arg-type]
+        body: dict[str, str] | None = {} if route.method in {"POST", "PUT", "PATCH"} else None
+        return client.request(route.method, route.address, headers=headers, json=body)
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +56,22 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
     config.write_text(HUB.format(state=folder / "state"))
     with Workspace(load(config, {})) as workspace:
         accounts = Accounts.of(workspace)
-        for role in (*ROLES, "viewer"):
-            name = f"the-{role}" if role not in {a.role for a in accounts.list_()} else "gone"
-            accounts.create(name, role, PASSWORD, actor="test")
-        tokens = {r: accounts.sign_in(f"the-{r}", PASSWORD, "test")[0] for r in ROLES}
+        people = [role for role in ROLES if role != "device"]
+        ada = {"first_name": "Ada", "last_name": "Byron", "personnel_code": "A1"}
+        own = People.of(workspace).create(ada, actor="test").id
+        for role in people:
+            accounts.create(
+                f"the-{role}",
+                role,
+                PASSWORD,
+                actor="test",
+                person_id=own if role == "self" else None,
+            )
+        accounts.create("gone", "admin", PASSWORD, actor="test")
+        tokens = {r: accounts.sign_in(f"the-{r}", PASSWORD, "test")[0] for r in people}
+        devices = Devices.of(workspace)
+        device, old = devices.add("the-device", actor="test")
+        _, tokens["device"] = devices.renew(device.id, actor="test")
         gone, _ = accounts.sign_in("gone", PASSWORD, "test")
         accounts.disable("gone", actor="test")
         changed, _ = accounts.sign_in("the-viewer", PASSWORD, "test")
@@ -68,7 +82,11 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
             word for word in process.wait_for("http://").split() if word.startswith("http://")
         )
         void = _void(tokens["admin"], folder / "state")
-        void |= {"disabled": f"Bearer {gone}", "password changed": f"Bearer {changed}"}
+        void |= {
+            "disabled": f"Bearer {gone}",
+            "password changed": f"Bearer {changed}",
+            "old token of a device": f"Bearer {old}",
+        }
         yield Outside(address, tokens, void)
         assert process.end() == 0
 

@@ -15,7 +15,15 @@ from starlette.exceptions import HTTPException
 
 from gated.api.deps import Anyone, Services, client_address
 from gated.api.errors import responses
-from gated.api.schemas import Credentials, MeOut, PasswordChange, PersonOut, Registration, TokenOut
+from gated.api.schemas import (
+    Credentials,
+    MeOut,
+    PasswordChange,
+    PersonOut,
+    Registration,
+    SetupIn,
+    TokenOut,
+)
 from gated.errors import BadCredentials
 
 router = APIRouter(prefix="/api/auth", tags=["accounts"])
@@ -70,6 +78,15 @@ async def login(
     except BadCredentials:
         await asyncio.sleep(began + FAILURE_TAKES_S - loop.time())
         raise
+    return TokenOut(access_token=token, expires_in=life)
+
+
+@router.post("/setup", status_code=201, responses=responses(400, 401, 409, 413, 422, 429, 503))
+def setup(request: Request, body: SetupIn, services: Services) -> TokenOut:
+    """Make the first administrator, with the code that the gate showed when it was started."""
+    services.setup.create(body.code, body.username, body.password)
+    address = client_address(request)
+    token, life = services.accounts.sign_in(body.username, body.password, address)
     return TokenOut(access_token=token, expires_in=life)
 
 

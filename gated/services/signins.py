@@ -1,0 +1,86 @@
+"""Sign-ins in the journal: each once, repetitions as a number, so that a flood fills no disk."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from gated.core.model import Instant
+from gated.ports import Clock
+from gated.services.audit import current
+from gated.storage.journal import Entry, Journal
+from gated.storage.records import Account
+
+WINDOW_S = 900.0
+ROWS = 50
+"""So many different sign-ins get a row of their own in each window."""
+
+_OTHERS = ("sign_in_failed", "", "")
+
+
+@dataclass(slots=True)
+class _Seen:
+    body: dict[str, Any]
+    actor: dict[str, Any]
+    again: int = 0
+
+
+class SignInLog:
+    """Journals who signed in and who failed to.
+
+    The first of each kind, account and address in a quarter of an hour is written at once; what
+    repeats it, and what is beyond ROWS different ones, is counted and told when the window ends.
+    """
+
+    def __init__(self, journal: Journal, clock: Clock) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._seen: dict[tuple[str, str, str], _Seen] = {}
+        self._began = clock.now().mono
+
+    def signed_in(self, account: Account, network: str) -> None:
+        """Someone has signed in to an account; StorageError."""
+        self._note("signed_in", account, network)
+
+    def failed(self, account: Account | None, network: str) -> None:
+        """Someone has failed to. What was typed as a name is not kept: it may be a password."""
+        self._note("sign_in_failed", account, network)
+
+    def flush(self) -> None:
+        """Tell of the repetitions once their window is over; StorageError."""
+        now = self._clock.now()
+        with self._lock:
+            entries = self._ended(now)
+        self._journal.append(entries)
+
+    def _note(self, kind: str, account: Account | None, network: str) -> None:
+        now = self._clock.now()
+        key = kind, account.uid if account else "", network
+        with self._lock:
+            entries = self._ended(now)
+            seen = self._seen.get(key)
+            if seen is None and len(self._seen) >= ROWS:
+                seen = self._seen.setdefault(_OTHERS, _Seen({}, {"name": "several"}))
+            if seen is not None:
+                seen.again += 1
+            else:
+                origin = current()
+                actor: dict[str, Any] = {"name": account.username if account else "unknown"}
+                body = {"account": account.uid, "role": account.role} if account else {}
+                self._seen[key] = _Seen(body, {**(origin.told() if origin else {}), **actor})
+                entries.append(Entry(now, kind, body, {"actor": self._seen[key].actor}))
+        self._journal.append(entries)
+
+    def _ended(self, now: Instant) -> list[Entry]:
+        """What is to be told of the window, when it is over; begins the next one."""
+        if now.mono - self._began < WINDOW_S:
+            return []
+        repeated = [(k[0], s) for k, s in self._seen.items() if s.again]
+        self._seen = {}
+        self._began = now.mono
+        return [
+            Entry(now, kind, {**s.body, "again": s.again, "within_s": WINDOW_S}, {"actor": s.actor})
+            for kind, s in repeated
+        ]
