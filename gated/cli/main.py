@@ -82,6 +82,9 @@ def main() -> NoReturn:
     except GatedError as error:
         click.echo(f"gated: {error}", err=True)
         sys.exit(error.exit_code)
+    except UnicodeEncodeError as error:
+        click.echo(f"gated: {error.object!r} is not UTF-8 text", err=True)
+        sys.exit(click.UsageError.exit_code)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
