@@ -14,8 +14,8 @@ from gated.services.roster import Candidate, shown
 from gated.vision.decoding import MAX_BYTES
 from gated.vision.dlibnet import read_encodings
 
-CODE = re.compile(r"[^@\s\x00-\x1f\x7f-\x9f]{1,64}")
-TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f]{0,200}")
+CODE = re.compile(r"[^@\s\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,64}")
+TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{0,200}")
 EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
 
 
@@ -47,7 +47,7 @@ def import_person(office: Office, person: Candidate, report: Report, actor: str)
         if not person.photos and not person.encodings:
             _add_without_photo(office, person, report, actor)
     except Refused as error:
-        report.refuse(code, error)
+        report.refuse(shown(code), error)
         return
     for what, references in _references(person, report):
         for reference in references:

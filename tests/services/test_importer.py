@@ -11,7 +11,7 @@ import pytest
 from gated.errors import SourceError
 from gated.services.importer import Report, import_person, read_photo
 from gated.services.office import Office
-from gated.services.roster import Candidate, read_roster
+from gated.services.roster import Candidate, read_roster, shown
 from gated.vision.decoding import MAX_BYTES
 from tests.services.offices import kinds, office_in, portrait, rows, stored
 
@@ -106,6 +106,7 @@ def test_fields_are_those_of_a_new_person_only(office: Office, tmp_path: Path) -
         ("a b", {}),
         ("a@b", {}),
         ("a\0b", {}),
+        ("a\udcffb", {}),
         ("x" * 65, {}),
         ("A1", {"last_name": "two\nlines"}),
         ("A1", {"department": "x" * 201}),
@@ -116,7 +117,7 @@ def test_what_could_not_be_stored_or_typed_is_refused(
     office: Office, code: str, fields: dict[str, str]
 ) -> None:
     report = imported(office, Candidate(code, fields))
-    assert codes(report) == [(code, "refused")]
+    assert codes(report) == [(shown(code), "refused")]
     assert office.people.list_() == ([], 0)
 
 

@@ -1,0 +1,104 @@
+"""gated check-config, journal verify, door lock, db upgrade."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from gated.config import Settings, StorageSettings
+from gated.services.people import People
+from gated.services.workspace import Workspace
+from tests.cli.conftest import Gated
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = sorted([*(ROOT / "config").glob("*.yaml"), ROOT / "gate.yaml"])
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda p: p.name)
+def test_every_configuration_that_is_shipped_is_fine(gated: Gated, file: Path) -> None:
+    result = gated("check-config", file)
+    assert result.code == 0, result.err
+    assert "is fine" in result.out
+    assert set(gated("check-config", file, "--json").json) == set(Settings.model_fields)
+
+
+def test_the_examples_are_there() -> None:
+    names = {file.name for file in EXAMPLES}
+    assert names >= {"gate.reference.yaml", "entry-picamera2.yaml", "exit-usb.yaml", "rtsp.yaml"}
+
+
+def test_secrets_are_not_shown(gated: Gated, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_KEY", "a-very-long-and-quite-random-key-0123456789")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://gated:hunter2@localhost/gated")
+    told = gated("check-config", config, "--json").out
+    assert "hunter2" not in told
+    assert "quite-random" not in told
+
+
+def test_a_tolerance_is_explained_or_refused(
+    gated: Gated, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACE_TOLERANCE", "0.55")
+    assert "matches a stranger" in gated("check-config", config).out
+    monkeypatch.setenv("FACE_TOLERANCE", "0.9")
+    refused = gated("check-config", config)
+    assert refused.code == 3
+    assert "FACE_TOLERANCE" in refused.err
+
+
+def state_of(config: Path) -> Path:
+    """A state directory with a journal, as the configuration has it."""
+    state = config.parent / "state"
+    with Workspace(Settings(storage=StorageSettings(state_dir=state))) as workspace:
+        for code in ("E1", "E2", "E3"):
+            People.of(workspace).create({"personnel_code": code}, actor="eve")
+    return state
+
+
+def test_a_whole_journal_verifies(gated: Gated, config: Path) -> None:
+    state_of(config)
+    result = gated("journal", "verify", "--config", config)
+    assert (result.code, result.out) == (0, "the journal is whole: 4 rows\n")
+    told = gated("journal", "verify", "--json", "--config", config).json
+    assert told == {"ok": True, "rows": 4, "first_problem": None}
+
+
+@pytest.mark.parametrize(
+    "tampering",
+    [
+        "UPDATE journal SET body = replace(body, 'fields', 'fjelds') WHERE seq = 3",
+        "DELETE FROM journal WHERE seq = 3",
+    ],
+    ids=["altered", "removed"],
+)
+def test_tampering_is_found_and_placed(gated: Gated, config: Path, tampering: str) -> None:
+    with sqlite3.connect(state_of(config) / "attendance.db") as database:
+        database.execute("PRAGMA foreign_keys = OFF")
+        assert database.execute(tampering).rowcount == 1
+    database.close()
+    result = gated("journal", "verify", "--config", config)
+    assert result.code == 1
+    assert result.err.startswith("row 3 of chain ") or result.err.startswith("row 4 of chain ")
+    told = gated("journal", "verify", "--json", "--config", config)
+    assert told.code == 1
+    assert told.json["ok"] is False
+    assert set(told.json["first_problem"]) == {"chain", "seq", "what"}
+
+
+def test_who_only_looks_makes_no_state(gated: Gated, config: Path) -> None:
+    assert gated("journal", "verify", "--config", config).code == 5
+    assert not (config.parent / "state").exists()
+
+
+def test_a_simulated_door_has_nothing_to_lock(gated: Gated, config: Path) -> None:
+    result = gated("door", "lock", "--config", config)
+    assert (result.code, result.out) == (0, "door.driver is simulated: there is nothing to drive\n")
+
+
+def test_the_database_is_made_by_an_upgrade(gated: Gated, config: Path) -> None:
+    for _ in range(2):
+        result = gated("db", "upgrade", "--config", config)
+        assert (result.code, result.out) == (0, "the database is up to date\n")
+    assert (config.parent / "state" / "attendance.db").is_file()

@@ -1,0 +1,73 @@
+"""gated user: accounts from the command line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from gated.config import load
+from gated.services.accounts import Accounts
+from gated.services.workspace import Workspace
+from tests.cli.conftest import Gated
+
+PASSWORD = "Correct-horse-battery-9"
+OTHER = "Quite-another-staple-7"
+
+
+def signs_in(config: Path, name: str, password: str) -> bool:
+    with Workspace(load(config, {})) as workspace:
+        try:
+            Accounts.of(workspace).authenticate(name, password, "test")
+        except Exception:
+            return False
+    return True
+
+
+def test_accounts_are_added_listed_changed_and_disabled(gated: Gated, config: Path) -> None:
+    at = ("--config", config)
+    assert "gated user add NAME" in gated("user", "list", *at).out
+    for name, role in (("anna", "admin"), ("ben", "viewer")):
+        args = ("user", "add", name, "--role", role, "--password-stdin", *at)
+        result = gated(*args, stdin=PASSWORD + "\n")
+        assert (result.code, result.out) == (0, f"account {name} created, role {role}\n")
+    assert signs_in(config, "ben", PASSWORD)
+
+    changed = gated("user", "passwd", "ben", "--password-stdin", *at, stdin=OTHER)
+    assert changed.code == 0
+    assert signs_in(config, "ben", OTHER)
+    assert not signs_in(config, "ben", PASSWORD)
+
+    assert gated("user", "disable", "ben", *at).code == 0
+    assert not signs_in(config, "ben", OTHER)
+    assert gated("user", "list", "--json", *at).json == [
+        {"username": "anna", "role": "admin", "is_active": True},
+        {"username": "ben", "role": "viewer", "is_active": False},
+    ]
+    assert "disabled" in gated("user", "list", *at).out
+
+
+def test_the_last_admin_stays(gated: Gated, config: Path) -> None:
+    at = ("--config", config)
+    gated("user", "add", "anna", "--role", "admin", "--password-stdin", *at, stdin=PASSWORD)
+    refused = gated("user", "disable", "anna", *at)
+    assert refused.code == 1
+    assert "last admin" in refused.err
+    assert gated("user", "list", "--json", *at).json[0]["is_active"]
+
+
+def test_what_is_refused_says_why(gated: Gated, config: Path) -> None:
+    at = ("--config", config)
+    add = ("user", "add", "anna", "--role", "admin", "--password-stdin", *at)
+    assert gated(*add, stdin="short\n").code == 1
+    assert gated(*add, stdin="").code == 1
+    assert gated(*add, stdin=b"\xff\xfe no text").code == 2
+    assert "--password-stdin" in gated("user", "add", "anna", "--role", "admin", *at).err
+    assert gated("user", "add", "anna", "--role", "king", "--password-stdin", *at).code == 2
+    assert gated("user", "list", "--json", *at).json == []
+    assert gated(*add, stdin=PASSWORD).code == 0
+    twice = gated(*add, stdin=PASSWORD)
+    assert (twice.code, "anna" in twice.err) == (1, True)
+    assert gated("user", "disable", os.fsdecode(b"\xff"), *at).code == 2
+    for command in (("disable", "eve"), ("passwd", "eve", "--password-stdin")):
+        missing = gated("user", *command, *at, stdin=PASSWORD)
+        assert (missing.code, "no account eve" in missing.err) == (1, True)
