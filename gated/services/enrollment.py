@@ -31,6 +31,7 @@ from gated.storage.records import Enrollment, Person
 from gated.storage.settings import touch_gallery
 from gated.vision.decoding import decode
 from gated.vision.photo import Examined, PhotoExaminer, encode_jpeg
+from gated.vision.sandbox import decode_apart
 
 SAME_PERSON_FMR = 1e-2
 """A photo less like the person's other photos than this rate allows shows somebody else."""
@@ -176,7 +177,7 @@ class EnrollmentService:
 
     def _draft(self, reference: Reference, digest: str) -> _Draft:
         if isinstance(reference, bytes):
-            image = decode(reference)
+            image = decode_apart(reference)
             examined = self._examiner.examine(image)
             return _Draft(
                 digest,

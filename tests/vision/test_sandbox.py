@@ -1,0 +1,145 @@
+"""Decoding in a process without rights: the same pixels, and nothing to be had there."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from gated.errors import EnrollmentRefused, NoPicture, PictureTooLarge
+from gated.vision.decoding import MAX_SIDE, decode
+from gated.vision.sandbox import decode_apart
+
+
+def file_of(image: PIL.Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def noise(mode: str = "RGB", width: int = 90, height: int = 60) -> PIL.Image.Image:
+    rng = np.random.default_rng(7)
+    pixels = rng.integers(0, 256, (height, width, 3), np.uint8)
+    return PIL.Image.fromarray(pixels).convert(mode)
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "options"),
+    [
+        ("RGB", "JPEG", {}),
+        ("CMYK", "JPEG", {}),
+        ("P", "PNG", {}),
+        ("RGBA", "PNG", {}),
+        ("RGB", "BMP", {}),
+        ("RGB", "TIFF", {"compression": "tiff_lzw"}),
+        ("RGB", "TIFF", {"compression": "jpeg"}),
+    ],
+)
+def test_the_pixels_are_those_of_decode(mode: str, kind: str, options: dict[str, str]) -> None:
+    data = file_of(noise(mode), kind, **options)
+    np.testing.assert_array_equal(decode_apart(data), decode(data))
+
+
+def test_large_pictures_come_back_smaller() -> None:
+    data = file_of(PIL.Image.new("RGB", (2 * MAX_SIDE, 300), "red"), "PNG")
+    image = decode_apart(data)
+    assert image.shape == (150, MAX_SIDE, 3)
+    assert image[75, 100].tolist() == [0, 0, 255]
+
+
+def test_refusals_come_back_as_they_are() -> None:
+    with pytest.raises(NoPicture, match="is no JPEG, PNG"):
+        decode_apart(b"GIF89a" + bytes(50))
+    with pytest.raises(PictureTooLarge, match="40 megapixels"):
+        decode_apart(file_of(PIL.Image.new("1", (8000, 5001)), "PNG"))
+    with pytest.raises(EnrollmentRefused, match="damaged") as refusal:
+        decode_apart(file_of(noise(), "JPEG")[:900])
+    assert refusal.value.reason == "unreadable_image"
+
+
+def test_a_process_that_takes_too_long_is_killed() -> None:
+    began = time.monotonic()
+    with pytest.raises(EnrollmentRefused, match="too much time"):
+        decode_apart(file_of(PIL.Image.new("RGB", (6300, 6300)), "PNG"), deadline_s=0.05)
+    assert time.monotonic() - began < 10
+    assert children() == set()
+
+
+RIGHTS = """
+import os, resource, socket
+from gated.vision.decode_worker import MEMORY_BYTES, give_up_rights
+give_up_rights()
+def fails(what, *args):
+    try:
+        what(*args)
+    except (OSError, MemoryError, ValueError):
+        return
+    raise SystemExit(f"{what} is possible")
+fails(open, "/etc/passwd")
+fails(open, "/tmp/x", "w")
+fails(socket.socket)
+fails(os.pipe)
+fails(os.dup, 1)
+fails(bytearray, MEMORY_BYTES)
+os.close(2)
+fails(open, "/etc/passwd")
+fails(resource.setrlimit, resource.RLIMIT_NOFILE, (9, 9))
+print("nothing")
+"""
+
+
+def test_the_worker_can_open_nothing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", RIGHTS], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.returncode) == ("nothing\n", 0), done.stderr
+
+
+def test_the_worker_inherits_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    if not Path("/proc/self/task").is_dir():
+        pytest.skip("/proc is missing")
+    monkeypatch.setenv("SECRET_KEY", "do-not-tell")
+    before = children()
+    data = file_of(PIL.Image.new("RGB", (6000, 6000)), "PNG")
+    with (tmp_path / "open").open("w") as secret:
+        secret.fileno()
+        working = threading.Thread(target=decode_apart, args=(data,))
+        working.start()
+        seen = None
+        while working.is_alive() and seen is None:
+            seen = next((s for s in map(look, children() - before) if s), None)
+            time.sleep(0.005)
+        working.join(60)
+    assert seen is not None, "the worker was never seen without rights"
+    environment, files = seen
+    assert b"SECRET" not in environment
+    assert len(files) == 3
+    assert not any("open" in f for f in files)
+
+
+def children() -> set[str]:
+    """The processes that this one has started and that still run."""
+    tasks = Path("/proc/self/task").glob("*/children")
+    return {pid for task in tasks for pid in task.read_text().split()}
+
+
+def look(pid: str) -> tuple[bytes, list[str]] | None:
+    """Environment and open files of a worker that has given up its rights."""
+    process = Path("/proc") / pid
+    try:
+        limits = (process / "limits").read_text()
+        if not any(
+            line.split()[3:5] == ["0", "0"] for line in limits.splitlines() if "Max open" in line
+        ):
+            return None
+        files = [str(f.readlink()) for f in (process / "fd").iterdir()]
+        return (process / "environ").read_bytes(), files
+    except OSError:
+        return None
