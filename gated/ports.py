@@ -63,6 +63,8 @@ class Embedder(Protocol):
     dimension: int
     metric: str
     """`cosine` or `euclidean`: how its vectors are compared."""
+    mirrors: bool
+    """Whether templates are the mean of a chip's embedding and its mirror image's."""
 
     def align(self, image: Image, face: Face) -> Image:
         """The normalised face chip that `embed_chip` wants, BGR uint8."""

@@ -586,7 +586,8 @@ def criteria_for(policy: GatePolicy, gallery: Gallery, calibration: Calibration)
     """Thresholds for this gallery: from the promised FPIR, or from the tolerance."""
     threshold = policy.similarity
     if threshold is None:
-        threshold = calibration.threshold(policy.fpir, gallery.people, CHANCES)
+        # each template is one comparison more, whoever it belongs to
+        threshold = calibration.threshold(policy.fpir, len(gallery), CHANCES)
     return Criteria(
         threshold=threshold,
         floor=min(threshold, calibration.similarity_at(FLOOR_FMR)),

@@ -15,8 +15,14 @@ from gated.devices.walkup import Portrait
 from gated.errors import AssetError
 from gated.vision.analyzer import Analyzer
 from gated.vision.assets import AssetStore
-from gated.vision.factory import Models, build_models, calibration_for
-from gated.vision.photo import PhotoExaminer, decode
+from gated.vision.decoding import decode
+from gated.vision.factory import (
+    Models,
+    build_models,
+    calibration_for,
+    tolerance_calibration_for,
+)
+from gated.vision.photo import PhotoExaminer
 
 INSTALLED = Path(sys.prefix) / "share" / "gated" / "models"
 """Where an installation keeps the assets that all its gates share."""
@@ -31,6 +37,9 @@ def asset_store(settings: Settings) -> AssetStore:
 
 ENGINE_MODELS = {"sface": "sface-2021dec", "dlib": "dlib-resnet-v1"}
 """The embedder of each `vision.engine`, as its calibration is called."""
+
+MARGIN_DECADE = 0.054
+"""The similarity that makes a tenfold lower rate with SFace, in whose scale the margin is given."""
 
 DEMO_WALKERS = ("obama3.jpg", "biden.jpg")
 """The demo person on a photo that is not the enrolled one, and a stranger."""
@@ -97,7 +106,7 @@ def policy_of(settings: Settings, calibration: Calibration) -> GatePolicy:
         frames=recognition.frames,
         fpir=recognition.fpir,
         similarity=tolerated_similarity(settings, calibration),
-        margin=recognition.margin,
+        margin=recognition.margin * calibration.decade / MARGIN_DECADE,
         max_frame_age_s=recognition.max_frame_age_s,
         max_attempts=recognition.max_attempts,
         decide_after_s=recognition.decide_after_s,
@@ -118,8 +127,9 @@ def policy_of(settings: Settings, calibration: Calibration) -> GatePolicy:
 
 def tolerance_in_words(settings: Settings) -> str:
     """What `face_tolerance` means as a false match rate; empty without one. ConfigError."""
-    calibration = calibration_for(ENGINE_MODELS[settings.vision.engine])
-    fmr = check_tolerance(settings, calibration)
+    fmr = check_tolerance(
+        settings, tolerance_calibration_for(ENGINE_MODELS[settings.vision.engine])
+    )
     if fmr is None:
         return ""
     tolerance = settings.recognition.face_tolerance
@@ -128,8 +138,9 @@ def tolerance_in_words(settings: Settings) -> str:
 
 def tolerated_similarity(settings: Settings, calibration: Calibration) -> float | None:
     """The threshold that `face_tolerance` stands for, in the model's similarity."""
-    check_tolerance(settings, calibration)
+    by_tolerance = tolerance_calibration_for(calibration.model)
+    fmr = check_tolerance(settings, by_tolerance)
     tolerance = settings.recognition.face_tolerance
-    if tolerance is None:
+    if tolerance is None or fmr is None:
         return None
-    return -tolerance if settings.vision.engine == "dlib" else 1.0 - tolerance
+    return calibration.similarity_at(fmr) if settings.vision.engine == "dlib" else 1.0 - tolerance

@@ -43,7 +43,8 @@ class DlibEmbedder:
     """
 
     dimension = 128
-    metric = "euclidean"
+    metric = "cosine"
+    mirrors = False
 
     def __init__(self, weights: bytes, landmarks: Path) -> None:
         self.model = f"dlib-resnet-v1/{hashlib.sha256(weights).hexdigest()[:16]}/r{RECIPE}"

@@ -30,6 +30,7 @@ class SFaceEmbedder:
 
     dimension = 128
     metric = "cosine"
+    mirrors = True
 
     def __init__(self, content: bytes, mirrored: bool = False) -> None:
         self.model = f"sface-2021dec/{hashlib.sha256(content).hexdigest()[:16]}/r{RECIPE}"
@@ -57,15 +58,23 @@ class SFaceEmbedder:
 
 
 def mirrored_embedding(embedder: Embedder, chip: Image) -> Vector:
-    """The best template of a chip: for a cosine engine, the mean of it and its mirror image."""
-    if embedder.metric != "cosine":
-        return embedder.embed_chip(chip)
-    return _mirrored(embedder.embed_chip, chip)
+    """The best template of a chip: for a mirroring engine, the mean of it and its mirror image."""
+    return _mirrored(embedder.embed_chip, chip) if embedder.mirrors else embedder.embed_chip(chip)
+
+
+def template_and_probe(embedder: Embedder, chip: Image) -> tuple[Vector, Vector]:
+    """What enrollment would keep of a chip, and what the gate would compare with it."""
+    probe = embedder.embed_chip(chip)
+    return (_averaged(embedder.embed_chip, chip, probe) if embedder.mirrors else probe), probe
 
 
 def _mirrored(embed: Callable[[Image], Vector], chip: Image) -> Vector:
+    return _averaged(embed, chip, embed(chip))
+
+
+def _averaged(embed: Callable[[Image], Vector], chip: Image, plain: Vector) -> Vector:
     twin = np.ascontiguousarray(chip[:, ::-1])
-    return unit(np.asarray(unit(embed(chip)) + unit(embed(twin)), np.float32))
+    return unit(np.asarray(unit(plain) + unit(embed(twin)), np.float32))
 
 
 def without_aliasing(

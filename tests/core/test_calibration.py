@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import json
 import math
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gated.core.calibration import FMR_FLOOR, Calibration
+from gated.core.calibration import FMR_FLOOR, Calibration, fit, fpir_of, per_year
 
 SFACE = Calibration("sface", "LFW", ((0.22, -2.0), (0.358, -3.0), (0.415, -4.0), (0.465, -5.0)))
 
@@ -99,3 +102,66 @@ def test_the_floor_rules_small_galleries() -> None:
 def test_a_line_that_does_not_fall_is_refused(knots: tuple[tuple[float, float], ...]) -> None:
     with pytest.raises(ValueError, match="knots"):
         Calibration("m", "s", knots)
+
+
+def test_a_fit_meets_the_distribution_far_beyond_what_was_seen() -> None:
+    scores = np.random.default_rng(2).normal(0.1, 0.1, 200_000)
+    fitted = fit(scores, "m", "drawn")
+    for rate, deviate in ((1e-1, 1.2816), (1e-2, 2.3263), (1e-3, 3.0902), (1e-4, 3.719)):
+        assert fitted.similarity_at(rate) == pytest.approx(0.1 + 0.1 * deviate, abs=0.006)
+    # beyond what was seen it stays on the strict side: the true 1e-7 is at 0.62
+    assert 0.6 < fitted.similarity_at(1e-7) < 0.7
+
+
+@given(st.integers(100, 3000), st.integers(0, 2**32 - 1), st.sampled_from(["normal", "uniform"]))
+def test_a_fit_is_a_calibration_whatever_its_size(size: int, seed: int, kind: str) -> None:
+    rng = np.random.default_rng(seed)
+    scores = rng.normal(0.1, 0.1, size) if kind == "normal" else rng.uniform(-0.2, 0.4, size)
+    fitted = fit(scores, "m", "drawn")
+    for rate in (0.3, 0.1):
+        above = float((scores > fitted.similarity_at(rate)).mean())
+        assert above == pytest.approx(rate, abs=0.011)
+
+
+def test_a_small_fit_is_stricter_than_a_large_one() -> None:
+    scores = np.random.default_rng(2).normal(0.1, 0.1, 200_000)
+    few, many = fit(scores[:500], "m", "few"), fit(scores, "m", "many")
+    assert few.similarity_at(1e-5) > many.similarity_at(1e-5)
+
+
+@pytest.mark.parametrize("scores", [[0.5] * 99, [0.5] * 1000])
+def test_too_little_to_fit_is_refused(scores: list[float]) -> None:
+    with pytest.raises(ValueError, match=r"needs|knots"):
+        fit(np.array(scores), "m", "s")
+
+
+def test_a_calibration_survives_being_written() -> None:
+    assert Calibration.from_dict(json.loads(json.dumps(SFACE.as_dict()))) == SFACE
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"model": "m", "source": "s"},
+        {"model": "m", "source": "s", "knots": 3},
+        {"model": "m", "source": "s", "knots": [[1, 2, 3]]},
+        {"model": "m", "source": "s", "knots": [["a", "b"]]},
+        {"model": "m", "source": "s", "knots": [[0.1, -1.0]]},
+        [],
+    ],
+)
+def test_what_is_no_calibration_is_refused(values: Any) -> None:
+    with pytest.raises(ValueError, match=r"no calibration|knots|could not|unpack"):
+        Calibration.from_dict(values)
+
+
+@given(rates, st.integers(1, 100_000))
+def test_fpir_and_threshold_are_inverse(fpir: float, templates: int) -> None:
+    fmr = SFACE.fmr(SFACE.threshold(min(fpir, 0.5), templates, chances=3))
+    assert fpir_of(fmr, templates, chances=3) <= min(fpir, 0.5) * (1 + 1e-6)
+
+
+def test_visits_a_year() -> None:
+    assert per_year(90, 90 * 86_400) == pytest.approx(365.25)
+    assert per_year(5, 0.0) == 0.0

@@ -459,8 +459,8 @@ def test_the_threshold_follows_the_size_of_the_gallery() -> None:
     gate = Gate(GatePolicy(fpir=1e-3), gallery([ANN]), CALIBRATION)
     assert gate.criteria.threshold == pytest.approx(0.4 + 0.1 * math.log10(CHANCES))  # the floor
     many = gallery(range(1, DIMENSION))
-    members = many.members * 100
-    gate.handle(GalleryReplaced(replace(many, members=members)), at(0))
+    vectors, owners = np.repeat(many.vectors, 100, 0), np.repeat(many.owners, 100)
+    gate.handle(GalleryReplaced(replace(many, vectors=vectors, owners=owners)), at(0))
     assert gate.criteria.threshold == pytest.approx(0.6 + 0.1 * math.log10(CHANCES), abs=0.01)
 
 

@@ -39,6 +39,7 @@ class CountingEmbedder:
     model = "counting"
     dimension = 2
     metric = "cosine"
+    mirrors = False
 
     def __init__(self) -> None:
         self.embedded = 0

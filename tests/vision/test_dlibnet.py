@@ -11,15 +11,16 @@ import numpy.typing as npt
 import pytest
 
 from gated.config import VisionSettings
-from gated.core.gallery import METRICS
+from gated.core.gallery import METRICS, unit
 from gated.core.model import Image
 from gated.errors import AssetError, SourceError
 from gated.vision.assets import AssetStore
+from gated.vision.decoding import decode
 from gated.vision.detector import YuNetDetector
 from gated.vision.dlibnet import DlibEmbedder, read_encodings, rebuild
-from gated.vision.factory import build_models, calibration_for
+from gated.vision.factory import build_models, calibration_for, tolerance_calibration_for
 from gated.vision.manifest import DLIB_LANDMARKS, DLIB_RESNET, YUNET
-from gated.vision.photo import PhotoExaminer, decode
+from gated.vision.photo import PhotoExaminer
 from tests.assets import require_assets
 
 PORTRAITS = ("obama.jpg", "obama2.jpg", "obama3.jpg", "biden.jpg")
@@ -99,9 +100,17 @@ def test_the_same_person_is_near_and_another_is_far(
     other = min(np.linalg.norm(vectors[3] - a) for a in vectors[:3])
     assert same < 0.5 < 0.7 < other
     assert embedder.metric in METRICS
-    assert (
-        calibration_for(embedder.model).fmr(-0.6) > 1e-3 > calibration_for(embedder.model).fmr(-0.5)
-    )
+    tolerated = tolerance_calibration_for(embedder.model)
+    assert tolerated.fmr(-0.6) > 1e-3 > tolerated.fmr(-0.5)
+
+
+def test_the_gate_compares_by_cosine(chips: list[Image], embedder: DlibEmbedder) -> None:
+    vectors = unit(np.stack([embedder.embed_chip(chip) for chip in chips]))
+    calibration = calibration_for(embedder.model)
+    same = min(float(a @ b) for a in vectors[:3] for b in vectors[:3])
+    other = max(float(vectors[3] @ a) for a in vectors[:3])
+    assert calibration.fmr(same) < 1e-4 < 1e-2 < calibration.fmr(other)
+    assert (embedder.metric, embedder.mirrors) == ("cosine", False)
 
 
 def test_a_face_at_the_border_still_has_a_chip(assets: AssetStore, embedder: DlibEmbedder) -> None:

@@ -1,0 +1,355 @@
+"""How good a matcher is, from the similarities of photos of known people: 1:1 and open-set 1:N.
+
+Comparisons that share a person are not independent: intervals come from drawing whole people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from gated.core.calibration import Calibration, fit
+from gated.core.statistics import Floats, Interval, bootstrap
+
+Similarities = npt.NDArray[np.float32]
+Owners = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+RATES = (1e-2, 1e-3, 1e-4, 1e-5)
+
+KEPT = 0.04
+"""Share of the impostor comparisons, the most alike, whose people are remembered: a bootstrap at
+the largest rate must not run out of them."""
+
+STRANGERS = 0.25
+"""At least so many of the people stay strangers, also where everybody has several photos."""
+
+PER_PERSON = 4
+"""More photos of one person than this would bend the calibration towards that person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A rate with its 95 % interval over people, and the threshold it was measured at."""
+
+    value: float
+    interval: Interval
+    threshold: float | None = None
+
+
+# --- verification -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """All comparisons of a set of photos.
+
+    genuine, genuine_owner: (g,). impostor: (m,), unsorted. top, top_owners: the most alike
+    impostors, descending, (k,) and (k, 2). photos: (people,) number of photos of each person.
+    """
+
+    genuine: Similarities
+    genuine_owner: Owners
+    impostor: Similarities
+    top: Similarities
+    top_owners: Owners
+    photos: Owners
+
+
+def all_pairs(similarities: Similarities, owners: Owners) -> Pairs:
+    """Each photo with each later one. similarities: (n, n); owners: (n,) from 0 without gaps."""
+    genuine, whose, impostor, pairs = [], [], [], []
+    for i, owner in enumerate(owners[:-1]):
+        row, same = similarities[i, i + 1 :], owners[i + 1 :] == owner
+        genuine.append(row[same])
+        whose.append(np.full(int(same.sum()), owner))
+        impostor.append(row[~same])
+        others = owners[i + 1 :][~same]
+        pairs.append(np.stack([np.full(len(others), owner), others], axis=1).astype(np.int32))
+    scores, people = np.concatenate(impostor), np.concatenate(pairs)
+    kept = min(len(scores), max(1000, int(KEPT * len(scores))))
+    top = np.argpartition(-scores, kept - 1)[:kept] if kept else np.empty(0, np.int64)
+    top = top[np.argsort(-scores[top], kind="stable")]
+    return Pairs(
+        np.concatenate(genuine),
+        np.concatenate(whose).astype(np.int64),
+        scores,
+        scores[top],
+        people[top].astype(np.int64),
+        np.bincount(owners),
+    )
+
+
+def tmr_at_fmr(pairs: Pairs, rate: float, rng: np.random.Generator) -> Estimate | None:
+    """True match rate where `rate` of the impostor comparisons match; None where that is not one.
+
+    A comparison matches when it is more alike than the threshold.
+    """
+    allowed = int(rate * len(pairs.impostor))
+    if allowed < 1 or not len(pairs.genuine):
+        return None
+
+    def statistic(drawn: Floats) -> float:
+        weights = drawn[pairs.genuine_owner]
+        total = float(weights.sum())
+        if total == 0.0:
+            return float("nan")
+        threshold = _threshold(pairs, rate, drawn)
+        return float(weights[pairs.genuine > threshold].sum()) / total
+
+    everybody = np.ones(len(pairs.photos))
+    interval = bootstrap(len(pairs.photos), statistic, rng)
+    return Estimate(statistic(everybody), interval, _threshold(pairs, rate, everybody))
+
+
+def _threshold(pairs: Pairs, rate: float, drawn: Floats) -> float:
+    """The similarity that `rate` of the impostor comparisons exceed, each person `drawn` times."""
+    photos = drawn * pairs.photos
+    total = (photos.sum() ** 2 - (photos**2).sum()) / 2.0
+    above = np.cumsum(drawn[pairs.top_owners[:, 0]] * drawn[pairs.top_owners[:, 1]])
+    place = int(np.searchsorted(above, rate * total, side="right"))
+    return float(pairs.top[min(place, len(pairs.top) - 1)])
+
+
+def det_curve(pairs: Pairs, points: int = 200) -> tuple[Floats, Floats]:
+    """(FMR, FNMR) at thresholds that FMR runs through in even steps of its logarithm."""
+    impostor, genuine = np.sort(pairs.impostor), np.sort(pairs.genuine)
+    rates = np.logspace(-np.log10(len(impostor)), np.log10(0.5), points)
+    places = np.maximum(len(impostor) - 1 - np.floor(rates * len(impostor)).astype(int), 0)
+    misses = np.searchsorted(genuine, impostor[places], side="right") / len(genuine)
+    return rates, np.asarray(misses, np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """Share of pairs decided rightly at the threshold that was best on the other folds."""
+
+    value: float
+    folds: tuple[float, ...]
+    right: int
+    pairs: int
+
+
+def kfold_accuracy(folds: Sequence[tuple[Similarities, Bools]]) -> Accuracy:
+    """Accuracy over folds of (similarities, whether it is the same person), two folds or more."""
+    rights = []
+    for i, (scores, same) in enumerate(folds):
+        others = [fold for j, fold in enumerate(folds) if j != i]
+        threshold = _best_threshold(
+            np.concatenate([s for s, _ in others]), np.concatenate([t for _, t in others])
+        )
+        rights.append(int(((scores > threshold) == same).sum()))
+    sizes = [len(scores) for scores, _ in folds]
+    shares = tuple(right / size for right, size in zip(rights, sizes, strict=True))
+    return Accuracy(sum(shares) / len(shares), shares, sum(rights), sum(sizes))
+
+
+def _best_threshold(scores: Similarities, same: Bools) -> float:
+    """The threshold with the fewest errors; the middle between two scores."""
+    order = np.argsort(scores, kind="stable")
+    ranked, truth = scores[order], same[order]
+    # errors when everything up to and including place k - 1 is called different
+    errors = np.concatenate([[0], np.cumsum(truth)]) + (
+        int((~truth).sum()) - np.concatenate([[0], np.cumsum(~truth)])
+    )
+    # equal scores cannot be told apart
+    possible = np.concatenate([[True], ranked[1:] > ranked[:-1], [True]])
+    place = int(np.where(possible, errors, len(scores) + 1).argmin())
+    if place == 0:
+        return float(ranked[0]) - 1.0
+    if place == len(ranked):
+        return float(ranked[-1])
+    return (float(ranked[place - 1]) + float(ranked[place])) / 2.0
+
+
+# --- identification ---------------------------------------------------------------------------
+
+
+@dataclass(slots=True, eq=False)
+class Tally:
+    """Errors and trials of each person, (people,) float64."""
+
+    errors: Floats
+    trials: Floats
+
+    @staticmethod
+    def empty(people: int) -> Tally:
+        return Tally(np.zeros(people), np.zeros(people))
+
+    def add(self, owners: Owners, wrong: Bools) -> None:
+        np.add.at(self.errors, owners, wrong)
+        np.add.at(self.trials, owners, 1.0)
+
+    def estimate(self, rng: np.random.Generator) -> Estimate:
+        """Errors per trial over all people."""
+
+        def rate(drawn: Floats) -> float:
+            trials = float(drawn @ self.trials)
+            return float(drawn @ self.errors) / trials if trials else float("nan")
+
+        people = len(self.trials)
+        return Estimate(rate(np.ones(people)), bootstrap(people, rate, rng))
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSet:
+    """Error rates of identification over random galleries.
+
+    fpir: strangers taken for somebody; fnir: enrolled people not taken for themselves; both per
+    photo. gallery: people per gallery, on average. per_gallery: (FPIR, FNIR) of each.
+    """
+
+    fpir: Estimate
+    fnir: Estimate
+    galleries: int
+    gallery: float
+    threshold: float
+    per_gallery: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Draw:
+    """Who plays which part in one random gallery; indices of photos."""
+
+    enrolled: Owners
+    mates: Owners
+    strangers: Owners
+
+
+ThresholdOf = Callable[[int], float]
+"""Number of people in the gallery -> the similarity from which on somebody is identified."""
+
+
+def open_set(
+    similarities: Similarities,
+    owners: Owners,
+    threshold_of: Callable[[Calibration, int], float],
+    rng: np.random.Generator,
+    galleries: int = 50,
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> OpenSet | None:
+    """Identification with the threshold of a calibration that never saw the people it is tried on.
+
+    Cross-fitted: each time the people are divided at random into two halves; each half is
+    calibrated on alone, and tried with the threshold that the other one gave. similarities: (n, n),
+    template of the row against probe of the column. None when there are too few people.
+    """
+    people = int(owners.max()) + 1
+    false, missed = Tally.empty(people), Tally.empty(people)
+    sizes, thresholds, rates = [], [], []
+    for done in range(galleries):
+        report(done, galleries)
+        for tested, calibrated in halves(people, rng):
+            draw = draw_gallery(owners, tested, rng)
+            calibration = _calibrate(similarities, owners, calibrated)
+            if calibration is None or draw is None:
+                return None
+            threshold = threshold_of(calibration, len(draw.enrolled))
+            rates.append(_try(similarities, owners, draw, threshold, false, missed))
+            sizes.append(len(draw.enrolled))
+            thresholds.append(threshold)
+    report(galleries, galleries)
+    return _summary(false, missed, sizes, thresholds, rates, rng)
+
+
+def open_set_at(
+    similarities: Similarities,
+    owners: Owners,
+    threshold_of: ThresholdOf,
+    rng: np.random.Generator,
+    galleries: int = 50,
+) -> OpenSet | None:
+    """The same with a given calibration, and galleries of all the people at once."""
+    people = int(owners.max()) + 1
+    false, missed = Tally.empty(people), Tally.empty(people)
+    sizes, thresholds, rates = [], [], []
+    for _ in range(galleries):
+        draw = draw_gallery(owners, np.arange(people), rng)
+        if draw is None:
+            return None
+        threshold = threshold_of(len(draw.enrolled))
+        rates.append(_try(similarities, owners, draw, threshold, false, missed))
+        sizes.append(len(draw.enrolled))
+        thresholds.append(threshold)
+    return _summary(false, missed, sizes, thresholds, rates, rng)
+
+
+def _summary(
+    false: Tally,
+    missed: Tally,
+    sizes: Sequence[int],
+    thresholds: Sequence[float],
+    rates: Sequence[tuple[float, float]],
+    rng: np.random.Generator,
+) -> OpenSet:
+    return OpenSet(
+        false.estimate(rng),
+        missed.estimate(rng),
+        len(sizes),
+        float(np.mean(sizes)),
+        float(np.mean(thresholds)),
+        tuple(rates),
+    )
+
+
+def draw_gallery(owners: Owners, people: Owners, rng: np.random.Generator) -> Draw | None:
+    """People with two or more photos enrolled from one of them, the others as strangers.
+
+    Some of the former stay strangers too where there are few others. None when nobody is left for
+    one of the parts.
+    """
+    photos = np.bincount(owners, minlength=int(people.max()) + 1)
+    able = rng.permutation(people[photos[people] >= 2])
+    wanted = max(int(np.ceil(STRANGERS * len(people))), 1)
+    spare = max(0, wanted - (len(people) - len(able)))
+    chosen = np.sort(able[: max(0, len(able) - spare)])
+    enrolled = np.array([rng.choice(np.flatnonzero(owners == p)) for p in chosen], np.int64)
+    of_chosen = np.isin(owners, chosen)
+    mates = np.setdiff1d(np.flatnonzero(of_chosen), enrolled)
+    strangers = np.flatnonzero(np.isin(owners, people) & ~of_chosen)
+    return Draw(enrolled, mates, strangers) if len(enrolled) and len(strangers) else None
+
+
+def halves(people: int, rng: np.random.Generator) -> list[tuple[Owners, Owners]]:
+    """(people to try, people to calibrate on), both ways round; nobody is in both."""
+    order = rng.permutation(people)
+    a, b = np.sort(order[: people // 2]), np.sort(order[people // 2 :])
+    return [(a, b), (b, a)]
+
+
+def _calibrate(similarities: Similarities, owners: Owners, people: Owners) -> Calibration | None:
+    """Calibration from the comparisons of these people's photos alone."""
+    scores = impostors(similarities, owners, people)
+    try:
+        return fit(scores, "model", "half of the people")
+    except ValueError:
+        return None
+
+
+def impostors(similarities: Similarities, owners: Owners, people: Owners) -> Floats:
+    """Similarities of templates to probes of others, among PER_PERSON photos of each of these."""
+    photos = np.concatenate([np.flatnonzero(owners == p)[:PER_PERSON] for p in people])
+    part = similarities[np.ix_(photos, photos)]
+    return np.asarray(part[owners[photos][:, None] != owners[photos][None, :]], np.float64)
+
+
+def _try(
+    similarities: Similarities,
+    owners: Owners,
+    draw: Draw,
+    threshold: float,
+    false: Tally,
+    missed: Tally,
+) -> tuple[float, float]:
+    """Count the errors of one gallery; its (FPIR, FNIR)."""
+    to_strangers = similarities[np.ix_(draw.enrolled, draw.strangers)]
+    taken = to_strangers.max(axis=0) >= threshold
+    false.add(owners[draw.strangers], taken)
+    to_mates = similarities[np.ix_(draw.enrolled, draw.mates)]
+    best = owners[draw.enrolled][to_mates.argmax(axis=0)]
+    lost = (to_mates.max(axis=0) < threshold) | (best != owners[draw.mates])
+    missed.add(owners[draw.mates], lost)
+    return float(taken.mean()), float(lost.mean())

@@ -1,0 +1,172 @@
+"""What a gallery says about itself: who would be missed, who is too alike, which photo is odd.
+
+Each template is tried as a probe against all the others (leave-one-out). Enrollment photos are
+better than what a camera sees, and the gate combines several frames: the figures compare galleries
+and settings, they do not replace `gated evaluate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from gated.core.calibration import Calibration, fpir_of
+from gated.core.gallery import Gallery, Member
+from gated.core.statistics import Interval, clopper_pearson
+
+RESEMBLE_FMR = 1e-3
+"""Photos of one person are more alike than this rate allows strangers to be; else one is odd."""
+
+BLOCK = 512
+
+Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Resemblance:
+    """How alike two people are at most, and how often two strangers are as alike."""
+
+    first: Member
+    second: Member
+    similarity: float
+    fmr: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outlier:
+    """Template `row` of the gallery is unlike the person's others, which agree among themselves.
+
+    similarity: to the nearest of them; others: of the others among themselves, the median.
+    """
+
+    row: int
+    member: Member
+    similarity: float
+    others: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A share with its 95 % interval."""
+
+    value: float
+    interval: Interval
+    trials: int
+
+    @staticmethod
+    def of(successes: int, trials: int) -> Rate | None:
+        """None without trials."""
+        if not trials:
+            return None
+        return Rate(successes / trials, clopper_pearson(successes, trials), trials)
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryReport:
+    """Result of `check`.
+
+    fpir: expected of one visit by a stranger at the threshold. taken: templates that would be taken
+    for another person if their own were not enrolled. missed: templates that the person's others
+    would not identify. single: people with one template, of whom neither can be said more.
+    too_alike: pairs of people above the threshold. scattered: people whose photos resemble each
+    other too little to say which is odd. outliers: single odd photos.
+    """
+
+    people: int
+    templates: int
+    single: int
+    threshold: float
+    fmr: float
+    fpir: float
+    taken: Rate | None
+    missed: Rate | None
+    closest: Resemblance | None
+    too_alike: tuple[Resemblance, ...]
+    scattered: tuple[Member, ...]
+    outliers: tuple[Outlier, ...]
+
+
+def check(
+    gallery: Gallery, calibration: Calibration, threshold: float, chances: float = 1.0
+) -> GalleryReport:
+    """Leave-one-out over the whole gallery, in blocks; O(n^2) in the number of templates."""
+    n, owners = len(gallery), gallery.owners.astype(np.int64)
+    own, foreign = np.full(n, -np.inf, np.float32), np.full(n, -np.inf, np.float32)
+    nearest = np.zeros(n, np.int64)
+    for rows, scores in _blocks(gallery):
+        scores[np.arange(len(rows)), rows] = -np.inf
+        same = owners[rows][:, None] == owners[None, :]
+        own[rows] = np.where(same, scores, -np.inf).max(axis=1)
+        others = np.where(same, -np.inf, scores)
+        foreign[rows], nearest[rows] = others.max(axis=1), owners[others.argmax(axis=1)]
+    several = np.isfinite(own)
+    missed = several & ((own < threshold) | (own < foreign))
+    comparable = np.isfinite(foreign)
+    pairs = _resemblances(gallery, calibration, owners, foreign, nearest)
+    scattered, outliers = _odd(gallery, calibration, owners)
+    fmr = calibration.fmr(threshold)
+    return GalleryReport(
+        gallery.people,
+        n,
+        int((~several).sum()),
+        threshold,
+        fmr,
+        fpir_of(fmr, n, chances),
+        Rate.of(int((foreign >= threshold).sum()), int(comparable.sum())),
+        Rate.of(int(missed.sum()), int(several.sum())),
+        pairs[0] if pairs else None,
+        tuple(p for p in pairs if p.similarity >= threshold),
+        scattered,
+        outliers,
+    )
+
+
+def _blocks(gallery: Gallery) -> Iterator[tuple[Rows, Floats]]:
+    """(rows, their similarities to all templates) a block at a time."""
+    for start in range(0, len(gallery), BLOCK):
+        rows = np.arange(start, min(start + BLOCK, len(gallery)))
+        yield rows, np.array(gallery.similarities(gallery.vectors[rows]), np.float32)
+
+
+def _resemblances(
+    gallery: Gallery, calibration: Calibration, owners: Rows, foreign: Floats, nearest: Rows
+) -> list[Resemblance]:
+    """Each person with the nearest other one, each pair once, most alike first."""
+    best: dict[tuple[int, int], float] = {}
+    for row in np.flatnonzero(np.isfinite(foreign)):
+        pair = (int(owners[row]), int(nearest[row]))
+        key = (min(pair), max(pair))
+        best[key] = max(best.get(key, -np.inf), float(foreign[row]))
+    ranked = sorted(best.items(), key=lambda item: -item[1])
+    members = gallery.members
+    return [Resemblance(members[a], members[b], s, calibration.fmr(s)) for (a, b), s in ranked]
+
+
+def _odd(
+    gallery: Gallery, calibration: Calibration, owners: Rows
+) -> tuple[tuple[Member, ...], tuple[Outlier, ...]]:
+    """People whose photos do not resemble each other, and photos unlike the person's others."""
+    alike = calibration.similarity_at(RESEMBLE_FMR)
+    scattered, outliers = [], []
+    for owner, member in enumerate(gallery.members):
+        rows = np.arange(*np.searchsorted(owners, [owner, owner + 1]))
+        if len(rows) < 2:
+            continue
+        scores = np.array(gallery.similarities(gallery.vectors[rows])[:, rows])
+        np.fill_diagonal(scores, -np.inf)
+        best = scores.max(axis=1)
+        odd = best < alike
+        fine = np.flatnonzero(~odd)
+        if not len(fine):
+            scattered.append(member)
+            continue
+        among = scores[np.ix_(fine, fine)]
+        others = float(np.median(among[np.isfinite(among)]))
+        outliers += [
+            Outlier(int(rows[i]), member, float(best[i]), others) for i in np.flatnonzero(odd)
+        ]
+    return tuple(scattered), tuple(outliers)
