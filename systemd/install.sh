@@ -102,9 +102,11 @@ install_service() {
     if [ -e "$CONFIG/$file" ]; then say "  = $CONFIG/$file stays as it is"
     else run install -D -m 0640 "$SOURCE/config/$example" "$CONFIG/$file"; fi
     run systemd-tmpfiles --create gated.conf
-    run udevadm control --reload
-    run udevadm trigger --subsystem-match=gpio --subsystem-match=video4linux
-    run systemctl daemon-reload
+    # the rules hold from the next boot on at the latest
+    run udevadm control --reload || say "  ! udev is not running"
+    run udevadm trigger --subsystem-match=gpio --subsystem-match=video4linux || true
+    # not when an image is being made: nothing is booted there
+    run systemctl daemon-reload || say "  ! systemd is not running"
     run systemctl enable "$name"
 }
 
@@ -125,7 +127,7 @@ remove() {
     say "Removing $name"
     run systemctl disable --now "$name" || true
     run rm -f "$UNITS/$name.service"
-    run systemctl daemon-reload
+    run systemctl daemon-reload || true
     other=gated-hub
     [ "$hub" = no ] || other=gated
     if [ -e "$UNITS/$other.service" ]; then
