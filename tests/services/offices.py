@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from gated.config import Settings, StorageSettings, VisionSettings
+from gated.config import LivenessSettings, Settings, StorageSettings, VisionSettings
 from gated.devices.clock import ManualClock
 from gated.services.models import INSTALLED, VisionKit
 from gated.services.office import Office, office_of
@@ -27,6 +27,7 @@ def portrait(name: str) -> bytes:
 
 def settings_in(state: Path, engine: Engine = "sface") -> Settings:
     return Settings(
+        liveness=LivenessSettings(level="off"),  # photos stand for people here
         vision=VisionSettings(engine=engine, assets_dir=INSTALLED),
         storage=StorageSettings(state_dir=state),
     )
