@@ -1,0 +1,109 @@
+"""The gallery's self-test: does it work, and who or which photo would make it fail?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gated.config import Settings
+from gated.core.gallery import Gallery, Member
+from gated.core.gate import CHANCES, criteria_for
+from gated.core.model import Instant
+from gated.core.selftest import Rate, Resemblance, check
+from gated.services.models import VisionKit, policy_of
+from gated.services.references import References
+from gated.services.strangers import expected_wrong_openings, stranger_visits_per_year
+from gated.services.workspace import Workspace
+from gated.storage import enrollments
+
+SHOWN = 20
+"""So many of the pairs of people that are too alike are listed; all are counted."""
+
+
+def check_gallery(
+    workspace: Workspace, settings: Settings, kit: VisionKit, now: Instant
+) -> dict[str, Any]:
+    """The report of `core.selftest` as plain values, with the ids that the API knows.
+
+    kit: only its model's name and calibration are used. Takes seconds for tens of thousands of
+    templates. StorageError.
+    """
+    gallery = workspace.gallery(kit.model, kit.metric).load()
+    policy = policy_of(settings, kit.calibration)
+    threshold = criteria_for(policy, gallery, kit.calibration).threshold
+    found = check(gallery, kit.calibration, threshold, CHANCES)
+    ids = _enrollment_ids(workspace, gallery)
+    visits = stranger_visits_per_year(workspace, settings.gate.name, now)
+    return {
+        "model": kit.model,
+        "people": found.people,
+        "templates": found.templates,
+        "people_with_one_template": found.single,
+        "threshold": round(threshold, 4),
+        "fmr": found.fmr,
+        "fpir_wanted": settings.recognition.fpir,
+        "fpir_expected": found.fpir,
+        "stranger_visits_per_year": visits,
+        "wrong_openings_per_year": expected_wrong_openings(found.fmr, found.templates, visits),
+        "fnir": _rate(found.missed),
+        "fpir": _rate(found.taken),
+        "closest": found.closest and _resemblance(found.closest),
+        "too_alike_count": len(found.too_alike),
+        "too_alike": [_resemblance(r) for r in found.too_alike[:SHOWN]],
+        "scattered": [_person(m) for m in found.scattered],
+        "outliers": [
+            {
+                "enrollment_id": ids.get(o.row),
+                "person": _person(o.member),
+                "similarity": round(o.similarity, 4),
+                "others": round(o.others, 4),
+            }
+            for o in found.outliers
+        ],
+    }
+
+
+def set_outliers_aside(workspace: Workspace, report: dict[str, Any], actor: str) -> list[int]:
+    """Switch off the enrollments that the report calls outliers; they can be switched on again."""
+    references = References.of(workspace)
+    aside = [o["enrollment_id"] for o in report["outliers"] if o["enrollment_id"] is not None]
+    for enrollment_id in aside:
+        references.set_active(enrollment_id, False, actor=actor)
+    return aside
+
+
+def _enrollment_ids(workspace: Workspace, gallery: Gallery) -> dict[int, int]:
+    """Row of the gallery -> enrollment; without those of people some of whose templates are gone.
+
+    Both are sorted by person and enrollment.
+    """
+    with workspace.database.read() as session:
+        rows = enrollments.gallery_rows(session, gallery.model)
+    of_person: dict[int, list[int]] = {}
+    for row in rows:
+        of_person.setdefault(row.person_id, []).append(row.enrollment_id)
+    ids: dict[int, int] = {}
+    places: dict[int, list[int]] = {}
+    for place, owner in enumerate(gallery.owners):
+        places.setdefault(gallery.members[int(owner)].person.id, []).append(place)
+    for person_id, where in places.items():
+        known = of_person.get(person_id, [])
+        if len(known) == len(where):
+            ids.update(zip(where, known, strict=True))
+    return ids
+
+
+def _person(member: Member) -> dict[str, Any]:
+    person = member.person
+    return {"id": person.id, "personnel_code": person.personnel_code, "name": person.name}
+
+
+def _resemblance(pair: Resemblance) -> dict[str, Any]:
+    people = [_person(pair.first), _person(pair.second)]
+    return {"people": people, "similarity": round(pair.similarity, 4), "fmr": pair.fmr}
+
+
+def _rate(rate: Rate | None) -> dict[str, Any] | None:
+    if rate is None:
+        return None
+    low, high = rate.interval
+    return {"value": rate.value, "interval": [low, high], "trials": rate.trials}

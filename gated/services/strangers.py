@@ -1,0 +1,33 @@
+"""How often strangers come to this gate, and what that makes of its error rate."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from gated.core.calibration import fpir_of, per_year
+from gated.core.gate import CHANCES
+from gated.core.model import Instant
+from gated.services.workspace import Workspace
+from gated.storage.strangers import stranger_visits
+
+WINDOW = timedelta(days=90)
+LEAST = timedelta(days=1)
+"""A younger log says nothing about a year."""
+
+
+def stranger_visits_per_year(workspace: Workspace, gate: str, now: Instant) -> float | None:
+    """Visits of people who matched nobody, from the log of the last WINDOW.
+
+    None while the log of the gate is younger than LEAST.
+    """
+    at = datetime.fromtimestamp(now.utc, UTC)
+    with workspace.database.read() as session:
+        first, visits = stranger_visits(session, gate, at - WINDOW, at)
+    if first is None or at - first < LEAST:
+        return None
+    return per_year(visits, (at - max(first, at - WINDOW)).total_seconds())
+
+
+def expected_wrong_openings(fmr: float, templates: int, visits: float | None) -> float | None:
+    """Strangers let in a year by face alone, where liveness and policy refuse none of them."""
+    return None if visits is None else visits * fpir_of(fmr, templates, CHANCES)
