@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Days = Annotated[int, Field(ge=1, le=36_500)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 _COLLECT_MISFITS = {"misfits": "collected by the loader"}
@@ -322,6 +323,30 @@ class AuthSettings(Section):
 
 class PrivacySettings(Section):
     require_consent: bool = False
+    """Refuse to enrol without a recorded consent; what is enrolled without one is removed."""
+    photos_days: Days | None = None
+    """Reference photos are removed so long after they were enrolled; the templates stay."""
+    access_log_days: Days | None = None
+    """Refusals and unused grants lose the name of the person."""
+    attendance_days: Days | None = None
+    """Entries and exits lose the name of the person."""
+    audit_days: Days | None = None
+    """Acts of administration lose the names and addresses."""
+    hold_days: Annotated[int, Field(ge=0, le=36_500)] = 0
+    """Persons are not erased so long after their last passage, unless an admin gives a reason."""
+    unknown_faces_days: Annotated[int, Field(ge=0, le=3650)] = 0
+    """Pictures of strangers; 0 keeps none."""
+
+    def misfits(self) -> Iterator[Misfit]:
+        if self.unknown_faces_days:
+            yield Misfit(
+                ("unknown_faces_days",), "pictures of strangers are not stored: it must be 0"
+            )
+        if self.attendance_days is not None and self.attendance_days < self.hold_days:
+            yield Misfit(
+                ("attendance_days", "hold_days"),
+                "the attendance record would lose its names before hold_days are over",
+            )
 
 
 class SyncSettings(Section):

@@ -23,6 +23,7 @@ from gated.devices.cameras import open_camera
 from gated.devices.clock import SystemClock
 from gated.devices.doors import open_door
 from gated.devices.supervised import SupervisedCamera
+from gated.errors import StorageError
 from gated.ports import Door
 from gated.runtime import watchdog
 from gated.runtime.gallery_watcher import GalleryWatcher
@@ -33,6 +34,7 @@ from gated.services.accounts import Accounts
 from gated.services.attendance import last_punches
 from gated.services.demo import enroll_demo_person
 from gated.services.gate import GateBoard, view_of
+from gated.services.privacy import Privacy
 from gated.services.models import VisionKit, policy_of
 from gated.services.office import office_of
 from gated.services.recording import Recorder
@@ -43,6 +45,7 @@ from gated.vision.analyzer import Analyzer
 log = logging.getLogger(__name__)
 
 CRASH_EXIT = 70
+HOUSEKEEPING_S = 3600.0
 LAST_RESORT_S = 5.0
 """After a crash the process is gone by then, whatever hangs."""
 
@@ -72,6 +75,8 @@ class Daemon:
         self.address: str | None = None
         self.setup_code: str | None = None
         """Makes the first administrator; None when there is an account."""
+        self._accounts: Accounts | None = None
+        self._house_closed = asyncio.Event()
         self._crashed = False
         self._report: Callable[[], None] = lambda: None
 
@@ -85,7 +90,7 @@ class Daemon:
             self.workspace.sweep()
             if self.settings.gate.role == "gate":
                 self._build_gate(stack)
-            async with self._api():
+            async with self._api(), self._housekeeping():
                 watchdog.notify("READY=1")
                 self.screen.ready(self)
                 if exit_after is not None:
@@ -169,17 +174,50 @@ class Daemon:
             yield
             return
         accounts = Accounts.of(self.workspace)
+        self._accounts = accounts
         services = ApiServices(self.settings, self.workspace, accounts, self.board)
         self.setup_code = services.setup.new_code()
         server = ApiServer(create_app(services), self.settings.api)
         serving = asyncio.create_task(server.serve())
-        serving.add_done_callback(self._api_ended)
+        serving.add_done_callback(lambda task: self._task_ended("api", task))
         self.address = await server.started()
         try:
             yield
         finally:
             server.stop()
             await asyncio.wait([serving])
+
+    @contextlib.asynccontextmanager
+    async def _housekeeping(self) -> AsyncIterator[None]:
+        """What is due once a day, while the block runs."""
+        privacy = Privacy.of(self.workspace)
+        keeping = asyncio.create_task(self._keep_house(privacy))
+        keeping.add_done_callback(lambda task: self._task_ended("housekeeping", task))
+        try:
+            yield
+        finally:
+            self._house_closed.set()
+            await asyncio.wait([keeping])
+
+    async def _keep_house(self, privacy: Privacy) -> None:
+        """Apply the retention periods at the start, and again each hour: days begin anywhere."""
+        while not self._house_closed.is_set():
+            try:
+                await asyncio.to_thread(self._tidy, privacy)
+            except StorageError as error:
+                log.error("retention: %s", error)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._house_closed.wait(), HOUSEKEEPING_S)
+
+    def _house_open(self) -> bool:
+        return not self._house_closed.is_set()
+
+    def _tidy(self, privacy: Privacy) -> None:
+        applied = {name: n for name, n in asdict(privacy.apply(self._house_open)).items() if n}
+        if applied:
+            log.info("retention: %s", applied)
+        if self._accounts is not None:
+            self._accounts.flush_sign_ins()
 
     # --- running ------------------------------------------------------------------------------
 
@@ -226,10 +264,10 @@ class Daemon:
         with contextlib.suppress(RuntimeError):  # the main loop is closed already
             self._main.call_soon_threadsafe(show, *args)
 
-    def _api_ended(self, serving: asyncio.Task[None]) -> None:
-        error = serving.exception()
+    def _task_ended(self, name: str, task: asyncio.Task[None]) -> None:
+        error = task.exception()
         if error is not None:
-            self._crash("api", error)
+            self._crash(name, error)
 
     def _crash(self, name: str, error: BaseException) -> None:
         """A loop died: lock the door, end the process non-zero; systemd starts it again."""

@@ -12,7 +12,9 @@ GatedError
 └── Refused                the request is refused  exit 1
     ├── NotFound
     ├── Conflict
-    │   └── ChangedMeanwhile
+    │   ├── ChangedMeanwhile
+    │   ├── ConsentMissing
+    │   └── RetentionHold
     ├── EnrollmentRefused
     │   ├── NoPicture
     │   └── PictureTooLarge
@@ -27,6 +29,7 @@ GatedError
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import ClassVar
 
 
@@ -128,6 +131,22 @@ class ChangedMeanwhile(Conflict):
     """The thing is not any more what the caller has read."""
 
     code = "changed_meanwhile"
+
+
+class ConsentMissing(Conflict):
+    """The person has not agreed to the processing of biometric data, or not any more."""
+
+    code = "consent_required"
+
+
+class RetentionHold(Conflict):
+    """The law wants the record kept until `until`."""
+
+    code = "retention_hold"
+
+    def __init__(self, message: str, until: datetime) -> None:
+        super().__init__(message)
+        self.until = until
 
 
 class NotAllowed(Refused):

@@ -22,7 +22,9 @@ from gated.api.routers import (
     enrollment,
     gate,
     general,
+    groups,
     persons,
+    privacy,
 )
 
 __all__ = ["ApiServices", "create_app"]
@@ -37,6 +39,20 @@ PUBLIC = frozenset({"/", "/health", *_SIGNING_IN, *docs.PATHS})
 """What needs no token."""
 
 _HSTS = {"Strict-Transport-Security": "max-age=31536000"}
+
+
+ROUTERS = (
+    general,
+    auth,
+    accounts,
+    persons,
+    enrollment,
+    attendance,
+    gate,
+    audit,
+    groups,
+    privacy,
+)
 
 
 def create_app(services: ApiServices) -> FastAPI:
@@ -55,7 +71,7 @@ def create_app(services: ApiServices) -> FastAPI:
     app.add_middleware(BodyLimit, limit=BODY_LIMIT, upload_limit=UPLOAD_LIMIT)
     app.add_middleware(Edge, own_headers=_HSTS if api.tls_certificate else {})
     errors.install(app)
-    for module in (general, auth, accounts, persons, enrollment, attendance, gate, audit):
+    for module in ROUTERS:
         app.include_router(module.router)
     app.include_router(enrollment.withdrawal)
     if api.docs:

@@ -16,7 +16,9 @@ from gated.services.audit import Audit, current
 from gated.services.desk import EnrollmentDesk
 from gated.services.devices import Devices
 from gated.services.gate import GateBoard
+from gated.services.groups import Groups
 from gated.services.people import People
+from gated.services.privacy import Privacy
 from gated.services.references import References
 from gated.services.setup import FirstAdmin
 from gated.services.workspace import Workspace
@@ -34,6 +36,8 @@ class ApiServices:
     attendance: Attendance = field(init=False)
     devices: Devices = field(init=False)
     setup: FirstAdmin = field(init=False)
+    groups: Groups = field(init=False)
+    privacy: Privacy = field(init=False)
     audit: Audit = field(init=False)
     references: References = field(init=False)
     desk: EnrollmentDesk = field(init=False)
@@ -44,6 +48,8 @@ class ApiServices:
         object.__setattr__(self, "audit", Audit(self.workspace))
         object.__setattr__(self, "devices", Devices.of(self.workspace))
         object.__setattr__(self, "setup", FirstAdmin.of(self.workspace))
+        object.__setattr__(self, "groups", Groups.of(self.workspace))
+        object.__setattr__(self, "privacy", Privacy.of(self.workspace))
         object.__setattr__(self, "references", References.of(self.workspace))
         object.__setattr__(self, "desk", EnrollmentDesk(self.workspace))
 

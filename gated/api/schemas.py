@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 
 _PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*$"
 
@@ -91,7 +91,7 @@ class MeOut(Out):
 # --- persons ----------------------------------------------------------------------------------
 
 
-class PersonIn(In):
+class PersonFields(In):
     first_name: Text
     last_name: Text
     personnel_code: Code
@@ -101,7 +101,12 @@ class PersonIn(In):
     phone: Phone | None = None
 
 
-class Registration(PersonIn):
+class PersonIn(PersonFields):
+    leaves_on: date | None = None
+    """The last day; inactive after it."""
+
+
+class Registration(PersonFields):
     password: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 
 
@@ -115,6 +120,7 @@ class PersonChange(In):
     position: Text | None = None
     email: Email | None = None
     phone: Phone | None = None
+    leaves_on: date | None = None
 
 
 class PersonOut(Out):
@@ -128,7 +134,52 @@ class PersonOut(Out):
     email: str | None
     phone: str | None
     is_active: bool
+    leaves_on: date | None
     created_at: datetime
+    updated_at: datetime
+
+
+class GroupOut(Out):
+    id: int
+    uid: str
+    name: str
+    description: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class GroupIn(In):
+    name: Text
+    description: Text | None = None
+
+
+class GroupChange(In):
+    """Fields that are left out stay as they are."""
+
+    name: Text = ""
+    description: Text | None = None
+
+
+class ConsentIn(In):
+    notice_version: Text
+    given_at: AwareDatetime
+    expires_at: AwareDatetime | None = None
+    method: Text
+    """How it was given, such as "signed form"."""
+
+    @model_validator(mode="after")
+    def _ends_after_it_began(self) -> Self:
+        if self.expires_at is not None and self.expires_at <= self.given_at:
+            raise ValueError("expires_at must be after given_at")
+        return self
+
+
+class ConsentOut(Out):
+    person_id: int
+    notice_version: str
+    given_at: datetime
+    expires_at: datetime | None
+    method: str
     updated_at: datetime
 
 
@@ -176,14 +227,20 @@ class WithdrawalReceiptOut(Out):
 
 class PersonWithEnrollmentsOut(PersonOut):
     enrollments: Sequence[EnrollmentOut]
+    groups: Sequence[GroupOut]
 
 
 class ErasureReceiptOut(Out):
     person_id: int
     uid: str
     erased_at: datetime
+    enrollments: int
     files: int
+    accounts: int
+    groups: int
+    consents: int
     redacted_rows: int
+    overridden: bool
     chain: str
     seq: int
     hash: str

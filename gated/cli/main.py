@@ -27,6 +27,7 @@ COMMANDS = {
     "assets": "assets:assets",
     "journal": "maintenance:journal",
     "door": "maintenance:door",
+    "privacy": "privacy:privacy",
     "db": "maintenance:db",
     "bench": "maintenance:bench",
 }

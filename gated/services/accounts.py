@@ -16,6 +16,7 @@ from gated.devices.clock import SystemClock
 from gated.errors import BadCredentials, Conflict, NotAllowed, NotFound, NotSignedIn
 from gated.ports import Clock
 from gated.services import passwords
+from gated.services.audit import current
 from gated.services.people import person_entry
 from gated.services.signins import SignInLog
 from gated.services.throttle import Throttle
@@ -119,6 +120,8 @@ class Accounts:
         with self._workspace.database.write() as session:
             person = persons.add(session, **fields, is_active=registration == "open")
             account = accounts.add(session, code, Role.SELF, hashed, person.id)
+            if (origin := current()) is not None:
+                origin.person_uid = person.uid
             now, names = self._clock.now(), sorted(fields)
             entry = person_entry(now, "person_registered", person, code, names)
             self._workspace.journal.append([entry], session)
@@ -182,7 +185,8 @@ class Accounts:
         return account
 
     def _record(self, session: Session, kind: str, account: Account, actor: str) -> None:
-        entry = account_entry(self._clock.now(), kind, account, actor)
+        uid = _person_uid(session, account)
+        entry = account_entry(self._clock.now(), kind, account, actor, uid)
         self._workspace.journal.append([entry], session)
 
     # --- signing in ---------------------------------------------------------------------------
@@ -200,7 +204,7 @@ class Accounts:
             password, account.password_hash if account else self._nobodys_hash
         )
         if account is None or not right or not welcome:
-            self._log.failed(account, _network(address))
+            self._log.failed(account, self._whose(account), _network(address))
             raise BadCredentials("name or password is wrong")
         self._throttle.succeeded(forget=account_key, forgive=address_key)
         if upgraded is not None:
@@ -210,7 +214,7 @@ class Accounts:
     def sign_in(self, username: str, password: str, address: str) -> tuple[str, int]:
         """A token and its life in seconds; BadCredentials, Throttled."""
         account = self.authenticate(username, password, address)
-        self._log.signed_in(account, _network(address))
+        self._log.signed_in(account, self._whose(account), _network(address))
         return self._tokens.issue(account.id, account.version), self._tokens.life_s
 
     def change_password(
@@ -237,13 +241,9 @@ class Accounts:
                     account = None
             if account is None or not _may_sign_in(session, account):
                 raise NotSignedIn("the session has ended: sign in again")
-            person = account.person_id and persons.get(session, account.person_id)
+            uid = _person_uid(session, account)
         return Principal(
-            account.id,
-            account.username,
-            Role(account.role),
-            account.person_id,
-            person.uid if person else None,
+            account.id, account.username, Role(account.role), account.person_id, uid
         )
 
     def _find(self, name: str) -> tuple[Account | None, bool]:
@@ -255,11 +255,22 @@ class Accounts:
             account = named or (own[0] if own else None)
             return account, account is not None and _may_sign_in(session, account)
 
+    def _whose(self, account: Account | None) -> str | None:
+        if account is None or account.person_id is None:
+            return None
+        with self._workspace.database.read() as session:
+            return _person_uid(session, account)
+
     def _upgrade(self, account: Account, hashed: str) -> Account:
         with self._workspace.database.write() as session:
             if accounts.get(session, account.id).password_hash != account.password_hash:
                 return account  # changed meanwhile: the new password stays
             return accounts.set_password(session, account.id, hashed, ends_sessions=False)
+
+
+def _person_uid(session: Session, account: Account) -> str | None:
+    """Whose account it is; an erasure finds by it what the journal says."""
+    return None if account.person_id is None else persons.get(session, account.person_id).uid
 
 
 def require_name(username: str) -> None:
@@ -268,11 +279,13 @@ def require_name(username: str) -> None:
         raise Conflict("an account name has letters, digits and . _ @ + - only")
 
 
-def account_entry(at: Instant, kind: str, account: Account, actor: str) -> Entry:
-    """What the journal is told of a change of an account."""
+def account_entry(
+    at: Instant, kind: str, account: Account, actor: str, person_uid: str | None = None
+) -> Entry:
+    """What the journal is told of a change of an account; person_uid: whose it is."""
     body = {"account": account.uid, "role": account.role}
-    private = {"subject": {"username": account.username}, "actor": {"name": actor}}
-    return Entry(at, kind, body, private)
+    subject = {"username": account.username, **({"uid": person_uid} if person_uid else {})}
+    return Entry(at, kind, body, {"subject": subject, "actor": {"name": actor}})
 
 
 def _network(address: str) -> str:

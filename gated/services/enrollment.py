@@ -23,6 +23,7 @@ from gated.errors import (
     StorageError,
 )
 from gated.ports import Clock
+from gated.services.obligations import require_consent
 from gated.services.people import person_entry
 from gated.services.workspace import Workspace
 from gated.storage import enrollments, persons
@@ -159,6 +160,7 @@ class EnrollmentService:
                 # on PostgreSQL, too, one enrollment at a time: the comparison must hold
                 touch_gallery(session)
                 person = find(session) or self._add(session, new, actor)
+                require_consent(session, self._workspace.settings, self._clock.now(), person.id)
                 enrolled = self._known(session, person, digest)
                 if enrolled is None:
                     twin = self._compare(person.id, draft.vector, override is not None)
@@ -324,6 +326,7 @@ class EnrollmentService:
         if present != old.version or version not in (None, present):
             raise ChangedMeanwhile(f"enrollment {old.id} was changed meanwhile: read it again")
         person = persons.get(session, old.person_id)
+        require_consent(session, self._workspace.settings, self._clock.now(), person.id)
         self._compare(person.id, draft.vector, overridden=False)
         image, encoding = files
         enrollment = enrollments.update(

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import date, datetime
 from typing import Any, Self
 
 from sqlalchemy.orm import Session
 
 from gated.core.model import Instant
 from gated.devices.clock import SystemClock
-from gated.errors import ChangedMeanwhile, NotFound
+from gated.errors import ChangedMeanwhile, Conflict, NotFound
 from gated.ports import Clock
+from gated.services.obligations import local_day, moment, require_no_hold
 from gated.services.workspace import Workspace
-from gated.storage import enrollments, persons
+from gated.storage import accounts, consents, enrollments, groups, persons
 from gated.storage.journal import Entry
-from gated.storage.records import Enrollment, Person
+from gated.storage.records import Enrollment, Group, Person
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,13 @@ class ErasureReceipt:
     person_id: int
     uid: str
     erased_at: datetime
+    enrollments: int
     files: int
+    accounts: int
+    groups: int
+    consents: int
     redacted_rows: int
+    overridden: bool
     chain: str
     seq: int
     hash: str
@@ -48,6 +54,8 @@ class People:
     def create(self, fields: Mapping[str, Any], *, actor: str) -> Person:
         """Add a person; Conflict when personnel code or e-mail address is taken."""
         values = {"first_name": "", "last_name": "", **fields}
+        if self._has_left(fields.get("leaves_on")):
+            values["is_active"] = False
         with self._workspace.database.write() as session:
             person = persons.add(session, **values)
             self._record(session, "person_created", person, actor, sorted(fields))
@@ -58,10 +66,12 @@ class People:
         with self._workspace.database.read() as session:
             return persons.get(session, id_)
 
-    def with_enrollments(self, id_: int) -> tuple[Person, list[Enrollment]]:
-        """A person and the enrollments, of one moment; NotFound."""
+    def with_enrollments(self, id_: int) -> tuple[Person, list[Enrollment], list[Group]]:
+        """A person, the enrollments and the groups, of one moment; NotFound."""
         with self._workspace.database.read() as session:
-            return persons.get(session, id_), enrollments.list_(session, person_id=id_)
+            person = persons.get(session, id_)
+            enrolled = enrollments.list_(session, person_id=id_)
+            return person, enrolled, groups.list_(session, person_id=id_)
 
     def by_code(self, personnel_code: str) -> Person:
         """The person with this personnel code; NotFound."""
@@ -87,6 +97,8 @@ class People:
             changed = {k: v for k, v in changes.items() if getattr(before, k) != v}
             if not changed:
                 return before
+            if self._has_left(changed.get("leaves_on")):
+                changed["is_active"] = False
             person = persons.update(session, id_, **changed)
             self._record(session, "person_changed", person, actor, sorted(changed))
         return person
@@ -94,7 +106,7 @@ class People:
     def set_active(
         self, id_: int, active: bool | None, *, actor: str, version: int | None = None
     ) -> Person:
-        """Switch a person on or off, or over (None); NotFound, ChangedMeanwhile."""
+        """Switch a person on or off, or over (None); NotFound, ChangedMeanwhile, Conflict."""
         with self._workspace.database.write() as session:
             before = persons.get(session, id_)
             if version not in (None, before.version):
@@ -102,27 +114,59 @@ class People:
             wanted = not before.is_active if active is None else active
             if wanted == before.is_active:
                 return before
+            if wanted and self._has_left(before.leaves_on):
+                raise Conflict(f"the last day was {before.leaves_on}: change leaves_on first")
             person = persons.set_active(session, id_, wanted)
             kind = "person_activated" if wanted else "person_deactivated"
             self._record(session, kind, person, actor, ["is_active"])
         return person
 
-    def delete(self, id_: int, *, actor: str, reason: str = "erasure") -> ErasureReceipt:
-        """Erase a person: photos, templates, account; log rows stay without identity. NotFound."""
+    def delete(
+        self, id_: int, *, actor: str, reason: str | None = None, override: bool = False
+    ) -> ErasureReceipt:
+        """Erase a person with photos, templates, caches, accounts; log rows stay without identity.
+
+        NotFound; RetentionHold while passages must be kept, unless `override` with a reason.
+        """
+        if override and not reason:
+            raise Conflict("a retention hold is overridden with a reason only")
         workspace, now = self._workspace, self._clock.now()
         with workspace.database.write() as session:
             person = persons.get(session, id_)
-            redacted = workspace.journal.erase_person(session, now, person.uid, reason)
+            if not override:
+                require_no_hold(session, workspace.settings, now, id_)
+            removed = {
+                "enrollments": len(enrollments.list_(session, person_id=id_)),
+                "accounts": len(accounts.list_(session, person_id=id_)),
+                "groups": len(groups.list_(session, person_id=id_)),
+                "consents": int(consents.find(session, id_) is not None),
+            }
+            redacted = workspace.journal.erase_person(session, now, person.uid, "erasure")
             files = persons.delete(session, id_)
-            body = {"person": person.uid, "reason": reason, "files": len(files)}
-            entry = Entry(now, "person_erased", body, {"actor": {"name": actor}})
-            (proof,) = workspace.journal.append([entry], session)
+            removed |= {"files": len(files), "redacted_rows": len(redacted)}
+            body = {"person": person.uid, "override": override, **removed}
+            # what an admin writes may name people: it must not stand in the open
+            private = {"actor": {"name": actor, **({"reason": reason} if reason else {})}}
+            (proof,) = workspace.journal.append(
+                [Entry(now, "person_erased", body, private)], session
+            )
         workspace.files.delete(*files)
+        workspace.forget_gallery()
         workspace.database.truncate_log()
-        at = datetime.fromtimestamp(now.utc, UTC)
         return ErasureReceipt(
-            id_, person.uid, at, len(files), len(redacted), proof.chain, proof.seq, proof.hash
+            person_id=id_,
+            uid=person.uid,
+            erased_at=moment(now),
+            overridden=override,
+            chain=proof.chain,
+            seq=proof.seq,
+            hash=proof.hash,
+            **removed,
         )
+
+    def _has_left(self, leaves_on: date | None) -> bool:
+        today = local_day(self._workspace.settings, self._clock.now())
+        return leaves_on is not None and leaves_on < today
 
     def _record(
         self, session: Session, kind: str, person: Person, actor: str, fields: list[str]

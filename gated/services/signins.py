@@ -40,13 +40,13 @@ class SignInLog:
         self._seen: dict[tuple[str, str, str], _Seen] = {}
         self._began = clock.now().mono
 
-    def signed_in(self, account: Account, network: str) -> None:
-        """Someone has signed in to an account; StorageError."""
-        self._note("signed_in", account, network)
+    def signed_in(self, account: Account, person_uid: str | None, network: str) -> None:
+        """Someone has signed in to an account (of this person); StorageError."""
+        self._note("signed_in", account, person_uid, network)
 
-    def failed(self, account: Account | None, network: str) -> None:
+    def failed(self, account: Account | None, person_uid: str | None, network: str) -> None:
         """Someone has failed to. What was typed as a name is not kept: it may be a password."""
-        self._note("sign_in_failed", account, network)
+        self._note("sign_in_failed", account, person_uid, network)
 
     def flush(self) -> None:
         """Tell of the repetitions once their window is over; StorageError."""
@@ -55,7 +55,9 @@ class SignInLog:
             entries = self._ended(now)
         self._journal.append(entries)
 
-    def _note(self, kind: str, account: Account | None, network: str) -> None:
+    def _note(
+        self, kind: str, account: Account | None, person_uid: str | None, network: str
+    ) -> None:
         now = self._clock.now()
         key = kind, account.uid if account else "", network
         with self._lock:
@@ -68,6 +70,8 @@ class SignInLog:
             else:
                 origin = current()
                 actor: dict[str, Any] = {"name": account.username if account else "unknown"}
+                if person_uid is not None:
+                    actor["uid"] = person_uid
                 body = {"account": account.uid, "role": account.role} if account else {}
                 self._seen[key] = _Seen(body, {**(origin.told() if origin else {}), **actor})
                 entries.append(Entry(now, kind, body, {"actor": self._seen[key].actor}))

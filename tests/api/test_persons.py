@@ -38,7 +38,7 @@ def test_a_person_from_beginning_to_end(client: httpx.Client) -> None:
     assert person | full | {"is_active": True} == person
     path = f"/api/persons/{person['id']}"
     read = client.get(path)
-    assert read.json() == person | {"enrollments": []}
+    assert read.json() == person | {"enrollments": [], "groups": []}
     changed = client.put(
         path, json={"position": "Lead"}, headers={"If-Match": read.headers["ETag"]}
     )

@@ -30,7 +30,7 @@ def test_repetitions_are_told_as_a_number(workspace: Workspace) -> None:
     log = SignInLog(workspace.journal, clock)
     with request_from("10.0.0.1", "first"):
         for _ in range(40):
-            log.failed(None, "10.0.0.1")
+            log.failed(None, None, "10.0.0.1")
     assert len(rows(workspace)) == 1
     log.flush()
     assert len(rows(workspace)) == 1, "its window is not over"
@@ -47,10 +47,10 @@ def test_a_flood_from_everywhere_stays_small(workspace: Workspace) -> None:
     clock = ManualClock()
     log = SignInLog(workspace.journal, clock)
     for number in range(ROWS + 300):
-        log.failed(None, f"10.0.{number // 200}.{number % 200}")
+        log.failed(None, None, f"10.0.{number // 200}.{number % 200}")
     assert len(rows(workspace)) == ROWS
     clock.advance(WINDOW_S)
-    log.failed(None, "10.1.1.1")
+    log.failed(None, None, "10.1.1.1")
     told = rows(workspace)
     assert len(told) == ROWS + 2
     assert sum(r.body.get("again", 1) for r in told) == ROWS + 300 + 1

@@ -12,6 +12,7 @@ from gated.api.errors import responses
 from gated.api.schemas import (
     EnrollmentOut,
     ErasureReceiptOut,
+    GroupOut,
     PersonChange,
     PersonIn,
     PersonOut,
@@ -23,7 +24,7 @@ from gated.services.accounts import Principal
 router = APIRouter(prefix="/api/persons", tags=["persons"])
 
 IfMatch = Annotated[str | None, Header(description="ETag of what was read", max_length=200)]
-SWITCHING = responses(401, 403, 404, 412, 422, 503)
+SWITCHING = responses(401, 403, 404, 409, 412, 422, 503)
 Sort = Literal[
     "id", "first_name", "last_name", "personnel_code", "department", "created_at",
     "-id", "-first_name", "-last_name", "-personnel_code", "-department", "-created_at",
@@ -37,7 +38,8 @@ def list_(
     _viewer: Viewer,
     services: Services,
     is_active: bool | None = None,
-    department: str | None = None,
+    department: Annotated[str | None, Query(max_length=200)] = None,
+    group: Annotated[str | None, Query(max_length=200, description="name of a group")] = None,
     q: Annotated[str | None, Query(max_length=200, description="words of name, code, …")] = None,
     limit: Annotated[int | None, Query(ge=1, le=10_000)] = None,
     offset: Annotated[int, Query(ge=0)] = 0,
@@ -45,7 +47,13 @@ def list_(
 ) -> list[PersonOut]:
     """Persons; their number is in X-Total-Count, the next page in Link."""
     found, total = services.people.list_(
-        is_active=is_active, department=department, q=q, limit=limit, offset=offset, sort=sort
+        is_active=is_active,
+        department=department,
+        group=group,
+        q=q,
+        limit=limit,
+        offset=offset,
+        sort=sort,
     )
     response.headers["X-Total-Count"] = str(total)
     if limit is not None and offset + len(found) < total:
@@ -59,11 +67,12 @@ def one(
     id: int, response: Response, _viewer: Viewer, services: Services
 ) -> PersonWithEnrollmentsOut:
     """One person with enrollments."""
-    person, enrollments = services.people.with_enrollments(id)
+    person, enrollments, groups = services.people.with_enrollments(id)
     response.headers["ETag"] = _etag(person)
     return PersonWithEnrollmentsOut(
         **PersonOut.model_validate(person).model_dump(),
         enrollments=[EnrollmentOut.model_validate(e) for e in enrollments],
+        groups=[GroupOut.model_validate(g) for g in groups],
     )
 
 
@@ -99,10 +108,13 @@ def erase(
     id: int,
     admin: Admin,
     services: Services,
-    reason: Annotated[str, Query(max_length=200)] = "erasure",
+    reason: Annotated[str | None, Query(min_length=3, max_length=200)] = None,
+    override: Annotated[bool, Query(description="erase in spite of a retention hold")] = False,
 ) -> ErasureReceiptOut:
     """Erase a person, photos and templates; log rows stay without identity."""
-    receipt = services.people.delete(id, actor=admin.username, reason=reason)
+    receipt = services.people.delete(
+        id, actor=admin.username, reason=reason, override=override
+    )
     return ErasureReceiptOut.model_validate(receipt)
 
 

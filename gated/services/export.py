@@ -1,0 +1,87 @@
+"""Everything about one person, as one archive."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from gated.ports import Clock
+from gated.services.people import person_entry
+from gated.services.workspace import Workspace
+from gated.storage import accounts, attendance, audit, consents, enrollments, groups, persons
+from gated.storage.records import Enrollment, Person
+
+README = """What this gate knows of one person.
+
+person.json       the person, groups and consent
+accounts.json     accounts to sign in with (without password)
+enrollments.json  reference photos with the templates made from them
+photos/           these photos
+attendance.json   every entry, exit and refusal on record that names the person
+journal.json      what was done to the person, and what the person did to others
+"""
+
+
+def export_person(workspace: Workspace, clock: Clock, person_id: int, actor: str) -> bytes:
+    """A ZIP archive of all that is stored of a person; the export is journaled before.
+
+    NotFound; StorageError when a file cannot be read.
+    """
+    with workspace.database.write() as session:
+        person = persons.get(session, person_id)
+        entry = person_entry(clock.now(), "person_exported", person, actor, [])
+        workspace.journal.append([entry], session)
+    with workspace.database.read() as session:
+        parts = _parts(session, person)
+        enrolled = enrollments.list_(session, person_id=person_id)
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("README.txt", README)
+        parts["enrollments.json"] = [_enrollment(workspace, e) for e in enrolled]
+        for name, content in parts.items():
+            text = json.dumps(content, indent=1, default=_plain, ensure_ascii=False)
+            file.writestr(name, text)
+        for enrollment in enrolled:
+            if enrollment.face_image_path is not None:
+                photo = workspace.files.load_image(enrollment.face_image_path)
+                file.writestr(f"photos/{enrollment.id}.jpg", photo)
+    return archive.getvalue()
+
+
+def _parts(session: Session, person: Person) -> dict[str, Any]:
+    consent = consents.find(session, person.id)
+    own = accounts.list_(session, person_id=person.id)
+    log = attendance.list_(session, person_id=person.id, raw=True)
+    return {
+        "person.json": {
+            **asdict(person),
+            "groups": [g.name for g in groups.list_(session, person_id=person.id)],
+            "consent": None if consent is None else asdict(consent),
+        },
+        "accounts.json": [_without(asdict(a), ("password_hash", "token_digest")) for a in own],
+        "attendance.json": [asdict(row) for row in log],
+        "journal.json": [asdict(row) for row in audit.about(session, person.uid)],
+    }
+
+
+def _enrollment(workspace: Workspace, enrollment: Enrollment) -> dict[str, Any]:
+    template = None
+    if enrollment.face_encoding_path is not None:
+        vector, _ = workspace.files.load_encoding(enrollment.face_encoding_path)
+        template = [float(x) for x in vector]
+    paths = ("face_image_path", "face_encoding_path")
+    return {**_without(asdict(enrollment), paths), "template": template}
+
+
+def _without(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {k: v for k, v in values.items() if k not in names}
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if hasattr(value, "isoformat") else dict(value)
