@@ -68,6 +68,11 @@ def utc(microseconds: int) -> datetime:
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
+def microseconds(at: datetime) -> int:
+    """Microseconds from 1970 to an aware datetime."""
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
 def project(
     row: Mapping[str, Any], private: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any] | None:
