@@ -21,6 +21,9 @@ GENESIS = "0" * 64
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+PROJECTED = frozenset({"decision", "corrected", "manual_punch"})
+"""Kinds of rows that make a row of the attendance log."""
+
 
 def canonical(value: Any) -> bytes:
     """JSON as ASCII bytes, one spelling per value: sorted keys, no spaces, floats by repr.
@@ -79,9 +82,10 @@ def project(
     """The attendance columns that follow from a journal row; None when it makes no log row.
 
     row: fields of the journal with `body` as a mapping, and `hash`. private: role -> payload; a
-    redacted row has none and names nobody. `id` and `recorded_at` are local and not projected.
+    redacted row has none and names nobody. `id` and `recorded_at` are local and not projected; what
+    `superseded_by` says follows from a later row: see `superseded`.
     """
-    if row["kind"] != "decision":
+    if row["kind"] not in PROJECTED:
         return None
     body = row["body"]
     at_us = row["at_utc"]
@@ -108,6 +112,15 @@ def project(
         "visit_uid": body.get("visit_uid"),
         "sight_to_decision_ms": body.get("sight_to_decision_ms"),
         "usable_to_decision_ms": body.get("usable_to_decision_ms"),
-        "created_at": utc(at_us),
+        # a correction is written now and speaks of a passage of then
+        "created_at": utc(body.get("passed_at_utc", at_us)),
         "superseded_by": None,
     }
+
+
+def superseded(row: Mapping[str, Any]) -> tuple[str, int] | None:
+    """(chain, seq) of the row that a correction takes the place of; None for other rows."""
+    if row["kind"] != "corrected":
+        return None
+    corrects = row["body"]["corrects"]
+    return corrects["chain"], corrects["seq"]

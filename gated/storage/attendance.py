@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from gated.core.attendance import Punch
 from gated.core.model import Direction
 from gated.errors import NotFound
 from gated.storage import rows
-from gated.storage.records import AttendanceRow, columns_of, record
+from gated.storage.records import AttendanceRow, Person, columns_of, record
 from gated.storage.tables import attendance_logs as log
+from gated.storage.tables import persons
 
 _COLUMNS = columns_of(AttendanceRow, log)
+
+MOST_ROWS = "granted"
+"""The status that nearly all rows have."""
+
+# the status is kept from choosing the index: see `_equal`
+_PUNCH = (log.c.status.concat("") == "granted", log.c.superseded_by.is_(None))
 
 Cursor = tuple[datetime, int]
 """(created_at, id) of the last row of the page before."""
@@ -44,7 +54,7 @@ def list_(
         "direction": direction,
         "status": status,
     }
-    conditions = [log.c[k] == v for k, v in wanted.items() if v is not None]
+    conditions = list(_equal({k: v for k, v in wanted.items() if v is not None}))
     if not raw:
         conditions.append(log.c.superseded_by.is_(None))
     if from_ is not None:
@@ -60,12 +70,89 @@ def list_(
     return [record(AttendanceRow, r) for r in session.execute(rows.page(statement, limit, 0))]
 
 
+def _equal(wanted: Mapping[str, Any]) -> Iterator[sa.ColumnElement[bool]]:
+    """Equal values; only the most selective columns are left for an index to be chosen by.
+
+    Without statistics SQLite takes the index of any of them, also one that nearly all rows match.
+    """
+    if "person_id" in wanted:
+        leading = {"person_id"}
+    elif wanted.get("status", MOST_ROWS) != MOST_ROWS:
+        leading = {"status"}
+    else:
+        leading = {"gate_name", "direction"} & wanted.keys() or {*wanted}
+    for name, value in wanted.items():
+        column = log.c[name]
+        yield (column if name in leading else column.concat("")) == value
+
+
 def get(session: Session, id_: int) -> AttendanceRow:
     """The row with this id, or NotFound."""
     row = rows.one(session, log, _COLUMNS, id=id_)
     if row is None:
         raise NotFound(f"there is no attendance row {id_}")
     return record(AttendanceRow, row)
+
+
+def same_punch(session: Session, person_id: int, at: datetime, direction: str) -> int | None:
+    """The id of the granted passage of a person at this very moment, or None."""
+    found = sa.select(log.c.id).where(
+        log.c.person_id == person_id,
+        log.c.created_at == at,
+        log.c.direction.concat("") == direction,
+        *_PUNCH,
+    )
+    return session.execute(found.limit(1)).scalar()
+
+
+def punches(
+    session: Session, person_ids: Sequence[int], from_: datetime, to: datetime
+) -> dict[int, list[Punch]]:
+    """person id -> granted passages from `from_` up to but not including `to`, by time."""
+    found = session.execute(
+        sa.select(log.c.person_id, log.c.created_at, log.c.direction, log.c.id)
+        .where(log.c.person_id.in_(person_ids), *_between(from_, to), *_PUNCH)
+        .order_by(log.c.person_id, log.c.created_at, log.c.id)
+    )
+    told: dict[int, list[Punch]] = {id_: [] for id_ in person_ids}
+    for row in found:
+        told[row.person_id].append(Punch(row.created_at, Direction(row.direction), row.id))
+    return told
+
+
+def who_punched(
+    session: Session,
+    from_: datetime,
+    to: datetime,
+    *,
+    person_id: int | None = None,
+    department: str | None = None,
+    after: int = 0,
+    limit: int,
+) -> list[Person]:
+    """Persons with a granted passage in that time, by id, beginning after an id."""
+    if rows.is_too_large(person_id):
+        return []
+    passed = sa.select(log.c.id).where(
+        log.c.person_id == persons.c.id, *_between(from_, to), *_PUNCH
+    )
+    conditions = [persons.c.id > after, passed.exists()]
+    if person_id is not None:
+        conditions.append(persons.c.id == person_id)
+    if department is not None:
+        conditions.append(persons.c.department == department)
+    chosen = sa.select(*columns_of(Person, persons)).where(*conditions).order_by(persons.c.id)
+    return [record(Person, r) for r in session.execute(chosen.limit(limit))]
+
+
+def names(session: Session, person_ids: Collection[int]) -> dict[int, Person]:
+    """The persons with these ids, as far as they are there."""
+    chosen = sa.select(*columns_of(Person, persons)).where(persons.c.id.in_(person_ids))
+    return {r.id: record(Person, r) for r in session.execute(chosen)}
+
+
+def _between(from_: datetime, to: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    return log.c.created_at >= from_, log.c.created_at < to
 
 
 def last_punches(session: Session, since: datetime) -> dict[int, tuple[Direction, float]]:
@@ -77,9 +164,8 @@ def last_punches(session: Session, since: datetime) -> dict[int, tuple[Direction
         sa.select(log.c.person_id, log.c.direction, log.c.created_at, newest.label("nth"))
         .where(
             log.c.person_id.is_not(None),
-            log.c.status == "granted",
-            log.c.superseded_by.is_(None),
             log.c.created_at >= since,
+            *_PUNCH,
         )
         .subquery()
     )

@@ -28,8 +28,9 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.orm import Session
 
-from gated.core.chain import GENESIS, canonical, commitment, project, row_hash
+from gated.core.chain import GENESIS, canonical, commitment, project, row_hash, superseded
 from gated.core.model import Decision, Instant
+from gated.errors import Conflict
 from gated.storage import settings
 from gated.storage.engine import Database, after_commit, is_write_session
 from gated.storage.heads import Head, holds, key_of, last_row, read_head, write_head
@@ -104,7 +105,7 @@ class Journal:
 
         With a session of `Database.write` the batch belongs to that transaction. ValueError and
         TypeError when a body or a payload is no JSON. A private subject who was erased meanwhile
-        (`person_id` of nobody) is left out.
+        (`person_id` of nobody) is left out. Conflict for a second correction of the same row.
         """
         if not entries:
             return []
@@ -273,6 +274,7 @@ class _Batch:
         self.rows: list[dict[str, Any]] = []
         self._private: list[dict[str, Any]] = []
         self._attendance: list[dict[str, Any]] = []
+        self._superseded: dict[int, tuple[str, int]] = {}
 
     def add(self, entry: Entry, tip: Head) -> Head:
         """Add the row that follows `tip`; returns the new tip."""
@@ -316,6 +318,8 @@ class _Batch:
         seen = {**fields, "body": json.loads(body), "hash": hash_}
         if projected := project(seen, entry.private):
             self._attendance.append(projected)
+        if old := superseded(seen):
+            self._superseded[seq] = old
         return Head(self._chain, seq, hash_)
 
     def insert(self, session: Session) -> dict[int, int]:
@@ -330,7 +334,23 @@ class _Batch:
             attendance_logs.c.seq, attendance_logs.c.id
         )
         made = session.execute(statement, [{**r, "recorded_at": now} for r in self._attendance])
-        return {row.seq: row.id for row in made}
+        ids = {row.seq: row.id for row in made}
+        for seq, (chain, old) in self._superseded.items():
+            _supersede(session, chain, old, ids[seq])
+        return ids
+
+
+def _supersede(session: Session, chain: str, seq: int, by: int) -> None:
+    """Let a row of the attendance log point at the one in its place; Conflict when one does."""
+    old = attendance_logs.c
+    found = session.execute(
+        sa.update(attendance_logs)
+        .where(old.chain == chain, old.seq == seq, old.superseded_by.is_(None), old.id != by)
+        .values(superseded_by=by)
+        .returning(old.id)
+    )
+    if found.first() is None:
+        raise Conflict(f"row {seq} of {chain} is not there any more, or was corrected already")
 
 
 def decision_entry(decision: Decision, gate: str, camera: str, site: str) -> Entry:

@@ -165,7 +165,17 @@ attendance_logs = Table(
     Index(None, "created_at", "id"),
     Index(None, "person_id", "created_at", "id"),
     Index(None, "gate_name", "created_at", "id"),
-    Index(None, "status", "created_at", "id"),
+    # a gate of one direction has no row of the other: it must not be searched for them
+    Index(None, "gate_name", "direction", "created_at", "id"),
+    # what follows the id lets rows that fail another filter be passed over in the index alone
+    Index(None, "status", "created_at", "id", "gate_name", "direction"),
+    Index(None, "direction", "created_at", "id"),
+    Index(
+        None,
+        "superseded_by",
+        sqlite_where=sa.text("superseded_by IS NOT NULL"),
+        postgresql_where=sa.text("superseded_by IS NOT NULL"),
+    ),
     sqlite_autoincrement=True,
 )
 

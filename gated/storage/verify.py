@@ -1,7 +1,8 @@
 """Checks the journal from its first row on and names the first one that is wrong.
 
 Four streams ordered by sequence run side by side: the rows, their private parts, the seals and the
-attendance log. Memory does not grow with the journal, only with the number of redacted ranges.
+attendance log. Memory does not grow with the journal, only with the number of redacted ranges and
+of corrections.
 Whoever can read the signing key can forge all of it, and who puts an old database back together
 with the head file of that time is not found: only a copy elsewhere (the hub's) tells.
 """
@@ -18,7 +19,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from gated.core.chain import GENESIS, canonical, commitment, project, row_hash
+from gated.core.chain import GENESIS, canonical, commitment, project, row_hash, superseded
 from gated.storage import settings
 from gated.storage.engine import Database
 from gated.storage.heads import Head, holds, key_of, last_row, read_head
@@ -70,6 +71,7 @@ def verify(db: Database, head_file: Path, public_key: str) -> Verification:
             chains = _chains(session)
             for chain in chains:
                 check.chain(chain)
+            check.superseded.end()
             _check_ends(session, chains, head, public_key)
         except _Wrong as wrong:
             return Verification(check.rows, wrong.problem, tuple(check.notes))
@@ -129,6 +131,7 @@ class _Check:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._redacted = _Redacted(session)
+        self.superseded = _Superseded(session)
         self.rows = 0
         self.notes: list[str] = []
 
@@ -148,7 +151,8 @@ class _Check:
             if seal := next(iter(seals.at(row.seq)), None):
                 _seal(end, seal, key)
                 sealed = row.seq
-            _projection({**fields, "hash": row.hash}, told, projected.at(row.seq))
+            by = self.superseded.take(chain, row.seq)
+            _projection({**fields, "hash": row.hash}, told, by, projected.at(row.seq))
             self.rows += 1
         for side in (private, seals, projected):
             side.end()
@@ -255,6 +259,44 @@ class _Redacted:
         return at >= 0 and ranges[at][0] <= seq <= ranges[at][1]
 
 
+class _Superseded:
+    """Which rows of the attendance log have another one in their place, as the journal says."""
+
+    def __init__(self, session: Session) -> None:
+        self._by: dict[tuple[str, int], tuple[int, str, int]] = {}
+        self._twice: list[tuple[str, int]] = []
+        made = sa.and_(
+            attendance_logs.c.chain == journal.c.chain, attendance_logs.c.seq == journal.c.seq
+        )
+        rows = session.execute(
+            sa.select(journal.c.chain, journal.c.seq, journal.c.body, attendance_logs.c.id)
+            .join(attendance_logs, made)
+            .where(journal.c.kind == "corrected")
+            .order_by(journal.c.chain, journal.c.seq)
+        )
+        for row in rows:
+            try:
+                old = superseded({"kind": "corrected", "body": json.loads(row.body)})
+                assert old is not None  # noqa: S101
+                first = self._by.setdefault(old, (row.id, row.chain, row.seq))
+            except (ValueError, KeyError, TypeError):
+                continue  # the walk through the chain will name it
+            if first[0] != row.id:
+                self._twice.append((row.chain, row.seq))
+
+    def take(self, chain: str, seq: int) -> int | None:
+        """The id of the row in the place of this one; ask once for each."""
+        by = self._by.pop((chain, seq), None)
+        return by and by[0]
+
+    def end(self) -> None:
+        """Wrong when a correction speaks of a row that is not there or was corrected before."""
+        for chain, seq in self._twice:
+            raise _Wrong(chain, seq, "it corrects a row that was corrected before")
+        for _, chain, seq in self._by.values():
+            raise _Wrong(chain, seq, "it corrects a row that is not there")
+
+
 def _merged(ranges: list[list[int]]) -> list[tuple[int, int]]:
     merged: list[tuple[int, int]] = []
     for first, last in sorted(ranges):
@@ -297,7 +339,9 @@ def _seal(end: Head, seal: Any, key: str) -> None:
         raise _Wrong(end.chain, end.seq, "its seal was not made with the key of the chain")
 
 
-def _projection(fields: dict[str, Any], told: dict[str, Any], found: list[Any]) -> None:
+def _projection(
+    fields: dict[str, Any], told: dict[str, Any], superseded_by: int | None, found: list[Any]
+) -> None:
     """The attendance log says what follows from the row, and nothing else."""
     chain, seq = fields["chain"], fields["seq"]
     try:
@@ -305,11 +349,14 @@ def _projection(fields: dict[str, Any], told: dict[str, Any], found: list[Any]) 
     except (KeyError, ValueError, TypeError, OverflowError):
         raise _Wrong(chain, seq, "no attendance row can be made of it") from None
     if wanted is None:
+        if superseded_by:
+            raise _Wrong(chain, seq, "a correction replaces it, and it makes no attendance row")
         if found:
             raise _Wrong(chain, seq, "the attendance log has a row that does not follow from it")
         return
     if not found:
         raise _Wrong(chain, seq, "its row of the attendance log is missing")
+    wanted["superseded_by"] = superseded_by
     lies = [name for name, value in wanted.items() if getattr(found[0], name) != value]
     if lies:
         raise _Wrong(chain, seq, f"the attendance log says otherwise: {', '.join(sorted(lies))}")

@@ -118,9 +118,24 @@ def _attendance() -> None:
         sa.UniqueConstraint("chain", "seq"),
         sqlite_autoincrement=True,
     )
-    for filtered in ([], ["person_id"], ["gate_name"], ["status"]):
-        columns = [*filtered, "created_at", "id"]
+    for before, after in (
+        ([], []),
+        (["person_id"], []),
+        (["gate_name"], []),
+        (["gate_name", "direction"], []),
+        (["status"], ["gate_name", "direction"]),
+        (["direction"], []),
+    ):
+        columns = [*before, "created_at", "id", *after]
         op.create_index(f"ix_attendance_logs_{'_'.join(columns)}", "attendance_logs", columns)
+    corrected = sa.text("superseded_by IS NOT NULL")
+    op.create_index(
+        "ix_attendance_logs_superseded_by",
+        "attendance_logs",
+        ["superseded_by"],
+        sqlite_where=corrected,
+        postgresql_where=corrected,
+    )
 
 
 def _journal() -> None:
