@@ -247,7 +247,12 @@ class DoorSettings(Section):
 class AttendanceSettings(Section):
     direction: Literal["entry", "exit", "auto"] = "auto"
     auto_reset_h: Annotated[float, Field(gt=0, le=168)] = 16.0
-    """`auto`: after so long without a punch the next one is an entry again."""
+    """The longest visit: `auto` begins with an entry again after so long, and in reports an exit so
+    long after the entry does not belong to it."""
+    double_punch_s: Annotated[float, Field(ge=0, le=3600)] = 60.0
+    """In reports punches in the same direction that follow each other within it are one."""
+    day_start_h: Annotated[float, Field(ge=0, lt=24)] = 0.0
+    """Hours after midnight; in reports a visit that begins earlier belongs to the day before."""
 
 
 class StorageSettings(Section):
