@@ -20,6 +20,7 @@ from gated.services.groups import Groups
 from gated.services.people import People
 from gated.services.privacy import Privacy
 from gated.services.references import References
+from gated.services.reports import Reports
 from gated.services.setup import FirstAdmin
 from gated.services.workspace import Workspace
 
@@ -34,6 +35,7 @@ class ApiServices:
     board: GateBoard
     people: People = field(init=False)
     attendance: Attendance = field(init=False)
+    reports: Reports = field(init=False)
     devices: Devices = field(init=False)
     setup: FirstAdmin = field(init=False)
     groups: Groups = field(init=False)
@@ -45,6 +47,7 @@ class ApiServices:
     def __post_init__(self) -> None:
         object.__setattr__(self, "people", People.of(self.workspace))
         object.__setattr__(self, "attendance", Attendance(self.workspace))
+        object.__setattr__(self, "reports", Reports(self.workspace))
         object.__setattr__(self, "audit", Audit(self.workspace))
         object.__setattr__(self, "devices", Devices.of(self.workspace))
         object.__setattr__(self, "setup", FirstAdmin.of(self.workspace))

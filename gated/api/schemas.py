@@ -342,6 +342,95 @@ class AttendanceOut(Out):
     superseded_by: int | None
 
 
+class VersionOut(Out):
+    """One of the rows that stood in the same place; the last one counts."""
+
+    id: int
+    kind: str
+    made_at: datetime
+    author: str | None
+    """None for what the gate itself wrote."""
+    cause: str | None
+    person_id: int | None
+    created_at: datetime
+    direction: str
+    status: str
+
+
+class AttendanceDetailOut(AttendanceOut):
+    versions: Sequence[VersionOut]
+
+
+class OwnAttendanceOut(Out):
+    """What people see of their own times: nothing of how alike the gate found them."""
+
+    id: int
+    gate_name: str
+    direction: str
+    status: str
+    created_at: datetime
+    reason: str
+    method: str
+
+
+Cause = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=3, max_length=500, pattern=_PRINTABLE)
+]
+
+
+class PunchIn(In):
+    """A passage that the gate did not see."""
+
+    person_id: int
+    direction: Literal["entry", "exit"]
+    created_at: AwareDatetime | None = None
+    """When it was; now, if left out."""
+    reason: Cause
+
+
+class CorrectionIn(In):
+    """What shall be different; what is left out stays. `void`: it was no passage."""
+
+    person_id: int | None = None
+    created_at: AwareDatetime | None = None
+    direction: Literal["entry", "exit"] | None = None
+    status: Literal["granted", "void"] | None = None
+    reason: Cause
+
+
+class VisitOut(Out):
+    """Without `entry` or `exit` a punch was forgotten, or the person is still `present`."""
+
+    entry: datetime | None
+    exit: datetime | None
+    present: bool
+    open: bool
+    seconds: int
+
+
+class BreakOut(Out):
+    begin: datetime
+    end: datetime
+
+
+class DayOut(Out):
+    """One day of one person; times with the offset of the site, durations in seconds."""
+
+    date: date
+    person_id: int
+    personnel_code: str
+    first_name: str
+    last_name: str
+    department: str | None
+    first_in: datetime | None
+    last_out: datetime | None
+    inside_s: int
+    break_s: int
+    breaks: Sequence[BreakOut]
+    visits: Sequence[VisitOut]
+    open_visits: int
+
+
 class PersonRefOut(Out):
     id: int
     uid: str
