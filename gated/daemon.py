@@ -34,9 +34,10 @@ from gated.services.accounts import Accounts
 from gated.services.attendance import last_punches
 from gated.services.demo import enroll_demo_person
 from gated.services.gate import GateBoard, view_of
-from gated.services.privacy import Privacy
+from gated.services.live import FrameTap, LiveGate
 from gated.services.models import VisionKit, policy_of
 from gated.services.office import office_of
+from gated.services.privacy import Privacy
 from gated.services.recording import Recorder
 from gated.services.workspace import Workspace
 from gated.storage.lock import StateLock
@@ -69,6 +70,8 @@ class Daemon:
 
     def __post_init__(self) -> None:
         self.board = GateBoard()
+        self.tap = FrameTap()
+        self.live: LiveGate | None = None
         self.clock = SystemClock()
         self.loops: list[Loop] = []
         self.door: Door | None = None
@@ -106,6 +109,7 @@ class Daemon:
         """Everything from the relay to the camera; the door first, so that it is locked early."""
         settings, workspace = self.settings, self.workspace
         inbox = BoundedInbox()
+        self.live = LiveGate(self.tap, inbox.post)
         self.door = open_door(settings.door, inbox.post, self.clock)
         stack.callback(self.door.close)
         kit = self._load_models()
@@ -116,7 +120,7 @@ class Daemon:
         pipeline = Pipeline(
             Gate(policy_of(settings, kit.calibration), gallery, kit.calibration),
             self._camera(kit, inbox),
-            analyzer.analyse,
+            self.tap.tapped(analyzer.analyse),
             self.door,
             Recorder(workspace, settings).append,
             self.clock,
@@ -175,7 +179,9 @@ class Daemon:
             return
         accounts = Accounts.of(self.workspace)
         self._accounts = accounts
-        services = ApiServices(self.settings, self.workspace, accounts, self.board)
+        services = ApiServices(
+            self.settings, self.workspace, accounts, self.board, live=self.live
+        )
         self.setup_code = services.setup.new_code()
         server = ApiServer(create_app(services), self.settings.api)
         serving = asyncio.create_task(server.serve())

@@ -13,6 +13,7 @@ GatedError
     ├── NotFound
     ├── Conflict
     │   ├── ChangedMeanwhile
+    │   ├── NoGate
     │   ├── ConsentMissing
     │   └── RetentionHold
     ├── EnrollmentRefused
@@ -125,6 +126,12 @@ class DuplicateFace(Conflict):
     def __init__(self, message: str, person_id: int) -> None:
         super().__init__(message)
         self.person_id = person_id
+
+
+class NoGate(Conflict):
+    """This needs a camera and a door, which a hub has not."""
+
+    code = "no_gate"
 
 
 class ChangedMeanwhile(Conflict):

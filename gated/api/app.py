@@ -23,6 +23,7 @@ from gated.api.routers import (
     gate,
     general,
     groups,
+    live,
     persons,
     privacy,
 )
@@ -52,6 +53,7 @@ ROUTERS = (
     audit,
     groups,
     privacy,
+    live,
 )
 
 
@@ -74,6 +76,7 @@ def create_app(services: ApiServices) -> FastAPI:
     for module in ROUTERS:
         app.include_router(module.router)
     app.include_router(enrollment.withdrawal)
+    app.include_router(live.capturing)
     if api.docs:
         docs.install(app)
     for path, methods, role in route_roles(app):

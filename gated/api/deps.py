@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from fastapi.security import OAuth2PasswordBearer
 
 from gated.config import Settings
-from gated.errors import NotAllowed, NotSignedIn
+from gated.errors import NoGate, NotAllowed, NotSignedIn
 from gated.services.accounts import Accounts, Principal, Role
 from gated.services.attendance import Attendance
 from gated.services.audit import Audit, current
@@ -17,6 +17,7 @@ from gated.services.desk import EnrollmentDesk
 from gated.services.devices import Devices
 from gated.services.gate import GateBoard
 from gated.services.groups import Groups
+from gated.services.live import LiveGate
 from gated.services.people import People
 from gated.services.privacy import Privacy
 from gated.services.references import References
@@ -43,6 +44,7 @@ class ApiServices:
     audit: Audit = field(init=False)
     references: References = field(init=False)
     desk: EnrollmentDesk = field(init=False)
+    live: LiveGate | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "people", People.of(self.workspace))
@@ -55,6 +57,12 @@ class ApiServices:
         object.__setattr__(self, "privacy", Privacy.of(self.workspace))
         object.__setattr__(self, "references", References.of(self.workspace))
         object.__setattr__(self, "desk", EnrollmentDesk(self.workspace))
+
+    def running_gate(self) -> LiveGate:
+        """The gate that runs here; NoGate on a hub."""
+        if self.live is None:
+            raise NoGate("there is no camera and no door here: ask the gate itself")
+        return self.live
 
 
 def _services(request: Request) -> ApiServices:

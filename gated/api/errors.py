@@ -33,6 +33,7 @@ STATUS: Mapping[type[errors.GatedError], HTTPStatus] = {
     errors.NotSignedIn: HTTPStatus.UNAUTHORIZED,
     errors.StorageError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.AssetError: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.DeviceError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """Looked up along the exception's bases; anything else is a 500."""
 

@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 _PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*$"
 
@@ -33,7 +42,7 @@ Password = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 
 
 class In(BaseModel):
-    """A body of a request; fields that it does not have are refused."""
+    """A body of a request; fields that it does not have are refused, and so is NUL in text."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -204,6 +213,11 @@ class EnrolledOut(EnrollmentOut):
 class EnrollmentForm(In):
     """The fields beside the photo."""
 
+    person_id: int
+    override: Text | None = None
+
+
+class CaptureIn(In):
     person_id: int
     override: Text | None = None
 
@@ -453,6 +467,16 @@ class DecisionOut(Out):
     flags: Sequence[str]
     decided_after_ms: float | None
     relay_after_ms: float | None
+
+
+class OpenIn(In):
+    reason: Text
+    for_s: Annotated[float, Field(gt=0, le=600)] | None = None
+
+
+class OpenOut(Out):
+    for_s: float
+    """For how long the door was asked to open, in seconds."""
 
 
 class GateOut(Out):

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from gated.core.model import Image, Vector
 from gated.devices.clock import SystemClock
 from gated.errors import Busy
-from gated.services.enrollment import Enrolled, EnrollmentService
+from gated.services.enrollment import Enrolled
+from gated.services.importer import Report, import_person
 from gated.services.models import VisionKit
-from gated.services.office import office_of
+from gated.services.office import Office, office_of
+from gated.services.roster import Candidate
 from gated.services.workspace import Workspace
+from gated.vision.photo import Examined
 
 SEATS = 4
 """Photos that are received, waiting or examined at a time; they are held in memory."""
 
 RETRY_AFTER_S = 2.0
 
-Make = Callable[[], EnrollmentService]
+Make = Callable[[], Office]
 
 
 class EnrollmentDesk:
@@ -30,7 +34,7 @@ class EnrollmentDesk:
     def __init__(self, workspace: Workspace, make: Make | None = None, seats: int = SEATS) -> None:
         self._workspace = workspace
         self._make = make or self._with_own_models
-        self._service: EnrollmentService | None = None
+        self._office: Office | None = None
         self._one_at_a_time = threading.Lock()
         self._seats = threading.BoundedSemaphore(seats)
 
@@ -49,20 +53,35 @@ class EnrollmentDesk:
     ) -> Enrolled:
         """As EnrollmentService.enroll."""
         with self._one_at_a_time:
-            return self._ready().enroll(person_id, photo, actor, override)
+            return self._ready().enrollment.enroll(person_id, photo, actor, override)
 
     def replace_photo(
         self, id_: int, photo: bytes, *, actor: str, version: int | None = None
     ) -> Enrolled:
         """As EnrollmentService.replace_photo."""
         with self._one_at_a_time:
-            return self._ready().replace_photo(id_, photo, actor, version=version)
+            return self._ready().enrollment.replace_photo(id_, photo, actor, version=version)
 
-    def _ready(self) -> EnrollmentService:
-        if self._service is None:
-            self._service = self._make()
-        return self._service
+    def import_person(self, person: Candidate, report: Report, actor: str) -> None:
+        """As importer.import_person; others may come between two persons."""
+        with self._one_at_a_time:
+            import_person(self._ready(), person, report, actor)
 
-    def _with_own_models(self) -> EnrollmentService:
+    def examine(self, image: Image) -> Examined:
+        """As PhotoExaminer.examine."""
+        with self._one_at_a_time:
+            return self._ready().enrollment.examine(image)
+
+    def refuse_others(self, known: Sequence[Vector], vector: Vector) -> None:
+        """As EnrollmentService.refuse_others."""
+        with self._one_at_a_time:
+            self._ready().enrollment.refuse_others(known, vector)
+
+    def _ready(self) -> Office:
+        if self._office is None:
+            self._office = self._make()
+        return self._office
+
+    def _with_own_models(self) -> Office:
         kit = VisionKit(self._workspace.settings)
-        return office_of(self._workspace, kit, SystemClock()).enrollment
+        return office_of(self._workspace, kit, SystemClock())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from gated.core.calibration import Calibration
 from gated.core.gallery import Gallery, Member, Template
-from gated.core.model import PersonRef, Vector
+from gated.core.model import Image, PersonRef, Vector
 from gated.errors import (
     ChangedMeanwhile,
     DuplicateFace,
@@ -347,19 +347,27 @@ class EnrollmentService:
         if old.model != self._model or old.face_encoding_path is None:
             return
         template, _ = self._workspace.files.load_encoding(old.face_encoding_path)
-        owner = Member(PersonRef(old.person_id, "", "", ""))
-        only = Gallery.build(
-            self._model,
-            self._metric,
-            [owner],
-            [Template(old.id, old.person_id, template, self._model)],
-        )
-        similarity = float(only.similarities(vector).max(initial=-np.inf))
+        self.refuse_others([template], vector)
+
+    # --- by the gate's own camera -------------------------------------------------------------
+
+    def examine(self, image: Image) -> Examined:
+        """As PhotoExaminer.examine."""
+        return self._examiner.examine(image)
+
+    def refuse_others(self, known: Sequence[Vector], vector: Vector) -> None:
+        """EnrollmentRefused, `not_same_person`, when a face resembles none of the known ones."""
+        if not known:
+            return
+        owner = Member(PersonRef(0, "", "", ""))
+        templates = [Template(i, 0, v, self._model) for i, v in enumerate(known)]
+        gallery = Gallery.build(self._model, self._metric, [owner], templates)
+        similarity = float(gallery.similarities(vector).max(initial=-np.inf))
         if similarity < self._calibration.similarity_at(SAME_PERSON_FMR):
             raise EnrollmentRefused(
                 "not_same_person",
-                "This face does not resemble the photo that it would replace. Check that it is "
-                "the right person, or delete the enrollment first.",
+                "This face does not resemble the one before. Check that it is the right person; "
+                "to replace a photo of somebody else, delete the enrollment first.",
                 {"similarity": similarity},
             )
 

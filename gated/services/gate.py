@@ -115,6 +115,12 @@ class GateBoard:
         with self._lock:
             self._counters.update({name: n - self._counters[name] for name, n in values.items()})
 
+    @property
+    def listening(self) -> int:
+        """How many subscribers there are."""
+        with self._lock:
+            return len(self._subscribers)
+
     def snapshot(self) -> GateStatus:
         """The status as it is now; never changes afterwards."""
         with self._lock:

@@ -1,28 +1,23 @@
-"""Reference photos: decoded without trust, and examined for whether they can be enrolled."""
+"""Reference photos: examined for whether they can be enrolled."""
 
 from __future__ import annotations
 
-import io
 import math
 from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
-import PIL.Image
-import PIL.ImageOps
 
 from gated.config import VisionSettings
 from gated.core.model import Box, Face, Image, Quality, Vector
 from gated.core.quality import QualityLimits, flaws
 from gated.core.tracking import overlap, overlap_area
 from gated.errors import EnrollmentRefused
+from gated.vision.decoding import unreadable
 from gated.vision.embedder import mirrored_embedding
 from gated.vision.factory import Models
 from gated.vision.measuring import limits_of, measure
 
-MAX_BYTES = 10 * 2**20
-MAX_PIXELS = 40_000_000
-FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
 JPEG_QUALITY = 95
 
 MAX_YAW = 45.0
@@ -47,36 +42,12 @@ MIN_SHARPNESS = 0.15
 GOOD_YAW = 25.0
 GOOD_SHARPNESS = 0.4
 
-# Our own limit refuses a picture before it is decoded; Pillow's would only warn
-PIL.Image.MAX_IMAGE_PIXELS = None
 
-
-def decode(data: bytes, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> Image:
-    """The picture in a JPEG, PNG, BMP or TIFF file, upright; its first frame, (h, w, 3) BGR uint8.
-
-    Recognised by content alone. EnrollmentRefused(`unreadable_image`) for anything else, and for
-    what is larger than `max_bytes` or `max_pixels`, before it is decoded.
-    """
-    if len(data) > max_bytes:
-        raise _unreadable(f"is larger than {max_bytes / 2**20:.0f} MB", bytes=len(data))
-    try:
-        with PIL.Image.open(io.BytesIO(data), formats=FORMATS) as file:
-            width, height = file.size
-            if width * height > max_pixels:
-                raise _unreadable(f"has more than {max_pixels / 1e6:.0f} megapixels")
-            return _bgr(PIL.ImageOps.exif_transpose(file))
-    except EnrollmentRefused:
-        raise
-    except Exception as error:
-        # decoders raise whatever they like on hostile input
-        raise _unreadable("is damaged, or no JPEG, PNG, BMP or TIFF picture") from error
-
-
-def encode_jpeg(image: Image) -> bytes:
+def encode_jpeg(image: Image, quality: int = JPEG_QUALITY) -> bytes:
     """A JPEG file of the picture without any metadata."""
-    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
-        raise _unreadable("cannot be stored as JPEG")
+        raise unreadable("cannot be stored as JPEG")
     return bytes(data)
 
 
@@ -203,26 +174,6 @@ REFUSALS = {
 """Flaw of a frame -> the contract's code, and what to do about it."""
 
 
-def _bgr(picture: PIL.Image.Image) -> Image:
-    """Any of Pillow's modes as BGR uint8; transparency lies on white."""
-    if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
-        picture = _eight_bit(picture)
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        white = PIL.Image.new("RGBA", picture.size, "white")
-        picture = PIL.Image.alpha_composite(white, picture)
-    rgb = np.asarray(picture.convert("RGB"), np.uint8)
-    return np.ascontiguousarray(rgb[:, :, ::-1])
-
-
-def _eight_bit(picture: PIL.Image.Image) -> PIL.Image.Image:
-    """Integers and floats of any depth, scaled so that their type's usual white is 255."""
-    values = np.nan_to_num(np.asarray(picture, np.float64))
-    top = 65535.0 if picture.mode.startswith("I;16") else values.max(initial=0.0)
-    white = 65535.0 if top > 255 else 255.0 if top > 1 else 1.0
-    return PIL.Image.fromarray(np.asarray(np.clip(values / white, 0, 1) * 255, np.uint8))
-
-
 def _surroundings(image: Image, face: Face) -> tuple[Image, int, int]:
     """The part of the picture around a face, and its left and top."""
     height, width = image.shape[:2]
@@ -256,7 +207,3 @@ def _moved(face: Face, dx: float, dy: float) -> Face:
     box = Box(face.box.x + dx, face.box.y + dy, face.box.width, face.box.height)
     landmarks = face.landmarks + np.array([dx, dy], np.float32)
     return Face(box, np.asarray(landmarks, np.float32), face.score)
-
-
-def _unreadable(what: str, **measured: float) -> EnrollmentRefused:
-    return EnrollmentRefused("unreadable_image", f"The file {what}.", measured)

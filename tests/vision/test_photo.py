@@ -15,8 +15,9 @@ from gated.config import VisionSettings
 from gated.core.model import Image
 from gated.errors import EnrollmentRefused
 from gated.vision.assets import AssetStore
+from gated.vision.decoding import FORMATS, decode
 from gated.vision.factory import build_models
-from gated.vision.photo import FORMATS, PhotoExaminer, decode, encode_jpeg
+from gated.vision.photo import PhotoExaminer, encode_jpeg
 from tests.assets import require_assets, require_data
 
 
