@@ -39,6 +39,7 @@ from gated.services.models import VisionKit, policy_of
 from gated.services.office import office_of
 from gated.services.privacy import Privacy
 from gated.services.recording import Recorder
+from gated.services.strangers import outlook
 from gated.services.workspace import Workspace
 from gated.storage.lock import StateLock
 from gated.vision.analyzer import Analyzer
@@ -251,12 +252,14 @@ class Daemon:
     def _publish(self, kit: VisionKit, gallery: Gallery) -> None:
         policy = policy_of(self.settings, kit.calibration)
         threshold = criteria_for(policy, gallery, kit.calibration).threshold
+        fmr = kit.calibration.fmr(threshold)
         self.board.publish(
             model=kit.model,
             people=gallery.people,
             templates=len(gallery),
             threshold=threshold,
             gallery_stamp=self.workspace.gallery_stamp(),
+            **outlook(self.workspace, fmr, len(gallery), self.clock.now()),
         )
 
     def _publish_health(self, pipeline: Pipeline, analyzer: Analyzer) -> None:

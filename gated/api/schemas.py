@@ -494,6 +494,10 @@ class GateOut(Out):
     people: int
     templates: int
     threshold: float | None
+    fmr: float | None
+    fpir: float | None
+    stranger_visits_per_year: float | None
+    wrong_openings_per_year: float | None
     gallery_stamp: str | None
     decisions: Sequence[DecisionOut]
     counters: Mapping[str, int]

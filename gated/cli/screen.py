@@ -14,6 +14,7 @@ from rich.text import Text
 from gated import __version__
 from gated.config import Settings
 from gated.core.model import CameraEvent, CameraEventKind, Decision, Notice
+from gated.services.gate import GateStatus
 from gated.services.models import tolerance_in_words
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Terminal:
             if tolerance := tolerance_in_words(settings):
                 yield "tolerance", tolerance, ""
             yield "people", f"{state.people} known, {state.templates} templates", ""
+            yield "strangers", strangers_in_words(state), ""
         if daemon.address:
             yield "API", f"{daemon.address}  (try {daemon.address}/docs)", "cyan"
             if daemon.setup_code:
@@ -121,3 +123,13 @@ def who(decision: Decision) -> str:
     """How a decision's person is called on the screen."""
     person = decision.person
     return f"{person.name} ({person.personnel_code})" if person else "unknown face"
+
+
+def strangers_in_words(state: GateStatus) -> str:
+    """What the threshold means at this gate."""
+    if not state.fpir:
+        return "nobody is enrolled whom they could be taken for"
+    text = f"one in {1 / state.fpir:,.0f} taken for somebody"
+    if state.wrong_openings_per_year is None:
+        return text
+    return f"{text}: {state.wrong_openings_per_year:.2g} wrong openings a year as many come by"

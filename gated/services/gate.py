@@ -57,6 +57,13 @@ class GateStatus:
     people: int = 0
     templates: int = 0
     threshold: float | None = None
+    fmr: float | None = None
+    """False match rate of one comparison at the threshold."""
+    fpir: float | None = None
+    """Expected share of strangers' visits that end as somebody's."""
+    stranger_visits_per_year: float | None = None
+    wrong_openings_per_year: float | None = None
+    """What the two make together; None while the log is too young to tell."""
     gallery_stamp: str | None = None
     decisions: tuple[DecisionView, ...] = ()
     """Newest first."""

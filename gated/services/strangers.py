@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from gated.core.calibration import fpir_of, per_year
 from gated.core.gate import CHANCES
@@ -26,6 +27,17 @@ def stranger_visits_per_year(workspace: Workspace, gate: str, now: Instant) -> f
     if first is None or at - first < LEAST:
         return None
     return per_year(visits, (at - max(first, at - WINDOW)).total_seconds())
+
+
+def outlook(workspace: Workspace, fmr: float, templates: int, now: Instant) -> dict[str, Any]:
+    """What a false match rate means at this gate: fields of its `GateStatus`. StorageError."""
+    visits = stranger_visits_per_year(workspace, workspace.settings.gate.name, now)
+    return {
+        "fmr": fmr,
+        "fpir": fpir_of(fmr, templates, CHANCES),
+        "stranger_visits_per_year": visits,
+        "wrong_openings_per_year": expected_wrong_openings(fmr, templates, visits),
+    }
 
 
 def expected_wrong_openings(fmr: float, templates: int, visits: float | None) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,14 +10,17 @@ import numpy as np
 import pytest
 from sqlalchemy.orm import Session
 
+from gated.cli.screen import strangers_in_words
 from gated.core.model import Instant, PersonRef, Vector
 from gated.services.gallery_check import check_gallery, set_outliers_aside
-from gated.services.strangers import expected_wrong_openings, stranger_visits_per_year
+from gated.services.gate import GateBoard
+from gated.services.strangers import expected_wrong_openings, outlook, stranger_visits_per_year
 from gated.services.workspace import Workspace
 from gated.storage import enrollments
+from gated.storage.journal import decision_entry
 from gated.storage.strangers import stranger_visits
 from tests.services.offices import kit_of, settings_in
-from tests.storage.people import add_person, entry
+from tests.storage.people import add_person, entry, grant
 
 DAY = 86_400.0
 NOW = Instant(mono=1.0, utc=1_790_000_000.0)
@@ -127,3 +131,35 @@ def test_wrong_openings_follow_from_visits_and_rate() -> None:
     assert expected_wrong_openings(1e-6, 100, None) is None
     assert expected_wrong_openings(1e-6, 100, 1000.0) == pytest.approx(0.3, rel=1e-3)
     assert expected_wrong_openings(1e-2, 10_000, 12.0) == pytest.approx(12.0)
+
+
+def test_the_outlook_of_a_gate_is_made_of_rate_and_visits(tmp_path: Path) -> None:
+    with Workspace(settings_in(tmp_path)) as workspace:
+        young = outlook(workspace, 1e-6, 100, NOW)
+        assert young["fpir"] == pytest.approx(3e-4, rel=1e-3)
+        assert (young["stranger_visits_per_year"], young["wrong_openings_per_year"]) == (None, None)
+        name = workspace.settings.gate.name
+        workspace.journal.append(
+            [
+                decision_entry(
+                    grant(None, Instant(1.0, NOW.utc - days * DAY), visit=days, reason="no_match"),
+                    name,
+                    "camera",
+                    "site",
+                )
+                for days in (10, 5)
+            ]
+        )
+        old = outlook(workspace, 1e-6, 100, NOW)
+        assert old["stranger_visits_per_year"] == pytest.approx(2 / 10 * 365.25)
+        assert old["wrong_openings_per_year"] == pytest.approx(73.05 * young["fpir"])
+        GateBoard().publish(**old)
+
+
+def test_the_screen_says_what_the_threshold_means() -> None:
+    state = GateBoard().snapshot()
+    assert "nobody" in strangers_in_words(state)
+    known = replace(state, fpir=1e-3)
+    assert strangers_in_words(known) == "one in 1,000 taken for somebody"
+    told = strangers_in_words(replace(known, wrong_openings_per_year=0.5))
+    assert told.endswith(": 0.5 wrong openings a year as many come by")
