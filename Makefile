@@ -50,9 +50,13 @@ format: setup  ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: setup  ## write requirements.lock anew from pyproject.toml
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --extra dev pyproject.toml -o requirements.lock
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url
+
+lock: setup  ## write the locks anew: everything, and what a gate or hub needs
+	$(COMPILE) --extra dev pyproject.toml -o requirements.lock
+	echo "hatchling>=1.27" | $(COMPILE) --no-annotate --extra pi --extra hub \
+		-c requirements.lock pyproject.toml - -o requirements-gate.lock
 
 clean:  ## remove the environment and caches (not the state of the demo)
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
