@@ -16,6 +16,7 @@ from gated.services.models import INSTALLED
 from gated.vision.decoding import decode
 from tests.assets import require_assets
 from tests.cli.conftest import GATE, Gated, Result
+from tests.services.offices import portrait
 
 KEYS = ["t", "decision", "reason", "person", "confidence", "frames", "pad"]
 
@@ -23,7 +24,8 @@ KEYS = ["t", "decision", "reason", "person", "confidence", "frames", "pad"]
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
     """Somebody whom the gate may know stays before the lens for six pictures."""
-    picture = decode(require_assets("default", "demo").read("obama3.jpg"))
+    require_assets("default", "demo")
+    picture = decode(portrait("obama3"))
     folder = tmp_path / "clip"
     folder.mkdir()
     for number in range(6):
@@ -36,7 +38,7 @@ def clip(tmp_path: Path) -> Path:
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
     file = tmp_path / "anna.jpg"
-    file.write_bytes(require_assets("demo").read("obama.jpg"))
+    file.write_bytes(portrait("obama"))
     return file
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import functools
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
+
+import PIL.Image
 
 from gated.config import LivenessSettings, Settings, StorageSettings, VisionSettings
 from gated.devices.clock import ManualClock
@@ -20,9 +23,14 @@ from tests.assets import require_assets
 Engine = Literal["sface", "dlib"]
 
 
+@functools.cache
 def portrait(name: str) -> bytes:
-    """A demo portrait; skips the test without it."""
-    return require_assets("demo").read(f"{name}.jpg")
+    """A demo portrait, small enough to be examined quickly; skips the test without it."""
+    with PIL.Image.open(io.BytesIO(require_assets("demo").read(f"{name}.jpg"))) as picture:
+        picture.thumbnail((720, 720))
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()
 
 
 def settings_in(state: Path, engine: Engine = "sface") -> Settings:

@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from gated.core.model import Vector
 from gated.errors import Conflict, DuplicateFace, EnrollmentRefused, NotFound, StorageError
@@ -192,6 +194,21 @@ def test_what_the_database_does_not_take_is_not_on_disk(
     with pytest.raises((IntegrityError, Conflict)):
         office.enrollment.enroll_as("A1", NAMES, portrait("obama"), "eve")
     assert state_of(office) == before
+
+
+def test_an_interrupt_behind_the_commit_keeps_the_files(office: Office) -> None:
+    def interrupt(session: Session) -> None:
+        if not session.in_nested_transaction():
+            raise KeyboardInterrupt
+
+    event.listen(Session, "after_commit", interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            office.enrollment.enroll_as("A1", NAMES, portrait("obama"), "eve")
+    finally:
+        event.remove(Session, "after_commit", interrupt)
+    (row,) = rows(office.workspace)
+    assert len(stored(office.workspace)) == len(row.files) == 2
 
 
 def test_a_folder_that_cannot_be_written_leaves_no_half(office: Office, tmp_path: Path) -> None:
