@@ -164,6 +164,8 @@ class RecognitionSettings(Section):
     """Agreeing usable frames that a grant needs."""
     fpir: Fraction = 0.001
     """Wanted false identification rate of the whole gate: strangers taken for somebody."""
+    calibration: Path | None = None
+    """False match rates as `gated calibrate` wrote them; null: those that come with the program."""
     face_tolerance: Annotated[float, Field(gt=0, le=2)] | None = None
     """Largest accepted distance in the model's own metric; overrides the calibrated threshold."""
     accept_lax_tolerance: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from gated.core.model import Direction
 from gated.core.pad import PAD_LEVELS
 from gated.core.tracking import Tracker
 from gated.devices.walkup import Portrait
-from gated.errors import AssetError
+from gated.errors import AssetError, ConfigError
 from gated.vision.analyzer import Analyzer
 from gated.vision.assets import AssetStore
 from gated.vision.decoding import decode
@@ -62,6 +63,10 @@ class VisionKit:
         except AssetError as error:
             self.models = build_models(settings.vision, assets)
             self.pad_problem = str(error)
+        given = settings.recognition.calibration
+        self.calibration = (
+            read_calibration(given, self.model) if given else calibration_for(self.model)
+        )
 
     @property
     def model(self) -> str:
@@ -70,10 +75,6 @@ class VisionKit:
     @property
     def metric(self) -> str:
         return self.models.embedder.metric
-
-    @property
-    def calibration(self) -> Calibration:
-        return calibration_for(self.model)
 
     def analyzer(self, still_gate: bool = True) -> Analyzer:
         """An analyzer with a tracker of its own; without the still gate every frame is analysed."""
@@ -96,6 +97,20 @@ class VisionKit:
 
     def examiner(self) -> PhotoExaminer:
         return PhotoExaminer(self.models, self.settings.vision)
+
+
+def read_calibration(file: Path, model: str) -> Calibration:
+    """The calibration that `gated calibrate` wrote; ConfigError, also when of another model."""
+    try:
+        calibration = Calibration.from_dict(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"recognition.calibration: {file}: cannot be used: {error}") from None
+    if calibration.model != model:
+        raise ConfigError(
+            f"recognition.calibration: {file}: is of the model {calibration.model}, the engine is "
+            f"{model}: run `gated calibrate` with this engine"
+        )
+    return calibration
 
 
 def policy_of(settings: Settings, calibration: Calibration) -> GatePolicy:
@@ -138,9 +153,10 @@ def tolerance_in_words(settings: Settings) -> str:
 
 def tolerated_similarity(settings: Settings, calibration: Calibration) -> float | None:
     """The threshold that `face_tolerance` stands for, in the model's similarity."""
-    by_tolerance = tolerance_calibration_for(calibration.model)
-    fmr = check_tolerance(settings, by_tolerance)
-    tolerance = settings.recognition.face_tolerance
+    dlib, tolerance = settings.vision.engine == "dlib", settings.recognition.face_tolerance
+    fmr = check_tolerance(
+        settings, tolerance_calibration_for(calibration.model) if dlib else calibration
+    )
     if tolerance is None or fmr is None:
         return None
-    return calibration.similarity_at(fmr) if settings.vision.engine == "dlib" else 1.0 - tolerance
+    return calibration.similarity_at(fmr) if dlib else 1.0 - tolerance
