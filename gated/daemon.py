@@ -180,9 +180,7 @@ class Daemon:
             return
         accounts = Accounts.of(self.workspace)
         self._accounts = accounts
-        services = ApiServices(
-            self.settings, self.workspace, accounts, self.board, live=self.live
-        )
+        services = ApiServices(self.settings, self.workspace, accounts, self.board, live=self.live)
         self.setup_code = services.setup.new_code()
         server = ApiServer(create_app(services), self.settings.api)
         serving = asyncio.create_task(server.serve())
@@ -191,6 +189,7 @@ class Daemon:
         try:
             yield
         finally:
+            services.jobs.stop()
             server.stop()
             await asyncio.wait([serving])
 

@@ -23,6 +23,7 @@ from gated.api.routers import (
     gate,
     general,
     groups,
+    jobs,
     live,
     persons,
     privacy,
@@ -33,6 +34,9 @@ __all__ = ["ApiServices", "create_app"]
 BODY_LIMIT = 256 * 1024
 UPLOAD_LIMIT = 11 * 1024 * 1024
 """A photo of 10 MB and the form around it."""
+
+OWN_LIMITS = {"/api/enrollment/import": 65 * 1024 * 1024}
+"""An archive of photos, which is kept in memory."""
 
 _SIGNING_IN = ("/api/auth/login", "/api/auth/register", "/api/auth/setup")
 
@@ -54,6 +58,7 @@ ROUTERS = (
     groups,
     privacy,
     live,
+    jobs,
 )
 
 
@@ -70,13 +75,16 @@ def create_app(services: ApiServices) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.services = services
-    app.add_middleware(BodyLimit, limit=BODY_LIMIT, upload_limit=UPLOAD_LIMIT)
+    app.add_middleware(
+        BodyLimit, limit=BODY_LIMIT, upload_limit=UPLOAD_LIMIT, own_limits=OWN_LIMITS
+    )
     app.add_middleware(Edge, own_headers=_HSTS if api.tls_certificate else {})
     errors.install(app)
     for module in ROUTERS:
         app.include_router(module.router)
     app.include_router(enrollment.withdrawal)
     app.include_router(live.capturing)
+    app.include_router(jobs.importing)
     if api.docs:
         docs.install(app)
     for path, methods, role in route_roles(app):

@@ -17,6 +17,7 @@ from gated.services.desk import EnrollmentDesk
 from gated.services.devices import Devices
 from gated.services.gate import GateBoard
 from gated.services.groups import Groups
+from gated.services.jobs import Jobs
 from gated.services.live import LiveGate
 from gated.services.people import People
 from gated.services.privacy import Privacy
@@ -36,27 +37,29 @@ class ApiServices:
     board: GateBoard
     people: People = field(init=False)
     attendance: Attendance = field(init=False)
-    reports: Reports = field(init=False)
     devices: Devices = field(init=False)
     setup: FirstAdmin = field(init=False)
     groups: Groups = field(init=False)
     privacy: Privacy = field(init=False)
     audit: Audit = field(init=False)
+    reports: Reports = field(init=False)
     references: References = field(init=False)
     desk: EnrollmentDesk = field(init=False)
+    jobs: Jobs = field(init=False)
     live: LiveGate | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "people", People.of(self.workspace))
         object.__setattr__(self, "attendance", Attendance(self.workspace))
-        object.__setattr__(self, "reports", Reports(self.workspace))
         object.__setattr__(self, "audit", Audit(self.workspace))
         object.__setattr__(self, "devices", Devices.of(self.workspace))
         object.__setattr__(self, "setup", FirstAdmin.of(self.workspace))
         object.__setattr__(self, "groups", Groups.of(self.workspace))
         object.__setattr__(self, "privacy", Privacy.of(self.workspace))
+        object.__setattr__(self, "reports", Reports(self.workspace))
         object.__setattr__(self, "references", References.of(self.workspace))
         object.__setattr__(self, "desk", EnrollmentDesk(self.workspace))
+        object.__setattr__(self, "jobs", Jobs())
 
     def running_gate(self) -> LiveGate:
         """The gate that runs here; NoGate on a hub."""

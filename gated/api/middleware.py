@@ -87,12 +87,18 @@ class Edge:
 
 
 class BodyLimit:
-    """Refuses bodies of more bytes than `limit`, or `upload_limit` for multipart forms (413)."""
+    """Refuses bodies of more bytes than `limit`, or `upload_limit` for multipart forms (413).
 
-    def __init__(self, app: ASGIApp, limit: int, upload_limit: int) -> None:
+    own_limits: of forms to particular paths.
+    """
+
+    def __init__(
+        self, app: ASGIApp, limit: int, upload_limit: int, own_limits: Mapping[str, int]
+    ) -> None:
         self.app = app
         self.limit = limit
         self.upload_limit = upload_limit
+        self.own_limits = own_limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -100,7 +106,8 @@ class BodyLimit:
             return
         headers = Headers(scope=scope)
         upload = headers.get("content-type", "").lower().startswith("multipart/")
-        limit = self.upload_limit if upload else self.limit
+        uploads = self.own_limits.get(scope["path"], self.upload_limit)
+        limit = uploads if upload else self.limit
         too_large = f"the body is larger than {limit} bytes"
         announced = headers.get("content-length", "0")
         if not announced.isdecimal() or int(announced[:20]) > limit:

@@ -222,6 +222,23 @@ class CaptureIn(In):
     override: Text | None = None
 
 
+class ImportForm(In):
+    """There is nothing beside the archive."""
+
+
+class JobOut(Out):
+    id: str
+    kind: str
+    actor: str
+    state: Literal["running", "done", "cancelled", "failed"]
+    started_at: datetime
+    ended_at: datetime | None
+    done: int
+    total: int
+    report: Mapping[str, Any]
+    detail: str
+
+
 class EnrollmentChange(In):
     """Fields that are left out stay as they are."""
 

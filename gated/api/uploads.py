@@ -17,8 +17,10 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from gated.api.deps import Operator, Services
 from gated.api.schemas import In
+from gated.services.jobs import Start
 
 READ_WITHIN_S = 30.0
+READ_ARCHIVE_WITHIN_S = 300.0
 MAX_FIELDS = 8
 MAX_FIELD_BYTES = 4096
 
@@ -64,13 +66,38 @@ async def _upload(
 Uploaded = Annotated[Upload, Depends(_upload)]
 
 
-def described(form: type[In], *, photo_required: bool) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class ImportUpload:
+    """An archive, and the right to start its job."""
+
+    upload: Upload
+    start: Start
+
+
+async def _import(
+    request: Request, operator: Operator, services: Services
+) -> AsyncIterator[ImportUpload]:
+    """The body of a request that begins an import; nobody else begins one meanwhile."""
+    with services.jobs.reserved("import", operator.username) as start:
+        try:
+            upload = await asyncio.wait_for(_read(request), READ_ARCHIVE_WITHIN_S)
+        except TimeoutError:
+            raise HTTPException(408, "the body did not arrive in time") from None
+        yield ImportUpload(upload, start)
+
+
+ImportUploaded = Annotated[ImportUpload, Depends(_import)]
+
+
+def described(
+    form: type[In], *, photo_required: bool, what: str = "JPEG, PNG, BMP or TIFF"
+) -> dict[str, Any]:
     """What OpenAPI says of the body that a route reads through `Uploaded`."""
     schema = form.model_json_schema()
-    photo = {"type": "string", "format": "binary", "description": "JPEG, PNG, BMP or TIFF"}
+    photo = {"type": "string", "format": "binary", "description": what}
     multipart = {
         **schema,
-        "properties": {**schema["properties"], "file": photo},
+        "properties": {**schema.get("properties", {}), "file": photo},
         "required": [*schema.get("required", []), *(["file"] if photo_required else [])],
     }
     content = {"multipart/form-data": {"schema": multipart}}

@@ -10,7 +10,7 @@ from pathlib import Path
 from gated.errors import EnrollmentRefused, GatedError, NotFound, Refused, SourceError
 from gated.services.enrollment import Enrolled, Reference
 from gated.services.office import Office
-from gated.services.roster import Candidate, shown
+from gated.services.roster import Candidate, Photo, shown
 from gated.vision.decoding import MAX_BYTES
 from gated.vision.dlibnet import read_encodings
 
@@ -70,14 +70,14 @@ def check_fields(code: str, fields: dict[str, str]) -> None:
             raise Refused(f"{name} cannot be used: {value[:40]!r}")
 
 
-def read_photo(path: Path) -> bytes:
+def read_photo(path: Photo) -> bytes:
     """The bytes of a photo, no more than one byte too many; SourceError."""
     try:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         what = getattr(error, "strerror", None) or error
-        raise SourceError(f"{shown(path)}: {what}") from None
+        raise SourceError(f"{shown(str(path))}: {what}") from None
 
 
 def _references(person: Candidate, report: Report) -> Iterator[tuple[str, list[Reference]]]:
@@ -90,8 +90,12 @@ def _references(person: Candidate, report: Report) -> Iterator[tuple[str, list[R
             report.refuse(what, error)
 
 
-def _content(path: Path, is_encoding: bool) -> list[Reference]:
-    return list(read_encodings(path)) if is_encoding else [read_photo(path)]
+def _content(file: Photo, is_encoding: bool) -> list[Reference]:
+    if not is_encoding:
+        return [read_photo(file)]
+    if not isinstance(file, Path):
+        raise SourceError("encodings are imported by `gated import` only")
+    return list(read_encodings(file))
 
 
 def _note(report: Report, what: str, enrolled: Enrolled) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO, Literal, Protocol
 
 from gated.errors import SourceError
 
@@ -16,14 +17,23 @@ FIELDS = ("first_name", "last_name", "department", "position", "email", "phone")
 DELIMITERS = ",;\t"
 
 
+class Photo(Protocol):
+    """A file, on disk or in an archive, by the name that is told of it."""
+
+    @property
+    def name(self) -> str: ...
+
+    def open(self, mode: Literal["rb"]) -> BinaryIO: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One person to import. encodings: `.npy` files that face_recognition's users made."""
 
     personnel_code: str
     fields: dict[str, str] = field(default_factory=dict)
-    photos: tuple[Path, ...] = ()
-    encodings: tuple[Path, ...] = ()
+    photos: tuple[Photo, ...] = ()
+    encodings: tuple[Photo, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +58,11 @@ def read_roster(source: Path) -> Roster:
     """
     try:
         if source.is_dir():
-            return _roster(_from_folder(source), source)
+            return roster_of(_from_folder(source), source)
         if source.is_file():
-            return _roster(_from_csv(source), source)
-    except (OSError, ValueError, csv.Error) as error:
+            content = source.read_bytes()
+            return roster_of(candidates_of_table(content, source, source.parent.joinpath), source)
+    except (OSError, ValueError) as error:
         raise SourceError(f"{shown(source)}: cannot be read: {error}") from None
     raise SourceError(f"{shown(source)}: no such folder or CSV file")
 
@@ -61,8 +72,11 @@ def shown(path: Path | str) -> str:
     return str(path).encode(errors="surrogateescape").decode(errors="replace")
 
 
-def _roster(found: Iterable[Candidate | str | int], source: Path) -> Roster:
-    """One candidate a personnel code; texts are files left out, numbers lines without a code."""
+def roster_of(found: Iterable[Candidate | str | int], source: Path | str) -> Roster:
+    """One candidate a personnel code; texts are files left out, numbers lines without a code.
+
+    SourceError when there is nobody.
+    """
     found = list(found)
     people: dict[str, Candidate] = {}
     for item in (x for x in found if isinstance(x, Candidate)):
@@ -110,9 +124,24 @@ def _of_file(name: str, file: Path) -> Candidate | None:
     return Candidate(code, encodings=(file,)) if suffix == ENCODING_SUFFIX else None
 
 
-def _from_csv(source: Path) -> Iterator[Candidate | int]:
+def candidates_of_table(
+    content: bytes, source: Path | str, find: Callable[[str], Photo]
+) -> list[Candidate | int]:
+    """The lines of a CSV as candidates, or their number without a code; `find` gives the files.
+
+    SourceError, which calls the table `source`.
+    """
     try:
-        text = source.read_bytes().decode("utf-8-sig")
+        return list(_lines(content, source, find))
+    except csv.Error as error:
+        raise SourceError(f"{shown(source)}: cannot be read: {error}") from None
+
+
+def _lines(
+    content: bytes, source: Path | str, find: Callable[[str], Photo]
+) -> Iterator[Candidate | int]:
+    try:
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise SourceError(f"{shown(source)}: is not UTF-8: save it as `CSV UTF-8`") from None
     head = text.partition("\n")[0]
@@ -132,8 +161,8 @@ def _from_csv(source: Path) -> Iterator[Candidate | int]:
             yield Candidate(
                 given["personnel_code"],
                 {k: given[k] for k in FIELDS if k in given},
-                tuple(source.parent / given[k] for k in ("photo",) if k in given),
-                tuple(source.parent / given[k] for k in ("encoding",) if k in given),
+                tuple(find(given[k]) for k in ("photo",) if k in given),
+                tuple(find(given[k]) for k in ("encoding",) if k in given),
             )
         elif given:
             yield reader.line_num

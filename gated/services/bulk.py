@@ -1,0 +1,32 @@
+"""The import of an archive as a job."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from gated.services.archive import read_archive
+from gated.services.desk import EnrollmentDesk
+from gated.services.importer import Report
+from gated.services.jobs import Job, Work
+
+
+def import_work(desk: EnrollmentDesk, archive: bytes, actor: str) -> Work:
+    """Work that imports an archive, person by person; SourceError when there is nobody in it.
+
+    Cut off at any moment it leaves whole persons behind, and is safe to run again.
+    """
+    roster = read_archive(archive)
+
+    def work(job: Job) -> None:
+        report = Report(skipped=list(roster.skipped))
+        for line in roster.nameless:
+            report.skipped.append(f"line {line}: no personnel code")
+        total = len(roster.people)
+        job.progress(0, total, asdict(report))
+        for done, person in enumerate(roster.people, 1):
+            if job.cancelled.is_set():
+                return
+            desk.import_person(person, report, actor)
+            job.progress(done, total, asdict(report))
+
+    return work
