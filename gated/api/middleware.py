@@ -63,6 +63,9 @@ class Edge:
             await send(message)
 
         try:
+            if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+                await Problem(422, "the address holds the character NUL")(scope, receive, finish)
+                return
             with request_from(address, request_id):
                 await self.app(scope, receive, finish)
         except Exception:

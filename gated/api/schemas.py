@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -41,10 +41,34 @@ Username = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.@+-]{1,100}$"
 Password = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 
 
+def storable(value: Any) -> Any:
+    """The value; ValueError for text that PostgreSQL cannot store. Lone surrogates never get here:
+    pydantic refuses them."""
+    if isinstance(value, str) and "\0" in value:
+        raise ValueError("text cannot hold the character NUL")
+    return value
+
+
+def _in_utc(at: datetime) -> datetime:
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a year from 1 to 9999, also in UTC, is needed") from None
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""A time with offset that can be stored, too."""
+
+
 class In(BaseModel):
     """A body of a request; fields that it does not have are refused, and so is NUL in text."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _storable(cls, value: Any) -> Any:
+        return storable(value)
 
 
 class Out(BaseModel):
@@ -75,7 +99,9 @@ class Credentials(BaseModel):
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
-    username: Annotated[str, StringConstraints(min_length=1, max_length=254)]
+    username: Annotated[
+        str, StringConstraints(min_length=1, max_length=254), AfterValidator(storable)
+    ]
     password: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 
 
@@ -171,8 +197,8 @@ class GroupChange(In):
 
 class ConsentIn(In):
     notice_version: Text
-    given_at: AwareDatetime
-    expires_at: AwareDatetime | None = None
+    given_at: Moment
+    expires_at: Moment | None = None
     method: Text
     """How it was given, such as "signed form"."""
 
@@ -414,7 +440,7 @@ class PunchIn(In):
 
     person_id: int
     direction: Literal["entry", "exit"]
-    created_at: AwareDatetime | None = None
+    created_at: Moment | None = None
     """When it was; now, if left out."""
     reason: Cause
 
@@ -423,7 +449,7 @@ class CorrectionIn(In):
     """What shall be different; what is left out stays. `void`: it was no passage."""
 
     person_id: int | None = None
-    created_at: AwareDatetime | None = None
+    created_at: Moment | None = None
     direction: Literal["entry", "exit"] | None = None
     status: Literal["granted", "void"] | None = None
     reason: Cause
