@@ -1,0 +1,132 @@
+"""Random requests over the OpenAPI description, alone and in sequences, as each role.
+
+Hypothesis draws from a fixed seed: the same budget is the same run.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import CheckFunction
+from schemathesis.specs.openapi.checks import (
+    negative_data_rejection,
+    positive_data_acceptance,
+)
+
+from gated.api.app import PUBLIC, create_app
+from tests.api.conftest import ROLES, Running, running
+
+EXAMPLES = {"admin": 6, "operator": 2}
+FEW = 1
+"""Examples of each operation and kind, for roles that get in almost nowhere."""
+
+SEQUENCES = {"admin": 16}
+STEPS = 8
+
+LEFT_OUT = {
+    "/api/gate/events",
+    "/api/gate/preview",
+    "/api/enrollment/capture",
+}
+"""Streams: their answers do not end."""
+
+OFF: list[CheckFunction] = [
+    # pydantic takes 1.0 for an integer and "1" for a number in a query, as the contract's clients
+    # send them; the generator counts both as wrong
+    negative_data_rejection,
+    # a person of that id need not exist, a code may be taken, a password may be too weak
+    positive_data_acceptance,
+]
+"""Checks that do not apply, each with the reason."""
+
+
+class Tally(Counter[int]):
+    """Counts answers by status."""
+
+    def note(self, response: Any) -> None:
+        """Count one."""
+        self[response.status_code] += 1
+
+
+@pytest.fixture
+def role(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def server(role: str, tmp_path: Path) -> Iterator[Running]:
+    """One for each role: an administrator's random requests hit the others' accounts, too."""
+    with running(tmp_path, roles=[role]) as server:
+        yield server
+
+
+def described(server: Running) -> Any:
+    schema = schemathesis.openapi.from_asgi("/openapi.json", create_app(server.services))
+    return schema.exclude(path=sorted(LEFT_OUT))
+
+
+def headers_of(server: Running, role: str) -> dict[str, str]:
+    with server.client(role) as client:
+        return {"Authorization": client.headers["Authorization"]}
+
+
+def profile(examples: int, **more: Any) -> settings:
+    return settings(
+        max_examples=examples,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+        **more,
+    )
+
+
+@pytest.mark.parametrize("role", ROLES, indirect=True)
+def test_no_request_is_answered_as_it_is_not_described(server: Running, role: str) -> None:
+    schema, headers = described(server), headers_of(server, role)
+    answers = Tally()
+    for found in schema.get_all_operations():
+        operation = found.ok()
+        if role != "admin" and operation.path in PUBLIC:
+            continue  # the role makes no difference
+        for mode in GenerationMode:
+
+            @profile(FEW if operation.path in PUBLIC else EXAMPLES.get(role, FEW))
+            @given(case=operation.as_strategy(generation_mode=mode))
+            def ask(case: Case[Any]) -> None:
+                answers.note(case.call_and_validate(headers=headers, excluded_checks=OFF))
+
+            with suppress(Unsatisfiable):  # nothing can be wrong where nothing is sent
+                ask()
+    assert answers.total() > 50
+    assert answers[200] > 0 or role == "device"
+    assert answers[403] > 0 or role == "admin"
+
+
+@pytest.mark.parametrize("role", SEQUENCES, indirect=True)
+def test_no_sequence_of_requests_breaks_the_description(server: Running, role: str) -> None:
+    headers, answers = headers_of(server, role), Tally()
+
+    class Session(described(server).as_state_machine()):  # type: ignore[misc]
+        """Requests that use what those before them gave."""
+
+        def get_call_kwargs(self, case: Case[Any]) -> dict[str, Any]:
+            return {"headers": headers}
+
+        def validate_response(self, response: Any, case: Case[Any], **_: Any) -> None:
+            answers.note(response)
+            case.validate_response(response, excluded_checks=OFF)
+
+    Session.run(settings=profile(SEQUENCES[role], stateful_step_count=STEPS))
+    assert answers[201] > 0
+    assert answers.total() > SEQUENCES[role] * 2
