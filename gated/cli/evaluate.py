@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +90,48 @@ def faces(
     click.echo(json.dumps(report, indent=2, ensure_ascii=False) if as_json else _in_words(report))
 
 
+@evaluate.command("visits")
+@click.argument("clips", type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--people",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Folder of other people, who stand for the gallery.",
+)
+@engine_option
+@json_option
+@config_option
+def visits(
+    clips: Path, people: Path, engine: str | None, as_json: bool, config: Path | None
+) -> None:
+    """How often a whole visit is taken for somebody, on CLIPS of people who are not in --people.
+
+    Checks the assumption about visits that is in the threshold: of how many comparisons with each
+    template a visit is worth.
+
+    \b
+    Example: gated evaluate visits strangers/ --people people/
+    """
+    from gated.services.evaluation_visits import evaluate_visits
+
+    with _bars() as progress:
+        report = evaluate_visits(_settings(config, engine), clips, people, progress)
+    if as_json:
+        click.echo(json.dumps(report, indent=2))
+        return
+    click.echo(
+        f"{report['tracks']} tracks with {report['frames']} frames against "
+        f"{report['templates']} people"
+    )
+    click.echo("     FMR  threshold  per comparison  per visit  a visit is worth")
+    for row in report["rates"]:
+        worth = "-" if row["chances"] is None else f"{row['chances']:.1f}"
+        click.echo(
+            f"{row['fmr']:8.0e}  {row['threshold']:9.3f}  {row['per_comparison']:14.1e}  "
+            f"{row['per_visit']:9.1e}  {worth:>5} (assumed {report['chances_assumed']:g})"
+        )
+
+
 @click.command()
 @folder
 @click.option(
@@ -125,17 +167,22 @@ def calibrate(folder: Path, out: Path, engine: str | None, config: Path | None) 
 
 
 def _settings(config: Path | None, engine: str | None) -> Settings:
+    """The settings; with another engine than theirs also without its calibration."""
     settings = settings_of(config)
-    if engine is None:
+    if engine in (None, settings.vision.engine):
         return settings
     vision = settings.vision.model_copy(update={"engine": engine})
-    return settings.model_copy(update={"vision": vision})
+    recognition = settings.recognition.model_copy(update={"calibration": None})
+    return settings.model_copy(update={"vision": vision, "recognition": recognition})
 
 
 @contextmanager
 def _bars() -> Iterator[Progress]:
-    with progress_bar("photos") as photos, progress_bar("galleries") as galleries:
-        bars = {"photos": photos, "galleries": galleries}
+    with ExitStack() as stack:
+        bars = {
+            what: stack.enter_context(progress_bar(what))
+            for what in ("clips", "photos", "galleries")
+        }
 
         def report(what: str, done: int, total: int) -> None:
             bars[what].show(done, total)

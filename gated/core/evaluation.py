@@ -12,6 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gated.core.calibration import Calibration, fit
+from gated.core.evidence import Criteria, Identity, Sample, weigh
+from gated.core.gallery import Match, Member
+from gated.core.model import PersonRef, Vector
 from gated.core.statistics import Floats, Interval, bootstrap
 
 Similarities = npt.NDArray[np.float32]
@@ -353,3 +356,31 @@ def _try(
     lost = (to_mates.max(axis=0) < threshold) | (best != owners[draw.mates])
     missed.add(owners[draw.mates], lost)
     return float(taken.mean()), float(lost.mean())
+
+
+# --- visits -----------------------------------------------------------------------------------
+
+
+def taken_in_visit(
+    similarities: Similarities, vectors: Vector, weights: Floats, criteria: Criteria, kept: int
+) -> Bools:
+    """(templates,) whether a track would be taken for each person, were that one alone enrolled.
+
+    similarities: (frames, templates), oldest frame first; vectors: (frames, d); kept: the newest
+    samples that the gate weighs, after each frame.
+    """
+    found = np.zeros(similarities.shape[1], np.bool_)
+    for column in np.flatnonzero((similarities >= criteria.threshold).any(axis=0)):
+        samples = [
+            Sample(float(i), vectors[i], float(weights[i]), True, None, Match(_ANYBODY, float(s)))
+            for i, s in enumerate(similarities[:, column])
+        ]
+        ends = range(criteria.frames, len(samples) + 1)
+        found[column] = any(
+            weigh(samples[max(0, end - kept) : end], criteria).identity is Identity.MATCH
+            for end in ends
+        )
+    return found
+
+
+_ANYBODY = Member(PersonRef(0, "", "", ""))

@@ -163,7 +163,9 @@ def calibrate(settings: Settings, folder: Path, progress: Progress) -> Calibrati
 
     SourceError when there are too few people or photos.
     """
-    kit = VisionKit(settings)
+    # an older calibration is no part of a new one, and may be of another model
+    recognition = settings.recognition.model_copy(update={"calibration": None})
+    kit = VisionKit(settings.model_copy(update={"recognition": recognition}))
     people = embed_people([kit], folder, progress)
     everybody = np.arange(len(people.names))
     scores = stats.impostors(people.similarities([1.0]), people.owners, everybody)
@@ -184,7 +186,9 @@ def kits_for(settings: Settings, fuse: bool) -> tuple[list[VisionKit], list[floa
     kits = []
     for engine in ("sface", "dlib"):
         vision = settings.vision.model_copy(update={"engine": engine})
-        kits.append(VisionKit(settings.model_copy(update={"vision": vision})))
+        recognition = settings.recognition.model_copy(update={"calibration": None})
+        changed = {"vision": vision, "recognition": recognition}
+        kits.append(VisionKit(settings.model_copy(update=changed)))
     return kits, [1.0 - FUSION, FUSION]
 
 

@@ -72,3 +72,23 @@ def test_a_gallery_is_checked_and_odd_photos_are_set_aside(
 def test_there_must_be_a_gallery_to_check(gated: Gated, config: Path) -> None:
     require_assets("default")
     assert gated("gallery", "check", "--config", config).code == 5
+
+
+def test_visits_of_strangers_are_compared_with_single_frames(
+    gated: Gated, config: Path, people: Path, tmp_path: Path
+) -> None:
+    clip = tmp_path / "clip"
+    clip.mkdir()
+    portrait = (people / "Obama" / "obama.jpg").read_bytes()
+    for number in range(5):
+        (clip / f"{number}.jpg").write_bytes(portrait)
+    at = ("--people", people, "--config", config)
+    # somebody of the folder itself: every comparison with him matches, and so does the visit
+    told = gated("evaluate", "visits", clip, "--json", *at).json
+    assert (told["tracks"], told["templates"]) == (1, 2)
+    assert [row["per_visit"] for row in told["rates"]] == [0.5] * 5
+    assert [row["chances"] for row in told["rates"]] == [1.0] * 5
+    assert "a visit is worth" in gated("evaluate", "visits", clip, *at).out
+    (tmp_path / "empty").mkdir()
+    none = gated("evaluate", "visits", tmp_path / "empty", *at)
+    assert (none.code, none.out) == (2, "")

@@ -17,8 +17,10 @@ from gated.core.evaluation import (
     kfold_accuracy,
     open_set,
     open_set_at,
+    taken_in_visit,
     tmr_at_fmr,
 )
+from gated.core.evidence import Criteria
 from gated.core.gallery import unit
 
 
@@ -215,3 +217,31 @@ def test_impostors_are_of_two_people_and_of_some_photos_each() -> None:
     expected = [scores[i, j] for i in range(4) for j in range(10, 13)]
     expected += [scores[j, i] for i in range(4) for j in range(10, 13)]
     assert sorted(found.tolist()) == sorted(float(v) for v in expected)
+
+
+@pytest.mark.parametrize(
+    ("column", "taken"),
+    [
+        ([0.7, 0.7, 0.7], True),
+        ([0.7, 0.7, 0.5], True),  # the mean counts
+        ([0.7, 0.7, 0.4], False),
+        ([0.7, 0.7], False),
+        ([0.9, 0.1, 0.9, 0.1, 0.9, 0.1], False),  # contrary frames in between
+        ([0.1, 0.1, 0.7, 0.7, 0.7, 0.1], True),  # the best moment counts
+        ([0.5, 0.5, 0.5], False),
+    ],
+)
+def test_a_visit_is_taken_as_the_gate_would(column: list[float], taken: bool) -> None:
+    criteria = Criteria(threshold=0.6, floor=0.4, reject=0.2, margin=0.0, frames=3)
+    scores = np.array([[s, 0.0] for s in column], np.float32)
+    vectors, weights = np.ones((len(column), 4), np.float32), np.ones(len(column))
+    found = taken_in_visit(scores, vectors, weights, criteria, kept=30)
+    assert found.tolist() == [taken, False]
+
+
+def test_a_visit_weighs_no_more_samples_than_the_gate_keeps() -> None:
+    criteria = Criteria(threshold=0.6, floor=0.4, reject=0.2, margin=0.0, frames=3)
+    scores = np.array([[0.41]] * 10 + [[0.65]] * 5, np.float32)
+    vectors, weights = np.ones((15, 4), np.float32), np.ones(15)
+    assert taken_in_visit(scores, vectors, weights, criteria, kept=5).all()
+    assert not taken_in_visit(scores, vectors, weights, criteria, kept=30).any()
