@@ -243,6 +243,27 @@ def test_periods_that_are_none(client: httpx.Client, query: str) -> None:
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "from=0001-01-01T00:00:00%2B14:00",
+        "to=9999-12-31T23:59:59-14:00",
+        "from=2026-01-01T00:00:00",
+        f"gate_name={'x' * 201}",
+        "cursor=AAAA",
+        "direction=up",
+        "status=gone",
+        "limit=0",
+    ],
+)
+def test_filters_that_are_none(client: httpx.Client, query: str) -> None:
+    for path in ("", "/export"):
+        if path and query.startswith(("cursor", "limit")):
+            continue
+        answer = client.get(f"/api/attendance{path}?{query}")
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid"), path
+
+
 def test_the_export_is_the_list_as_a_table(server: Running, client: httpx.Client) -> None:
     eve = person(server, first_name="=HYPERLINK()", last_name="Zoë", department="-x")
     for hours in (8, 12):

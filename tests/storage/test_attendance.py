@@ -133,6 +133,9 @@ def test_pages_use_an_index(sqlite: Database) -> None:
         {"person_id": 1},
         {"gate_name": "g"},
         {"status": "denied"},
+        {"status": "granted"},
+        {"direction": "exit"},
+        {"gate_name": "g", "direction": "exit", "status": "granted"},
         {"after": (now, 7)},
         {"from_": now, "to": now},
         {"person_id": 1, "after": (now, 7), "from_": now},
@@ -143,6 +146,49 @@ def test_pages_use_an_index(sqlite: Database) -> None:
         plan = "".join(seen)
         assert "USING INDEX ix_attendance_logs_" in plan, (how, plan)
         assert "TEMP B-TREE" not in plan, (how, plan)
+
+
+@pytest.mark.parametrize(
+    ("how", "index"),
+    [
+        ({"person_id": 1, "status": "granted", "direction": "exit"}, "person_id_created_at_id"),
+        ({"gate_name": "g", "direction": "exit"}, "gate_name_direction_created_at_id"),
+        ({"gate_name": "g", "status": "granted"}, "gate_name_created_at_id"),
+        ({"gate_name": "g", "status": "denied"}, "status_created_at_id_gate_name_direction"),
+        ({"direction": "exit", "status": "granted"}, "direction_created_at_id"),
+    ],
+)
+def test_the_index_is_that_of_the_rarer_value(
+    sqlite: Database, how: dict[str, Any], index: str
+) -> None:
+    seen: list[str] = []
+    sa.event.listen(
+        sqlite.engine,
+        "before_cursor_execute",
+        lambda c, cur, statement, params, ctx, many: seen.append(_plan(cur, statement, params)),
+    )
+    _listed(sqlite, limit=50, **how)
+    assert f"USING INDEX ix_attendance_logs_{index} " in "".join(seen)
+
+
+def test_who_punched_and_when(db: Database, people: list[Person]) -> None:
+    ada, eve = people
+    begin, end = START, START + timedelta(hours=1)
+    with db.read() as session:
+        assert attendance.who_punched(session, begin, end, limit=9) == people
+        assert attendance.who_punched(session, begin, end, limit=1) == [ada]
+        assert attendance.who_punched(session, begin, end, after=ada.id, limit=9) == [eve]
+        assert attendance.who_punched(session, begin, end, person_id=eve.id, limit=9) == [eve]
+        assert attendance.who_punched(session, begin, end, department="none", limit=9) == []
+        assert attendance.who_punched(session, begin, begin, limit=9) == []
+        six = START + timedelta(minutes=6)
+        found = attendance.punches(session, [ada.id, eve.id, 10**6], begin, six)
+        minutes = {
+            id_: [(p.at - START) // timedelta(minutes=1) for p in some]
+            for id_, some in found.items()
+        }
+        assert minutes == {ada.id: [0, 3], eve.id: [1, 4], 10**6: []}
+        assert attendance.names(session, [eve.id, 10**6]) == {eve.id: eve}
 
 
 def _plan(cursor: Any, statement: str, params: Any) -> str:

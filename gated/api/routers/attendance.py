@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime, BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from gated.api.deps import Anyone, Operator, Services, Viewer
 from gated.api.errors import responses
@@ -19,6 +19,7 @@ from gated.api.schemas import (
     BreakOut,
     CorrectionIn,
     DayOut,
+    Moment,
     OwnAttendanceOut,
     PunchIn,
     VersionOut,
@@ -34,12 +35,13 @@ router = APIRouter(prefix="/api/attendance", tags=["attendance"])
 
 T = TypeVar("T")
 
-CHUNK = 1000
+CHUNK = 250
 
 CSV = "text/csv; charset=utf-8"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
-From = Annotated[AwareDatetime | None, Query(alias="from")]
+From = Annotated[Moment | None, Query(alias="from")]
+Name = Annotated[str | None, Query(max_length=200)]
 Limit = Annotated[int | None, Query(ge=1, le=10_000)]
 Cursor = Annotated[str | None, Query(max_length=64)]
 FirstDay = Annotated[date | None, Query(alias="from", description="default: first of the month")]
@@ -52,11 +54,11 @@ Status = Literal["granted", "granted_not_used", "denied", "void"]
 
 def log_filters(
     person_id: int | None = None,
-    gate_name: str | None = None,
+    gate_name: Name = None,
     direction: Way | None = None,
     status: Status | None = None,
     from_: From = None,
-    to: AwareDatetime | None = None,
+    to: Moment | None = None,
     raw: Annotated[bool, Query(description="with rows that were corrected later")] = False,
 ) -> dict[str, Any]:
     """What a list or an export of the log is narrowed down to."""
@@ -97,7 +99,7 @@ def own(
     services: Services,
     direction: Way | None = None,
     from_: From = None,
-    to: AwareDatetime | None = None,
+    to: Moment | None = None,
     limit: Limit = None,
     cursor: Cursor = None,
 ) -> Response:
@@ -124,7 +126,7 @@ def summary(
     _viewer: Viewer,
     services: Services,
     person_id: int | None = None,
-    department: str | None = None,
+    department: Name = None,
     from_: FirstDay = None,
     to: LastDay = None,
     format: Literal["json", "csv", "xlsx"] = "json",
