@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -152,9 +152,7 @@ class EnrollmentService:
                 return known
         draft = self._draft(reference, digest)
         self._gallery.load()  # what takes long must not happen in the writer's role
-        files: list[str] = []
-        enrolled: Enrolled | None = None
-        try:
+        with self._files() as files:
             self._save(draft, files)
             with self._workspace.database.write() as session:
                 # on PostgreSQL, too, one enrollment at a time: the comparison must hold
@@ -167,9 +165,8 @@ class EnrollmentService:
                     enrolled = self._enter(session, person, draft, files, actor)
                     if twin is not None:
                         self._journal_override(session, enrolled, twin, actor, str(override))
-        finally:
-            if enrolled is None or enrolled.known:
-                self._discard(files)
+        if enrolled.known:
+            self._discard(files)
         return enrolled
 
     @staticmethod
@@ -201,6 +198,16 @@ class EnrollmentService:
         if draft.jpeg is not None:
             files.append(self._workspace.files.save_image(draft.jpeg))
         files.append(self._workspace.files.save_encoding(draft.vector, self._model))
+
+    @contextmanager
+    def _files(self) -> Iterator[list[str]]:
+        """The names of the files that the block writes; they are removed when it fails."""
+        files: list[str] = []
+        try:
+            yield files
+        except BaseException:
+            self._discard(files)
+            raise
 
     def _discard(self, files: list[str]) -> None:
         """Remove files, except those that a row names: an interrupt may come after the commit.
@@ -298,17 +305,11 @@ class EnrollmentService:
         draft = self._draft(photo, _digest(photo))
         self._refuse_stranger(old, draft.vector)
         self._gallery.load()
-        files: list[str] = []
-        done = False
-        try:
+        with self._files() as files:
             self._save(draft, files)
             with self._workspace.database.write() as session:
                 touch_gallery(session)
                 enrollment = self._put(session, old, draft, files, actor, version)
-            done = True
-        finally:
-            if not done:
-                self._discard(files)
         self._workspace.files.delete(*old.files)
         return Enrolled(enrollment, draft.advice)
 
@@ -381,20 +382,15 @@ class EnrollmentService:
 
     def _replace(self, stale: Enrollment, vector: Vector) -> None:
         """ChangedMeanwhile when the enrollment is not any more what was examined; NotFound."""
-        path = self._workspace.files.save_encoding(vector, self._model)
-        stored = False
-        try:
+        with self._files() as files:
+            files.append(self._workspace.files.save_encoding(vector, self._model))
             with self._workspace.database.write() as session:
                 if enrollments.get(session, stale.id).version != stale.version:
                     raise ChangedMeanwhile(f"enrollment {stale.id} was changed meanwhile")
                 person = persons.get(session, stale.person_id)
-                changes = {"face_encoding_path": path, "model": self._model}
+                changes = {"face_encoding_path": files[0], "model": self._model}
                 enrollment = enrollments.update(session, stale.id, **changes)
                 self._journal(session, "template_replaced", enrollment, person, "engine")
-            stored = True
-        finally:
-            if not stored:
-                self._discard([path])
         if stale.face_encoding_path is not None:
             self._workspace.files.delete(stale.face_encoding_path)
 

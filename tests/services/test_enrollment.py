@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from gated.core.model import Vector
 from gated.errors import Conflict, DuplicateFace, EnrollmentRefused, NotFound, StorageError
 from gated.services.office import Office
+from gated.storage import enrollments
 from tests.services.offices import Engine, kinds, office_in, portrait, rows, stored
 
 NAMES = {"first_name": "Anna", "last_name": "Arendt"}
@@ -113,7 +114,8 @@ def test_a_second_photo_of_the_person_is_accepted(office: Office, anna: int) -> 
     assert len(stored(office.workspace)) == 4
 
 
-def test_another_person_s_photo_is_refused(office: Office, anna: int) -> None:
+def test_another_person_s_photo_is_refused(office: Office) -> None:
+    anna = office.enrollment.enroll_as("A1", NAMES, portrait("obama2"), "eve").enrollment.person_id
     before = state_of(office)
     with pytest.raises(EnrollmentRefused) as refused:
         office.enrollment.enroll(anna, portrait("biden"), "eve")
@@ -327,6 +329,23 @@ def test_a_disk_that_takes_nothing_ends_the_renewal(tmp_path: Path) -> None:
         with pytest.raises(StorageError, match="cannot be written"):
             office.enrollment.reencode(lambda *_: None)
         assert len(office.workspace.stale_enrollments(office.kit.model)) == 3
+
+
+def test_an_enrollment_that_changed_meanwhile_waits_for_the_next_renewal(tmp_path: Path) -> None:
+    enrolled_with("sface", tmp_path)
+    with office_in(tmp_path, "dlib") as office:
+        first = rows(office.workspace)[0]
+
+        def switch_off_at_start(done: int, _: int) -> None:
+            if done == 0:
+                with office.workspace.database.write() as session:
+                    enrollments.set_active(session, first.id, False)
+
+        assert office.enrollment.reencode(switch_off_at_start) == []
+        assert [e.id for e in office.workspace.stale_enrollments(office.kit.model)] == [first.id]
+        assert len(stored(office.workspace)) == 6
+        assert office.enrollment.reencode(lambda *_: None) == []
+        assert office.workspace.stale_enrollments(office.kit.model) == []
 
 
 def test_what_changes_during_the_renewal_is_left_to_the_changer(tmp_path: Path) -> None:
