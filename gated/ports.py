@@ -78,8 +78,8 @@ class PadModel(Protocol):
 
     model: str
 
-    def score(self, image: Image, face: Face) -> float:
-        """Live score in [0, 1] of one face of a BGR frame."""
+    def score(self, image: Image, face: Face) -> float | None:
+        """Live score in [0, 1] of one face of a BGR frame; None where it would mean nothing."""
 
 
 class Door(Protocol):

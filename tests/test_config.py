@@ -404,3 +404,10 @@ def test_any_text_gives_settings_or_mistakes(tmp_path: Path, text: str) -> None:
     file = written(tmp_path, text)
     settings, mistakes = loaded(file)
     assert (settings is None) == bool(mistakes)
+
+
+def test_a_level_that_asks_for_what_is_not_built_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "gate.yaml"
+    file.write_text("liveness: {level: challenge}\n")
+    with pytest.raises(ConfigError, match=r"liveness\.level: .*set strict"):
+        load(file, {})

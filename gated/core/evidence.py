@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from gated.core.gallery import Match, Member
 from gated.core.model import Vector
+from gated.core.pad import PadScore
 
 FLOOR_FMR = 1e-3
 """A frame agrees from the similarity of this false match rate on."""
@@ -29,7 +30,7 @@ class Sample:
     vector: Vector
     weight: float
     close: bool
-    pad: float | None
+    pad: PadScore | None
     match: Match | None
 
 
@@ -65,7 +66,7 @@ class Finding:
     similarity: float | None = None
     margin: float | None = None
     frames: int = 0
-    pads: tuple[float, ...] = ()
+    pads: tuple[PadScore, ...] = ()
 
 
 def weigh(samples: Iterable[Sample], criteria: Criteria) -> Finding:

@@ -66,7 +66,7 @@ from gated.core.model import (
     TrackedFace,
     Trigger,
 )
-from gated.core.pad import Liveness, PadPolicy
+from gated.core.pad import AttackMemory, Liveness, PadPolicy, PadScore, pad_score
 
 ALARMS = frozenset({DoorEventKind.FIRE, DoorEventKind.TAMPER, DoorEventKind.FAULT})
 """Door events that somebody must look at."""
@@ -108,6 +108,11 @@ class GatePolicy:
     """Faces are matched only for `trigger_window_s` after a Trigger."""
     trigger_window_s: float = 10.0
     pad: PadPolicy = field(default_factory=PadPolicy)
+    lockout_s: float = 10.0
+    """After an attack in somebody's name that person is not let in for so long."""
+    alarm_attacks: int = 3
+    alarm_window_s: float = 300.0
+    """So many attacks within so long are an alarm."""
 
 
 class VisitState(StrEnum):
@@ -161,6 +166,7 @@ class Gate:
         self.policy = policy
         self.calibration = calibration
         self.access = AccessRules(policy.cooldown_s)
+        self.attacks = AttackMemory(policy.lockout_s, policy.alarm_attacks, policy.alarm_window_s)
         self.directions = DirectionRule(policy.direction, policy.auto_reset_s)
         self.door = DoorControl(policy.max_unlock_s)
         self.tracks: dict[int, TrackState] = {}
@@ -262,7 +268,7 @@ class Gate:
         for face in seen.faces:
             track = self._follow(face, seen.captured_at, now)
             if wanted:
-                yield from self._consider(track, face, seen.captured_at, now)
+                yield from self._consider(track, face, seen, now)
         for track_id in seen.lost:
             yield from self._lose(track_id, now)
         if wanted:
@@ -286,8 +292,9 @@ class Gate:
         return track
 
     def _consider(
-        self, track: TrackState, face: TrackedFace, captured_at: float, now: Instant
+        self, track: TrackState, face: TrackedFace, seen: Observation, now: Instant
     ) -> Iterator[Command]:
+        captured_at = seen.captured_at
         close = face.quality.eye_distance >= self.policy.close_eye_distance
         if track.visit.final:
             return
@@ -304,7 +311,8 @@ class Gate:
             return
         match = self.gallery.match(face.embedding)
         weight = max(face.quality.score, 1e-3)
-        track.samples.append(Sample(captured_at, face.embedding, weight, close, face.pad, match))
+        pad = pad_score(face, close, seen.width, seen.height)
+        track.samples.append(Sample(captured_at, face.embedding, weight, close, pad, match))
         track.attempts += 1
         track.usable_since = captured_at if track.usable_since is None else track.usable_since
         if close and track.close_since is None:
@@ -348,8 +356,7 @@ class Gate:
 
         Otherwise a stranger's own live face would vouch for the photo that is held up next.
         """
-        scores = [s.pad for s in track.samples if s.pad is not None]
-        whole = self.policy.pad.verdict(scores)
+        whole = self.policy.pad.verdict(_scores(track))
         if whole[0] is Liveness.ATTACK or not finding.frames:
             return whole
         return self.policy.pad.verdict(finding.pads)
@@ -372,7 +379,9 @@ class Gate:
             yield from self._deny(track, reason, finding, pad, captured_at, now)
             if track.visit.final:
                 track.visit.person_id = member.person.id
-        elif liveness in (Liveness.LIVE, Liveness.OFF):
+        elif liveness in (Liveness.LIVE, Liveness.OFF) and not self.attacks.locks(
+            member.person.id, now.mono
+        ):
             yield from self._grant(track, finding, member, pad, captured_at, now)
         else:
             track.visit.state = VisitState.PENDING
@@ -463,9 +472,19 @@ class Gate:
         visit.final = not retry
         decision = self._decision(track, reason, finding, pad, captured_at, now)
         yield RecordDecision(replace(decision, flags=()))
-        yield Notice(track.id, reason)
+        if reason is Reason.SPOOF:
+            yield from self._attacked(decision, now)
+        undecided = reason is Reason.LIVENESS_UNDECIDED
+        advice = self.policy.pad.advice(_scores(track)) if undecided else ""
+        yield Notice(track.id, reason, advice)
         if visit.final:
             track.samples.clear()
+
+    def _attacked(self, attack: Decision, now: Instant) -> Iterator[Command]:
+        person_id = attack.person.id if attack.person else None
+        if self.attacks.attacked(person_id, now.mono):
+            body = {"attacks": self.policy.alarm_attacks, "within_s": self.policy.alarm_window_s}
+            yield RecordEvent(now, "repeated_attacks", body, "alarm")
 
     def _may_deny(self, visit: Visit, now: Instant) -> bool:
         recent = visit.denied_at is not None and (
@@ -572,10 +591,17 @@ class Gate:
         nearest = max(open_faces, key=lambda f: f.face.eye_distance, default=None)
         if nearest is None or "outside_zone" in nearest.flaws:
             return
+        track = tracks[nearest.track_id]
         code = nearest.flaws[0] if nearest.flaws else "look_here"
+        if not nearest.flaws and track.visit.state is VisitState.PENDING:
+            code = self.policy.pad.advice(_scores(track))
         if self._guidance != (nearest.track_id, code):
             self._guidance = (nearest.track_id, code)
             yield Notice(nearest.track_id, code)
+
+
+def _scores(track: TrackState) -> list[PadScore]:
+    return [s.pad for s in track.samples if s.pad is not None]
 
 
 def _reason_against(finding: Finding) -> Reason:

@@ -78,9 +78,9 @@ def gallery(
     return Gallery.build(MODEL, "cosine", members, templates, generation)
 
 
-def quality(eye_distance: float = 60.0, score: float = 0.8) -> Quality:
+def quality(eye_distance: float = 60.0, score: float = 0.8, sharpness: float = 0.7) -> Quality:
     """A well exposed frontal face."""
-    return Quality(0.95, eye_distance, 0.0, 0.0, 0.0, 0.7, 120.0, 40.0, score)
+    return Quality(0.95, eye_distance, 0.0, 0.0, 0.0, sharpness, 120.0, 40.0, score)
 
 
 def face(
@@ -91,13 +91,15 @@ def face(
     score: float = 0.8,
     flaws: tuple[str, ...] = (),
     pad: float | None = None,
+    sharpness: float = 0.7,
 ) -> TrackedFace:
     """A face with these cosines to the people; None: nothing was embedded."""
     vector = like(looks) if isinstance(looks, Mapping) else looks
     landmarks = np.zeros((5, 2), np.float32)
     landmarks[1, 0] = eye
     box = Box(100.0 * track, 50.0, 2.5 * eye, 3.0 * eye)
-    return TrackedFace(track, Face(box, landmarks, 0.95), quality(eye, score), flaws, vector, pad)
+    measured = quality(eye, score, sharpness)
+    return TrackedFace(track, Face(box, landmarks, 0.95), measured, flaws, vector, pad)
 
 
 class Scene:

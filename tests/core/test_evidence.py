@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from gated.core.evidence import Criteria, Finding, Identity, Sample, weigh
 from gated.core.gallery import Match, Member
+from gated.core.pad import PadScore
 from tests.core.scenes import ANN, BOB, like, person
 
 CRITERIA = Criteria(threshold=0.4, floor=0.3, reject=0.17, margin=0.05, frames=3)
@@ -21,10 +22,11 @@ def sample(
 ) -> Sample:
     """A frame that resembles `who` most; None: an empty gallery was asked."""
     if who is None:
-        return Sample(0.0, like({}), weight, True, pad, None)
+        return Sample(0.0, like({}), weight, True, None, None)
+    score = None if pad is None else PadScore(pad)
     other = Member(person(BOB if who == ANN else ANN))
     match = Match(Member(person(who)), similarity, other, similarity - margin)
-    return Sample(0.0, like({}), weight, True, pad, match)
+    return Sample(0.0, like({}), weight, True, score, match)
 
 
 def weighed(*samples: Sample) -> Finding:
@@ -101,7 +103,7 @@ def test_the_only_person_of_a_gallery_is_ahead_of_nobody_by_far() -> None:
 def test_live_scores_are_those_of_the_agreeing_frames() -> None:
     before = [sample(BOB, pad=0.9)] * 4
     finding = weighed(*before, sample(ANN, pad=0.1), sample(ANN), sample(ANN, pad=0.3))
-    assert finding.pads == (0.1, 0.3)
+    assert finding.pads == (PadScore(0.1), PadScore(0.3))
 
 
 def test_a_similarity_that_is_no_number_never_matches() -> None:

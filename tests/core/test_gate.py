@@ -11,6 +11,7 @@ from gated.core.model import (
     Attention,
     CameraEvent,
     CameraEventKind,
+    Command,
     Direction,
     DoorEvent,
     DoorEventKind,
@@ -560,6 +561,77 @@ def test_strict_wants_more_frames() -> None:
     assert scene.verdicts == []
     scene.see(face({ANN: SURE}, pad=0.9))
     assert scene.verdicts == [GRANTED_ANN]
+
+
+def test_a_small_face_is_asked_to_come_closer_and_never_called_an_attack() -> None:
+    scene = Scene(NORMAL)
+    commands = scene.watch(face({ANN: SURE}, eye=20.0, pad=0.1), frames=60)
+    assert {reason for reason, _ in scene.verdicts} == {Reason.LIVENESS_UNDECIDED}
+    assert "come_closer" in notices(commands)
+    assert Notice(1, Reason.LIVENESS_UNDECIDED, "come_closer") in commands
+    commands = scene.watch(face({ANN: SURE}, pad=0.9), frames=60)
+    assert GRANTED_ANN in scene.verdicts
+
+
+def test_a_blurred_face_is_never_called_an_attack() -> None:
+    scene = Scene(NORMAL)
+    scene.watch(face({ANN: SURE}, pad=0.1, sharpness=0.2), frames=60)
+    assert {reason for reason, _ in scene.verdicts} == {Reason.LIVENESS_UNDECIDED}
+
+
+def test_a_face_that_fills_the_picture_is_asked_to_step_back() -> None:
+    scene = Scene(NORMAL)
+    commands = scene.watch(face({ANN: SURE}, eye=150.0, pad=0.8), frames=20)
+    assert scene.verdicts == [(Reason.LIVENESS_UNDECIDED, "Ann")]
+    assert "step_back" in notices(commands)
+    scene.watch(face({ANN: SURE}, eye=60.0, pad=1.0), frames=60)
+    assert scene.verdicts[-1] == GRANTED_ANN
+
+
+def test_who_is_only_undecided_is_told_to_try_again() -> None:
+    scene = Scene(NORMAL)
+    commands = scene.watch(face({ANN: SURE}, pad=0.4), frames=20)
+    assert "hold_still" in notices(commands)
+    assert Notice(1, Reason.LIVENESS_UNDECIDED, "hold_still") in commands
+
+
+def attack(scene: Scene, track: int, looks: dict[int, float] | None = None) -> list[Command]:
+    """Somebody shows a photo and takes it away again."""
+    photo = face({} if looks is None else looks, track=track, pad=0.1)
+    return scene.watch(photo) + scene.lose(track)
+
+
+def test_nobody_is_let_in_right_after_an_attack_in_their_name() -> None:
+    scene = Scene(NORMAL)
+    attack(scene, 1, {ANN: SURE})
+    began = scene.now
+    scene.watch(face({ANN: SURE}, track=2, pad=0.9), frames=150)
+    assert scene.verdicts[:2] == [(Reason.SPOOF, "Ann"), (Reason.LIVENESS_UNDECIDED, "Ann")]
+    assert scene.verdicts[-1] == GRANTED_ANN
+    (granted,) = [d for d in decisions(scene.commands) if d.granted]
+    assert granted.at.mono - began >= 9.5
+
+
+def test_an_attack_in_one_name_does_not_keep_others_out() -> None:
+    scene = Scene(NORMAL)
+    attack(scene, 1, {ANN: SURE})
+    scene.watch(face({BOB: SURE}, track=2, pad=0.9))
+    assert scene.verdicts == [(Reason.SPOOF, "Ann"), GRANTED_BOB]
+
+
+def test_a_photo_that_stays_is_one_attack() -> None:
+    scene = Scene(NORMAL)
+    scene.watch(face({}, pad=0.1), frames=600)
+    assert scene.verdicts == [(Reason.SPOOF, None)]
+    assert records(scene.commands) == []
+
+
+def test_repeated_attacks_raise_an_alarm() -> None:
+    scene = Scene(NORMAL)
+    assert records(attack(scene, 1) + attack(scene, 2)) == []
+    assert records(attack(scene, 3)) == [("repeated_attacks", "alarm")]
+    scene.wait(400.0)
+    assert records(attack(scene, 4) + attack(scene, 5)) == []
 
 
 # --- the life of a visit --------------------------------------------------------------------------

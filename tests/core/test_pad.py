@@ -4,57 +4,177 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gated.core.pad import PAD_LEVELS, Liveness, PadPolicy
+from gated.core.model import TrackedFace
+from gated.core.pad import (
+    CLEAR_SHARPNESS,
+    PAD_LEVELS,
+    WHOLE_REACH,
+    AttackMemory,
+    Liveness,
+    PadPolicy,
+    PadScore,
+    pad_score,
+)
+from tests.core.scenes import face
 
-SCORES = st.lists(st.floats(0, 1), max_size=12)
+SCORES = st.lists(
+    st.builds(PadScore, st.floats(0, 1), clear=st.booleans(), whole=st.booleans()), max_size=12
+)
+ORDER = [Liveness.ATTACK, Liveness.UNDECIDED, Liveness.LIVE]
+NORMAL, STRICT = PAD_LEVELS["normal"], PAD_LEVELS["strict"]
+
+
+def scores(*live: float, clear: bool = True, whole: bool = True) -> list[PadScore]:
+    return [PadScore(x, clear, whole) for x in live]
+
+
+# --- the verdict ----------------------------------------------------------------------------------
 
 
 def test_enough_scores_are_judged_by_their_mean() -> None:
     policy = PadPolicy(enabled=True, frames=3, live=0.5, attack=0.3)
-    for scores, liveness, mean in (
-        ([0.9, 0.2, 0.7], Liveness.LIVE, 0.6),
-        ([0.1, 0.4, 0.1], Liveness.ATTACK, 0.2),
-        ([0.4, 0.4, 0.4], Liveness.UNDECIDED, 0.4),
+    for seen, liveness, mean in (
+        (scores(0.9, 0.2, 0.7), Liveness.LIVE, 0.6),
+        (scores(0.1, 0.4, 0.1), Liveness.ATTACK, 0.2),
+        (scores(0.4, 0.4, 0.4), Liveness.UNDECIDED, 0.4),
     ):
-        verdict, score = policy.verdict(scores)
+        verdict, score = policy.verdict(seen)
         assert verdict is liveness
         assert score == pytest.approx(mean)
 
 
 def test_the_limits_themselves_count() -> None:
-    policy = PadPolicy(enabled=True, frames=1, live=0.5, attack=0.25)
-    assert policy.verdict([0.5])[0] is Liveness.LIVE
-    assert policy.verdict([0.25])[0] is Liveness.ATTACK
+    policy = PadPolicy(enabled=True, frames=1, live=0.5, live_cut_off=0.75, attack=0.25)
+    assert policy.verdict(scores(0.5))[0] is Liveness.LIVE
+    assert policy.verdict(scores(0.25))[0] is Liveness.ATTACK
+    assert policy.verdict(scores(0.75, whole=False))[0] is Liveness.LIVE
 
 
-@pytest.mark.parametrize("seen", [[], [0.0, 0.0], [1.0, 1.0]])
-def test_too_few_scores_decide_nothing(seen: list[float]) -> None:
-    assert PadPolicy(enabled=True, frames=3).verdict(seen)[0] is Liveness.UNDECIDED
+@pytest.mark.parametrize("seen", [(), (0.0, 0.0), (1.0, 1.0)])
+def test_too_few_scores_decide_nothing(seen: tuple[float, ...]) -> None:
+    assert NORMAL.verdict(scores(*seen))[0] is Liveness.UNDECIDED
+
+
+def test_small_or_blurred_faces_prove_no_attack_but_may_be_seen_to_live() -> None:
+    assert NORMAL.verdict(scores(*[0.0] * 20, clear=False))[0] is Liveness.UNDECIDED
+    assert NORMAL.verdict(scores(*[0.6] * 3, clear=False))[0] is Liveness.LIVE
+    mixed = scores(0.0, 0.0) + scores(*[0.0] * 9, clear=False)
+    assert NORMAL.verdict(mixed)[0] is Liveness.UNDECIDED
+    assert NORMAL.verdict([*mixed, PadScore(0.0)])[0] is Liveness.ATTACK
+
+
+def test_more_is_asked_of_a_face_that_fills_the_picture() -> None:
+    assert NORMAL.verdict(scores(*[0.89] * 9, whole=False))[0] is Liveness.UNDECIDED
+    assert NORMAL.verdict(scores(*[0.89] * 8) + scores(0.89, whole=False))[0] is (
+        Liveness.UNDECIDED
+    )
+    assert NORMAL.verdict(scores(*[0.95] * 3, whole=False))[0] is Liveness.LIVE
+    assert STRICT.verdict(scores(*[1.0] * 30, whole=False))[0] is Liveness.UNDECIDED
+
+
+def test_clear_frames_prove_an_attack_though_others_look_alive() -> None:
+    held_closer = scores(0.1, 0.1, 0.1) + scores(*[1.0] * 9, clear=False)
+    assert NORMAL.verdict(held_closer)[0] is Liveness.ATTACK
 
 
 @given(SCORES)
-def test_switched_off_it_never_judges(seen: list[float]) -> None:
+def test_switched_off_it_never_judges(seen: list[PadScore]) -> None:
     assert PAD_LEVELS["off"].verdict(seen)[0] is Liveness.OFF
 
 
 @given(SCORES, st.integers(0, 11), st.floats(0, 1))
-def test_a_higher_score_never_makes_it_less_live(seen: list[float], i: int, better: float) -> None:
+def test_a_higher_score_never_makes_it_less_live(
+    seen: list[PadScore], i: int, better: float
+) -> None:
     if not seen:
         return
-    order = [Liveness.ATTACK, Liveness.UNDECIDED, Liveness.LIVE]
     raised = list(seen)
-    raised[i % len(seen)] = max(better, seen[i % len(seen)])
-    for level in ("normal", "strict", "challenge"):
-        policy = PAD_LEVELS[level]
+    old = seen[i % len(seen)]
+    raised[i % len(seen)] = PadScore(max(better, old.live), old.clear, old.whole)
+    for policy in (NORMAL, STRICT):
         before, after = policy.verdict(seen)[0], policy.verdict(raised)[0]
-        assert order.index(before) <= order.index(after)
+        assert ORDER.index(before) <= ORDER.index(after)
 
 
 @given(SCORES)
-def test_strict_is_never_laxer_than_normal(seen: list[float]) -> None:
-    if PAD_LEVELS["strict"].verdict(seen)[0] is Liveness.LIVE:
-        assert PAD_LEVELS["normal"].verdict(seen)[0] is Liveness.LIVE
+def test_strict_is_never_laxer_than_normal(seen: list[PadScore]) -> None:
+    if STRICT.verdict(seen)[0] is Liveness.LIVE:
+        assert NORMAL.verdict(seen)[0] is Liveness.LIVE
+
+
+@given(SCORES)
+def test_an_attack_is_proved_by_clear_frames_alone(seen: list[PadScore]) -> None:
+    clear = [s for s in seen if s.clear]
+    attack = NORMAL.verdict(seen)[0] is Liveness.ATTACK
+    assert attack == (NORMAL.verdict(clear)[0] is Liveness.ATTACK)
 
 
 def test_a_score_that_is_no_number_is_never_live() -> None:
-    assert PAD_LEVELS["normal"].verdict([1.0, 1.0, float("nan")])[0] is Liveness.UNDECIDED
+    assert NORMAL.verdict(scores(1.0, 1.0, float("nan")))[0] is Liveness.UNDECIDED
+
+
+# --- what one frame may be used for ---------------------------------------------------------------
+
+
+def wide(fraction: float) -> TrackedFace:
+    """A face whose box has this share of a frame 1000 pixels wide and high."""
+    return face({}, eye=fraction * 1000 / 3, pad=0.7)  # the box is three eye distances high
+
+
+def test_a_frame_without_a_score_is_no_evidence() -> None:
+    assert pad_score(face({}), True, 640, 480) is None
+
+
+def test_the_surroundings_of_a_face_have_to_be_in_the_picture() -> None:
+    most = 1 / WHOLE_REACH
+    assert pad_score(wide(most - 0.01), True, 1000, 1000) == PadScore(0.7, True, True)
+    assert pad_score(wide(most + 0.01), True, 1000, 1000) == PadScore(0.7, True, False)
+    portrait_format = pad_score(wide(0.4), True, 500, 1000)
+    assert portrait_format is not None
+    assert not portrait_format.whole
+
+
+def test_only_a_close_and_sharp_face_is_clear() -> None:
+    sharp = face({}, pad=0.7)
+    assert sharp.quality.sharpness > CLEAR_SHARPNESS
+    blurred = face({}, pad=0.7, sharpness=CLEAR_SHARPNESS - 0.01)
+    clear = [pad_score(f, close, 640, 480) for f in (sharp, blurred) for close in (True, False)]
+    assert [s.clear for s in clear if s] == [True, False, False, False]
+
+
+def test_advice_says_what_would_help() -> None:
+    assert NORMAL.advice([]) == "hold_still"
+    assert NORMAL.advice(scores(0.4)) == "hold_still"
+    assert NORMAL.advice(scores(0.4, clear=False)) == "come_closer"
+    assert NORMAL.advice(scores(0.4, clear=False, whole=False)) == "step_back"
+
+
+# --- what attacks lead to -------------------------------------------------------------------------
+
+
+def test_a_name_is_locked_for_a_while_after_an_attack_in_it() -> None:
+    memory = AttackMemory(lockout_s=10.0)
+    memory.attacked(1, 100.0)
+    memory.attacked(None, 101.0)
+    assert memory.locks(1, 109.9)
+    assert not memory.locks(1, 110.0)
+    assert not memory.locks(2, 101.0)
+
+
+def test_three_attacks_in_the_window_are_an_alarm_and_a_new_count() -> None:
+    memory = AttackMemory(alarm_attacks=3, alarm_window_s=300.0)
+    assert [memory.attacked(None, t) for t in (0.0, 10.0, 299.9, 310.0, 320.0, 330.0)] == [
+        False,
+        False,
+        True,
+        False,
+        False,
+        True,
+    ]
+
+
+def test_attacks_far_apart_are_no_alarm_and_are_forgotten() -> None:
+    memory = AttackMemory(alarm_attacks=3, alarm_window_s=300.0)
+    assert not any(memory.attacked(n, 150.0 * n) for n in range(1000))
+    assert len(memory.recent) <= 2
+    assert len(memory.locked_until) == 1
