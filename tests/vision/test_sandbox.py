@@ -14,6 +14,7 @@ import PIL.Image
 import pytest
 
 from gated.errors import EnrollmentRefused, NoPicture, PictureTooLarge
+from gated.vision.decode_worker import MEMORY_BYTES
 from gated.vision.decoding import MAX_SIDE, decode
 from gated.vision.sandbox import decode_apart
 
@@ -100,6 +101,27 @@ def test_the_worker_can_open_nothing() -> None:
         [sys.executable, "-c", RIGHTS], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.stdout, done.returncode) == ("nothing\n", 0), done.stderr
+
+
+MEASURE = """
+import resource, subprocess, sys
+worker = [sys.executable, "-I", "-m", "gated.vision.decode_worker"]
+subprocess.run(worker, stdin=open(sys.argv[1]), stdout=subprocess.DEVNULL, check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
+"""
+
+
+def test_as_many_pixels_as_may_be_fit_into_the_memory(tmp_path: Path) -> None:
+    picture = PIL.Image.new("RGBA", (8000, 5000))
+    (tmp_path / "photo").write_bytes(file_of(picture, "PNG", compress_level=1))
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, tmp_path / "photo"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert 30 << 20 < int(done.stdout) < MEMORY_BYTES
 
 
 def test_the_worker_inherits_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
