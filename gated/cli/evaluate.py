@@ -46,6 +46,13 @@ def evaluate() -> None:
     "--galleries", type=click.IntRange(1), default=50, show_default=True, help="Random galleries."
 )
 @click.option(
+    "--photos",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Photos that each person is enrolled from.",
+)
+@click.option(
     "--det", type=click.Path(path_type=Path, dir_okay=False), help="Draw the DET curve as a PNG."
 )
 @engine_option
@@ -57,6 +64,7 @@ def faces(
     pairs: Path | None,
     fpir: float | None,
     galleries: int,
+    photos: int,
     det: Path | None,
     engine: str | None,
     fuse: bool,
@@ -66,9 +74,10 @@ def faces(
     """Verification and open-set identification on DIR, which holds one sub-folder a person.
 
     The face nearest to the middle of each photo counts, however poor it is; nothing is stored.
-    Identification: people with two or more photos are enrolled from one of them, the others are
-    strangers. The threshold comes from a calibration on one random half of the people and is tried
-    on the other half, both ways; `shipped` tries the calibration of this installation on all.
+    Identification: people with two or more photos are enrolled from one of them (or from --photos),
+    the others are strangers. The threshold comes from a calibration on one random half of the
+    people and is tried on the other half, both ways; `shipped` tries the calibration of this
+    installation on all.
 
     \b
     Example: gated evaluate faces people/ --fpir 0.01 --det det.png
@@ -83,6 +92,7 @@ def faces(
             pairs=pairs,
             fpir=fpir,
             galleries=galleries,
+            enrolled_from=photos,
             det=det,
             fuse=fuse,
             progress=progress,

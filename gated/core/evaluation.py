@@ -223,7 +223,7 @@ class Draw:
 
 
 ThresholdOf = Callable[[int], float]
-"""Number of people in the gallery -> the similarity from which on somebody is identified."""
+"""Number of templates in the gallery -> the similarity from which on somebody is identified."""
 
 
 def open_set(
@@ -232,6 +232,7 @@ def open_set(
     threshold_of: Callable[[Calibration, int], float],
     rng: np.random.Generator,
     galleries: int = 50,
+    enrolled_from: int = 1,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> OpenSet | None:
     """Identification with the threshold of a calibration that never saw the people it is tried on.
@@ -246,13 +247,13 @@ def open_set(
     for done in range(galleries):
         report(done, galleries)
         for tested, calibrated in halves(people, rng):
-            draw = draw_gallery(owners, tested, rng)
+            draw = draw_gallery(owners, tested, rng, enrolled_from)
             calibration = _calibrate(similarities, owners, calibrated)
             if calibration is None or draw is None:
                 return None
             threshold = threshold_of(calibration, len(draw.enrolled))
             rates.append(_try(similarities, owners, draw, threshold, false, missed))
-            sizes.append(len(draw.enrolled))
+            sizes.append(len(draw.enrolled) // enrolled_from)
             thresholds.append(threshold)
     report(galleries, galleries)
     return _summary(false, missed, sizes, thresholds, rates, rng)
@@ -264,18 +265,19 @@ def open_set_at(
     threshold_of: ThresholdOf,
     rng: np.random.Generator,
     galleries: int = 50,
+    enrolled_from: int = 1,
 ) -> OpenSet | None:
     """The same with a given calibration, and galleries of all the people at once."""
     people = int(owners.max()) + 1
     false, missed = Tally.empty(people), Tally.empty(people)
     sizes, thresholds, rates = [], [], []
     for _ in range(galleries):
-        draw = draw_gallery(owners, np.arange(people), rng)
+        draw = draw_gallery(owners, np.arange(people), rng, enrolled_from)
         if draw is None:
             return None
         threshold = threshold_of(len(draw.enrolled))
         rates.append(_try(similarities, owners, draw, threshold, false, missed))
-        sizes.append(len(draw.enrolled))
+        sizes.append(len(draw.enrolled) // enrolled_from)
         thresholds.append(threshold)
     return _summary(false, missed, sizes, thresholds, rates, rng)
 
@@ -298,18 +300,21 @@ def _summary(
     )
 
 
-def draw_gallery(owners: Owners, people: Owners, rng: np.random.Generator) -> Draw | None:
-    """People with two or more photos enrolled from one of them, the others as strangers.
+def draw_gallery(
+    owners: Owners, people: Owners, rng: np.random.Generator, enrolled_from: int = 1
+) -> Draw | None:
+    """People with more photos than `enrolled_from` enrolled from so many, the others as strangers.
 
     Some of the former stay strangers too where there are few others. None when nobody is left for
     one of the parts.
     """
     photos = np.bincount(owners, minlength=int(people.max()) + 1)
-    able = rng.permutation(people[photos[people] >= 2])
+    able = rng.permutation(people[photos[people] > enrolled_from])
     wanted = max(int(np.ceil(STRANGERS * len(people))), 1)
     spare = max(0, wanted - (len(people) - len(able)))
     chosen = np.sort(able[: max(0, len(able) - spare)])
-    enrolled = np.array([rng.choice(np.flatnonzero(owners == p)) for p in chosen], np.int64)
+    drawn = [rng.permutation(np.flatnonzero(owners == p))[:enrolled_from] for p in chosen]
+    enrolled = np.concatenate([*drawn, np.empty(0, np.int64)])
     of_chosen = np.isin(owners, chosen)
     mates = np.setdiff1d(np.flatnonzero(of_chosen), enrolled)
     strangers = np.flatnonzero(np.isin(owners, people) & ~of_chosen)

@@ -68,6 +68,15 @@ class Pair:
     same: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """How identification is tried: the promise, random galleries, photos each is enrolled from."""
+
+    fpir: float
+    galleries: int
+    enrolled_from: int
+
+
 def list_photos(folder: Path) -> list[tuple[str, Path]]:
     """(person, file) for every file in the sub-folders of a folder; SourceError without any."""
     try:
@@ -126,6 +135,7 @@ def evaluate_faces(
     pairs: Path | None = None,
     fpir: float | None = None,
     galleries: int = GALLERIES,
+    enrolled_from: int = 1,
     det: Path | None = None,
     fuse: bool = False,
     progress: Progress = lambda what, done, total: None,
@@ -133,8 +143,8 @@ def evaluate_faces(
     """Verification and open-set identification on a folder of people; the report as plain values.
 
     pairs: pairs in LFW's format for the accuracy, else pairs are drawn from the folders. fpir: the
-    promise, else that of the settings. det: a PNG file to draw the DET curve into. fuse: SFace and
-    dlib together. SourceError, AssetError.
+    promise, else that of the settings. enrolled_from: photos a person. det: a PNG file to draw the
+    DET curve into. fuse: SFace and dlib together. SourceError, AssetError.
     """
     kits, weights = kits_for(settings, fuse)
     people = embed_people(kits, folder, progress)
@@ -153,7 +163,12 @@ def evaluate_faces(
         "pairs": pairs.name if pairs else "drawn from the folders",
         **_verification(folds, similarities, compared, rng),
         **_identification(
-            people, similarities, promised, galleries, None if fuse else kits[0], rng, progress
+            people,
+            similarities,
+            Trial(promised, galleries, enrolled_from),
+            None if fuse else kits[0],
+            rng,
+            progress,
         ),
     }
 
@@ -309,29 +324,35 @@ def _scores(fold: Sequence[Pair], similarities: Similarities) -> tuple[Similarit
 def _identification(
     people: People,
     similarities: Similarities,
-    fpir: float,
-    galleries: int,
+    trial: Trial,
     kit: VisionKit | None,
     rng: np.random.Generator,
     progress: Progress,
 ) -> dict[str, Any]:
+    wanted = trial.fpir
     found = stats.open_set(
         similarities,
         people.owners,
-        lambda calibration, enrolled: calibration.threshold(fpir, enrolled),
+        lambda calibration, templates: calibration.threshold(wanted, templates),
         rng,
-        galleries,
+        trial.galleries,
+        trial.enrolled_from,
         lambda done, total: progress("galleries", done, total),
     )
-    report = {"fpir_promised": fpir, **_open_set(found)}
+    report = {
+        "fpir_promised": wanted,
+        "enrolled_from": trial.enrolled_from,
+        **_open_set(found),
+    }
     if kit is not None:
         shipped = kit.calibration
         at = stats.open_set_at(
             similarities,
             people.owners,
-            lambda enrolled: shipped.threshold(fpir, enrolled),
+            lambda templates: shipped.threshold(wanted, templates),
             rng,
-            galleries,
+            trial.galleries,
+            trial.enrolled_from,
         )
         report["shipped"] = {"calibration": shipped.source, **_open_set(at)}
     return report

@@ -150,6 +150,25 @@ def test_a_gallery_divides_the_people(people: int, photos: int, alone: int, seed
     assert len(strangers) >= 0.25 * (people + alone)
 
 
+def test_people_can_be_enrolled_from_several_photos() -> None:
+    owners = np.repeat(np.arange(8), [4, 4, 4, 4, 3, 2, 1, 1])
+    draw = draw_gallery(owners, np.arange(8), rng(), enrolled_from=3)
+    assert draw is not None
+    assert np.bincount(owners[draw.enrolled]).tolist() == [3, 3, 3, 3]
+    assert np.bincount(owners[draw.mates]).tolist() == [1, 1, 1, 1]
+    assert set(owners[draw.strangers].tolist()) == {4, 5, 6, 7}
+    seen: list[int] = []
+
+    def threshold(templates: int) -> float:
+        seen.append(templates)
+        return 0.5
+
+    scores = np.ones((len(owners), len(owners)), np.float32)
+    found = open_set_at(scores, owners, threshold, rng(), galleries=2, enrolled_from=3)
+    assert found is not None
+    assert (seen, found.gallery) == ([12, 12], 4)
+
+
 def test_the_promise_is_kept_on_people_who_were_not_calibrated_on() -> None:
     scores, owners = crowd(300, 2, 0.12, alone=300)
     found = open_set(scores, owners, lambda c, n: c.threshold(0.02, n), rng(), galleries=10)
