@@ -186,6 +186,20 @@ class LivenessSettings(Section):
     word = "level"
 
     level: Literal["off", "normal", "strict", "challenge"] = "normal"
+    """off: none. normal: three frames. strict: five, with the surroundings of the face in view."""
+    lockout_s: Annotated[float, Field(ge=0, le=600)] = 10.0
+    """After an attack in somebody's name that person is not let in for so long."""
+    alarm_attacks: Annotated[int, Field(ge=1, le=100)] = 3
+    """So many attacks within `alarm_window_s` raise an alarm."""
+    alarm_window_s: Seconds = 300.0
+
+    def misfits(self) -> Iterator[Misfit]:
+        if self.level == "challenge":
+            yield Misfit(
+                ("level",),
+                "the gate cannot ask for movements yet: challenge would be no more than strict; "
+                "set strict",
+            )
 
 
 class AccessSettings(Section):
@@ -296,8 +310,13 @@ class ApiSettings(Section):
     tls_key: Path | None = None
     docs: bool = True
     trusted_proxies: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    """Web sites whose pages may use the API with a bearer token, such as https://hr.example.org."""
 
     def misfits(self) -> Iterator[Misfit]:
+        for origin in self.cors_origins:
+            if not re.fullmatch(r"https?://[^/*\s]+", origin):
+                yield Misfit(("cors_origins",), f"{origin!r} is no origin such as https://host")
         if (self.tls_certificate is None) != (self.tls_key is None):
             yield Misfit(
                 ("tls_certificate", "tls_key"), "tls_certificate and tls_key belong together"

@@ -137,6 +137,9 @@ def policy_of(settings: Settings, calibration: Calibration) -> GatePolicy:
         trigger=recognition.trigger != "continuous",
         trigger_window_s=recognition.trigger_window_s,
         pad=PAD_LEVELS[settings.liveness.level],
+        lockout_s=settings.liveness.lockout_s,
+        alarm_attacks=settings.liveness.alarm_attacks,
+        alarm_window_s=settings.liveness.alarm_window_s,
     )
 
 
