@@ -101,6 +101,14 @@ def test_doubles_count_from_the_first_entry_to_the_last_exit() -> None:
     assert day.inside == 9 * HOUR + timedelta(seconds=59)
 
 
+def test_the_time_of_doubles_includes_its_end() -> None:
+    first = punch("2026-03-02T08:00:00", ENTRY)
+    second = punch("2026-03-02T08:01:00", ENTRY)
+    merged = merge_doubles([second, first], MINUTE)
+    assert [p.id for p in merged] == [first.id]
+    assert len(merge_doubles([second, first], timedelta(seconds=59))) == 2
+
+
 def test_out_and_in_again_is_no_double_however_short() -> None:
     (day,) = days(
         punch("2026-03-02T08:00:00", ENTRY),

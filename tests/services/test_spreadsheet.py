@@ -68,6 +68,12 @@ def test_the_mark_stands_before_the_header_and_once() -> None:
     assert text.count("\ufeff") == 1
 
 
+def test_the_pieces_of_a_long_table_neither_overlap_nor_miss_anything() -> None:
+    rows: list[Row] = [(f"{n}", "x" * (n % 97)) for n in range(5000)]
+    read = list(csv.reader(io.StringIO(as_csv(*rows), newline="")))
+    assert read[1:] == [list(r) for r in rows]
+
+
 @given(st.lists(st.tuples(st.text(), st.text()), max_size=20))
 def test_csv_is_read_back_as_it_was(rows: list[tuple[str, str]]) -> None:
     rows = [(a.replace("\0", ""), b.replace("\0", "")) for a, b in rows]

@@ -135,23 +135,42 @@ def test_tampering_with_corrections_is_found(
 ) -> None:
     corrected(journal, ada)
     journal.append([entry(ada.ref)])
-    with journal.db.write() as session:
-        session.execute(sa.text(tampering))
+    tampered(journal, tampering)
     found = journal.verify()
     assert not found.ok
     with pytest.raises(AssertionError, match=told):
         raise AssertionError(str(found.first_problem))
 
 
-def test_who_has_the_key_cannot_correct_what_is_not_there(
-    journal: Journal, ada: Person, keys: Keys
-) -> None:
-    """Rows of the log are taken away; the journal's own row still speaks of them."""
+def test_a_row_that_was_taken_away_is_missed(journal: Journal, ada: Person) -> None:
     corrected(journal, ada)
-    with journal.db.write() as session:
-        session.execute(sa.text("UPDATE attendance_logs SET superseded_by = NULL"))
-        session.execute(sa.text("DELETE FROM attendance_logs WHERE seq = 2"))
+    tampered(journal, "DELETE FROM attendance_logs WHERE seq = 2")
     assert "row 2: its row of the attendance log is missing" in str(journal.verify().first_problem)
+
+
+def test_a_correction_of_what_never_was_is_found(journal: Journal, ada: Person) -> None:
+    (receipt,) = journal.append([entry(ada.ref)])
+    invented = row(journal, receipt.attendance_id)
+    tampered(journal, "UPDATE attendance_logs SET seq = 99")
+    journal.append([correction(replace(invented, seq=99), ada)])
+    tampered(journal, "UPDATE attendance_logs SET seq = 2, superseded_by = NULL WHERE seq = 99")
+    found = str(journal.verify().first_problem)
+    assert found.endswith("row 3: it corrects a row that is not there")
+
+
+def test_a_second_correction_that_was_slipped_in_is_found(journal: Journal, ada: Person) -> None:
+    old, new = corrected(journal, ada)
+    tampered(journal, "UPDATE attendance_logs SET superseded_by = NULL")
+    journal.append([correction(old, ada)])
+    back = "UPDATE attendance_logs SET superseded_by = :new WHERE id = :old"
+    tampered(journal, back, new=new.id, old=old.id)
+    found = str(journal.verify().first_problem)
+    assert found.endswith("row 4: it corrects a row that was corrected before")
+
+
+def tampered(journal: Journal, statement: str, **values: int) -> None:
+    with journal.db.write() as session:
+        session.execute(sa.text(statement), values)
 
 
 def test_a_ring_of_corrections_ends(journal: Journal, ada: Person) -> None:
