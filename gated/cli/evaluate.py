@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gated.cli.common import config_option, json_option, progress_bar, settings_of
+from gated.cli.evaluate_pad import pad
 
 if TYPE_CHECKING:
     from gated.config import Settings
@@ -30,6 +31,9 @@ def evaluate() -> None:
     \b
     Example: gated evaluate faces people/
     """
+
+
+evaluate.add_command(pad)
 
 
 @evaluate.command("faces")
