@@ -22,6 +22,7 @@ GatedError
     ├── Busy
     ├── WeakPassword
     ├── NotAllowed
+    │   └── CsrfMissing
     └── NotSignedIn
         ├── BadCredentials
         └── Throttled
@@ -160,6 +161,12 @@ class NotAllowed(Refused):
     """The caller may not do this."""
 
     code = "forbidden"
+
+
+class CsrfMissing(NotAllowed):
+    """A browser's session asks for a change without the token that its own page knows."""
+
+    code = "csrf"
 
 
 class WeakPassword(Refused):

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import iter_route_contexts
 
 from gated import __version__
@@ -38,7 +39,7 @@ UPLOAD_LIMIT = 11 * 1024 * 1024
 OWN_LIMITS = {"/api/enrollment/import": 65 * 1024 * 1024}
 """An archive of photos, which is kept in memory."""
 
-_SIGNING_IN = ("/api/auth/login", "/api/auth/register", "/api/auth/setup")
+_SIGNING_IN = tuple(f"/api/auth/{way}" for way in ("login", "sign-in", "register", "setup"))
 
 PUBLIC = frozenset({"/", "/health", *_SIGNING_IN, *docs.PATHS})
 """What needs no token."""
@@ -79,6 +80,14 @@ def create_app(services: ApiServices) -> FastAPI:
         BodyLimit, limit=BODY_LIMIT, upload_limit=UPLOAD_LIMIT, own_limits=OWN_LIMITS
     )
     app.add_middleware(Edge, own_headers=_HSTS if api.tls_certificate else {})
+    if api.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(api.cors_origins),
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "If-Match"],
+            expose_headers=["ETag", "Link", "Location", "X-Total-Count", "X-Request-ID"],
+        )
     errors.install(app)
     for module in ROUTERS:
         app.include_router(module.router)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import dataclass, field
 from typing import Annotated, Any, cast
 
@@ -9,7 +10,7 @@ from fastapi import Depends, Request
 from fastapi.security import OAuth2PasswordBearer
 
 from gated.config import Settings
-from gated.errors import NoGate, NotAllowed, NotSignedIn
+from gated.errors import CsrfMissing, NoGate, NotAllowed, NotSignedIn
 from gated.services.accounts import Accounts, Principal, Role
 from gated.services.attendance import Attendance
 from gated.services.audit import Audit, current
@@ -77,18 +78,37 @@ Services = Annotated[ApiServices, Depends(_services)]
 _bearer = OAuth2PasswordBearer(tokenUrl="api/auth/login", auto_error=False)
 
 
+SESSION = "gated_session"
+"""The cookie of a browser's session; holds an access token."""
+CSRF = "X-CSRF-Token"
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
 class Require:
-    """Lets pass who holds a token of a role that includes `role`; NotSignedIn, NotAllowed."""
+    """Lets pass who holds a token of a role that includes `role`; NotSignedIn, NotAllowed.
+
+    The token comes as bearer, or in the cookie of a browser's session; CsrfMissing for a change
+    by a session whose page did not prove itself.
+    """
 
     def __init__(self, role: Role) -> None:
         self.role = role
 
     def __call__(
-        self, services: Services, token: Annotated[str | None, Depends(_bearer)]
+        self,
+        request: Request,
+        services: Services,
+        token: Annotated[str | None, Depends(_bearer)],
     ) -> Principal:
+        cookie = None if "authorization" in request.headers else request.cookies.get(SESSION)
+        token = token or cookie
         if not token:
             raise NotSignedIn("sign in first: POST /api/auth/login")
         principal = services.accounts.verify_token(token)
+        if cookie is not None and request.method not in READING:
+            sent = request.headers.get(CSRF, "").encode()
+            if not hmac.compare_digest(sent, services.accounts.csrf_token(cookie).encode()):
+                raise CsrfMissing(f"a browser's session needs its token in {CSRF}")
         if (origin := current()) is not None:
             origin.person_uid = principal.person_uid
         if not principal.role.includes(self.role):

@@ -111,6 +111,13 @@ class TokenOut(Out):
     expires_in: int
 
 
+class SessionOut(Out):
+    username: str
+    role: str
+    csrf_token: str | None
+    """To be sent in X-CSRF-Token with every request that changes something; None without cookie."""
+
+
 class PasswordChange(In):
     current_password: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
     new_password: Annotated[str, StringConstraints(min_length=1, max_length=1024)]

@@ -28,6 +28,7 @@ COMMANDS = {
     "journal": "maintenance:journal",
     "door": "maintenance:door",
     "privacy": "privacy:privacy",
+    "tls": "tls:tls",
     "db": "maintenance:db",
     "bench": "maintenance:bench",
 }

@@ -228,6 +228,10 @@ class Accounts:
         account = self.set_password(principal.username, new, actor=principal.username)
         return self._tokens.issue(account.id, account.version), self._tokens.life_s
 
+    def csrf_token(self, token: str) -> str:
+        """What must come with a cookie that holds this token, for anything but reading."""
+        return self._tokens.csrf(token)
+
     def verify_token(self, token: str) -> Principal:
         """Who holds this token; NotSignedIn when it is void, its account changed or disabled."""
         is_long = token.startswith(TOKEN_MARK)

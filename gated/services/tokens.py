@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 import secrets
 from dataclasses import dataclass
@@ -52,6 +53,13 @@ class Tokens:
             "jti": secrets.token_urlsafe(12),
         }
         return jwt.encode(claims, self._key, ALGORITHM)
+
+    def csrf(self, token: str) -> str:
+        """What a browser has to send beside the cookie that holds this token, in a header.
+
+        Another site can make a browser send the cookie, and cannot know this.
+        """
+        return hmac.new(self._key.encode(), b"csrf " + token.encode(), "sha256").hexdigest()
 
     def read(self, token: str) -> Claims:
         """The claims of a token; NotSignedIn when it is forged, expired or of another kind."""

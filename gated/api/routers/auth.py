@@ -7,13 +7,13 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from gated.api.deps import Anyone, Services, client_address
+from gated.api.deps import SESSION, Anyone, Services, client_address
 from gated.api.errors import responses
 from gated.api.schemas import (
     Credentials,
@@ -21,10 +21,12 @@ from gated.api.schemas import (
     PasswordChange,
     PersonOut,
     Registration,
+    SessionOut,
     SetupIn,
     TokenOut,
 )
 from gated.errors import BadCredentials
+from gated.services.accounts import Principal
 
 router = APIRouter(prefix="/api/auth", tags=["accounts"])
 
@@ -69,16 +71,64 @@ async def login(
     request: Request, given: Annotated[Credentials, Depends(credentials)], services: Services
 ) -> TokenOut:
     """Exchange name (account, e-mail or personnel code) and password for a token."""
+    token, life = await _sign_in(request, given, services)
+    return TokenOut(access_token=token, expires_in=life)
+
+
+async def _sign_in(request: Request, given: Credentials, services: Services) -> tuple[str, int]:
     loop = asyncio.get_running_loop()
     began = loop.time()
     try:
-        token, life = await run_in_threadpool(
+        return await run_in_threadpool(
             services.accounts.sign_in, given.username, given.password, client_address(request)
         )
     except BadCredentials:
         await asyncio.sleep(began + FAILURE_TAKES_S - loop.time())
         raise
-    return TokenOut(access_token=token, expires_in=life)
+
+
+@router.post(
+    "/sign-in", openapi_extra=_BODY, responses=responses(400, 401, 413, 415, 422, 429, 503)
+)
+async def begin_session(
+    request: Request,
+    response: Response,
+    given: Annotated[Credentials, Depends(credentials)],
+    services: Services,
+) -> SessionOut:
+    """Begin a browser's session: the token goes into a cookie that no script can read."""
+    token, life = await _sign_in(request, given, services)
+    response.set_cookie(
+        SESSION,
+        token,
+        max_age=life,
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
+    principal = await run_in_threadpool(services.accounts.verify_token, token)
+    return _session(services, principal, token)
+
+
+@router.get("/session", responses=responses(401, 403, 503))
+def session(request: Request, principal: Anyone, services: Services) -> SessionOut:
+    """The session of this browser, for a page that was loaded again."""
+    by_cookie = "authorization" not in request.headers
+    return _session(services, principal, request.cookies[SESSION] if by_cookie else None)
+
+
+@router.delete("/session", status_code=204, responses=responses(401, 403, 503))
+def end_session(response: Response, _principal: Anyone) -> None:
+    """End the session of this browser."""
+    response.delete_cookie(SESSION, httponly=True, samesite="strict")
+
+
+def _session(services: Services, principal: Principal, cookie: str | None) -> SessionOut:
+    return SessionOut(
+        username=principal.username,
+        role=principal.role,
+        csrf_token=None if cookie is None else services.accounts.csrf_token(cookie),
+    )
 
 
 @router.post("/setup", status_code=201, responses=responses(400, 401, 409, 413, 422, 429, 503))
