@@ -312,8 +312,6 @@ class ApiSettings(Section):
     trusted_proxies: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     """Web sites whose pages may use the API with a bearer token, such as https://hr.example.org."""
-    cors_origins: tuple[str, ...] = ()
-    """Web sites whose pages may use the API with a bearer token, such as https://hr.example.org."""
 
     def misfits(self) -> Iterator[Misfit]:
         for origin in self.cors_origins:

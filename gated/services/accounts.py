@@ -246,9 +246,7 @@ class Accounts:
             if account is None or not _may_sign_in(session, account):
                 raise NotSignedIn("the session has ended: sign in again")
             uid = _person_uid(session, account)
-        return Principal(
-            account.id, account.username, Role(account.role), account.person_id, uid
-        )
+        return Principal(account.id, account.username, Role(account.role), account.person_id, uid)
 
     def _find(self, name: str) -> tuple[Account | None, bool]:
         """The account that someone means, and whether it may sign in; as many reads for nobody."""

@@ -181,3 +181,28 @@ def test_the_first_page_says_where_to_go(client: httpx.Client) -> None:
     for link in (body["links"][k] for k in ("health", "docs", "redoc", "openapi")):
         assert client.get(link).status_code == 200
     assert json.loads(client.get("/health").text) == {"status": "ok", "problems": []}
+
+
+@pytest.mark.parametrize("character", ["\\u0000", "\\ud800"])
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/api/persons", '{"first_name": "A#", "last_name": "B", "personnel_code": "C"}'),
+        ("POST", "/api/auth/login", '{"username": "A#", "password": "B"}'),
+        ("POST", "/api/auth/password", '{"current_password": "A#", "new_password": "B"}'),
+        ("POST", "/api/groups", '{"name": "A#"}'),
+        ("POST", "/api/groups", '{"name": "A", "A#": 1}'),
+        ("POST", "/api/accounts", '{"username": "A#", "password": "B", "role": "viewer"}'),
+        ("PUT", "/api/persons/1/consent", '{"notice_version": "A#"}'),
+    ],
+)
+def test_text_that_no_database_stores_is_refused(
+    client: httpx.Client, character: str, method: str, path: str, body: str
+) -> None:
+    answer = client.request(
+        method,
+        path,
+        content=body.replace("#", character),
+        headers={"Content-Type": "application/json"},
+    )
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid"), answer.text

@@ -23,8 +23,8 @@ from tests.e2e.process import Process
 
 TABLE = read_table()
 GUARDED = [r for r in TABLE if r.who != "anyone"]
-STREAMS: frozenset[str] = frozenset({"/api/gate/events", "/api/gate/preview"})
-"""Routes whose answer does not end."""
+NEEDS_A_GATE = "/api/gate/"
+"""Where a hub, that has no camera, answers 409: streams among them, which would not end."""
 
 HUB = """
 gate: {{name: walk, role: hub}}

@@ -112,9 +112,7 @@ def erase(
     override: Annotated[bool, Query(description="erase in spite of a retention hold")] = False,
 ) -> ErasureReceiptOut:
     """Erase a person, photos and templates; log rows stay without identity."""
-    receipt = services.people.delete(
-        id, actor=admin.username, reason=reason, override=override
-    )
+    receipt = services.people.delete(id, actor=admin.username, reason=reason, override=override)
     return ErasureReceiptOut.model_validate(receipt)
 
 
