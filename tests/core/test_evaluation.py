@@ -198,12 +198,12 @@ def test_the_threshold_is_that_of_the_other_half() -> None:
         sizes.append(people)
         return 0.5
 
-    open_set(scores, owners, threshold, np.random.default_rng(7), galleries=1)
-    both = halves(80, np.random.default_rng(7))
+    open_set(scores, owners, threshold, np.random.default_rng(5), galleries=1)
+    both = halves(80, np.random.default_rng(5))
     tails = [np.quantile(impostors(scores, owners, calibrated), 0.9) for _, calibrated in both]
     assert seen == pytest.approx(tails)
     # a quarter of the half stays strangers whatever their photos
-    assert sizes == [min(int((tested < 40).sum()), 30) for tested, _ in both]
+    assert sizes == [min(int((tested < 40).sum()), 30) for tested, _ in both] == [23, 17]
 
 
 def test_a_stranger_above_and_a_mate_below_the_threshold_are_errors() -> None:
