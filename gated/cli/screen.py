@@ -12,9 +12,10 @@ from rich.panel import Panel
 from rich.text import Text
 
 from gated import __version__
+from gated.cli.common import ProgressBar
 from gated.config import Settings
 from gated.core.model import CameraEvent, CameraEventKind, Decision, Notice
-from gated.services.gate import GateStatus
+from gated.services.gate import MISSING_MODELS, GateStatus
 from gated.services.models import tolerance_in_words
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Terminal:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._console = Console(highlight=False, soft_wrap=True)
+        self._renewal = ProgressBar("making templates anew for another model")
 
     def ready(self, daemon: Daemon) -> None:
         """What runs, where it listens, how to sign in, how to end it."""
@@ -49,6 +51,9 @@ class Terminal:
             yield "door", f"{settings.door.driver}, locked", ""
             if settings.liveness.level == "off":
                 yield "liveness", "OFF: a photo of a known person opens this door", "bold red"
+            elif MISSING_MODELS in state.problems:
+                lack = "ITS MODELS ARE MISSING: no face opens this door (gated assets install pad)"
+                yield "liveness", f"{settings.liveness.level}, but {lack}", "bold red"
             else:
                 yield "liveness", settings.liveness.level, "green"
             if tolerance := tolerance_in_words(settings):
@@ -89,6 +94,12 @@ class Terminal:
         if event.kind is not CameraEventKind.OPENED:
             self._console.print(f"camera {event.kind}: {event.detail}", style="yellow")
 
+    def renewing(self, done: int, total: int) -> None:
+        """Templates are made anew for another model."""
+        self._renewal.show(done, total)
+        if done == total:
+            self._renewal.stop()
+
     def stopped(self, door_locked: bool) -> None:
         """The last line."""
         self._console.print("stopped, the door is locked" if door_locked else "stopped")
@@ -114,6 +125,10 @@ class LogOnly:
             event.kind,
             event.detail,
         )
+
+    def renewing(self, done: int, total: int) -> None:
+        if done in {0, total} or done % 100 == 0:
+            log.info("making templates anew: %d of %d", done, total)
 
     def stopped(self, door_locked: bool) -> None:
         log.info("stopped, the door is %s", "locked" if door_locked else "NOT locked")

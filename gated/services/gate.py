@@ -20,6 +20,9 @@ from gated.core.model import Decision, PersonRef
 
 KEPT_DECISIONS = 50
 
+MISSING_MODELS = "liveness_models_missing"
+"""The problem of a gate that lets nobody in by face, because it cannot tell who is alive."""
+
 
 @dataclass(frozen=True, slots=True)
 class DecisionView:
@@ -80,7 +83,7 @@ class GateStatus:
         if self.journal == "unavailable":
             found.append("log_unavailable")
         if self.liveness not in {None, "off"} and self.model is not None and self.pad_model is None:
-            found.append("liveness_models_missing")
+            found.append(MISSING_MODELS)
         return tuple(found)
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from gated.services.models import INSTALLED
@@ -33,10 +34,12 @@ def demo_config(folder: Path) -> Path:
     return file
 
 
-def gated(*args: str | Path, stdin: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
+def gated(
+    *args: str | Path, stdin: str = "", program: Sequence[str] = GATED, **environ: str
+) -> subprocess.CompletedProcess[str]:
     """Run one command to its end."""
     return subprocess.run(
-        [*GATED, *map(str, args)],
+        [*program, *map(str, args)],
         input=stdin,
         capture_output=True,
         text=True,
@@ -49,9 +52,9 @@ def gated(*args: str | Path, stdin: str = "", **environ: str) -> subprocess.Comp
 class Process:
     """`gated run` with its output as lines."""
 
-    def __init__(self, *args: str | Path) -> None:
+    def __init__(self, *args: str | Path, program: Sequence[str] = GATED) -> None:
         self._process = subprocess.Popen(
-            [*GATED, "run", *map(str, args)],
+            [*program, "run", *map(str, args)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
