@@ -36,7 +36,7 @@ from gated.services.demo import enroll_demo_person
 from gated.services.gate import GateBoard, view_of
 from gated.services.live import FrameTap, LiveGate
 from gated.services.models import VisionKit, policy_of
-from gated.services.office import office_of
+from gated.services.office import ensure_templates, office_of
 from gated.services.privacy import Privacy
 from gated.services.recording import Recorder
 from gated.services.strangers import outlook
@@ -59,7 +59,12 @@ class Screen(Protocol):
     def decision(self, decision: Decision, edge: float | None) -> None: ...
     def notice(self, notice: Notice) -> None: ...
     def camera(self, event: CameraEvent) -> None: ...
+    def renewing(self, done: int, total: int) -> None: ...
     def stopped(self, door_locked: bool) -> None: ...
+
+
+class _Stopped(Exception):
+    """The end was asked for while the gate was being built."""
 
 
 @dataclass
@@ -93,16 +98,21 @@ class Daemon:
             self.workspace = stack.enter_context(Workspace(self.settings))
             self.workspace.sweep()
             if self.settings.gate.role == "gate":
-                self._build_gate(stack)
-            async with self._api(), self._housekeeping():
-                watchdog.notify("READY=1")
-                self.screen.ready(self)
-                if exit_after is not None:
-                    self._main.call_later(exit_after, self._stop.set)
-                await self._stand_watch()
-                watchdog.notify("STOPPING=1")
+                # in a thread: signals are heard while models load and templates are renewed
+                await asyncio.to_thread(self._build_gate, stack)
+            if not self._stop.is_set():
+                await self._serve(exit_after)
         self.screen.stopped(self.door is None or not self.door.unlocked)
         return CRASH_EXIT if self._crashed else 0
+
+    async def _serve(self, exit_after: float | None) -> None:
+        async with self._api(), self._housekeeping():
+            watchdog.notify("READY=1")
+            self.screen.ready(self)
+            if exit_after is not None:
+                self._main.call_later(exit_after, self._stop.set)
+            await self._stand_watch()
+            watchdog.notify("STOPPING=1")
 
     # --- building -----------------------------------------------------------------------------
 
@@ -114,6 +124,9 @@ class Daemon:
         self.door = open_door(settings.door, inbox.post, self.clock)
         stack.callback(self.door.close)
         kit = self._load_models()
+        self._renew_templates(kit)
+        if self._stop.is_set():
+            return
         cache = workspace.gallery(kit.model, kit.metric)
         gallery = cache.load()
         self._publish(kit, gallery)
@@ -162,6 +175,19 @@ class Daemon:
         if settings.gate.demo:
             enroll_demo_person(office_of(self.workspace, kit, self.clock), settings)
         return kit
+
+    def _renew_templates(self, kit: VisionKit) -> None:
+        """After a change of the engine: templates from the stored photos; ends early at a stop."""
+
+        def progress(done: int, total: int) -> None:
+            watchdog.notify("EXTEND_TIMEOUT_USEC=60000000")
+            self._show(self.screen.renewing, done, total)
+            if self._stop.is_set():
+                raise _Stopped
+
+        with contextlib.suppress(_Stopped):
+            for problem in ensure_templates(office_of(self.workspace, kit, self.clock), progress):
+                log.warning("%s", problem)
 
     def _camera(self, kit: VisionKit, inbox: BoundedInbox) -> SupervisedCamera:
         settings = self.settings.camera

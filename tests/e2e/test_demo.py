@@ -85,3 +85,16 @@ def test_killed_at_any_moment_the_journal_verifies(config: Path) -> None:
         gate.wait_for("door", "locked")
         gate.wait_for("GRANTED")
         assert gate.end() == 0
+
+
+def test_another_engine_makes_its_templates_from_the_stored_photos(config: Path) -> None:
+    require_assets("dlib")
+    pytest.importorskip("dlib", reason="the extra dlib is not installed")
+    with Process("--config", config) as gate:
+        gate.wait_for("GRANTED", "Obama")
+        assert gate.end() == 0
+    config.write_text(config.read_text().replace("vision: {", "vision: {engine: dlib, "))
+    with Process("--config", config) as gate:
+        gate.wait_for("1 known, 1 templates")
+        gate.wait_for("GRANTED", "Obama")
+        assert gate.end() == 0
