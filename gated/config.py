@@ -186,7 +186,7 @@ class LivenessSettings(Section):
     word = "level"
 
     level: Literal["off", "normal", "strict", "challenge"] = "normal"
-    """off: none. normal: three frames. strict: five, with the surroundings of the face in view."""
+    """off: none. normal: three frames. strict: five, with higher scores."""
     lockout_s: Annotated[float, Field(ge=0, le=600)] = 10.0
     """After an attack in somebody's name that person is not let in for so long."""
     alarm_attacks: Annotated[int, Field(ge=1, le=100)] = 3

@@ -97,7 +97,7 @@ def _mean(values: Sequence[float]) -> float | None:
 PAD_LEVELS = {
     "off": PadPolicy(),
     "normal": PadPolicy(enabled=True),
-    "strict": PadPolicy(enabled=True, frames=5, live=0.7, live_cut_off=math.inf, attack=0.4),
+    "strict": PadPolicy(enabled=True, frames=5, live=0.7, live_cut_off=0.97, attack=0.4),
 }
 
 
