@@ -122,7 +122,7 @@ def test_nothing_is_opened_that_cannot_be_recorded(gate: Gate, client: httpx.Cli
     assert gate.posted == []
 
 
-@pytest.mark.parametrize("path", ["open", "snapshot", "preview"])
+@pytest.mark.parametrize("path", ["open", "snapshot", "preview", "events"])
 def test_a_hub_has_no_gate(gate: Gate, client: httpx.Client, path: str) -> None:
     object.__setattr__(gate.running.services, "live", None)
     body = {"json": {"reason": "x"}} if path == "open" else {}

@@ -89,7 +89,7 @@ def preview(operator: Operator, services: Services) -> StreamingResponse:
 @router.get(
     "/events",
     response_class=Response,
-    responses={**streaming(EVENTS), **responses(401, 403, 422, 503)},
+    responses={**streaming(EVENTS), **responses(401, 403, 409, 422, 503)},
 )
 async def events(
     _viewer: Viewer,
@@ -101,6 +101,7 @@ async def events(
     With `Last-Event-ID` those since then come first, as far as they are among the last ones;
     `missed` tells when there were others. Without it, only new ones come.
     """
+    services.running_gate()
     if services.board.listening >= MAX_STREAMS:
         raise Busy("too many are listening: try again", 5.0)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
