@@ -23,8 +23,11 @@ from tests.e2e.process import Process
 
 TABLE = read_table()
 GUARDED = [r for r in TABLE if r.who != "anyone"]
+STREAMS = frozenset({"/api/gate/events", "/api/gate/preview"})
+"""Routes whose answer does not end."""
+
 NEEDS_A_GATE = "/api/gate/"
-"""Where a hub, that has no camera, answers 409: streams among them, which would not end."""
+"""Where a hub, that has no camera, answers 409."""
 
 HUB = """
 gate: {{name: walk, role: hub}}
@@ -143,6 +146,8 @@ def test_each_role_gets_exactly_what_it_may(
     outside: Outside, client: httpx.Client, role: str
 ) -> None:
     for route in GUARDED:
+        if route.path in STREAMS and role in ALLOWED[route.who]:
+            continue
         answer = outside.request(client, route, f"Bearer {outside.tokens[role]}")
         if role in ALLOWED[route.who]:
             assert answer.status_code in route.statuses - {401, 403}, (route, answer.text)
