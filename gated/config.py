@@ -266,7 +266,8 @@ class AttendanceSettings(Section):
     """The longest visit: `auto` begins with an entry again after so long, and in reports an exit so
     long after the entry does not belong to it."""
     double_punch_s: Annotated[float, Field(ge=0, le=3600)] = 60.0
-    """In reports punches in the same direction that follow each other within it are one."""
+    """In reports punches in the same direction that follow each other within it are one; with
+    `auto` who is recognised again within it still goes the same way."""
     day_start_h: Annotated[float, Field(ge=0, lt=24)] = 0.0
     """Hours after midnight; in reports a visit that begins earlier belongs to the day before."""
 

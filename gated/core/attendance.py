@@ -21,11 +21,13 @@ class DirectionRule:
     """`fixed` where the gate has one direction; else entry and exit alternate per person.
 
     After `reset_s` without a punch the next one is an entry again, flagged when the last one was an
-    entry too: a forgotten punch stays an open visit and never flips the next day.
+    entry too: a forgotten punch stays an open visit and never flips the next day. Who is recognised
+    again within `double_s` is going the same way still.
     """
 
     fixed: Direction | None = None
     reset_s: float = 16 * 3600.0
+    double_s: float = 0.0
     last: dict[int, tuple[Direction, float]] = field(default_factory=dict)
 
     def next(self, person_id: int | None, now: Instant) -> tuple[Direction, tuple[str, ...]]:
@@ -36,6 +38,8 @@ class DirectionRule:
         if self.fixed is not None:
             return self.fixed, ()
         before = self.last.get(person_id) if person_id is not None else None
+        if before is not None and 0.0 <= now.utc - before[1] < self.double_s:
+            return before[0], ("double",)
         if before is None or before[0] is Direction.EXIT:
             return Direction.ENTRY, ()
         if now.utc - before[1] >= self.reset_s:

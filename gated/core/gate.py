@@ -103,6 +103,7 @@ class GatePolicy:
     rex_releases: bool = True
     direction: Direction | None = None
     auto_reset_s: float = 16 * 3600.0
+    double_punch_s: float = 0.0
     trigger: bool = False
     """Faces are matched only for `trigger_window_s` after a Trigger."""
     trigger_window_s: float = 10.0
@@ -166,7 +167,9 @@ class Gate:
         self.calibration = calibration
         self.access = AccessRules(policy.cooldown_s)
         self.attacks = AttackMemory(policy.lockout_s, policy.alarm_attacks, policy.alarm_window_s)
-        self.directions = DirectionRule(policy.direction, policy.auto_reset_s)
+        self.directions = DirectionRule(
+            policy.direction, policy.auto_reset_s, policy.double_punch_s
+        )
         self.door = DoorControl(policy.max_unlock_s)
         self.tracks: dict[int, TrackState] = {}
         self.visits: dict[int, Visit] = {}

@@ -134,6 +134,7 @@ def policy_of(settings: Settings, calibration: Calibration) -> GatePolicy:
         rex_releases=door.rex_releases and door.mounting == "inside",
         direction=None if direction == "auto" else Direction(direction),
         auto_reset_s=settings.attendance.auto_reset_h * 3600,
+        double_punch_s=settings.attendance.double_punch_s,
         trigger=recognition.trigger != "continuous",
         trigger_window_s=recognition.trigger_window_s,
         pad=PAD_LEVELS[settings.liveness.level],

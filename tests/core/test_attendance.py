@@ -29,6 +29,13 @@ def test_to_ask_is_not_to_pass() -> None:
     assert rule.next(ANN, at(0)) == rule.next(ANN, at(1)) == (ENTRY, ())
 
 
+def test_who_is_recognised_twice_in_a_row_still_goes_the_same_way() -> None:
+    rule = DirectionRule(double_s=60)
+    assert punch(rule, 8) == (ENTRY, ())
+    assert punch(rule, 8 + 59 / HOUR) == (ENTRY, ("double",))
+    assert punch(rule, 8 + 120 / HOUR) == (EXIT, ())
+
+
 def test_a_forgotten_exit_is_flagged_and_never_flips_the_next_day() -> None:
     rule = DirectionRule()
     assert punch(rule, 8) == (ENTRY, ())
