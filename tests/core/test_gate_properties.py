@@ -191,7 +191,7 @@ def clear_scores(frames: list[TrackedFace]) -> list[float]:
     return [
         f.pad
         for f in frames
-        if f.pad is not None and f.quality.eye_distance >= 30 and f.quality.sharpness >= 0.3
+        if f.pad is not None and 30 <= f.quality.eye_distance <= 80 and f.quality.sharpness >= 0.3
     ]
 
 
@@ -265,7 +265,7 @@ class AnyGate(RuleBasedStateMachine):
         track=TRACKS,
         looks=st.sampled_from(LOOKS),
         frames=st.integers(1, 6),
-        pad=st.sampled_from([None, 0.1, 0.4, 0.8, 0.95, 0.95]),
+        pad=st.sampled_from([None, 0.1, 0.4, 0.9, 0.9, 0.995]),
         eye=st.sampled_from([20.0, 60.0, 60.0, 150.0]),
         sharpness=st.sampled_from([0.2, 0.7, 0.7]),
         score=st.sampled_from([0.2, 0.8]),

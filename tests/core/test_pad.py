@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from gated.core.model import TrackedFace
 from gated.core.pad import (
+    CLEAR_REACH,
     CLEAR_SHARPNESS,
     PAD_LEVELS,
     WHOLE_REACH,
@@ -64,12 +65,12 @@ def test_small_or_blurred_faces_prove_no_attack_but_may_be_seen_to_live() -> Non
 
 
 def test_more_is_asked_of_a_face_that_fills_the_picture() -> None:
-    assert NORMAL.verdict(scores(*[0.89] * 9, whole=False))[0] is Liveness.UNDECIDED
-    assert NORMAL.verdict(scores(*[0.89] * 8) + scores(0.89, whole=False))[0] is (
+    assert NORMAL.verdict(scores(*[0.97] * 9, whole=False))[0] is Liveness.UNDECIDED
+    assert NORMAL.verdict(scores(*[0.97] * 8) + scores(0.97, whole=False))[0] is (
         Liveness.UNDECIDED
     )
-    assert NORMAL.verdict(scores(*[0.95] * 3, whole=False))[0] is Liveness.LIVE
-    assert STRICT.verdict(scores(*[0.95] * 30, whole=False))[0] is Liveness.UNDECIDED
+    assert NORMAL.verdict(scores(*[0.98] * 3, whole=False))[0] is Liveness.LIVE
+    assert STRICT.verdict(scores(*[0.98] * 30, whole=False))[0] is Liveness.UNDECIDED
 
 
 def test_clear_frames_prove_an_attack_though_others_look_alive() -> None:
@@ -129,6 +130,9 @@ def test_the_surroundings_of_a_face_have_to_be_in_the_picture() -> None:
     most = 1 / WHOLE_REACH
     assert pad_score(wide(most - 0.01), True, 1000, 1000) == PadScore(0.7, True, True)
     assert pad_score(wide(most + 0.01), True, 1000, 1000) == PadScore(0.7, True, False)
+    least = 1 / CLEAR_REACH
+    assert pad_score(wide(least - 0.01), True, 1000, 1000) == PadScore(0.7, True, False)
+    assert pad_score(wide(least + 0.01), True, 1000, 1000) == PadScore(0.7, False, False)
     portrait_format = pad_score(wide(0.4), True, 500, 1000)
     assert portrait_format is not None
     assert not portrait_format.whole
