@@ -59,6 +59,7 @@ def replay(source: Path, as_json: bool, config: Path | None) -> None:
             click.echo(
                 f"{t:8.2f} s  {line['decision']:8} {line['reason']:20} {who:30} "
                 f"confidence {line['confidence']:.2f}  {line['frames']} frames"
+                + ("" if line["pad"] is None else f"  live {line['pad']:.2f}")
             )
     if not decisions and not as_json:
         click.echo("no decision: nobody came close enough, or nobody was seen")

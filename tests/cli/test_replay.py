@@ -117,3 +117,15 @@ def test_the_dlib_engine_recognises_a_person_from_another_photo(
     unknown = gated("replay", clip, "--json", "--config", other)
     assert decisions(unknown)[0]["decision"] == "denied"
     assert "1 templates were made by another model" in unknown.err
+
+
+def test_with_liveness_each_decision_says_how_live(
+    gated: Gated, config: Path, clip: Path, photo: Path
+) -> None:
+    require_assets("pad")
+    config.write_text(config.read_text().replace('liveness: "off"', "liveness: normal"))
+    assert gated("enroll", "E1", photo, "--config", config).code == 0
+    (decision,) = decisions(gated("replay", clip, "--json", "--config", config))
+    assert isinstance(decision["pad"], float)
+    assert decision["reason"] in {"granted", "spoof", "liveness_undecided"}
+    assert f"live {decision['pad']:.2f}" in gated("replay", clip, "--config", config).out
