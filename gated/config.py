@@ -417,6 +417,13 @@ class Settings(Section):
                 ("gate.demo", *drivers),
                 "the demo needs camera.driver: replay and door.driver: simulated",
             )
+        url = self.camera.url or ""
+        if self.liveness.level == "strict" and camera == "rtsp" and url.startswith("rtsp://"):
+            yield Misfit(
+                ("camera.url", "liveness.level"),
+                "anybody on the network can replace an unencrypted picture: liveness strict needs "
+                "rtsps://",
+            )
         if gate.role == "gate" and camera == "none":
             yield Misfit(("camera.driver", "gate.role"), "a gate needs a camera (gate.role: gate)")
         if gate.role == "hub" and (camera != "none" or door != "none"):

@@ -411,3 +411,20 @@ def test_a_level_that_asks_for_what_is_not_built_is_refused(tmp_path: Path) -> N
     file.write_text("liveness: {level: challenge}\n")
     with pytest.raises(ConfigError, match=r"liveness\.level: .*set strict"):
         load(file, {})
+
+
+@pytest.mark.parametrize(
+    ("scheme", "level", "fits"),
+    [("rtsp", "strict", False), ("rtsps", "strict", True), ("rtsp", "normal", True)],
+)
+def test_strict_liveness_wants_an_encrypted_camera(
+    tmp_path: Path, scheme: str, level: str, fits: bool
+) -> None:
+    file = tmp_path / "gate.yaml"
+    camera = f"camera: {{driver: rtsp, url: '{scheme}://cam/1'}}\ndoor: {{driver: simulated}}\n"
+    file.write_text(f"{camera}liveness: {level}\n")
+    if fits:
+        assert load(file, {}).liveness.level == level
+    else:
+        with pytest.raises(ConfigError, match="liveness strict needs rtsps://"):
+            load(file, {})
