@@ -67,10 +67,11 @@ def test_refusals_come_back_as_they_are() -> None:
 
 def test_a_process_that_takes_too_long_is_killed() -> None:
     began = time.monotonic()
+    others = children()
     with pytest.raises(EnrollmentRefused, match="too much time"):
         decode_apart(file_of(PIL.Image.new("RGB", (6300, 6300)), "PNG"), deadline_s=0.05)
     assert time.monotonic() - began < 10
-    assert children() == set()
+    assert children() <= others
 
 
 RIGHTS = """
