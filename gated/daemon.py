@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
@@ -48,6 +49,10 @@ log = logging.getLogger(__name__)
 
 CRASH_EXIT = 70
 HOUSEKEEPING_S = 3600.0
+SWITCH_S = 0.001
+"""How long one thread may keep the others from the interpreter: Python's 5 ms, several times a
+frame, would make the door wait for whoever lists persons."""
+
 LAST_RESORT_S = 5.0
 """After a crash the process is gone by then, whatever hangs."""
 
@@ -92,6 +97,7 @@ class Daemon:
     async def run(self, exit_after: float | None = None) -> int:
         """Run until SIGTERM, SIGINT, a crash or `exit_after` seconds; return the exit code."""
         self._main = asyncio.get_running_loop()
+        sys.setswitchinterval(SWITCH_S)
         self._stop = asyncio.Event()
         with ExitStack() as stack, self._signals():
             stack.enter_context(StateLock(self.settings.storage.state_dir))

@@ -517,6 +517,7 @@ class DecisionOut(Out):
     flags: Sequence[str]
     decided_after_ms: float | None
     relay_after_ms: float | None
+    frame_to_decision_ms: float | None
 
 
 class OpenIn(In):

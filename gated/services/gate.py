@@ -41,6 +41,8 @@ class DecisionView:
     flags: tuple[str, ...]
     decided_after_ms: float | None
     relay_after_ms: float | None
+    frame_to_decision_ms: float | None = None
+    """From the capture of the frame that decided."""
     number: int = 0
     """Runs from 1 since the start of the program."""
 
@@ -162,10 +164,10 @@ class GateBoard:
 def view_of(decision: Decision, edge: float | None) -> DecisionView:
     """A decision for display; `edge` is the monotonic time at which the relay moved."""
 
-    def since_first_sight(moment: float | None) -> float | None:
-        if moment is None or decision.first_seen is None:
+    def since(begin: float | None, moment: float | None) -> float | None:
+        if moment is None or begin is None:
             return None
-        return round((moment - decision.first_seen) * 1000, 1)
+        return round((moment - begin) * 1000, 1)
 
     return DecisionView(
         at=datetime.fromtimestamp(decision.at.utc, UTC),
@@ -179,6 +181,7 @@ def view_of(decision: Decision, edge: float | None) -> DecisionView:
         pad=decision.pad,
         visit=decision.visit,
         flags=decision.flags,
-        decided_after_ms=since_first_sight(decision.at.mono),
-        relay_after_ms=since_first_sight(edge),
+        decided_after_ms=since(decision.first_seen, decision.at.mono),
+        relay_after_ms=since(decision.first_seen, edge),
+        frame_to_decision_ms=since(decision.captured_at, decision.at.mono),
     )

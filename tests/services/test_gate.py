@@ -75,6 +75,7 @@ def test_the_last_decisions_are_kept_newest_first_and_counted() -> None:
 def test_a_view_counts_from_first_sight() -> None:
     view = view_of(decision(), edge=101.75)
     assert (view.decided_after_ms, view.relay_after_ms) == (500.0, 750.0)
+    assert view_of(decision(captured_at=101.4), None).frame_to_decision_ms == 100.0
     assert (view.at.isoformat(), view.direction) == ("2027-01-15T08:00:00+00:00", "exit")
     assert (view.person, view.reason) == (ANNA, "granted")
     assert view_of(decision(first_seen=None), edge=101.75).relay_after_ms is None
