@@ -158,6 +158,7 @@ class VisionSettings(Section):
 
 class RecognitionSettings(Section):
     trigger: Literal["continuous", "input", "card"] = "continuous"
+    """`input`: faces are matched only after `door.trigger_pin` was active."""
     trigger_window_s: Seconds = 10.0
     """After a trigger faces are matched for so long."""
     frames: Annotated[int, Field(ge=1, le=20)] = 3
@@ -180,6 +181,14 @@ class RecognitionSettings(Section):
     visit_closes_after_s: Seconds = 2.0
     denial_interval_s: Seconds = 5.0
     max_denials_per_visit: Annotated[int, Field(ge=1, le=100)] = 3
+
+    def misfits(self) -> Iterator[Misfit]:
+        if self.trigger == "card":
+            yield Misfit(
+                ("trigger",),
+                "no card reader can be connected yet, so nothing would ever ask for a decision: "
+                "set input or continuous",
+            )
 
 
 class LivenessSettings(Section):
@@ -216,6 +225,8 @@ class DoorSettings(Section):
     contact_pin: Annotated[int, Field(ge=0, le=27)] | None = None
     rex_pin: Annotated[int, Field(ge=0, le=27)] | None = None
     fire_pin: Annotated[int, Field(ge=0, le=27)] | None = None
+    trigger_pin: Annotated[int, Field(ge=0, le=27)] | None = None
+    """Button or sensor to ground that asks for a decision (`recognition.trigger: input`)."""
     debounce_s: Annotated[float, Field(ge=0, le=1)] = 0.05
     unlock_s: Annotated[float, Field(gt=0, le=120)] = 3.0
     max_unlock_s: Annotated[float, Field(gt=0, le=600)] = 30.0
@@ -243,7 +254,7 @@ class DoorSettings(Section):
 
     def _shared_pins(self) -> Iterator[Misfit]:
         users: dict[int, str] = {}
-        for key in ("relay_pin", "contact_pin", "rex_pin", "fire_pin"):
+        for key in ("relay_pin", "contact_pin", "rex_pin", "fire_pin", "trigger_pin"):
             pin = getattr(self, key)
             if pin is not None and users.setdefault(pin, key) != key:
                 yield Misfit((key, users[pin], "driver"), f"GPIO{pin} is {users[pin]} already")
@@ -407,6 +418,9 @@ class Settings(Section):
     ui: UiSettings = UiSettings()
     logging: LoggingSettings = LoggingSettings()
 
+    def _has_no_trigger(self) -> bool:
+        return self.door.driver == "gpiozero" and self.door.trigger_pin is None
+
     def misfits(self) -> Iterator[Misfit]:
         camera, door, gate = self.camera.driver, self.door.driver, self.gate
         drivers = ("camera.driver", "door.driver")
@@ -416,6 +430,11 @@ class Settings(Section):
             yield Misfit(
                 ("gate.demo", *drivers),
                 "the demo needs camera.driver: replay and door.driver: simulated",
+            )
+        if self.recognition.trigger == "input" and self._has_no_trigger():
+            yield Misfit(
+                ("recognition.trigger", "door.trigger_pin"),
+                "nothing would ever ask for a decision: trigger input needs door.trigger_pin",
             )
         url = self.camera.url or ""
         if self.liveness.level == "strict" and camera == "rtsp" and url.startswith("rtsp://"):

@@ -413,6 +413,20 @@ def test_a_level_that_asks_for_what_is_not_built_is_refused(tmp_path: Path) -> N
         load(file, {})
 
 
+def test_a_trigger_that_could_never_come_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "gate.yaml"
+    file.write_text("recognition: {trigger: card}\n")
+    with pytest.raises(ConfigError, match=r"recognition\.trigger: no card reader"):
+        load(file, {})
+    pins = "driver: gpiozero, relay_pin: 17, rex_pin: 22"
+    camera = "camera: {driver: v4l2}\n"
+    file.write_text(f"recognition: {{trigger: input}}\n{camera}door: {{{pins}}}\n")
+    with pytest.raises(ConfigError, match=r"trigger input needs door\.trigger_pin"):
+        load(file, {})
+    file.write_text(f"recognition: {{trigger: input}}\n{camera}door: {{{pins}, trigger_pin: 0}}\n")
+    assert load(file, {}).door.trigger_pin == 0
+
+
 @pytest.mark.parametrize(
     ("scheme", "level", "fits"),
     [("rtsp", "strict", False), ("rtsps", "strict", True), ("rtsp", "normal", True)],

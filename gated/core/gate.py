@@ -231,7 +231,7 @@ class Gate:
                 severity = "info" if kind == "opened" else "alarm"
                 return [RecordEvent(now, f"camera_{kind}", {"detail": detail}, severity)]
             case Trigger():
-                self._triggered_until = now.mono + self.policy.trigger_window_s
+                self._trigger(now)
             case JournalState(available):
                 return self._journal_state(available, now)
             case LastPunches(punches):
@@ -241,6 +241,9 @@ class Gate:
             case Tick():
                 pass
         return []
+
+    def _trigger(self, now: Instant) -> None:
+        self._triggered_until = now.mono + self.policy.trigger_window_s
 
     def _journal_state(self, available: bool, now: Instant) -> list[Command]:
         if available == self.access.journal_available:
@@ -531,6 +534,9 @@ class Gate:
     # --- door ---------------------------------------------------------------------------------
 
     def _door_event(self, event: DoorEvent, now: Instant) -> Iterator[Command]:
+        if event.kind is DoorEventKind.TRIGGER:
+            self._trigger(now)
+            return
         kind = event.kind
         name, severity = f"door_{kind}", "alarm" if kind in ALARMS else "info"
         if kind is DoorEventKind.CONTACT_OPEN and not self.door.unlocked:

@@ -172,6 +172,8 @@ class DoorEventKind(StrEnum):
     CONTACT_OPEN = "contact_open"
     CONTACT_CLOSED = "contact_closed"
     REX = "rex"
+    TRIGGER = "trigger"
+    """The input that asks the gate to look at faces (recognition.trigger: input)."""
     FIRE = "fire"
     FIRE_CLEARED = "fire_cleared"
     TAMPER = "tamper"

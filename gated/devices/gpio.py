@@ -35,6 +35,7 @@ class GpioDoor(LeasedDoor):
             Input.CONTACT: settings.contact_pin,
             Input.REX: settings.rex_pin,
             Input.FIRE: settings.fire_pin,
+            Input.TRIGGER: settings.trigger_pin,
         }
         pins = {name: pin for name, pin in wired.items() if pin is not None}
         super().__init__(settings, post, pins)
@@ -78,7 +79,7 @@ class GpioDoor(LeasedDoor):
 
     def _active(self, name: Input) -> bool:
         grounded = bool(self._devices[name].value)
-        return grounded if name is Input.REX else not grounded
+        return grounded if name in {Input.REX, Input.TRIGGER} else not grounded
 
     def _let_go(self) -> None:
         for device in (self._relay, *self._devices.values()):

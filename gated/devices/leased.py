@@ -49,6 +49,8 @@ class Input(StrEnum):
     """Active: the request-to-exit button is pressed."""
     FIRE = "fire"
     """Active: the fire alarm asks for the door to be released."""
+    TRIGGER = "trigger"
+    """Active: somebody asks the gate to look at faces (a button, a mat, a motion sensor)."""
 
 
 class LeasedDoor(ABC):
@@ -224,6 +226,8 @@ class LeasedDoor(ABC):
             if self._settings.rex_releases and self._settings.mounting == "inside":
                 self.unlock(self._settings.unlock_s)
             self._post(DoorEvent(DoorEventKind.REX))
+        elif name is Input.TRIGGER and active:
+            self._post(DoorEvent(DoorEventKind.TRIGGER))
         elif name is Input.FIRE and active and not self._fire:
             self._fire = True
             self._drive(True)

@@ -26,8 +26,9 @@ class Edge:
 class SimulatedDoor(LeasedDoor):
     """A door without hardware; `edges` tells when it was released and locked.
 
-    `press_rex`, `open_leaf`, `close_leaf`, `fire` and `end_fire` are what people do to it; what
-    follows from it has happened when they return. `jam` makes the relay fail from then on.
+    `press_rex`, `press_trigger`, `open_leaf`, `close_leaf`, `fire` and `end_fire` are what people
+    do to it; what follows from it has happened when they return. `jam` makes the relay fail from
+    then on.
     """
 
     def __init__(
@@ -49,6 +50,11 @@ class SimulatedDoor(LeasedDoor):
         """Somebody inside presses the request-to-exit button and lets go of it."""
         self._set(Input.REX, True)
         self._set(Input.REX, False)
+
+    def press_trigger(self) -> None:
+        """Somebody asks the gate to look."""
+        self._set(Input.TRIGGER, True)
+        self._set(Input.TRIGGER, False)
 
     def open_leaf(self) -> None:
         """The leaf is opened."""

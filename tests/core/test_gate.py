@@ -743,6 +743,13 @@ def test_faces_are_matched_only_after_a_trigger() -> None:
     assert scene.wait(10.0)[-1] == Attention(watching=False)
 
 
+def test_the_trigger_input_of_the_door_opens_the_window_and_nothing_else() -> None:
+    scene = Scene(GatePolicy(trigger=True, trigger_window_s=10.0))
+    assert scene.send(DoorEvent(DoorEventKind.TRIGGER)) == [Attention(watching=True)]
+    scene.watch(ann, frames=3)
+    assert scene.verdicts == [GRANTED_ANN]
+
+
 def test_the_window_of_a_trigger_ends() -> None:
     scene = Scene(GatePolicy(trigger=True, trigger_window_s=10.0))
     scene.send(Trigger("button"))

@@ -20,12 +20,13 @@ from gated.devices.simulated import SimulatedDoor
 from gated.errors import DeviceError
 from tests.devices.waiting import eventually
 
-RELAY, CONTACT, REX, FIRE = 17, 22, 23, 24
+RELAY, CONTACT, REX, FIRE, TRIGGER = 17, 22, 23, 24, 27
 WIRING: dict[str, Any] = {
     "relay_pin": RELAY,
     "contact_pin": CONTACT,
     "rex_pin": REX,
     "fire_pin": FIRE,
+    "trigger_pin": TRIGGER,
 }
 DEBOUNCE_S = 0.02
 
@@ -58,6 +59,7 @@ class Rig:
     door: LeasedDoor
     letters: Letters
     press_rex: Callable[[], None]
+    press_trigger: Callable[[], None]
     set_leaf: Callable[[bool], None]
     set_fire: Callable[[bool], None]
     factory: Any = None
@@ -75,6 +77,7 @@ def simulated(**changes: Any) -> Rig:
         door,
         letters,
         door.press_rex,
+        door.press_trigger,
         lambda is_open: door.open_leaf() if is_open else door.close_leaf(),
         lambda on: door.fire() if on else door.end_fire(),
     )
@@ -98,7 +101,7 @@ def mock_pins(fire: bool = False, rex: bool = False, **changes: Any) -> Rig:
             factory.pin(pin).drive_low()
 
     # the leaf is shut, nobody presses the button, the loop of the fire alarm is closed
-    for pin, high in ((CONTACT, False), (REX, not rex), (FIRE, fire)):
+    for pin, high in ((CONTACT, False), (REX, not rex), (FIRE, fire), (TRIGGER, True)):
         level(pin, high)
     letters = Letters()
     settings = DoorSettings(
@@ -110,6 +113,7 @@ def mock_pins(fire: bool = False, rex: bool = False, **changes: Any) -> Rig:
         door,
         letters,
         lambda: level(REX, False),
+        lambda: level(TRIGGER, False),
         lambda is_open: level(CONTACT, is_open),
         lambda on: level(FIRE, on),
         factory,
@@ -241,6 +245,13 @@ def test_rex_only_informs_when_it_may_not_release(
     rig = make(**changes)
     rig.press_rex()
     assert rig.letters.heard(DoorEventKind.REX)
+    assert not rig.unlocked()
+
+
+def test_a_trigger_is_told_and_moves_nothing(make: Callable[..., Rig]) -> None:
+    rig = make()
+    rig.press_trigger()
+    assert rig.letters.heard(DoorEventKind.TRIGGER)
     assert not rig.unlocked()
 
 

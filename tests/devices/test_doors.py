@@ -113,7 +113,7 @@ def test_a_button_that_is_stuck_does_not_open_at_every_start() -> None:
     rig = mock_pins(rex=True)
     time.sleep(3 * DEBOUNCE_S)
     assert rig.letters.events == []
-    assert rig.door.inputs() == {Input.CONTACT: False, Input.REX: True, Input.FIRE: False}
+    assert rig.door.inputs() == dict.fromkeys(Input, False) | {Input.REX: True}
     rig.factory.pin(REX).drive_high()
     time.sleep(3 * DEBOUNCE_S)
     rig.press_rex()

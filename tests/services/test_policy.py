@@ -92,7 +92,7 @@ def test_the_advised_tolerance_is_accepted(engine: Engine) -> None:
 def test_the_policy_says_what_the_settings_say() -> None:
     settings = Settings(
         recognition=RecognitionSettings(
-            frames=4, fpir=0.01, trigger="card", trigger_window_s=7, max_attempts=9
+            frames=4, fpir=0.01, trigger="input", trigger_window_s=7, max_attempts=9
         ),
         access=AccessSettings(cooldown_s=11),
         door=DoorSettings(unlock_s=5, max_unlock_s=20, mounting="outside"),
