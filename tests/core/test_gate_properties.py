@@ -301,6 +301,12 @@ class AnyGate(RuleBasedStateMachine):
         self.see(lost=(track,))
         self.pass_time(away)
 
+    @rule(track=TRACKS, who=st.sampled_from([ANN, BOB, CLEO]))
+    def somebody_holds_up_a_photo(self, track: int, who: int) -> None:
+        self.see(lost=(track,))
+        self.send(Trigger("button"))
+        self.somebody_stands_there(track, {who: 0.8}, 6, 0.05, 60.0, 0.7, 0.8)
+
     @rule(track=TRACKS, frames=st.sampled_from([1, 3, 70]))
     def somebody_looks_away(self, track: int, frames: int) -> None:
         for _ in range(frames):
