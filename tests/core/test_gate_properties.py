@@ -95,7 +95,7 @@ class Oracle:
             self._forget(track)
         if isinstance(event, GalleryReplaced):
             self.people = event.gallery
-        elif isinstance(event, Trigger):
+        elif isinstance(event, Trigger) or event == DoorEvent(DoorEventKind.TRIGGER):
             self.triggered_until = now + self.policy.trigger_window_s
         elif isinstance(event, JournalState):
             self.journal = event.available
