@@ -82,10 +82,10 @@ def test_nobody_in_the_picture_is_said(gated: Gated, config: Path, tmp_path: Pat
     assert decisions(gated("replay", folder, "--json", "--config", config)) == []
 
 
-def test_a_gate_that_waits_for_a_card_is_replayed_all_the_same(
+def test_a_gate_that_waits_for_an_input_is_replayed_all_the_same(
     gated: Gated, config: Path, clip: Path, photo: Path
 ) -> None:
-    config.write_text(config.read_text() + "recognition: {trigger: card}\n")
+    config.write_text(config.read_text() + "recognition: {trigger: input}\n")
     gated("enroll", "E17", photo, "--config", config)
     (line,) = decisions(gated("replay", clip, "--json", "--config", config))
     assert line["decision"] == "granted"

@@ -1,0 +1,295 @@
+"""From a file and the environment to checked settings; every mistake at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from gated.config.places import Draft, Keys, parse
+from gated.config.settings import COLLECT_MISFITS, SECTIONS, Misfit, Section, Settings
+from gated.errors import ConfigError
+
+if TYPE_CHECKING:
+    from gated.core.calibration import Calibration
+
+_SECRET_PARTS = re.compile(r"(?<=//)[^/@\s]+@|(?<=password=)[^&\s]+", re.IGNORECASE)
+
+
+ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
+    "DATABASE_URL": ("storage", "database_url"),
+    "SECRET_KEY": ("auth", "secret_key"),
+    "ACCESS_TOKEN_EXPIRE_MINUTES": ("auth", "access_token_expire_minutes"),
+    "UPLOAD_DIR": ("storage", "upload_dir"),
+    "FACE_TOLERANCE": ("recognition", "face_tolerance"),
+    "GATED_STATE_DIR": ("storage", "state_dir"),
+}
+"""Environment variable -> the setting that it overrides."""
+
+
+def find_config(explicit: Path | None, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The file to read: the one named, $GATED_CONFIG, or the first of the usual places."""
+    if explicit is not None:
+        return explicit
+    if environ.get("GATED_CONFIG"):
+        return Path(environ["GATED_CONFIG"])
+    checkout = Path(__file__).parents[2]
+    places = [Path("gate.yaml"), Path("/etc/gated/gate.yaml")]
+    if (checkout / "pyproject.toml").is_file():
+        places.insert(1, checkout / "gate.yaml")
+    return next((place for place in places if place.is_file()), None)
+
+
+def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read and check the configuration; ConfigError lists every mistake, each with its place."""
+    file = find_config(path, environ)
+    if file is None:
+        raise ConfigError(
+            "no gate.yaml here or in /etc/gated: name one with --config or GATED_CONFIG"
+        )
+    draft = parse(_read(file), _shown(file))
+    base = Path(os.path.abspath(file)).parent
+    _apply_environment(draft, environ, base)
+    settings = _build(draft, base)
+    if settings is None:
+        raise ConfigError(*draft.problems)
+    return settings
+
+
+def check_tolerance(settings: Settings, calibration: Calibration) -> float | None:
+    """The false match rate that `face_tolerance` stands for; None without one.
+
+    ConfigError when it is laxer than 1e-3 and that is not accepted in words.
+    """
+    # NumPy comes with it, which `gated door lock` must not need
+    from gated.core.calibration import TOLERANCE_LIMIT
+
+    tolerance = settings.recognition.face_tolerance
+    if tolerance is None:
+        return None
+    cosine = settings.vision.engine == "sface"
+    fmr = calibration.fmr(1.0 - tolerance if cosine else -tolerance)
+    if fmr > TOLERANCE_LIMIT * (1 + 1e-9) and not settings.recognition.accept_lax_tolerance:
+        limit = calibration.similarity_at(TOLERANCE_LIMIT)
+        raise ConfigError(
+            f"recognition.face_tolerance (FACE_TOLERANCE): {tolerance:g} lets one comparison in "
+            f"{1 / fmr:.0f} match a stranger: use {1.0 - limit if cosine else -limit:.3f} or less "
+            f"(one in {1 / TOLERANCE_LIMIT:.0f}), or accept it with accept_lax_tolerance: true"
+        )
+    return fmr
+
+
+def effective(settings: Settings) -> dict[str, Any]:
+    """The settings in force as plain values for display; secrets are masked."""
+    masked: dict[str, Any] = _masked(settings.model_dump(mode="json"))
+    return masked
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _masked(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_masked(v) for v in value]
+    if isinstance(value, str):
+        return _SECRET_PARTS.sub(lambda m: "***@" if m[0].endswith("@") else "***", value)
+    return value
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{_shown(file)}: is not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise ConfigError(f"{_shown(file)}: {error.strerror or error}") from None
+
+
+def _shown(file: Path) -> str:
+    """The path as short as it is unambiguous from here."""
+    absolute = Path(os.path.abspath(file))
+    here = Path.cwd()
+    return str(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute)
+
+
+# --- environment ----------------------------------------------------------------------------------
+
+
+def read_dotenv(text: str, name: str) -> tuple[dict[str, tuple[str, str]], list[str]]:
+    """`KEY=VALUE` lines -> {key: (value, place)}, and what could not be understood."""
+    values: dict[str, tuple[str, str]] = {}
+    problems = []
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.strip().removeprefix("export ").strip()
+        if not line or line.startswith("#"):
+            continue
+        key, equals, value = line.partition("=")
+        try:
+            if not equals or not re.fullmatch(r"\w+", key.strip()):
+                raise ValueError
+            values[key.strip()] = (_unquoted(value.strip()), f"{name}:{number}")
+        except ValueError:
+            problems.append(f"{name}:{number}: expected KEY=VALUE")
+    return values, problems
+
+
+def _unquoted(value: str) -> str:
+    quote = value[:1]
+    if quote not in {"'", '"'}:
+        return re.split(r"(?:^|\s)#", value, maxsplit=1)[0].strip()
+    end = re.fullmatch(rf"{quote}((?:[^{quote}\\]|\\.)*){quote}\s*(#.*)?", value)
+    if end is None:
+        raise ValueError("unbalanced quotes")
+    if quote == "'":
+        return end[1]
+    return re.sub(r"\\(.)", lambda m: {"n": "\n", "t": "\t"}.get(m[1], m[1]), end[1])
+
+
+def _apply_environment(draft: Draft, environ: Mapping[str, str], base: Path) -> None:
+    """Let the variables of the environment, then those of `.env`, override the file."""
+    found: dict[str, tuple[str, str, Path]] = {}
+    dotenv = next((f for f in (base / ".env", Path.cwd() / ".env") if f.is_file()), None)
+    if dotenv is not None:
+        values, problems = read_dotenv(_read(dotenv), _shown(dotenv))
+        draft.problems += problems
+        found = {k: (v, f"{place}: {k}", dotenv.parent) for k, (v, place) in values.items()}
+    found |= {k: (v, k, Path.cwd()) for k, v in environ.items() if v}
+    for variable, keys in ENVIRONMENT.items():
+        value, origin, relative_to = found.get(variable, ("", "", base))
+        if value:
+            _override(draft, keys, value, origin, relative_to)
+
+
+def _override(draft: Draft, keys: tuple[str, ...], text: str, origin: str, base: Path) -> None:
+    """Put the text of a variable in the place of the file's value; `base` is for its paths."""
+    section, key = keys
+    draft.origins[keys] = origin
+    target = draft.values.setdefault(section, {})
+    if not isinstance(target, dict):
+        return
+    target.pop(key, None)
+    info = SECTIONS[section].model_fields[key]
+    try:
+        typed = TypeAdapter[Any](info.rebuild_annotation()).validate_python(text)
+    except ValidationError as error:
+        draft.complain(keys, _joined([e["msg"] for e in error.errors()]))
+        return
+    match typed:
+        case Path():
+            target[key] = os.path.normpath(base / typed)
+        case int() | float():
+            target[key] = typed
+        case _:
+            target[key] = _absolute_sqlite(text, base)
+
+
+def _build(draft: Draft, base: Path) -> Settings | None:
+    """The settings, or None when the draft has problems (all of them are noted then)."""
+    parts: dict[str, Section] = {}
+    for name, values in draft.values.items():
+        if name not in SECTIONS:
+            draft.complain_unknown((name,), Settings)
+        elif isinstance(values, dict):
+            parts[name] = _section(name, values, draft, base)
+        elif isinstance(values, str) and (word := SECTIONS[name].word):
+            parts[name] = _section(name, {word: values}, draft, base)
+        elif values is not None:
+            draft.complain((name,), "must be a section with keys of its own")
+    settings = Settings.model_validate(parts, context=COLLECT_MISFITS)
+    for keys, misfit in _all_misfits(settings, ()):
+        places = [(*keys, *key.split(".")) for key in misfit.keys]
+        if not draft.wrong.intersection(p[:n] for p in places for n in range(len(p) + 1)):
+            given = (p for p in places if p in draft.origins)
+            draft.misfit(next(given, places[0]), misfit.text)
+    draft.problems.sort(key=_line)
+    return None if draft.problems else settings
+
+
+def _section(name: str, values: dict[str, Any], draft: Draft, base: Path) -> Section:
+    """The section as far as its values are right; the wrong ones are noted and left out."""
+    cls = SECTIONS[name]
+    values = {k: v for k, v in values.items() if all(w[:2] != (name, k) for w in draft.wrong)}
+    while True:
+        try:
+            # as JSON, because strictness there still takes text for a path and a list for a tuple
+            part = cls.model_validate_json(json.dumps(values), strict=True, context=COLLECT_MISFITS)
+            return _anchored(part, base)
+        except ValidationError as error:
+            if not values:
+                raise  # a default is wrong: our mistake, not the user's
+            wrong: dict[Keys, list[str]] = {}
+            left_out: set[str | int] = set()
+            for item in error.errors():
+                keys = _existing(item["loc"], values)
+                if item["type"] == "extra_forbidden":
+                    draft.complain_unknown((name, *keys), _owner(keys, cls))
+                else:
+                    wrong.setdefault((name, *keys), []).append(item["msg"])
+                left_out.update(keys[:1] or values)
+            for keys, messages in wrong.items():
+                draft.complain(keys, _joined(messages))
+            values = {k: v for k, v in values.items() if k not in left_out}
+
+
+def _existing(loc: Keys, values: Any) -> Keys:
+    """The part of an error's place that is in the file: without the branches of a union."""
+    keys: Keys = ()
+    for part in loc:
+        inside = isinstance(values, dict) and part in values
+        if not inside and not (isinstance(values, list) and isinstance(part, int)):
+            break
+        keys, values = (*keys, part), values[part]
+    return keys
+
+
+def _owner(keys: Keys, cls: type[Section]) -> type[Section]:
+    """The section model that the last of these keys stands in."""
+    for key in keys[:-1]:
+        annotation = cls.model_fields[str(key)].annotation
+        if isinstance(annotation, type) and issubclass(annotation, Section):
+            cls = annotation
+    return cls
+
+
+def _joined(messages: list[str]) -> str:
+    """Messages of pydantic as the end of a sentence that begins with the key."""
+    short = dict.fromkeys(
+        m.removeprefix("Input ").replace("boolean", "true or false") for m in messages
+    )
+    return " or ".join(short)
+
+
+def _all_misfits(section: Section, keys: Keys) -> Iterator[tuple[Keys, Misfit]]:
+    for name, value in section:
+        if isinstance(value, Section):
+            yield from _all_misfits(value, (*keys, name))
+    for misfit in section.misfits():
+        yield keys, misfit
+
+
+def _anchored(section: Section, base: Path) -> Section:
+    """The section with its relative paths made absolute."""
+    changed: dict[str, Any] = {}
+    for name, value in section:
+        if isinstance(value, Section):
+            changed[name] = _anchored(value, base)
+        elif isinstance(value, Path):
+            changed[name] = Path(os.path.normpath(base / value))
+        elif name == "database_url" and value:
+            changed[name] = _absolute_sqlite(value, base)
+    return section.model_copy(update=changed)
+
+
+def _absolute_sqlite(url: str, base: Path) -> str:
+    """A relative SQLite file is relative to `base`, as every other path of its source."""
+    relative = re.fullmatch(r"(sqlite(?:\+\w+)?:///)(?:\./)?(?!/|:memory:|file:)(.+)", url)
+    return f"{relative[1]}{base}/{relative[2]}" if relative else url
+
+
+def _line(problem: str) -> int:
+    place = re.match(r"[^:]*:(\d+)", problem)
+    return int(place[1]) if place else 0
