@@ -18,8 +18,9 @@ from gated.api.app import ApiServices, create_app
 from gated.api.server import ApiServer
 from gated.config import Settings
 from gated.core.gallery import Gallery
-from gated.core.gate import Gate, criteria_for
+from gated.core.gate import Gate
 from gated.core.model import CameraEvent, Decision, LastPunches, Notice
+from gated.core.policy import criteria_for
 from gated.devices.cameras import open_camera
 from gated.devices.clock import SystemClock
 from gated.devices.doors import open_door

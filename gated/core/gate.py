@@ -21,32 +21,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import replace
 from itertools import chain
 
 from gated.core.access import AccessRules
 from gated.core.attendance import DirectionRule
 from gated.core.calibration import Calibration
 from gated.core.door import DoorControl
-from gated.core.evidence import (
-    FLOOR_FMR,
-    REJECT_FMR,
-    Criteria,
-    Finding,
-    Identity,
-    Sample,
-    weigh,
-)
+from gated.core.evidence import Finding, Identity, Sample, weigh
 from gated.core.gallery import Gallery, Member
 from gated.core.model import (
     RETRYABLE,
     Attention,
-    Box,
     CameraEvent,
     Command,
     Decision,
-    Direction,
     DoorEvent,
     DoorEventKind,
     Event,
@@ -66,97 +55,12 @@ from gated.core.model import (
     TrackedFace,
     Trigger,
 )
-from gated.core.pad import AttackMemory, Liveness, PadPolicy, PadScore, pad_score
+from gated.core.pad import AttackMemory, Liveness, PadScore, pad_score
+from gated.core.policy import GatePolicy, criteria_for
+from gated.core.visit import TrackState, Visit, VisitState
 
 ALARMS = frozenset({DoorEventKind.FIRE, DoorEventKind.TAMPER, DoorEventKind.FAULT})
 """Door events that somebody must look at."""
-
-CHANCES = 3.0
-"""A visit may show many frames, and the best run of agreeing ones counts; they resemble each other
-so much that they are worth about so many independent comparisons, as docs/accuracy.md measures."""
-
-
-@dataclass(frozen=True, slots=True)
-class GatePolicy:
-    """The settings that decisions depend on. Times in seconds, distances in pixels."""
-
-    frames: int = 3
-    fpir: float = 1e-3
-    similarity: float | None = None
-    """Threshold given by a tolerance; None: it follows from `fpir` and the gallery's size."""
-    margin: float = 0.05
-    max_frame_age_s: float = 1.0
-    max_attempts: int = 30
-    decide_after_s: float = 1.5
-    visit_closes_after_s: float = 2.0
-    track_timeout_s: float = 5.0
-    """A track that no observation mentions for so long counts as lost."""
-    denial_interval_s: float = 5.0
-    max_denials: int = 3
-    close_eye_distance: float = 30.0
-    """From this size on a face that matches nobody is a stranger, not somebody far away."""
-    low_quality_after_s: float = 6.0
-    """A close face without one usable frame for so long is told so, and logged."""
-    cooldown_s: float = 3.0
-    unlock_s: float = 3.0
-    max_unlock_s: float = 30.0
-    rex_releases: bool = True
-    direction: Direction | None = None
-    auto_reset_s: float = 16 * 3600.0
-    double_punch_s: float = 0.0
-    trigger: bool = False
-    """Faces are matched only for `trigger_window_s` after a Trigger."""
-    trigger_window_s: float = 10.0
-    pad: PadPolicy = field(default_factory=PadPolicy)
-    lockout_s: float = 10.0
-    """After an attack in somebody's name that person is not let in for so long."""
-    alarm_attacks: int = 3
-    alarm_window_s: float = 300.0
-    """So many attacks within so long are an alarm."""
-
-
-class VisitState(StrEnum):
-    WATCHING = "watching"
-    PENDING = "pending"
-    GRANTED = "granted"
-    DENIED = "denied"
-    CLOSED = "closed"
-
-
-@dataclass(slots=True, eq=False)
-class Visit:
-    """What one person at the gate is going through."""
-
-    number: int
-    state: VisitState = VisitState.WATCHING
-    person_id: int | None = None
-    tracks: set[int] = field(default_factory=set)
-    denials: int = 0
-    denied_at: float | None = None
-    final: bool = False
-    """No decision can change any more."""
-    left_at: float | None = None
-
-
-@dataclass(slots=True, eq=False)
-class TrackState:
-    """The evidence of one track."""
-
-    id: int
-    visit: Visit
-    first_seen: float
-    samples: deque[Sample]
-    box: Box
-    heard_at: float
-    near: bool = False
-    """The face has been close."""
-    attempts: int = 0
-    rests_until: float | None = None
-    usable_since: float | None = None
-    close_since: float | None = None
-    poor_since: float | None = None
-    """Since when the face is close and no frame of it was usable."""
-    flaws: tuple[str, ...] = ()
 
 
 class Gate:
@@ -614,18 +518,3 @@ def _scores(track: TrackState) -> list[PadScore]:
 
 def _reason_against(finding: Finding) -> Reason:
     return Reason.AMBIGUOUS if finding.identity is Identity.AMBIGUOUS else Reason.NO_MATCH
-
-
-def criteria_for(policy: GatePolicy, gallery: Gallery, calibration: Calibration) -> Criteria:
-    """Thresholds for this gallery: from the promised FPIR, or from the tolerance."""
-    threshold = policy.similarity
-    if threshold is None:
-        # each template is one comparison more, whoever it belongs to
-        threshold = calibration.threshold(policy.fpir, len(gallery), CHANCES)
-    return Criteria(
-        threshold=threshold,
-        floor=min(threshold, calibration.similarity_at(FLOOR_FMR)),
-        reject=min(threshold, calibration.similarity_at(REJECT_FMR)),
-        margin=policy.margin,
-        frames=policy.frames,
-    )

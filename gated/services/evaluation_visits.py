@@ -1,6 +1,6 @@
 """How often a whole visit of a stranger is taken for somebody, against a single comparison.
 
-The gate's threshold assumes that a visit is worth `core.gate.CHANCES` comparisons with each
+The gate's threshold assumes that a visit is worth `core.policy.CHANCES` comparisons with each
 template; here that is measured, on clips of people none of whom is in the folder.
 """
 
@@ -17,8 +17,8 @@ from gated.config import Settings
 from gated.core.evaluation import taken_in_visit
 from gated.core.evidence import FLOOR_FMR, REJECT_FMR, Criteria
 from gated.core.gallery import unit
-from gated.core.gate import CHANCES
 from gated.core.model import Attention, Vector
+from gated.core.policy import CHANCES
 from gated.core.statistics import Floats
 from gated.devices.cameras import open_camera
 from gated.devices.clock import SystemClock

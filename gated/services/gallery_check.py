@@ -6,8 +6,8 @@ from typing import Any
 
 from gated.config import Settings
 from gated.core.gallery import Gallery, Member
-from gated.core.gate import CHANCES, criteria_for
 from gated.core.model import Instant
+from gated.core.policy import CHANCES, criteria_for
 from gated.core.selftest import Rate, Resemblance, check
 from gated.services.models import VisionKit, policy_of
 from gated.services.references import References

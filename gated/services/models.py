@@ -8,9 +8,9 @@ from pathlib import Path
 
 from gated.config import Settings, check_tolerance
 from gated.core.calibration import Calibration
-from gated.core.gate import GatePolicy
 from gated.core.model import Direction
 from gated.core.pad import PAD_LEVELS
+from gated.core.policy import GatePolicy
 from gated.core.tracking import Tracker
 from gated.devices.walkup import Portrait
 from gated.errors import AssetError, ConfigError

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from gated.config import LivenessSettings, Settings
-from gated.core.gate import GatePolicy
 from gated.core.model import Attention, Observation
 from gated.core.pad import PAD_LEVELS, Liveness, PadPolicy, PadScore, pad_score
+from gated.core.policy import GatePolicy
 from gated.core.statistics import clopper_pearson
 from gated.devices.recorded import PICTURES, recording
 from gated.errors import AssetError, EnrollmentRefused, SourceError

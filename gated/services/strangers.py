@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gated.core.calibration import fpir_of, per_year
-from gated.core.gate import CHANCES
 from gated.core.model import Instant
+from gated.core.policy import CHANCES
 from gated.services.workspace import Workspace
 from gated.storage.strangers import stranger_visits
 

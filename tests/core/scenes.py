@@ -12,7 +12,7 @@ import numpy as np
 
 from gated.core.calibration import Calibration
 from gated.core.gallery import Gallery, Member, Template
-from gated.core.gate import Gate, GatePolicy
+from gated.core.gate import Gate
 from gated.core.model import (
     Box,
     Command,
@@ -34,6 +34,7 @@ from gated.core.model import (
     Unlock,
     Vector,
 )
+from gated.core.policy import GatePolicy
 
 ANN, BOB, CLEO = 1, 2, 3
 NAMES = {ANN: "Ann", BOB: "Bob", CLEO: "Cleo"}

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gated.core.gate import CHANCES, Gate, GatePolicy
+from gated.core.gate import Gate
 from gated.core.model import (
     Attention,
     CameraEvent,
@@ -30,6 +30,7 @@ from gated.core.model import (
     Unlock,
 )
 from gated.core.pad import PAD_LEVELS
+from gated.core.policy import CHANCES, GatePolicy
 from tests.core.scenes import (
     ANN,
     BOB,

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 )
 
 from gated.core.gallery import Gallery
-from gated.core.gate import Gate, GatePolicy
+from gated.core.gate import Gate
 from gated.core.model import (
     RETRYABLE,
     CameraEvent,
@@ -46,6 +46,7 @@ from gated.core.model import (
     Unlock,
 )
 from gated.core.pad import PAD_LEVELS
+from gated.core.policy import GatePolicy
 from tests.core.scenes import ANN, BOB, CALIBRATION, CLEO, at, face, gallery
 
 THRESHOLD, FLOOR, REJECT, MARGIN = 0.4477, 0.3, 0.1699, 0.05

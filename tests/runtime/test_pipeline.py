@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gated.config import DoorSettings
-from gated.core.gate import Gate, GatePolicy
+from gated.core.gate import Gate
 from gated.core.model import (
     Attention,
     CameraEvent,
@@ -23,6 +23,7 @@ from gated.core.model import (
     RecordDecision,
     TrackedFace,
 )
+from gated.core.policy import GatePolicy
 from gated.devices.clock import SystemClock
 from gated.devices.simulated import SimulatedCamera, SimulatedDoor
 from gated.devices.supervised import SupervisedCamera

@@ -11,7 +11,7 @@ import pytest
 from gated.config import RecognitionSettings, Settings
 from gated.core.calibration import Calibration
 from gated.core.gallery import Gallery
-from gated.core.gate import criteria_for
+from gated.core.policy import criteria_for
 from gated.errors import ConfigError
 from gated.services.models import VisionKit, policy_of, read_calibration
 from gated.vision.factory import calibration_for

@@ -1,0 +1,69 @@
+"""The settings that decisions depend on, and the thresholds that follow from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gated.core.calibration import Calibration
+from gated.core.evidence import FLOOR_FMR, REJECT_FMR, Criteria
+from gated.core.gallery import Gallery
+from gated.core.model import Direction
+from gated.core.pad import PadPolicy
+
+CHANCES = 3.0
+"""A visit may show many frames, and the best run of agreeing ones counts; they resemble each other
+so much that they are worth about so many independent comparisons, as docs/accuracy.md measures."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatePolicy:
+    """The settings that decisions depend on. Times in seconds, distances in pixels."""
+
+    frames: int = 3
+    fpir: float = 1e-3
+    similarity: float | None = None
+    """Threshold given by a tolerance; None: it follows from `fpir` and the gallery's size."""
+    margin: float = 0.05
+    max_frame_age_s: float = 1.0
+    max_attempts: int = 30
+    decide_after_s: float = 1.5
+    visit_closes_after_s: float = 2.0
+    track_timeout_s: float = 5.0
+    """A track that no observation mentions for so long counts as lost."""
+    denial_interval_s: float = 5.0
+    max_denials: int = 3
+    close_eye_distance: float = 30.0
+    """From this size on a face that matches nobody is a stranger, not somebody far away."""
+    low_quality_after_s: float = 6.0
+    """A close face without one usable frame for so long is told so, and logged."""
+    cooldown_s: float = 3.0
+    unlock_s: float = 3.0
+    max_unlock_s: float = 30.0
+    rex_releases: bool = True
+    direction: Direction | None = None
+    auto_reset_s: float = 16 * 3600.0
+    double_punch_s: float = 0.0
+    trigger: bool = False
+    """Faces are matched only for `trigger_window_s` after a Trigger."""
+    trigger_window_s: float = 10.0
+    pad: PadPolicy = field(default_factory=PadPolicy)
+    lockout_s: float = 10.0
+    """After an attack in somebody's name that person is not let in for so long."""
+    alarm_attacks: int = 3
+    alarm_window_s: float = 300.0
+    """So many attacks within so long are an alarm."""
+
+
+def criteria_for(policy: GatePolicy, gallery: Gallery, calibration: Calibration) -> Criteria:
+    """Thresholds for this gallery: from the promised FPIR, or from the tolerance."""
+    threshold = policy.similarity
+    if threshold is None:
+        # each template is one comparison more, whoever it belongs to
+        threshold = calibration.threshold(policy.fpir, len(gallery), CHANCES)
+    return Criteria(
+        threshold=threshold,
+        floor=min(threshold, calibration.similarity_at(FLOOR_FMR)),
+        reject=min(threshold, calibration.similarity_at(REJECT_FMR)),
+        margin=policy.margin,
+        frames=policy.frames,
+    )
