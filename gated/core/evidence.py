@@ -58,7 +58,8 @@ class Identity(StrEnum):
 class Finding:
     """identity; the person and agreeing frames it rests on; mean similarity and margin.
 
-    pads: live scores of the agreeing frames, where there are any.
+    pads: live scores of the agreeing frames, where there are any. threshold: what the similarity
+    was held against; None where nothing was compared.
     """
 
     identity: Identity
@@ -67,6 +68,7 @@ class Finding:
     margin: float | None = None
     frames: int = 0
     pads: tuple[PadScore, ...] = ()
+    threshold: float | None = None
 
 
 def weigh(samples: Iterable[Sample], criteria: Criteria) -> Finding:
@@ -89,7 +91,10 @@ def weigh(samples: Iterable[Sample], criteria: Criteria) -> Finding:
             run.append((sample, match))
             known.append((sample, match))
     if not run:
-        return Finding(Identity.NONE, similarity=_similarity(seen) if seen else None)
+        if not seen:
+            return Finding(Identity.NONE)
+        similarity = _similarity(seen)
+        return Finding(Identity.NONE, similarity=similarity, threshold=criteria.threshold)
     identity = _identity(run, known, criteria)
     return Finding(
         identity,
@@ -98,6 +103,7 @@ def weigh(samples: Iterable[Sample], criteria: Criteria) -> Finding:
         _margin(run),
         len(run),
         tuple(sample.pad for sample, _ in run if sample.pad is not None),
+        criteria.threshold,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -107,6 +107,17 @@ class Gallery:
         if probes.ndim == 2:
             return np.stack([self.similarities(probe) for probe in probes])
         return np.asarray(-np.linalg.norm(self.vectors - probes, axis=1), np.float32)
+
+    def only(self, person_id: int) -> Gallery:
+        """The gallery of this one person; empty when they have no template."""
+        index = next((i for i, m in enumerate(self.members) if m.person.id == person_id), -1)
+        mine = self.owners == index
+        return replace(
+            self,
+            vectors=self.vectors[mine],
+            owners=np.zeros(int(mine.sum()), np.int32),
+            members=self.members[index : index + 1] if index >= 0 else (),
+        )
 
     def match(self, probe: Vector) -> Match | None:
         """The best person and the best other one by their most similar template.

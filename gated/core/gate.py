@@ -27,6 +27,7 @@ from itertools import chain
 from gated.core.access import AccessRules
 from gated.core.attendance import DirectionRule
 from gated.core.calibration import Calibration
+from gated.core.claim import REOPENED, Claim
 from gated.core.door import DoorControl
 from gated.core.evidence import Finding, Identity, Sample, weigh
 from gated.core.gallery import Gallery, Member
@@ -39,6 +40,7 @@ from gated.core.model import (
     DoorEvent,
     DoorEventKind,
     Event,
+    Expected,
     GalleryReplaced,
     Instant,
     JournalState,
@@ -80,6 +82,7 @@ class Gate:
         self.stale_frames = 0
         self._visit_count = 0
         self._triggered_until: float | None = None
+        self.claim: Claim | None = None
         self._attention = Attention(watching=not policy.trigger)
         self._guidance: tuple[int, str] | None = None
         self._replace_gallery(gallery)
@@ -105,11 +108,12 @@ class Gate:
     def deadline(self) -> float | None:
         """Monotonic time at which the gate wants a Tick if nothing happens before."""
         visits = self.visits.values()
+        claimed = self.claim.until if self.claim is not None else None
         return min(
             (
                 t
                 for t in chain(
-                    (self.door.until, self._triggered_until),
+                    (self.door.until, self._triggered_until, claimed),
                     (
                         v.left_at + self.policy.visit_closes_after_s
                         for v in visits
@@ -136,6 +140,8 @@ class Gate:
                 return [RecordEvent(now, f"camera_{kind}", {"detail": detail}, severity)]
             case Trigger():
                 self._trigger(now)
+            case Expected(person_id, for_s):
+                self._expect(person_id, for_s, now)
             case JournalState(available):
                 return self._journal_state(available, now)
             case LastPunches(punches):
@@ -148,6 +154,19 @@ class Gate:
 
     def _trigger(self, now: Instant) -> None:
         self._triggered_until = now.mono + self.policy.trigger_window_s
+
+    def _expect(self, person_id: int | None, for_s: float, now: Instant) -> None:
+        """Hold faces against this person from now on; who was not recognised may try again."""
+        self.claim = None
+        if person_id is None or not for_s > 0:
+            return
+        until = now.mono + for_s
+        self.claim = Claim.of(person_id, until, self.gallery, self.policy, self.calibration)
+        for visit in self.visits.values():
+            if visit.state is VisitState.DENIED and visit.reason in REOPENED:
+                visit.state, visit.final, visit.denials = VisitState.WATCHING, False, 0
+        for track in self.tracks.values():
+            track.attempts, track.rests_until = 0, None
 
     def _journal_state(self, available: bool, now: Instant) -> list[Command]:
         if available == self.access.journal_available:
@@ -166,6 +185,11 @@ class Gate:
             matches = gallery.match_all([sample.vector for sample in track.samples])
             for sample, match in zip(track.samples, matches, strict=True):
                 sample.match = match
+        if self.claim is not None:
+            claim = self.claim
+            self.claim = Claim.of(
+                claim.person_id, claim.until, gallery, self.policy, self.calibration
+            )
 
     # --- observations -------------------------------------------------------------------------
 
@@ -173,14 +197,14 @@ class Gate:
         # a frame from the future was stamped by another clock: its age is unknown
         fresh = 0.0 <= now.mono - seen.captured_at < self.policy.max_frame_age_s
         self.stale_frames += not fresh
-        wanted = fresh and self._watching(now)
         for face in seen.faces:
             track = self._follow(face, seen.captured_at, now)
-            if wanted:
+            # asked for each face: a grant ends the claim, which another face must not use
+            if fresh and self._watching(now):
                 yield from self._consider(track, face, seen, now)
         for track_id in seen.lost:
             yield from self._lose(track_id, now)
-        if wanted:
+        if fresh and self._watching(now):
             yield from self._guide(seen)
 
     def _follow(self, face: TrackedFace, captured_at: float, now: Instant) -> TrackState:
@@ -250,7 +274,7 @@ class Gate:
             yield from self._deny(track, Reason.LOW_QUALITY, nothing, None, captured_at, now)
 
     def _judge(self, track: TrackState, captured_at: float, now: Instant) -> Iterator[Command]:
-        finding = weigh(track.samples, self.criteria)
+        finding = self._who(track, now)
         liveness, pad = self._liveness(track, finding)
         if liveness is Liveness.ATTACK and len(track.samples) >= self.policy.frames:
             yield from self._deny(track, Reason.SPOOF, finding, pad, captured_at, now)
@@ -259,6 +283,15 @@ class Gate:
         elif self._patience_is_over(track, captured_at):
             reason = _reason_against(finding)
             yield from self._deny(track, reason, finding, pad, captured_at, now)
+
+    def _who(self, track: TrackState, now: Instant) -> Finding:
+        """The person who is expected, or else whoever it is; nobody but them at a gate that waits
+        for cards."""
+        if self.claim is not None:
+            claimed = self.claim.weigh(track.samples)
+            if claimed.identity is Identity.MATCH or not self._identifying(now):
+                return claimed
+        return weigh(track.samples, self.criteria)
 
     def _liveness(self, track: TrackState, finding: Finding) -> tuple[Liveness, float | None]:
         """An attack seen anywhere on the track counts; liveness only on the agreeing frames.
@@ -332,7 +365,7 @@ class Gate:
         state = track.visit.state
         if state not in (VisitState.WATCHING, VisitState.PENDING) or not track.samples:
             return
-        finding = weigh(track.samples, self.criteria)
+        finding = self._who(track, now)
         _, pad = self._liveness(track, finding)
         at = track.samples[-1].captured_at
         if finding.identity is Identity.MATCH:
@@ -354,6 +387,8 @@ class Gate:
     ) -> Iterator[Command]:
         visit = track.visit
         visit.state, visit.final, visit.person_id = VisitState.GRANTED, True, member.person.id
+        if self.claim is not None and self.claim.person_id == member.person.id:
+            self.claim = None
         decision = self._decision(track, Reason.GRANTED, finding, pad, captured_at, now)
         self.directions.passed(member.person.id, decision.direction, now)
         self.access.granted(member, now)
@@ -377,6 +412,7 @@ class Gate:
         visit.state = VisitState.DENIED
         visit.denials += 1
         visit.denied_at = now.mono
+        visit.reason = reason
         retry = reason in RETRYABLE and visit.denials < self.policy.max_denials
         visit.final = not retry
         decision = self._decision(track, reason, finding, pad, captured_at, now)
@@ -422,7 +458,7 @@ class Gate:
             flags=flags,
             confidence=0.0 if similarity is None else self.calibration.confidence(similarity),
             score=similarity,
-            threshold=self.criteria.threshold,
+            threshold=finding.threshold,
             margin=finding.margin if finding.margin != float("inf") else None,
             frames=finding.frames if finding.member else len(track.samples),
             pad=pad,
@@ -477,6 +513,8 @@ class Gate:
                 yield from self._lose(track.id, now)
         if self._triggered_until is not None and now.mono >= self._triggered_until:
             self._triggered_until = None
+        if self.claim is not None and now.mono >= self.claim.until:
+            self.claim = None
 
     def _close(self, visit: Visit) -> None:
         visit.state, visit.final = VisitState.CLOSED, True
@@ -485,6 +523,9 @@ class Gate:
     # --- attention and guidance ---------------------------------------------------------------
 
     def _watching(self, now: Instant) -> bool:
+        return self.claim is not None or self._identifying(now)
+
+    def _identifying(self, now: Instant) -> bool:
         until = self._triggered_until
         return not self.policy.trigger or (until is not None and now.mono < until)
 

@@ -211,6 +211,15 @@ class Trigger:
 
 
 @dataclass(frozen=True, slots=True)
+class Expected:
+    """Somebody said who they are, by a card or a PIN: for `for_s` seconds faces are verified
+    against this person, whether or not the gate identifies people as well. None withdraws it."""
+
+    person_id: int | None
+    for_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """A deadline of the gate has passed."""
 
@@ -244,6 +253,7 @@ Event = (
     | DoorEvent
     | CameraEvent
     | Trigger
+    | Expected
     | Tick
     | JournalState
     | LastPunches

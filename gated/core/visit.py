@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gated.core.evidence import Sample
-from gated.core.model import Box
+from gated.core.model import Box, Reason
 
 
 class VisitState(StrEnum):
@@ -28,6 +28,8 @@ class Visit:
     tracks: set[int] = field(default_factory=set)
     denials: int = 0
     denied_at: float | None = None
+    reason: Reason | None = None
+    """Of the last denial."""
     final: bool = False
     """No decision can change any more."""
     left_at: float | None = None

@@ -32,6 +32,7 @@ from gated.core.model import (
     DoorEvent,
     DoorEventKind,
     Event,
+    Expected,
     GalleryReplaced,
     Instant,
     JournalState,
@@ -73,6 +74,7 @@ SMALL_EVENTS: list[Event] = [
     JournalState(False),
     JournalState(True),
     Trigger("button"),
+    Expected(None),
     Tick(),
 ]
 COUNTS: Counter[str] = Counter()
@@ -88,6 +90,7 @@ class Oracle:
         self.frames: dict[int, list[tuple[float, TrackedFace]]] = defaultdict(list)
         self.heard: dict[int, float] = {}
         self.triggered_until = -np.inf
+        self.claim: tuple[int, float] | None = None
         self.journal = True
 
     def hear(self, event: Event, now: float) -> None:
@@ -98,6 +101,9 @@ class Oracle:
             self.people = event.gallery
         elif isinstance(event, Trigger) or event == DoorEvent(DoorEventKind.TRIGGER):
             self.triggered_until = now + self.policy.trigger_window_s
+        elif isinstance(event, Expected):
+            expected = event.person_id is not None and event.for_s > 0
+            self.claim = (event.person_id or 0, now + event.for_s) if expected else None
         elif isinstance(event, JournalState):
             self.journal = event.available
         elif isinstance(event, Observation):
@@ -114,7 +120,7 @@ class Oracle:
         self.heard.pop(track, None)
 
     def _observe(self, seen: Observation, now: float) -> None:
-        watching = not self.policy.trigger or now < self.triggered_until
+        watching = self.identifying(now) or self.claimed(now)
         fresh = 0.0 <= now - seen.captured_at < 1.0
         for f in seen.faces:
             self.heard[f.track_id] = now
@@ -122,6 +128,14 @@ class Oracle:
             new = seen.captured_at > max(times, default=-np.inf)
             if watching and fresh and new and not f.flaws and f.embedding is not None:
                 self.frames[f.track_id].append((seen.captured_at, f))
+
+    def claimed(self, now: float) -> bool:
+        """Whether somebody is expected."""
+        return self.claim is not None and now < self.claim[1]
+
+    def identifying(self, now: float) -> bool:
+        """Whether anybody may be recognised."""
+        return not self.policy.trigger or now < self.triggered_until
 
     def why_not(self, decision: Decision) -> str | None:
         """What speaks against this grant; None when nothing does."""
@@ -136,12 +150,22 @@ class Oracle:
         if not self.journal:
             return "cannot be recorded"
         keep = max(self.policy.max_attempts, self.policy.frames, self.policy.pad.frames)
-        return self._weigh(person.id, [f for _, f in self.frames[decision.track_id]][-keep:])
+        frames = [f for _, f in self.frames[decision.track_id]][-keep:]
+        if self.claimed(decision.at.mono) and self.claim and self.claim[0] == person.id:
+            why_not = self._weigh(person.id, frames, alone=True)
+            if why_not is None or not self.identifying(decision.at.mono):
+                return why_not
+        elif not self.identifying(decision.at.mono):
+            return "is not expected"
+        return self._weigh(person.id, frames)
 
-    def _weigh(self, person_id: int, frames: list[TrackedFace]) -> str | None:
+    def _weigh(self, person_id: int, frames: list[TrackedFace], alone: bool = False) -> str | None:
+        """alone: the others of the gallery do not matter."""
         agreeing: list[tuple[float, float, float, TrackedFace]] = []
         for f in reversed(frames):
             scores = self._scores(f)
+            if alone:
+                scores = {person_id: scores[person_id]}
             best = max(scores, key=lambda p: scores[p])
             if scores[best] < REJECT or (scores[best] >= FLOOR and best != person_id):
                 break
@@ -243,6 +267,10 @@ class AnyGate(RuleBasedStateMachine):
 
     def send(self, event: Event) -> list[Command]:
         self.oracle.hear(event, self.now)
+        if isinstance(event, Expected):  # twins may show their cards
+            self.last_reason = {
+                v: r for v, r in self.last_reason.items() if r is not Reason.AMBIGUOUS
+            }
         commands = self.gate.handle(event, at(self.now))
         self.tape.append((event, at(self.now), commands))
         self._check_door(event, commands)
@@ -307,6 +335,18 @@ class AnyGate(RuleBasedStateMachine):
         self.see(lost=(track,))
         self.send(Trigger("button"))
         self.somebody_stands_there(track, {who: 0.8}, 6, 0.05, 60.0, 0.7, 0.8)
+
+    @rule(
+        track=TRACKS,
+        card=st.sampled_from([ANN, BOB, CLEO]),
+        looks=st.sampled_from(LOOKS),
+        for_s=st.sampled_from([-1.0, 0.2, 10.0]),
+    )
+    def somebody_presents_a_card(
+        self, track: int, card: int, looks: dict[int, float], for_s: float
+    ) -> None:
+        self.send(Expected(card, for_s))
+        self.somebody_stands_there(track, looks, 4, 0.9, 60.0, 0.7, 0.8)
 
     @rule(track=TRACKS, frames=st.sampled_from([1, 3, 70]))
     def somebody_looks_away(self, track: int, frames: int) -> None:
