@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
 
-from gated.core.access import AccessRules
+from gated.core.access import AccessRules, Request
 from gated.core.attendance import DirectionRule
 from gated.core.calibration import Calibration
 from gated.core.claim import REOPENED, Claim
@@ -37,6 +37,7 @@ from gated.core.model import (
     CameraEvent,
     Command,
     Decision,
+    Direction,
     DoorEvent,
     DoorEventKind,
     Event,
@@ -50,6 +51,7 @@ from gated.core.model import (
     Observation,
     OperatorUnlock,
     Outcome,
+    PlanReplaced,
     Reason,
     RecordDecision,
     RecordEvent,
@@ -133,6 +135,8 @@ class Gate:
                 return list(self._observe(event, now))
             case GalleryReplaced(gallery):
                 self._replace_gallery(gallery)
+            case PlanReplaced(plan):
+                self.access.plan = plan
             case DoorEvent():
                 return list(self._door_event(event, now))
             case CameraEvent(kind, detail):
@@ -146,6 +150,7 @@ class Gate:
                 return self._journal_state(available, now)
             case LastPunches(punches):
                 self.directions.last.update(punches)
+                self.access.presence.learn(punches)
             case OperatorUnlock():
                 return list(self._operator_unlock(event, now))
             case Tick():
@@ -316,9 +321,9 @@ class Gate:
         assert member is not None  # noqa: S101 - a match has a member
         if self._join(track, member):
             return
-        reason = self.access.check(member, now)
-        if reason is not Reason.GRANTED:
-            yield from self._deny(track, reason, finding, pad, captured_at, now)
+        verdict = self.access.check(self._request(member, now), now)
+        if not verdict.granted:
+            yield from self._deny(track, verdict.reason, finding, pad, captured_at, now)
             if track.visit.final:
                 track.visit.person_id = member.person.id
         elif liveness in (Liveness.LIVE, Liveness.OFF) and not self.attacks.locks(
@@ -330,6 +335,12 @@ class Gate:
             if self._patience_is_over(track, captured_at):
                 reason = Reason.LIVENESS_UNDECIDED
                 yield from self._deny(track, reason, finding, pad, captured_at, now)
+
+    def _request(self, member: Member, now: Instant) -> Request:
+        """What the rules are asked about somebody who was recognised."""
+        direction, _ = self.directions.next(member.person.id, now)
+        leaving = self.policy.direction is Direction.EXIT
+        return Request(member.person, direction, active=member.active, leaving=leaving)
 
     def _patience_is_over(self, track: TrackState, captured_at: float) -> bool:
         """Enough was seen for a verdict against: close for a while, or usable for much longer."""
@@ -390,8 +401,8 @@ class Gate:
         if self.claim is not None and self.claim.person_id == member.person.id:
             self.claim = None
         decision = self._decision(track, Reason.GRANTED, finding, pad, captured_at, now)
+        self.access.granted(self._request(member, now), now)
         self.directions.passed(member.person.id, decision.direction, now)
-        self.access.granted(member, now)
         yield RecordDecision(decision)
         yield from self.door.unlock(self.policy.unlock_s, f"visit {visit.number}", now.mono)
         yield Notice(track.id, Reason.GRANTED, member.person.name)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     from gated.core.gallery import Gallery
+    from gated.core.plan import AccessPlan
 
 Vector = npt.NDArray[np.float32]
 """One embedding: (d,) float32, as the model gave it (not normalised)."""
@@ -43,7 +44,21 @@ class Reason(StrEnum):
     LIVENESS_UNDECIDED = "liveness_undecided"
     SPOOF = "spoof"
     INACTIVE = "inactive"
+    NOT_YET_VALID = "not_yet_valid"
+    EXPIRED = "expired"
+    VISIT_OVER = "visit_over"
+    NO_ACCESS = "no_access"
+    OUTSIDE_SCHEDULE = "outside_schedule"
+    CLOCK_UNSET = "clock_unset"
     COOLDOWN = "cooldown"
+    ANTI_PASSBACK = "anti_passback"
+    OCCUPANCY = "occupancy"
+    FACE_NOT_ACCEPTED = "face_not_accepted"
+    UNKNOWN_CREDENTIAL = "unknown_credential"
+    FACE_MISSING = "face_missing"
+    SECOND_FACTOR_MISSING = "second_factor_missing"
+    SECOND_PERSON_MISSING = "second_person_missing"
+    ESCORT_MISSING = "escort_missing"
     LOG_UNAVAILABLE = "log_unavailable"
     REMOTE = "remote"
 
@@ -58,6 +73,7 @@ class Method(StrEnum):
     FACE = "face"
     CARD = "card"
     PIN = "pin"
+    QR = "qr"
     REMOTE = "remote"
     MANUAL = "manual"
 
@@ -210,6 +226,33 @@ class Trigger:
     source: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PlanReplaced:
+    """From now on these are the rules."""
+
+    plan: AccessPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A card, a PIN or a badge was presented, and whose it is was found out outside of the core.
+
+    person_id: None when it is nobody's, or is not valid any more.
+    """
+
+    method: Method
+    person_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Forgive:
+    """An operator lets a person (None: everybody) count as outside."""
+
+    person_id: int | None
+    actor: str
+    cause: str
+
+
 @dataclass(frozen=True, slots=True)
 class Expected:
     """Somebody said who they are, by a card or a PIN: for `for_s` seconds faces are verified
@@ -254,6 +297,9 @@ Event = (
     | CameraEvent
     | Trigger
     | Expected
+    | PlanReplaced
+    | Credential
+    | Forgive
     | Tick
     | JournalState
     | LastPunches

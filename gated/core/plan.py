@@ -1,0 +1,136 @@
+"""Who may pass this door when: the rules of a gate as data, replaced as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, tzinfo
+from enum import StrEnum
+
+from gated.core.model import PersonRef
+from gated.core.schedule import ALWAYS, Schedule
+
+
+class AntiPassback(StrEnum):
+    """What a second entry without an exit between comes to."""
+
+    OFF = "off"
+    SOFT = "soft"
+    """It is let in, and the log row says so."""
+    HARD = "hard"
+    TIMED = "timed"
+    """It is refused for some time after the entry."""
+
+
+class UnsetClock(StrEnum):
+    """What becomes of rules that ask for the time while nobody has set the clock."""
+
+    REFUSE = "refuse"
+    TRUST = "trust"
+    """The clock is believed as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRules:
+    """What holds for everybody at this door. Times in seconds, times of day in minutes.
+
+    Whoever is inside for `forgive_after_s`, or since before the last `forgive_at` on the clock of
+    the site, counts as outside again, so that an exit which the gate did not see (a fire door, a
+    door held for a colleague) locks nobody out the next morning.
+    """
+
+    anti_passback: AntiPassback = AntiPassback.OFF
+    timed_s: float = 15 * 60.0
+    forgive_after_s: float = 16 * 3600.0
+    forgive_at: int | None = None
+    occupancy: int | None = None
+    """How many may be inside."""
+    two_person: bool = False
+    """Nobody enters alone: two who may pass open the door together."""
+    two_factors: int | None = None
+    """While this schedule is open everybody needs a second factor."""
+    credential_alone: bool = False
+    """A card, PIN or badge is enough, also for people with a face in the gallery."""
+    partner_s: float = 15.0
+    """How long one waits for a second person, an escort, a second factor or the face."""
+    escort_s: float = 15.0
+    """After an escort has passed, who needs one may follow for so long."""
+    first_in: int | None = None
+    """After the first grant in this schedule the door stays unlocked until it closes."""
+    unset_clock: UnsetClock = UnsetClock.REFUSE
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """People with the same rights: they pass this door while one of these schedules is open."""
+
+    id: int
+    name: str
+    schedules: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What one person may do. Times in UTC seconds; `valid_until` is the first that is too late."""
+
+    person: PersonRef
+    active: bool = True
+    groups: tuple[int, ...] = ()
+    valid_from: float | None = None
+    valid_until: float | None = None
+    visitor: bool = False
+    face: bool = True
+    """Recognised by face; False for who refuses it or cannot: a card, PIN or badge is enough."""
+    two_factors: bool = False
+    needs_escort: bool = False
+    may_escort: bool = False
+    exempt: bool = False
+    """Neither anti-passback nor occupancy holds this person up."""
+    unlock_s: float | None = None
+    """The door stays unlocked for so long, where that is longer than usual."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AccessPlan:
+    """All rules of one gate.
+
+    groups: those that open any door of the site; one that does not open this one has no schedules.
+    people: everybody who has a credential, a group or a rule of their own. All others are members
+    of no group. ungrouped: the schedules of who is in none of the groups.
+    """
+
+    zone: tzinfo = UTC
+    schedules: Mapping[int, Schedule] = field(default_factory=dict)
+    holidays: frozenset[date] = frozenset()
+    groups: Mapping[int, Group] = field(default_factory=dict)
+    people: Mapping[int, Pass] = field(default_factory=dict)
+    ungrouped: tuple[int, ...] = (ALWAYS,)
+    rules: SiteRules = SiteRules()
+    generation: int = 0
+
+    def wall(self, utc: float) -> datetime:
+        """What the clock of the site shows."""
+        return datetime.fromtimestamp(utc, self.zone)
+
+    def is_open(self, schedule_id: int, utc: float) -> bool:
+        """Whether a schedule is open at this time; one that is not there never is."""
+        if schedule_id == ALWAYS:
+            return True
+        schedule = self.schedules.get(schedule_id)
+        return schedule is not None and schedule.is_open(self.wall(utc), self.holidays)
+
+    def groups_of(self, pass_: Pass) -> list[Group]:
+        """The groups that say when this person may pass."""
+        return [self.groups[id_] for id_ in pass_.groups if id_ in self.groups]
+
+    def schedules_of(self, pass_: Pass) -> tuple[int, ...]:
+        """The schedules in which this person may pass, without doubles."""
+        groups = self.groups_of(pass_)
+        if not groups:
+            return self.ungrouped
+        return tuple(dict.fromkeys(id_ for group in groups for id_ in group.schedules))
+
+    def name_of(self, schedule_id: int) -> str:
+        """The name of a schedule."""
+        schedule = self.schedules.get(schedule_id)
+        return schedule.name if schedule else f"schedule {schedule_id}"

@@ -1,0 +1,79 @@
+"""Who is inside, as far as the gate can know: for anti-passback and the occupancy limit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import takewhile
+
+from gated.core.model import Direction
+from gated.core.plan import AccessPlan
+
+
+@dataclass(slots=True)
+class Presence:
+    """Person id -> UTC seconds of the entry, in the order of entering.
+
+    Being forgiven is being outside: whoever was missed on the way out starts anew.
+    """
+
+    inside: dict[int, float] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.inside)
+
+    def since(self, person_id: int) -> float | None:
+        """When this person entered; None for who is outside."""
+        return self.inside.get(person_id)
+
+    def passed(self, person_id: int, direction: Direction, utc: float) -> float | None:
+        """Take note of a passage; returns since when the person had been inside before it."""
+        before = self.inside.pop(person_id, None)
+        if direction is Direction.ENTRY:
+            self.inside[person_id] = utc
+        return before
+
+    def put_back(self, person_id: int, since: float | None) -> None:
+        """The passage was not made after all: as `passed` has said it was before."""
+        self.inside.pop(person_id, None)
+        if since is not None:
+            self.inside[person_id] = since
+            self._in_order()
+
+    def learn(self, punches: Mapping[int, tuple[Direction, float]]) -> None:
+        """Take over last passages from the log, those at other gates of the site as well."""
+        for person_id, (direction, utc) in punches.items():
+            if utc >= self.inside.get(person_id, utc):
+                self.passed(person_id, direction, utc)
+        self._in_order()
+
+    def forgive(self, person_id: int | None = None) -> int:
+        """This person, or everybody, counts as outside; returns how many were inside."""
+        if person_id is not None:
+            return self.inside.pop(person_id, None) is not None
+        count = len(self.inside)
+        self.inside.clear()
+        return count
+
+    def forgive_before(self, utc: float) -> int:
+        """Who entered before that time counts as outside; returns how many did."""
+        early = list(takewhile(lambda entry: entry[1] < utc, self.inside.items()))
+        for person_id, _ in early:
+            del self.inside[person_id]
+        return len(early)
+
+    def _in_order(self) -> None:
+        self.inside = dict(sorted(self.inside.items(), key=lambda entry: entry[1]))
+
+
+def forgiven_before(plan: AccessPlan, utc: float) -> float:
+    """Entries before this time (UTC seconds) are forgiven by the rules of the site."""
+    rules = plan.rules
+    cutoff = utc - rules.forgive_after_s
+    if rules.forgive_at is None:
+        return cutoff
+    wall = plan.wall(utc)
+    at = wall.replace(hour=rules.forgive_at // 60, minute=rules.forgive_at % 60, second=0)
+    at = at.replace(microsecond=0, fold=0)
+    return max(cutoff, (at if at <= wall else at - timedelta(days=1)).timestamp())
