@@ -69,7 +69,7 @@ class ApiServices:
         return self.live
 
 
-def _services(request: Request) -> ApiServices:
+async def _services(request: Request) -> ApiServices:
     return cast(ApiServices, request.app.state.services)
 
 

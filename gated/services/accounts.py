@@ -18,9 +18,10 @@ from gated.ports import Clock
 from gated.services import passwords
 from gated.services.audit import current
 from gated.services.people import person_entry
+from gated.services.sessions import UntilCommit
 from gated.services.signins import SignInLog
 from gated.services.throttle import Throttle
-from gated.services.tokens import TOKEN_MARK, Tokens, digest_of, load_key
+from gated.services.tokens import TOKEN_MARK, Claims, Tokens, digest_of, load_key
 from gated.services.workspace import Workspace
 from gated.storage import accounts, persons
 from gated.storage.journal import Entry
@@ -80,6 +81,7 @@ class Accounts:
         self._clock = clock
         self._throttle = Throttle(lambda: clock.now().mono)
         self._tokens = Tokens(key, clock, settings.auth.access_token_expire_minutes * 60)
+        self._holders = UntilCommit(workspace.database.data_version, self._holder)
         self._log = SignInLog(workspace.journal, clock)
         self._nobodys_hash = passwords.hash_password("the password of nobody")
 
@@ -235,13 +237,16 @@ class Accounts:
     def verify_token(self, token: str) -> Principal:
         """Who holds this token; NotSignedIn when it is void, its account changed or disabled."""
         is_long = token.startswith(TOKEN_MARK)
-        claims = None if is_long else self._tokens.read(token)
+        return self._holders[digest_of(token) if is_long else self._tokens.read(token)]
+
+    def _holder(self, shown: Claims | str) -> Principal:
+        """Whose these claims, or this digest of a long token, are; NotSignedIn."""
         with self._workspace.database.read() as session:
-            if claims is None:
-                account = accounts.by_token_digest(session, digest_of(token))
+            if isinstance(shown, str):
+                account = accounts.by_token_digest(session, shown)
             else:
-                account = accounts.find(session, claims.account_id)
-                if account and account.version != claims.version:
+                account = accounts.find(session, shown.account_id)
+                if account and account.version != shown.version:
                     account = None
             if account is None or not _may_sign_in(session, account):
                 raise NotSignedIn("the session has ended: sign in again")

@@ -67,7 +67,7 @@ def list_(
     statement = (
         sa.select(*_COLUMNS).where(*conditions).order_by(log.c.created_at.desc(), log.c.id.desc())
     )
-    return [record(AttendanceRow, r) for r in session.execute(rows.page(statement, limit, 0))]
+    return [record(AttendanceRow, r) for r in session.execute(rows.page(statement, limit, 0)).all()]
 
 
 def _equal(wanted: Mapping[str, Any]) -> Iterator[sa.ColumnElement[bool]]:

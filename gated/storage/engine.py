@@ -62,6 +62,7 @@ class Database:
         self._turn_owner: int | None = None
         self._watch: Any = None
         self._watch_lock = threading.Lock()
+        self._watches = 0
 
     @classmethod
     def open(cls, url: str) -> Database:
@@ -152,8 +153,10 @@ class Database:
         if self.sqlite:
             if self._watch is None:
                 self._watch = self.engine.raw_connection()
+                self._watches += 1
             cursor = self._watch.execute("PRAGMA data_version")
-            return int(cursor.fetchone()[0])
+            # each connection counts for itself: another one may come to the same numbers
+            return (self._watches << 48) + int(cursor.fetchone()[0])
         if self._watch is None:
             self._watch = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         # the set of finished transactions; moves also for other databases of the server

@@ -76,7 +76,9 @@ def list_(
     wanted = {"person_id": person_id, "is_active": is_active, "image_sha256": image_sha256}
     conditions = [enrollments.c[k] == v for k, v in wanted.items() if v is not None]
     statement = sa.select(*_COLUMNS).where(*conditions).order_by(enrollments.c.id)
-    return [record(Enrollment, r) for r in session.execute(rows.page(statement, limit, offset))]
+    return [
+        record(Enrollment, r) for r in session.execute(rows.page(statement, limit, offset)).all()
+    ]
 
 
 def update(session: Session, id_: int, **changes: Any) -> Enrollment:

@@ -127,7 +127,7 @@ def list_(
     if sort.startswith("-"):
         keys = [k.desc() for k in keys]  # type: ignore[misc]
     statement = sa.select(*_COLUMNS).where(*conditions).order_by(*keys)
-    found = session.execute(rows.page(statement, limit, offset))
+    found = session.execute(rows.page(statement, limit, offset)).all()
     return [record(Person, r) for r in found], total.scalar_one()
 
 

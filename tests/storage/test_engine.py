@@ -307,3 +307,12 @@ def test_data_version_may_be_asked_from_any_thread(db: Database) -> None:
     thread.start()
     thread.join()
     assert len(found) == 1
+
+
+def test_data_version_never_comes_back_after_the_watching_connection_was_lost(
+    sqlite: Database,
+) -> None:
+    seen = [sqlite.data_version()]
+    sqlite.close()
+    seen.append(sqlite.data_version())
+    assert seen[1] != seen[0]

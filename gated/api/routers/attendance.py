@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import date, datetime, tzinfo
 from itertools import chain
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
 from gated.api.deps import Anyone, Operator, Services, Viewer
 from gated.api.errors import responses
+from gated.api.listing import JSON, json_list, json_parts
 from gated.api.schemas import (
     AttendanceDetailOut,
     AttendanceOut,
@@ -52,7 +53,7 @@ Way = Literal["entry", "exit"]
 Status = Literal["granted", "granted_not_used", "denied", "void"]
 
 
-def log_filters(
+async def log_filters(
     person_id: int | None = None,
     gate_name: Name = None,
     direction: Way | None = None,
@@ -244,13 +245,12 @@ def _listed(
     page = attendance.page(limit=limit or CHUNK, cursor=cursor, **filters)
     if limit is None:
         parts = (p.rows for p in _pages(attendance, page, filters))
-        return StreamingResponse(_array(parts, schema), media_type="application/json")
+        return StreamingResponse(json_parts(parts, schema), media_type=JSON)
     headers = {}
     if page.cursor is not None:
         following = request.url.include_query_params(cursor=page.cursor)
         headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
-    content = b"".join(_array([page.rows], schema))
-    return Response(content, media_type="application/json", headers=headers)
+    return json_list(page.rows, schema, headers)
 
 
 def _pages(attendance: Attendance, page: Page, filters: dict[str, Any]) -> Iterator[Page]:
@@ -261,24 +261,12 @@ def _pages(attendance: Attendance, page: Page, filters: dict[str, Any]) -> Itera
         yield page
 
 
-def _array(parts: Iterable[list[Any]], schema: type[BaseModel]) -> Iterator[bytes]:
-    """One JSON array of all parts."""
-    rows = TypeAdapter(list[schema])  # type: ignore[valid-type]
-    separator = b"["
-    for part in parts:
-        if part:
-            values = rows.validate_python(part, from_attributes=True)
-            yield separator + rows.dump_json(values)[1:-1]
-            separator = b","
-    yield b"]" if separator == b"," else b"[]"
-
-
 # --- reports ----------------------------------------------------------------------------------
 
 
 def _days(reports: Reports, parts: Iterator[list[PersonDay]]) -> Response:
     shown = ([_day(found, reports.zone) for found in part] for part in _begun(parts))
-    return StreamingResponse(_array(shown, DayOut), media_type="application/json")
+    return StreamingResponse(json_parts(shown, DayOut), media_type=JSON)
 
 
 def _day(found: PersonDay, zone: tzinfo) -> DayOut:

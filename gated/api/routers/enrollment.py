@@ -8,6 +8,7 @@ from fastapi import APIRouter, Header, Query, Response
 
 from gated.api.deps import Operator, Services, Viewer
 from gated.api.errors import responses
+from gated.api.listing import json_list
 from gated.api.schemas import (
     EnrolledOut,
     EnrollmentChange,
@@ -28,7 +29,7 @@ IfMatch = Annotated[str | None, Header(description="ETag of what was read", max_
 UPLOADING = (400, 401, 403, 404, 408, 409, 413, 415, 422, 503)
 
 
-@router.get("", responses=responses(401, 403, 422, 503))
+@router.get("", response_model=list[EnrollmentOut], responses=responses(401, 403, 422, 503))
 def list_(
     _viewer: Viewer,
     services: Services,
@@ -36,12 +37,12 @@ def list_(
     is_active: bool | None = None,
     limit: Annotated[int | None, Query(ge=1, le=10_000)] = None,
     offset: Annotated[int, Query(ge=0)] = 0,
-) -> list[EnrollmentOut]:
+) -> Response:
     """Enrollments by id."""
     found = services.references.list_(
         person_id=person_id, is_active=is_active, limit=limit, offset=offset
     )
-    return [EnrollmentOut.model_validate(e) for e in found]
+    return json_list(found, EnrollmentOut)
 
 
 @router.get("/{id}", responses=responses(401, 403, 404, 422, 503))

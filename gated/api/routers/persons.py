@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from gated.api.deps import Admin, ApiServices, Operator, Services, Viewer
 from gated.api.errors import responses
+from gated.api.listing import json_list
 from gated.api.schemas import (
     EnrollmentOut,
     ErasureReceiptOut,
@@ -31,10 +32,9 @@ Sort = Literal[
 ]  # fmt: skip
 
 
-@router.get("", responses=responses(401, 403, 422, 503))
+@router.get("", response_model=list[PersonOut], responses=responses(401, 403, 422, 503))
 def list_(
     request: Request,
-    response: Response,
     _viewer: Viewer,
     services: Services,
     is_active: bool | None = None,
@@ -44,7 +44,7 @@ def list_(
     limit: Annotated[int | None, Query(ge=1, le=10_000)] = None,
     offset: Annotated[int, Query(ge=0)] = 0,
     sort: Sort = "id",
-) -> list[PersonOut]:
+) -> Response:
     """Persons; their number is in X-Total-Count, the next page in Link."""
     found, total = services.people.list_(
         is_active=is_active,
@@ -55,11 +55,11 @@ def list_(
         offset=offset,
         sort=sort,
     )
-    response.headers["X-Total-Count"] = str(total)
+    headers = {"X-Total-Count": str(total)}
     if limit is not None and offset + len(found) < total:
         following = request.url.include_query_params(offset=offset + limit)
-        response.headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
-    return [PersonOut.model_validate(p) for p in found]
+        headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
+    return json_list(found, PersonOut, headers)
 
 
 @router.get("/{id}", responses=responses(401, 403, 404, 422, 503))
