@@ -14,6 +14,7 @@ from gated.errors import CsrfMissing, NoGate, NotAllowed, NotSignedIn
 from gated.services.accounts import Accounts, Principal, Role
 from gated.services.attendance import Attendance
 from gated.services.audit import Audit, current
+from gated.services.correction_requests import CorrectionRequests
 from gated.services.desk import EnrollmentDesk
 from gated.services.devices import Devices
 from gated.services.gate import GateBoard
@@ -38,6 +39,7 @@ class ApiServices:
     board: GateBoard
     people: People = field(init=False)
     attendance: Attendance = field(init=False)
+    correction_requests: CorrectionRequests = field(init=False)
     devices: Devices = field(init=False)
     setup: FirstAdmin = field(init=False)
     groups: Groups = field(init=False)
@@ -51,7 +53,10 @@ class ApiServices:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "people", People.of(self.workspace))
-        object.__setattr__(self, "attendance", Attendance(self.workspace))
+        attendance = Attendance(self.workspace, tell=self.live.post if self.live else None)
+        object.__setattr__(self, "attendance", attendance)
+        requests = CorrectionRequests(self.workspace, attendance)
+        object.__setattr__(self, "correction_requests", requests)
         object.__setattr__(self, "audit", Audit(self.workspace))
         object.__setattr__(self, "devices", Devices.of(self.workspace))
         object.__setattr__(self, "setup", FirstAdmin.of(self.workspace))
@@ -84,6 +89,22 @@ CSRF = "X-CSRF-Token"
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
+def session_cookie(request: Request) -> str | None:
+    """The token of a browser's session; None for whoever brings a token in a header."""
+    return None if "authorization" in request.headers else request.cookies.get(SESSION)
+
+
+def presented(request: Request, bearer: Annotated[str | None, Depends(_bearer)]) -> str:
+    """The token of a request, from its header or its cookie; NotSignedIn."""
+    token = bearer or session_cookie(request)
+    if not token:
+        raise NotSignedIn("sign in first: POST /api/auth/login")
+    return token
+
+
+Token = Annotated[str, Depends(presented)]
+
+
 class Require:
     """Lets pass who holds a token of a role that includes `role`; NotSignedIn, NotAllowed.
 
@@ -98,13 +119,10 @@ class Require:
         self,
         request: Request,
         services: Services,
-        token: Annotated[str | None, Depends(_bearer)],
+        token: Token,
     ) -> Principal:
-        cookie = None if "authorization" in request.headers else request.cookies.get(SESSION)
-        token = token or cookie
-        if not token:
-            raise NotSignedIn("sign in first: POST /api/auth/login")
         principal = services.accounts.verify_token(token)
+        cookie = session_cookie(request)
         if cookie is not None and request.method not in READING:
             sent = request.headers.get(CSRF, "").encode()
             if not hmac.compare_digest(sent, services.accounts.csrf_token(cookie).encode()):

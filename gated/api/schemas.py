@@ -462,6 +462,38 @@ class CorrectionIn(In):
     reason: Cause
 
 
+class CorrectionRequestIn(In):
+    """What is wrong: a row, or (without attendance_id) a passage that is missing."""
+
+    attendance_id: int | None = None
+    created_at: Moment | None = None
+    direction: Literal["entry", "exit"] | None = None
+    status: Literal["granted", "void"] | None = None
+    reason: Cause
+
+
+class RefusalIn(In):
+    reason: Cause
+
+
+class CorrectionRequestOut(Out):
+    """`created_at`, `direction` and `status` are what is asked for; `asked_at` is when."""
+
+    id: int
+    uid: str
+    person_id: int
+    attendance_id: int | None
+    created_at: Annotated[datetime | None, Field(validation_alias="passed_at")]
+    direction: str | None
+    status: str | None
+    reason: str
+    state: Literal["open", "approved", "refused"]
+    answer: str | None
+    result_id: int | None
+    asked_at: Annotated[datetime, Field(validation_alias="created_at")]
+    answered_at: datetime | None
+
+
 class VisitOut(Out):
     """Without `entry` or `exit` a punch was forgotten, or the person is still `present`."""
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 
-from gated.core.model import Direction, Instant
+from gated.core.model import Direction, Instant, LastPassages
 
 
 @dataclass(slots=True)
@@ -45,6 +45,20 @@ class DirectionRule:
         if now.utc - before[1] >= self.reset_s:
             return Direction.ENTRY, ("previous_visit_open",)
         return Direction.EXIT, ()
+
+    def learn(self, punches: LastPassages, complete_to: float | None = None) -> None:
+        """Take over what the log says of these people.
+
+        What was seen here after `complete_to`, as far as that is known, is newer than the log.
+        """
+        for person_id, punch in punches.items():
+            own = self.last.get(person_id)
+            if own is not None and complete_to is not None and own[1] > complete_to:
+                continue
+            if punch is None:
+                self.last.pop(person_id, None)
+            else:
+                self.last[person_id] = punch
 
     def passed(self, person_id: int, direction: Direction, now: Instant) -> None:
         """Remember a granted passage."""

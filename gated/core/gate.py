@@ -148,9 +148,9 @@ class Gate:
                 self._expect(person_id, for_s, now)
             case JournalState(available):
                 return self._journal_state(available, now)
-            case LastPunches(punches):
-                self.directions.last.update(punches)
-                self.access.presence.learn(punches)
+            case LastPunches(punches, complete_to):
+                self.directions.learn(punches, complete_to)
+                self.access.presence.learn(punches, complete_to)
             case OperatorUnlock():
                 return list(self._operator_unlock(event, now))
             case Tick():

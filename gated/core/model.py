@@ -274,11 +274,20 @@ class JournalState:
     available: bool
 
 
+LastPassages = Mapping[int, "tuple[Direction, float] | None"]
+"""person id -> (direction, UTC seconds) of the last granted passage; None: there is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class LastPunches:
-    """person id -> (direction, UTC seconds) of the last granted passage; sent at start."""
+    """What the log says of these people's last passages; sent at start and when it was corrected.
 
-    punches: Mapping[int, tuple[Direction, float]]
+    complete_to: UTC seconds until which the log has everything that the gate decided, so that what
+    it does not tell of was corrected; None when that is not known.
+    """
+
+    punches: LastPassages
+    complete_to: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import takewhile
 
-from gated.core.model import Direction
+from gated.core.model import Direction, LastPassages
 from gated.core.plan import AccessPlan
 
 
@@ -41,11 +40,19 @@ class Presence:
             self.inside[person_id] = since
             self._in_order()
 
-    def learn(self, punches: Mapping[int, tuple[Direction, float]]) -> None:
-        """Take over last passages from the log, those at other gates of the site as well."""
-        for person_id, (direction, utc) in punches.items():
-            if utc >= self.inside.get(person_id, utc):
-                self.passed(person_id, direction, utc)
+    def learn(self, punches: LastPassages, complete_to: float | None = None) -> None:
+        """Take over last passages from the log, those at other gates of the site as well.
+
+        An entry until `complete_to`, as far as that is known, of which the log does not tell as
+        the last passage of that person, was corrected.
+        """
+        for person_id, punch in punches.items():
+            since = self.inside.get(person_id)
+            if since is not None and complete_to is not None and since <= complete_to:
+                del self.inside[person_id]
+                since = None
+            if punch is not None and (since is None or punch[1] >= since):
+                self.passed(person_id, *punch)
         self._in_order()
 
     def forgive(self, person_id: int | None = None) -> int:

@@ -17,6 +17,7 @@ from gated.errors import BadCredentials, Conflict, NotAllowed, NotFound, NotSign
 from gated.ports import Clock
 from gated.services import passwords
 from gated.services.audit import current
+from gated.services.obligations import moment
 from gated.services.people import person_entry
 from gated.services.sessions import UntilCommit
 from gated.services.signins import SignInLog
@@ -230,6 +231,14 @@ class Accounts:
         account = self.set_password(principal.username, new, actor=principal.username)
         return self._tokens.issue(account.id, account.version), self._tokens.life_s
 
+    def sign_out(self, token: str, principal: Principal) -> None:
+        """Make this token void, wherever a copy of it is."""
+        claims, now = self._tokens.read(token), self._clock.now()
+        with self._workspace.database.write() as session:
+            accounts.end_session(session, claims.token_id, claims.expires_at, moment(now))
+            account = accounts.get(session, principal.account_id)
+            self._record(session, "signed_out", account, principal.username)
+
     def csrf_token(self, token: str) -> str:
         """What must come with a cookie that holds this token, for anything but reading."""
         return self._tokens.csrf(token)
@@ -247,6 +256,8 @@ class Accounts:
             else:
                 account = accounts.find(session, shown.account_id)
                 if account and account.version != shown.version:
+                    account = None
+                if accounts.has_ended(session, claims.token_id):
                     account = None
             if account is None or not _may_sign_in(session, account):
                 raise NotSignedIn("the session has ended: sign in again")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy.orm import Session
 
-from gated.core.model import Direction, Instant
+from gated.config import Settings
+from gated.core.model import Direction, Instant, LastPunches
 from gated.devices.clock import SystemClock
 from gated.errors import Conflict, SourceError
 from gated.ports import Clock
@@ -28,6 +30,13 @@ _CURSOR = struct.Struct(">qq")
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 CLOCKS_DIFFER_S = 120.0
 """How far the clock of who writes a time down may be ahead of the gate's."""
+JOURNAL_LAG_S = 5.0
+"""How long a decision may take from the gate into the log; most take milliseconds."""
+
+Status = Literal["granted", "void"]
+"""What a correction can make of a row; void: it was no passage."""
+
+_TOUCHED = "gated_touched_people"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +54,7 @@ class Correction:
     person_id: int | None = None
     passed_at: datetime | None = None
     direction: Direction | None = None
-    status: Literal["granted", "void"] | None = None
+    status: Status | None = None
 
     def apply_to(self, row: AttendanceRow) -> dict[str, Any]:
         """The values of the row after the correction; SourceError when none is different."""
@@ -61,10 +70,17 @@ class Correction:
 class Attendance:
     """The attendance log of a workspace; `actor` is who corrects it."""
 
-    def __init__(self, workspace: Workspace, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        clock: Clock | None = None,
+        tell: Callable[[LastPunches], None] | None = None,
+    ) -> None:
+        """tell: hears what became of the last passages of those whose log was changed."""
         self._workspace = workspace
         self._database = workspace.database
         self._clock = clock or SystemClock()
+        self._tell = tell
 
     def page(self, *, limit: int | None = None, cursor: str | None = None, **filters: Any) -> Page:
         """Rows that match the filters of storage; SourceError for a cursor that is none of ours."""
@@ -89,21 +105,25 @@ class Attendance:
         NotFound (row or person), Conflict when the row was corrected before, SourceError for a
         correction of nothing and a time to come.
         """
+        with self.changing() as session:
+            return self.correct_in(session, id_, correction, actor=actor, cause=cause)
+
+    def correct_in(
+        self, session: Session, id_: int, correction: Correction, *, actor: str, cause: str
+    ) -> AttendanceRow:
+        """`correct` as a part of what a session of `changing` does."""
         now = self._clock.now()
         self._require_past(correction.passed_at, now)
-        with self._database.write() as session:
-            old = attendance.get(session, id_)
-            if old.superseded_by is not None:
-                raise Conflict(f"row {id_} was corrected already: correct row {old.superseded_by}")
-            values = correction.apply_to(old)
-            if values["status"] == "granted" and values["person_id"] is None:
-                raise SourceError("a granted passage needs a person: say whose it was")
-            person_id = values.pop("person_id")
-            person = None if person_id is None else persons.get(session, person_id)
-            entry = corrections.correction_entry(
-                now, old, person, **values, actor=actor, cause=cause
-            )
-            return self._append(session, entry)
+        old = attendance.get(session, id_)
+        if old.superseded_by is not None:
+            raise Conflict(f"row {id_} was corrected already: correct row {old.superseded_by}")
+        values = correction.apply_to(old)
+        if values["status"] == "granted" and values["person_id"] is None:
+            raise SourceError("a granted passage needs a person: say whose it was")
+        person_id = values.pop("person_id")
+        person = None if person_id is None else persons.get(session, person_id)
+        entry = corrections.correction_entry(now, old, person, **values, actor=actor, cause=cause)
+        return self._append(session, entry, old.person_id)
 
     def punch(
         self,
@@ -118,24 +138,58 @@ class Attendance:
 
         NotFound, Conflict when it is there already, SourceError for a time to come.
         """
+        with self.changing() as session:
+            return self.punch_in(session, person_id, direction, passed_at, actor=actor, cause=cause)
+
+    def punch_in(
+        self,
+        session: Session,
+        person_id: int,
+        direction: Direction,
+        passed_at: datetime | None,
+        *,
+        actor: str,
+        cause: str,
+    ) -> AttendanceRow:
+        """`punch` as a part of what a session of `changing` does."""
         now = self._clock.now()
         self._require_past(passed_at, now)
         at = passed_at or datetime.fromtimestamp(now.utc, UTC)
         gate = self._workspace.settings.gate
-        with self._database.write() as session:
-            person = persons.get(session, person_id)
-            if same := attendance.same_punch(session, person_id, at, direction):
-                raise Conflict(f"this passage is there already: row {same}")
-            entry = corrections.manual_entry(
-                now, person, passed_at=at, direction=direction, gate=gate.name, site=gate.site,
-                actor=actor, cause=cause,
-            )  # fmt: skip
-            return self._append(session, entry)
+        person = persons.get(session, person_id)
+        if same := attendance.same_punch(session, person_id, at, direction):
+            raise Conflict(f"this passage is there already: row {same}")
+        entry = corrections.manual_entry(
+            now, person, passed_at=at, direction=direction, gate=gate.name, site=gate.site,
+            actor=actor, cause=cause,
+        )  # fmt: skip
+        return self._append(session, entry)
 
-    def _append(self, session: Session, entry: Entry) -> AttendanceRow:
+    @contextmanager
+    def changing(self) -> Iterator[Session]:
+        """A writing session; when it is committed, the gate learns who was last seen where."""
+        since = self._clock.now()
+        with self._database.write() as session:
+            session.info[_TOUCHED] = touched = set[int]()
+            yield session
+            last = self._last_of(session, touched, since) if touched and self._tell else None
+        if last is not None and self._tell is not None:
+            self._tell(last)
+
+    def _last_of(self, session: Session, person_ids: set[int], since: Instant) -> LastPunches:
+        """What the log says now of these people, None of who has no passage that still counts."""
+        begin = _reset(self._workspace.settings, since)
+        known = attendance.last_punches(session, begin, person_ids)
+        # what the gate decided since then may still be on its way into the log
+        return LastPunches({id_: known.get(id_) for id_ in person_ids}, since.utc - JOURNAL_LAG_S)
+
+    def _append(self, session: Session, entry: Entry, before: int | None = None) -> AttendanceRow:
+        """before: the person whose row it was until now."""
         (receipt,) = self._workspace.journal.append([entry], session)
         assert receipt.attendance_id is not None  # noqa: S101
-        return attendance.get(session, receipt.attendance_id)
+        row = attendance.get(session, receipt.attendance_id)
+        session.info[_TOUCHED] |= {before, row.person_id} - {None}
+        return row
 
     def _require_past(self, at: datetime | None, now: Instant) -> None:
         if at is None:
@@ -165,7 +219,11 @@ def read_cursor(cursor: str) -> tuple[datetime, int]:
 
 def last_punches(workspace: Workspace, now: Instant) -> Mapping[int, tuple[Direction, float]]:
     """person id -> (direction, UTC seconds) of the last granted passage that still counts."""
-    hours = workspace.settings.attendance.auto_reset_h
-    since = datetime.fromtimestamp(now.utc, UTC) - timedelta(hours=hours)
     with workspace.database.read() as session:
-        return attendance.last_punches(session, since)
+        return attendance.last_punches(session, _reset(workspace.settings, now))
+
+
+def _reset(settings: Settings, now: Instant) -> datetime:
+    """Who passed before has begun anew since."""
+    hours = settings.attendance.auto_reset_h
+    return datetime.fromtimestamp(now.utc, UTC) - timedelta(hours=hours)

@@ -14,7 +14,16 @@ from sqlalchemy.orm import Session
 from gated.ports import Clock
 from gated.services.people import person_entry
 from gated.services.workspace import Workspace
-from gated.storage import accounts, attendance, audit, consents, enrollments, groups, persons
+from gated.storage import (
+    accounts,
+    attendance,
+    audit,
+    consents,
+    correction_requests,
+    enrollments,
+    groups,
+    persons,
+)
 from gated.storage.records import Enrollment, Person
 
 README = """What this gate knows of one person.
@@ -24,6 +33,7 @@ accounts.json     accounts to sign in with (without password)
 enrollments.json  reference photos with the templates made from them
 photos/           these photos
 attendance.json   every entry, exit and refusal on record that names the person
+correction_requests.json  what the person asked to be corrected, and the answers
 journal.json      what was done to the person, and what the person did to others
 """
 
@@ -58,6 +68,7 @@ def _parts(session: Session, person: Person) -> dict[str, Any]:
     consent = consents.find(session, person.id)
     own = accounts.list_(session, person_id=person.id)
     log = attendance.list_(session, person_id=person.id, raw=True)
+    asked = correction_requests.list_(session, person_id=person.id)
     return {
         "person.json": {
             **asdict(person),
@@ -66,6 +77,7 @@ def _parts(session: Session, person: Person) -> dict[str, Any]:
         },
         "accounts.json": [_without(asdict(a), ("password_hash", "token_digest")) for a in own],
         "attendance.json": [asdict(row) for row in log],
+        "correction_requests.json": [asdict(r) for r in asked],
         "journal.json": [asdict(row) for row in audit.about(session, person.uid)],
     }
 

@@ -18,7 +18,7 @@ from gated.services.obligations import local_day, moment
 from gated.services.people import person_entry
 from gated.services.references import References
 from gated.services.workspace import Workspace
-from gated.storage import consents, enrollments, persons, retention
+from gated.storage import consents, correction_requests, enrollments, persons, retention
 from gated.storage.journal import Entry
 from gated.storage.records import Consent, Person
 from gated.storage.retention import Places
@@ -38,6 +38,7 @@ class Applied:
     photos: int
     access_log: int
     attendance: int
+    correction_requests: int
     audit: int
 
 
@@ -115,6 +116,7 @@ class Privacy:
             photos=self._expire(wanted.photos_days, self._photos),
             access_log=self._expire(wanted.access_log_days, self._access_log),
             attendance=self._expire(wanted.attendance_days, self._attendance),
+            correction_requests=self._expire(wanted.attendance_days, self._correction_requests),
             audit=self._expire(wanted.audit_days, self._audit),
         )
         if done := {name: n for name, n in asdict(applied).items() if n}:
@@ -169,6 +171,10 @@ class Privacy:
         with self._workspace.database.write() as session:
             found = retention.passages(session, before, ("granted", "void"), BATCH)
             return self._redact(session, found, "subject", "attendance log")
+
+    def _correction_requests(self, before: datetime) -> int:
+        with self._workspace.database.write() as session:
+            return correction_requests.delete_older(session, before, BATCH)
 
     def _audit(self, before: datetime) -> int:
         total = 0

@@ -7,6 +7,7 @@ import hmac
 import re
 import secrets
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import jwt
@@ -30,6 +31,8 @@ class Claims:
 
     account_id: int
     version: int
+    token_id: str
+    expires_at: datetime
 
 
 class Tokens:
@@ -77,9 +80,10 @@ class Tokens:
                     "verify_iat": False,
                 },
             )
-            read = Claims(int(claims["sub"]), int(claims["ver"]))
             issued, expires = float(claims["iat"]), float(claims["exp"])
-        except (jwt.InvalidTokenError, KeyError, TypeError, ValueError):
+            ends = datetime.fromtimestamp(expires, UTC)
+            read = Claims(int(claims["sub"]), int(claims["ver"]), str(claims["jti"]), ends)
+        except (jwt.InvalidTokenError, KeyError, TypeError, ValueError, OverflowError, OSError):
             raise NotSignedIn("the token is not valid: sign in") from None
         now = self._clock.now().utc
         # made while the clock was far ahead, a token would otherwise live until then

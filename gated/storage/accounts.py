@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Session
 from gated.errors import Conflict, NotFound
 from gated.storage import rows
 from gated.storage.records import ROLES, Account, columns_of, record
-from gated.storage.tables import accounts, persons
+from gated.storage.tables import accounts, ended_sessions, persons
 
 _COLUMNS = columns_of(Account, accounts)
 
@@ -113,6 +114,19 @@ def set_role(session: Session, id_: int, role: str) -> Account:
 def touch(session: Session, id_: int) -> Account:
     """Make void every token given out before; NotFound."""
     return _change(session, id_)
+
+
+def end_session(session: Session, token_id: str, expires_at: datetime, now: datetime) -> None:
+    """Note that a token is void until it expires by itself; twice is as good as once."""
+    session.execute(sa.delete(ended_sessions).where(ended_sessions.c.expires_at <= now))
+    values = {"token_id": token_id, "expires_at": expires_at}
+    rows.insert_unless_there(session, ended_sessions, values, "token_id")
+
+
+def has_ended(session: Session, token_id: str) -> bool:
+    """Whether this token was made void before its time."""
+    where = {"token_id": token_id}
+    return rows.one(session, ended_sessions, [ended_sessions.c.token_id], **where) is not None
 
 
 def delete(session: Session, id_: int) -> None:

@@ -155,15 +155,23 @@ def _between(from_: datetime, to: datetime) -> tuple[sa.ColumnElement[bool], ...
     return log.c.created_at >= from_, log.c.created_at < to
 
 
-def last_punches(session: Session, since: datetime) -> dict[int, tuple[Direction, float]]:
-    """person id -> (direction, UTC seconds) of the last granted passage at or after `since`."""
+def last_punches(
+    session: Session, since: datetime, person_ids: Collection[int] | None = None
+) -> dict[int, tuple[Direction, float]]:
+    """person id -> (direction, UTC seconds) of the last granted passage at or after `since`.
+
+    person_ids: of these only.
+    """
+    whose = log.c.person_id.is_not(None)
+    if person_ids is not None:
+        whose = log.c.person_id.in_(person_ids)
     newest = sa.func.row_number().over(
         partition_by=log.c.person_id, order_by=(log.c.created_at.desc(), log.c.id.desc())
     )
     granted = (
         sa.select(log.c.person_id, log.c.direction, log.c.created_at, newest.label("nth"))
         .where(
-            log.c.person_id.is_not(None),
+            whose,
             log.c.created_at >= since,
             *_PUNCH,
         )

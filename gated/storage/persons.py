@@ -17,6 +17,7 @@ from gated.storage.settings import touch_gallery
 from gated.storage.tables import (
     attendance_logs,
     consents,
+    correction_requests,
     enrollments,
     group_members,
     groups,
@@ -179,7 +180,7 @@ def delete(session: Session, id_: int) -> list[str]:
         .where(enrollments.c.person_id == id_)
         .returning(enrollments.c.face_image_path, enrollments.c.face_encoding_path)
     ).all()
-    for owned in (consents, group_members):
+    for owned in (consents, group_members, correction_requests):
         session.execute(sa.delete(owned).where(owned.c.person_id == id_))
     session.execute(sa.delete(persons).where(persons.c.id == id_))
     touch_gallery(session)

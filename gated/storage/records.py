@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import sqlalchemy as sa
 
@@ -158,6 +158,35 @@ class AttendanceRow:
     seq: int
     recorded_at: datetime
     superseded_by: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionRequest:
+    """What a person says is wrong in the own times: a row, or (attendance_id None) a missing one.
+
+    passed_at, direction and status say what would be right; None: as it is. state: open, approved
+    (result_id is the row that came of it) or refused (answer says why).
+    """
+
+    id: int
+    uid: str
+    person_id: int
+    attendance_id: int | None
+    passed_at: datetime | None
+    direction: str | None
+    status: Literal["granted", "void"] | None
+    reason: str
+    state: str
+    answer: str | None
+    result_id: int | None
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def answered_at(self) -> datetime | None:
+        """When it was approved or refused."""
+        return None if self.state == "open" else self.updated_at
 
 
 def columns_of(cls: type[Any], table: sa.Table) -> list[sa.Column[Any]]:

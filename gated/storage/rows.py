@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -43,6 +44,18 @@ def insert(session: Session, table: sa.Table, **values: Any) -> int:
     statement = sa.insert(table).values(**values, created_at=now, updated_at=now)
     with session.begin_nested():
         return int(session.execute(statement.returning(table.c.id)).scalar_one())
+
+
+def insert_unless_there(
+    session: Session, table: sa.Table, values: Mapping[str, Any], key: str
+) -> None:
+    """Add a row unless there is one with the same `key`; two who do so at a time are welcome."""
+    if session.get_bind().dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert
+    else:
+        from sqlalchemy.dialects.postgresql import insert  # type: ignore[assignment]
+    statement = insert(table).values(dict(values))
+    session.execute(statement.on_conflict_do_nothing(index_elements=[key]))
 
 
 def page(statement: sa.Select[Any], limit: int | None, offset: int) -> sa.Select[Any]:

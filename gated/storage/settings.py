@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from gated.storage import rows
 from gated.storage.tables import new_uid, settings, utcnow
 
 GALLERY_STAMP = "gallery_stamp"
@@ -33,12 +34,7 @@ def set_(session: Session, key: str, value: Any) -> None:
 
 def create(session: Session, key: str, value: Any) -> None:
     """Store a JSON value under a key unless there is one; two creators at a time are welcome."""
-    if session.get_bind().dialect.name == "sqlite":
-        from sqlalchemy.dialects.sqlite import insert
-    else:
-        from sqlalchemy.dialects.postgresql import insert  # type: ignore[assignment]
-    statement = insert(settings).values(key=key, value=value)
-    session.execute(statement.on_conflict_do_nothing(index_elements=["key"]))
+    rows.insert_unless_there(session, settings, {"key": key, "value": value}, "key")
 
 
 def touch_gallery(session: Session) -> None:

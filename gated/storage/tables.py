@@ -179,6 +179,28 @@ attendance_logs = Table(
     sqlite_autoincrement=True,
 )
 
+correction_requests = _aggregate(
+    "correction_requests",
+    Column("person_id", BigInt, ForeignKey("persons.id"), nullable=False, index=True),
+    # the row that is wrong; none for a passage that was not seen
+    Column("attendance_id", BigInt, ForeignKey("attendance_logs.id")),
+    Column("passed_at", UtcDateTime),
+    Column("direction", Text),
+    Column("status", Text),
+    Column("reason", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("answer", Text),
+    Column("result_id", BigInt, ForeignKey("attendance_logs.id")),
+    Index(None, "state", "id"),
+)
+
+ended_sessions = Table(
+    "ended_sessions",
+    metadata,
+    Column("token_id", Text, primary_key=True),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
+)
+
 settings = Table(
     "settings",
     metadata,

@@ -71,7 +71,9 @@ def server(role: str, tmp_path: Path) -> Iterator[Running]:
 
 def described(server: Running) -> Any:
     schema = schemathesis.openapi.from_asgi("/openapi.json", create_app(server.services))
-    return schema.exclude(path=sorted(LEFT_OUT))
+    # signing out would leave nothing but 401 for the rest: test_sessions has it
+    without = schema.exclude(path="/api/auth/session", method="DELETE")
+    return without.exclude(path=sorted(LEFT_OUT))
 
 
 def headers_of(server: Running, role: str) -> dict[str, str]:

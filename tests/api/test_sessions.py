@@ -11,6 +11,7 @@ import pytest
 from gated.api.app import create_app
 from gated.api.server import ApiServer
 from gated.config import ApiSettings
+from gated.errors import NotSignedIn
 from tests.api.conftest import PASSWORD, Running, serving
 
 ME = {"username": "the-admin", "password": PASSWORD}
@@ -58,6 +59,32 @@ def test_a_bearer_token_needs_no_second_one(server: Running, browser: httpx.Clie
     assert browser.get("/api/auth/session").json()["csrf_token"] is None
     browser.headers["Authorization"] = "Bearer nonsense"
     assert browser.get(GROUP).status_code == 401, "the cookie does not stand in for a bad token"
+
+
+def test_signing_out_voids_every_copy(server: Running, browser: httpx.Client) -> None:
+    csrf = browser.post("/api/auth/sign-in", json=ME).json()["csrf_token"]
+    stolen = {"Cookie": f"gated_session={browser.cookies['gated_session']}"}
+    as_bearer = {"Authorization": f"Bearer {browser.cookies['gated_session']}"}
+    with server.client() as thief, server.client("admin") as other_session:
+        assert thief.get(GROUP, headers=stolen).status_code == 200
+        left = browser.delete("/api/auth/session", headers={"X-CSRF-Token": csrf})
+        assert left.status_code == 204
+        assert thief.get(GROUP, headers=stolen).status_code == 401
+        assert thief.get(GROUP, headers=as_bearer).status_code == 401
+        assert other_session.get(GROUP).status_code == 200
+    workspace = server.services.workspace
+    again = type(server.services.accounts).of(workspace)
+    with pytest.raises(NotSignedIn):
+        again.verify_token(as_bearer["Authorization"].removeprefix("Bearer "))
+    (told,) = server.services.audit.page(limit=1, kind="signed_out").rows
+    assert told.actor is not None
+    assert told.actor["name"] == "the-admin"
+
+
+def test_a_bearer_token_can_be_ended_too(server: Running) -> None:
+    with server.client("viewer") as client:
+        assert client.delete("/api/auth/session").status_code == 204
+        assert client.get(GROUP).status_code == 401
 
 
 def test_a_wrong_password_begins_no_session(browser: httpx.Client) -> None:

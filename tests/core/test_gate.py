@@ -142,6 +142,22 @@ def test_the_last_punches_are_taken_over_at_start() -> None:
     assert decision.direction is Direction.EXIT
 
 
+def test_a_corrected_log_turns_the_direction_at_once() -> None:
+    scene = Scene()
+    scene.watch(ann)
+    scene.lose(1)
+    scene.wait(10)
+    seen = at(scene.now).utc
+    scene.send(LastPunches({ANN: None}, complete_to=seen))
+    (again,) = decisions(scene.watch(face({ANN: SURE}, track=2)))
+    assert again.direction is Direction.ENTRY
+    scene.lose(2)
+    scene.wait(10)
+    scene.send(LastPunches({ANN: None}, complete_to=seen))  # older than what the gate saw itself
+    (third,) = decisions(scene.watch(face({ANN: SURE}, track=3)))
+    assert third.direction is Direction.EXIT
+
+
 def test_an_open_visit_is_flagged_on_grants_only() -> None:
     policy = GatePolicy(cooldown_s=60.0, auto_reset_s=10.0)
     scene = Scene(policy)

@@ -38,6 +38,12 @@ def test_what_the_log_knows() -> None:
     assert presence.inside == {3: 12.0, 2: 20.0}, "what is older than the entry is no news"
 
 
+def test_a_corrected_log_takes_entries_back() -> None:
+    presence = Presence({1: 10.0, 2: 20.0, 3: 30.0})
+    presence.learn({1: None, 2: (EXIT, 5.0), 3: None, 4: (ENTRY, 8.0)}, complete_to=25.0)
+    assert presence.inside == {4: 8.0, 3: 30.0}, "the log may not yet know of the newest entry"
+
+
 def test_forgiving_one_and_all() -> None:
     presence = Presence({1: 10.0, 2: 20.0, 3: 30.0})
     assert [presence.forgive(1), presence.forgive(1)] == [1, 0]

@@ -11,10 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gated.config import AttendanceSettings, Settings, StorageSettings
-from gated.core.model import Decision, Direction, Instant, Outcome, PersonRef, Reason
+from gated.core.model import Decision, Direction, Instant, LastPunches, Outcome, PersonRef, Reason
 from gated.devices.clock import ManualClock
-from gated.errors import SourceError
-from gated.services.attendance import Attendance, last_punches, read_cursor, write_cursor
+from gated.errors import NotFound, SourceError
+from gated.services.attendance import (
+    Attendance,
+    Correction,
+    last_punches,
+    read_cursor,
+    write_cursor,
+)
 from gated.services.people import People
 from gated.services.workspace import Workspace
 from gated.storage.journal import decision_entry
@@ -103,3 +109,27 @@ def test_only_punches_that_still_count_are_remembered(workspace: Workspace) -> N
     punch(workspace, NOW - 1 * hour, anna, "exit")
     found = last_punches(workspace, Instant(1.0, NOW))
     assert found == {anna.id: (Direction.EXIT, NOW - hour)}
+
+
+def test_the_gate_hears_of_whom_the_log_was_changed(workspace: Workspace) -> None:
+    now, told = ManualClock(utc=NOW), list[LastPunches]()
+    attendance = Attendance(workspace, now, told.append)
+    people = People(workspace, now)
+    ann, bob = (people.create({"personnel_code": c}, actor="test") for c in ("A", "B"))
+    punch(workspace, NOW - 3600, ann.ref)
+    punch(workspace, NOW - 60, ann.ref, "exit")
+    newest = attendance.page().rows[0]
+    by = {"actor": "test", "cause": "why not"}
+    to_bob = attendance.correct(newest.id, Correction(person_id=bob.id), **by)
+    entry, exit_ = (Direction.ENTRY, NOW - 3600), (Direction.EXIT, NOW - 60)
+    assert told.pop().punches == {ann.id: entry, bob.id: exit_}
+    attendance.correct(to_bob.id, Correction(status="void"), **by)
+    assert told.pop().punches == {bob.id: None}
+    attendance.punch(bob.id, Direction.ENTRY, None, **by)
+    last = told.pop()
+    assert last.punches == {bob.id: (Direction.ENTRY, NOW)}
+    assert last.complete_to is not None
+    assert NOW - 60 < last.complete_to < NOW
+    with pytest.raises(NotFound):
+        attendance.punch(999, Direction.ENTRY, None, **by)
+    assert told == []

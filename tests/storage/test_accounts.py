@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from datetime import timedelta
 
 import pytest
 from sqlalchemy.orm import Session
@@ -9,6 +10,7 @@ from sqlalchemy.orm import Session
 from gated.errors import Conflict, NotFound
 from gated.storage import accounts
 from gated.storage.engine import Database
+from gated.storage.tables import utcnow
 from tests.storage.people import add_person
 
 
@@ -101,3 +103,17 @@ def test_unknown_accounts_and_roles(db: Database) -> None:
                 use(session, 99)
         with pytest.raises(ValueError, match="god is no role"):
             accounts.add(session, "ada", "god", "hash")
+
+
+def test_an_ended_session_is_known_until_it_would_have_expired(db: Database) -> None:
+    now = utcnow()
+    with db.write() as session:
+        for _ in range(2):
+            accounts.end_session(session, "one", now + timedelta(minutes=1), now)
+        accounts.end_session(session, "other", now + timedelta(minutes=9), now)
+        assert accounts.has_ended(session, "one")
+        assert not accounts.has_ended(session, "none")
+        later = now + timedelta(minutes=2)
+        accounts.end_session(session, "third", now + timedelta(minutes=9), later)
+        assert not accounts.has_ended(session, "one"), "it has expired: nobody needs to know"
+        assert accounts.has_ended(session, "other")

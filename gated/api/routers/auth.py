@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from gated.api.deps import SESSION, Anyone, Services, client_address
+from gated.api.deps import SESSION, Anyone, Services, Token, client_address, session_cookie
 from gated.api.errors import responses
 from gated.api.schemas import (
     Credentials,
@@ -113,13 +113,13 @@ async def begin_session(
 @router.get("/session", responses=responses(401, 403, 503))
 def session(request: Request, principal: Anyone, services: Services) -> SessionOut:
     """The session of this browser, for a page that was loaded again."""
-    by_cookie = "authorization" not in request.headers
-    return _session(services, principal, request.cookies[SESSION] if by_cookie else None)
+    return _session(services, principal, session_cookie(request))
 
 
 @router.delete("/session", status_code=204, responses=responses(401, 403, 503))
-def end_session(response: Response, _principal: Anyone) -> None:
-    """End the session of this browser."""
+def end_session(response: Response, principal: Anyone, token: Token, services: Services) -> None:
+    """End this session: its token is void from now on, wherever a copy of it is."""
+    services.accounts.sign_out(token, principal)
     response.delete_cookie(SESSION, httponly=True, samesite="strict")
 
 

@@ -138,6 +138,27 @@ def _attendance() -> None:
     )
 
 
+def _requests_and_sessions() -> None:
+    _aggregate(
+        "correction_requests",
+        Column("person_id", big, ForeignKey("persons.id"), nullable=False, index=True),
+        Column("attendance_id", big, ForeignKey("attendance_logs.id")),
+        Column("passed_at", moment),
+        Column("direction", Text),
+        Column("status", Text),
+        Column("reason", Text, nullable=False),
+        Column("state", Text, nullable=False),
+        Column("answer", Text),
+        Column("result_id", big, ForeignKey("attendance_logs.id")),
+    )
+    op.create_index("ix_correction_requests_state_id", "correction_requests", ["state", "id"])
+    op.create_table(
+        "ended_sessions",
+        Column("token_id", Text, primary_key=True),
+        Column("expires_at", moment, nullable=False, index=True),
+    )
+
+
 def _journal() -> None:
     op.create_table(
         "journal",
@@ -186,6 +207,7 @@ def _journal() -> None:
 def upgrade() -> None:
     _persons_and_theirs()
     _attendance()
+    _requests_and_sessions()
     op.create_table(
         "settings",
         Column("key", Text, primary_key=True),
@@ -201,6 +223,8 @@ def downgrade() -> None:
         "journal_private",
         "journal",
         "settings",
+        "ended_sessions",
+        "correction_requests",
         "attendance_logs",
         "accounts",
         "enrollments",
