@@ -257,7 +257,7 @@ class Accounts:
                 account = accounts.find(session, shown.account_id)
                 if account and account.version != shown.version:
                     account = None
-                if accounts.has_ended(session, claims.token_id):
+                if accounts.has_ended(session, shown.token_id):
                     account = None
             if account is None or not _may_sign_in(session, account):
                 raise NotSignedIn("the session has ended: sign in again")
