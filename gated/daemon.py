@@ -35,6 +35,7 @@ from gated.runtime.pipeline import Pipeline, end
 from gated.services.accounts import Accounts
 from gated.services.attendance import last_punches
 from gated.services.demo import enroll_demo_person
+from gated.services.erasures import reapply_erasures
 from gated.services.gate import GateBoard, view_of
 from gated.services.live import FrameTap, LiveGate
 from gated.services.models import VisionKit, policy_of
@@ -103,6 +104,7 @@ class Daemon:
         with ExitStack() as stack, self._signals():
             stack.enter_context(StateLock(self.settings.storage.state_dir))
             self.workspace = stack.enter_context(Workspace(self.settings))
+            reapply_erasures(self.workspace, self.clock)
             self.workspace.sweep()
             if self.settings.gate.role == "gate":
                 # in a thread: signals are heard while models load and templates are renewed

@@ -92,8 +92,12 @@ def verify(as_json: bool, config: Path | None) -> int:
     problem = result.first_problem
     if as_json:
         where = problem and {"chain": problem.chain, "seq": problem.seq, "what": problem.what}
-        click.echo(json.dumps({"ok": result.ok, "rows": result.rows, "first_problem": where}))
-    elif problem is None:
+        told = {"rows": result.rows, "first_problem": where, "notes": result.notes}
+        click.echo(json.dumps({"ok": result.ok, **told}))
+        return 0 if result.ok else 1
+    for note in result.notes:
+        click.echo(note, err=True)
+    if problem is None:
         click.echo(f"the journal is whole: {result.rows} rows")
     else:
         click.echo(f"row {problem.seq} of chain {problem.chain}: {problem.what}", err=True)

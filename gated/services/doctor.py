@@ -272,6 +272,8 @@ def _journal(patient: Patient) -> Iterator[Finding]:
         yield Finding("journal", "fail", str(result.first_problem), advice)
     else:
         yield Finding("journal", "ok", f"{result.rows} rows, whole")
+    for note in result.notes:
+        yield Finding("journal", "warn", note, "see `gated journal verify`")
 
 
 # --- devices --------------------------------------------------------------------------------------

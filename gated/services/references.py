@@ -95,7 +95,9 @@ class References:
             person = persons.get(session, person_id)
             gone = enrollments.list_(session, person_id=person_id)
             files = [f for e in gone for f in enrollments.delete(session, e.id)]
-            body = {"person": person.uid, "enrollments": [e.uid for e in gone]}
+            withdrawn = [e.uid for e in gone]
+            body = {"person": person.uid, "enrollments": withdrawn}
+            self._workspace.journal.keep_out(session, withdrawn)
             entry = entry_about(now, "biometrics_withdrawn", person, actor, body)
             (proof,) = self._workspace.journal.append([entry], session)
         self._forget(files)

@@ -31,8 +31,9 @@ from sqlalchemy.orm import Session
 from gated.core.chain import GENESIS, canonical, commitment, project, row_hash, superseded
 from gated.core.model import Decision, Instant
 from gated.errors import Conflict
-from gated.storage import settings
+from gated.storage import erasures, settings
 from gated.storage.engine import Database, after_commit, is_write_session
+from gated.storage.erasures import ErasureLedger
 from gated.storage.heads import Head, holds, key_of, last_row, read_head, write_head
 from gated.storage.origin import current
 from gated.storage.tables import (
@@ -94,6 +95,7 @@ class Journal:
     ) -> None:
         self.db = db
         self.head_file = head_file
+        self.ledger = ErasureLedger(head_file.with_name(erasures.NAME))
         self._signer = signer
         self._gate_name = gate_name
         self._boot_id = boot_id()
@@ -145,7 +147,11 @@ class Journal:
         return self.append([Entry(at, "redacted", body)], session)[0]
 
     def erase_person(self, session: Session, at: Instant, uid: str, reason: str) -> list[Receipt]:
-        """Redact all that speaks of the person with this uid; `persons.delete` may follow."""
+        """Redact all that speaks of the person with this uid; `persons.delete` may follow.
+
+        The ledger has the uid once the session is committed.
+        """
+        self.keep_out(session, [uid])
         private = journal_private.c
         found = session.execute(
             sa.select(private.chain, private.role, private.seq)
@@ -160,11 +166,16 @@ class Journal:
             for (chain, role), seqs in parts.items()
         ]
 
+    def keep_out(self, session: Session, uids: Sequence[str]) -> None:
+        """When the session is committed, the ledger has what must not come back."""
+        if uids:
+            after_commit(session, f"ledger {uids[0]}", lambda: self.ledger.add(uids))
+
     def verify(self) -> Verification:
         """Check chains, seals, head file, private parts and attendance log, in constant memory."""
         from gated.storage.verify import verify
 
-        return verify(self.db, self.head_file, self.public_key)
+        return verify(self.db, self.head_file, self.public_key, self.ledger)
 
     # --- appending ---
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 from gated.core.chain import GENESIS, canonical, commitment, project, row_hash, superseded
 from gated.storage import settings
 from gated.storage.engine import Database
+from gated.storage.erasures import ErasureLedger, enrollments_back, persons_back
 from gated.storage.heads import Head, holds, key_of, last_row, read_head
 from gated.storage.journal import IDENTITY
 from gated.storage.tables import attendance_logs, journal, journal_private, journal_seal
@@ -61,12 +62,13 @@ class _Wrong(Exception):
         self.problem = Problem(chain, seq, what)
 
 
-def verify(db: Database, head_file: Path, public_key: str) -> Verification:
+def verify(db: Database, head_file: Path, public_key: str, ledger: ErasureLedger) -> Verification:
     """Check everything of one snapshot; StorageError when the database cannot be read."""
     # before the snapshot: what is committed later is then beyond the head, not missing behind it
     head = read_head(head_file)
     with db.read() as session:
         check = _Check(session)
+        check.notes += _came_back(session, ledger.read())
         try:
             chains = _chains(session)
             for chain in chains:
@@ -76,6 +78,16 @@ def verify(db: Database, head_file: Path, public_key: str) -> Verification:
         except _Wrong as wrong:
             return Verification(check.rows, wrong.problem, tuple(check.notes))
     return Verification(check.rows, None, tuple(check.notes))
+
+
+def _came_back(session: Session, erased: Collection[str]) -> Iterator[str]:
+    """What was erased and is there again: an older database was put in place."""
+    people, photos = persons_back(session, erased), enrollments_back(session, erased)
+    if people or photos:
+        yield (
+            f"{len(people)} erased persons and {len(photos)} withdrawn photos are back from an "
+            "older database: the next start of the gate erases them again"
+        )
 
 
 def _chains(session: Session) -> list[str]:
