@@ -9,11 +9,15 @@ GatedError
 │   └── StateLocked        another gated runs here exit 5
 ├── DeviceError            camera, door            exit 6
 ├── SourceError            unreadable input        exit 2
+├── HubError               the hub                 exit 1
+│   └── HubUnreachable     no answer from it       exit 1
 └── Refused                the request is refused  exit 1
     ├── NotFound
     ├── Conflict
     │   ├── ChangedMeanwhile
     │   ├── NoGate
+    │   ├── NotJoined
+    │   ├── SnapshotNeeded
     │   ├── ConsentMissing
     │   └── RetentionHold
     ├── EnrollmentRefused
@@ -25,6 +29,8 @@ GatedError
     │   └── CsrfMissing
     └── NotSignedIn
         ├── BadCredentials
+        ├── BadSignature
+        │   └── ClockSkew
         └── Throttled
 """
 
@@ -100,6 +106,28 @@ class SourceError(GatedError):
     exit_code = 2
 
 
+class HubError(GatedError):
+    """The hub did not do what it was asked for; `status` and `told` are its own, 0 and empty
+    without an answer. Try again after `retry_after` seconds, where it said so."""
+
+    code = "hub"
+    exit_code = 1
+
+    def __init__(
+        self, message: str, status: int = 0, told: str = "", retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.told = told
+        self.retry_after = retry_after
+
+
+class HubUnreachable(HubError):
+    """No answer from the hub, or one that is not the hub's."""
+
+    code = "hub_unreachable"
+
+
 class Refused(GatedError):
     """The request was understood and is refused."""
 
@@ -133,6 +161,18 @@ class NoGate(Conflict):
     """This needs a camera and a door, which a hub has not."""
 
     code = "no_gate"
+
+
+class NotJoined(Conflict):
+    """This is no gate that has joined, or it was revoked."""
+
+    code = "not_joined"
+
+
+class SnapshotNeeded(Conflict):
+    """The cursor is too old, or of another feed: begin with /api/sync/snapshot."""
+
+    code = "snapshot_needed"
 
 
 class ChangedMeanwhile(Conflict):
@@ -195,6 +235,22 @@ class BadCredentials(NotSignedIn):
     """Name or password is wrong, or the account may not sign in; never says which."""
 
     code = "bad_credentials"
+
+
+class BadSignature(NotSignedIn):
+    """The request was not signed with the key of the gate it names."""
+
+    code = "bad_signature"
+
+
+class ClockSkew(BadSignature):
+    """The request was signed at another time than now; `now` is the hub's, in seconds."""
+
+    code = "clock_skew"
+
+    def __init__(self, now: int) -> None:
+        super().__init__("the request was signed at another time: use the hub's")
+        self.now = now
 
 
 class Throttled(NotSignedIn):

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.databases import Server, postgresql_server
 
 # No deadline: the machine that runs the tests may be slow, busy or both.
 settings.register_profile(
@@ -23,3 +27,15 @@ settings.register_profile(
     stateful_step_count=80,
 )
 settings.load_profile(os.environ.get("GATED_HYPOTHESIS", "check"))
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """A server of our own, started once."""
+    with postgresql_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)

@@ -22,6 +22,7 @@ from gated.api.routers import (
     corrections,
     docs,
     enrollment,
+    fleet,
     gate,
     general,
     groups,
@@ -29,6 +30,7 @@ from gated.api.routers import (
     live,
     persons,
     privacy,
+    sync,
 )
 
 __all__ = ["ApiServices", "create_app"]
@@ -42,7 +44,7 @@ OWN_LIMITS = {"/api/enrollment/import": 65 * 1024 * 1024}
 
 _SIGNING_IN = tuple(f"/api/auth/{way}" for way in ("login", "sign-in", "register", "setup"))
 
-PUBLIC = frozenset({"/", "/health", *_SIGNING_IN, *docs.PATHS})
+PUBLIC = frozenset({"/", "/health", "/api/sync/join", *_SIGNING_IN, *docs.PATHS})
 """What needs no token."""
 
 _HSTS = {"Strict-Transport-Security": "max-age=31536000"}
@@ -62,6 +64,8 @@ ROUTERS = (
     privacy,
     live,
     jobs,
+    fleet,
+    sync,
 )
 
 

@@ -26,6 +26,7 @@ from gated.services.privacy import Privacy
 from gated.services.references import References
 from gated.services.reports import Reports
 from gated.services.setup import FirstAdmin
+from gated.services.sync.fleet import Fleet
 from gated.services.workspace import Workspace
 
 
@@ -49,6 +50,7 @@ class ApiServices:
     references: References = field(init=False)
     desk: EnrollmentDesk = field(init=False)
     jobs: Jobs = field(init=False)
+    fleet: Fleet = field(init=False)
     live: LiveGate | None = None
 
     def __post_init__(self) -> None:
@@ -66,6 +68,7 @@ class ApiServices:
         object.__setattr__(self, "references", References.of(self.workspace))
         object.__setattr__(self, "desk", EnrollmentDesk(self.workspace))
         object.__setattr__(self, "jobs", Jobs())
+        object.__setattr__(self, "fleet", Fleet.of(self.workspace))
 
     def running_gate(self) -> LiveGate:
         """The gate that runs here; NoGate on a hub."""
@@ -144,6 +147,7 @@ Viewer = Annotated[Principal, require(Role.VIEWER)]
 Operator = Annotated[Principal, require(Role.OPERATOR)]
 Admin = Annotated[Principal, require(Role.ADMIN)]
 Auditor = Annotated[Principal, require(Role.AUDITOR)]
+Device = Annotated[Principal, require(Role.DEVICE)]
 
 
 def client_address(request: Request) -> str:

@@ -107,6 +107,9 @@ def _ours(_request: Request, error: Exception) -> Problem:
         case errors.Throttled() | errors.Busy():
             wait = {"Retry-After": str(max(1, round(error.retry_after + 0.5)))}
             return Problem(status, str(error), error.code, headers=wait)
+        case errors.ClockSkew():
+            bearer = {"WWW-Authenticate": "Bearer"}
+            return Problem(status, str(error), error.code, headers=bearer, now=error.now)
         case errors.NotSignedIn():
             return Problem(status, str(error), error.code, headers={"WWW-Authenticate": "Bearer"})
         case errors.SourceError():

@@ -373,6 +373,11 @@ class PrivacySettings(Section):
 
 class SyncSettings(Section):
     hub_url: str | None = None
+    """Where the hub is now; default: where it was when this gate joined."""
+    ca_file: Path | None = None
+    """Certificate (PEM) of who has signed the hub's, besides those that the system trusts."""
+    insecure: bool = False
+    """Accept a hub over plain HTTP from another machine: names would travel in the open."""
 
 
 class UiSettings(Section):

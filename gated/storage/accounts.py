@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from gated.errors import Conflict, NotFound
 from gated.storage import rows
 from gated.storage.records import ROLES, Account, columns_of, record
-from gated.storage.tables import accounts, ended_sessions, persons
+from gated.storage.tables import accounts, ended_sessions, gates, persons, utcnow
 
 _COLUMNS = columns_of(Account, accounts)
 
@@ -132,6 +132,8 @@ def has_ended(session: Session, token_id: str) -> bool:
 def delete(session: Session, id_: int) -> None:
     """Remove an account; NotFound, Conflict for the last admin."""
     _require_another_admin(session, id_)
+    void = {"account_id": None, "revoked_at": utcnow()}
+    session.execute(sa.update(gates).where(gates.c.account_id == id_).values(**void))
     session.execute(sa.delete(accounts).where(accounts.c.id == id_))
 
 

@@ -12,7 +12,7 @@ from gated.errors import Conflict, NotFound
 from gated.storage import persons as persons_
 from gated.storage import rows
 from gated.storage.records import Group, columns_of, record
-from gated.storage.tables import group_members, groups
+from gated.storage.tables import gate_groups, group_members, groups
 
 CHANGEABLE = frozenset({"name", "description"})
 
@@ -63,7 +63,8 @@ def update(session: Session, id_: int, **changes: Any) -> Group:
 def delete(session: Session, id_: int) -> None:
     """Remove a group; its members stay. NotFound."""
     get(session, id_)
-    session.execute(sa.delete(group_members).where(group_members.c.group_id == id_))
+    for of_it in (group_members, gate_groups):
+        session.execute(sa.delete(of_it).where(of_it.c.group_id == id_))
     session.execute(sa.delete(groups).where(groups.c.id == id_))
 
 

@@ -171,6 +171,11 @@ class Journal:
         if uids:
             after_commit(session, f"ledger {uids[0]}", lambda: self.ledger.add(uids))
 
+    def gate_uid(self) -> str:
+        """The uid that all chains of this gate begin with; made when it is first asked for."""
+        with self.db.write() as session:
+            return self._identity(session)[0]
+
     def verify(self) -> Verification:
         """Check chains, seals, head file, private parts and attendance log, in constant memory."""
         from gated.storage.verify import verify

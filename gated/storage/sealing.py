@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gated.errors import SealError, StorageError
 
@@ -54,10 +56,15 @@ class Sealer:
 
 @dataclass(frozen=True)
 class Keys:
-    """The keys of this gate."""
+    """The keys of this gate.
+
+    hub: by which gates know this program when it is their hub. It follows from the sealing key,
+    which all processes of one hub share.
+    """
 
     sealer: Sealer
     signer: Ed25519PrivateKey
+    hub: Ed25519PrivateKey
 
 
 def load_keys(
@@ -69,10 +76,17 @@ def load_keys(
     `key_file` (which must exist), else from keys/seal.key. Keys are 32 bytes as base64, hex or raw.
     """
     seed = _read_or_make(state_dir / "keys" / "journal.key")
+    sealing = _sealing_key(state_dir, key_file, environ)
     return Keys(
-        Sealer(_sealing_key(state_dir, key_file, environ)),
+        Sealer(sealing),
         Ed25519PrivateKey.from_private_bytes(seed),
+        Ed25519PrivateKey.from_private_bytes(derived(sealing, b"gated hub identity")),
     )
+
+
+def derived(secret: bytes, purpose: bytes) -> bytes:
+    """A key of 32 bytes that tells nothing of the secret it follows from (HKDF-SHA256)."""
+    return HKDF(hashes.SHA256(), KEY, salt=None, info=purpose).derive(secret)
 
 
 def _sealing_key(state_dir: Path, key_file: Path | None, environ: Mapping[str, str]) -> bytes:

@@ -261,3 +261,100 @@ journal_seal = Table(
     Column("signature", Text, nullable=False, comment="Ed25519, hex"),
     sqlite_with_rowid=False,
 )
+
+gates = _aggregate(
+    "gates",
+    Column("name", Text, nullable=False),
+    Column("name_key", Text, nullable=False, unique=True),
+    Column("site", Text, nullable=False),
+    # carries everybody, not only the people of its groups
+    Column("everyone", Boolean, nullable=False, default=False),
+    # may hold reference photos, from which another model makes templates of its own
+    Column("photos", Boolean, nullable=False, default=False),
+    Column("account_id", BigInt, ForeignKey("accounts.id"), unique=True),
+    Column("device", Text, unique=True, comment="uid of the journal of the present hardware"),
+    Column("sign_key", Text, comment="Ed25519, public, hex"),
+    Column("seal_key", Text, comment="X25519, public, hex"),
+    Column("journal_key", Text, comment="Ed25519, public, hex"),
+    Column("invite", Text, unique=True, comment="names the open invitation"),
+    Column("invite_key", Text, comment="proves that somebody knows its code"),
+    Column("invite_until", UtcDateTime),
+    Column("joined_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+    Column("seen_at", UtcDateTime),
+    Column("model", Text),
+    Column("status", sa.JSON, nullable=False, default=dict),
+    # what the gate was given began anew so often; a cursor of another number is void
+    Column("feed", Integer, nullable=False, default=1),
+    Column("cursor", BigInt, nullable=False, default=0, comment="applied by the gate"),
+)
+
+gate_groups = Table(
+    "gate_groups",
+    metadata,
+    Column("gate_id", BigInt, ForeignKey("gates.id"), primary_key=True),
+    Column("group_id", BigInt, ForeignKey("groups.id"), primary_key=True, index=True),
+    sqlite_with_rowid=False,
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("uid", Text, primary_key=True),
+    Column("seq", BigInt, nullable=False, unique=True, comment="of the last change"),
+    Column("gone", Boolean, nullable=False),
+    Column("at", UtcDateTime, nullable=False, default=utcnow),
+    sqlite_with_rowid=False,
+)
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("uid", Text, primary_key=True, comment="of a person"),
+    Column("seq", BigInt, nullable=False, unique=True, comment="of the change that tells of it"),
+    Column("at", UtcDateTime, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+erasure_confirmations = Table(
+    "erasure_confirmations",
+    metadata,
+    Column("uid", Text, ForeignKey("erasures.uid"), primary_key=True),
+    Column("gate_id", BigInt, ForeignKey("gates.id"), primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+sync_chains = Table(
+    "sync_chains",
+    metadata,
+    Column("chain", Text, primary_key=True),
+    Column("gate_id", BigInt, ForeignKey("gates.id"), nullable=False, index=True),
+    Column("seq", BigInt, nullable=False, comment="acknowledged"),
+    Column("hash", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+sync_quarantine = Table(
+    "sync_quarantine",
+    metadata,
+    Column("id", BigInt, primary_key=True, autoincrement=True),
+    Column("gate_id", BigInt, ForeignKey("gates.id"), nullable=False),
+    Column("chain", Text, nullable=False),
+    Column("seq", BigInt, nullable=False),
+    Column("digest", Text, nullable=False, comment="SHA-256 of the row, so that it is kept once"),
+    Column("reason", Text, nullable=False),
+    Column("row", Text, nullable=False, comment="canonical JSON, as it came"),
+    Column("at", UtcDateTime, nullable=False),
+    sa.UniqueConstraint("chain", "seq", "digest", "reason"),
+    sqlite_autoincrement=True,
+)
+
+sync_persons = Table(
+    "sync_persons",
+    metadata,
+    Column("uid", Text, primary_key=True, comment="of a person whom the hub has given"),
+    Column("snapshot", Integer, nullable=False, comment="number of the one that last named them"),
+    sqlite_with_rowid=False,
+)

@@ -204,6 +204,98 @@ def _journal() -> None:
     )
 
 
+def _fleet() -> None:
+    _aggregate(
+        "gates",
+        Column("name", Text, nullable=False),
+        Column("name_key", Text, nullable=False, unique=True),
+        Column("site", Text, nullable=False),
+        Column("everyone", Boolean, nullable=False),
+        Column("photos", Boolean, nullable=False),
+        Column("account_id", big, ForeignKey("accounts.id"), unique=True),
+        Column("device", Text, unique=True, comment="uid of the journal of the present hardware"),
+        Column("sign_key", Text, comment="Ed25519, public, hex"),
+        Column("seal_key", Text, comment="X25519, public, hex"),
+        Column("journal_key", Text, comment="Ed25519, public, hex"),
+        Column("invite", Text, unique=True, comment="names the open invitation"),
+        Column("invite_key", Text, comment="proves that somebody knows its code"),
+        Column("invite_until", moment),
+        Column("joined_at", moment),
+        Column("revoked_at", moment),
+        Column("seen_at", moment),
+        Column("model", Text),
+        Column("status", sa.JSON, nullable=False),
+        Column("feed", Integer, nullable=False),
+        Column("cursor", big, nullable=False, comment="applied by the gate"),
+    )
+    op.create_table(
+        "gate_groups",
+        Column("gate_id", big, ForeignKey("gates.id"), primary_key=True),
+        Column("group_id", big, ForeignKey("groups.id"), primary_key=True, index=True),
+        sqlite_with_rowid=False,
+    )
+
+
+def _changes() -> None:
+    op.create_table(
+        "changes",
+        Column("kind", Text, primary_key=True),
+        Column("uid", Text, primary_key=True),
+        Column("seq", big, nullable=False, unique=True, comment="of the last change"),
+        Column("gone", Boolean, nullable=False),
+        Column("at", moment, nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "erasures",
+        Column("uid", Text, primary_key=True, comment="of a person"),
+        Column("seq", big, nullable=False, unique=True, comment="of the change that tells of it"),
+        Column("at", moment, nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "erasure_confirmations",
+        Column("uid", Text, ForeignKey("erasures.uid"), primary_key=True),
+        Column("gate_id", big, ForeignKey("gates.id"), primary_key=True),
+        Column("at", moment, nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "sync_persons",
+        Column("uid", Text, primary_key=True, comment="of a person whom the hub has given"),
+        Column(
+            "snapshot", Integer, nullable=False, comment="number of the one that last named them"
+        ),
+        sqlite_with_rowid=False,
+    )
+
+
+def _collected() -> None:
+    op.create_table(
+        "sync_chains",
+        Column("chain", Text, primary_key=True),
+        Column("gate_id", big, ForeignKey("gates.id"), nullable=False, index=True),
+        Column("seq", big, nullable=False, comment="acknowledged"),
+        Column("hash", Text, nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "sync_quarantine",
+        Column("id", big, primary_key=True, autoincrement=True),
+        Column("gate_id", big, ForeignKey("gates.id"), nullable=False),
+        Column("chain", Text, nullable=False),
+        Column("seq", big, nullable=False),
+        Column(
+            "digest", Text, nullable=False, comment="SHA-256 of the row, so that it is kept once"
+        ),
+        Column("reason", Text, nullable=False),
+        Column("row", Text, nullable=False, comment="canonical JSON, as it came"),
+        Column("at", moment, nullable=False),
+        sa.UniqueConstraint("chain", "seq", "digest", "reason"),
+        sqlite_autoincrement=True,
+    )
+
+
 def upgrade() -> None:
     _persons_and_theirs()
     _attendance()
@@ -215,10 +307,21 @@ def upgrade() -> None:
         Column("updated_at", moment, nullable=False),
     )
     _journal()
+    _fleet()
+    _changes()
+    _collected()
 
 
 def downgrade() -> None:
     for name in (
+        "sync_quarantine",
+        "sync_chains",
+        "sync_persons",
+        "erasure_confirmations",
+        "erasures",
+        "changes",
+        "gate_groups",
+        "gates",
         "journal_seal",
         "journal_private",
         "journal",

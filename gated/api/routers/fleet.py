@@ -1,0 +1,62 @@
+"""The gates of this hub, for those who run them."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from gated.api.deps import Admin, Services, Viewer
+from gated.api.errors import responses
+from gated.api.schemas_sync import FleetGateChange, FleetGateIn, FleetGateOut, InvitationOut
+from gated.services.sync.fleet import FleetGate
+
+router = APIRouter(prefix="/api/fleet", tags=["fleet"])
+
+CHANGING = responses(401, 403, 404, 422, 503)
+
+
+@router.get("/gates", responses=responses(401, 403, 503))
+def list_(_viewer: Viewer, services: Services) -> list[FleetGateOut]:
+    """All gates by name: when each was last heard of, and what it told of itself."""
+    return [FleetGateOut.of(g) for g in services.fleet.list_()]
+
+
+@router.post("/gates", status_code=201, responses=responses(400, 401, 403, 404, 409, 413, 422, 503))
+def invite(
+    body: FleetGateIn, response: Response, admin: Admin, services: Services
+) -> InvitationOut:
+    """Add a gate; the code by which it joins is in this answer and nowhere else, for a day."""
+    wanted = body.model_dump(include={"groups", "everyone", "photos"})
+    found, code = services.fleet.invite(body.name, body.site, wanted, actor=admin.username)
+    response.headers["Location"] = f"/api/fleet/gates/{found.gate.id}"
+    return _invitation(found, code)
+
+
+@router.get("/gates/{id}", responses=CHANGING)
+def one(id: int, _viewer: Viewer, services: Services) -> FleetGateOut:
+    """One gate."""
+    return FleetGateOut.of(services.fleet.get(id))
+
+
+@router.patch("/gates/{id}", responses=responses(400, 401, 403, 404, 409, 413, 422, 503))
+def change(id: int, body: FleetGateChange, admin: Admin, services: Services) -> FleetGateOut:
+    """Change name, site, groups, everyone or photos; the gate is given anew whom it carries."""
+    changes = body.model_dump(exclude_unset=True)
+    return FleetGateOut.of(services.fleet.update(id, changes, actor=admin.username))
+
+
+@router.post("/gates/{id}/replace", responses=CHANGING)
+def replace(id: int, admin: Admin, services: Services) -> InvitationOut:
+    """Void the gate's credentials; other hardware takes its place with the code in this answer."""
+    return _invitation(*services.fleet.replace(id, actor=admin.username))
+
+
+@router.post("/gates/{id}/revoke", responses=CHANGING)
+def revoke(id: int, admin: Admin, services: Services) -> FleetGateOut:
+    """Void the gate's credentials at once, as of one that was stolen."""
+    return FleetGateOut.of(services.fleet.revoke(id, actor=admin.username))
+
+
+def _invitation(found: FleetGate, code: str) -> InvitationOut:
+    until = found.gate.invite_until
+    assert until is not None  # noqa: S101
+    return InvitationOut(id=found.gate.id, name=found.gate.name, code=code, valid_until=until)

@@ -1,0 +1,60 @@
+"""Between a gate and this hub. Every request is signed by the gate, every answer by the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from gated.api.deps import Device, Services
+from gated.api.errors import responses
+from gated.api.schemas_sync import GateKeysIn, JoinIn, JoinOut, KeysOut
+from gated.services.sync.fleet import Caller, Joining
+from gated.services.sync.signing import HEADER
+
+router = APIRouter(prefix="/api/sync", tags=["sync"])
+
+ASKED = responses(400, 401, 403, 409, 413, 422, 503)
+
+
+async def _body(request: Request) -> bytes:
+    return await request.body()
+
+
+def _caller(
+    request: Request,
+    device: Device,
+    services: Services,
+    body: Annotated[bytes, Depends(_body)],
+) -> Caller:
+    query = request.url.query
+    target = request.url.path + (f"?{query}" if query else "")
+    header = request.headers.get(HEADER, "")
+    return services.fleet.caller(device.account_id, (request.method, target, body), header)
+
+
+FromGate = Annotated[Caller, Depends(_caller)]
+
+
+def signed(services: Services, caller: Caller, content: BaseModel | Mapping[str, Any]) -> Response:
+    """The answer as JSON, with the hub's signature."""
+    told = content.model_dump(mode="json") if isinstance(content, BaseModel) else content
+    response = JSONResponse(told)
+    response.headers[HEADER] = services.fleet.signature_of(caller, 200, bytes(response.body))
+    return response
+
+
+@router.post("/join", responses=responses(400, 401, 409, 413, 422, 429, 503))
+def join(body: JoinIn, services: Services) -> JoinOut:
+    """Join as a gate, with proof that one knows the code of an invitation."""
+    return JoinOut.model_validate(services.fleet.join(Joining(**body.model_dump())))
+
+
+@router.post("/keys", response_model=KeysOut, responses=ASKED)
+def renew_keys(body: GateKeysIn, gate: FromGate, services: Services) -> Response:
+    """Let other keys stand for the gate; those before are void."""
+    services.fleet.renew_keys(gate, body.model_dump())
+    return signed(services, gate, KeysOut(sign_key=body.sign_key))

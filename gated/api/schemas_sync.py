@@ -1,0 +1,100 @@
+"""What goes in and out between gates and their hub, and to those who run the fleet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import StringConstraints
+
+from gated.api.schemas import In, Out, Text
+from gated.services.sync.fleet import FleetGate
+
+Hex32 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Uid = Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{1,64}$")]
+Groups = Sequence[Text]
+
+
+class FleetGateIn(In):
+    name: Text
+    site: Text
+    groups: Groups = ()
+    """Whose members the gate is given."""
+    everyone: bool = False
+    """The gate is given everybody."""
+    photos: bool = False
+    """The gate is given reference photos, too, for models of its own."""
+
+
+class FleetGateChange(In):
+    """Fields that are left out stay as they are."""
+
+    name: Text = ""
+    site: Text = ""
+    groups: Groups = ()
+    everyone: bool = False
+    photos: bool = False
+
+
+class FleetGateOut(Out):
+    id: int
+    uid: str
+    name: str
+    site: str
+    state: str
+    """invited, joined or revoked."""
+    groups: Sequence[str]
+    everyone: bool
+    photos: bool
+    invite_until: datetime | None
+    joined_at: datetime | None
+    revoked_at: datetime | None
+    seen_at: datetime | None
+    model: str | None
+    status: Mapping[str, Any]
+    """What the gate told of itself when it was last heard of."""
+
+    @staticmethod
+    def of(found: FleetGate) -> FleetGateOut:
+        values = {name: getattr(found.gate, name) for name in _OF_THE_GATE}
+        return FleetGateOut(**values, groups=found.groups)
+
+
+_OF_THE_GATE = FleetGateOut.model_fields.keys() - {"groups"}
+
+
+class InvitationOut(Out):
+    id: int
+    name: str
+    code: str
+    valid_until: datetime
+
+
+class GateKeysIn(In):
+    sign_key: Hex32
+    seal_key: Hex32
+    token_digest: Hex32
+
+
+class KeysOut(Out):
+    sign_key: str
+    """The one that the hub knows the gate by from now on."""
+
+
+class JoinIn(GateKeysIn):
+    invite: Hex32
+    device: Uid
+    """The gate's journal, by its uid."""
+    journal_key: Hex32
+    proof: Hex32
+    """HMAC-SHA256 with the code's key over the other fields."""
+
+
+class JoinOut(Out):
+    gate: str
+    name: str
+    site: str
+    hub: str
+    """The hub's public key (Ed25519, hex)."""
+    signature: str

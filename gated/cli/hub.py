@@ -1,0 +1,129 @@
+"""gated hub: the gates of the fleet, on the machine that is their hub."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from gated.cli.common import config_option, json_option, settings_of
+
+ACTOR = "command line"
+
+
+@click.group()
+def hub() -> None:
+    """The gates that belong to this hub.
+
+    \b
+    Example: gated hub invite north-gate --site works --everyone
+    """
+
+
+@hub.command("gates")
+@json_option
+@config_option
+def gates(as_json: bool, config: Path | None) -> None:
+    """List the gates and when each was last heard of.
+
+    \b
+    Example: gated hub gates --json
+    """
+    from gated.services.sync.fleet import Fleet
+    from gated.services.workspace import Workspace
+
+    with Workspace(settings_of(config), create=False) as workspace:
+        found = Fleet.of(workspace).list_()
+    if as_json:
+        rows = [
+            {
+                "name": f.gate.name,
+                "site": f.gate.site,
+                "state": f.gate.state,
+                "groups": list(f.groups),
+                "everyone": f.gate.everyone,
+                "seen_at": f.gate.seen_at and f.gate.seen_at.isoformat(),
+                "status": f.gate.status,
+            }
+            for f in found
+        ]
+        click.echo(json.dumps(rows))
+        return
+    if not found:
+        click.echo("no gates yet; let one join: gated hub invite NAME --site SITE --everyone")
+    for f in found:
+        seen = f"{f.gate.seen_at:%Y-%m-%d %H:%M:%S}" if f.gate.seen_at else "never seen"
+        carries = "everyone" if f.gate.everyone else ", ".join(f.groups) or "nobody"
+        click.echo(f"{f.gate.name:24} {f.gate.site:16} {f.gate.state:8} {seen:20} {carries}")
+
+
+@hub.command("invite")
+@click.argument("name")
+@click.option("--site", required=True, help="Where the gate stands.")
+@click.option("--group", "groups", multiple=True, help="A group whose members it is given.")
+@click.option("--everyone", is_flag=True, help="It is given everybody.")
+@click.option("--photos", is_flag=True, help="It is given reference photos, too.")
+@config_option
+def invite(
+    name: str,
+    site: str,
+    groups: tuple[str, ...],
+    everyone: bool,
+    photos: bool,
+    config: Path | None,
+) -> None:
+    """Add a gate and show the code by which it joins, once and within a day.
+
+    \b
+    Example: gated hub invite north-gate --site works --group staff --group visitors
+    """
+    from gated.services.sync.fleet import Fleet
+    from gated.services.workspace import Workspace
+
+    wanted = {"groups": groups, "everyone": everyone, "photos": photos}
+    with Workspace(settings_of(config)) as workspace:
+        _, code = Fleet.of(workspace).invite(name, site, wanted, actor=ACTOR)
+    _show(name, code)
+
+
+@hub.command("replace-gate")
+@click.argument("name")
+@config_option
+def replace_gate(name: str, config: Path | None) -> None:
+    """Void a gate's credentials and show a code for the hardware that takes its place.
+
+    The new unit keeps name, site and groups of the old one, and is given the same people.
+
+    \b
+    Example: gated hub replace-gate north-gate
+    """
+    from gated.services.sync.fleet import Fleet
+    from gated.services.workspace import Workspace
+
+    with Workspace(settings_of(config), create=False) as workspace:
+        fleet = Fleet.of(workspace)
+        _, code = fleet.replace(fleet.by_name(name).gate.id, actor=ACTOR)
+    _show(name, code)
+
+
+@hub.command("revoke")
+@click.argument("name")
+@config_option
+def revoke(name: str, config: Path | None) -> None:
+    """Void a gate's credentials at once, as of one that was stolen.
+
+    \b
+    Example: gated hub revoke north-gate
+    """
+    from gated.services.sync.fleet import Fleet
+    from gated.services.workspace import Workspace
+
+    with Workspace(settings_of(config), create=False) as workspace:
+        fleet = Fleet.of(workspace)
+        fleet.revoke(fleet.by_name(name).gate.id, actor=ACTOR)
+    click.echo(f"{name} is no gate of this hub any more")
+
+
+def _show(name: str, code: str) -> None:
+    click.echo(f"on {name}, within a day: gated join HUB_URL {code}")

@@ -1,0 +1,143 @@
+"""The gates of a hub: what each is for, by which keys it is known, and when it was heard of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from gated.errors import Conflict, NotFound
+from gated.storage import groups as groups_
+from gated.storage import rows
+from gated.storage.records import columns_of, record
+from gated.storage.tables import gate_groups, gates, groups
+
+_COLUMN_NAMES = frozenset(c.name for c in gates.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class GateRow:
+    """One gate of the fleet; keys are public, hex; `device` names its hardware's journal."""
+
+    id: int
+    uid: str
+    name: str
+    site: str
+    everyone: bool
+    photos: bool
+    account_id: int | None
+    device: str | None
+    sign_key: str | None
+    seal_key: str | None
+    journal_key: str | None
+    invite_until: datetime | None
+    joined_at: datetime | None
+    revoked_at: datetime | None
+    seen_at: datetime | None
+    model: str | None
+    status: Mapping[str, Any]
+    feed: int
+    cursor: int
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def state(self) -> str:
+        """invited, joined, or revoked."""
+        if self.account_id is not None:
+            return "joined"
+        return "revoked" if self.revoked_at is not None else "invited"
+
+
+_COLUMNS = columns_of(GateRow, gates)
+
+
+def add(session: Session, name: str, site: str, **values: Any) -> GateRow:
+    """Add a gate; Conflict when the name is taken in any case."""
+    try:
+        id_ = rows.insert(session, gates, name=name, name_key=name.casefold(), site=site, **values)
+    except IntegrityError as e:
+        raise Conflict(f"there is already a gate {name}") from e
+    return get(session, id_)
+
+
+def get(session: Session, id_: int) -> GateRow:
+    """The gate with this id, or NotFound."""
+    row = rows.one(session, gates, _COLUMNS, id=id_)
+    if row is None:
+        raise NotFound(f"there is no gate {id_}")
+    return record(GateRow, row)
+
+
+def by_name(session: Session, name: str) -> GateRow:
+    """The gate of this name in any case, or NotFound."""
+    row = rows.one(session, gates, _COLUMNS, name_key=name.casefold())
+    if row is None:
+        raise NotFound(f"there is no gate {name}")
+    return record(GateRow, row)
+
+
+def by_account(session: Session, account_id: int) -> GateRow | None:
+    """The gate that holds the token of an account, or None."""
+    row = rows.one(session, gates, _COLUMNS, account_id=account_id)
+    return row and record(GateRow, row)
+
+
+def by_invite(session: Session, invite: str) -> tuple[GateRow, str] | None:
+    """The gate with this open invitation and the key of its code, locked; None without."""
+    row = session.execute(
+        sa.select(*_COLUMNS, gates.c.invite_key).where(gates.c.invite == invite).with_for_update()
+    ).first()
+    return None if row is None else (record(GateRow, row[:-1]), row.invite_key)  # type: ignore[arg-type]
+
+
+def list_(session: Session) -> list[GateRow]:
+    """All gates by name."""
+    found = session.execute(sa.select(*_COLUMNS).order_by(gates.c.name_key))
+    return [record(GateRow, r) for r in found]
+
+
+def update(session: Session, id_: int, **changes: Any) -> GateRow:
+    """Change the named columns; NotFound, Conflict when name or device is another gate's."""
+    if unknown := changes.keys() - _COLUMN_NAMES:
+        raise ValueError(f"{', '.join(sorted(unknown))} cannot be changed")
+    get(session, id_)
+    if "name" in changes:
+        changes["name_key"] = changes["name"].casefold()
+    try:
+        rows.change(session, gates, id_, **changes)
+    except IntegrityError as e:
+        raise Conflict("another gate has this name, or has joined with this device") from e
+    return get(session, id_)
+
+
+def heard(session: Session, id_: int, **values: Any) -> None:
+    """Note what a gate told of itself; this is no new version of it."""
+    session.execute(sa.update(gates).where(gates.c.id == id_).values(**values))
+
+
+def groups_of(session: Session, id_: int) -> list[str]:
+    """The names of the groups that a gate carries."""
+    found = sa.select(groups.c.name).join(gate_groups, gate_groups.c.group_id == groups.c.id)
+    found = found.where(gate_groups.c.gate_id == id_).order_by(groups.c.name_key)
+    return list(session.execute(found).scalars())
+
+
+def set_groups(session: Session, id_: int, names: Sequence[str]) -> None:
+    """Let a gate carry these groups and no others; NotFound for one that does not exist."""
+    known = {g.name.casefold(): g.id for g in groups_.list_(session)}
+    unknown = [n for n in names if n.casefold() not in known]
+    if unknown:
+        raise NotFound(f"there is no group {unknown[0]}")
+    session.execute(sa.delete(gate_groups).where(gate_groups.c.gate_id == id_))
+    wanted = {known[n.casefold()] for n in names}
+    if wanted:
+        session.execute(
+            sa.insert(gate_groups), [{"gate_id": id_, "group_id": g} for g in sorted(wanted)]
+        )
