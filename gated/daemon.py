@@ -42,7 +42,7 @@ from gated.services.models import VisionKit, policy_of
 from gated.services.office import ensure_templates, office_of
 from gated.services.privacy import Privacy
 from gated.services.recording import Recorder
-from gated.services.strangers import outlook
+from gated.services.strangers import outlook, refresh_outlook
 from gated.services.workspace import Workspace
 from gated.storage.lock import StateLock
 from gated.vision.analyzer import Analyzer
@@ -259,6 +259,7 @@ class Daemon:
             log.info("retention: %s", applied)
         if self._accounts is not None:
             self._accounts.flush_sign_ins()
+        refresh_outlook(self.workspace, self.board, self.clock.now())
 
     # --- running ------------------------------------------------------------------------------
 

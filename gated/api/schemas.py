@@ -364,6 +364,8 @@ class ActorOut(Out):
     address: str | None = None
     request: str | None = None
     reason: str | None = None
+    filters: Mapping[str, Any] | None = None
+    """What a table that was exported was narrowed down to."""
 
 
 class AuditOut(Out):

@@ -354,6 +354,8 @@ class PrivacySettings(Section):
     """Entries and exits lose the name of the person."""
     audit_days: Days | None = None
     """Acts of administration lose the names and addresses."""
+    leavers_days: Days | None = None
+    """Who has left is erased so long after the last day, or as soon as no hold forbids it."""
     hold_days: Annotated[int, Field(ge=0, le=36_500)] = 0
     """Persons are not erased so long after their last passage, unless an admin gives a reason."""
     unknown_faces_days: Annotated[int, Field(ge=0, le=3650)] = 0

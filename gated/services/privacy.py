@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -11,17 +12,19 @@ from typing import Any, Self
 from sqlalchemy.orm import Session
 
 from gated.devices.clock import SystemClock
-from gated.errors import NotFound
+from gated.errors import NotFound, Refused, RetentionHold
 from gated.ports import Clock
 from gated.services.export import export_person
 from gated.services.obligations import local_day, moment
-from gated.services.people import person_entry
+from gated.services.people import People, person_entry
 from gated.services.references import References
 from gated.services.workspace import Workspace
 from gated.storage import consents, correction_requests, enrollments, persons, retention
 from gated.storage.journal import Entry
 from gated.storage.records import Consent, Person
 from gated.storage.retention import Places
+
+log = logging.getLogger(__name__)
 
 BATCH = 500
 """So many rows are redacted in one transaction: whoever else writes must not wait for long."""
@@ -34,6 +37,7 @@ class Applied:
     """What one run of the daily job did."""
 
     left: int
+    erased: int
     consents_over: int
     photos: int
     access_log: int
@@ -50,6 +54,7 @@ class Privacy:
         self._clock = clock
         self._settings = workspace.settings.privacy
         self._references = References(workspace, clock)
+        self._people = People(workspace, clock)
         self._going_on: Callable[[], bool] = lambda: True
 
     @classmethod
@@ -105,13 +110,14 @@ class Privacy:
     def apply(self, going_on: Callable[[], bool] = lambda: True) -> Applied:
         """Do what is due today; safe to run again, and to stop. StorageError.
 
-        People who have left become inactive; what is enrolled without consent (where it is
+        People who have left become inactive; they, what is enrolled without consent (where it is
         required), photos, and identities in the logs go when their time is over. `going_on` is
         asked between batches.
         """
         wanted, self._going_on = self._settings, going_on
         applied = Applied(
             left=self._leave(),
+            erased=self._erase_leavers(),
             consents_over=self._consents_over() if wanted.require_consent else 0,
             photos=self._expire(wanted.photos_days, self._photos),
             access_log=self._expire(wanted.access_log_days, self._access_log),
@@ -133,6 +139,24 @@ class Privacy:
                 persons.set_active(session, person.id, False)
                 self._record(session, "person_left", person, JOB, ["is_active"])
         return len(gone)
+
+    def _erase_leavers(self) -> int:
+        if self._settings.leavers_days is None:
+            return 0
+        today = local_day(self._workspace.settings, self._clock.now())
+        with self._workspace.database.read() as session:
+            gone = persons.left_before(session, today - timedelta(self._settings.leavers_days))
+        return sum(self._erase(person_id) for person_id in gone if self._going_on())
+
+    def _erase(self, person_id: int) -> bool:
+        try:
+            self._people.delete(person_id, actor=JOB, reason="left")
+        except RetentionHold:
+            return False  # it is due on another day
+        except Refused as error:
+            log.error("person %d, who has left, cannot be erased: %s", person_id, error)
+            return False
+        return True
 
     def _consents_over(self) -> int:
         now = moment(self._clock.now())

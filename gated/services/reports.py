@@ -7,7 +7,7 @@ holds nobody up.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -22,6 +22,7 @@ from gated.services.attendance import Attendance
 from gated.services.spreadsheet import Row
 from gated.services.workspace import Workspace
 from gated.storage import attendance
+from gated.storage.journal import Entry
 from gated.storage.records import Person
 
 PEOPLE_AT_A_TIME = 20
@@ -79,6 +80,7 @@ class Reports:
     """Reports of a workspace."""
 
     def __init__(self, workspace: Workspace, clock: Clock | None = None) -> None:
+        self._workspace = workspace
         self._database = workspace.database
         self._attendance = Attendance(workspace)
         self._clock = clock or SystemClock()
@@ -149,6 +151,17 @@ class Reports:
                 )  # fmt: skip
             if (cursor := page.cursor) is None:
                 return
+
+    def note_export(self, table: str, asked: Mapping[str, Any], *, actor: str) -> None:
+        """Tell the journal who takes a table out of the house, and of what; StorageError."""
+        filters = {
+            name.rstrip("_"): value.isoformat() if isinstance(value, datetime) else value
+            for name, value in asked.items()
+            if value is not None and value is not False
+        }
+        actor_told = {"name": actor, "filters": filters}
+        entry = Entry(self._clock.now(), "exported", {"table": table}, {"actor": actor_told})
+        self._workspace.journal.append([entry])
 
     def _local(self, at: datetime | None) -> datetime | None:
         """The clock of the site, as spreadsheets know it: without a zone, to the second."""

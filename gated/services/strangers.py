@@ -8,6 +8,7 @@ from typing import Any
 from gated.core.calibration import fpir_of, per_year
 from gated.core.model import Instant
 from gated.core.policy import CHANCES
+from gated.services.gate import GateBoard
 from gated.services.workspace import Workspace
 from gated.storage.strangers import stranger_visits
 
@@ -38,6 +39,16 @@ def outlook(workspace: Workspace, fmr: float, templates: int, now: Instant) -> d
         "stranger_visits_per_year": visits,
         "wrong_openings_per_year": expected_wrong_openings(fmr, templates, visits),
     }
+
+
+def refresh_outlook(workspace: Workspace, board: GateBoard, now: Instant) -> None:
+    """Show what the threshold means at the rate of strangers that the log has by now.
+
+    Nothing while the board has no threshold. StorageError.
+    """
+    known = board.snapshot()
+    if known.fmr is not None:
+        board.publish(**outlook(workspace, known.fmr, known.templates, now))
 
 
 def expected_wrong_openings(fmr: float, templates: int, visits: float | None) -> float | None:

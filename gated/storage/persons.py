@@ -158,6 +158,12 @@ def have_left(session: Session, today: date) -> list[Person]:
     return [record(Person, r) for r in session.execute(over.order_by(persons.c.id))]
 
 
+def left_before(session: Session, day: date) -> list[int]:
+    """The ids of inactive persons whose last day is before `day`."""
+    gone = sa.select(persons.c.id).where(~persons.c.is_active, persons.c.leaves_on < day)
+    return list(session.execute(gone.order_by(persons.c.id)).scalars())
+
+
 def set_active(session: Session, id_: int, active: bool) -> Person:
     """Switch a person on or off; NotFound."""
     return update(session, id_, is_active=active)

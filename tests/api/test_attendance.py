@@ -14,6 +14,7 @@ import pytest
 
 from gated.core.model import Decision, Direction, Instant, Outcome, PersonRef, Reason
 from gated.services.people import People
+from gated.storage.attendance import SMALL_DEPARTMENT
 from gated.storage.journal import decision_entry
 from tests.api.conftest import PASSWORD, Running
 
@@ -286,6 +287,44 @@ def test_the_export_is_the_list_as_a_table(server: Running, client: httpx.Client
     assert client.get("/api/attendance/export?format=xml").status_code == 422
     empty = client.get("/api/attendance/export?person_id=999999")
     assert empty.text.count("\n") == 1
+
+
+def test_lists_and_exports_of_a_department(server: Running, client: httpx.Client) -> None:
+    ada, bert = person(server, department="Forge"), person(server, department="Foundry")
+    mine, _ = passed(server, ada, 8), passed(server, bert, 8)
+    passed(server, None, 8)
+    found = client.get("/api/attendance?department=Forge").json()
+    assert [r["id"] for r in found] == [mine["id"]]
+    table = client.get("/api/attendance/export?department=Forge").text
+    assert [int(x["id"]) for x in csv.DictReader(io.StringIO(table))] == [mine["id"]]
+    both = client.get("/api/attendance?department=Forge&direction=exit")
+    assert both.json() == []
+
+
+def test_a_department_of_many_is_found_in_another_way(
+    server: Running, client: httpx.Client
+) -> None:
+    team = [person(server, department="Choir") for _ in range(SMALL_DEPARTMENT + 1)]
+    ids = [passed(server, who, 8 + n)["id"] for n, who in enumerate(team[-3:])]
+    found = client.get("/api/attendance?department=Choir").json()
+    assert [r["id"] for r in found] == ids[::-1]
+
+
+def test_tables_that_leave_the_house_are_journaled(server: Running, client: httpx.Client) -> None:
+    ada = person(server)
+    since: dict[str, Any] = {"person_id": ada.id, "from": "2026-03-01T00:00:00Z"}
+    days: dict[str, Any] = {"person_id": ada.id, "from": "2026-03-01", "to": "2026-03-31"}
+    client.get("/api/attendance/export", params=since)
+    client.get("/api/attendance/summary", params=days)
+    client.get("/api/attendance/summary", params=days | {"format": "xlsx"})
+    client.get("/api/attendance/export", params={"format": "xml"})
+    with server.client("admin") as admin:
+        told = admin.get("/api/audit", params={"kind": "exported", "limit": 2}).json()
+    assert [t["body"] for t in told] == [{"table": "days"}, {"table": "attendance"}]
+    assert {t["actor"]["name"] for t in told} == {"the-operator"}
+    assert told[0]["actor"]["filters"] == days
+    when = "2026-03-01T00:00:00+00:00"
+    assert told[1]["actor"]["filters"] == {"person_id": ada.id, "from": when}
 
 
 def test_one_sees_ones_own_times_and_nobody_elses(server: Running) -> None:

@@ -254,6 +254,42 @@ def test_who_has_left_is_inactive_from_the_next_day_on(make: Make) -> None:
     assert not gone.is_active, "a day in the past counts at once"
 
 
+def test_who_has_left_is_erased_when_the_time_is_over(make: Make) -> None:
+    world = make(leavers_days=10, hold_days=15)
+    today = moment(world.clock.now()).date()
+    anna = world.people.create({**ANNA, "leaves_on": today}, actor="test")
+    stays = world.people.create({"personnel_code": "E2"}, actor="test")
+    world.clock.advance(10 * DAY)
+    assert world.privacy.apply().erased == 0, "the tenth day after the last one is not over"
+    world.passage(anna.ref, days_ago=9)
+    world.clock.advance(DAY)
+    assert world.privacy.apply().erased == 0, "the record must be kept until 15 days later"
+    world.clock.advance(5 * DAY)
+    assert world.privacy.apply().erased == 1
+    with pytest.raises(NotFound):
+        world.people.get(anna.id)
+    assert world.people.get(stays.id) == stays
+    assert world.named() == [None]
+    (told,) = Audit(world.workspace).page(limit=1, kind="person_erased").rows
+    assert told.actor == {"name": "retention", "reason": "left"}
+
+
+def test_the_last_administrator_who_left_does_not_stop_the_job(make: Make) -> None:
+    world = make(leavers_days=1)
+    today = moment(world.clock.now()).date()
+    people = [
+        world.people.create({"personnel_code": code, "leaves_on": today}, actor="test")
+        for code in ("E1", "E2")
+    ]
+    accounts = Accounts(world.workspace, world.clock)
+    accounts.create("e1", "admin", "Correct-horse-9", actor="test", person_id=people[0].id)
+    world.clock.advance(2 * DAY)
+    assert world.privacy.apply().erased == 1
+    assert not world.people.get(people[0].id).is_active
+    with pytest.raises(NotFound):
+        world.people.get(people[1].id)
+
+
 # --- erasure ---
 
 

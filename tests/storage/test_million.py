@@ -47,6 +47,7 @@ def million(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     values = {"now": "2026-01-01 00:00:00.000000", "people": PEOPLE, "rows": ROWS}
     with database.write() as session:
         session.execute(sa.text(PERSONS), values)
+        session.execute(sa.text("UPDATE persons SET department = 'small' WHERE id <= 40"))
         session.execute(sa.text(PASSAGES), values | {"first": int(FIRST.timestamp())})
     yield database
     database.close()
@@ -72,6 +73,10 @@ FILTERS: list[dict[str, Any]] = [
     {"gate_name": "out", "status": "denied"},
     # of these there is none: nothing may be searched for them at length
     {"status": "void"},
+    {"department": "D3"},
+    {"department": "small"},
+    {"department": "nobody"},
+    {"department": "D3", "status": "granted", "to": MIDDLE},
     {"gate_name": "nowhere"},
     {"person_id": 42, "status": "denied"},
     {"gate_name": "in", "direction": "exit"},

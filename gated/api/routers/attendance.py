@@ -55,6 +55,7 @@ Status = Literal["granted", "granted_not_used", "denied", "void"]
 
 async def log_filters(
     person_id: int | None = None,
+    department: Name = None,
     gate_name: Name = None,
     direction: Way | None = None,
     status: Status | None = None,
@@ -65,6 +66,7 @@ async def log_filters(
     """What a list or an export of the log is narrowed down to."""
     return {
         "person_id": person_id,
+        "department": department,
         "gate_name": gate_name,
         "direction": direction,
         "status": status,
@@ -124,7 +126,7 @@ def own_summary(
     responses=responses(401, 403, 422, 503) | {200: {"content": {CSV: {}, XLSX: {}}}},
 )
 def summary(
-    _viewer: Viewer,
+    viewer: Viewer,
     services: Services,
     person_id: int | None = None,
     department: Name = None,
@@ -133,7 +135,7 @@ def summary(
     format: Literal["json", "csv", "xlsx"] = "json",
     bom: Bom = False,
 ) -> Response:
-    """Days of people: first in, last out, time inside, breaks, open visits.
+    """Days of people: first in, last out, time inside, breaks, open visits; tables are journaled.
 
     Days are those of the site's time zone. Punches in the same direction within
     `attendance.double_punch_s` are one. A visit belongs to the day on which it began; one of which
@@ -144,6 +146,9 @@ def summary(
     period = reports.period(from_, to)
     if format == "json":
         return _days(reports, reports.days(period, people))
+    asked = {"person_id": person_id, "department": department}
+    told = {**asked, "from": str(period.first), "to": str(period.last)}
+    reports.note_export("days", told, actor=viewer.username)
     return _table("days", DAY_HEADER, reports.day_table(period, people), format, bom)
 
 
@@ -154,14 +159,15 @@ def summary(
     | {200: {"content": {CSV: {"schema": {"type": "string"}}, XLSX: {}}}},
 )
 def export(
-    _viewer: Viewer,
+    viewer: Viewer,
     services: Services,
     filters: Filters,
     format: Format = "csv",
     bom: Bom = False,
 ) -> Response:
-    """The log as a table, newest first, with names and the site's local time."""
+    """The log as a table, newest first, with names and the site's local time; journaled."""
     rows = services.reports.log_table(**filters)
+    services.reports.note_export("attendance", filters, actor=viewer.username)
     return _table("attendance", LOG_HEADER, rows, format, bom)
 
 
