@@ -29,9 +29,11 @@ from gated.errors import StorageError
 from gated.ports import Door
 from gated.runtime import watchdog
 from gated.runtime.gallery_watcher import GalleryWatcher
+from gated.runtime.heap import frugal_heap
 from gated.runtime.inbox import BoundedInbox
 from gated.runtime.loop import Loop
 from gated.runtime.pipeline import Pipeline, end
+from gated.runtime.vitals import LoopLag, resident_mb
 from gated.services.accounts import Accounts
 from gated.services.attendance import last_punches
 from gated.services.demo import enroll_demo_person
@@ -92,6 +94,7 @@ class Daemon:
         self.setup_code: str | None = None
         """Makes the first administrator; None when there is an account."""
         self._accounts: Accounts | None = None
+        self._lag = LoopLag()
         self._house_closed = asyncio.Event()
         self._crashed = False
         self._report: Callable[[], None] = lambda: None
@@ -100,6 +103,7 @@ class Daemon:
         """Run until SIGTERM, SIGINT, a crash or `exit_after` seconds; return the exit code."""
         self._main = asyncio.get_running_loop()
         sys.setswitchinterval(SWITCH_S)
+        frugal_heap()
         self._stop = asyncio.Event()
         with ExitStack() as stack, self._signals():
             stack.enter_context(StateLock(self.settings.storage.state_dir))
@@ -115,7 +119,7 @@ class Daemon:
         return CRASH_EXIT if self._crashed else 0
 
     async def _serve(self, exit_after: float | None) -> None:
-        async with self._api(), self._housekeeping():
+        async with self._api(), self._housekeeping(), self._lag.watching():
             watchdog.notify("READY=1")
             self.screen.ready(self)
             if exit_after is not None:
@@ -267,6 +271,7 @@ class Daemon:
         """Tell systemd that all is well, as long as it is, until the end is asked for."""
         while not self._stop.is_set():
             self._report()
+            self._publish_vitals()
             stuck = watchdog.stuck(self.loops)
             if stuck:
                 log.error("stuck: %s", ", ".join(stuck))
@@ -302,6 +307,11 @@ class Daemon:
         self.board.publish(journal="available" if available else "unavailable")
         vision = {f"vision.{name}": n for name, n in asdict(analyzer.counters).items()}
         self.board.gauge(**pipeline.counters(), **vision)
+
+    def _publish_vitals(self) -> None:
+        self.board.gauge(**{"loop.lag_max_ms": self._lag.worst_ms()})
+        if (resident := resident_mb()) is not None:
+            self.board.gauge(**{"process.resident_mb": resident})
 
     def _show(self, show: Callable[..., None], *args: object) -> None:
         """Hand something to the screen in the main thread; never waits."""

@@ -8,6 +8,7 @@ from gated.core.model import Attention, Observation
 from gated.ports import Frame, Inbox
 from gated.runtime.loop import Loop, OnCrash
 from gated.runtime.slot import FrameSlot
+from gated.runtime.vitals import age_s
 
 Analyse = Callable[[Frame, Attention], Observation]
 
@@ -21,6 +22,8 @@ class Inference(Loop):
         self._analyse = analyse
         self._inbox = inbox
         self.attention = Attention()
+        self.first_frame_s: float | None = None
+        """Age of the process when it had looked at its first frame."""
 
     def work(self) -> None:
         while not self.stopping.is_set():
@@ -29,5 +32,7 @@ class Inference(Loop):
             if frame is None:
                 continue
             seen = self._analyse(frame, self.attention)
+            if self.first_frame_s is None:
+                self.first_frame_s = age_s()
             if seen.faces or seen.lost:
                 self._inbox.post(seen)

@@ -83,7 +83,9 @@ class Pipeline:
 
     def counters(self) -> dict[str, int]:
         """What was dropped, refused and done since the start."""
+        first = self.inference.first_frame_s
         return {
+            **({} if first is None else {"start.first_frame_ms": round(first * 1000)}),
             "camera.frames": self.capture.frames,
             "camera.dropped": self._slot.dropped,
             "inbox.stripped": self._inbox.stripped,

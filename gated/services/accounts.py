@@ -84,7 +84,6 @@ class Accounts:
         self._tokens = Tokens(key, clock, settings.auth.access_token_expire_minutes * 60)
         self._holders = UntilCommit(workspace.database.data_version, self._holder)
         self._log = SignInLog(workspace.journal, clock)
-        self._nobodys_hash = passwords.hash_password("the password of nobody")
 
     @classmethod
     def of(cls, workspace: Workspace) -> Self:
@@ -204,7 +203,7 @@ class Accounts:
         self._throttle.attempt({account_key: FREE_PER_ACCOUNT, address_key: FREE_PER_ADDRESS})
         account, welcome = self._find(username.strip())
         right, upgraded = passwords.verify(
-            password, account.password_hash if account else self._nobodys_hash
+            password, account.password_hash if account else passwords.NOBODYS
         )
         if account is None or not right or not welcome:
             self._log.failed(account, self._whose(account), _network(address))

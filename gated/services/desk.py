@@ -22,19 +22,31 @@ SEATS = 4
 
 RETRY_AFTER_S = 2.0
 
+IDLE_S = 120.0
+"""After so long without a photo the models are dropped: they hold 110 MB."""
+
 Make = Callable[[], Office]
 
 
 class EnrollmentDesk:
-    """Enrolls photos one after the other with models of its own, loaded at the first photo.
+    """Enrolls photos one after the other with models of its own, loaded when a photo comes.
 
-    Any thread may call. AssetError when the models are missing; it is tried again next time.
+    idle_s: they are dropped after so long without one. Any thread may call. AssetError when the
+    models are missing; it is tried again next time.
     """
 
-    def __init__(self, workspace: Workspace, make: Make | None = None, seats: int = SEATS) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        make: Make | None = None,
+        seats: int = SEATS,
+        idle_s: float = IDLE_S,
+    ) -> None:
         self._workspace = workspace
         self._make = make or self._with_own_models
         self._office: Office | None = None
+        self._idle_s = idle_s
+        self._idling: threading.Timer | None = None
         self._one_at_a_time = threading.Lock()
         self._seats = threading.BoundedSemaphore(seats)
 
@@ -80,7 +92,16 @@ class EnrollmentDesk:
     def _ready(self) -> Office:
         if self._office is None:
             self._office = self._make()
+        if self._idling is not None:
+            self._idling.cancel()
+        self._idling = threading.Timer(self._idle_s, self._rest)
+        self._idling.daemon = True
+        self._idling.start()
         return self._office
+
+    def _rest(self) -> None:
+        with self._one_at_a_time:
+            self._office = None
 
     def _with_own_models(self) -> Office:
         kit = VisionKit(self._workspace.settings)

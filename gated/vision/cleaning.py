@@ -26,10 +26,12 @@ def clean_sface(published: bytes) -> bytes:
         cleaned = _clean_graph(graph)
     except (ValueError, KeyError) as error:
         raise AssetError(f"the SFace model cannot be read ({error})") from error
-    return b"".join(onnx.put(n, cleaned if n == 7 else v) for n, v in parts)
+    whole = [onnx.put_parts(7, cleaned) if n == 7 else [onnx.put(n, v)] for n, v in parts]
+    return b"".join(part for field in whole for part in field)
 
 
-def _clean_graph(graph: bytes) -> bytes:
+def _clean_graph(graph: bytes) -> list[onnx.Part]:
+    """The parts of the cleaned graph."""
     parts = [(n, v) for n, v in onnx.fields(graph) if isinstance(v, bytes)]
     tensors = dict(onnx.read_tensor(v) for n, v in parts if n == 5)
     nodes = []
@@ -39,14 +41,14 @@ def _clean_graph(graph: bytes) -> bytes:
             nodes.append(node)
     wanted = {name for node in nodes for name in onnx.strings(node, 1)}
     inputs = [v for n, v in parts if n == 11 and onnx.strings(v, 1)[0] in wanted - set(tensors)]
-    kept = [onnx.tensor(name, values) for name, values in tensors.items() if name in wanted]
-    return (
-        b"".join(onnx.put(1, v) for v in nodes)
-        + onnx.put(2, "sface")
-        + b"".join(onnx.put(5, v) for v in kept)
-        + b"".join(onnx.put(11, v) for v in inputs)
-        + b"".join(onnx.put(12, v) for n, v in parts if n == 12)
-    )
+    kept = [onnx.tensor_parts(name, values) for name, values in tensors.items() if name in wanted]
+    return [
+        *(onnx.put(1, v) for v in nodes),
+        onnx.put(2, "sface"),
+        *(part for tensor in kept for part in onnx.put_parts(5, tensor)),
+        *(onnx.put(11, v) for v in inputs),
+        *(onnx.put(12, v) for n, v in parts if n == 12),
+    ]
 
 
 def _fold(node: bytes, tensors: dict[str, onnx.Array]) -> str | None:

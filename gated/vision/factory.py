@@ -15,7 +15,7 @@ from gated.ports import Embedder, FaceDetector, PadModel
 from gated.vision import manifest
 from gated.vision.assets import AssetStore
 from gated.vision.closer import CloserLook
-from gated.vision.detector import YuNetDetector
+from gated.vision.detector import PhotoDetector, YuNetDetector
 from gated.vision.dlibnet import DlibEmbedder
 from gated.vision.embedder import SFaceEmbedder
 from gated.vision.pad import MiniFasNets
@@ -95,7 +95,7 @@ def build_models(settings: VisionSettings, assets: AssetStore, pad: bool = False
     return Models(
         YuNetDetector(yunet, settings.detection_size),
         _embedder(settings, assets),
-        YuNetDetector(yunet, PHOTO_SIZE),
+        PhotoDetector(yunet, PHOTO_SIZE),
         CloserLook(yunet),
         _pad(assets) if pad else None,
     )

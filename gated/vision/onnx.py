@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.generic]
 Value = int | bytes
+Part = bytes | memoryview
 Attribute = int | float | Sequence[int]
 
 _DTYPES = {1: "<f4", 3: "|i1", 7: "<i8"}
@@ -54,6 +55,11 @@ def put(number: int, value: int | bytes | str | float) -> bytes:
     return _varint(number << 3 | 2) + _varint(len(data)) + data
 
 
+def put_parts(number: int, parts: Sequence[Part]) -> list[Part]:
+    """The parts of one field whose value is `parts` joined: weights are large, and copied once."""
+    return [_varint(number << 3 | 2) + _varint(sum(len(p) for p in parts)), *parts]
+
+
 def strings(message: bytes, number: int) -> list[str]:
     """All values of one string field."""
     return [bytes(v).decode() for n, v in fields(message) if n == number and isinstance(v, bytes)]
@@ -87,12 +93,14 @@ def read_tensor(message: bytes) -> tuple[str, Array]:
 
 def tensor(name: str, values: Array) -> bytes:
     """A TensorProto with raw data."""
-    return (
-        b"".join(put(1, n) for n in values.shape)
-        + put(2, _TYPE_OF[values.dtype.name])
-        + put(8, name)
-        + put(9, np.ascontiguousarray(values).tobytes())
-    )
+    return b"".join(tensor_parts(name, values))
+
+
+def tensor_parts(name: str, values: Array) -> list[Part]:
+    """The parts of a TensorProto; the last one is the memory of `values`."""
+    head = b"".join(put(1, n) for n in values.shape) + put(2, _TYPE_OF[values.dtype.name])
+    raw = np.ascontiguousarray(values).data.cast("B")
+    return [head, put(8, name), *put_parts(9, [raw])]
 
 
 def node(op: str, inputs: Sequence[str], output: str, **attributes: Attribute) -> bytes:

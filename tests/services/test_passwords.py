@@ -6,7 +6,7 @@ import bcrypt
 import pytest
 
 from gated.errors import WeakPassword
-from gated.services.passwords import hash_password, require_strong, verify
+from gated.services.passwords import NOBODYS, hash_password, require_strong, verify
 
 GOOD = "Correct-horse-battery-9"
 
@@ -68,3 +68,8 @@ def test_what_is_no_hash_opens_nothing(stored: str) -> None:
 def test_a_null_character_opens_nothing() -> None:
     stored = bcrypt.hashpw(b"a", bcrypt.gensalt(4)).decode()
     assert verify("a\0b", stored) == (False, None)
+
+
+def test_the_hash_for_nobody_costs_what_a_new_one_costs_and_opens_nothing() -> None:
+    assert NOBODYS.split("$")[:4] == hash_password(GOOD).split("$")[:4]
+    assert verify(GOOD, NOBODYS) == (False, None)
