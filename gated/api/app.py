@@ -100,6 +100,7 @@ def create_app(services: ApiServices) -> FastAPI:
     app.include_router(enrollment.withdrawal)
     app.include_router(live.capturing)
     app.include_router(jobs.importing)
+    app.include_router(jobs.checking)
     if api.docs:
         docs.install(app)
     for path, methods, role in route_roles(app):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -21,6 +21,8 @@ from gated.services.jobs import Start
 
 READ_WITHIN_S = 30.0
 READ_ARCHIVE_WITHIN_S = 300.0
+MAX_PHOTOS = 2000
+PHOTOS = "photos"
 MAX_FIELDS = 8
 MAX_FIELD_BYTES = 4096
 
@@ -29,10 +31,14 @@ T = TypeVar("T", bound=In)
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """What came in: the fields, and the content of the part `file` if there was one."""
+    """What came in: the fields, the content of the part `file` if there was one, and of `photos`.
+
+    photos: (name that the client gave, content).
+    """
 
     fields: Mapping[str, Any]
     photo: bytes | None
+    photos: Sequence[tuple[str, bytes]] = ()
 
     def into(self, form: type[T]) -> T:
         """The fields as a form; RequestValidationError."""
@@ -80,7 +86,8 @@ async def _import(
     """The body of a request that begins an import; nobody else begins one meanwhile."""
     with services.jobs.reserved("import", operator.username) as start:
         try:
-            upload = await asyncio.wait_for(_read(request), READ_ARCHIVE_WITHIN_S)
+            reading = _read(request, MAX_PHOTOS)
+            upload = await asyncio.wait_for(reading, READ_ARCHIVE_WITHIN_S)
         except TimeoutError:
             raise HTTPException(408, "the body did not arrive in time") from None
         yield ImportUpload(upload, start)
@@ -90,14 +97,23 @@ ImportUploaded = Annotated[ImportUpload, Depends(_import)]
 
 
 def described(
-    form: type[In], *, photo_required: bool, what: str = "JPEG, PNG, BMP or TIFF"
+    form: type[In],
+    *,
+    photo_required: bool,
+    what: str = "JPEG, PNG, BMP or TIFF",
+    beside: str | None = None,
 ) -> dict[str, Any]:
-    """What OpenAPI says of the body that a route reads through `Uploaded`."""
+    """What OpenAPI says of the body that a route reads through `Uploaded`.
+
+    beside: what the files are that may come in any number besides.
+    """
     schema = form.model_json_schema()
     photo = {"type": "string", "format": "binary", "description": what}
+    several = {"type": "array", "items": {"type": "string", "format": "binary"}}
+    more = {PHOTOS: {**several, "description": beside}} if beside else {}
     multipart = {
         **schema,
-        "properties": {**schema.get("properties", {}), "file": photo},
+        "properties": {**schema.get("properties", {}), "file": photo, **more},
         "required": [*schema.get("required", []), *(["file"] if photo_required else [])],
     }
     content = {"multipart/form-data": {"schema": multipart}}
@@ -112,20 +128,20 @@ class _InMemory(MultiPartParser):
     spool_max_size = 1 << 30
 
 
-async def _read(request: Request) -> Upload:
+async def _read(request: Request, photos: int = 0) -> Upload:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        return await _form(request)
+        return await _form(request, photos)
     if kind == "application/json":
         return Upload(_object(await request.body()), None)
     raise HTTPException(415, "send multipart/form-data")
 
 
-async def _form(request: Request) -> Upload:
+async def _form(request: Request, photos: int) -> Upload:
     parser = _InMemory(
         request.headers,
         request.stream(),
-        max_files=1,
+        max_files=1 + photos,
         max_fields=MAX_FIELDS,
         max_part_size=MAX_FIELD_BYTES,
     )
@@ -134,23 +150,29 @@ async def _form(request: Request) -> Upload:
     except (MultiPartException, UnicodeError, LookupError) as error:
         raise HTTPException(400, f"the form cannot be read: {error}") from None
     try:
-        return await _sorted(form.multi_items())
+        return await _sorted(form.multi_items(), photos)
     finally:
         await form.close()
 
 
-async def _sorted(items: list[tuple[str, UploadFile | str]]) -> Upload:
-    """The parts of a form; names that files bring with them are never looked at."""
+async def _sorted(items: list[tuple[str, UploadFile | str]], photos: int) -> Upload:
+    """The parts of a form; the names that files bring with them are never used as paths."""
+    beside = [value for name, value in items if photos and name == PHOTOS]
     parts = dict(items)
-    if len(parts) < len(items):
+    if len(parts) < len(items) - max(0, len(beside) - 1):
         raise _invalid("", "repeated", "A field is there twice")
+    if beside:
+        del parts[PHOTOS]
     file = parts.pop("file", None)
     if isinstance(file, str):
         raise _invalid("file", "no_file", "Must be a file: give it a file name")
     for name, value in parts.items():
         if not isinstance(value, str):
             raise _invalid(name, "no_text", "Must be text, not a file")
-    return Upload(parts, None if file is None else await file.read())
+    sent = [(f.filename or "", await f.read()) for f in beside if not isinstance(f, str)]
+    if len(sent) < len(beside):
+        raise _invalid(PHOTOS, "no_file", "Must be files: give them file names")
+    return Upload(parts, None if file is None else await file.read(), sent)
 
 
 def _object(body: bytes) -> Mapping[str, Any]:

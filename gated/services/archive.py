@@ -1,4 +1,7 @@
-"""People and photos in a ZIP file: read in memory, bounded; its names are never used as paths."""
+"""People and photos in a ZIP file, or in a table with files beside it.
+
+All of it stays in memory, bounded; names are compared with each other and never used as paths.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,13 @@ import posixpath
 import struct
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from gated.errors import SourceError
 from gated.services.roster import (
+    ENCODING_SUFFIX,
     PHOTO_SUFFIXES,
     Candidate,
     Roster,
@@ -53,6 +58,45 @@ class Member:
                 return file.read(most + 1)
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as e:
             raise OSError(5, f"cannot be unpacked: {e}") from None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """A file that came beside a table; without content one that the table names in vain."""
+
+    name: str
+    content: bytes | None
+
+    def __str__(self) -> str:
+        return self.name
+
+    def open(self, mode: Literal["rb"] = "rb") -> io.BytesIO:
+        """Its content; OSError."""
+        if self.content is None:
+            raise FileNotFoundError(2, "was not sent")
+        return io.BytesIO(self.content)
+
+
+def read_upload(data: bytes, beside: Sequence[Part] = ()) -> Roster:
+    """The people of a ZIP file, or of a CSV file with the files `beside` it; SourceError."""
+    if data.startswith(b"PK"):
+        if beside:
+            raise SourceError("photos beside a ZIP file would be left out: put them into it")
+        return read_archive(data)
+    if len(data) > MAX_TABLE_BYTES:
+        raise SourceError(f"the table is larger than {MAX_TABLE_BYTES >> 20} MB")
+    if b"\0" in data:
+        raise SourceError("this is neither a ZIP file nor a CSV file")
+    sent = {posixpath.basename(part.name): part.content for part in beside}
+    if len(sent) < len(beside):
+        raise SourceError("two photos have the same name")
+
+    def find(name: str) -> Part:
+        # browsers send the last part of a name only
+        last = posixpath.basename(name.replace("\\", "/"))
+        return Part(shown(last), sent.get(last))
+
+    return roster_of(candidates_of_table(data, "the table", find), "the table")
 
 
 def read_archive(data: bytes) -> Roster:
@@ -103,12 +147,15 @@ def _is_hidden(name: str) -> bool:
 
 
 def _candidate(name: str, member: Member) -> Candidate | None:
-    """Whom a file shows by its name, CODE/photo.jpg or CODE.jpg; None when it is no such photo."""
+    """Whom a file speaks of by its name, CODE/photo.jpg or CODE.npy; None for another kind."""
     stem, suffix = posixpath.splitext(name)
     parts = stem.split("/")
-    if suffix.lower() not in PHOTO_SUFFIXES or len(parts) > 2:
+    if len(parts) > 2:
         return None
-    return Candidate(shown(parts[0]).strip(), photos=(member,))
+    code = shown(parts[0]).strip()
+    if suffix.lower() in PHOTO_SUFFIXES:
+        return Candidate(code, photos=(member,))
+    return Candidate(code, encodings=(member,)) if suffix.lower() == ENCODING_SUFFIX else None
 
 
 def _from_table(members: dict[str, Member], table: str) -> Roster:

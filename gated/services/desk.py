@@ -5,16 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from gated.core.model import Image, Vector
 from gated.devices.clock import SystemClock
 from gated.errors import Busy
 from gated.services.enrollment import Enrolled
+from gated.services.gallery_check import check_gallery
 from gated.services.importer import Report, import_person
 from gated.services.models import VisionKit
 from gated.services.office import Office, office_of
 from gated.services.roster import Candidate
 from gated.services.workspace import Workspace
+from gated.storage.journal import Entry
 from gated.vision.photo import Examined
 
 SEATS = 4
@@ -88,6 +91,15 @@ class EnrollmentDesk:
         """As EnrollmentService.refuse_others."""
         with self._one_at_a_time:
             self._ready().enrollment.refuse_others(known, vector)
+
+    def check_gallery(self, *, actor: str) -> dict[str, Any]:
+        """As gallery_check.check_gallery, with the look journaled before."""
+        with self._one_at_a_time:
+            kit = self._ready().kit
+        now = SystemClock().now()
+        entry = Entry(now, "gallery_checked", {"model": kit.model}, {"actor": {"name": actor}})
+        self._workspace.journal.append([entry])
+        return check_gallery(self._workspace, self._workspace.settings, kit, now)
 
     def _ready(self) -> Office:
         if self._office is None:

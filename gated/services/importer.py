@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from gated.errors import EnrollmentRefused, GatedError, NotFound, Refused, SourceError
 from gated.services.enrollment import Enrolled, Reference
@@ -71,7 +70,7 @@ def check_fields(code: str, fields: dict[str, str]) -> None:
 
 
 def read_photo(path: Photo) -> bytes:
-    """The bytes of a photo, no more than one byte too many; SourceError."""
+    """The bytes of a photo or an encoding, no more than one byte too many; SourceError."""
     try:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
@@ -91,11 +90,8 @@ def _references(person: Candidate, report: Report) -> Iterator[tuple[str, list[R
 
 
 def _content(file: Photo, is_encoding: bool) -> list[Reference]:
-    if not is_encoding:
-        return [read_photo(file)]
-    if not isinstance(file, Path):
-        raise SourceError("encodings are imported by `gated import` only")
-    return list(read_encodings(file))
+    data = read_photo(file)
+    return list(read_encodings(data, shown(file.name))) if is_encoding else [data]
 
 
 def _note(report: Report, what: str, enrolled: Enrolled) -> None:

@@ -8,8 +8,11 @@ a 3x3/2 maximum, residual levels of 32x3, 64x4, 128x3, 256x3 and 256x1, an avera
 from __future__ import annotations
 
 import hashlib
+import io
+import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -93,23 +96,40 @@ def rebuild(weights: bytes) -> bytes:
         raise AssetError("the dlib model cannot be read: it is damaged or another one") from error
 
 
-def read_encodings(path: Path) -> npt.NDArray[np.float64]:
+def read_encodings(data: bytes, name: str) -> npt.NDArray[np.float64]:
     """(n, 128) encodings from a `.npy` file made with face_recognition; SourceError otherwise.
 
     Files that hold pickled objects are refused: they would run code.
     """
     try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        values = _plain_array(data)
+    except Exception:
+        # headers are parsed as Python literals, which fail in many ways
         raise SourceError(
-            f"{path} is no .npy file of plain numbers (pickled objects are refused)"
-        ) from error
-    if not isinstance(values, np.ndarray) or values.dtype.kind != "f":
-        raise SourceError(f"{path} does not hold floating point numbers")
+            f"{name} is no .npy file of plain numbers (pickled objects are refused)"
+        ) from None
+    if values.dtype.kind != "f":
+        raise SourceError(f"{name} does not hold floating point numbers")
     rows = np.atleast_2d(values)
     if rows.ndim != 2 or rows.shape[1] != 128 or not np.isfinite(rows).all():
-        raise SourceError(f"{path} does not hold encodings of 128 finite numbers")
+        raise SourceError(f"{name} does not hold encodings of 128 finite numbers")
     return np.asarray(rows, np.float64)
+
+
+def _plain_array(data: bytes) -> npt.NDArray[Any]:
+    """The array of a `.npy` file whose header promises no more than there is; ValueError."""
+    file = io.BytesIO(data)
+    version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(version)
+    read_header = np.lib.format.read_array_header_1_0
+    shape, by_columns, kind = (
+        read_header(file) if version == (1, 0) else np.lib.format.read_array_header_2_0(file)
+    )
+    body = data[file.tell() :]
+    if kind.hasobject or math.prod(shape) * kind.itemsize != len(body):
+        raise ValueError(shape)
+    return np.frombuffer(body, kind).reshape(shape, order="F" if by_columns else "C")
 
 
 def _hog_rectangle(face: Face) -> tuple[int, int, int, int]:

@@ -183,6 +183,18 @@ def test_the_first_page_says_where_to_go(client: httpx.Client) -> None:
     assert json.loads(client.get("/health").text) == {"status": "ok", "problems": []}
 
 
+def test_a_browser_is_shown_a_page_that_loads_nothing(client: httpx.Client) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    page = client.get("/", headers=browser)
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "<h1>north</h1>" in page.text
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    assert not re.search(r"<(script|style|img|link|iframe)|src=| on\w+=", page.text)
+    links = re.findall(r'href="([^"]*)"', page.text)
+    assert "/docs" in links
+    assert all(client.get(link).status_code == 200 for link in links)
+
+
 @pytest.mark.parametrize("character", ["\\u0000", "\\ud800"])
 @pytest.mark.parametrize(
     ("method", "path", "body"),

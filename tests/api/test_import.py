@@ -44,6 +44,46 @@ def finished(client: httpx.Client, answer: httpx.Response) -> Any:
     raise AssertionError("the import does not end")
 
 
+def test_a_table_comes_with_photos_beside_it(gate: Running, client: httpx.Client) -> None:
+    photos = require_assets("demo")
+    files = [
+        ("file", ("people.csv", b"personnel_code,photo\nO,1.jpg\nN,no.jpg\nB,b.jpg\n")),
+        ("photos", ("1.jpg", photos.read("obama.jpg"))),
+        ("photos", ("../b.jpg", photos.read("biden.jpg"))),
+    ]
+    job = finished(client, client.post("/api/enrollment/import", files=files))
+    assert job["report"]["enrolled"] == ["O 1.jpg", "B b.jpg"]
+    assert [r["photo"] for r in job["report"]["refused"]] == ["N no.jpg"]
+    assert len(stored(gate)) == 4
+
+
+def test_photos_beside_a_table_are_files(client: httpx.Client) -> None:
+    table = ("people.csv", b"personnel_code,photo\nO,1.jpg\n")
+    for parts in (
+        {"files": [("file", table)], "data": {"photos": "text"}},
+        {"files": [("photos", ("1.jpg", b"1"))]},
+        {"files": [("file", table), ("file", table)]},
+    ):
+        answer = client.post("/api/enrollment/import", **parts)
+        assert answer.status_code == 422, answer.text
+    assert client.post("/api/enrollment", files=[("photos", ("1.jpg", b"1"))]).status_code == 422
+
+
+def test_the_gallery_is_checked_as_a_job(gate: Running, client: httpx.Client) -> None:
+    archive = zipped(
+        {f"{n}.jpg": require_assets("demo").read(f"{n}.jpg") for n in ("obama", "biden")}
+    )
+    finished(client, send(client, archive))
+    job = finished(client, client.post("/api/gallery/check"))
+    report = job["report"]
+    assert (report["people"], report["templates"]) == (2, 2)
+    names = {p["personnel_code"] for p in report["closest"]["people"]}
+    assert names == {"obama", "biden"}
+    assert report["outliers"] == []
+    ((_, actor),) = journal(gate, "gallery_checked")
+    assert actor["name"] == "the-operator"
+
+
 def test_people_are_imported_with_a_report(gate: Running, client: httpx.Client) -> None:
     photos = require_assets("demo")
     table = (

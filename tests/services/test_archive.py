@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import pytest
 
 from gated.errors import SourceError
-from gated.services.archive import MAX_MEMBERS, read_archive
+from gated.services.archive import MAX_MEMBERS, Part, read_archive, read_upload
 from gated.services.importer import read_photo
 from gated.services.roster import Candidate
 from gated.vision.decoding import MAX_BYTES
@@ -116,3 +116,43 @@ def test_a_directory_that_is_too_large_is_refused_before_it_is_read() -> None:
     sixty_four = struct.pack("<4sLQL", b"PK\6\7", 0, 0, 1) + end[:12] + bytes(10)
     with pytest.raises(SourceError, match="make several"):
         read_archive(bytes(100) + sixty_four)
+
+
+TABLE = (
+    b"personnel_code,photo,encoding\nE1,C:\\photos\\1.jpg,\nE1,../2.jpg,\nE2,,e.npy\nE3,no.jpg,\n"
+)
+
+
+def test_a_table_may_come_with_photos_beside_it() -> None:
+    sent = [Part("1.jpg", b"1"), Part("somewhere/2.jpg", b"2"), Part("e.npy", b"3")]
+    one, two, three = read_upload(TABLE, sent).people
+    assert contents(one) == [b"1", b"2"]
+    assert [read_photo(e) for e in two.encodings] == [b"3"]
+    with pytest.raises(SourceError, match="was not sent"):
+        contents(three)
+
+
+def test_a_table_alone_names_people() -> None:
+    assert [p.personnel_code for p in read_upload(TABLE).people] == ["E1", "E2", "E3"]
+
+
+@pytest.mark.parametrize(
+    ("data", "beside", "what"),
+    [
+        (zipped({"E1.jpg": b"1"}), [Part("1.jpg", b"")], "left out"),
+        (TABLE, [Part("1.jpg", b""), Part("a/1.jpg", b"")], "same name"),
+        (b"\x89PNG\r\n\x1a\n\0\0", [], "neither"),
+        (b"\0" * (5 << 20), [], "larger"),
+        (b"photo\n1.jpg\n", [], "personnel_code"),
+        (b"", [], "personnel_code"),
+    ],
+)
+def test_uploads_that_cannot_be_used(data: bytes, beside: list[Part], what: str) -> None:
+    with pytest.raises(SourceError, match=what):
+        read_upload(data, beside)
+
+
+def test_encodings_are_found_in_an_archive() -> None:
+    (person,) = read_archive(zipped({"E1/a.npy": b"1", "E1/b.jpg": b"2"})).people
+    assert [read_photo(e) for e in person.encodings] == [b"1"]
+    assert contents(person) == [b"2"]

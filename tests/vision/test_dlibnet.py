@@ -131,8 +131,9 @@ def test_a_damaged_file_is_an_asset_error(assets: AssetStore) -> None:
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_encodings_are_read(tmp_path: Path, shape: tuple[int, ...], dtype: type) -> None:
     values: npt.NDArray[np.floating] = np.random.default_rng(0).normal(size=shape).astype(dtype)
-    np.save(tmp_path / "e.npy", values)
-    np.testing.assert_array_equal(read_encodings(tmp_path / "e.npy"), np.atleast_2d(values))
+    file = tmp_path / "e.npy"
+    np.save(file, values)
+    np.testing.assert_array_equal(read_encodings(file.read_bytes(), "e"), np.atleast_2d(values))
 
 
 def test_pickles_are_never_loaded(tmp_path: Path) -> None:
@@ -146,7 +147,7 @@ def test_pickles_are_never_loaded(tmp_path: Path) -> None:
     (tmp_path / "plain.npy").write_bytes(pickle.dumps(Payload()))
     for name in ("object.npy", "plain.npy"):
         with pytest.raises(SourceError, match="pickled"):
-            read_encodings(tmp_path / name)
+            read_encodings((tmp_path / name).read_bytes(), name)
     assert not marker.exists()
 
 
@@ -168,6 +169,19 @@ def test_what_is_no_encoding_is_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
     paths = sorted(tmp_path.glob("*.npy"))
     assert len(paths) == 7
-    for path in [*paths, tmp_path / "absent.npy"]:
+    for path in paths:
         with pytest.raises(SourceError, match=path.name):
-            read_encodings(path)
+            read_encodings(path.read_bytes(), path.name)
+
+
+def test_a_header_that_promises_too_much_takes_no_memory() -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros((1, 128)))
+    good = buffer.getvalue()
+    for shape in (b"(999999999999, 128)", b"(-1, 128)", b"(2, 128)", b"[1, 128]"):
+        at = good.index(b"(1, 128)")
+        rest = good[at + 8 :]
+        spaces = rest.index(b" " * 20)
+        kept = rest[:spaces] + rest[spaces + len(shape) - 8 :]
+        with pytest.raises(SourceError, match="pickled objects are refused"):
+            read_encodings(good[:at] + shape + kept, "e.npy")

@@ -1,4 +1,4 @@
-"""Long work: the import of many photos, and how far it is."""
+"""Long work: the import of many photos, the gallery's self-test, and how far it is."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from gated.api.deps import Operator, Services
 from gated.api.errors import responses
 from gated.api.schemas import ImportForm, JobOut
 from gated.api.uploads import ImportUploaded, described
-from gated.services.bulk import import_work
+from gated.services.archive import Part
+from gated.services.bulk import check_work, import_work
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"])
+checking = APIRouter(prefix="/api/gallery", tags=["enrollment"])
 importing = APIRouter(prefix="/api/enrollment", tags=["enrollment"])
 
 JobId = Annotated[str, Path(max_length=64)]
@@ -21,7 +23,9 @@ JobId = Annotated[str, Path(max_length=64)]
 @importing.post(
     "/import",
     status_code=202,
-    openapi_extra=described(ImportForm, photo_required=True, what="ZIP"),
+    openapi_extra=described(
+        ImportForm, photo_required=True, what="ZIP or CSV", beside="what a CSV names"
+    ),
     responses=responses(400, 401, 403, 408, 413, 415, 422, 503),
 )
 def import_(
@@ -29,11 +33,27 @@ def import_(
 ) -> JobOut:
     """Enroll many: `file` is a ZIP with a folder or photo per personnel code, or with a CSV.
 
-    Answers with a job; its report says who was enrolled and who was refused, and why.
+    Or it is the CSV itself, and the photos that it names come beside it as `photos`. Answers with
+    a job; its report says who was enrolled and who was refused, and why.
     """
-    archive.upload.into(ImportForm)
-    work = import_work(services.desk, archive.upload.required_photo(), operator.username)
+    upload = archive.upload
+    upload.into(ImportForm)
+    photos = [Part(name, content) for name, content in upload.photos]
+    work = import_work(services.desk, upload.required_photo(), operator.username, photos)
     job = archive.start(work)
+    response.headers["Location"] = f"/api/jobs/{job.id}"
+    return JobOut.model_validate(job)
+
+
+@checking.post("/check", status_code=202, responses=responses(401, 403, 503))
+def check(operator: Operator, response: Response, services: Services) -> JobOut:
+    """Look for photos that would make the gate fail, and people that it could mix up; journaled.
+
+    Answers with a job; its report has expected and measured error rates, the people who are most
+    alike, and odd photos.
+    """
+    with services.jobs.reserved("gallery check", operator.username) as start:
+        job = start(check_work(services.desk, operator.username))
     response.headers["Location"] = f"/api/jobs/{job.id}"
     return JobOut.model_validate(job)
 
