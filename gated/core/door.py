@@ -1,69 +1,369 @@
-"""The door as the gate knows it: locked, unlocked until a deadline, or released by fire.
+"""The door as the gate knows it: a table of transitions, and a machine that follows it.
 
-    state     event          next                                    command
-    LOCKED    unlock(t)      UNLOCKED until now+t                    Unlock(t)
-    UNLOCKED  unlock(t)      UNLOCKED until the later of both ends   Unlock(remaining)
-    UNLOCKED  deadline       LOCKED                                  Lock
-    any       fire           FIRE, without a deadline                -
-    FIRE      unlock(t)      FIRE                                    Unlock(t)
-    FIRE      lock           FIRE                                    -
-    any       fire cleared   LOCKED                                  Lock
-    other     lock           LOCKED                                  Lock
+Theory of operation
+-------------------
+The *mode* is what people set and what the door returns to at rest; the *state* is what it does now.
+`TABLE` holds every transition: in these states, on this input, under this condition, to that state,
+with that effect. What it does not list changes nothing. Beside the state there is the lease (until
+when the lock is released), whether the leaf stands open, and whether the other door of a mantrap
+does. docs/door.md prints the table.
 
-The adapter ends its lease by itself; the Lock at the deadline is the second pair of hands. In a
-fire the adapter has released before the gate hears of it, and nothing here locks until it is
-cleared.
+The adapter ends its lease by itself; the Lock at the deadline is the second pair of hands. Free
+access is a lease that is renewed for ever, so that it ends soon after the program does. In a fire
+the adapter has released before the gate hears of it, and nothing here locks until it is cleared.
+Who presses the exit button is let out in every mode: no change of mode and no other door cuts that
+release short.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
 
-from gated.core.model import Command, Lock, Unlock
+from gated.core.model import Command, DoorMode, Instant, Lock, Reason, RecordEvent, Severity, Unlock
+
+
+class DoorState(StrEnum):
+    LOCKED = "locked"
+    UNLOCKED = "unlocked"
+    OPEN = "open"
+    HELD_WARNING = "held_warning"
+    HELD_OPEN = "held_open"
+    FORCED = "forced"
+    FREE = "free_access"
+    LOCKDOWN = "lockdown"
+    OUT_OF_SERVICE = "out_of_service"
+    FIRE = "fire"
+
+
+class DoorInput(StrEnum):
+    """What may happen to a door."""
+
+    GRANT = "grant"
+    OPERATOR = "operator"
+    REX = "rex"
+    OPENED = "leaf opened"
+    FOUND_OPEN = "leaf found open"
+    CLOSED = "leaf closed"
+    LEASE_OVER = "lease over"
+    RENEWAL = "renewal due"
+    WARNING_DUE = "warning due"
+    ALARM_DUE = "alarm due"
+    OTHER_OPENED = "other door opened"
+    NORMAL = "mode normal"
+    LOCKDOWN = "mode lockdown"
+    FREE = "mode free access"
+    OUT_OF_SERVICE = "mode out of service"
+    FIRE = "fire"
+    FIRE_CLEARED = "fire cleared"
+
+
+class When(StrEnum):
+    """Conditions of transitions."""
+
+    ALWAYS = ""
+    ADMITTED = "the mode and the other door allow it"
+    RELOCKS_ON_OPEN = "`door.relock: open`"
+    STILL_WANTED = "somebody was let in since it opened, or `door.relock: deadline`"
+
+
+class Effect(StrEnum):
+    NONE = ""
+    RELEASE = "release; a longer lease stays"
+    RENEW = "release again"
+    LOCK = "lock"
+    SECURE = "lock, but let out who pressed the exit button"
+    TELL = "tell the adapter"
+    FORGET = "the lease is over without a lock"
+
+
+class Rest(StrEnum):
+    """Next states that depend on the mode and on the leaf."""
+
+    STAY = "(same)"
+    REST = "(rest)"
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One row of the table. tells: kind and severity of the event that is recorded."""
+
+    states: tuple[DoorState, ...]
+    input: DoorInput
+    next: DoorState | Rest
+    effect: Effect = Effect.NONE
+    when: When = When.ALWAYS
+    tells: tuple[str, Severity] | None = None
+
+
+_S, _I, _E, _W = DoorState, DoorInput, Effect, When
+_SHUT = (_S.LOCKED, _S.LOCKDOWN)
+_AJAR = (_S.OPEN, _S.HELD_WARNING, _S.HELD_OPEN)
+_LEAF_OPEN = (*_AJAR, _S.FORCED)
+_ALL_BUT_FIRE = tuple(s for s in DoorState if s is not DoorState.FIRE)
+
+TABLE: tuple[Transition, ...] = (
+    # letting people through
+    Transition((_S.LOCKED,), _I.GRANT, _S.UNLOCKED, _E.RELEASE, _W.ADMITTED),
+    Transition((_S.LOCKED,), _I.OPERATOR, _S.UNLOCKED, _E.RELEASE, _W.ADMITTED),
+    Transition(_SHUT, _I.REX, _S.UNLOCKED, _E.RELEASE),
+    Transition((_S.UNLOCKED, _S.FREE), _I.GRANT, Rest.STAY, _E.RELEASE, _W.ADMITTED),
+    Transition((_S.UNLOCKED, _S.FREE), _I.OPERATOR, Rest.STAY, _E.RELEASE, _W.ADMITTED),
+    Transition((_S.UNLOCKED, _S.FREE, _S.OUT_OF_SERVICE), _I.REX, Rest.STAY, _E.RELEASE),
+    Transition(_LEAF_OPEN, _I.GRANT, _S.OPEN, _E.RELEASE, _W.ADMITTED),
+    Transition(_LEAF_OPEN, _I.OPERATOR, _S.OPEN, _E.RELEASE, _W.ADMITTED),
+    Transition(_LEAF_OPEN, _I.REX, _S.OPEN, _E.RELEASE),
+    # the leaf
+    Transition((_S.UNLOCKED,), _I.OPENED, _S.OPEN, _E.LOCK, _W.RELOCKS_ON_OPEN),
+    Transition((_S.UNLOCKED,), _I.OPENED, _S.OPEN),
+    Transition(_SHUT, _I.OPENED, _S.FORCED, tells=("door_forced", "alarm")),
+    Transition(_SHUT, _I.FOUND_OPEN, _S.OPEN),
+    Transition(_LEAF_OPEN, _I.CLOSED, Rest.REST, when=_W.STILL_WANTED),
+    Transition(_LEAF_OPEN, _I.CLOSED, Rest.REST, _E.LOCK),
+    # time
+    Transition((_S.UNLOCKED,), _I.LEASE_OVER, Rest.REST, _E.LOCK),
+    Transition((*_LEAF_OPEN, _S.OUT_OF_SERVICE), _I.LEASE_OVER, Rest.STAY, _E.LOCK),
+    Transition((_S.FREE,), _I.RENEWAL, Rest.STAY, _E.RENEW),
+    Transition((_S.OPEN,), _I.WARNING_DUE, _S.HELD_WARNING, tells=("door_held_warning", "warning")),
+    Transition((_S.HELD_WARNING,), _I.ALARM_DUE, _S.HELD_OPEN, tells=("door_held_open", "alarm")),
+    # the other door of a mantrap
+    Transition((_S.UNLOCKED,), _I.OTHER_OPENED, Rest.REST, _E.SECURE),
+    # modes
+    Transition((_S.FREE, _S.LOCKDOWN, _S.OUT_OF_SERVICE), _I.NORMAL, Rest.REST, _E.SECURE),
+    Transition(
+        (*_SHUT, _S.UNLOCKED, _S.FREE, _S.OUT_OF_SERVICE), _I.LOCKDOWN, Rest.REST, _E.SECURE
+    ),
+    Transition(_LEAF_OPEN, _I.LOCKDOWN, Rest.STAY, _E.SECURE),
+    Transition(_ALL_BUT_FIRE, _I.FREE, _S.FREE, _E.RENEW),
+    Transition(_ALL_BUT_FIRE, _I.OUT_OF_SERVICE, _S.OUT_OF_SERVICE, _E.SECURE),
+    # fire
+    Transition(_ALL_BUT_FIRE, _I.FIRE, _S.FIRE, _E.FORGET),
+    Transition((_S.FIRE,), _I.GRANT, Rest.STAY, _E.TELL),
+    Transition((_S.FIRE,), _I.OPERATOR, Rest.STAY, _E.TELL),
+    Transition((_S.FIRE,), _I.REX, Rest.STAY, _E.TELL),
+    Transition((_S.FIRE,), _I.FIRE_CLEARED, Rest.REST, _E.LOCK),
+)
+
+REST_STATES = {
+    DoorMode.NORMAL: DoorState.LOCKED,
+    DoorMode.FREE_ACCESS: DoorState.FREE,
+    DoorMode.LOCKDOWN: DoorState.LOCKDOWN,
+    DoorMode.OUT_OF_SERVICE: DoorState.OUT_OF_SERVICE,
+}
+MODE_INPUTS = {
+    DoorMode.NORMAL: DoorInput.NORMAL,
+    DoorMode.FREE_ACCESS: DoorInput.FREE,
+    DoorMode.LOCKDOWN: DoorInput.LOCKDOWN,
+    DoorMode.OUT_OF_SERVICE: DoorInput.OUT_OF_SERVICE,
+}
+LOCK_CAUSES = {DoorInput.LEASE_OVER: "deadline"}
+"""What the Lock of an input is called where it is not the input's own name."""
+
+
+@dataclass(frozen=True, slots=True)
+class DoorRules:
+    """Times in seconds. relock: `close`, `open` or `deadline`: what ends a lease before its end.
+
+    held_open_s: the leaf may stand open for so long after it was opened or somebody was let in;
+    the warning comes held_warning_s before the alarm.
+    """
+
+    max_s: float = 30.0
+    rex_releases: bool = True
+    """False: the exit button is wired to the lock alone, and the program only hears of it."""
+    relock: str = "close"
+    held_open_s: float = 30.0
+    held_warning_s: float = 10.0
 
 
 @dataclass(slots=True)
 class DoorControl:
-    """max_s: longest single release, in seconds."""
+    """The machine. All times are monotonic seconds.
 
-    max_s: float = 30.0
+    until: end of the lease, None without one. egress_until: end of what the exit button gave.
+    allowed_until: end of the last release, also when the door was locked before. watched: since
+    when the leaf counts as held.
+    """
+
+    rules: DoorRules = field(default_factory=DoorRules)
+    mode: DoorMode = DoorMode.NORMAL
+    state: DoorState = DoorState.LOCKED
+    leaf_open: bool = False
+    other_open: bool = False
     until: float | None = None
-    fire: bool = False
+    egress_until: float | None = None
+    released_at: float | None = None
+    allowed_until: float | None = None
+    opened_at: float | None = None
+    watched: float | None = None
+
+    # --- what others ask ---
 
     @property
     def unlocked(self) -> bool:
-        return self.fire or self.until is not None
+        return self.state is DoorState.FIRE or self.until is not None
 
-    def unlock(self, for_s: float, cause: str, now: float) -> list[Command]:
-        """Release until `now + for_s` or longer where an earlier grant already says so.
+    @property
+    def deadline(self) -> float | None:
+        """When `advance` has something to do; None: never."""
+        due = (self._lease_due, self._held_due)
+        return min((t for t in due if t is not None), default=None)
 
-        A duration that is not positive changes nothing.
-        """
-        if not for_s > 0:
+    def refusal(self) -> Reason | None:
+        """Why nobody may be let in now, whoever it is; None: the door has no objection."""
+        if self.state is DoorState.FIRE or self.mode is DoorMode.FREE_ACCESS:
+            return None
+        if self.mode is DoorMode.LOCKDOWN:
+            return Reason.LOCKDOWN
+        if self.mode is DoorMode.OUT_OF_SERVICE:
+            return Reason.OUT_OF_SERVICE
+        return Reason.INTERLOCK if self.other_open else None
+
+    # --- what happens ---
+
+    def release(self, input_: DoorInput, for_s: float, cause: str, now: Instant) -> list[Command]:
+        """GRANT, OPERATOR or REX for so many seconds; a time that is not positive does nothing."""
+        return self._take(input_, now, cause, min(for_s, self.rules.max_s)) if for_s > 0 else []
+
+    def take(self, input_: DoorInput, now: Instant) -> list[Command]:
+        """Any other input. What the table does not list changes nothing."""
+        return self._take(input_, now, LOCK_CAUSES.get(input_, str(input_)), 0.0)
+
+    def leaf(self, is_open: bool, now: Instant, found: bool = False) -> list[Command]:
+        """The leaf was opened or closed; found: it stood open at the start already."""
+        self.leaf_open = is_open
+        if not is_open:
+            commands = self.take(DoorInput.CLOSED, now)
+            self.opened_at = None
+            return commands
+        self.opened_at = now.mono
+        return self.take(DoorInput.FOUND_OPEN if found else DoorInput.OPENED, now)
+
+    def other_door(self, is_open: bool, now: Instant) -> list[Command]:
+        """The other door of the mantrap was opened or closed."""
+        self.other_open = is_open
+        return self.take(DoorInput.OTHER_OPENED, now) if is_open else []
+
+    def set_mode(self, mode: DoorMode, now: Instant) -> list[Command]:
+        """What the door returns to from now on; in a fire it takes effect afterwards."""
+        self.mode = mode
+        return self.take(MODE_INPUTS[mode], now)
+
+    def advance(self, now: Instant) -> list[Command]:
+        """Do what is due: end or renew the lease, warn and alarm of a leaf that is held open."""
+        commands: list[Command] = []
+        if self._lease_due is not None and now.mono >= self._lease_due:
+            free = self.state is DoorState.FREE
+            commands += self.take(DoorInput.RENEWAL if free else DoorInput.LEASE_OVER, now)
+        for due in (DoorInput.WARNING_DUE, DoorInput.ALARM_DUE):
+            if self._held_due is not None and now.mono >= self._held_due:
+                commands += self.take(due, now)
+        return commands
+
+    # --- how ---
+
+    @property
+    def _lease_due(self) -> float | None:
+        if self.until is None or self.state is not DoorState.FREE:
+            return self.until
+        return self.until - self.rules.max_s / 2
+
+    @property
+    def _held_due(self) -> float | None:
+        if self.watched is None:
+            return None
+        alarm = self.watched + self.rules.held_open_s
+        if self.state is DoorState.OPEN:
+            return alarm - min(self.rules.held_warning_s, self.rules.held_open_s)
+        return alarm if self.state is DoorState.HELD_WARNING else None
+
+    def _take(self, input_: DoorInput, now: Instant, cause: str, for_s: float) -> list[Command]:
+        row = next((r for r in self._rows(input_) if self._holds(r.when)), None)
+        if row is None:
             return []
-        end = now + min(for_s, self.max_s)
-        end = end if self.until is None else max(end, self.until)
-        self.until = None if self.fire else end
-        return [Unlock(end - now, cause)]
+        commands: list[Command] = []
+        if row.tells is not None:
+            commands.append(RecordEvent(now, row.tells[0], severity=row.tells[1]))
+        commands += self._act(row.effect, input_, now, cause, for_s)
+        if row.next is not Rest.STAY:
+            commands += self._enter(row.next, now)
+        return commands
 
-    def lock(self, cause: str) -> list[Command]:
-        """Lock now, unless there is a fire."""
-        if self.fire:
-            return []
-        self.until = None
-        return [Lock(cause)]
+    def _rows(self, input_: DoorInput) -> Iterator[Transition]:
+        return (r for r in TABLE if r.input is input_ and self.state in r.states)
 
-    def advance(self, now: float) -> list[Command]:
-        """Lock when the deadline has passed."""
-        if self.until is not None and now >= self.until:
-            return self.lock("deadline")
+    def _holds(self, when: When) -> bool:
+        match when:
+            case When.ADMITTED:
+                return self.refusal() is None
+            case When.RELOCKS_ON_OPEN:
+                return self.rules.relock == "open"
+            case When.STILL_WANTED:
+                released, opened = self.released_at, self.opened_at
+                since = released is not None and opened is not None and released > opened
+                return self.until is not None and (since or self.rules.relock == "deadline")
+        return True
+
+    def _act(
+        self, effect: Effect, input_: DoorInput, now: Instant, cause: str, for_s: float
+    ) -> list[Command]:
+        match effect:
+            case Effect.RELEASE:
+                return self._release(input_, now.mono, cause, for_s)
+            case Effect.RENEW:
+                self.until = now.mono + self.rules.max_s
+                return [Unlock(self.rules.max_s, "free access")]
+            case Effect.SECURE if self._leaving(now.mono):
+                self.until = self.egress_until
+                return []
+            case Effect.LOCK | Effect.SECURE:
+                idle = self.until is None and input_ is DoorInput.CLOSED
+                self.until = self.egress_until = None
+                return [] if idle else [Lock(cause)]
+            case Effect.TELL:
+                return [Unlock(for_s, cause)]
+            case Effect.FORGET:
+                self.until = self.egress_until = None
         return []
 
-    def fire_alarm(self) -> None:
-        """Released, and no relock until the fire is cleared by hand."""
-        self.fire, self.until = True, None
+    def _release(self, input_: DoorInput, now: float, cause: str, for_s: float) -> list[Command]:
+        end = now + for_s
+        if input_ is DoorInput.REX:
+            self.egress_until = end if self.egress_until is None else max(end, self.egress_until)
+        self.until = end if self.until is None else max(end, self.until)
+        self.released_at, self.allowed_until = now, end
+        if input_ is DoorInput.REX and not self.rules.rex_releases:
+            return []
+        return [Unlock(self.until - now, cause)]
 
-    def fire_cleared(self) -> list[Command]:
-        """Lock again."""
-        self.fire = False
-        return self.lock("fire cleared")
+    def _leaving(self, now: float) -> bool:
+        return self.egress_until is not None and now < self.egress_until
+
+    def _enter(self, next_: DoorState | Rest, now: Instant) -> list[Command]:
+        self.state = self._rest() if isinstance(next_, Rest) else next_
+        if self.state is DoorState.OPEN:
+            # who was given more time may also hold the door for longer
+            self.watched = max(now.mono, self.allowed_until or now.mono)
+        elif self.state not in _AJAR:
+            self.watched = None
+        if self.state is DoorState.FREE and self.until is None:
+            return self._act(Effect.RENEW, DoorInput.FREE, now, "", 0.0)
+        return []
+
+    def _rest(self) -> DoorState:
+        rest = REST_STATES[self.mode]
+        if rest in _SHUT and self.leaf_open:
+            return DoorState.OPEN
+        return DoorState.UNLOCKED if rest in _SHUT and self.until is not None else rest
+
+
+def as_markdown() -> str:
+    """The table for docs/door.md."""
+    lines = ["| in | on | when | becomes | does | tells |", "|---|---|---|---|---|---|"]
+    for row in TABLE:
+        states = "any but fire" if row.states == _ALL_BUT_FIRE else ", ".join(row.states)
+        told = f"`{row.tells[0]}` ({row.tells[1]})" if row.tells else ""
+        cells = (states, row.input, row.when, row.next, row.effect, told)
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -60,11 +60,32 @@ class Reason(StrEnum):
     SECOND_PERSON_MISSING = "second_person_missing"
     ESCORT_MISSING = "escort_missing"
     LOG_UNAVAILABLE = "log_unavailable"
+    LOCKDOWN = "lockdown"
+    OUT_OF_SERVICE = "out_of_service"
+    INTERLOCK = "interlock"
     REMOTE = "remote"
 
 
-RETRYABLE = frozenset({Reason.LOW_QUALITY, Reason.NO_MATCH, Reason.LIVENESS_UNDECIDED})
+RETRYABLE = frozenset(
+    {Reason.LOW_QUALITY, Reason.NO_MATCH, Reason.LIVENESS_UNDECIDED, Reason.INTERLOCK}
+)
 """Denials after which the same visit may still become a grant."""
+
+
+Severity = Literal["info", "warning", "alarm"]
+"""How much an event matters: nothing to do; to be seen soon; to be seen now."""
+
+
+class DoorMode(StrEnum):
+    """What people have set the door to."""
+
+    NORMAL = "normal"
+    FREE_ACCESS = "free_access"
+    """Unlocked for everybody."""
+    LOCKDOWN = "lockdown"
+    """Nobody is let in; the way out stays free."""
+    OUT_OF_SERVICE = "out_of_service"
+    """Nobody is let in, and what the leaf does is no alarm; the way out stays free."""
 
 
 class Method(StrEnum):
@@ -186,13 +207,23 @@ class GalleryReplaced:
 
 class DoorEventKind(StrEnum):
     CONTACT_OPEN = "contact_open"
+    FOUND_OPEN = "found_open"
+    """The leaf stood open when the program began to watch it."""
     CONTACT_CLOSED = "contact_closed"
     REX = "rex"
     TRIGGER = "trigger"
     """The input that asks the gate to look at faces (recognition.trigger: input)."""
     FIRE = "fire"
     FIRE_CLEARED = "fire_cleared"
+    FIRE_HELD = "fire_held"
+    """Somebody wanted to reset the fire release while the fire input was still active."""
     TAMPER = "tamper"
+    TAMPER_CLEARED = "tamper_cleared"
+    POWER_FAIL = "power_fail"
+    POWER_RESTORED = "power_restored"
+    OTHER_OPEN = "other_open"
+    """The other door of a mantrap was opened."""
+    OTHER_CLOSED = "other_closed"
     RELOCKED = "relocked"
     FAULT = "fault"
 
@@ -299,6 +330,54 @@ class OperatorUnlock:
     for_s: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SetDoorMode:
+    """Somebody sets the door to a mode. `actor` and `cause` go into the private record."""
+
+    mode: DoorMode
+    actor: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResetFire:
+    """Somebody ends the fire release by hand; also the command that asks the adapter to."""
+
+    actor: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What held before the program was started: the door's mode, and alarms nobody has seen to."""
+
+    mode: DoorMode = DoorMode.NORMAL
+    alarms: Mapping[str, Severity] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """An operator has taken note of the alarms of this kind."""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Silenced:
+    """The sounder is to be quiet; the alarms stand."""
+
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Something about the machine began or ended: `disk_low`, `clock_wrong`."""
+
+    name: str
+    present: bool
+    detail: str = ""
+
+
 Event = (
     Observation
     | GalleryReplaced
@@ -313,6 +392,12 @@ Event = (
     | JournalState
     | LastPunches
     | OperatorUnlock
+    | SetDoorMode
+    | ResetFire
+    | Restored
+    | Acknowledged
+    | Silenced
+    | Condition
 )
 
 
@@ -387,7 +472,7 @@ class RecordEvent:
     at: Instant
     kind: str
     body: Mapping[str, Any] = field(default_factory=dict)
-    severity: str = "info"
+    severity: Severity = "info"
     actor: str | None = None
 
 
@@ -412,4 +497,28 @@ class Notice:
     detail: str = ""
 
 
-Command = Unlock | Lock | RecordDecision | RecordEvent | Attention | Notice
+class Light(StrEnum):
+    """What a gate shows by lamps and sounders for as long as it holds."""
+
+    IDLE = "idle"
+    LOOK_HERE = "look_here"
+    FAULT = "fault"
+    HELD_WARNING = "held_warning"
+    ALARM = "alarm"
+
+
+@dataclass(frozen=True, slots=True)
+class GateState:
+    """What holds from now on; replaces the one before as a whole.
+
+    door: the door's state, see `core.door`. alarms: kind -> severity of those that nobody has
+    acknowledged.
+    """
+
+    door: str = "locked"
+    mode: DoorMode = DoorMode.NORMAL
+    lights: frozenset[Light] = frozenset({Light.IDLE})
+    alarms: Mapping[str, Severity] = field(default_factory=dict)
+
+
+Command = Unlock | Lock | ResetFire | RecordDecision | RecordEvent | Attention | Notice | GateState

@@ -1,0 +1,65 @@
+"""Alarms: events that somebody must look at, standing until they are acknowledged.
+
+Every recorded event has a severity. `warning` and `alarm` stand, one of each kind, until an
+operator acknowledges them; an `alarm` also sounds, for a bounded time, until it is acknowledged or
+silenced. What happens again sounds again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from gated.core.model import Severity
+
+
+@dataclass(slots=True)
+class Alarms:
+    """sound_s: longest sound of one alarm, in seconds. sounds_until: None while it is quiet."""
+
+    sound_s: float = 180.0
+    standing: dict[str, Severity] = field(default_factory=dict)
+    sounds_until: float | None = None
+
+    def told(self, kind: str, severity: Severity, now: float) -> None:
+        """An event was recorded."""
+        if severity == "info":
+            return
+        if self.standing.get(kind) != "alarm":
+            self.standing[kind] = severity
+        if severity == "alarm":
+            self.sounds_until = now + self.sound_s
+
+    def acknowledged(self, kind: str) -> None:
+        """Somebody has seen to it; quiet when no other alarm stands."""
+        self.standing.pop(kind, None)
+        if "alarm" not in self.standing.values():
+            self.silence()
+
+    def silence(self) -> None:
+        """Quiet until the next alarm."""
+        self.sounds_until = None
+
+    def advance(self, now: float) -> None:
+        """Nobody wants to hear a siren for ever."""
+        if self.sounds_until is not None and now >= self.sounds_until:
+            self.silence()
+
+
+@dataclass(slots=True)
+class Repetition:
+    """Tells when something has happened `limit` times within `window_s`; then counts anew."""
+
+    limit: int
+    window_s: float
+    times: deque[float] = field(default_factory=deque)
+
+    def happened(self, now: float) -> bool:
+        """Whether this time makes it too often."""
+        while self.times and now - self.times[0] >= self.window_s:
+            self.times.popleft()
+        self.times.append(now)
+        if len(self.times) < self.limit:
+            return False
+        self.times.clear()
+        return True
