@@ -213,7 +213,15 @@ class DoorSettings(Section):
     """Button or sensor to ground that asks for a decision (`recognition.trigger: input`)."""
     debounce_s: Annotated[float, Field(ge=0, le=1)] = 0.05
     unlock_s: Annotated[float, Field(gt=0, le=120)] = 3.0
+    extended_unlock_s: Annotated[float, Field(gt=0, le=120)] = 10.0
+    """For people who need more time (`extended_unlock` of a person)."""
     max_unlock_s: Annotated[float, Field(gt=0, le=600)] = 30.0
+    relock: Literal["close", "open", "deadline"] = "close"
+    """What ends a release early: the leaf was closed again, was opened, or nothing."""
+    held_open_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    """The leaf may stand open for so long after the release, then there is an alarm."""
+    held_warning_s: Annotated[float, Field(ge=0, le=3600)] = 10.0
+    """The buzzer warns so long before that alarm."""
     mounting: Literal["inside", "outside"] = "inside"
     """On which side of the wall the computer hangs."""
     accept_outside_relay: bool = False
@@ -253,6 +261,14 @@ class DoorSettings(Section):
                 "this strike while the computer boots: choose a pin of the other group (0-8 up, "
                 "9-27 down), or accept it with accept_boot_glitch: true",
             )
+
+
+class AlarmSettings(Section):
+    denials: Annotated[int, Field(ge=2, le=1000)] = 10
+    """So many denials within `denials_window_s` are a warning."""
+    denials_window_s: Seconds = 60.0
+    sound_s: Annotated[float, Field(ge=1, le=3600)] = 180.0
+    """The alarm output is on for so long at most, until somebody acknowledges or silences it."""
 
 
 class AttendanceSettings(Section):
@@ -400,6 +416,7 @@ class Settings(Section):
     liveness: LivenessSettings = LivenessSettings()
     access: AccessSettings = AccessSettings()
     door: DoorSettings = DoorSettings()
+    alarms: AlarmSettings = AlarmSettings()
     attendance: AttendanceSettings = AttendanceSettings()
     storage: StorageSettings = StorageSettings()
     api: ApiSettings = ApiSettings()

@@ -64,6 +64,13 @@ class DirectionRule:
         """Remember a granted passage."""
         self.last[person_id] = (direction, now.utc)
 
+    def undo(self, person_id: int, before: tuple[Direction, float] | None) -> None:
+        """The last passage was granted and not made: back to the one before it."""
+        if before is not None:
+            self.last[person_id] = before
+        else:
+            self.last.pop(person_id, None)
+
 
 @dataclass(frozen=True, slots=True)
 class Punch:

@@ -65,6 +65,7 @@ class When(StrEnum):
     ALWAYS = ""
     ADMITTED = "the mode and the other door allow it"
     RELOCKS_ON_OPEN = "`door.relock: open`"
+    JUST_LOCKED = "a release ended less than a second ago"
     STILL_WANTED = "somebody was let in since it opened, or `door.relock: deadline`"
 
 
@@ -117,6 +118,7 @@ TABLE: tuple[Transition, ...] = (
     # the leaf
     Transition((_S.UNLOCKED,), _I.OPENED, _S.OPEN, _E.LOCK, _W.RELOCKS_ON_OPEN),
     Transition((_S.UNLOCKED,), _I.OPENED, _S.OPEN),
+    Transition(_SHUT, _I.OPENED, _S.OPEN, when=_W.JUST_LOCKED),
     Transition(_SHUT, _I.OPENED, _S.FORCED, tells=("door_forced", "alarm")),
     Transition(_SHUT, _I.FOUND_OPEN, _S.OPEN),
     Transition(_LEAF_OPEN, _I.CLOSED, Rest.REST, when=_W.STILL_WANTED),
@@ -165,8 +167,9 @@ LOCK_CAUSES = {DoorInput.LEASE_OVER: "deadline"}
 class DoorRules:
     """Times in seconds. relock: `close`, `open` or `deadline`: what ends a lease before its end.
 
-    held_open_s: the leaf may stand open for so long after it was opened or somebody was let in;
-    the warning comes held_warning_s before the alarm.
+    held_open_s: the leaf may stand open for so long after the release; the warning comes
+    held_warning_s before the alarm. grace_s: who pulls at the very end is heard of after it, as a
+    contact is believed only when it has settled.
     """
 
     max_s: float = 30.0
@@ -175,6 +178,7 @@ class DoorRules:
     relock: str = "close"
     held_open_s: float = 30.0
     held_warning_s: float = 10.0
+    grace_s: float = 1.0
 
 
 @dataclass(slots=True)
@@ -195,6 +199,7 @@ class DoorControl:
     egress_until: float | None = None
     released_at: float | None = None
     allowed_until: float | None = None
+    locked_at: float | None = None
     opened_at: float | None = None
     watched: float | None = None
 
@@ -279,7 +284,7 @@ class DoorControl:
         return alarm if self.state is DoorState.HELD_WARNING else None
 
     def _take(self, input_: DoorInput, now: Instant, cause: str, for_s: float) -> list[Command]:
-        row = next((r for r in self._rows(input_) if self._holds(r.when)), None)
+        row = next((r for r in self._rows(input_) if self._holds(r.when, now.mono)), None)
         if row is None:
             return []
         commands: list[Command] = []
@@ -293,8 +298,10 @@ class DoorControl:
     def _rows(self, input_: DoorInput) -> Iterator[Transition]:
         return (r for r in TABLE if r.input is input_ and self.state in r.states)
 
-    def _holds(self, when: When) -> bool:
+    def _holds(self, when: When, now: float) -> bool:
         match when:
+            case When.JUST_LOCKED:
+                return self.locked_at is not None and now - self.locked_at < self.rules.grace_s
             case When.ADMITTED:
                 return self.refusal() is None
             case When.RELOCKS_ON_OPEN:
@@ -319,6 +326,7 @@ class DoorControl:
                 return []
             case Effect.LOCK | Effect.SECURE:
                 idle = self.until is None and input_ is DoorInput.CLOSED
+                self.locked_at = now.mono if self.until is not None else self.locked_at
                 self.until = self.egress_until = None
                 return [] if idle else [Lock(cause)]
             case Effect.TELL:

@@ -29,6 +29,8 @@ class Member:
 
     person: PersonRef
     active: bool = True
+    extended: bool = False
+    """Needs more time to go through the door."""
 
 
 @dataclass(frozen=True, slots=True)

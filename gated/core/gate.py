@@ -28,13 +28,12 @@ from gated.core.access import AccessRules, Request
 from gated.core.attendance import DirectionRule
 from gated.core.calibration import Calibration
 from gated.core.claim import REOPENED, Claim
-from gated.core.door import DoorControl
+from gated.core.entrance import Entrance
 from gated.core.evidence import Finding, Identity, Sample, weigh
 from gated.core.gallery import Gallery, Member
 from gated.core.model import (
     RETRYABLE,
     Attention,
-    CameraEvent,
     Command,
     Decision,
     Direction,
@@ -43,13 +42,12 @@ from gated.core.model import (
     Event,
     Expected,
     GalleryReplaced,
+    GateState,
     Instant,
     JournalState,
     LastPunches,
-    Method,
     Notice,
     Observation,
-    OperatorUnlock,
     Outcome,
     PlanReplaced,
     Reason,
@@ -60,11 +58,9 @@ from gated.core.model import (
     Trigger,
 )
 from gated.core.pad import AttackMemory, Liveness, PadScore, pad_score
+from gated.core.passage import Passage
 from gated.core.policy import GatePolicy, criteria_for
 from gated.core.visit import TrackState, Visit, VisitState
-
-ALARMS = frozenset({DoorEventKind.FIRE, DoorEventKind.TAMPER, DoorEventKind.FAULT})
-"""Door events that somebody must look at."""
 
 
 class Gate:
@@ -78,7 +74,7 @@ class Gate:
         self.directions = DirectionRule(
             policy.direction, policy.auto_reset_s, policy.double_punch_s
         )
-        self.door = DoorControl(policy.max_unlock_s)
+        self.entrance = Entrance(policy, self._settled)
         self.tracks: dict[int, TrackState] = {}
         self.visits: dict[int, Visit] = {}
         self.stale_frames = 0
@@ -96,15 +92,23 @@ class Gate:
         fire = isinstance(event, DoorEvent) and event.kind is DoorEventKind.FIRE
         commands = [
             # the adapter has released already: a relock that falls due just now must not win
-            *([] if fire else self.door.advance(now.mono)),
+            *([] if fire else self.entrance.advance(now)),
             *self._expire(now),
             *self._dispatch(event, now),
         ]
+        self.entrance.recorded(commands)
         attention = self._wanted(now)
         if attention != self._attention:
             self._attention = attention
             commands.append(attention)
         return commands
+
+    @property
+    def state(self) -> GateState:
+        """What holds now: the door, its mode, the lights, the alarms."""
+        settled = self._attention.settled
+        looking = self._attention.watching and any(t not in settled for t in self.tracks)
+        return self.entrance.state(looking)
 
     @property
     def deadline(self) -> float | None:
@@ -115,7 +119,7 @@ class Gate:
             (
                 t
                 for t in chain(
-                    (self.door.until, self._triggered_until, claimed),
+                    (self.entrance.deadline, self._triggered_until, claimed),
                     (
                         v.left_at + self.policy.visit_closes_after_s
                         for v in visits
@@ -137,12 +141,7 @@ class Gate:
                 self._replace_gallery(gallery)
             case PlanReplaced(plan):
                 self.access.plan = plan
-            case DoorEvent():
-                return list(self._door_event(event, now))
-            case CameraEvent(kind, detail):
-                severity = "info" if kind == "opened" else "alarm"
-                return [RecordEvent(now, f"camera_{kind}", {"detail": detail}, severity)]
-            case Trigger():
+            case Trigger() | DoorEvent(DoorEventKind.TRIGGER):
                 self._trigger(now)
             case Expected(person_id, for_s):
                 self._expect(person_id, for_s, now)
@@ -151,10 +150,10 @@ class Gate:
             case LastPunches(punches, complete_to):
                 self.directions.learn(punches, complete_to)
                 self.access.presence.learn(punches, complete_to)
-            case OperatorUnlock():
-                return list(self._operator_unlock(event, now))
             case Tick():
                 pass
+            case _:
+                return list(self.entrance.handle(event, now))
         return []
 
     def _trigger(self, now: Instant) -> None:
@@ -176,7 +175,7 @@ class Gate:
     def _journal_state(self, available: bool, now: Instant) -> list[Command]:
         if available == self.access.journal_available:
             return []
-        self.access.journal_available = available
+        self.access.journal_available = self.entrance.journal_available = available
         if available:
             return [RecordEvent(now, "log_available")]
         return [RecordEvent(now, Reason.LOG_UNAVAILABLE, severity="alarm")]
@@ -322,8 +321,9 @@ class Gate:
         if self._join(track, member):
             return
         verdict = self.access.check(self._request(member, now), now)
-        if not verdict.granted:
-            yield from self._deny(track, verdict.reason, finding, pad, captured_at, now)
+        reason = self.entrance.door.refusal() or verdict.reason
+        if reason is not Reason.GRANTED:
+            yield from self._deny(track, reason, finding, pad, captured_at, now)
             if track.visit.final:
                 track.visit.person_id = member.person.id
         elif liveness in (Liveness.LIVE, Liveness.OFF) and not self.attacks.locks(
@@ -402,9 +402,12 @@ class Gate:
             self.claim = None
         decision = self._decision(track, Reason.GRANTED, finding, pad, captured_at, now)
         self.access.granted(self._request(member, now), now)
+        before = self.directions.last.get(member.person.id)
+        passage = Passage(visit.number, member.person.id, decision.direction, before)
         self.directions.passed(member.person.id, decision.direction, now)
         yield RecordDecision(decision)
-        yield from self.door.unlock(self.policy.unlock_s, f"visit {visit.number}", now.mono)
+        for_s = self.policy.extended_unlock_s if member.extended else self.policy.unlock_s
+        yield from self.entrance.admit(passage, for_s, now)
         yield Notice(track.id, Reason.GRANTED, member.person.name)
         track.samples.clear()
 
@@ -433,8 +436,14 @@ class Gate:
         undecided = reason is Reason.LIVENESS_UNDECIDED
         advice = self.policy.pad.advice(_scores(track)) if undecided else ""
         yield Notice(track.id, reason, advice)
+        yield from self.entrance.denied(reason, now)
         if visit.final:
             track.samples.clear()
+
+    def _settled(self, passage: Passage, used: bool) -> None:
+        """Who did not go through is still where the punch before says."""
+        if not used:
+            self.directions.undo(passage.person_id, passage.before)
 
     def _attacked(self, attack: Decision, now: Instant) -> Iterator[Command]:
         person_id = attack.person.id if attack.person else None
@@ -481,33 +490,6 @@ class Gate:
             box=track.box,
             flaws=track.flaws,
         )
-
-    # --- door ---------------------------------------------------------------------------------
-
-    def _door_event(self, event: DoorEvent, now: Instant) -> Iterator[Command]:
-        if event.kind is DoorEventKind.TRIGGER:
-            self._trigger(now)
-            return
-        kind = event.kind
-        name, severity = f"door_{kind}", "alarm" if kind in ALARMS else "info"
-        if kind is DoorEventKind.CONTACT_OPEN and not self.door.unlocked:
-            name, severity = "door_forced", "alarm"
-        yield RecordEvent(now, name, {"detail": event.detail}, severity)
-        if kind is DoorEventKind.REX and self.policy.rex_releases:
-            yield from self.door.unlock(self.policy.unlock_s, "rex", now.mono)
-        elif kind is DoorEventKind.FIRE:
-            self.door.fire_alarm()
-        elif kind is DoorEventKind.FIRE_CLEARED:
-            yield from self.door.fire_cleared()
-
-    def _operator_unlock(self, event: OperatorUnlock, now: Instant) -> Iterator[Command]:
-        body = {"cause": "remote"}
-        if not self.access.journal_available:
-            yield Notice(None, Reason.LOG_UNAVAILABLE)
-            return
-        yield RecordEvent(now, "door_remote_unlock", body, actor=f"{event.actor}: {event.cause}")
-        for_s = event.for_s or self.policy.unlock_s
-        yield from self.door.unlock(for_s, Method.REMOTE, now.mono)
 
     # --- time ---------------------------------------------------------------------------------
 

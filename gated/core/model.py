@@ -509,7 +509,7 @@ class Light(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GateState:
-    """What holds from now on; replaces the one before as a whole.
+    """What holds at a gate, as a whole.
 
     door: the door's state, see `core.door`. alarms: kind -> severity of those that nobody has
     acknowledged.
@@ -521,4 +521,4 @@ class GateState:
     alarms: Mapping[str, Severity] = field(default_factory=dict)
 
 
-Command = Unlock | Lock | ResetFire | RecordDecision | RecordEvent | Attention | Notice | GateState
+Command = Unlock | Lock | ResetFire | RecordDecision | RecordEvent | Attention | Notice

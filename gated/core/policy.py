@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gated.core.calibration import Calibration
+from gated.core.door import DoorRules
 from gated.core.evidence import FLOOR_FMR, REJECT_FMR, Criteria
 from gated.core.gallery import Gallery
 from gated.core.model import Direction
@@ -38,8 +39,11 @@ class GatePolicy:
     """A close face without one usable frame for so long is told so, and logged."""
     cooldown_s: float = 3.0
     unlock_s: float = 3.0
-    max_unlock_s: float = 30.0
-    rex_releases: bool = True
+    extended_unlock_s: float = 10.0
+    """For people who need more time."""
+    door: DoorRules = field(default_factory=DoorRules)
+    contact: bool = False
+    """Whether the door tells when it is opened: then only who opens it has passed."""
     direction: Direction | None = None
     auto_reset_s: float = 16 * 3600.0
     double_punch_s: float = 0.0
@@ -52,6 +56,11 @@ class GatePolicy:
     alarm_attacks: int = 3
     alarm_window_s: float = 300.0
     """So many attacks within so long are an alarm."""
+    alarm_denials: int = 10
+    alarm_denials_window_s: float = 60.0
+    """So many denials within so long are a warning."""
+    alarm_sound_s: float = 180.0
+    """No alarm sounds for longer."""
 
 
 def criteria_for(policy: GatePolicy, gallery: Gallery, calibration: Calibration) -> Criteria:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gated.config import Settings, check_tolerance
 from gated.core.calibration import Calibration
+from gated.core.door import DoorRules
 from gated.core.model import Direction
 from gated.core.pad import PAD_LEVELS
 from gated.core.policy import GatePolicy
@@ -130,8 +131,15 @@ def policy_of(settings: Settings, calibration: Calibration) -> GatePolicy:
         max_denials=recognition.max_denials_per_visit,
         cooldown_s=settings.access.cooldown_s,
         unlock_s=door.unlock_s,
-        max_unlock_s=door.max_unlock_s,
-        rex_releases=door.rex_releases and door.mounting == "inside",
+        extended_unlock_s=max(door.extended_unlock_s, door.unlock_s),
+        door=DoorRules(
+            max_s=door.max_unlock_s,
+            rex_releases=door.rex_releases and door.mounting == "inside",
+            relock=door.relock,
+            held_open_s=door.held_open_s,
+            held_warning_s=door.held_warning_s,
+        ),
+        contact=door.contact_pin is not None,
         direction=None if direction == "auto" else Direction(direction),
         auto_reset_s=settings.attendance.auto_reset_h * 3600,
         double_punch_s=settings.attendance.double_punch_s,
@@ -141,6 +149,9 @@ def policy_of(settings: Settings, calibration: Calibration) -> GatePolicy:
         lockout_s=settings.liveness.lockout_s,
         alarm_attacks=settings.liveness.alarm_attacks,
         alarm_window_s=settings.liveness.alarm_window_s,
+        alarm_denials=settings.alarms.denials,
+        alarm_denials_window_s=settings.alarms.denials_window_s,
+        alarm_sound_s=settings.alarms.sound_s,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gated.core.door import DoorRules
 from gated.core.gate import Gate
 from gated.core.model import (
     Attention,
@@ -806,7 +807,7 @@ def test_rex_extends_a_grant_and_is_not_cut_short_by_it() -> None:
 
 
 def test_rex_only_informs_where_it_is_wired_so() -> None:
-    scene = Scene(GatePolicy(rex_releases=False))
+    scene = Scene(GatePolicy(door=DoorRules(rex_releases=False)))
     assert records(scene.send(REX)) == [("door_rex", "info")]
     assert scene.door == []
 

@@ -1,0 +1,232 @@
+"""Everything at the gate but the faces: the door, who passed through it, and what is an alarm.
+
+The gate hands on the events that are no observations and asks for admissions. Each event of the
+door is recorded with its severity; what is a warning or an alarm stands until it is acknowledged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from gated.core.alarms import Alarms, Repetition
+from gated.core.door import DoorControl, DoorInput, DoorState
+from gated.core.model import (
+    Acknowledged,
+    CameraEvent,
+    CameraEventKind,
+    Command,
+    Condition,
+    DoorEvent,
+    DoorEventKind,
+    DoorMode,
+    GateState,
+    Instant,
+    Light,
+    Method,
+    Notice,
+    OperatorUnlock,
+    Reason,
+    RecordEvent,
+    ResetFire,
+    Restored,
+    SetDoorMode,
+    Severity,
+    Silenced,
+)
+from gated.core.passage import Passage, Passages
+from gated.core.policy import GatePolicy
+
+DOOR_SEVERITY: dict[DoorEventKind, Severity] = {
+    DoorEventKind.FIRE: "alarm",
+    DoorEventKind.TAMPER: "alarm",
+    DoorEventKind.FAULT: "alarm",
+    DoorEventKind.POWER_FAIL: "warning",
+    DoorEventKind.FIRE_HELD: "warning",
+}
+"""Of the events that are more than news."""
+
+HARMLESS = frozenset(
+    {
+        Reason.LOW_QUALITY,
+        Reason.LIVENESS_UNDECIDED,
+        Reason.COOLDOWN,
+        Reason.INTERLOCK,
+        Reason.LOCKDOWN,
+        Reason.OUT_OF_SERVICE,
+        Reason.LOG_UNAVAILABLE,
+        Reason.SPOOF,
+    }
+)
+"""Denials that say nothing about who was denied, and spoofs, which are counted by themselves."""
+
+Settled = Callable[[Passage, bool], None]
+
+EntranceEvent = (
+    DoorEvent
+    | CameraEvent
+    | OperatorUnlock
+    | SetDoorMode
+    | ResetFire
+    | Restored
+    | Acknowledged
+    | Silenced
+    | Condition
+)
+
+
+class Entrance:
+    """The door of one gate. on_settled: told of each passage, and whether it was made."""
+
+    def __init__(self, policy: GatePolicy, on_settled: Settled) -> None:
+        self.policy = policy
+        self.door = DoorControl(policy.door)
+        self.passages = Passages(policy.contact)
+        self.alarms = Alarms(policy.alarm_sound_s)
+        self.journal_available = True
+        self._denials = Repetition(policy.alarm_denials, policy.alarm_denials_window_s)
+        self._troubles: set[str] = set()
+        self._on_settled = on_settled
+
+    # --- what is asked of it ------------------------------------------------------------------
+
+    @property
+    def deadline(self) -> float | None:
+        """When `advance` has something to do; None: never."""
+        due = (self.door.deadline, self.passages.until, self.alarms.sounds_until)
+        return min((t for t in due if t is not None), default=None)
+
+    def advance(self, now: Instant) -> Iterator[Command]:
+        """Do what is due."""
+        yield from self.door.advance(now)
+        yield from self._settle(self.passages.given_up(now.mono), False, now)
+        self.alarms.advance(now.mono)
+
+    def admit(self, passage: Passage, for_s: float, now: Instant) -> Iterator[Command]:
+        """Release the door for somebody who was granted."""
+        yield from self.door.release(DoorInput.GRANT, for_s, f"visit {passage.visit}", now)
+        ends = now.mono + min(for_s, self.policy.door.max_s) + self.policy.door.grace_s
+        passed = self.passages.granted(passage, ends, self.door.leaf_open)
+        yield from self._settle(passed, True, now)
+
+    def denied(self, reason: Reason, now: Instant) -> Iterator[Command]:
+        """Somebody was denied: many of them are worth a look."""
+        if reason not in HARMLESS and self._denials.happened(now.mono):
+            body = {"denials": self._denials.limit, "within_s": self._denials.window_s}
+            yield RecordEvent(now, "repeated_denials", body, "warning")
+
+    def recorded(self, commands: Iterable[Command]) -> None:
+        """Take note of what is an alarm among the commands of one event."""
+        for command in commands:
+            if isinstance(command, RecordEvent):
+                self.alarms.told(command.kind, command.severity, command.at.mono)
+
+    def state(self, looking: bool) -> GateState:
+        """What holds now. looking: somebody is before the camera and is being looked at."""
+        lights = {Light.LOOK_HERE if looking else Light.IDLE}
+        if self._troubles or not self.journal_available or "door_fault" in self.alarms.standing:
+            lights.add(Light.FAULT)
+        if self.door.state is DoorState.HELD_WARNING:
+            lights.add(Light.HELD_WARNING)
+        if self.alarms.sounds_until is not None:
+            lights.add(Light.ALARM)
+        return GateState(
+            str(self.door.state), self.door.mode, frozenset(lights), dict(self.alarms.standing)
+        )
+
+    # --- what happens -------------------------------------------------------------------------
+
+    def handle(self, event: EntranceEvent, now: Instant) -> Iterator[Command]:
+        """Take one event that is no observation."""
+        match event:
+            case DoorEvent():
+                yield from self._door_event(event, now)
+            case CameraEvent(kind, detail):
+                opened = kind is CameraEventKind.OPENED
+                yield from self._trouble("camera", f"camera_{kind}", not opened, detail, now)
+            case Condition(name, present, detail):
+                kind_told = name if present else f"{name}_over"
+                yield from self._trouble(name, kind_told, present, detail, now)
+            case OperatorUnlock():
+                yield from self._operator_unlock(event, now)
+            case SetDoorMode(mode, actor, cause):
+                yield from self._set_mode(mode, actor, cause, now)
+            case ResetFire(actor, cause):
+                if self.door.state is DoorState.FIRE:
+                    yield RecordEvent(now, "door_fire_reset", actor=f"{actor}: {cause}")
+                    yield event
+            case Restored():
+                yield from self._restore(event, now)
+            case Acknowledged(kind):
+                self.alarms.acknowledged(kind)
+            case Silenced(actor):
+                self.alarms.silence()
+                yield RecordEvent(now, "alarm_silenced", actor=actor)
+
+    def _door_event(self, event: DoorEvent, now: Instant) -> Iterator[Command]:
+        moved = list(self._move(event.kind, now))
+        severity = DOOR_SEVERITY.get(event.kind, "info")
+        if not any(isinstance(c, RecordEvent) for c in moved):
+            yield RecordEvent(now, f"door_{event.kind}", {"detail": event.detail}, severity)
+        yield from moved
+        if event.kind is DoorEventKind.CONTACT_OPEN and self.door.state is not DoorState.FORCED:
+            yield from self._settle(self.passages.opened(), True, now)
+
+    def _move(self, kind: DoorEventKind, now: Instant) -> list[Command]:
+        match kind:
+            case DoorEventKind.CONTACT_OPEN | DoorEventKind.FOUND_OPEN:
+                return self.door.leaf(True, now, found=kind is DoorEventKind.FOUND_OPEN)
+            case DoorEventKind.CONTACT_CLOSED:
+                return self.door.leaf(False, now)
+            case DoorEventKind.REX:
+                return self.door.release(DoorInput.REX, self.policy.unlock_s, "rex", now)
+            case DoorEventKind.OTHER_OPEN | DoorEventKind.OTHER_CLOSED:
+                return self.door.other_door(kind is DoorEventKind.OTHER_OPEN, now)
+            case DoorEventKind.FIRE:
+                return self.door.take(DoorInput.FIRE, now)
+            case DoorEventKind.FIRE_CLEARED:
+                return self.door.take(DoorInput.FIRE_CLEARED, now)
+        return []
+
+    def _trouble(
+        self, name: str, kind: str, present: bool, detail: str, now: Instant
+    ) -> Iterator[Command]:
+        """Something began or ended that keeps the gate from doing its work."""
+        (self._troubles.add if present else self._troubles.discard)(name)
+        yield RecordEvent(now, kind, {"detail": detail}, "alarm" if present else "info")
+
+    def _operator_unlock(self, event: OperatorUnlock, now: Instant) -> Iterator[Command]:
+        if not self.journal_available:
+            yield Notice(None, Reason.LOG_UNAVAILABLE)
+            return
+        actor, refusal = f"{event.actor}: {event.cause}", self.door.refusal()
+        if refusal is not None:
+            yield RecordEvent(now, "door_remote_refused", {"reason": str(refusal)}, actor=actor)
+            yield Notice(None, refusal)
+            return
+        yield RecordEvent(now, "door_remote_unlock", {"cause": "remote"}, actor=actor)
+        for_s = event.for_s or self.policy.unlock_s
+        yield from self.door.release(DoorInput.OPERATOR, for_s, Method.REMOTE, now)
+
+    def _set_mode(self, mode: DoorMode, actor: str, cause: str, now: Instant) -> Iterator[Command]:
+        if mode is self.door.mode:
+            return
+        if mode is DoorMode.FREE_ACCESS and not self.journal_available:
+            yield Notice(None, Reason.LOG_UNAVAILABLE)
+            return
+        body = {"mode": str(mode), "before": str(self.door.mode)}
+        yield RecordEvent(now, "door_mode", body, actor=f"{actor}: {cause}")
+        yield from self.door.set_mode(mode, now)
+
+    def _restore(self, before: Restored, now: Instant) -> Iterator[Command]:
+        """Free access does not outlive the program: a door that opens by itself is worse."""
+        self.alarms.standing.update(before.alarms)
+        if before.mode is DoorMode.FREE_ACCESS:
+            body = {"mode": "normal", "before": str(before.mode), "cause": "restart"}
+            yield RecordEvent(now, "door_mode", body)
+        elif before.mode is not DoorMode.NORMAL:
+            yield from self.door.set_mode(before.mode, now)
+
+    def _settle(self, passages: Iterable[Passage], used: bool, now: Instant) -> Iterator[Command]:
+        for passage in passages:
+            self._on_settled(passage, used)
+            yield RecordEvent(now, "passed" if used else "not_used", {"visit": passage.visit})
