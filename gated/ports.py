@@ -91,6 +91,9 @@ class Door(Protocol):
     def lock(self) -> None:
         """End any lease and lock now; safe to call at any time and from any thread."""
 
+    def reset_fire(self) -> bool:
+        """Unlatch by hand after a fire alarm and lock; False while the fire input is active."""
+
     @property
     def unlocked(self) -> bool:
         """Whether the relay is at its releasing level."""

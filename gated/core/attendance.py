@@ -60,16 +60,23 @@ class DirectionRule:
             else:
                 self.last[person_id] = punch
 
-    def passed(self, person_id: int, direction: Direction, now: Instant) -> None:
-        """Remember a granted passage."""
+    def passed(
+        self, person_id: int, direction: Direction, now: Instant
+    ) -> tuple[Direction, float] | None:
+        """Remember a granted passage; returns the one before it."""
+        before = self.last.get(person_id)
         self.last[person_id] = (direction, now.utc)
+        return before
 
-    def undo(self, person_id: int, before: tuple[Direction, float] | None) -> None:
-        """The last passage was granted and not made: back to the one before it."""
-        if before is not None:
-            self.last[person_id] = before
+    def undo(self, person_id: int, utc: float, before: tuple[Direction, float] | None) -> bool:
+        """The passage of that moment was not made; False when there was another one since."""
+        if self.last.get(person_id, (None, None))[1] != utc:
+            return False
+        if before is None:
+            del self.last[person_id]
         else:
-            self.last.pop(person_id, None)
+            self.last[person_id] = before
+        return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,12 +35,14 @@ from gated.core.model import (
     RETRYABLE,
     Attention,
     Command,
+    Credential,
     Decision,
     Direction,
     DoorEvent,
     DoorEventKind,
     Event,
     Expected,
+    Forgive,
     GalleryReplaced,
     GateState,
     Instant,
@@ -150,7 +152,7 @@ class Gate:
             case LastPunches(punches, complete_to):
                 self.directions.learn(punches, complete_to)
                 self.access.presence.learn(punches, complete_to)
-            case Tick():
+            case Tick() | Credential() | Forgive():
                 pass
             case _:
                 return list(self.entrance.handle(event, now))
@@ -401,13 +403,11 @@ class Gate:
         if self.claim is not None and self.claim.person_id == member.person.id:
             self.claim = None
         decision = self._decision(track, Reason.GRANTED, finding, pad, captured_at, now)
-        self.access.granted(self._request(member, now), now)
-        before = self.directions.last.get(member.person.id)
-        passage = Passage(visit.number, member.person.id, decision.direction, before)
-        self.directions.passed(member.person.id, decision.direction, now)
+        inside_since = self.access.granted(self._request(member, now), now)
+        before = self.directions.passed(member.person.id, decision.direction, now)
+        passage = Passage(visit.number, member.person.id, now.utc, before, inside_since)
         yield RecordDecision(decision)
-        for_s = self.policy.extended_unlock_s if member.extended else self.policy.unlock_s
-        yield from self.entrance.admit(passage, for_s, now)
+        yield from self.entrance.admit(passage, self._unlock_s(member), now)
         yield Notice(track.id, Reason.GRANTED, member.person.name)
         track.samples.clear()
 
@@ -440,10 +440,16 @@ class Gate:
         if visit.final:
             track.samples.clear()
 
+    def _unlock_s(self, member: Member) -> float:
+        """How long the door is released for this person, in seconds."""
+        own = self.access.plan.people.get(member.person.id)
+        extended = self.policy.extended_unlock_s if member.extended else 0.0
+        return max(self.policy.unlock_s, extended, (own and own.unlock_s) or 0.0)
+
     def _settled(self, passage: Passage, used: bool) -> None:
         """Who did not go through is still where the punch before says."""
-        if not used:
-            self.directions.undo(passage.person_id, passage.before)
+        if not used and self.directions.undo(passage.person_id, passage.at_utc, passage.before):
+            self.access.presence.put_back(passage.person_id, passage.inside_since)
 
     def _attacked(self, attack: Decision, now: Instant) -> Iterator[Command]:
         person_id = attack.person.id if attack.person else None

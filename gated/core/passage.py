@@ -15,12 +15,14 @@ from gated.core.model import Direction
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """One grant. before: the person's last punch (direction, UTC seconds) until then."""
+    """One grant. before: the person's last punch (direction, UTC seconds) until then; inside_since:
+    when they had entered, where they counted as inside."""
 
     visit: int
     person_id: int
-    direction: Direction
+    at_utc: float
     before: tuple[Direction, float] | None = None
+    inside_since: float | None = None
 
 
 @dataclass(slots=True)

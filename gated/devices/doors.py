@@ -45,5 +45,9 @@ class NoDoor:
     def lock(self) -> None:
         """There is nothing to lock."""
 
+    def reset_fire(self) -> bool:
+        """No fire input has ever released it."""
+        return True
+
     def close(self) -> None:
         """There is nothing to let go of."""

@@ -131,7 +131,10 @@ class LeasedDoor(ABC):
     def reset_fire(self) -> bool:
         """Unlatch by hand after a fire alarm and lock; False while the fire input is active."""
         with self._condition:
-            if self._closed or (Input.FIRE in self._inputs and self._active(Input.FIRE)):
+            if self._closed:
+                return False
+            if Input.FIRE in self._inputs and self._active(Input.FIRE):
+                self._post(DoorEvent(DoorEventKind.FIRE_HELD))
                 return False
             if self._fire:
                 self._fire = False

@@ -23,6 +23,7 @@ from gated.core.model import (
     Notice,
     RecordDecision,
     RecordEvent,
+    ResetFire,
     Tick,
     Unlock,
 )
@@ -120,7 +121,7 @@ class Controller(Loop):
 
     def _execute(self, command: Command) -> None:
         match command:
-            case Lock():
+            case Lock() | ResetFire():
                 self._drive(command)
             case RecordEvent():
                 self._journal.offer(command)
@@ -129,12 +130,15 @@ class Controller(Loop):
             case Notice():
                 self._on_notice(command)
 
-    def _drive(self, command: Unlock | Lock) -> bool:
+    def _drive(self, command: Unlock | Lock | ResetFire) -> bool:
         try:
-            if isinstance(command, Unlock):
-                self._door.unlock(command.for_s)
-            else:
-                self._door.lock()
+            match command:
+                case Unlock(for_s):
+                    self._door.unlock(for_s)
+                case Lock():
+                    self._door.lock()
+                case ResetFire():
+                    self._door.reset_fire()
         except DeviceError as error:
             log.error("the door does not obey: %s", error)
             body = {"detail": str(error)}

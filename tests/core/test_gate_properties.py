@@ -21,26 +21,33 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from gated.core.door import DoorRules
 from gated.core.gallery import Gallery
 from gated.core.gate import Gate
 from gated.core.model import (
     RETRYABLE,
+    Acknowledged,
     CameraEvent,
     CameraEventKind,
     Command,
+    Condition,
     Decision,
     DoorEvent,
     DoorEventKind,
+    DoorMode,
     Event,
     Expected,
     GalleryReplaced,
     Instant,
     JournalState,
-    Lock,
     Observation,
     OperatorUnlock,
     Reason,
     RecordDecision,
+    ResetFire,
+    Restored,
+    SetDoorMode,
+    Silenced,
     Tick,
     TrackedFace,
     Trigger,
@@ -48,6 +55,7 @@ from gated.core.model import (
 )
 from gated.core.pad import PAD_LEVELS
 from gated.core.policy import GatePolicy
+from tests.core.bolt import Bolt
 from tests.core.scenes import ANN, BOB, CALIBRATION, CLEO, at, face, gallery
 
 THRESHOLD, FLOOR, REJECT, MARGIN = 0.4477, 0.3, 0.1699, 0.05
@@ -70,6 +78,14 @@ SMALL_EVENTS: list[Event] = [
     *(DoorEvent(kind) for kind in DoorEventKind),
     *(CameraEvent(kind) for kind in CameraEventKind),
     *(OperatorUnlock("op", "why", t) for t in (None, 0.0, 1.0, 20.0, 1e9, -5.0, float("nan"))),
+    *(SetDoorMode(mode, "op", "why") for mode in DoorMode),
+    *3 * [SetDoorMode(DoorMode.NORMAL, "op", "why")],
+    *(Restored(mode, {"door_tamper": "alarm"}) for mode in DoorMode),
+    DoorEvent(DoorEventKind.OTHER_CLOSED),
+    ResetFire("op", "why"),
+    Acknowledged("door_forced"),
+    Silenced("op"),
+    Condition("disk_low", True),
     DoorEvent(DoorEventKind.REX),
     JournalState(False),
     JournalState(True),
@@ -230,6 +246,8 @@ class AnyGate(RuleBasedStateMachine):
         attempts=st.sampled_from([4, 30]),
         cooldown=st.sampled_from([0.0, 3.0, 60.0]),
         punctual=st.booleans(),
+        relock=st.sampled_from(["close", "close", "open", "deadline"]),
+        contact=st.booleans(),
         start=st.floats(0.0, 1e6),
     )
     def begin(
@@ -240,6 +258,8 @@ class AnyGate(RuleBasedStateMachine):
         attempts: int,
         cooldown: float,
         punctual: bool,
+        relock: str,
+        contact: bool,
         start: float,
     ) -> None:
         self.policy = GatePolicy(
@@ -248,6 +268,8 @@ class AnyGate(RuleBasedStateMachine):
             trigger=trigger,
             max_attempts=attempts,
             cooldown_s=cooldown,
+            door=DoorRules(relock=relock),
+            contact=contact,
         )
         self.punctual = punctual
         self.now = start
@@ -256,8 +278,7 @@ class AnyGate(RuleBasedStateMachine):
         self.oracle = Oracle(self.policy, self.first_gallery)
         self.tape: list[tuple[Event, Instant, list[Command]]] = []
         self.frame_no = 0
-        self.unlocked_until: float | None = None
-        self.fire = False
+        self.bolt = Bolt(self.policy, COUNTS)
         self.denied_at: dict[int, float] = {}
         self.attacked_at: dict[int, float] = {}
         self.last_reason: dict[int, Reason] = {}
@@ -389,10 +410,24 @@ class AnyGate(RuleBasedStateMachine):
     def something_happens(self, event: Event) -> None:
         self.send(event)
 
-    @precondition(lambda self: self.fire)
+    @precondition(lambda self: self.bolt.fire)
     @rule()
     def the_fire_is_out(self) -> None:
         self.send(DoorEvent(DoorEventKind.FIRE_CLEARED))
+
+    @precondition(lambda self: self.bolt.mode is not DoorMode.NORMAL or self.bolt.other_open)
+    @rule()
+    def all_is_back_to_normal(self) -> None:
+        self.send(SetDoorMode(DoorMode.NORMAL, "op", "over"))
+        self.send(DoorEvent(DoorEventKind.OTHER_CLOSED))
+
+    @precondition(lambda self: self.bolt.until is not None)
+    @rule(wait=st.floats(0.0, 5.0), held=st.sampled_from([0.5, 2.0, 40.0]))
+    def somebody_goes_through(self, wait: float, held: float) -> None:
+        self.pass_time(wait)
+        self.send(DoorEvent(DoorEventKind.CONTACT_OPEN))
+        self.pass_time(held)
+        self.send(DoorEvent(DoorEventKind.CONTACT_CLOSED))
 
     @precondition(lambda self: not self.oracle.journal)
     @rule()
@@ -402,31 +437,11 @@ class AnyGate(RuleBasedStateMachine):
     # --- what must hold ---
 
     def _check_door(self, event: Event, commands: list[Command]) -> None:
-        """A door of its own follows the commands: never open too long, never cut short."""
-        if isinstance(event, DoorEvent) and event.kind is DoorEventKind.FIRE:
-            self.fire, self.unlocked_until = True, None
-        cleared = isinstance(event, DoorEvent) and event.kind is DoorEventKind.FIRE_CLEARED
-        self.fire = self.fire and not cleared
-        for command in commands:
-            if isinstance(command, Unlock):
-                assert 0.0 < command.for_s <= self.policy.max_unlock_s + 1e-6
-                until = self.now + command.for_s
-                if self.unlocked_until is not None:
-                    assert until >= self.unlocked_until - 1e-6, "a release was cut short"
-                self.unlocked_until = until
-                COUNTS[f"unlock {command.cause.split()[0]}"] += 1
-            elif isinstance(command, Lock):
-                assert not self.fire, "locked in a fire"
-                due = self.unlocked_until is not None and self.now >= self.unlocked_until - 1e-6
-                assert due or cleared, "locked too early"
-                self.unlocked_until = None
-                COUNTS["lock"] += 1
-        if self.fire:
-            self.unlocked_until = None
-        if self.unlocked_until is not None:
-            assert self.now <= self.unlocked_until + 1e-6, "unlocked past the deadline"
+        self.bolt.journal = self.oracle.journal
+        self.bolt.follow(event, commands, self.now)
+        if self.bolt.until is not None:
             assert self.gate.deadline is not None
-            assert self.gate.deadline <= self.unlocked_until + 1e-6, "nobody will be told to lock"
+            assert self.gate.deadline <= self.bolt.until + 1e-6, "nobody will be told to lock"
 
     def _check_decisions(self, commands: list[Command]) -> None:
         for before, command in zip([None, *commands], commands, strict=False):
@@ -493,8 +508,9 @@ class AnyGate(RuleBasedStateMachine):
 
     def _everything_ends(self) -> None:
         """Nothing happens any more: deadlines lead to a gate at rest with the door locked."""
-        if self.fire:
+        if self.bolt.fire:
             self.send(DoorEvent(DoorEventKind.FIRE_CLEARED))
+        self.send(SetDoorMode(DoorMode.NORMAL, "op", "the end"))
         self.send(Tick())
         for _ in range(100):
             if self.gate.deadline is None:
@@ -504,7 +520,8 @@ class AnyGate(RuleBasedStateMachine):
         assert self.gate.deadline is None
         assert not self.gate.tracks
         assert not self.gate.visits
-        assert self.unlocked_until is None
+        assert self.bolt.until is None
+        assert not self.policy.contact or self.bolt.granted == self.bolt.settled.keys()
 
     def _the_same_events_give_the_same_commands(self) -> None:
         again = Gate(self.policy, self.first_gallery, CALIBRATION)
@@ -523,6 +540,11 @@ def test_any_gate() -> None:
         "lock",
         "unlock rex",
         "unlock remote",
+        "unlock free",
+        "passed",
+        "not_used",
+        Reason.LOCKDOWN,
+        Reason.INTERLOCK,
     ):
         assert COUNTS[happened], f"{happened} never happened in {COUNTS['runs']} runs"
 
