@@ -43,6 +43,8 @@ class Bolt:
         self.policy = policy
         self.counts = counts
         self.until: float | None = None
+        self.promised = float("-inf")
+        """Not before this may a release end that nothing else ends."""
         self.exit_until = float("-inf")
         self.fire = False
         self.mode = DoorMode.NORMAL
@@ -59,6 +61,12 @@ class Bolt:
                 self._unlock(command, now)
             elif isinstance(command, Lock):
                 self._lock(event, now)
+        shortened = isinstance(event, SetDoorMode | Restored) or (
+            isinstance(event, DoorEvent) and event.kind is DoorEventKind.OTHER_OPEN
+        )
+        if shortened and self.until is not None and now < self.exit_until < self.until:
+            # all but the way out may have ended; the lock then comes at the end of that
+            self.promised = min(self.promised, self.exit_until)
         self._passages(commands)
         if isinstance(event, DoorEvent) and event.kind is DoorEventKind.REX and not self.fire:
             if self.policy.door.rex_releases:
@@ -96,13 +104,13 @@ class Bolt:
             assert not self.other_open or self.mode is DoorMode.FREE_ACCESS, "both doors open"
         until = now + command.for_s
         if self.until is not None:
-            assert until >= self.until - EPS, "a release was cut short"
-        self.until = until
+            assert until >= self.promised - EPS, "a release was cut short"
+        self.until = self.promised = until
         self.counts[f"unlock {cause}"] += 1
 
     def _lock(self, event: Event, now: float) -> None:
         assert not self.fire, "locked in a fire"
-        due = self.until is not None and now >= self.until - EPS
+        due = self.until is not None and now >= self.promised - EPS
         kind = event.kind if isinstance(event, DoorEvent) else None
         exit_over = now >= self.exit_until - EPS
         told = kind in MAY_LOCK or isinstance(event, SetDoorMode | Restored)

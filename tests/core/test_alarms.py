@@ -3,6 +3,10 @@ from __future__ import annotations
 from gated.core.alarms import Alarms, Repetition
 
 
+def quiet_from(alarms: Alarms) -> float | None:
+    return alarms.sounds_until
+
+
 def test_news_is_no_alarm() -> None:
     alarms = Alarms()
     alarms.told("door_rex", "info", 0.0)
@@ -20,7 +24,7 @@ def test_an_alarm_sounds_until_it_is_acknowledged() -> None:
     alarms.told("door_forced", "alarm", 10.0)
     alarms.told("door_tamper", "alarm", 20.0)
     alarms.acknowledged("door_forced")
-    assert alarms.sounds_until == 200.0, "another one stands"
+    assert quiet_from(alarms) == 200.0, "another one stands"
     alarms.acknowledged("door_tamper")
     assert (alarms.standing, alarms.sounds_until) == ({}, None)
 
@@ -29,9 +33,9 @@ def test_the_sound_is_bounded_and_begins_again_when_it_happens_again() -> None:
     alarms = Alarms(sound_s=180.0)
     alarms.told("door_forced", "alarm", 0.0)
     alarms.advance(179.9)
-    assert alarms.sounds_until == 180.0
+    assert quiet_from(alarms) == 180.0
     alarms.advance(180.0)
-    assert alarms.sounds_until is None
+    assert quiet_from(alarms) is None
     assert alarms.standing == {"door_forced": "alarm"}
     alarms.told("door_forced", "alarm", 500.0)
     assert alarms.sounds_until == 680.0

@@ -27,6 +27,7 @@ from gated.core.model import (
     Reason,
     RecordDecision,
     RecordEvent,
+    Severity,
     Trigger,
     Unlock,
 )
@@ -899,7 +900,7 @@ def test_a_door_that_opens_without_a_grant_is_forced() -> None:
     ],
 )
 def test_events_are_recorded_with_their_severity(
-    event: DoorEvent | CameraEvent, kind: str, severity: str
+    event: DoorEvent | CameraEvent, kind: str, severity: Severity
 ) -> None:
     scene = Scene()
     (record,) = scene.send(event)

@@ -415,6 +415,16 @@ class AnyGate(RuleBasedStateMachine):
     def the_fire_is_out(self) -> None:
         self.send(DoorEvent(DoorEventKind.FIRE_CLEARED))
 
+    @rule(
+        track=TRACKS,
+        shut=st.sampled_from(
+            [DoorEvent(DoorEventKind.OTHER_OPEN), SetDoorMode(DoorMode.LOCKDOWN, "op", "why")]
+        ),
+    )
+    def somebody_comes_while_it_is_shut_to_all(self, track: int, shut: Event) -> None:
+        self.send(shut)
+        self.somebody_comes_and_goes(track, ANN, 0.5)
+
     @precondition(lambda self: self.bolt.mode is not DoorMode.NORMAL or self.bolt.other_open)
     @rule()
     def all_is_back_to_normal(self) -> None:

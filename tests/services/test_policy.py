@@ -102,14 +102,14 @@ def test_the_policy_says_what_the_settings_say() -> None:
     policy = policy_of(settings, calibration_for("sface-2021dec"))
     assert (policy.frames, policy.fpir, policy.max_attempts) == (4, 0.01, 9)
     assert (policy.trigger, policy.trigger_window_s) == (True, 7)
-    assert (policy.cooldown_s, policy.unlock_s, policy.max_unlock_s) == (11, 5, 20)
+    assert (policy.cooldown_s, policy.unlock_s, policy.door.max_s) == (11, 5, 20)
     assert (policy.direction, policy.auto_reset_s) == (Direction.EXIT, 7200)
     assert policy.pad == PAD_LEVELS["strict"]
-    assert not policy.rex_releases  # the wires of a button are in reach out there
+    assert not policy.door.rex_releases  # the wires of a button are in reach out there
 
 
 def test_the_defaults_watch_always_and_find_the_direction() -> None:
     policy = policy_of(Settings(), calibration_for("sface-2021dec"))
     assert not policy.trigger
     assert policy.direction is None
-    assert policy.rex_releases
+    assert policy.door.rex_releases
