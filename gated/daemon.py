@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import secrets
 import signal
 import sys
 import threading
@@ -145,7 +146,12 @@ class Daemon:
         self._publish(kit, gallery)
         analyzer = kit.analyzer()
         pipeline = Pipeline(
-            Gate(policy_of(settings, kit.calibration), gallery, kit.calibration),
+            Gate(
+                policy_of(settings, kit.calibration),
+                gallery,
+                kit.calibration,
+                seed=secrets.token_bytes(32),
+            ),
             self._camera(kit, inbox),
             self.tap.tapped(analyzer.analyse),
             self.door,
@@ -155,7 +161,7 @@ class Daemon:
             self._crash,
             journal_queue=settings.storage.journal_queue,
             on_decision=self._decided,
-            on_notice=lambda notice: self._show(self.screen.notice, notice),
+            on_notice=self._notice,
         )
         watcher = GalleryWatcher(
             workspace.changed,
@@ -283,6 +289,10 @@ class Daemon:
     def _decided(self, decision: Decision, edge: float | None) -> None:
         self.board.add_decision(view_of(decision, edge))
         self._show(self.screen.decision, decision, edge)
+
+    def _notice(self, notice: Notice) -> None:
+        self.board.tell(notice)
+        self._show(self.screen.notice, notice)
 
     def _camera_event(self, event: CameraEvent, inbox: BoundedInbox) -> None:
         inbox.post(event)

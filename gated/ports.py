@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from gated.core.model import Event, Face, Image, Instant, Vector
+from gated.core.model import Event, Face, Image, Instant, Mesh, Vector
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +80,13 @@ class PadModel(Protocol):
 
     def score(self, image: Image, face: Face) -> float | None:
         """Live score in [0, 1] of one face of a BGR frame; None where it would mean nothing."""
+
+
+class MeshModel(Protocol):
+    """Lays a mesh over a face."""
+
+    def measure(self, image: Image, face: Face) -> Mesh:
+        """Where one face of a BGR frame looks, and how open its eyes are."""
 
 
 class Door(Protocol):

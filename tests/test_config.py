@@ -406,10 +406,13 @@ def test_any_text_gives_settings_or_mistakes(tmp_path: Path, text: str) -> None:
     assert (settings is None) == bool(mistakes)
 
 
-def test_a_level_that_asks_for_what_is_not_built_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "asked", ["ask_for: [turn_left]", "ask_for: [look_up, look_up]", "movements: 3, ask_for: []"]
+)
+def test_a_challenge_needs_movements_to_choose_from(tmp_path: Path, asked: str) -> None:
     file = tmp_path / "gate.yaml"
-    file.write_text("liveness: {level: challenge}\n")
-    with pytest.raises(ConfigError, match=r"liveness\.level: .*set strict"):
+    file.write_text(f"liveness: {{level: challenge, {asked}}}\n")
+    with pytest.raises(ConfigError, match=r"liveness\.ask_for: .*two different"):
         load(file, {})
 
 
@@ -429,7 +432,12 @@ def test_a_trigger_that_could_never_come_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("scheme", "level", "fits"),
-    [("rtsp", "strict", False), ("rtsps", "strict", True), ("rtsp", "normal", True)],
+    [
+        ("rtsp", "strict", False),
+        ("rtsps", "strict", True),
+        ("rtsp", "normal", True),
+        ("rtsp", "challenge", False),
+    ],
 )
 def test_strict_liveness_wants_an_encrypted_camera(
     tmp_path: Path, scheme: str, level: str, fits: bool
@@ -440,5 +448,5 @@ def test_strict_liveness_wants_an_encrypted_camera(
     if fits:
         assert load(file, {}).liveness.level == level
     else:
-        with pytest.raises(ConfigError, match="liveness strict needs rtsps://"):
+        with pytest.raises(ConfigError, match=f"liveness {level} needs rtsps://"):
             load(file, {})

@@ -52,7 +52,10 @@ class Terminal:
             if settings.liveness.level == "off":
                 yield "liveness", "OFF: a photo of a known person opens this door", "bold red"
             elif MISSING_MODELS in state.problems:
-                lack = "ITS MODELS ARE MISSING: no face opens this door (gated assets install pad)"
+                sets = "pad mesh" if settings.liveness.level == "challenge" else "pad"
+                lack = (
+                    f"ITS MODELS ARE MISSING: no face opens this door (gated assets install {sets})"
+                )
                 yield "liveness", f"{settings.liveness.level}, but {lack}", "bold red"
             else:
                 yield "liveness", settings.liveness.level, "green"

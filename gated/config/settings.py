@@ -175,23 +175,35 @@ class RecognitionSettings(Section):
             )
 
 
+MovementName = Literal["turn_left", "turn_right", "look_up", "blink_twice", "come_closer"]
+
+
 class LivenessSettings(Section):
     word = "level"
 
     level: Literal["off", "normal", "strict", "challenge"] = "normal"
-    """off: none. normal: three frames. strict: five, with higher scores."""
+    """off: none. normal: three frames. strict: five, with higher scores. challenge: movements, too.
+    """
     lockout_s: Annotated[float, Field(ge=0, le=600)] = 10.0
     """After an attack in somebody's name that person is not let in for so long."""
     alarm_attacks: Annotated[int, Field(ge=1, le=100)] = 3
     """So many attacks within `alarm_window_s` raise an alarm."""
     alarm_window_s: Seconds = 300.0
+    movements: Annotated[int, Field(ge=1, le=3)] = 2
+    """challenge: so many are asked for."""
+    ask_for: tuple[MovementName, ...] = ("turn_left", "turn_right", "look_up", "come_closer")
+    """challenge: the movements to draw from."""
+    challenge_s: Annotated[float, Field(ge=3, le=60)] = 12.0
+    """challenge: the time for all of them."""
 
     def misfits(self) -> Iterator[Misfit]:
-        if self.level == "challenge":
+        if len(set(self.ask_for)) < max(2, self.movements) or len(set(self.ask_for)) < len(
+            self.ask_for
+        ):
             yield Misfit(
-                ("level",),
-                "the gate cannot ask for movements yet: challenge would be no more than strict; "
-                "set strict",
+                ("ask_for", "movements"),
+                "the gate draws from these movements: two different ones or more are needed, and "
+                "as many as it asks for",
             )
 
 
@@ -445,11 +457,12 @@ class Settings(Section):
                 "nothing would ever ask for a decision: trigger input needs door.trigger_pin",
             )
         url = self.camera.url or ""
-        if self.liveness.level == "strict" and camera == "rtsp" and url.startswith("rtsp://"):
+        level = self.liveness.level
+        if level in {"strict", "challenge"} and url.startswith("rtsp://") and camera == "rtsp":
             yield Misfit(
                 ("camera.url", "liveness.level"),
-                "anybody on the network can replace an unencrypted picture: liveness strict needs "
-                "rtsps://",
+                f"anybody on the network can replace an unencrypted picture: liveness {level} "
+                "needs rtsps://",
             )
         if gate.role == "gate" and camera == "none":
             yield Misfit(("camera.driver", "gate.role"), "a gate needs a camera (gate.role: gate)")

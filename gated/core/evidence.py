@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gated.core.challenge import Posture
 from gated.core.gallery import Match, Member
 from gated.core.model import Vector
 from gated.core.pad import PadScore
@@ -32,6 +33,7 @@ class Sample:
     close: bool
     pad: PadScore | None
     match: Match | None
+    posture: Posture | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Finding:
     """identity; the person and agreeing frames it rests on; mean similarity and margin.
 
     pads: live scores of the agreeing frames, where there are any. threshold: what the similarity
-    was held against; None where nothing was compared.
+    was held against; None where nothing was compared. fresh: the newest frame is an agreeing one.
     """
 
     identity: Identity
@@ -69,6 +71,7 @@ class Finding:
     frames: int = 0
     pads: tuple[PadScore, ...] = ()
     threshold: float | None = None
+    fresh: bool = False
 
 
 def weigh(samples: Iterable[Sample], criteria: Criteria) -> Finding:
@@ -104,6 +107,7 @@ def weigh(samples: Iterable[Sample], criteria: Criteria) -> Finding:
         len(run),
         tuple(sample.pad for sample, _ in run if sample.pad is not None),
         criteria.threshold,
+        fresh=run[-1][0] is sample,
     )
 
 

@@ -27,6 +27,7 @@ from itertools import chain
 from gated.core.access import AccessRules, Request
 from gated.core.attendance import DirectionRule
 from gated.core.calibration import Calibration
+from gated.core.challenge import Challenge, Challenger, posture_of
 from gated.core.claim import REOPENED, Claim
 from gated.core.entrance import Entrance
 from gated.core.evidence import Finding, Identity, Sample, weigh
@@ -68,11 +69,19 @@ from gated.core.visit import TrackState, Visit, VisitState
 class Gate:
     """One gate with its door. Not thread-safe: the controller thread owns it."""
 
-    def __init__(self, policy: GatePolicy, gallery: Gallery, calibration: Calibration) -> None:
+    def __init__(
+        self,
+        policy: GatePolicy,
+        gallery: Gallery,
+        calibration: Calibration,
+        seed: bytes = b"",
+    ) -> None:
+        """seed: secret randomness, from which challenges are drawn; without it there are none."""
         self.policy = policy
         self.calibration = calibration
         self.access = AccessRules(policy.cooldown_s)
         self.attacks = AttackMemory(policy.lockout_s, policy.alarm_attacks, policy.alarm_window_s)
+        self.challenger = Challenger(policy.challenge, seed)
         self.directions = DirectionRule(
             policy.direction, policy.auto_reset_s, policy.double_punch_s
         )
@@ -128,6 +137,7 @@ class Gate:
                         if v.left_at is not None
                     ),
                     (t.rests_until for t in self.tracks.values()),
+                    (t.challenge.until for t in self.tracks.values() if t.challenge),
                     (t.heard_at + self.policy.track_timeout_s for t in self.tracks.values()),
                 )
                 if t is not None
@@ -251,13 +261,15 @@ class Gate:
         match = self.gallery.match(face.embedding)
         weight = max(face.quality.score, 1e-3)
         pad = pad_score(face, close, seen.width, seen.height)
-        track.samples.append(Sample(captured_at, face.embedding, weight, close, pad, match))
+        track.samples.append(
+            Sample(captured_at, face.embedding, weight, close, pad, match, posture_of(face))
+        )
         track.attempts += 1
         track.usable_since = captured_at if track.usable_since is None else track.usable_since
         if close and track.close_since is None:
             track.close_since = captured_at
         yield from self._judge(track, captured_at, now)
-        if track.attempts >= self.policy.max_attempts:
+        if track.attempts >= self.policy.max_attempts and track.challenge is None:
             track.attempts = 0
             track.rests_until = now.mono + self.policy.denial_interval_s
 
@@ -284,6 +296,8 @@ class Gate:
         liveness, pad = self._liveness(track, finding)
         if liveness is Liveness.ATTACK and len(track.samples) >= self.policy.frames:
             yield from self._deny(track, Reason.SPOOF, finding, pad, captured_at, now)
+        elif track.challenge is not None and not track.challenge.passed:
+            yield from self._follow_challenge(track, track.challenge, finding, pad, now)
         elif finding.identity is Identity.MATCH and finding.member is not None:
             yield from self._matched(track, finding, liveness, pad, captured_at, now)
         elif self._patience_is_over(track, captured_at):
@@ -328,15 +342,73 @@ class Gate:
             yield from self._deny(track, reason, finding, pad, captured_at, now)
             if track.visit.final:
                 track.visit.person_id = member.person.id
-        elif liveness in (Liveness.LIVE, Liveness.OFF) and not self.attacks.locks(
-            member.person.id, now.mono
-        ):
+            return
+        living = liveness in (Liveness.LIVE, Liveness.OFF)
+        living = living and not self.attacks.locks(member.person.id, now.mono)
+        if living and self._answered(track, member):
             yield from self._grant(track, finding, member, pad, captured_at, now)
+        elif living and self.challenger.seed:
+            yield from self._challenge(track, member, now)
         else:
             track.visit.state = VisitState.PENDING
             if self._patience_is_over(track, captured_at):
                 reason = Reason.LIVENESS_UNDECIDED
                 yield from self._deny(track, reason, finding, pad, captured_at, now)
+
+    # --- challenges ---------------------------------------------------------------------------
+
+    def _answered(self, track: TrackState, member: Member) -> bool:
+        """Whether nothing is asked for, or this person has done it."""
+        challenge = track.challenge
+        if challenge is None:
+            return not self.policy.challenge.count
+        return challenge.passed and challenge.person_id == member.person.id
+
+    def _challenge(self, track: TrackState, member: Member, now: Instant) -> Iterator[Command]:
+        """Ask for movements, unless the visit was refused a moment ago."""
+        track.visit.state = VisitState.PENDING
+        if not self._may_deny(track.visit, now):
+            return
+        challenge = track.challenge = self.challenger.new(member.person.id, now.mono)
+        # the time to look at faces must not end before the time to answer
+        if self.claim is not None:
+            self.claim = replace(self.claim, until=max(self.claim.until, challenge.until))
+        if self._triggered_until is not None:
+            self._triggered_until = max(self._triggered_until, challenge.until)
+        yield _prompt(track, challenge, now)
+
+    def _follow_challenge(
+        self,
+        track: TrackState,
+        challenge: Challenge,
+        finding: Finding,
+        pad: float | None,
+        now: Instant,
+    ) -> Iterator[Command]:
+        """Only frames that agree with the person who was asked show a movement."""
+        member, sample = finding.member, track.samples[-1]
+        prompt = challenge.prompt
+        if member is None or member.person.id != challenge.person_id:
+            challenge.failed = True
+        elif finding.fresh and sample.posture is not None:
+            challenge.see(sample.posture)
+        if challenge.failed:
+            yield from self._fail(track, finding, pad, sample.captured_at, now)
+        elif challenge.prompt != prompt:
+            yield _prompt(track, challenge, now)
+
+    def _fail(
+        self,
+        track: TrackState,
+        finding: Finding,
+        pad: float | None,
+        captured_at: float,
+        now: Instant,
+    ) -> Iterator[Command]:
+        """The next challenge, if there is one, needs evidence of its own."""
+        track.challenge = None
+        yield from self._deny(track, Reason.CHALLENGE_FAILED, finding, pad, captured_at, now)
+        track.samples.clear()
 
     def _request(self, member: Member, now: Instant) -> Request:
         """What the rules are asked about somebody who was recognised."""
@@ -383,7 +455,9 @@ class Gate:
         at = track.samples[-1].captured_at
         if finding.identity is Identity.MATCH:
             if state is VisitState.PENDING:
-                yield from self._deny(track, Reason.LIVENESS_UNDECIDED, finding, pad, at, now)
+                asked = track.challenge is not None
+                reason = Reason.CHALLENGE_FAILED if asked else Reason.LIVENESS_UNDECIDED
+                yield from self._deny(track, reason, finding, pad, at, now)
         elif sum(s.close for s in track.samples) >= self.policy.frames:
             yield from self._deny(track, _reason_against(finding), finding, pad, at, now)
 
@@ -409,6 +483,7 @@ class Gate:
         yield RecordDecision(decision)
         yield from self.entrance.admit(passage, self._unlock_s(member), now)
         yield Notice(track.id, Reason.GRANTED, member.person.name)
+        track.challenge = None
         track.samples.clear()
 
     def _deny(
@@ -424,6 +499,7 @@ class Gate:
         if not self._may_deny(visit, now):
             return
         visit.state = VisitState.DENIED
+        track.challenge = None
         visit.denials += 1
         visit.denied_at = now.mono
         visit.reason = reason
@@ -508,6 +584,11 @@ class Gate:
         for track in list(self.tracks.values()):
             if track.rests_until is not None and now.mono >= track.rests_until:
                 track.rests_until = None
+            if track.challenge is not None and now.mono >= track.challenge.until:
+                finding = self._who(track, now)
+                _, pad = self._liveness(track, finding)
+                at = track.samples[-1].captured_at
+                yield from self._fail(track, finding, pad, at, now)
             if now.mono >= track.heard_at + timeout:
                 yield from self._lose(track.id, now)
         if self._triggered_until is not None and now.mono >= self._triggered_until:
@@ -532,7 +613,8 @@ class Gate:
         settled = frozenset(
             t.id for t in self.tracks.values() if t.visit.final or t.rests_until is not None
         )
-        return Attention(self._watching(now), settled)
+        challenged = frozenset(t.id for t in self.tracks.values() if t.challenge is not None)
+        return Attention(self._watching(now), settled, challenged - settled)
 
     def _guide(self, seen: Observation) -> Iterator[Command]:
         """Tell the person whose face is largest what keeps the gate from seeing them well."""
@@ -544,12 +626,21 @@ class Gate:
         if nearest is None or "outside_zone" in nearest.flaws:
             return
         track = tracks[nearest.track_id]
+        if track.challenge is not None:
+            self._guidance = None
+            return
         code = nearest.flaws[0] if nearest.flaws else "look_here"
         if not nearest.flaws and track.visit.state is VisitState.PENDING:
             code = self.policy.pad.advice(_scores(track))
         if self._guidance != (nearest.track_id, code):
             self._guidance = (nearest.track_id, code)
             yield Notice(nearest.track_id, code)
+
+
+def _prompt(track: TrackState, challenge: Challenge, now: Instant) -> Notice:
+    left = round(challenge.until - now.mono, 1)
+    steps = len(challenge.movements)
+    return Notice(track.id, challenge.prompt, "", challenge.done, steps, left)
 
 
 def _scores(track: TrackState) -> list[PadScore]:

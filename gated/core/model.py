@@ -42,6 +42,7 @@ class Reason(StrEnum):
     AMBIGUOUS = "ambiguous"
     LOW_QUALITY = "low_quality"
     LIVENESS_UNDECIDED = "liveness_undecided"
+    CHALLENGE_FAILED = "challenge_failed"
     SPOOF = "spoof"
     INACTIVE = "inactive"
     NOT_YET_VALID = "not_yet_valid"
@@ -67,7 +68,13 @@ class Reason(StrEnum):
 
 
 RETRYABLE = frozenset(
-    {Reason.LOW_QUALITY, Reason.NO_MATCH, Reason.LIVENESS_UNDECIDED, Reason.INTERLOCK}
+    {
+        Reason.LOW_QUALITY,
+        Reason.NO_MATCH,
+        Reason.LIVENESS_UNDECIDED,
+        Reason.CHALLENGE_FAILED,
+        Reason.INTERLOCK,
+    }
 )
 """Denials after which the same visit may still become a grant."""
 
@@ -157,12 +164,22 @@ class Quality:
     """All of it in one number in [0, 1]; weighs frames and ranks photos."""
 
 
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """What a mesh over one face says: degrees, signs as in `Quality`; the eyes' height by width."""
+
+    yaw: float
+    pitch: float
+    eyes: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackedFace:
     """One face of one frame on its track.
 
     flaws: why the frame is not usable (empty: usable). embedding and pad are None where no
-    evidence was wanted or the frame is not usable. pad: live score in [0, 1].
+    evidence was wanted or the frame is not usable. pad: live score in [0, 1]. mesh: only on
+    tracks that are challenged.
     """
 
     track_id: int
@@ -171,6 +188,7 @@ class TrackedFace:
     flaws: tuple[str, ...] = ()
     embedding: Vector | None = None
     pad: float | None = None
+    mesh: Mesh | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -481,20 +499,27 @@ class Attention:
     """What the gate still wants evidence for; handed to the inference thread.
 
     watching: False while a trigger is awaited: no face is embedded at all.
-    settled: tracks that need no more evidence.
+    settled: tracks that need no more evidence. challenged: tracks whose movements are watched.
     """
 
     watching: bool = True
     settled: frozenset[int] = frozenset()
+    challenged: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something to show to the person at the gate now (prompt, come closer, granted, ...)."""
+    """Something to show to the person at the gate now (prompt, come closer, granted, ...).
+
+    A prompt of a challenge says how many of its movements are done and how long it may still take.
+    """
 
     track_id: int | None
     code: str
     detail: str = ""
+    done: int = 0
+    steps: int = 0
+    seconds_left: float | None = None
 
 
 class Light(StrEnum):

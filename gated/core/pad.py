@@ -100,11 +100,14 @@ def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
+_STRICT = PadPolicy(enabled=True, frames=5, live=0.7, live_cut_off=0.99, attack=0.4)
 PAD_LEVELS = {
     "off": PadPolicy(),
     "normal": PadPolicy(enabled=True),
-    "strict": PadPolicy(enabled=True, frames=5, live=0.7, live_cut_off=0.99, attack=0.4),
+    "strict": _STRICT,
+    "challenge": _STRICT,
 }
+"""`challenge` asks for movements besides (`challenge`)."""
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gated.core.calibration import Calibration
+from gated.core.challenge import ChallengePolicy
 from gated.core.door import DoorRules
 from gated.core.evidence import FLOOR_FMR, REJECT_FMR, Criteria
 from gated.core.gallery import Gallery
@@ -51,6 +52,7 @@ class GatePolicy:
     """Faces are matched only for `trigger_window_s` after a Trigger."""
     trigger_window_s: float = 10.0
     pad: PadPolicy = field(default_factory=PadPolicy)
+    challenge: ChallengePolicy = field(default_factory=ChallengePolicy)
     lockout_s: float = 10.0
     """After an attack in somebody's name that person is not let in for so long."""
     alarm_attacks: int = 3

@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from gated.core.challenge import Challenge
 from gated.core.evidence import Sample
 from gated.core.model import Box, Reason
 
@@ -54,3 +55,5 @@ class TrackState:
     poor_since: float | None = None
     """Since when the face is close and no frame of it was usable."""
     flaws: tuple[str, ...] = ()
+    challenge: Challenge | None = None
+    """The movements that are asked for."""

@@ -177,6 +177,8 @@ def _models(patient: Patient) -> Iterator[Finding]:
     wanted = {"default"} if patient.settings.gate.role == "gate" else set()
     if wanted and patient.settings.liveness.level != "off":
         wanted.add("pad")
+    if wanted and patient.settings.liveness.level == "challenge":
+        wanted.add("mesh")
     if wanted and patient.settings.vision.engine == "dlib":
         wanted.add("dlib")
     if wanted and patient.settings.camera.source == "demo":

@@ -16,9 +16,11 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from gated.core.model import Decision, PersonRef
+from gated.core.model import Decision, Notice, PersonRef
 
 KEPT_DECISIONS = 50
+
+Told = Callable[["DecisionView | Notice"], None]
 
 MISSING_MODELS = "liveness_models_missing"
 """The problem of a gate that lets nobody in by face, because it cannot tell who is alive."""
@@ -90,14 +92,14 @@ class GateStatus:
 
 
 class GateBoard:
-    """Holds the newest GateStatus and tells subscribers of decisions."""
+    """Holds the newest GateStatus; tells subscribers of decisions and notices."""
 
     def __init__(self, kept: int = KEPT_DECISIONS) -> None:
         self._lock = threading.Lock()
         self._status = GateStatus(datetime.now(UTC))
         self._decisions: deque[DecisionView] = deque(maxlen=kept)
         self._counters: Counter[str] = Counter()
-        self._subscribers: dict[object, Callable[[DecisionView], None]] = {}
+        self._subscribers: dict[object, Told] = {}
         self._number = 0
 
     def publish(self, **changes: Any) -> None:
@@ -116,6 +118,13 @@ class GateBoard:
         for deliver in subscribers:
             deliver(numbered)
         return numbered
+
+    def tell(self, notice: Notice) -> None:
+        """Hand to the subscribers what the person at the gate is told now; it is not kept."""
+        with self._lock:
+            subscribers = tuple(self._subscribers.values())
+        for deliver in subscribers:
+            deliver(notice)
 
     def count(self, name: str, n: int = 1) -> None:
         """Add to a counter."""
@@ -142,15 +151,13 @@ class GateBoard:
                 counters=MappingProxyType(dict(self._counters)),
             )
 
-    def subscribe(
-        self, loop: asyncio.AbstractEventLoop, callback: Callable[[DecisionView], None]
-    ) -> Callable[[], None]:
-        """Call back in `loop` for each decision from now on; returns what ends that."""
+    def subscribe(self, loop: asyncio.AbstractEventLoop, callback: Told) -> Callable[[], None]:
+        """Call back in `loop` for each decision and notice from now on; returns what ends that."""
         key = object()
 
-        def deliver(decision: DecisionView) -> None:
+        def deliver(told: DecisionView | Notice) -> None:
             with suppress(RuntimeError):  # the loop is closed: nobody is there to hear it
-                loop.call_soon_threadsafe(callback, decision)
+                loop.call_soon_threadsafe(callback, told)
 
         def unsubscribe() -> None:
             with self._lock:

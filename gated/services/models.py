@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gated.config import Settings, check_tolerance
 from gated.core.calibration import Calibration
+from gated.core.challenge import ChallengePolicy, Movement
 from gated.core.door import DoorRules
 from gated.core.model import Direction
 from gated.core.pad import PAD_LEVELS
@@ -59,8 +60,9 @@ class VisionKit:
         self.pad_problem: str | None = None
         assets = asset_store(settings)
         wanted = pad and settings.liveness.level != "off"
+        mesh = pad and settings.liveness.level == "challenge"
         try:
-            self.models: Models = build_models(settings.vision, assets, pad=wanted)
+            self.models: Models = build_models(settings.vision, assets, pad=wanted, mesh=mesh)
         except AssetError as error:
             self.models = build_models(settings.vision, assets)
             self.pad_problem = str(error)
@@ -146,12 +148,23 @@ def policy_of(settings: Settings, calibration: Calibration) -> GatePolicy:
         trigger=recognition.trigger != "continuous",
         trigger_window_s=recognition.trigger_window_s,
         pad=PAD_LEVELS[settings.liveness.level],
+        challenge=_challenge_of(settings),
         lockout_s=settings.liveness.lockout_s,
         alarm_attacks=settings.liveness.alarm_attacks,
         alarm_window_s=settings.liveness.alarm_window_s,
         alarm_denials=settings.alarms.denials,
         alarm_denials_window_s=settings.alarms.denials_window_s,
         alarm_sound_s=settings.alarms.sound_s,
+    )
+
+
+def _challenge_of(settings: Settings) -> ChallengePolicy:
+    liveness = settings.liveness
+    return ChallengePolicy(
+        count=liveness.movements if liveness.level == "challenge" else 0,
+        limit_s=liveness.challenge_s,
+        movements=tuple(Movement(m) for m in liveness.ask_for),
+        mirrored=settings.camera.mirror,
     )
 
 

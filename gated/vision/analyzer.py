@@ -107,10 +107,13 @@ class Analyzer:
         for face, track_id in sorted(zip(faces, ids, strict=True), key=_nearness):
             wanted = budget > 0 and self._is_wanted(track_id, attention)
             budget -= wanted
-            tracked.append(self._examine_one(frame, face, track_id, wanted))
+            challenged = track_id in attention.challenged
+            tracked.append(self._examine_one(frame, face, track_id, wanted, challenged))
         return tuple(tracked)
 
-    def _examine_one(self, frame: Frame, face: Face, track_id: int, wanted: bool) -> TrackedFace:
+    def _examine_one(
+        self, frame: Frame, face: Face, track_id: int, wanted: bool, challenged: bool
+    ) -> TrackedFace:
         if wanted:
             face = self._models.look_closer(frame.image, face)
         chip = self._models.embedder.align(frame.image, face)
@@ -121,7 +124,10 @@ class Analyzer:
         self.counters.embeddings += 1
         embedding = self._models.embedder.embed_chip(chip)
         pad = self._models.pad.score(frame.image, face) if self._models.pad else None
-        return TrackedFace(track_id, face, quality, flawed, embedding, pad)
+        mesh = None
+        if challenged and self._models.mesh is not None:
+            mesh = self._models.mesh.measure(frame.image, face)
+        return TrackedFace(track_id, face, quality, flawed, embedding, pad, mesh)
 
     def _is_wanted(self, track_id: int, attention: Attention) -> bool:
         if not self._still_gate:

@@ -11,13 +11,14 @@ from gated.config import VisionSettings
 from gated.core.calibration import Calibration
 from gated.core.model import Face, Image
 from gated.errors import AssetError
-from gated.ports import Embedder, FaceDetector, PadModel
+from gated.ports import Embedder, FaceDetector, MeshModel, PadModel
 from gated.vision import manifest
 from gated.vision.assets import AssetStore
 from gated.vision.closer import CloserLook
 from gated.vision.detector import PhotoDetector, YuNetDetector
 from gated.vision.dlibnet import DlibEmbedder
 from gated.vision.embedder import SFaceEmbedder
+from gated.vision.mesh import FaceMesh
 from gated.vision.pad import MiniFasNets
 
 PHOTO_SIZE = 1024
@@ -83,10 +84,15 @@ class Models:
     photo_detector: FaceDetector
     look_closer: LookCloser
     pad: PadModel | None = None
+    mesh: MeshModel | None = None
 
 
-def build_models(settings: VisionSettings, assets: AssetStore, pad: bool = False) -> Models:
-    """Load models of one's own; `pad`: the liveness models too. AssetError names what to install.
+def build_models(
+    settings: VisionSettings, assets: AssetStore, pad: bool = False, mesh: bool = False
+) -> Models:
+    """Load models of one's own; `pad`: the liveness models too, `mesh`: the one for challenges.
+
+    AssetError names what to install.
 
     Sets OpenCV's number of threads for the whole process.
     """
@@ -98,6 +104,7 @@ def build_models(settings: VisionSettings, assets: AssetStore, pad: bool = False
         PhotoDetector(yunet, PHOTO_SIZE),
         CloserLook(yunet),
         _pad(assets) if pad else None,
+        FaceMesh(assets.read(manifest.FACE_MESH)) if mesh else None,
     )
 
 

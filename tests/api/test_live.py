@@ -21,6 +21,7 @@ from gated.core.model import (
     Event,
     Face,
     Image,
+    Notice,
     Observation,
     OperatorUnlock,
     Quality,
@@ -190,6 +191,24 @@ def decision(visit: int) -> DecisionView:
     return DecisionView(
         at, "denied", "no_match", None, 0.1, "entry", "face", 3, None, visit, (), 10.0, None
     )
+
+
+def test_what_the_person_is_told_comes_too_and_is_not_kept(gate: Gate) -> None:
+    board = gate.running.services.board
+    with (
+        gate.running.client("viewer") as viewer,
+        viewer.stream("GET", "/api/gate/events") as answer,
+    ):
+        events = told(answer)
+        while not board.listening:
+            threading.Event().wait(0.01)
+        board.tell(Notice(7, "turn_left", "", 1, 2, 8.5))
+        board.add_decision(decision(1))
+        kind, data, id_ = next(events)
+        assert (kind, id_) == ("notice", None)
+        shown = {"track_id": 7, "code": "turn_left", "detail": ""}
+        assert data == {**shown, "done": 1, "steps": 2, "seconds_left": 8.5}
+        assert next(events)[0] == "decision"
 
 
 def test_events_come_as_they_happen_and_go_on_where_they_ended(gate: Gate) -> None:

@@ -7,6 +7,7 @@ to each person: `like={ANN: 0.8}`. What is left of its length points to nobody.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from gated.core.model import (
     GalleryReplaced,
     Instant,
     Lock,
+    Mesh,
     Notice,
     Observation,
     PersonRef,
@@ -93,14 +95,22 @@ def face(
     flaws: tuple[str, ...] = (),
     pad: float | None = None,
     sharpness: float = 0.7,
+    mesh: tuple[float, float, float] | None = None,
 ) -> TrackedFace:
-    """A face with these cosines to the people; None: nothing was embedded."""
+    """A face with these cosines to the people; None: nothing was embedded.
+
+    mesh: yaw and pitch, which the landmarks show as well, and the opening of the eyes.
+    """
     vector = like(looks) if isinstance(looks, Mapping) else looks
     landmarks = np.zeros((5, 2), np.float32)
     landmarks[1, 0] = eye
     box = Box(100.0 * track, 50.0, 2.5 * eye, 3.0 * eye)
     measured = quality(eye, score, sharpness)
-    return TrackedFace(track, Face(box, landmarks, 0.95), measured, flaws, vector, pad)
+    seen = Face(box, landmarks, 0.95)
+    if mesh is None:
+        return TrackedFace(track, seen, measured, flaws, vector, pad)
+    measured = replace(measured, yaw=mesh[0], pitch=mesh[1])
+    return TrackedFace(track, seen, measured, flaws, vector, pad, Mesh(*mesh))
 
 
 class Scene:
@@ -108,7 +118,7 @@ class Scene:
 
     def __init__(self, policy: GatePolicy | None = None, people: Gallery | None = None) -> None:
         people = gallery() if people is None else people  # an empty one is false
-        self.gate = Gate(policy or GatePolicy(), people, CALIBRATION)
+        self.gate = Gate(policy or GatePolicy(), people, CALIBRATION, seed=b"a secret")
         self.now = 100.0
         self.log: list[tuple[float, Command]] = []
         self._frames = 0

@@ -21,6 +21,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from gated.core.challenge import ChallengePolicy, Movement
 from gated.core.door import DoorRules
 from gated.core.gallery import Gallery
 from gated.core.gate import Gate
@@ -73,6 +74,7 @@ LOOKS: list[dict[int, float]] = [
     {CLEO: 0.5, ANN: 0.32},
     {},
 ]
+LEFT, UP = Movement.TURN_LEFT, Movement.LOOK_UP
 TRACKS = st.integers(1, 3)
 SMALL_EVENTS: list[Event] = [
     *(DoorEvent(kind) for kind in DoorEventKind),
@@ -166,7 +168,10 @@ class Oracle:
         if not self.journal:
             return "cannot be recorded"
         keep = max(self.policy.max_attempts, self.policy.frames, self.policy.pad.frames)
-        frames = [f for _, f in self.frames[decision.track_id]][-keep:]
+        frames = [f for _, f in self.frames[decision.track_id]]
+        if len(self._movements(person.id, frames)) < self.policy.challenge.count:
+            return "has not moved"
+        frames = frames[-keep:]
         if self.claimed(decision.at.mono) and self.claim and self.claim[0] == person.id:
             why_not = self._weigh(person.id, frames, alone=True)
             if why_not is None or not self.identifying(decision.at.mono):
@@ -174,6 +179,14 @@ class Oracle:
         elif not self.identifying(decision.at.mono):
             return "is not expected"
         return self._weigh(person.id, frames)
+
+    def _movements(self, person_id: int, frames: list[TrackedFace]) -> set[str]:
+        """What this person was seen to do."""
+        seen = set()
+        for f in frames:
+            if f.mesh is not None and self._scores(f).get(person_id, -1.0) >= FLOOR:
+                seen |= {"left"} if f.mesh.yaw > 18 else {"up"} if f.mesh.pitch > 12 else set()
+        return seen
 
     def _weigh(self, person_id: int, frames: list[TrackedFace], alone: bool = False) -> str | None:
         """alone: the others of the gallery do not matter."""
@@ -241,7 +254,7 @@ class AnyGate(RuleBasedStateMachine):
 
     @initialize(
         frames=st.integers(1, 4),
-        level=st.sampled_from(["off", "normal", "strict"]),
+        level=st.sampled_from(["off", "normal", "strict", "challenge"]),
         trigger=st.sampled_from([False, False, True]),
         attempts=st.sampled_from([4, 30]),
         cooldown=st.sampled_from([0.0, 3.0, 60.0]),
@@ -270,11 +283,12 @@ class AnyGate(RuleBasedStateMachine):
             cooldown_s=cooldown,
             door=DoorRules(relock=relock),
             contact=contact,
+            challenge=ChallengePolicy(2 if level == "challenge" else 0, movements=(LEFT, UP)),
         )
         self.punctual = punctual
         self.now = start
         self.first_gallery = gallery([ANN, BOB, CLEO])
-        self.gate = Gate(self.policy, self.first_gallery, CALIBRATION)
+        self.gate = Gate(self.policy, self.first_gallery, CALIBRATION, seed=b"a secret")
         self.oracle = Oracle(self.policy, self.first_gallery)
         self.tape: list[tuple[Event, Instant, list[Command]]] = []
         self.frame_no = 0
@@ -350,6 +364,20 @@ class AnyGate(RuleBasedStateMachine):
         self.somebody_stands_there(track, {who: 0.8}, 6, 0.9, 60.0, 0.7, 0.8)
         self.see(lost=(track,))
         self.pass_time(away)
+
+    @precondition(lambda self: self.policy.challenge.count > 0)
+    @rule(
+        track=TRACKS,
+        who=st.sampled_from([ANN, BOB, CLEO]),
+        moves=st.permutations([(25.0, 0.0), (0.0, 20.0)]),
+    )
+    def somebody_moves(self, track: int, who: int, moves: list[tuple[float, float]]) -> None:
+        ahead = (0.0, 0.0)
+        for yaw, pitch in (ahead, ahead, ahead, ahead, moves[0], ahead, moves[1], ahead):
+            seen = face({who: 0.8}, track=track, pad=0.9, mesh=(yaw, pitch, 0.3))
+            for _ in range(2):
+                self.pass_time(0.1)
+                self.see(seen)
 
     @rule(track=TRACKS, who=st.sampled_from([ANN, BOB, CLEO]))
     def somebody_holds_up_a_photo(self, track: int, who: int) -> None:
@@ -470,6 +498,7 @@ class AnyGate(RuleBasedStateMachine):
         assert before is None or before in RETRYABLE, f"{decision.reason} after {before}"
         self.last_reason[visit] = decision.reason
         COUNTS[decision.reason] += 1
+        COUNTS["challenged"] += decision.granted and self.policy.challenge.count > 0
         if decision.granted:
             assert self.oracle.why_not(decision) is None, self.oracle.why_not(decision)
             assert decision.person is not None
@@ -534,7 +563,7 @@ class AnyGate(RuleBasedStateMachine):
         assert not self.policy.contact or self.bolt.granted == self.bolt.settled.keys()
 
     def _the_same_events_give_the_same_commands(self) -> None:
-        again = Gate(self.policy, self.first_gallery, CALIBRATION)
+        again = Gate(self.policy, self.first_gallery, CALIBRATION, seed=b"a secret")
         for event, now, commands in self.tape:
             assert again.handle(event, now) == commands
 
@@ -547,6 +576,8 @@ def test_any_gate() -> None:
         Reason.GRANTED,
         Reason.NO_MATCH,
         Reason.SPOOF,
+        Reason.CHALLENGE_FAILED,
+        "challenged",
         "lock",
         "unlock rex",
         "unlock remote",

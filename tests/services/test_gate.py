@@ -7,7 +7,15 @@ import threading
 
 import pytest
 
-from gated.core.model import Decision, Direction, Instant, Outcome, PersonRef, Reason
+from gated.core.model import (
+    Decision,
+    Direction,
+    Instant,
+    Notice,
+    Outcome,
+    PersonRef,
+    Reason,
+)
 from gated.services.gate import DecisionView, GateBoard, view_of
 
 ANNA = PersonRef(1, "u", "E1", "Anna")
@@ -84,15 +92,17 @@ def test_a_view_counts_from_first_sight() -> None:
 
 def test_subscribers_are_called_in_their_loop_until_they_leave() -> None:
     board = GateBoard()
-    heard: list[tuple[int, int]] = []
+    heard: list[tuple[int | str, int]] = []
 
-    def hear(view: DecisionView) -> None:
-        heard.append((view.number, threading.get_ident()))
+    def hear(told: DecisionView | Notice) -> None:
+        what = told.code if isinstance(told, Notice) else told.number
+        heard.append((what, threading.get_ident()))
 
     async def listen() -> None:
         loop = asyncio.get_running_loop()
         leave = board.subscribe(loop, hear)
         await asyncio.to_thread(board.add_decision, view_of(decision(), None))
+        await asyncio.to_thread(board.tell, Notice(1, "turn_left"))
         await asyncio.sleep(0)
         leave()
         leave()
@@ -101,7 +111,7 @@ def test_subscribers_are_called_in_their_loop_until_they_leave() -> None:
         board.subscribe(loop, hear)
 
     asyncio.run(listen())
-    assert heard == [(1, threading.get_ident())]
+    assert heard == [(1, threading.get_ident()), ("turn_left", threading.get_ident())]
     board.add_decision(view_of(decision(), None))
     assert board.snapshot().decisions[0].number == 3
 

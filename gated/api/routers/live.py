@@ -23,7 +23,7 @@ from gated.api.schemas import (
     OpenOut,
 )
 from gated.api.streams import EVENTS, KEEP_ALIVE, MOTION, event, picture, streamed, streaming
-from gated.core.model import OperatorUnlock
+from gated.core.model import Notice, OperatorUnlock
 from gated.errors import (
     Busy,
     DuplicateFace,
@@ -96,8 +96,10 @@ async def events(
     services: Services,
     last_event_id: Annotated[str | None, Header(max_length=100)] = None,
 ) -> StreamingResponse:
-    """Decisions as they are made, as server-sent events.
+    """Decisions as they are made and what the person at the gate is told, as server-sent events.
 
+    `notice` events are hints and prompts of this moment (`code`, and while movements are asked for
+    `done` of `steps` and `seconds_left`); they have no id and are not repeated.
     With `Last-Event-ID` those since then come first, as far as they are among the last ones;
     `missed` tells when there were others. Without it, only new ones come.
     """
@@ -110,11 +112,11 @@ async def events(
 
 
 async def _told(services: ApiServices, last_id: str | None) -> AsyncIterator[bytes]:
-    arrived: asyncio.Queue[DecisionView] = asyncio.Queue(MAX_WAITING)
+    arrived: asyncio.Queue[DecisionView | Notice] = asyncio.Queue(MAX_WAITING)
 
-    def hear(decision: DecisionView) -> None:
-        with contextlib.suppress(asyncio.QueueFull):  # told as `missed` with the next one
-            arrived.put_nowait(decision)
+    def hear(told: DecisionView | Notice) -> None:
+        with contextlib.suppress(asyncio.QueueFull):  # told as `missed` with the next decision
+            arrived.put_nowait(told)
 
     unsubscribe = services.board.subscribe(asyncio.get_running_loop(), hear)
     try:
@@ -133,15 +135,17 @@ async def _told(services: ApiServices, last_id: str | None) -> AsyncIterator[byt
         until = time.monotonic() + EVENTS_S
         while time.monotonic() < until:
             try:
-                decision = await asyncio.wait_for(arrived.get(), KEEP_ALIVE_S)
+                told = await asyncio.wait_for(arrived.get(), KEEP_ALIVE_S)
             except TimeoutError:
                 yield KEEP_ALIVE
                 continue
-            if decision.number > seen:
-                if decision.number > seen + 1:
+            if isinstance(told, Notice):
+                yield event("notice", asdict(told))
+            elif told.number > seen:
+                if told.number > seen + 1:
                     yield event("missed", {})
-                seen = decision.number
-                yield _event(run, decision)
+                seen = told.number
+                yield _event(run, told)
     finally:
         unsubscribe()
 
