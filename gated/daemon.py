@@ -20,7 +20,14 @@ from gated.api.server import ApiServer
 from gated.config import Settings
 from gated.core.gallery import Gallery
 from gated.core.gate import Gate
-from gated.core.model import CameraEvent, Decision, LastPunches, Notice
+from gated.core.model import (
+    CameraEvent,
+    Decision,
+    GalleryReplaced,
+    LastPunches,
+    Notice,
+    PlanReplaced,
+)
 from gated.core.policy import criteria_for
 from gated.devices.cameras import open_camera
 from gated.devices.clock import SystemClock
@@ -29,12 +36,13 @@ from gated.devices.supervised import SupervisedCamera
 from gated.errors import StorageError
 from gated.ports import Door
 from gated.runtime import watchdog
-from gated.runtime.gallery_watcher import GalleryWatcher
+from gated.runtime.change_watcher import ChangeWatcher, Watched
 from gated.runtime.heap import frugal_heap
 from gated.runtime.inbox import BoundedInbox
 from gated.runtime.loop import Loop
 from gated.runtime.pipeline import Pipeline, end
 from gated.runtime.vitals import LoopLag, resident_mb
+from gated.services.access_plan import load_plan
 from gated.services.accounts import Accounts
 from gated.services.attendance import last_punches
 from gated.services.demo import enroll_demo_person
@@ -47,6 +55,7 @@ from gated.services.privacy import Privacy
 from gated.services.recording import Recorder
 from gated.services.strangers import outlook, refresh_outlook
 from gated.services.workspace import Workspace
+from gated.storage.gallery_cache import GalleryCache
 from gated.storage.lock import StateLock
 from gated.vision.analyzer import Analyzer
 
@@ -163,14 +172,23 @@ class Daemon:
             on_decision=self._decided,
             on_notice=self._notice,
         )
-        watcher = GalleryWatcher(
+        watcher = ChangeWatcher(
             workspace.changed,
-            workspace.gallery_stamp,
-            cache.load,
-            lambda new: self._publish(kit, new),
-            inbox,
+            (
+                Watched(
+                    "gallery",
+                    workspace.gallery_stamp,
+                    lambda: self._renew_gallery(kit, cache, inbox),
+                ),
+                Watched(
+                    "rules",
+                    workspace.rules_stamp,
+                    lambda: inbox.post(PlanReplaced(load_plan(workspace))),
+                ),
+            ),
             self._crash,
         )
+        inbox.post(PlanReplaced(load_plan(workspace)))
         inbox.post(LastPunches(last_punches(workspace, self.clock.now())))
         self.loops = [*pipeline.loops, watcher]
         self._report = lambda: self._publish_health(pipeline, analyzer)
@@ -178,6 +196,11 @@ class Daemon:
         pipeline.start()
         stack.callback(end, watcher)
         watcher.start()
+
+    def _renew_gallery(self, kit: VisionKit, cache: GalleryCache, inbox: BoundedInbox) -> None:
+        gallery = cache.load()
+        inbox.post(GalleryReplaced(gallery))
+        self._publish(kit, gallery)
 
     def _load_models(self) -> VisionKit:
         settings = self.settings

@@ -303,6 +303,7 @@ class ErasureReceiptOut(Out):
     accounts: int
     groups: int
     consents: int
+    credentials: int
     redacted_rows: int
     overridden: bool
     chain: str

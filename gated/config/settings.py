@@ -166,14 +166,6 @@ class RecognitionSettings(Section):
     denial_interval_s: Seconds = 5.0
     max_denials_per_visit: Annotated[int, Field(ge=1, le=100)] = 3
 
-    def misfits(self) -> Iterator[Misfit]:
-        if self.trigger == "card":
-            yield Misfit(
-                ("trigger",),
-                "no card reader can be connected yet, so nothing would ever ask for a decision: "
-                "set input or continuous",
-            )
-
 
 MovementName = Literal["turn_left", "turn_right", "look_up", "blink_twice", "come_closer"]
 
@@ -210,6 +202,28 @@ class LivenessSettings(Section):
 class AccessSettings(Section):
     cooldown_s: Annotated[float, Field(ge=0, le=86_400)] = 3.0
     """After a grant the same person is not granted again in a new visit for so long."""
+
+
+class CredentialSettings(Section):
+    reader: Literal["keyboard", "simulated", "none"] = "none"
+    """A card reader. keyboard: one that types like a keyboard (USB HID), at `device`. simulated:
+    keystrokes written into a pipe that is made at `device`."""
+    device: Path | None = None
+    """Such as /dev/input/by-id/usb-...-event-kbd, which stays the same when others are plugged."""
+    card_length: Annotated[int, Field(ge=4, le=40)] = 32
+    """Characters of a number; what is longer is dropped."""
+    key_timeout_s: Annotated[float, Field(gt=0, le=5)] = 0.5
+    """Readers type faster: after so long between two keys a number begins anew."""
+    badges: bool = False
+    """Look for badges (QR codes) in the picture."""
+    badge_interval_s: Annotated[float, Field(ge=0.1, le=10)] = 0.5
+    """So often; three times as rarely while a face is being recognised."""
+    pin_digits: Annotated[int, Field(ge=4, le=12)] = 4
+    """The shortest PIN that may be given."""
+
+    def misfits(self) -> Iterator[Misfit]:
+        if self.reader != "none" and self.device is None:
+            yield Misfit(("device", "reader"), f"reader {self.reader} needs device")
 
 
 class DoorSettings(Section):
@@ -427,6 +441,7 @@ class Settings(Section):
     recognition: RecognitionSettings = RecognitionSettings()
     liveness: LivenessSettings = LivenessSettings()
     access: AccessSettings = AccessSettings()
+    credentials: CredentialSettings = CredentialSettings()
     door: DoorSettings = DoorSettings()
     alarms: AlarmSettings = AlarmSettings()
     attendance: AttendanceSettings = AttendanceSettings()
@@ -440,6 +455,9 @@ class Settings(Section):
 
     def _has_no_trigger(self) -> bool:
         return self.door.driver == "gpiozero" and self.door.trigger_pin is None
+
+    def _has_no_cards(self) -> bool:
+        return self.credentials.reader == "none" and not self.credentials.badges
 
     def misfits(self) -> Iterator[Misfit]:
         camera, door, gate = self.camera.driver, self.door.driver, self.gate
@@ -455,6 +473,17 @@ class Settings(Section):
             yield Misfit(
                 ("recognition.trigger", "door.trigger_pin"),
                 "nothing would ever ask for a decision: trigger input needs door.trigger_pin",
+            )
+        if self.recognition.trigger == "card" and self._has_no_cards():
+            yield Misfit(
+                ("recognition.trigger", "credentials.reader", "credentials.badges"),
+                "nothing would ever ask for a decision: trigger card needs credentials.reader or "
+                "credentials.badges",
+            )
+        if self.door.driver == "gpiozero" and self.credentials.reader == "simulated":
+            yield Misfit(
+                ("credentials.reader", "door.driver"),
+                "a simulated reader never opens a real door (door.driver: gpiozero)",
             )
         url = self.camera.url or ""
         level = self.liveness.level

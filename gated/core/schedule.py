@@ -7,6 +7,7 @@ the day on which they begin: a night shift of Friday goes on into a Saturday tha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -32,6 +33,15 @@ class Hours:
     def __post_init__(self) -> None:
         if not (0 <= self.begin < DAY and 0 <= self.end <= DAY):
             raise ValueError(f"there are no hours from minute {self.begin} to {self.end}")
+
+    @staticmethod
+    def parse(text: str) -> Hours:
+        """Hours written such as 08:00-17:00; midnight is 00:00 or 24:00. ValueError."""
+        found = re.fullmatch(r"(\d\d):([0-5]\d)-(\d\d):([0-5]\d)", text)
+        if found is None:
+            raise ValueError(f"{text!r} are no hours such as 08:00-17:00")
+        begin_h, begin_m, end_h, end_m = map(int, found.groups())
+        return Hours(begin_h * 60 + begin_m, end_h * 60 + end_m)
 
     def cover(self, minute: int) -> bool:
         """Whether they are open so many minutes after the midnight that their day began with."""

@@ -15,11 +15,13 @@ from gated.ports import Clock
 from gated.services.people import person_entry
 from gated.services.workspace import Workspace
 from gated.storage import (
+    access,
     accounts,
     attendance,
     audit,
     consents,
     correction_requests,
+    credentials,
     enrollments,
     groups,
     persons,
@@ -28,7 +30,8 @@ from gated.storage.records import Enrollment, Person
 
 README = """What this gate knows of one person.
 
-person.json       the person, groups and consent
+person.json       the person, groups, rules of access and consent
+credentials.json  cards, badges and PINs (without what they hold)
 accounts.json     accounts to sign in with (without password)
 enrollments.json  reference photos with the templates made from them
 photos/           these photos
@@ -73,8 +76,10 @@ def _parts(session: Session, person: Person) -> dict[str, Any]:
         "person.json": {
             **asdict(person),
             "groups": [g.name for g in groups.list_(session, person_id=person.id)],
+            "access": asdict(access.of_person(session, person.id)),
             "consent": None if consent is None else asdict(consent),
         },
+        "credentials.json": [asdict(c) for c in credentials.list_(session, person.id)],
         "accounts.json": [_without(asdict(a), ("password_hash", "token_digest")) for a in own],
         "attendance.json": [asdict(row) for row in log],
         "correction_requests.json": [asdict(r) for r in asked],

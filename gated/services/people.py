@@ -15,7 +15,7 @@ from gated.errors import ChangedMeanwhile, Conflict, NotFound
 from gated.ports import Clock
 from gated.services.obligations import local_day, moment, require_no_hold
 from gated.services.workspace import Workspace
-from gated.storage import accounts, consents, enrollments, groups, persons
+from gated.storage import accounts, consents, credentials, enrollments, groups, persons
 from gated.storage.journal import Entry
 from gated.storage.records import Enrollment, Group, Person
 
@@ -32,6 +32,7 @@ class ErasureReceipt:
     accounts: int
     groups: int
     consents: int
+    credentials: int
     redacted_rows: int
     overridden: bool
     chain: str
@@ -140,6 +141,7 @@ class People:
                 "accounts": len(accounts.list_(session, person_id=id_)),
                 "groups": len(groups.list_(session, person_id=id_)),
                 "consents": int(consents.find(session, id_) is not None),
+                "credentials": len(credentials.list_(session, id_)),
             }
             redacted = workspace.journal.erase_person(session, now, person.uid, "erasure")
             files = persons.delete(session, id_)
@@ -177,11 +179,15 @@ class People:
 
 def person_entry(at: Instant, kind: str, person: Person, actor: str, fields: list[str]) -> Entry:
     """What the journal is told of a change: the fields' names in the open, the person apart."""
-    subject = {
+    body = {"person": person.uid, "fields": fields}
+    return Entry(at, kind, body, {"subject": subject_of(person), "actor": {"name": actor}})
+
+
+def subject_of(person: Person) -> dict[str, Any]:
+    """Whom a row of the journal is about, for its private part."""
+    return {
         "person_id": person.id,
         "uid": person.uid,
         "personnel_code": person.personnel_code,
         "name": person.name,
     }
-    body = {"person": person.uid, "fields": fields}
-    return Entry(at, kind, body, {"subject": subject, "actor": {"name": actor}})

@@ -62,6 +62,11 @@ class Workspace:
         with self.database.read() as session:
             return settings_store.gallery_stamp(session)
 
+    def rules_stamp(self) -> str:
+        """Names the state of rules, credentials and persons; changes with every change of them."""
+        with self.database.read() as session:
+            return settings_store.rules_stamp(session)
+
     def changed(self) -> bool:
         """Whether anything was committed since the last call; cheap. One thread may ask."""
         version = self.database.data_version()

@@ -12,7 +12,8 @@ from gated.errors import Conflict, NotFound
 from gated.storage import persons as persons_
 from gated.storage import rows
 from gated.storage.records import Group, columns_of, record
-from gated.storage.tables import gate_groups, group_members, groups
+from gated.storage.settings import touch_rules
+from gated.storage.tables import gate_groups, group_members, group_rules, groups
 
 CHANGEABLE = frozenset({"name", "description"})
 
@@ -57,15 +58,23 @@ def update(session: Session, id_: int, **changes: Any) -> Group:
         rows.change(session, groups, id_, **changes, name_key=name.casefold())
     except IntegrityError as e:
         raise Conflict(f"there is already a group {name}") from e
+    touch_rules(session)
     return get(session, id_)
 
 
+def touch(session: Session, id_: int) -> None:
+    """Say that what holds for a group changed; a new version, and new rules for the gates."""
+    rows.change(session, groups, id_)
+    touch_rules(session)
+
+
 def delete(session: Session, id_: int) -> None:
-    """Remove a group; its members stay. NotFound."""
+    """Remove a group with its rules; its members stay. NotFound."""
     get(session, id_)
-    for of_it in (group_members, gate_groups):
+    for of_it in (group_members, gate_groups, group_rules):
         session.execute(sa.delete(of_it).where(of_it.c.group_id == id_))
     session.execute(sa.delete(groups).where(groups.c.id == id_))
+    touch_rules(session)
 
 
 def join(session: Session, id_: int, person_id: int) -> bool:
@@ -75,6 +84,7 @@ def join(session: Session, id_: int, person_id: int) -> bool:
     if _is_member(session, id_, person_id):
         return False
     session.execute(sa.insert(group_members).values(group_id=id_, person_id=person_id))
+    touch_rules(session)
     return True
 
 
@@ -87,6 +97,7 @@ def leave(session: Session, id_: int, person_id: int) -> bool:
     session.execute(
         sa.delete(group_members).where(member.group_id == id_, member.person_id == person_id)
     )
+    touch_rules(session)
     return was_member
 
 

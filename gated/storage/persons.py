@@ -18,9 +18,11 @@ from gated.storage.tables import (
     attendance_logs,
     consents,
     correction_requests,
+    credentials,
     enrollments,
     group_members,
     groups,
+    person_access,
     persons,
 )
 
@@ -186,7 +188,7 @@ def delete(session: Session, id_: int) -> list[str]:
         .where(enrollments.c.person_id == id_)
         .returning(enrollments.c.face_image_path, enrollments.c.face_encoding_path)
     ).all()
-    for owned in (consents, group_members, correction_requests):
+    for owned in (consents, group_members, correction_requests, person_access, credentials):
         session.execute(sa.delete(owned).where(owned.c.person_id == id_))
     session.execute(sa.delete(persons).where(persons.c.id == id_))
     touch_gallery(session)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from typing import Any, Literal, TypeVar
 
@@ -126,6 +126,78 @@ class Consent:
     version: int
     created_at: datetime
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WeeklySchedule:
+    """Hours such as 08:00-17:00 of each weekday, Monday first; holiday None: a day like others."""
+
+    id: int
+    uid: str
+    name: str
+    week: Sequence[Sequence[str]]
+    holiday: Sequence[str] | None
+    version: int
+    created_at: datetime
+    updated_at: datetime
+    exceptions: Mapping[date, Sequence[str]] = field(default_factory=dict)
+    """The hours of single days, which come before all others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holiday:
+    """A day on which schedules use their hours of holidays."""
+
+    day: date
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRule:
+    """Members pass `gate` (None: every gate of the site) in this schedule (None: always)."""
+
+    gate: str | None = None
+    schedule_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PersonAccess:
+    """What one person may do, as far as it is not what everybody may. version 0: nothing stored."""
+
+    person_id: int
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+    visitor: bool = False
+    face: bool = True
+    two_factors: bool = False
+    extended: bool = False
+    needs_escort: bool = False
+    may_escort: bool = False
+    exempt: bool = False
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A card, a PIN or a badge of a person, without its secret."""
+
+    id: int
+    uid: str
+    person_id: int
+    kind: str
+    label: str | None
+    failures: int
+    is_active: bool
+    valid_from: datetime | None
+    valid_until: datetime | None
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+    def is_valid(self, at: datetime) -> bool:
+        """Whether it counts at this time."""
+        begun = self.valid_from is None or at >= self.valid_from
+        return self.is_active and begun and (self.valid_until is None or at < self.valid_until)
 
 
 @dataclass(frozen=True, slots=True)

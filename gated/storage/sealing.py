@@ -58,13 +58,14 @@ class Sealer:
 class Keys:
     """The keys of this gate.
 
-    hub: by which gates know this program when it is their hub. It follows from the sealing key,
-    which all processes of one hub share.
+    hub: by which gates know this program when it is their hub. credentials: for the digests of
+    cards, badges and PINs. Both follow from the sealing key, which all processes of one hub share.
     """
 
     sealer: Sealer
     signer: Ed25519PrivateKey
     hub: Ed25519PrivateKey
+    credentials: bytes
 
 
 def load_keys(
@@ -81,6 +82,7 @@ def load_keys(
         Sealer(sealing),
         Ed25519PrivateKey.from_private_bytes(seed),
         Ed25519PrivateKey.from_private_bytes(derived(sealing, b"gated hub identity")),
+        derived(sealing, b"gated credentials"),
     )
 
 

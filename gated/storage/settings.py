@@ -11,6 +11,7 @@ from gated.storage import rows
 from gated.storage.tables import new_uid, settings, utcnow
 
 GALLERY_STAMP = "gallery_stamp"
+RULES_STAMP = "rules_stamp"
 
 
 def get(session: Session, key: str, default: Any = None) -> Any:
@@ -46,3 +47,13 @@ def gallery_stamp(session: Session) -> str | None:
     """Changes with every change of persons and enrollments; None while there are none."""
     stamp: str | None = get(session, GALLERY_STAMP)
     return stamp
+
+
+def touch_rules(session: Session) -> None:
+    """Say that the rules of access changed, or whom they concern."""
+    set_(session, RULES_STAMP, new_uid())
+
+
+def rules_stamp(session: Session) -> str:
+    """Changes with every change of rules, credentials, memberships and persons."""
+    return f"{get(session, RULES_STAMP)} {gallery_stamp(session)}"

@@ -132,6 +132,75 @@ accounts = _aggregate(
     Column("is_active", Boolean, nullable=False, default=True),
 )
 
+schedules = _aggregate(
+    "schedules",
+    Column("name", Text, nullable=False),
+    Column("name_key", Text, nullable=False, unique=True),
+    # seven lists of hours such as 08:00-17:00, Monday first
+    Column("week", sa.JSON, nullable=False),
+    # null where a holiday is a day like others
+    Column("holiday", sa.JSON(none_as_null=True)),
+)
+
+schedule_exceptions = Table(
+    "schedule_exceptions",
+    metadata,
+    Column("schedule_id", BigInt, ForeignKey("schedules.id"), primary_key=True),
+    Column("day", sa.Date, primary_key=True),
+    Column("hours", sa.JSON, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+holidays = Table(
+    "holidays",
+    metadata,
+    Column("day", sa.Date, primary_key=True),
+    Column("name", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+group_rules = Table(
+    "group_rules",
+    metadata,
+    Column("id", BigInt, primary_key=True, autoincrement=True),
+    Column("group_id", BigInt, ForeignKey("groups.id"), nullable=False, index=True),
+    # null: at every gate of the site
+    Column("gate", Text),
+    # null: at any time
+    Column("schedule_id", BigInt, ForeignKey("schedules.id"), index=True),
+    sqlite_autoincrement=True,
+)
+
+person_access = _aggregate(
+    "person_access",
+    Column("person_id", BigInt, ForeignKey("persons.id"), nullable=False, unique=True),
+    Column("valid_from", UtcDateTime),
+    Column("valid_until", UtcDateTime),
+    Column("visitor", Boolean, nullable=False),
+    Column("face", Boolean, nullable=False),
+    Column("two_factors", Boolean, nullable=False),
+    Column("extended", Boolean, nullable=False),
+    Column("needs_escort", Boolean, nullable=False),
+    Column("may_escort", Boolean, nullable=False),
+    Column("exempt", Boolean, nullable=False),
+)
+
+credentials = _aggregate(
+    "credentials",
+    Column("person_id", BigInt, ForeignKey("persons.id"), nullable=False, index=True),
+    Column("kind", Text, nullable=False),
+    Column("label", Text),
+    # of a card or a badge: a keyed digest, by which it is found
+    Column("digest", Text, unique=True),
+    # of a PIN: slow to try, and never looked for
+    Column("pin_hash", Text),
+    # wrong PINs since the last right one; kept, so that pulling the plug does not forgive them
+    Column("failures", Integer, nullable=False, default=0),
+    Column("is_active", Boolean, nullable=False, default=True),
+    Column("valid_from", UtcDateTime),
+    Column("valid_until", UtcDateTime),
+)
+
 attendance_logs = Table(
     "attendance_logs",
     metadata,

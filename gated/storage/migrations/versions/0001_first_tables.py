@@ -86,6 +86,67 @@ def _persons_and_theirs() -> None:
     )
 
 
+def _access() -> None:
+    _aggregate(
+        "schedules",
+        Column("name", Text, nullable=False),
+        Column("name_key", Text, nullable=False, unique=True),
+        Column("week", sa.JSON, nullable=False),
+        Column("holiday", sa.JSON),
+    )
+    op.create_table(
+        "schedule_exceptions",
+        Column("schedule_id", big, ForeignKey("schedules.id"), primary_key=True),
+        Column("day", sa.Date, primary_key=True),
+        Column("hours", sa.JSON, nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "holidays",
+        Column("day", sa.Date, primary_key=True),
+        Column("name", Text, nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "group_rules",
+        Column("id", big, primary_key=True, autoincrement=True),
+        Column("group_id", big, ForeignKey("groups.id"), nullable=False, index=True),
+        Column("gate", Text),
+        Column("schedule_id", big, ForeignKey("schedules.id"), index=True),
+        sqlite_autoincrement=True,
+    )
+    _aggregate(
+        "person_access",
+        Column("person_id", big, ForeignKey("persons.id"), nullable=False, unique=True),
+        Column("valid_from", moment),
+        Column("valid_until", moment),
+        *(
+            Column(name, Boolean, nullable=False)
+            for name in (
+                "visitor",
+                "face",
+                "two_factors",
+                "extended",
+                "needs_escort",
+                "may_escort",
+                "exempt",
+            )
+        ),
+    )
+    _aggregate(
+        "credentials",
+        Column("person_id", big, ForeignKey("persons.id"), nullable=False, index=True),
+        Column("kind", Text, nullable=False),
+        Column("label", Text),
+        Column("digest", Text, unique=True),
+        Column("pin_hash", Text),
+        Column("failures", Integer, nullable=False),
+        Column("is_active", Boolean, nullable=False),
+        Column("valid_from", moment),
+        Column("valid_until", moment),
+    )
+
+
 def _attendance() -> None:
     op.create_table(
         "attendance_logs",
@@ -298,6 +359,7 @@ def _collected() -> None:
 
 def upgrade() -> None:
     _persons_and_theirs()
+    _access()
     _attendance()
     _requests_and_sessions()
     op.create_table(
@@ -329,6 +391,12 @@ def downgrade() -> None:
         "ended_sessions",
         "correction_requests",
         "attendance_logs",
+        "credentials",
+        "person_access",
+        "group_rules",
+        "holidays",
+        "schedule_exceptions",
+        "schedules",
         "accounts",
         "enrollments",
         "consents",

@@ -1,0 +1,103 @@
+"""The stored rules of access -> the plan that the gate decides by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.orm import Session
+
+from gated.core.plan import AccessPlan, AntiPassback, Group, Pass, SiteRules, UnsetClock
+from gated.core.schedule import ALWAYS, Day, Hours, Schedule
+from gated.services.workspace import Workspace
+from gated.storage import access, groups, schedules
+from gated.storage.records import GroupRule, PersonAccess, WeeklySchedule
+
+UNGROUPED = "ungrouped"
+"""The stored rule that is not one of SiteRules: whether who is in no group passes at any time."""
+
+
+def load_plan(workspace: Workspace) -> AccessPlan:
+    """The rules as they are stored now, for this gate; StorageError."""
+    gate = workspace.settings.gate
+    with workspace.database.read() as session:
+        stored = access.site_rules(session)
+        return AccessPlan(
+            zone=ZoneInfo(gate.timezone),
+            schedules={s.id: schedule_of(s) for s in schedules.list_(session)},
+            holidays=frozenset(h.day for h in schedules.list_holidays(session)),
+            groups=_groups(session, gate.name),
+            people=_people(session),
+            ungrouped=(ALWAYS,) if stored.get(UNGROUPED, True) else (),
+            rules=site_rules_of(stored),
+            generation=stored.get("version", 0),
+        )
+
+
+def site_rules_of(stored: Mapping[str, Any]) -> SiteRules:
+    """The rules of the site from what is stored; the defaults for what is not."""
+    known = {f.name: stored[f.name] for f in fields(SiteRules) if f.name in stored}
+    if "anti_passback" in known:
+        known["anti_passback"] = AntiPassback(known["anti_passback"])
+    if "unset_clock" in known:
+        known["unset_clock"] = UnsetClock(known["unset_clock"])
+    return SiteRules(**known)
+
+
+def schedule_of(stored: WeeklySchedule) -> Schedule:
+    """A stored schedule as the rules use it; ValueError for hours that are none."""
+    return Schedule(
+        stored.id,
+        stored.name,
+        tuple(_day(day) for day in stored.week),
+        None if stored.holiday is None else _day(stored.holiday),
+        {day: _day(hours) for day, hours in stored.exceptions.items()},
+    )
+
+
+def _day(hours: Sequence[str]) -> Day:
+    return tuple(Hours.parse(text) for text in hours)
+
+
+def _groups(session: Session, gate: str) -> Mapping[int, Group]:
+    rules = access.rules_of_groups(session)
+    return {
+        g.id: Group(g.id, g.name, _schedules(rules[g.id], gate))
+        for g in groups.list_(session)
+        if g.id in rules
+    }
+
+
+def _schedules(rules: Sequence[GroupRule], gate: str) -> tuple[int, ...]:
+    """Those in which this gate opens; the rules may speak of others."""
+    here = (rule for rule in rules if rule.gate in (None, gate))
+    return tuple(ALWAYS if rule.schedule_id is None else rule.schedule_id for rule in here)
+
+
+def _people(session: Session) -> Mapping[int, Pass]:
+    member_of = access.memberships(session)
+    found = {}
+    for ref, active, own in access.people(session):
+        found[ref.id] = Pass(
+            ref,
+            active,
+            tuple(member_of.get(ref.id, ())),
+            valid_from=_utc(own.valid_from),
+            valid_until=_utc(own.valid_until),
+            **{name: getattr(own, name) for name in _SAME},
+        )
+    return found
+
+
+_SAME = tuple(
+    f.name
+    for f in fields(PersonAccess)
+    if f.type == "bool" and f.name in {known.name for known in fields(Pass)}
+)
+
+
+def _utc(at: datetime | None) -> float | None:
+    return None if at is None else at.timestamp()

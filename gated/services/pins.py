@@ -1,0 +1,91 @@
+"""PINs at the gate: whose it is, and how guessing is slowed down."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+
+from gated.errors import Throttled
+from gated.ports import Clock
+from gated.services import passwords
+from gated.services.credentials import Credentials
+from gated.services.people import subject_of
+from gated.services.throttle import Throttle
+from gated.services.workspace import Workspace
+from gated.storage import credentials, persons
+from gated.storage.journal import Entry
+from gated.storage.records import Credential, Person
+
+FREE_TRIES = 3
+"""Wrong PINs of one person that cost no time."""
+GATE_TRIES = 10
+"""Tries at one gate that cost no time, whoever's PIN they are for."""
+LONGEST_DELAY_S = 3600.0
+ALARM_EVERY = 5
+"""Each time so many wrong PINs of one person have come together there is an alarm."""
+
+
+class PinDesk:
+    """Takes PINs at the gate: each person and the gate have few tries, then each costs time.
+
+    Wrong tries are counted in the database, so that a power cut does not forgive them; their
+    waiting time begins anew at the start, so that no clock has to be right.
+    """
+
+    def __init__(self, workspace: Workspace, clock: Clock) -> None:
+        self._workspace = workspace
+        self._clock = clock
+        self._credentials = Credentials(workspace, clock)
+        self._throttle = Throttle(lambda: clock.now().mono)
+        self._one_at_a_time = threading.Lock()
+        self._began = clock.now().mono
+        self._last: dict[int, float] = {}
+        self._nobodys = passwords.hash_password(secrets.token_hex())
+
+    def present(self, personnel_code: str, pin: str) -> int | None:
+        """Whose PIN this is; None when it is wrong, or there is none. Throttled."""
+        with self._one_at_a_time:
+            now = self._clock.now()
+            with self._workspace.database.read() as session:
+                person = persons.by_code(session, personnel_code)
+                known = None if person is None else credentials.of_pin(session, person.id)
+                counts = known is not None and self._credentials.counts(session, known[0], now)
+            if known is not None and (wait := self._wait(known[0], now.mono)) > 0:
+                raise Throttled(wait)
+            self._throttle.attempt({"gate": GATE_TRIES})
+            if person is None or known is None:
+                # takes as long as a PIN that exists: the time must not tell who has one
+                passwords.verify(pin, self._nobodys)
+                return None
+            right = self._try(person, *known, pin)
+        return person.id if right and counts else None
+
+    def _try(self, person: Person, stored: Credential, hashed: str, pin: str) -> bool:
+        right = self._credentials.pin_is(person, pin, hashed)
+        self._last[stored.id] = self._clock.now().mono
+        if right:
+            self._throttle.succeeded(forget="", forgive="gate")
+        if not right or stored.failures:
+            self._count(person, stored, 0 if right else stored.failures + 1)
+        return right
+
+    def _wait(self, stored: Credential, now: float) -> float:
+        beyond = stored.failures - FREE_TRIES
+        if beyond < 0:
+            return 0.0
+        delay = min(2.0 ** min(beyond, 30), LONGEST_DELAY_S)
+        return self._last.get(stored.id, self._began) + delay - now
+
+    def _count(self, person: Person, stored: Credential, failures: int) -> None:
+        with self._workspace.database.write() as session:
+            credentials.count_failure(session, stored.id, failures)
+            if failures and failures % ALARM_EVERY == 0:
+                body = {
+                    "severity": "alarm",
+                    "gate": self._workspace.settings.gate.name,
+                    "failures": failures,
+                    "person": person.uid,
+                }
+                private = {"subject": subject_of(person)}
+                entry = Entry(self._clock.now(), "pin_attempts", body, private)
+                self._workspace.journal.append([entry], session)

@@ -1,0 +1,130 @@
+"""Who may pass when: the rules of groups, of single persons and of the site."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from gated.core.model import PersonRef
+from gated.errors import Conflict
+from gated.storage import groups as groups_
+from gated.storage import persons as persons_
+from gated.storage import rows, schedules
+from gated.storage import settings as settings_
+from gated.storage.records import GroupRule, PersonAccess, columns_of, record
+from gated.storage.settings import touch_rules
+from gated.storage.tables import credentials, group_members, group_rules, person_access, persons
+
+SITE_RULES = "site_rules"
+
+CHANGEABLE = frozenset(f.name for f in fields(PersonAccess)) - {"person_id", "version"}
+
+_COLUMNS = columns_of(PersonAccess, person_access)
+_RULE = columns_of(GroupRule, group_rules)
+
+
+def rules_of_group(session: Session, group_id: int) -> list[GroupRule]:
+    """Where and when the members of a group pass. NotFound."""
+    groups_.get(session, group_id)
+    wanted = sa.select(*_RULE).where(group_rules.c.group_id == group_id)
+    return [record(GroupRule, r) for r in session.execute(wanted.order_by(group_rules.c.id))]
+
+
+def set_rules_of_group(session: Session, group_id: int, rules: Iterable[GroupRule]) -> None:
+    """Put these rules in the place of those before. NotFound for the group or a schedule."""
+    groups_.get(session, group_id)
+    session.execute(sa.delete(group_rules).where(group_rules.c.group_id == group_id))
+    for rule in dict.fromkeys(rules):
+        if rule.schedule_id is not None:
+            schedules.get(session, rule.schedule_id)
+        values = {"gate": rule.gate, "schedule_id": rule.schedule_id}
+        session.execute(sa.insert(group_rules).values(group_id=group_id, **values))
+    groups_.touch(session, group_id)
+
+
+def rules_of_groups(session: Session) -> Mapping[int, list[GroupRule]]:
+    """The rules of every group that has any."""
+    found: dict[int, list[GroupRule]] = defaultdict(list)
+    wanted = sa.select(group_rules.c.group_id, *_RULE).order_by(group_rules.c.id)
+    for group_id, *rule in session.execute(wanted):
+        found[group_id].append(GroupRule(*rule))
+    return found
+
+
+def of_person(session: Session, person_id: int) -> PersonAccess:
+    """What a person may do; what everybody may when nothing is stored. NotFound."""
+    persons_.get(session, person_id)
+    row = rows.one(session, person_access, _COLUMNS, person_id=person_id)
+    return PersonAccess(person_id) if row is None else record(PersonAccess, row)
+
+
+def set_of_person(session: Session, person_id: int, changes: Mapping[str, Any]) -> PersonAccess:
+    """Change what a person may do; NotFound."""
+    if unknown := changes.keys() - CHANGEABLE:
+        raise ValueError(f"{', '.join(sorted(unknown))} cannot be changed")
+    before = of_person(session, person_id)
+    if before.version:
+        found = sa.select(person_access.c.id).where(person_access.c.person_id == person_id)
+        rows.change(session, person_access, session.execute(found).scalar_one(), **changes)
+    else:
+        values = {name: getattr(before, name) for name in CHANGEABLE} | dict(changes)
+        rows.insert(session, person_access, person_id=person_id, **values)
+    touch_rules(session)
+    return of_person(session, person_id)
+
+
+def people(session: Session) -> list[tuple[PersonRef, bool, PersonAccess]]:
+    """(who, active, what they may do) of everybody with a credential, a group or own rules."""
+    own = [persons.c.id, *(c for c in _COLUMNS if c.name != "person_id")]
+    concerned = sa.union(
+        sa.select(person_access.c.person_id),
+        sa.select(credentials.c.person_id),
+        sa.select(group_members.c.person_id),
+    )
+    who = ("uid", "personnel_code", "first_name", "last_name", "is_active")
+    wanted = (
+        sa.select(*(persons.c[name] for name in who), *own)
+        .outerjoin(person_access, person_access.c.person_id == persons.c.id)
+        .where(persons.c.id.in_(concerned))
+    )
+    found = []
+    for uid, code, first, last, active, id_, *rules in session.execute(wanted):
+        # nothing of their own: the outer join gives NULL for what cannot be NULL
+        access = PersonAccess(id_, *rules) if rules[-1] is not None else PersonAccess(id_)
+        found.append((PersonRef(id_, uid, code, f"{first} {last}".strip()), active, access))
+    return found
+
+
+def memberships(session: Session) -> Mapping[int, list[int]]:
+    """person id -> the ids of the groups."""
+    found: dict[int, list[int]] = defaultdict(list)
+    for group_id, person_id in session.execute(sa.select(group_members).order_by("group_id")):
+        found[person_id].append(group_id)
+    return found
+
+
+def site_rules(session: Session) -> Mapping[str, Any]:
+    """The stored rules of the site with their `version`; empty when nobody has set any."""
+    stored: Mapping[str, Any] = settings_.get(session, SITE_RULES, {})
+    return stored
+
+
+def set_site_rules(session: Session, rules: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Store the rules of the site; their version grows."""
+    version = site_rules(session).get("version", 0) + 1
+    settings_.set_(session, SITE_RULES, {**rules, "version": version})
+    touch_rules(session)
+    return site_rules(session)
+
+
+def require_unused(session: Session, schedule_id: int) -> None:
+    """Conflict while a rule of the site needs this schedule."""
+    rules = site_rules(session)
+    for name in ("two_factors", "first_in"):
+        if rules.get(name) == schedule_id:
+            raise Conflict(f"the rule {name} of the site needs this schedule")

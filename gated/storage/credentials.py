@@ -1,0 +1,100 @@
+"""Cards, PINs and badges of persons; their secrets never leave this module in clear or as hash."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from gated.errors import Conflict, NotFound
+from gated.storage import persons as persons_
+from gated.storage import rows
+from gated.storage.records import Credential, columns_of, record
+from gated.storage.settings import touch_rules
+from gated.storage.tables import credentials
+
+CHANGEABLE = frozenset({"label", "is_active", "valid_from", "valid_until"})
+
+_COLUMNS = columns_of(Credential, credentials)
+
+
+def add(
+    session: Session,
+    person_id: int,
+    kind: str,
+    *,
+    digest: str | None = None,
+    pin_hash: str | None = None,
+    label: str | None = None,
+    valid_from: datetime | None = None,
+    valid_until: datetime | None = None,
+) -> Credential:
+    """Give a person a credential; NotFound, Conflict when the card is known or there is a PIN."""
+    persons_.get(session, person_id)
+    if kind == "pin" and of_pin(session, person_id) is not None:
+        raise Conflict("there is a PIN already: remove it first")
+    values = {"digest": digest, "pin_hash": pin_hash, "label": label}
+    times = {"valid_from": valid_from, "valid_until": valid_until}
+    try:
+        id_ = rows.insert(session, credentials, person_id=person_id, kind=kind, **values, **times)
+    except IntegrityError as e:
+        raise Conflict("this card belongs to somebody already") from e
+    touch_rules(session)
+    return get(session, id_)
+
+
+def get(session: Session, id_: int) -> Credential:
+    """The credential with this id, or NotFound."""
+    row = rows.one(session, credentials, _COLUMNS, id=id_)
+    if row is None:
+        raise NotFound(f"there is no credential {id_}")
+    return record(Credential, row)
+
+
+def list_(session: Session, person_id: int) -> list[Credential]:
+    """The credentials of a person by id. NotFound."""
+    persons_.get(session, person_id)
+    wanted = sa.select(*_COLUMNS).where(credentials.c.person_id == person_id)
+    return [record(Credential, r) for r in session.execute(wanted.order_by(credentials.c.id))]
+
+
+def by_digest(session: Session, kind: str, digest: str) -> Credential | None:
+    """The card or badge with this digest, or None."""
+    row = rows.one(session, credentials, _COLUMNS, kind=kind, digest=digest)
+    return row and record(Credential, row)
+
+
+def of_pin(session: Session, person_id: int) -> tuple[Credential, str] | None:
+    """The PIN of a person and its hash, or None."""
+    of_them = {"person_id": person_id, "kind": "pin"}
+    row = rows.one(session, credentials, _COLUMNS, **of_them)
+    if row is None:
+        return None
+    secret = rows.one(session, credentials, [credentials.c.pin_hash], **of_them)
+    return record(Credential, row), "" if secret is None else str(secret[0])
+
+
+def update(session: Session, id_: int, **changes: Any) -> Credential:
+    """Change the named columns; switching it on forgives wrong tries. NotFound."""
+    if unknown := changes.keys() - CHANGEABLE:
+        raise ValueError(f"{', '.join(sorted(unknown))} cannot be changed")
+    get(session, id_)
+    forgiven = {"failures": 0} if changes.get("is_active") else {}
+    rows.change(session, credentials, id_, **changes, **forgiven)
+    touch_rules(session)
+    return get(session, id_)
+
+
+def count_failure(session: Session, id_: int, failures: int) -> None:
+    """Remember how many wrong tries there were since the last right one; no change of rules."""
+    session.execute(sa.update(credentials).where(credentials.c.id == id_).values(failures=failures))
+
+
+def delete(session: Session, id_: int) -> None:
+    """Remove a credential; NotFound."""
+    get(session, id_)
+    session.execute(sa.delete(credentials).where(credentials.c.id == id_))
+    touch_rules(session)

@@ -1,0 +1,85 @@
+"""What was committed reaches the gate; a database that cannot be read is tried again."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from gated.errors import StorageError
+from gated.runtime import change_watcher
+from gated.runtime.change_watcher import ChangeWatcher, Watched
+from gated.runtime.pipeline import end
+
+
+class World:
+    """Two things that are watched, and what was renewed."""
+
+    def __init__(self) -> None:
+        self.stamps = {"gallery": 0, "rules": 0}
+        self.commits = 0
+        self.renewed: list[str] = []
+        self.failures = 0
+        self.arrived = threading.Condition()
+        self._seen = 0
+
+    def changed(self) -> bool:
+        changed, self._seen = self._seen != self.commits, self.commits
+        return changed
+
+    def watched(self) -> list[Watched]:
+        return [self._watched(name) for name in self.stamps]
+
+    def _watched(self, name: str) -> Watched:
+        return Watched(name, lambda: self.stamps[name], lambda: self._renew(name))
+
+    def _renew(self, name: str) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise StorageError("cannot be read")
+        with self.arrived:
+            self.renewed.append(name)
+            self.arrived.notify_all()
+
+    def commit(self, *names: str) -> None:
+        for name in names:
+            self.stamps[name] += 1
+        self.commits += 1
+
+    def wait_for(self, *renewed: str) -> None:
+        with self.arrived:
+            assert self.arrived.wait_for(lambda: self.renewed == list(renewed), 10)
+
+
+def crashed(name: str, error: BaseException) -> None:
+    raise AssertionError(name) from error
+
+
+def test_only_what_changed_is_renewed() -> None:
+    world = World()
+    watcher = ChangeWatcher(world.changed, world.watched(), crashed)
+    watcher.start()
+    try:
+        world.commit("rules")
+        world.wait_for("rules")
+        world.commit()
+        world.commit("gallery", "rules")
+        world.wait_for("rules", "gallery", "rules")
+    finally:
+        end(watcher)
+
+
+def test_what_could_not_be_read_is_tried_again_without_another_commit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(change_watcher, "PAUSE_S", 0.01)
+    world = World()
+    world.failures = 2
+    watcher = ChangeWatcher(world.changed, world.watched(), crashed)
+    watcher.start()
+    try:
+        world.commit("rules")
+        world.wait_for("rules")
+    finally:
+        end(watcher)
+    assert world.failures == 0

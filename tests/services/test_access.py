@@ -1,0 +1,147 @@
+"""Stored rules become the gate's plan; each change has its journal entry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from gated.config import GateSettings, Settings, StorageSettings
+from gated.core.plan import AccessPlan, AntiPassback, SiteRules, UnsetClock
+from gated.core.schedule import ALWAYS, Hours
+from gated.devices.clock import ManualClock
+from gated.errors import ChangedMeanwhile, Conflict, NotFound
+from gated.services.access import Access, GroupRule
+from gated.services.access_plan import load_plan
+from gated.services.groups import Groups
+from gated.services.people import People
+from gated.services.workspace import Workspace
+
+ADA = {"first_name": "Ada", "last_name": "Byron", "personnel_code": "A1"}
+OFFICE = {"name": "Office", "week": [["08:00-17:00"]] * 5 + [[], []], "holiday": []}
+MONDAY_NOON = datetime(2026, 11, 23, 11, tzinfo=UTC).timestamp()
+"""12 o'clock in Berlin."""
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    settings = Settings(
+        gate=GateSettings(name="north", timezone="Europe/Berlin"),
+        storage=StorageSettings(state_dir=tmp_path),
+    )
+    with Workspace(settings) as workspace:
+        yield workspace
+
+
+@pytest.fixture
+def rules(workspace: Workspace) -> Access:
+    return Access(workspace, ManualClock())
+
+
+def kinds(workspace: Workspace) -> list[str]:
+    with workspace.database.read() as session:
+        rows = session.connection().exec_driver_sql("SELECT kind FROM journal ORDER BY seq")
+        return [str(row[0]) for row in rows][1:]
+
+
+def test_an_empty_database_lets_everybody_pass(workspace: Workspace) -> None:
+    plan = load_plan(workspace)
+    assert plan.rules == SiteRules()
+    assert plan.ungrouped == AccessPlan().ungrouped == (ALWAYS,)
+    assert not plan.people
+
+
+def test_the_plan_says_what_was_stored(workspace: Workspace, rules: Access) -> None:
+    office = rules.add_schedule(OFFICE, actor="eve")
+    rules.set_exception(office.id, date(2026, 11, 24), ["22:00-02:00"], actor="eve")
+    rules.set_holiday(date(2026, 12, 25), "Christmas", actor="eve")
+    ada = People(workspace, ManualClock()).create(ADA, actor="eve")
+    groups = Groups(workspace, ManualClock())
+    staff, other = (groups.add(name, None, actor="eve") for name in ("Staff", "Talkers"))
+    for group in (staff, other):
+        groups.join(group.id, ada.id, actor="eve")
+    rules.set_rules_of_group(
+        staff.id, [GroupRule("north", office.id), GroupRule("south")], actor="eve"
+    )
+    until = datetime(2027, 1, 1, tzinfo=UTC)
+    rules.set_of_person(ada.id, {"valid_until": until, "face": False}, actor="eve")
+    plan = load_plan(workspace)
+    own = plan.people[ada.id]
+    assert own.person == ada.ref
+    assert (own.valid_until, own.valid_from, own.face) == (until.timestamp(), None, False)
+    assert [g.name for g in plan.groups_of(own)] == ["Staff"]
+    assert plan.schedules_of(own) == (office.id,)
+    assert plan.is_open(office.id, MONDAY_NOON)
+    assert not plan.is_open(office.id, MONDAY_NOON + 6 * 3600)
+    assert plan.schedules[office.id].exceptions == {date(2026, 11, 24): (Hours(22 * 60, 2 * 60),)}
+    assert date(2026, 12, 25) in plan.holidays
+
+
+def test_a_group_that_opens_another_gate_only_opens_nothing_here(
+    workspace: Workspace, rules: Access
+) -> None:
+    ada = People(workspace, ManualClock()).create(ADA, actor="eve")
+    groups = Groups(workspace, ManualClock())
+    staff = groups.add("Staff", None, actor="eve")
+    groups.join(staff.id, ada.id, actor="eve")
+    assert load_plan(workspace).schedules_of(load_plan(workspace).people[ada.id]) == (ALWAYS,)
+    rules.set_rules_of_group(staff.id, [GroupRule("south")], actor="eve")
+    plan = load_plan(workspace)
+    assert plan.schedules_of(plan.people[ada.id]) == ()
+
+
+def test_rules_of_the_site_are_stored_and_keep_what_was_not_named(
+    workspace: Workspace, rules: Access
+) -> None:
+    assert rules.site_rules()[1] == 0
+    rules.set_site_rules({"anti_passback": "hard", "forgive_at": 180}, actor="eve")
+    rules.set_site_rules({"unset_clock": "trust", "ungrouped": False}, actor="eve", version=1)
+    plan = load_plan(workspace)
+    assert plan.rules == SiteRules(
+        anti_passback=AntiPassback.HARD, forgive_at=180, unset_clock=UnsetClock.TRUST
+    )
+    assert plan.ungrouped == ()
+    with pytest.raises(ChangedMeanwhile):
+        rules.set_site_rules({"occupancy": 5}, actor="eve", version=1)
+    with pytest.raises(NotFound):
+        rules.set_site_rules({"first_in": 17}, actor="eve")
+
+
+def test_a_schedule_of_a_rule_of_the_site_stays(rules: Access) -> None:
+    office = rules.add_schedule(OFFICE, actor="eve")
+    rules.set_site_rules({"two_factors": office.id}, actor="eve")
+    with pytest.raises(Conflict, match="two_factors"):
+        rules.delete_schedule(office.id, actor="eve")
+
+
+def test_every_change_is_told_once(workspace: Workspace, rules: Access) -> None:
+    office = rules.add_schedule(OFFICE, actor="eve")
+    rules.update_schedule(office.id, {"holiday": None}, actor="eve", version=office.version)
+    with pytest.raises(ChangedMeanwhile):
+        rules.update_schedule(office.id, {"holiday": []}, actor="eve", version=office.version)
+    rules.set_exception(office.id, date(2026, 11, 24), [], actor="eve")
+    rules.set_exception(office.id, date(2026, 11, 24), [], actor="eve")
+    rules.delete_schedule(office.id, actor="eve")
+    rules.set_holiday(date(2026, 12, 25), "Christmas", actor="eve")
+    rules.set_holiday(date(2026, 12, 25), None, actor="eve")
+    with pytest.raises(NotFound):
+        rules.set_holiday(date(2026, 12, 25), None, actor="eve")
+    ada = People(workspace, ManualClock()).create(ADA, actor="eve")
+    rules.set_of_person(ada.id, {"may_escort": True}, actor="eve", version=0)
+    rules.set_of_person(ada.id, {"may_escort": True}, actor="eve")
+    rules.set_site_rules({"occupancy": 5}, actor="eve")
+    rules.set_site_rules({"occupancy": 5}, actor="eve")
+    assert kinds(workspace) == [
+        "schedule_created",
+        "schedule_changed",
+        "schedule_changed",
+        "schedule_deleted",
+        "holiday_set",
+        "holiday_removed",
+        "person_created",
+        "person_access_changed",
+        "site_rules_changed",
+    ]
+    assert workspace.journal.verify().ok
