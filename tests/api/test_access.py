@@ -21,7 +21,8 @@ def routes(server: Running) -> list[tuple[str, str, str | None]]:
 def test_what_needs_no_token_is_listed(server: Running) -> None:
     found = routes(server)
     assert {(m, p) for m, p, role in found if role is None} == {
-        ("POST", p) if p.startswith("/api/auth/") else ("GET", p) for p in PUBLIC
+        ("POST", p) if p.startswith(("/api/auth/", "/api/sync/join")) else ("GET", p)
+        for p in PUBLIC
     }
 
 
