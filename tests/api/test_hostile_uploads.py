@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import resource
 import struct
 import tempfile
 import zipfile
@@ -23,6 +24,9 @@ NO_PICTURE = (415, "unreadable_image")
 TOO_LARGE = (413, "unreadable_image")
 NO_FACE = (422, "no_face")
 
+MOST_MEMORY = 256 << 20
+"""How much more one upload may take: the picture at its largest, several times over."""
+
 
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
@@ -31,6 +35,8 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         with gate.client("operator") as client:
             body = {"first_name": "F", "last_name": "L", "personnel_code": "A"}
             assert client.post("/api/persons", json=body).json()["id"] == 1
+            # the models are loaded now: what they take is not the fault of a photo
+            assert upload(client, file_of(grey(), "PNG")).status_code == 422
         yield gate
 
 
@@ -48,6 +54,11 @@ def upload(client: httpx.Client, photo: bytes, name: str = "photo.jpg") -> httpx
 def left_behind(gate: Running) -> list[Path]:
     """Every file below the uploads, finished or not."""
     return [p for p in gate.services.settings.storage.uploads.rglob("*") if p.is_file()]
+
+
+def peak_memory() -> int:
+    """The most memory that this process had at a time, in bytes; decoders have their own bound."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 # --- the corpus -------------------------------------------------------------------------------
@@ -172,7 +183,9 @@ def test_each_gets_the_documented_code(
 ) -> None:
     make, expected = CORPUS[what]
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    answer = upload(client, make())
+    photo, before = make(), peak_memory()
+    answer = upload(client, photo)
+    assert peak_memory() - before < MOST_MEMORY
     assert (answer.status_code, answer.json()["code"]) == expected, answer.text
     assert left_behind(gate) == []
     assert list(tmp_path.iterdir()) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -138,3 +139,27 @@ def test_a_body_that_is_no_object_is_refused(client: httpx.Client, body: bytes) 
     answer = client.post("/api/persons", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code in {400, 422}
     assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def test_fifty_clients_write_at_once_and_nothing_is_lost(server: Running) -> None:
+    with server.client("operator") as client:
+        headers = dict(client.headers)
+
+    def write(n: int) -> list[int]:
+        with httpx.Client(
+            base_url=server.address, headers=headers, timeout=60, trust_env=False
+        ) as client:
+            person = {"first_name": "A", "last_name": "B", "personnel_code": f"fifty-{n}"}
+            made = client.post("/api/persons", json=person)
+            punch = {"person_id": made.json()["id"], "direction": "entry", "reason": "at once"}
+            return [made.status_code, client.post("/api/attendance", json=punch).status_code]
+
+    with ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(write, range(50)))
+    assert answers == [[201, 201]] * 50
+    with server.client("viewer") as viewer:
+        found = viewer.get("/api/persons", params={"q": "fifty-"}).json()
+        assert len(found) == 50
+        for person in found:
+            assert len(viewer.get(f"/api/attendance?person_id={person['id']}").json()) == 1
+    assert server.services.workspace.journal.verify().ok

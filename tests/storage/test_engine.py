@@ -233,7 +233,7 @@ def test_write_inside_write_is_a_mistake_and_no_deadlock(sqlite: Database) -> No
 
 
 def test_what_a_writer_read_cannot_change_under_it(db: Database) -> None:
-    """Twenty-four threads count together; lost updates would show as a smaller number."""
+    """Fifty threads count together; lost updates would show as a smaller number."""
     with db.write() as session:
         settings.set_(session, "n", 0)
 
@@ -242,27 +242,30 @@ def test_what_a_writer_read_cannot_change_under_it(db: Database) -> None:
             with db.write() as session:
                 settings.set_(session, "n", settings.get_locked(session, "n") + 1)
 
-    with ThreadPoolExecutor(24) as pool:
-        list(pool.map(count, range(24)))
+    with ThreadPoolExecutor(50) as pool:
+        list(pool.map(count, range(50)))
     with db.read() as session:
-        assert settings.get(session, "n") == 120
+        assert settings.get(session, "n") == 250
 
 
-def test_processes_write_together(sqlite: Database) -> None:
+def test_fifty_writers_of_several_processes_write_together(sqlite: Database) -> None:
     program = (
         "import sys\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
         "from gated.storage.engine import Database\n"
         "from gated.storage import settings\n"
         "db = Database.open(sys.argv[1]); db.upgrade()\n"
-        "for _ in range(40):\n"
-        "    with db.write() as s: settings.set_(s, 'n', settings.get(s, 'n', 0) + 1)\n"
+        "def write(_):\n"
+        "    for _ in range(5):\n"
+        "        with db.write() as s: settings.set_(s, 'n', settings.get(s, 'n', 0) + 1)\n"
+        "with ThreadPoolExecutor(10) as pool: list(pool.map(write, range(10)))\n"
     )
     words = [sys.executable, "-c", program, f"sqlite:///{sqlite.name}"]
-    running = [subprocess.Popen(words, stderr=subprocess.PIPE) for _ in range(3)]
+    running = [subprocess.Popen(words, stderr=subprocess.PIPE) for _ in range(5)]
     for process in running:
         assert process.communicate(timeout=60)[1] == b""
     with sqlite.read() as session:
-        assert settings.get(session, "n") == 120
+        assert settings.get(session, "n") == 250
 
 
 def test_processes_may_make_the_database_together(tmp_path: Path) -> None:

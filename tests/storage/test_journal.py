@@ -605,11 +605,11 @@ def test_threads_append_together(journal: Journal, ada: Person) -> None:
     def append(_: int) -> list[Receipt]:
         return [r for _ in range(3) for r in journal.append([entry(ada.ref), entry()])]
 
-    with ThreadPoolExecutor(24) as pool:
-        receipts = [r for found in pool.map(append, range(24)) for r in found]
-    assert sorted(r.seq for r in receipts) == list(range(2, 2 + 24 * 6))
-    assert journal.verify() == Verification(1 + 24 * 6)
-    assert _reopened_head(journal) == 1 + 24 * 6
+    with ThreadPoolExecutor(50) as pool:
+        receipts = [r for found in pool.map(append, range(50)) for r in found]
+    assert sorted(r.seq for r in receipts) == list(range(2, 2 + 50 * 6))
+    assert journal.verify() == Verification(1 + 50 * 6)
+    assert _reopened_head(journal) == 1 + 50 * 6
 
 
 APPENDER = """
