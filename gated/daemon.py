@@ -24,9 +24,11 @@ from gated.core.model import (
     CameraEvent,
     Decision,
     GalleryReplaced,
+    GateState,
     LastPunches,
     Notice,
     PlanReplaced,
+    RecordEvent,
 )
 from gated.core.policy import criteria_for
 from gated.devices.cameras import open_camera
@@ -44,10 +46,11 @@ from gated.runtime.pipeline import Pipeline, end
 from gated.runtime.vitals import LoopLag, resident_mb
 from gated.services.access_plan import load_plan
 from gated.services.accounts import Accounts
+from gated.services.alarms import before_restart
 from gated.services.attendance import last_punches
 from gated.services.demo import enroll_demo_person
 from gated.services.erasures import reapply_erasures
-from gated.services.gate import GateBoard, view_of
+from gated.services.gate import GateBoard, event_view, view_of
 from gated.services.live import FrameTap, LiveGate
 from gated.services.models import VisionKit, policy_of
 from gated.services.office import ensure_templates, office_of
@@ -171,6 +174,8 @@ class Daemon:
             journal_queue=settings.storage.journal_queue,
             on_decision=self._decided,
             on_notice=self._notice,
+            on_event=self._told,
+            on_state=self._publish_state,
         )
         watcher = ChangeWatcher(
             workspace.changed,
@@ -189,6 +194,7 @@ class Daemon:
             self._crash,
         )
         inbox.post(PlanReplaced(load_plan(workspace)))
+        inbox.post(before_restart(workspace))
         inbox.post(LastPunches(last_punches(workspace, self.clock.now())))
         self.loops = [*pipeline.loops, watcher]
         self._report = lambda: self._publish_health(pipeline, analyzer)
@@ -316,6 +322,14 @@ class Daemon:
     def _notice(self, notice: Notice) -> None:
         self.board.tell(notice)
         self._show(self.screen.notice, notice)
+
+    def _told(self, event: RecordEvent) -> None:
+        self.board.add_event(event_view(event))
+
+    def _publish_state(self, state: GateState) -> None:
+        self.board.publish(
+            door_state=state.door, door_mode=str(state.mode), alarms=dict(state.alarms)
+        )
 
     def _camera_event(self, event: CameraEvent, inbox: BoundedInbox) -> None:
         inbox.post(event)

@@ -24,9 +24,11 @@ GatedError
     │   ├── NoPicture
     │   └── PictureTooLarge
     ├── Busy
+    ├── TooMany
     ├── WeakPassword
     ├── NotAllowed
-    │   └── CsrfMissing
+    │   ├── CsrfMissing
+    │   └── ConfirmationNeeded
     └── NotSignedIn
         ├── BadCredentials
         ├── BadSignature
@@ -203,6 +205,12 @@ class NotAllowed(Refused):
     code = "forbidden"
 
 
+class ConfirmationNeeded(NotAllowed):
+    """The act needs the password again, or a token that is fresh."""
+
+    code = "confirmation_required"
+
+
 class CsrfMissing(NotAllowed):
     """A browser's session asks for a change without the token that its own page knows."""
 
@@ -260,6 +268,16 @@ class Throttled(NotSignedIn):
 
     def __init__(self, retry_after: float) -> None:
         super().__init__(f"too many attempts: try again in {retry_after:.0f} s")
+        self.retry_after = retry_after
+
+
+class TooMany(Refused):
+    """Somebody does this too often; try again after `retry_after` seconds."""
+
+    code = "too_many"
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__(f"too often: try again in {retry_after:.0f} s")
         self.retry_after = retry_after
 
 

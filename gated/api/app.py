@@ -21,6 +21,7 @@ from gated.api.routers import (
     auth,
     corrections,
     docs,
+    door,
     enrollment,
     fleet,
     gate,
@@ -63,6 +64,7 @@ ROUTERS = (
     groups,
     privacy,
     live,
+    door,
     jobs,
     fleet,
     sync,
@@ -99,6 +101,7 @@ def create_app(services: ApiServices) -> FastAPI:
         app.include_router(module.router)
     app.include_router(enrollment.withdrawal)
     app.include_router(live.capturing)
+    app.include_router(door.alarms)
     app.include_router(jobs.importing)
     app.include_router(jobs.checking)
     if api.docs:

@@ -10,8 +10,10 @@ from fastapi import Depends, Request
 from fastapi.security import OAuth2PasswordBearer
 
 from gated.config import Settings
+from gated.core.model import Event
 from gated.errors import CsrfMissing, NoGate, NotAllowed, NotSignedIn
 from gated.services.accounts import Accounts, Principal, Role
+from gated.services.alarms import Alarms
 from gated.services.attendance import Attendance
 from gated.services.audit import Audit, current
 from gated.services.correction_requests import CorrectionRequests
@@ -24,6 +26,7 @@ from gated.services.live import LiveGate
 from gated.services.people import People
 from gated.services.privacy import Privacy
 from gated.services.references import References
+from gated.services.remote_door import RemoteDoor
 from gated.services.reports import Reports
 from gated.services.setup import FirstAdmin
 from gated.services.sync.fleet import Fleet
@@ -49,6 +52,8 @@ class ApiServices:
     reports: Reports = field(init=False)
     references: References = field(init=False)
     desk: EnrollmentDesk = field(init=False)
+    alarms: Alarms = field(init=False)
+    remote_door: RemoteDoor = field(init=False)
     jobs: Jobs = field(init=False)
     fleet: Fleet = field(init=False)
     live: LiveGate | None = None
@@ -68,7 +73,15 @@ class ApiServices:
         object.__setattr__(self, "references", References.of(self.workspace))
         object.__setattr__(self, "desk", EnrollmentDesk(self.workspace))
         object.__setattr__(self, "jobs", Jobs())
+        object.__setattr__(self, "alarms", Alarms(self.workspace, self._tell))
+        door = RemoteDoor(self.settings, self.accounts, self.board)
+        object.__setattr__(self, "remote_door", door)
         object.__setattr__(self, "fleet", Fleet.of(self.workspace))
+
+    def _tell(self, event: Event) -> None:
+        """Hand the gate an event where one runs; a hub has nobody to tell."""
+        if self.live is not None:
+            self.live.post(event)
 
     def running_gate(self) -> LiveGate:
         """The gate that runs here; NoGate on a hub."""

@@ -29,6 +29,7 @@ STATUS: Mapping[type[errors.GatedError], HTTPStatus] = {
     errors.SourceError: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.NotAllowed: HTTPStatus.FORBIDDEN,
     errors.Busy: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.TooMany: HTTPStatus.TOO_MANY_REQUESTS,
     errors.Throttled: HTTPStatus.TOO_MANY_REQUESTS,
     errors.NotSignedIn: HTTPStatus.UNAUTHORIZED,
     errors.StorageError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -104,7 +105,7 @@ def _ours(_request: Request, error: Exception) -> Problem:
         case errors.AssetError():
             log.error("models: %s", error)
             return Problem(status, "the models are missing: run `gated assets install`", error.code)
-        case errors.Throttled() | errors.Busy():
+        case errors.Throttled() | errors.Busy() | errors.TooMany():
             wait = {"Retry-After": str(max(1, round(error.retry_after + 0.5)))}
             return Problem(status, str(error), error.code, headers=wait)
         case errors.ClockSkew():

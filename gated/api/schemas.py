@@ -17,6 +17,8 @@ from pydantic import (
     model_validator,
 )
 
+from gated.core.model import DoorMode
+
 _PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*$"
 
 Text = Annotated[
@@ -146,6 +148,8 @@ class PersonFields(In):
 class PersonIn(PersonFields):
     leaves_on: date | None = None
     """The last day; inactive after it."""
+    extended_unlock: bool = False
+    """The door stays unlocked for longer (`door.extended_unlock_s`)."""
 
 
 class Registration(PersonFields):
@@ -163,6 +167,7 @@ class PersonChange(In):
     email: Email | None = None
     phone: Phone | None = None
     leaves_on: date | None = None
+    extended_unlock: bool = False
 
 
 class PersonOut(Out):
@@ -177,6 +182,7 @@ class PersonOut(Out):
     phone: str | None
     is_active: bool
     leaves_on: date | None
+    extended_unlock: bool
     created_at: datetime
     updated_at: datetime
 
@@ -555,8 +561,47 @@ class DecisionOut(Out):
     frame_to_decision_ms: float | None
 
 
-class OpenIn(In):
+class DoorAct(In):
     reason: Text
+    password: Password | None = None
+    """One's own, again: needed when the token is older than `auth.door_confirmation_s`."""
+
+
+class ModeIn(DoorAct):
+    mode: DoorMode
+
+
+class ModeOut(Out):
+    mode: DoorMode
+    """That the door was asked to take."""
+
+
+class AcknowledgeIn(In):
+    note: Text | None = None
+
+
+class AlarmOut(Out):
+    id: int
+    kind: str
+    severity: Literal["warning", "alarm"]
+    detail: Mapping[str, Any]
+    raised_at: datetime
+    last_at: datetime
+    count: int
+    """How often it happened since `raised_at`, until it was acknowledged."""
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+
+
+class EventOut(Out):
+    at: datetime
+    kind: str
+    severity: Literal["info", "warning", "alarm"]
+    detail: Mapping[str, Any]
+    number: int
+
+
+class OpenIn(DoorAct):
     for_s: Annotated[float, Field(gt=0, le=600)] | None = None
 
 
@@ -573,6 +618,12 @@ class GateOut(Out):
     problems: Sequence[str]
     camera: str | None
     door: str | None
+    door_state: str | None
+    """locked, unlocked, open, held_warning, held_open, forced, fire, or as the mode."""
+    door_mode: str | None
+    """normal, lockdown, free_access or out_of_service."""
+    alarms: Mapping[str, str]
+    """Kind and severity of those that nobody has acknowledged."""
     journal: str | None
     liveness: str
     model: str | None

@@ -373,6 +373,11 @@ class AuthSettings(Section):
     """Key of the tokens; default: made once and kept in keys/token.key with mode 0600."""
     access_token_expire_minutes: Annotated[int, Field(ge=1, le=1440)] = 30
     registration: Literal["closed", "approval", "open"] = "approval"
+    door_confirmation_s: Annotated[float, Field(ge=0, le=86_400)] | None = 300.0
+    """Acts at the door over the API need a token that is not older, or the password in the body;
+    0: always the password; null: nothing more than the role."""
+    door_acts_per_minute: Annotated[int, Field(ge=1, le=600)] = 20
+    """By one account, over the API."""
 
     def misfits(self) -> Iterator[Misfit]:
         key = self.secret_key.get_secret_value() if self.secret_key else None

@@ -21,6 +21,9 @@ GENESIS = "0" * 64
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+UNUSED_REACH = 4096
+"""A grant that was not used stands at most so many rows before the row that says so."""
+
 PROJECTED = frozenset({"decision", "corrected", "manual_punch"})
 """Kinds of rows that make a row of the attendance log."""
 
@@ -116,6 +119,11 @@ def project(
         "created_at": utc(body.get("passed_at_utc", at_us)),
         "superseded_by": None,
     }
+
+
+def unused(row: Mapping[str, Any]) -> str | None:
+    """The visit whose grant was not used, as this row tells; None for other rows."""
+    return row["body"].get("visit_uid") if row["kind"] == "not_used" else None
 
 
 def superseded(row: Mapping[str, Any]) -> tuple[str, int] | None:

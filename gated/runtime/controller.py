@@ -17,7 +17,10 @@ from gated.core.model import (
     Attention,
     Command,
     Decision,
+    DoorEvent,
+    DoorEventKind,
     Event,
+    GateState,
     JournalState,
     Lock,
     Notice,
@@ -43,7 +46,8 @@ class Controller(Loop):
 
     on_attention: takes what the inference thread is to look for. on_decision: told of each
     decision with the monotonic time of the relay's edge (None when the door was not moved).
-    on_notice: told what to show. All three must return at once.
+    on_notice: told what to show. on_event: told of each event that is recorded. on_state: told what
+    holds, at the start and when it changes. All must return at once.
     """
 
     def __init__(
@@ -58,6 +62,8 @@ class Controller(Loop):
         on_attention: Callable[[Attention], None],
         on_decision: Callable[[Decision, float | None], None],
         on_notice: Callable[[Notice], None],
+        on_event: Callable[[RecordEvent], None],
+        on_state: Callable[[GateState], None],
     ) -> None:
         super().__init__("controller", on_crash)
         self._gate = gate
@@ -68,6 +74,9 @@ class Controller(Loop):
         self._on_attention = on_attention
         self._on_decision = on_decision
         self._on_notice = on_notice
+        self._on_event = on_event
+        self._on_state = on_state
+        self._state: GateState | None = None
         self._recordable = True
 
     def work(self) -> None:
@@ -118,6 +127,10 @@ class Controller(Loop):
                 self._execute(command)
         if decision is not None:
             self._on_decision(decision, edge)
+        state = self._gate.state
+        if state != self._state:
+            self._state = state
+            self._on_state(state)
 
     def _execute(self, command: Command) -> None:
         match command:
@@ -125,6 +138,7 @@ class Controller(Loop):
                 self._drive(command)
             case RecordEvent():
                 self._journal.offer(command)
+                self._on_event(command)
             case Attention():
                 self._on_attention(command)
             case Notice():
@@ -141,7 +155,6 @@ class Controller(Loop):
                     self._door.reset_fire()
         except DeviceError as error:
             log.error("the door does not obey: %s", error)
-            body = {"detail": str(error)}
-            self._journal.offer(RecordEvent(self._clock.now(), "door_fault", body, "alarm"))
+            self._inbox.post(DoorEvent(DoorEventKind.FAULT, str(error)))
             return False
         return True

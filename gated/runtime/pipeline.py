@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 
 from gated.core.gate import Gate
-from gated.core.model import Attention, Decision, Notice
+from gated.core.model import Attention, Decision, GateState, Notice, RecordEvent
 from gated.ports import Clock, Door, SupervisedSource
 from gated.runtime.capture import Capture
 from gated.runtime.controller import Controller
@@ -43,6 +43,8 @@ class Pipeline:
         journal_queue: int,
         on_decision: Callable[[Decision, float | None], None],
         on_notice: Callable[[Notice], None],
+        on_event: Callable[[RecordEvent], None],
+        on_state: Callable[[GateState], None],
     ) -> None:
         self._gate = gate
         self._camera = camera
@@ -60,6 +62,8 @@ class Pipeline:
             on_attention=self._attend,
             on_decision=on_decision,
             on_notice=on_notice,
+            on_event=on_event,
+            on_state=on_state,
         )
         self.capture = Capture(camera, self._slot, on_crash)
         camera.heartbeat = self.capture.beat

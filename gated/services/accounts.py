@@ -13,7 +13,14 @@ from sqlalchemy.orm import Session
 
 from gated.core.model import Instant
 from gated.devices.clock import SystemClock
-from gated.errors import BadCredentials, Conflict, NotAllowed, NotFound, NotSignedIn
+from gated.errors import (
+    BadCredentials,
+    ConfirmationNeeded,
+    Conflict,
+    NotAllowed,
+    NotFound,
+    NotSignedIn,
+)
 from gated.ports import Clock
 from gated.services import passwords
 from gated.services.audit import current
@@ -224,11 +231,25 @@ class Accounts:
     ) -> tuple[str, int]:
         """A new password for the one who knows the present one, and a token for it.
 
-        BadCredentials, Throttled, WeakPassword.
+            BadCredentials,
+        ConfirmationNeeded, Throttled, WeakPassword.
         """
         self.authenticate(principal.username, current, address)
         account = self.set_password(principal.username, new, actor=principal.username)
         return self._tokens.issue(account.id, account.version), self._tokens.life_s
+
+    def confirm(self, principal: Principal, token: str, password: str | None, address: str) -> None:
+        """Make sure that it is still they who act: a fresh token, or the password again.
+
+        `auth.door_confirmation_s` says how fresh. ConfirmationNeeded, BadCredentials, Throttled.
+        """
+        longest = self._workspace.settings.auth.door_confirmation_s
+        if password is not None:
+            self.authenticate(principal.username, password, address)
+        elif longest is not None:
+            ends = self._tokens.read(token).expires_at.timestamp()
+            if self._clock.now().utc - (ends - self._tokens.life_s) >= longest:
+                raise ConfirmationNeeded("give the password again, or sign in anew")
 
     def sign_out(self, token: str, principal: Principal) -> None:
         """Make this token void, wherever a copy of it is."""

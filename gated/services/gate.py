@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from gated.core.model import Decision, Notice, PersonRef
+from gated.core.model import Decision, Notice, PersonRef, RecordEvent, Severity
 
 KEPT_DECISIONS = 50
 
@@ -50,6 +50,21 @@ class DecisionView:
 
 
 @dataclass(frozen=True, slots=True)
+class EventView:
+    """One event of the door, the camera or the machine for display."""
+
+    at: datetime
+    kind: str
+    severity: Severity
+    detail: Mapping[str, Any]
+    number: int = 0
+    """Counted together with the decisions."""
+
+
+Happening = DecisionView | EventView
+
+
+@dataclass(frozen=True, slots=True)
 class GateStatus:
     """What is known of the gate at one moment; None where nothing was published yet."""
 
@@ -74,6 +89,12 @@ class GateStatus:
     gallery_stamp: str | None = None
     decisions: tuple[DecisionView, ...] = ()
     """Newest first."""
+    happenings: tuple[Happening, ...] = ()
+    """The last decisions and events, newest first."""
+    door_state: str | None = None
+    door_mode: str | None = None
+    alarms: Mapping[str, Severity] = field(default_factory=lambda: MappingProxyType({}))
+    """Kind -> severity of those that nobody has acknowledged."""
     counters: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
@@ -82,7 +103,7 @@ class GateStatus:
         found = []
         if self.camera in {"lost", "frozen"}:
             found.append(f"camera_{self.camera}")
-        if self.door == "fault":
+        if "door_fault" in self.alarms:
             found.append("door_fault")
         if self.journal == "unavailable":
             found.append("log_unavailable")
@@ -98,6 +119,7 @@ class GateBoard:
         self._lock = threading.Lock()
         self._status = GateStatus(datetime.now(UTC))
         self._decisions: deque[DecisionView] = deque(maxlen=kept)
+        self._happenings: deque[Happening] = deque(maxlen=kept)
         self._counters: Counter[str] = Counter()
         self._subscribers: dict[object, Told] = {}
         self._number = 0
@@ -114,10 +136,24 @@ class GateBoard:
             numbered = replace(decision, number=self._number)
             self._decisions.appendleft(numbered)
             self._counters[f"decisions.{numbered.outcome}"] += 1
+        self._tell(numbered)
+        return numbered
+
+    def add_event(self, event: EventView) -> EventView:
+        """Number an event, keep it among the last ones and hand it to the subscribers."""
+        with self._lock:
+            self._number += 1
+            numbered = replace(event, number=self._number)
+            self._counters[f"events.{numbered.severity}"] += 1
+        self._tell(numbered)
+        return numbered
+
+    def _tell(self, happening: Happening) -> None:
+        with self._lock:
+            self._happenings.appendleft(happening)
             subscribers = tuple(self._subscribers.values())
         for deliver in subscribers:
-            deliver(numbered)
-        return numbered
+            deliver(happening)
 
     def tell(self, notice: Notice) -> None:
         """Hand to the subscribers what the person at the gate is told now; it is not kept."""
@@ -148,14 +184,15 @@ class GateBoard:
             return replace(
                 self._status,
                 decisions=tuple(self._decisions),
+                happenings=tuple(self._happenings),
                 counters=MappingProxyType(dict(self._counters)),
             )
 
     def subscribe(self, loop: asyncio.AbstractEventLoop, callback: Told) -> Callable[[], None]:
-        """Call back in `loop` for each decision and notice from now on; returns what ends that."""
+        """Call back in `loop` for all that happens from now on; returns what ends that."""
         key = object()
 
-        def deliver(told: DecisionView | Notice) -> None:
+        def deliver(told: Happening | Notice) -> None:
             with suppress(RuntimeError):  # the loop is closed: nobody is there to hear it
                 loop.call_soon_threadsafe(callback, told)
 
@@ -166,6 +203,12 @@ class GateBoard:
         with self._lock:
             self._subscribers[key] = deliver
         return unsubscribe
+
+
+def event_view(event: RecordEvent) -> EventView:
+    """An event for display."""
+    at = datetime.fromtimestamp(event.at.utc, UTC)
+    return EventView(at, event.kind, event.severity, dict(event.body))
 
 
 def view_of(decision: Decision, edge: float | None) -> DecisionView:

@@ -8,6 +8,7 @@ from gated.config import Settings
 from gated.core.model import RecordDecision, RecordEvent
 from gated.services.workspace import Workspace
 from gated.storage.journal import Entry, decision_entry
+from gated.storage.tables import new_uid
 
 Record = RecordDecision | RecordEvent
 
@@ -20,6 +21,7 @@ class Recorder:
         self._gate = settings.gate.name
         self._camera = settings.camera.name
         self._site = settings.gate.site
+        self._run = new_uid()
 
     def append(self, records: Sequence[Record]) -> None:
         """Write the batch in one durable transaction."""
@@ -27,7 +29,15 @@ class Recorder:
 
     def _entry(self, record: Record) -> Entry:
         if isinstance(record, RecordDecision):
-            return decision_entry(record.decision, self._gate, self._camera, self._site)
+            decision = record.decision
+            visit_uid = self._visit_uid(decision.visit)
+            return decision_entry(decision, self._gate, self._camera, self._site, visit_uid)
         body = {**record.body, "severity": record.severity, "gate": self._gate}
+        if "visit" in body:
+            body["visit_uid"] = self._visit_uid(body["visit"])
         private = {"actor": {"name": record.actor}} if record.actor else {}
         return Entry(record.at, record.kind, body, private)
+
+    def _visit_uid(self, visit: int) -> str:
+        """Visits are numbered anew at each start of the program."""
+        return f"{self._run}-{visit}"

@@ -3,20 +3,41 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from gated.errors import Throttled
+from gated.errors import Throttled, TooMany
 
 LONGEST_DELAY_S = 60.0
 FORGET_AFTER_S = 900.0
+MINUTE_S = 60.0
 
 
 @dataclass(slots=True)
 class _Record:
     attempts: int
     last: float
+
+
+class Rate:
+    """At most `limit` acts of each key within a minute; clock: monotonic seconds."""
+
+    def __init__(self, limit: int, clock: Callable[[], float]) -> None:
+        self._limit = limit
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._times: dict[str, deque[float]] = {}
+
+    def act(self, key: str) -> None:
+        """Count an act; TooMany, then it is not counted."""
+        with self._lock:
+            now = self._clock()
+            self._times = {k: t for k, t in self._times.items() if now - t[-1] < MINUTE_S}
+            times = self._times.setdefault(key, deque(maxlen=self._limit))
+            if len(times) == self._limit and now - times[0] < MINUTE_S:
+                raise TooMany(times[0] + MINUTE_S - now)
+            times.append(now)
 
 
 class Throttle:

@@ -118,10 +118,10 @@ def gallery_rows(session: Session, model: str) -> list[GalleryRow]:
     found = session.execute(
         sa.select(
             *(e.id, e.person_id, e.face_encoding_path),
-            *(p.is_active, p.uid, p.personnel_code, p.first_name, p.last_name),
+            *(p.is_active, p.uid, p.personnel_code, p.extended_unlock, p.first_name, p.last_name),
         )
         .join_from(enrollments, persons)
         .where(e.model == model, e.is_active, e.face_encoding_path.is_not(None))
         .order_by(e.person_id, e.id)
     )
-    return [GalleryRow(*r[:6], f"{r[6]} {r[7]}".strip()) for r in found]
+    return [GalleryRow(*r[:6], r[6], f"{r[7]} {r[8]}".strip()) for r in found]

@@ -65,8 +65,9 @@ class Packed:
             "stamp": self.stamp,
             "shape": self.vectors.shape,
             "members": [
-                [m.person.id, m.person.uid, m.person.personnel_code, m.person.name, m.active]
+                [p.id, p.uid, p.personnel_code, p.name, m.active, m.extended]
                 for m in self.members
+                for p in (m.person,)
             ],
         }
         parts = json.dumps(head).encode(), self.owners.astype("<i4").tobytes()
@@ -82,7 +83,7 @@ class Packed:
         owners = np.frombuffer(data, "<i4", n, end).astype(np.int32)
         vectors = np.frombuffer(data, "<f4", n * d, end + 4 * n).astype(np.float32)
         paths = data[end + 4 * n + 4 * n * d :].decode()
-        members = tuple(Member(PersonRef(*m[:4]), m[4]) for m in head["members"])
+        members = tuple(Member(PersonRef(*m[:4]), *m[4:]) for m in head["members"])
         return Packed(
             head["model"],
             head["metric"],
@@ -148,7 +149,7 @@ class GalleryCache:
             paths.append(row.encoding_path)
             if row.person_id not in members:
                 ref = PersonRef(row.person_id, row.person_uid, row.personnel_code, row.name)
-                members[row.person_id] = Member(ref, row.person_active)
+                members[row.person_id] = Member(ref, row.person_active, row.extended)
         # euclidean: vectors as they are; `rows` has the order that `build` sorts by
         raw = Gallery.build(self._model, "euclidean", list(members.values()), templates)
         return (

@@ -28,10 +28,19 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.orm import Session
 
-from gated.core.chain import GENESIS, canonical, commitment, project, row_hash, superseded
-from gated.core.model import Decision, Instant
+from gated.core.chain import (
+    GENESIS,
+    UNUSED_REACH,
+    canonical,
+    commitment,
+    project,
+    row_hash,
+    superseded,
+    unused,
+)
+from gated.core.model import Decision, Instant, Reason
 from gated.errors import Conflict
-from gated.storage import erasures, settings
+from gated.storage import alarms, erasures, settings
 from gated.storage.engine import Database, after_commit, is_write_session
 from gated.storage.erasures import ErasureLedger
 from gated.storage.heads import Head, holds, key_of, last_row, read_head, write_head
@@ -53,6 +62,9 @@ log = logging.getLogger(__name__)
 
 IDENTITY = "journal_identity"
 SALT = 32
+
+NOT_USED = "granted_not_used"
+"""The status of a grant after which nobody went through."""
 
 _CHECKED = "gated_journal_checked"
 
@@ -291,6 +303,8 @@ class _Batch:
         self._private: list[dict[str, Any]] = []
         self._attendance: list[dict[str, Any]] = []
         self._superseded: dict[int, tuple[str, int]] = {}
+        self._unused: dict[int, str] = {}
+        self._alarms: list[dict[str, Any]] = []
 
     def add(self, entry: Entry, tip: Head) -> Head:
         """Add the row that follows `tip`; returns the new tip."""
@@ -336,6 +350,10 @@ class _Batch:
             self._attendance.append(projected)
         if old := superseded(seen):
             self._superseded[seq] = old
+        if visit := unused(seen):
+            self._unused[seq] = visit
+        if entry.body.get("severity") in alarms.STANDING:
+            self._alarms.append(fields)
         return Head(self._chain, seq, hash_)
 
     def insert(self, session: Session) -> dict[int, int]:
@@ -343,6 +361,14 @@ class _Batch:
         session.execute(sa.insert(journal), self.rows)
         if self._private:
             session.execute(sa.insert(journal_private), self._private)
+        ids = self._insert_attendance(session)
+        for seq, visit in self._unused.items():
+            _mark_unused(session, self._chain, seq, visit)
+        for row in self._alarms:
+            alarms.raised(session, row)
+        return ids
+
+    def _insert_attendance(self, session: Session) -> dict[int, int]:
         if not self._attendance:
             return {}
         now = utcnow()
@@ -369,8 +395,46 @@ def _supersede(session: Session, chain: str, seq: int, by: int) -> None:
         raise Conflict(f"row {seq} of {chain} is not there any more, or was corrected already")
 
 
-def decision_entry(decision: Decision, gate: str, camera: str, site: str) -> Entry:
-    """A decision as an entry; whom it speaks of goes into the private parts."""
+def _mark_unused(session: Session, chain: str, seq: int, visit_uid: str) -> None:
+    """Let the grant of this visit, some rows before, say that nobody went through."""
+    row = attendance_logs.c
+    session.execute(
+        sa.update(attendance_logs)
+        .where(
+            row.chain == chain,
+            row.seq.between(seq - UNUSED_REACH, seq - 1),
+            row.visit_uid == visit_uid,
+            row.reason == str(Reason.GRANTED),
+        )
+        .values(status=NOT_USED)
+    )
+
+
+def last_body(session: Session, kind: str) -> Mapping[str, Any] | None:
+    """The body of this gate's newest row of a kind; None when there is none."""
+    identity = settings.get(session, IDENTITY)
+    if identity is None:
+        return None
+    for epoch in range(identity["epoch"], 0, -1):
+        found = session.execute(
+            sa.select(journal.c.body)
+            .where(journal.c.kind == kind, journal.c.chain == f"{identity['gate']}/{epoch}")
+            .order_by(journal.c.seq.desc())
+            .limit(1)
+        ).scalar()
+        if found is not None:
+            body: Mapping[str, Any] = json.loads(found)
+            return body
+    return None
+
+
+def decision_entry(
+    decision: Decision, gate: str, camera: str, site: str, visit_uid: str | None = None
+) -> Entry:
+    """A decision as an entry; whom it speaks of goes into the private parts.
+
+    visit_uid: names the visit for rows that come later.
+    """
     body = {
         "gate": gate,
         "camera": camera,
@@ -387,6 +451,7 @@ def decision_entry(decision: Decision, gate: str, camera: str, site: str) -> Ent
         "frames": int(decision.frames),
         "pad": _float(decision.pad),
         "visit": int(decision.visit),
+        "visit_uid": visit_uid,
         "flags": [*decision.flags],
         "flaws": [*decision.flaws],
         "sight_to_decision_ms": _milliseconds(decision.first_seen, decision.at.mono),

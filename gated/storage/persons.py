@@ -29,7 +29,7 @@ from gated.storage.tables import (
 SORTS = ("id", "first_name", "last_name", "personnel_code", "department", "created_at")
 CHANGEABLE = frozenset(
     {"first_name", "last_name", "personnel_code", "department", "position", "email", "phone"}
-    | {"is_active", "leaves_on"}
+    | {"is_active", "leaves_on", "extended_unlock"}
 )
 
 _COLUMNS = columns_of(Person, persons)
@@ -53,6 +53,7 @@ def add(
     phone: str | None = None,
     is_active: bool = True,
     leaves_on: date | None = None,
+    extended_unlock: bool = False,
 ) -> Person:
     """Add a person; Conflict when the personnel code or the e-mail address is taken."""
     values: dict[str, Any] = {
@@ -65,6 +66,7 @@ def add(
         "phone": phone,
         "is_active": is_active,
         "leaves_on": leaves_on,
+        "extended_unlock": extended_unlock,
     }
     try:
         id_ = rows.insert(session, persons, **values, **_derived(values))

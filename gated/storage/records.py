@@ -31,6 +31,7 @@ class Person:
     phone: str | None
     is_active: bool
     leaves_on: date | None
+    extended_unlock: bool
     """The last day; inactive after it."""
     version: int
     created_at: datetime
@@ -79,6 +80,7 @@ class GalleryRow:
     person_active: bool
     person_uid: str
     personnel_code: str
+    extended: bool
     name: str
 
 

@@ -82,6 +82,7 @@ persons = _aggregate(
     Column("is_active", Boolean, nullable=False, default=True),
     Column("search", Text, nullable=False),
     Column("leaves_on", sa.Date, index=True),
+    Column("extended_unlock", Boolean, nullable=False, default=False),
 )
 
 groups = _aggregate(
@@ -268,6 +269,30 @@ ended_sessions = Table(
     metadata,
     Column("token_id", Text, primary_key=True),
     Column("expires_at", UtcDateTime, nullable=False, index=True),
+)
+
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("id", BigInt, primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("detail", sa.JSON, nullable=False),
+    Column("raised_at", UtcDateTime, nullable=False),
+    Column("last_at", UtcDateTime, nullable=False, index=True),
+    Column("count", Integer, nullable=False),
+    Column("acknowledged_at", UtcDateTime),
+    Column("chain", Text, comment="of the row that tells who acknowledged it"),
+    Column("seq", BigInt),
+    # one of each kind stands
+    Index(
+        None,
+        "kind",
+        unique=True,
+        sqlite_where=sa.text("acknowledged_at IS NULL"),
+        postgresql_where=sa.text("acknowledged_at IS NULL"),
+    ),
+    sqlite_autoincrement=True,
 )
 
 settings = Table(

@@ -2,7 +2,7 @@
 
 Four streams ordered by sequence run side by side: the rows, their private parts, the seals and the
 attendance log. Memory does not grow with the journal, only with the number of redacted ranges and
-of corrections.
+of corrections and of grants that were not used.
 Whoever can read the signing key can forge all of it, and who puts an old database back together
 with the head file of that time is not found: only a copy elsewhere (the hub's) tells.
 """
@@ -19,12 +19,22 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from gated.core.chain import GENESIS, canonical, commitment, project, row_hash, superseded
+from gated.core.chain import (
+    GENESIS,
+    UNUSED_REACH,
+    canonical,
+    commitment,
+    project,
+    row_hash,
+    superseded,
+    unused,
+)
+from gated.core.model import Reason
 from gated.storage import settings
 from gated.storage.engine import Database
 from gated.storage.erasures import ErasureLedger, enrollments_back, persons_back
 from gated.storage.heads import Head, holds, key_of, last_row, read_head
-from gated.storage.journal import IDENTITY
+from gated.storage.journal import IDENTITY, NOT_USED
 from gated.storage.tables import attendance_logs, journal, journal_private, journal_seal
 
 CHUNK = 500
@@ -144,6 +154,7 @@ class _Check:
         self._session = session
         self._redacted = _Redacted(session)
         self.superseded = _Superseded(session)
+        self._unused = _Unused(session)
         self.rows = 0
         self.notes: list[str] = []
 
@@ -164,7 +175,8 @@ class _Check:
                 _seal(end, seal, key)
                 sealed = row.seq
             by = self.superseded.take(chain, row.seq)
-            _projection({**fields, "hash": row.hash}, told, by, projected.at(row.seq))
+            wanted = self._unused.adjusted(_wanted({**fields, "hash": row.hash}, told))
+            _projection(fields, wanted, by, projected.at(row.seq))
             self.rows += 1
         for side in (private, seals, projected):
             side.end()
@@ -309,6 +321,31 @@ class _Superseded:
             raise _Wrong(chain, seq, "it corrects a row that is not there")
 
 
+class _Unused:
+    """Which grants were not used, as later rows of the journal tell."""
+
+    def __init__(self, session: Session) -> None:
+        self._told: dict[tuple[str, str], list[int]] = {}
+        rows = sa.select(journal.c.chain, journal.c.seq, journal.c.body)
+        for row in session.execute(rows.where(journal.c.kind == "not_used")):
+            try:
+                visit = unused({"kind": "not_used", "body": json.loads(row.body)})
+            except (ValueError, AttributeError):
+                continue  # the walk through the chain will name it
+            if visit is not None:
+                self._told.setdefault((row.chain, visit), []).append(row.seq)
+
+    def adjusted(self, wanted: dict[str, Any] | None) -> dict[str, Any] | None:
+        """What the attendance log must hold once later rows have spoken."""
+        if wanted is None or wanted["reason"] != str(Reason.GRANTED):
+            return wanted
+        told = self._told.get((wanted["chain"], wanted["visit_uid"]), [])
+        seq = wanted["seq"]
+        if any(seq < later <= seq + UNUSED_REACH for later in told):
+            return {**wanted, "status": NOT_USED}
+        return wanted
+
+
 def _merged(ranges: list[list[int]]) -> list[tuple[int, int]]:
     merged: list[tuple[int, int]] = []
     for first, last in sorted(ranges):
@@ -351,15 +388,22 @@ def _seal(end: Head, seal: Any, key: str) -> None:
         raise _Wrong(end.chain, end.seq, "its seal was not made with the key of the chain")
 
 
+def _wanted(fields: dict[str, Any], told: dict[str, Any]) -> dict[str, Any] | None:
+    try:
+        return project(fields, told)
+    except (KeyError, ValueError, TypeError, OverflowError):
+        where = fields["chain"], fields["seq"]
+        raise _Wrong(*where, "no attendance row can be made of it") from None
+
+
 def _projection(
-    fields: dict[str, Any], told: dict[str, Any], superseded_by: int | None, found: list[Any]
+    fields: dict[str, Any],
+    wanted: dict[str, Any] | None,
+    superseded_by: int | None,
+    found: list[Any],
 ) -> None:
     """The attendance log says what follows from the row, and nothing else."""
     chain, seq = fields["chain"], fields["seq"]
-    try:
-        wanted = project(fields, told)
-    except (KeyError, ValueError, TypeError, OverflowError):
-        raise _Wrong(chain, seq, "no attendance row can be made of it") from None
     if wanted is None:
         if superseded_by:
             raise _Wrong(chain, seq, "a correction replaces it, and it makes no attendance row")

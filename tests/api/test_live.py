@@ -28,12 +28,13 @@ from gated.core.model import (
     TrackedFace,
 )
 from gated.ports import Frame
-from gated.services.gate import DecisionView
+from gated.services.gate import DecisionView, EventView
 from gated.services.live import FrameTap, LiveGate
 from gated.vision.decoding import decode
 from tests.api.conftest import Running, running
 from tests.api.test_enrollment import journal, person, stored
 from tests.assets import require_assets
+from tests.devices.waiting import eventually
 
 
 @dataclass
@@ -230,6 +231,23 @@ def test_events_come_as_they_happen_and_go_on_where_they_ended(gate: Gate) -> No
             assert [next(events)[1]["visit"] for _ in range(2)] == [3, 4]
             board.add_decision(decision(5))
             assert next(events)[1]["visit"] == 5
+
+
+def test_events_are_told_among_the_decisions(gate: Gate) -> None:
+    board = gate.running.services.board
+    with (
+        gate.running.client("viewer") as viewer,
+        viewer.stream("GET", "/api/gate/events") as answer,
+    ):
+        events = told(answer)
+        assert eventually(lambda: board.listening == 1)
+        board.add_event(EventView(datetime.now(UTC), "door_forced", "alarm", {"detail": ""}))
+        board.add_decision(decision(1))
+        kind, data, id_ = next(events)
+        assert (kind, data["kind"], data["severity"]) == ("event", "door_forced", "alarm")
+        assert id_ is not None
+        assert id_.endswith("-1")
+        assert next(events)[0] == "decision"
 
 
 def test_what_was_missed_is_told(gate: Gate) -> None:

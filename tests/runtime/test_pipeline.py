@@ -93,6 +93,8 @@ def world(journal_queue: int = 64) -> Iterator[World]:
         journal_queue=journal_queue,
         on_decision=lambda decision, edge: here.decisions.append((decision, edge)),
         on_notice=lambda notice: None,
+        on_event=lambda event: None,
+        on_state=lambda state: None,
     )
     here = World(pipeline, door, camera, inbox)
     pipeline.start()

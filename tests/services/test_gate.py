@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from gated.core.model import (
     PersonRef,
     Reason,
 )
-from gated.services.gate import DecisionView, GateBoard, view_of
+from gated.services.gate import GateBoard, Happening, view_of
 
 ANNA = PersonRef(1, "u", "E1", "Anna")
 
@@ -58,13 +59,13 @@ def test_what_is_published_is_in_the_next_snapshot_and_not_in_the_last() -> None
         ({}, ()),
         ({"camera": "lost"}, ("camera_lost",)),
         ({"camera": "frozen", "journal": "unavailable"}, ("camera_frozen", "log_unavailable")),
-        ({"door": "fault"}, ("door_fault",)),
+        ({"alarms": {"door_fault": "alarm"}}, ("door_fault",)),
         ({"liveness": "normal", "model": "m"}, ("liveness_models_missing",)),
         ({"liveness": "normal", "model": "m", "pad_model": "p"}, ()),
         ({"liveness": "off", "model": "m"}, ()),
     ],
 )
-def test_health_names_what_is_wrong(published: dict[str, str], problems: tuple[str, ...]) -> None:
+def test_health_names_what_is_wrong(published: dict[str, Any], problems: tuple[str, ...]) -> None:
     board = GateBoard()
     board.publish(**published)
     assert board.snapshot().problems == problems
@@ -94,7 +95,7 @@ def test_subscribers_are_called_in_their_loop_until_they_leave() -> None:
     board = GateBoard()
     heard: list[tuple[int | str, int]] = []
 
-    def hear(told: DecisionView | Notice) -> None:
+    def hear(told: Happening | Notice) -> None:
         what = told.code if isinstance(told, Notice) else told.number
         heard.append((what, threading.get_ident()))
 

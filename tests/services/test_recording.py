@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,64 @@ def test_a_batch_is_written_whole_or_not_at_all(
         recorder.append([RecordEvent(NOW, "second"), RecordDecision(denied)])
     assert journal(workspace) == before
     assert workspace.journal.verify().ok
+
+
+def granted_to(workspace: Workspace, recorder: Recorder, visit: int = 1) -> int:
+    """The id of the row of somebody who was let in."""
+    fields = {"personnel_code": f"E{visit}", "first_name": "Anna"}
+    anna = People.of(workspace).create(fields, actor="eve")
+    granted = Decision(NOW, Outcome.GRANTED, Reason.GRANTED, anna.ref, 0.8, frames=3, visit=visit)
+    recorder.append([RecordDecision(granted)])
+    with workspace.database.read() as session:
+        return attendance.list_(session, person_id=anna.id)[0].id
+
+
+def status_of(workspace: Workspace, id_: int) -> str:
+    with workspace.database.read() as session:
+        return attendance.get(session, id_).status
+
+
+def test_a_grant_that_was_not_used_says_so_in_the_log(
+    workspace: Workspace, recorder: Recorder
+) -> None:
+    one, other = (granted_to(workspace, recorder, visit) for visit in (1, 2))
+    recorder.append([RecordEvent(NOW, "passed", {"visit": 1})])
+    recorder.append([RecordEvent(NOW, "not_used", {"visit": 2})])
+    assert (status_of(workspace, one), status_of(workspace, other)) == (
+        "granted",
+        "granted_not_used",
+    )
+    assert workspace.journal.verify().ok
+
+
+def test_a_grant_and_its_end_in_one_batch(workspace: Workspace, recorder: Recorder) -> None:
+    anna = People.of(workspace).create({"personnel_code": "E1"}, actor="eve")
+    granted = Decision(NOW, Outcome.GRANTED, Reason.GRANTED, anna.ref, 0.8, visit=7)
+    recorder.append([RecordDecision(granted), RecordEvent(NOW, "not_used", {"visit": 7})])
+    with workspace.database.read() as session:
+        assert [r.status for r in attendance.list_(session)] == ["granted_not_used"]
+        assert attendance.last_punches(session, datetime(2020, 1, 1, tzinfo=UTC)) == {}
+    assert workspace.journal.verify().ok
+
+
+def test_visits_of_another_run_are_other_visits(workspace: Workspace, recorder: Recorder) -> None:
+    row = granted_to(workspace, recorder)
+    after_restart = Recorder(workspace, workspace.settings)
+    after_restart.append([RecordEvent(NOW, "not_used", {"visit": 1})])
+    assert status_of(workspace, row) == "granted"
+    assert workspace.journal.verify().ok
+
+
+@pytest.mark.parametrize("lie", ["granted", "granted_not_used"])
+def test_a_log_that_lies_about_a_passage_is_found(
+    workspace: Workspace, recorder: Recorder, tmp_path: Path, lie: str
+) -> None:
+    row = granted_to(workspace, recorder)
+    if lie == "granted":
+        recorder.append([RecordEvent(NOW, "not_used", {"visit": 1})])
+    with sqlite3.connect(tmp_path / "attendance.db") as database:
+        database.execute("UPDATE attendance_logs SET status = ? WHERE id = ?", (lie, row))
+    database.close()
+    problem = workspace.journal.verify().first_problem
+    assert problem is not None
+    assert "status" in problem.what

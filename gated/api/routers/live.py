@@ -19,11 +19,10 @@ from gated.api.schemas import (
     CaptureIn,
     DecisionOut,
     EnrollmentOut,
-    OpenIn,
-    OpenOut,
+    EventOut,
 )
 from gated.api.streams import EVENTS, KEEP_ALIVE, MOTION, event, picture, streamed, streaming
-from gated.core.model import Notice, OperatorUnlock
+from gated.core.model import Notice
 from gated.errors import (
     Busy,
     DuplicateFace,
@@ -35,7 +34,7 @@ from gated.errors import (
 from gated.services import views
 from gated.services.accounts import Principal, Role
 from gated.services.capture import Guidance, capture
-from gated.services.gate import DecisionView
+from gated.services.gate import DecisionView, Happening
 
 router = APIRouter(prefix="/api/gate", tags=["gate"])
 capturing = APIRouter(prefix="/api/enrollment", tags=["enrollment"])
@@ -46,17 +45,6 @@ EVENTS_S = 600.0
 
 MAX_STREAMS = 16
 MAX_WAITING = 256
-
-
-@router.post("/open", status_code=202, responses=responses(400, 401, 403, 409, 413, 422, 503))
-def open_(body: OpenIn, operator: Operator, services: Services) -> OpenOut:
-    """Open the door from afar; who and why goes into the journal, without which it stays shut."""
-    live, door = services.running_gate(), services.settings.door
-    if services.board.snapshot().journal == "unavailable":
-        raise StorageError("what cannot be recorded is not opened")
-    for_s = min(body.for_s or door.unlock_s, door.max_unlock_s)
-    live.post(OperatorUnlock(operator.username, body.reason, for_s))
-    return OpenOut(for_s=for_s)
 
 
 @router.get(
@@ -96,7 +84,7 @@ async def events(
     services: Services,
     last_event_id: Annotated[str | None, Header(max_length=100)] = None,
 ) -> StreamingResponse:
-    """Decisions as they are made and what the person at the gate is told, as server-sent events.
+    """Decisions, events of door and machine, and what the person at the gate is told, as they happen.
 
     `notice` events are hints and prompts of this moment (`code`, and while movements are asked for
     `done` of `steps` and `seconds_left`); they have no id and are not repeated.
@@ -112,26 +100,26 @@ async def events(
 
 
 async def _told(services: ApiServices, last_id: str | None) -> AsyncIterator[bytes]:
-    arrived: asyncio.Queue[DecisionView | Notice] = asyncio.Queue(MAX_WAITING)
+    arrived: asyncio.Queue[Happening | Notice] = asyncio.Queue(MAX_WAITING)
 
-    def hear(told: DecisionView | Notice) -> None:
-        with contextlib.suppress(asyncio.QueueFull):  # told as `missed` with the next decision
+    def hear(told: Happening | Notice) -> None:
+        with contextlib.suppress(asyncio.QueueFull):  # told as `missed` with the next one
             arrived.put_nowait(told)
 
     unsubscribe = services.board.subscribe(asyncio.get_running_loop(), hear)
     try:
         status = services.board.snapshot()
         run = f"{status.started_at.timestamp():.6f}"
-        seen = status.decisions[0].number if status.decisions else 0
+        seen = status.happenings[0].number if status.happenings else 0
         yield KEEP_ALIVE
         if last_id is not None:
             asked = re.fullmatch(rf"{re.escape(run)}-(\d{{1,18}})", last_id)
             since = min(int(asked[1]), seen) if asked else 0
-            kept = [d for d in reversed(status.decisions) if d.number > since]
+            kept = [d for d in reversed(status.happenings) if d.number > since]
             if asked is None or seen - since > len(kept):
                 yield event("missed", {})
-            for decision in kept:
-                yield _event(run, decision)
+            for happening in kept:
+                yield _event(run, happening)
         until = time.monotonic() + EVENTS_S
         while time.monotonic() < until:
             try:
@@ -150,9 +138,13 @@ async def _told(services: ApiServices, last_id: str | None) -> AsyncIterator[byt
         unsubscribe()
 
 
-def _event(run: str, decision: DecisionView) -> bytes:
-    shown = DecisionOut.model_validate(asdict(decision)).model_dump(mode="json")
-    return event("decision", shown, f"{run}-{decision.number}")
+def _event(run: str, happening: Happening) -> bytes:
+    shown: DecisionOut | EventOut
+    if isinstance(happening, DecisionView):
+        kind, shown = "decision", DecisionOut.model_validate(asdict(happening))
+    else:
+        kind, shown = "event", EventOut.model_validate(asdict(happening))
+    return event(kind, shown.model_dump(mode="json"), f"{run}-{happening.number}")
 
 
 # --- enrollment by the gate's own camera ------------------------------------------------------

@@ -42,6 +42,7 @@ def _persons_and_theirs() -> None:
         Column("is_active", Boolean, nullable=False),
         Column("search", Text, nullable=False),
         Column("leaves_on", sa.Date, index=True),
+        Column("extended_unlock", Boolean, nullable=False),
     )
     _aggregate(
         "groups",
@@ -220,6 +221,32 @@ def _requests_and_sessions() -> None:
     )
 
 
+def _alarms() -> None:
+    op.create_table(
+        "alarms",
+        Column("id", big, primary_key=True, autoincrement=True),
+        Column("kind", Text, nullable=False),
+        Column("severity", Text, nullable=False),
+        Column("detail", sa.JSON, nullable=False),
+        Column("raised_at", moment, nullable=False),
+        Column("last_at", moment, nullable=False, index=True),
+        Column("count", Integer, nullable=False),
+        Column("acknowledged_at", moment),
+        Column("chain", Text, comment="of the row that tells who acknowledged it"),
+        Column("seq", big),
+        sqlite_autoincrement=True,
+    )
+    unseen = sa.text("acknowledged_at IS NULL")
+    op.create_index(
+        "ix_alarms_kind",
+        "alarms",
+        ["kind"],
+        unique=True,
+        sqlite_where=unseen,
+        postgresql_where=unseen,
+    )
+
+
 def _journal() -> None:
     op.create_table(
         "journal",
@@ -368,6 +395,7 @@ def upgrade() -> None:
         Column("value", sa.JSON, nullable=False),
         Column("updated_at", moment, nullable=False),
     )
+    _alarms()
     _journal()
     _fleet()
     _changes()
@@ -390,6 +418,7 @@ def downgrade() -> None:
         "settings",
         "ended_sessions",
         "correction_requests",
+        "alarms",
         "attendance_logs",
         "credentials",
         "person_access",
