@@ -20,7 +20,7 @@ from gated.core.model import Decision, Notice, PersonRef, RecordEvent, Severity
 
 KEPT_DECISIONS = 50
 
-Told = Callable[["DecisionView | Notice"], None]
+Told = Callable[["DecisionView | EventView | Notice"], None]
 
 MISSING_MODELS = "liveness_models_missing"
 """The problem of a gate that lets nobody in by face, because it cannot tell who is alive."""

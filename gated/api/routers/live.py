@@ -84,7 +84,7 @@ async def events(
     services: Services,
     last_event_id: Annotated[str | None, Header(max_length=100)] = None,
 ) -> StreamingResponse:
-    """Decisions, events of door and machine, and what the person at the gate is told, as they happen.
+    """Decisions, events of door and machine, and what the person at the gate is told.
 
     `notice` events are hints and prompts of this moment (`code`, and while movements are asked for
     `done` of `steps` and `seconds_left`); they have no id and are not repeated.
