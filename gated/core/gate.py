@@ -29,6 +29,7 @@ from gated.core.attendance import DirectionRule
 from gated.core.calibration import Calibration
 from gated.core.challenge import Challenge, Challenger, posture_of
 from gated.core.claim import REOPENED, Claim
+from gated.core.company import Company
 from gated.core.entrance import Entrance
 from gated.core.evidence import Finding, Identity, Sample, weigh
 from gated.core.gallery import Gallery, Member
@@ -81,6 +82,7 @@ class Gate:
         self.calibration = calibration
         self.access = AccessRules(policy.cooldown_s)
         self.attacks = AttackMemory(policy.lockout_s, policy.alarm_attacks, policy.alarm_window_s)
+        self.company = Company(policy.unlock_s)
         self.challenger = Challenger(policy.challenge, seed)
         self.directions = DirectionRule(
             policy.direction, policy.auto_reset_s, policy.double_punch_s
@@ -130,7 +132,7 @@ class Gate:
             (
                 t
                 for t in chain(
-                    (self.entrance.deadline, self._triggered_until, claimed),
+                    (self.entrance.deadline, self._triggered_until, claimed, self.company.deadline),
                     (
                         v.left_at + self.policy.visit_closes_after_s
                         for v in visits
@@ -218,6 +220,9 @@ class Gate:
             # asked for each face: a grant ends the claim, which another face must not use
             if fresh and self._watching(now):
                 yield from self._consider(track, face, seen, now)
+            behind = track.visit.state is not VisitState.GRANTED and self._is_close(face)
+            if fresh and behind and not face.flaws:
+                self.company.near(track.visit.number)
         for track_id in seen.lost:
             yield from self._lose(track_id, now)
         if fresh and self._watching(now):
@@ -244,7 +249,7 @@ class Gate:
         self, track: TrackState, face: TrackedFace, seen: Observation, now: Instant
     ) -> Iterator[Command]:
         captured_at = seen.captured_at
-        close = face.quality.eye_distance >= self.policy.close_eye_distance
+        close = self._is_close(face)
         if track.visit.final:
             return
         if close and not track.near:
@@ -272,6 +277,9 @@ class Gate:
         if track.attempts >= self.policy.max_attempts and track.challenge is None:
             track.attempts = 0
             track.rests_until = now.mono + self.policy.denial_interval_s
+
+    def _is_close(self, face: TrackedFace) -> bool:
+        return face.quality.eye_distance >= self.policy.close_eye_distance
 
     def _wait_for_quality(
         self,
@@ -430,6 +438,7 @@ class Gate:
         for visit in self.visits.values():
             if visit is not track.visit and visit.person_id == member.person.id:
                 self._close(track.visit)
+                self.company.forget(track.visit.number)
                 track.visit = visit
                 visit.tracks.add(track.id)
                 visit.left_at = None
@@ -482,6 +491,7 @@ class Gate:
         passage = Passage(visit.number, member.person.id, now.utc, before, inside_since)
         yield RecordDecision(decision)
         yield from self.entrance.admit(passage, self._unlock_s(member), now)
+        self.company.granted(visit.number, now.mono)
         yield Notice(track.id, Reason.GRANTED, member.person.name)
         track.challenge = None
         track.samples.clear()
@@ -578,6 +588,8 @@ class Gate:
     def _expire(self, now: Instant) -> Iterator[Command]:
         # the same sums as in `deadline`, so that a tick at the deadline finds its work due
         closes, timeout = self.policy.visit_closes_after_s, self.policy.track_timeout_s
+        for number, others in self.company.followed(now.mono):
+            yield RecordEvent(now, "tailgating", {"visit": number, "faces": others}, "warning")
         for visit in list(self.visits.values()):
             if visit.left_at is not None and now.mono >= visit.left_at + closes:
                 self._close(visit)
