@@ -1,18 +1,22 @@
-"""A program of its own that decodes one picture and can do nothing else: file in, pixels out.
+"""A program of its own that decodes pictures, each in a process that can do nothing else.
 
-    stdin    the file
-    stdout   one line of JSON, {"shape": [height, width, 3]} and the BGR pixels, or {"refused": ...}
+    stdin    a socket; each message is a time limit in seconds, with two open files: photo, pixels
+    pixels   one line of JSON, {"shape": [height, width, 3]} and the BGR pixels, or {"refused": ...}
 
-It takes its own rights away before it reads a byte: after the imports it can open nothing, so
-neither files, pins nor the network are there for whoever takes it over.
+The helper has loaded what decoding needs and never reads a byte of a photo. For each it forks a
+process, which takes its own rights away before it reads: it can open nothing, so neither files,
+pins nor the network are there for whoever takes it over. Then it ends, and what it did with it.
 """
 
 from __future__ import annotations
 
 import ctypes
 import json
+import os
 import resource
-import sys
+import select
+import signal
+import socket
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +26,7 @@ from PIL import MpoImagePlugin, TiffImagePlugin
 from gated.errors import EnrollmentRefused
 from gated.vision.decoding import MAX_SIDE, decode
 
+IDLE_S = 60.0
 MEMORY_BYTES = 768 << 20
 CPU_S = 10
 
@@ -36,19 +41,51 @@ PR_SET_NO_NEW_PRIVS = 38
 
 
 def main() -> None:
-    """Decode what is on stdin; the exit code is 0 also when it is refused."""
+    """Decode what comes until the socket is closed, or nothing has come for IDLE_S seconds."""
+    with socket.socket(fileno=0) as asked, suppress(TimeoutError):
+        asked.settimeout(IDLE_S)
+        while True:
+            message, files, _, _ = socket.recv_fds(asked, 64, 2)
+            if not message:
+                return
+            photo, pixels = files
+            asked.send(b"%d" % _apart(photo, pixels, float(message)))
+
+
+def _apart(photo: int, pixels: int, limit_s: float) -> int:
+    """Decode one photo in a process of its own; 0, or what it ended with; -9 after `limit_s`."""
+    if (pid := os.fork()) == 0:
+        code = 1
+        try:
+            _decode_one(photo, pixels)
+            code = 0
+        finally:
+            os._exit(code)
+    os.close(photo)
+    os.close(pixels)
+    ended = os.pidfd_open(pid)
+    if not select.select([ended], [], [], limit_s)[0]:
+        os.kill(pid, signal.SIGKILL)
+    os.close(ended)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def _decode_one(photo: int, pixels: int) -> None:
+    """The whole life of a process that decodes; it has nothing open but these two files."""
+    os.dup2(photo, 0)
+    os.dup2(pixels, 1)
+    os.closerange(3, max(photo, pixels) + 1)
     be_killed_first()
     give_up_rights()
-    out = sys.stdout.buffer
-    try:
-        image = decode(sys.stdin.buffer.read(), max_side=MAX_SIDE)
-    except EnrollmentRefused as error:
-        told = {"refused": type(error).__name__, "advice": error.advice, "measured": error.measured}
-        out.write(json.dumps(told).encode() + b"\n")
-    else:
-        out.write(json.dumps({"shape": image.shape}).encode() + b"\n")
-        out.write(image.data)
-    out.flush()
+    with open(0, "rb", closefd=False) as source, open(1, "wb", closefd=False) as out:
+        try:
+            image = decode(source.read(), max_side=MAX_SIDE)
+        except EnrollmentRefused as error:
+            what = {"advice": error.advice, "measured": error.measured}
+            out.write(json.dumps({"refused": type(error).__name__, **what}).encode() + b"\n")
+        else:
+            out.write(json.dumps({"shape": image.shape}).encode() + b"\n")
+            out.write(image.data)
 
 
 def be_killed_first() -> None:

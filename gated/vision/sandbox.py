@@ -1,12 +1,17 @@
-"""Pictures from strangers, decoded by a process that holds no secret and can open nothing."""
+"""Pictures from strangers, each decoded by a process that holds no secret and can open nothing."""
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from typing import BinaryIO, Final
 
 import numpy as np
@@ -16,6 +21,10 @@ from gated.errors import EnrollmentRefused, NoPicture, PictureTooLarge
 from gated.vision.decoding import MAX_SIDE, check_file, unreadable
 
 DEADLINE_S = 20.0
+GRACE_S = 5.0
+"""How much longer than the photo's own time the helper may take to answer."""
+STAYS_S = 30.0
+"""A helper that was not needed for so long is replaced; it ends by itself after IDLE_S."""
 
 COMMAND: Final = (sys.executable, "-I", "-B", "-m", "gated.vision.decode_worker")
 ENVIRONMENT: Final = {"OPENBLAS_NUM_THREADS": "1"}
@@ -33,7 +42,7 @@ def decode_apart(data: bytes, deadline_s: float = DEADLINE_S) -> Image:
     with _memory("photo") as photo, _memory("pixels") as pixels:
         photo.write(data)
         photo.seek(0)
-        code = _run(photo, pixels, deadline_s)
+        code = decoders.run(photo.fileno(), pixels.fileno(), deadline_s)
         pixels.seek(0)
         if code != 0:
             raise unreadable("takes too much time or memory to decode, or is damaged")
@@ -44,24 +53,69 @@ def _memory(name: str) -> BinaryIO:
     return os.fdopen(os.memfd_create(name), "w+b", buffering=0)
 
 
-def _run(photo: BinaryIO, pixels: BinaryIO, deadline_s: float) -> int:
-    process = subprocess.Popen(  # noqa: S603
-        COMMAND,
-        stdin=photo,
-        stdout=pixels,
-        stderr=subprocess.DEVNULL,
-        env=ENVIRONMENT,
-        cwd="/",
-        start_new_session=True,
-    )
-    killer = threading.Timer(deadline_s, process.kill)
-    killer.start()
-    try:
-        return process.wait()
-    finally:
-        killer.cancel()
-        process.kill()
+class Decoders:
+    """Has a helper start a process for each photo; one photo at a time, any thread may ask.
+
+    Starting a program takes many times as long as decoding, so that the helper stays for a while.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._helper: tuple[subprocess.Popen[bytes], socket.socket] | None = None
+        self._used_at = 0.0
+
+    def run(self, photo: int, pixels: int, limit_s: float) -> int:
+        """Decode from one open file into the other; 0 when there is a result to read."""
+        with self._lock:
+            if time.monotonic() - self._used_at > STAYS_S:
+                self._end()  # before it ends by itself, perhaps just now
+            _, asked = self._helper = self._helper or _start()
+            try:
+                asked.settimeout(limit_s + GRACE_S)
+                socket.send_fds(asked, [b"%f" % limit_s], [photo, pixels])
+                code = int(asked.recv(64) or b"-1")
+            except OSError:
+                code = -1
+            if code < 0:
+                self._end()  # nobody knows what became of it
+            self._used_at = time.monotonic()
+            return code
+
+    def close(self) -> None:
+        """End the helper; the next photo gets another one."""
+        with self._lock:
+            self._end()
+
+    def _end(self) -> None:
+        if self._helper is None:
+            return
+        process, asked = self._helper
+        self._helper = None
+        asked.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def _start() -> tuple[subprocess.Popen[bytes], socket.socket]:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        process = subprocess.Popen(  # noqa: S603
+            COMMAND,
+            stdin=theirs.fileno(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=ENVIRONMENT,
+            cwd="/",
+            start_new_session=True,
+        )
+    return process, ours
+
+
+decoders = Decoders()
+"""Of this process: photos come from one desk, one after the other."""
+
+atexit.register(decoders.close)
 
 
 def _result(pixels: BinaryIO) -> Image:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +19,7 @@ import pytest
 from gated.errors import EnrollmentRefused, NoPicture, PictureTooLarge
 from gated.vision.decode_worker import MEMORY_BYTES
 from gated.vision.decoding import MAX_SIDE, decode
-from gated.vision.sandbox import decode_apart
+from gated.vision.sandbox import decode_apart, decoders
 
 
 def file_of(image: PIL.Image.Image, kind: str, **options: object) -> bytes:
@@ -66,12 +69,53 @@ def test_refusals_come_back_as_they_are() -> None:
 
 
 def test_a_process_that_takes_too_long_is_killed() -> None:
+    decode_apart(file_of(noise(), "PNG"))
     began = time.monotonic()
     others = children()
     with pytest.raises(EnrollmentRefused, match="too much time"):
         decode_apart(file_of(PIL.Image.new("RGB", (6300, 6300)), "PNG"), deadline_s=0.05)
     assert time.monotonic() - began < 10
     assert children() <= others
+    decode_apart(file_of(noise(), "PNG"))
+
+
+def test_each_photo_has_a_process_of_its_own_from_one_helper() -> None:
+    decode_apart(file_of(noise(), "PNG"))
+    helper = children()
+    for _ in range(3):
+        decode_apart(file_of(noise(), "PNG"))
+        assert children() == helper, "the process of a photo ends with it, the helper stays"
+    decoders.close()
+    assert not children() & helper
+
+
+def test_a_helper_that_was_killed_is_replaced() -> None:
+    data = file_of(noise(), "PNG")
+    decoders.close()
+    before = children()
+    decode_apart(data)
+    for pid in children() - before:
+        os.kill(int(pid), signal.SIGKILL)
+    with pytest.raises(EnrollmentRefused, match="time or memory"):
+        decode_apart(data)
+    np.testing.assert_array_equal(decode_apart(data), decode(data))
+
+
+def test_the_helper_ends_with_the_program() -> None:
+    program = (
+        "import os, sys\n"
+        "from gated.vision import sandbox\n"
+        "sandbox.decode_apart(sys.stdin.buffer.read())\n"
+        "print(sandbox.decoders._helper[0].pid, flush=True)\n"
+        "os._exit(0)\n"
+    )
+    words = [sys.executable, "-c", program]
+    picture = file_of(noise(), "PNG")
+    done = subprocess.run(words, input=picture, capture_output=True, timeout=60, check=True)
+    helper, end = Path("/proc") / done.stdout.decode().strip(), time.monotonic() + 20
+    while helper.exists() and "Z" not in (helper / "stat").read_text().split():
+        assert time.monotonic() < end, "the helper has outlived the program"
+        time.sleep(0.02)
 
 
 RIGHTS = """
@@ -105,9 +149,15 @@ def test_the_worker_can_open_nothing() -> None:
 
 
 MEASURE = """
-import resource, subprocess, sys
-worker = [sys.executable, "-I", "-m", "gated.vision.decode_worker"]
-subprocess.run(worker, stdin=open(sys.argv[1]), stdout=subprocess.DEVNULL, check=True)
+import resource, sys
+from gated.vision.sandbox import _start
+import os, socket
+helper, asked = _start()
+pixels = os.memfd_create("pixels")
+socket.send_fds(asked, [b"60"], [os.open(sys.argv[1], os.O_RDONLY), pixels])
+assert asked.recv(64) == b"0", "it was not decoded"
+asked.close()
+helper.wait()
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
 """
 
@@ -147,10 +197,13 @@ def test_the_worker_inherits_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert not any("open" in f for f in files)
 
 
-def children() -> set[str]:
-    """The processes that this one has started and that still run."""
-    tasks = Path("/proc/self/task").glob("*/children")
-    return {pid for task in tasks for pid in task.read_text().split()}
+def children(of: str = "self") -> set[str]:
+    """The processes that this one has started, and those that they have, as far as they run."""
+    found: set[str] = set()
+    for task in Path(f"/proc/{of}/task").glob("*/children"):
+        with suppress(OSError):
+            found |= set(task.read_text().split())
+    return found.union(*(children(pid) for pid in found))
 
 
 def look(pid: str) -> tuple[bytes, list[str]] | None:
