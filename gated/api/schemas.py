@@ -400,6 +400,7 @@ class AttendanceOut(Out):
     created_at: datetime
     reason: str
     method: str
+    rule: str | None
     site: str
     visit_uid: str | None
     score: float | None
@@ -552,6 +553,7 @@ class DecisionOut(Out):
     confidence: float
     direction: str
     method: str
+    rule: str
     frames: int
     pad: float | None
     visit: int

@@ -42,7 +42,8 @@ FACE_ONLY = frozenset({Method.FACE})
 class Request:
     """Somebody wants to pass. factors: what they have shown so far.
 
-    leaving: the gate only leads out. company: people who pass together with them.
+    leaving: the gate only leads out. extended: they need more time to go through. company: people
+    who pass together with them.
     """
 
     person: PersonRef
@@ -50,6 +51,7 @@ class Request:
     factors: frozenset[Method] = FACE_ONLY
     active: bool = True
     leaving: bool = False
+    extended: bool = False
     company: frozenset[int] = frozenset()
 
 

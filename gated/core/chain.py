@@ -104,6 +104,7 @@ def project(
         "status": body["status"],
         "reason": body["reason"],
         "method": body["method"],
+        "rule": body.get("rule"),
         "confidence_score": body["confidence"],
         "score": body.get("score"),
         "threshold": body.get("threshold"),

@@ -14,7 +14,7 @@ The gate never reads a clock: `handle` is given the time, `deadline` says when i
 state follows from the events, so that the same events give the same commands. A new gallery is an
 event too: the samples of open tracks are matched again, nothing of the old gallery survives.
 
-Nothing here opens the door but `_grant`, and `_grant` is reached only through `_judge`.
+Who somebody is and that they live is decided here; whether they are let in, in `admission`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
 
-from gated.core.access import AccessRules, Request
-from gated.core.attendance import DirectionRule
+from gated.core.access import Need
+from gated.core.admission import Admission
 from gated.core.calibration import Calibration
 from gated.core.challenge import Challenge, Challenger, posture_of
 from gated.core.claim import REOPENED, Claim
@@ -34,12 +34,10 @@ from gated.core.entrance import Entrance
 from gated.core.evidence import Finding, Identity, Sample, weigh
 from gated.core.gallery import Gallery, Member
 from gated.core.model import (
-    RETRYABLE,
     Attention,
     Command,
     Credential,
     Decision,
-    Direction,
     DoorEvent,
     DoorEventKind,
     Event,
@@ -50,12 +48,12 @@ from gated.core.model import (
     Instant,
     JournalState,
     LastPunches,
+    Method,
     Notice,
     Observation,
     Outcome,
     PlanReplaced,
     Reason,
-    RecordDecision,
     RecordEvent,
     Tick,
     TrackedFace,
@@ -64,7 +62,7 @@ from gated.core.model import (
 from gated.core.pad import AttackMemory, Liveness, PadScore, pad_score
 from gated.core.passage import Passage
 from gated.core.policy import GatePolicy, criteria_for
-from gated.core.visit import TrackState, Visit, VisitState
+from gated.core.visit import TrackState, Visits, VisitState
 
 
 class Gate:
@@ -80,18 +78,14 @@ class Gate:
         """seed: secret randomness, from which challenges are drawn; without it there are none."""
         self.policy = policy
         self.calibration = calibration
-        self.access = AccessRules(policy.cooldown_s)
         self.attacks = AttackMemory(policy.lockout_s, policy.alarm_attacks, policy.alarm_window_s)
         self.company = Company(policy.unlock_s)
         self.challenger = Challenger(policy.challenge, seed)
-        self.directions = DirectionRule(
-            policy.direction, policy.auto_reset_s, policy.double_punch_s
-        )
         self.entrance = Entrance(policy, self._settled)
         self.tracks: dict[int, TrackState] = {}
-        self.visits: dict[int, Visit] = {}
+        self.visits = Visits()
+        self.admission = Admission(policy, self.entrance, self.visits, self.attacks, self.company)
         self.stale_frames = 0
-        self._visit_count = 0
         self._triggered_until: float | None = None
         self.claim: Claim | None = None
         self._attention = Attention(watching=not policy.trigger)
@@ -106,6 +100,7 @@ class Gate:
         commands = [
             # the adapter has released already: a relock that falls due just now must not win
             *([] if fire else self.entrance.advance(now)),
+            *self.admission.advance(now),
             *self._expire(now),
             *self._dispatch(event, now),
         ]
@@ -128,11 +123,12 @@ class Gate:
         """Monotonic time at which the gate wants a Tick if nothing happens before."""
         visits = self.visits.values()
         claimed = self.claim.until if self.claim is not None else None
+        own = (self._triggered_until, claimed)
         return min(
             (
                 t
                 for t in chain(
-                    (self.entrance.deadline, self._triggered_until, claimed, self.company.deadline),
+                    (*own, self.entrance.deadline, self.admission.deadline, self.company.deadline),
                     (
                         v.left_at + self.policy.visit_closes_after_s
                         for v in visits
@@ -153,18 +149,20 @@ class Gate:
                 return list(self._observe(event, now))
             case GalleryReplaced(gallery):
                 self._replace_gallery(gallery)
-            case PlanReplaced(plan):
-                self.access.plan = plan
+            case PlanReplaced() | LastPunches() | Forgive():
+                return list(self.admission.take(event, now))
+            case Credential():
+                return list(self._credential(event, now))
+            case DoorEvent(DoorEventKind.FIRE | DoorEventKind.FIRE_CLEARED):
+                door = list(self.entrance.handle(event, now))
+                return [*door, *self.admission.fire(now)]
             case Trigger() | DoorEvent(DoorEventKind.TRIGGER):
                 self._trigger(now)
             case Expected(person_id, for_s):
                 self._expect(person_id, for_s, now)
             case JournalState(available):
                 return self._journal_state(available, now)
-            case LastPunches(punches, complete_to):
-                self.directions.learn(punches, complete_to)
-                self.access.presence.learn(punches, complete_to)
-            case Tick() | Credential() | Forgive():
+            case Tick():
                 pass
             case _:
                 return list(self.entrance.handle(event, now))
@@ -186,10 +184,17 @@ class Gate:
         for track in self.tracks.values():
             track.attempts, track.rests_until = 0, None
 
+    def _credential(self, shown: Credential, now: Instant) -> Iterator[Command]:
+        """A card asks the gate to look, and says for whom."""
+        yield from self.admission.present(shown, now)
+        if self.admission.needs(shown.person_id) is Need.FACE:
+            self._expect(shown.person_id, self.admission.patience_s, now)
+
     def _journal_state(self, available: bool, now: Instant) -> list[Command]:
-        if available == self.access.journal_available:
+        access = self.admission.access
+        if available == access.journal_available:
             return []
-        self.access.journal_available = self.entrance.journal_available = available
+        access.journal_available = self.entrance.journal_available = available
         if available:
             return [RecordEvent(now, "log_available")]
         return [RecordEvent(now, Reason.LOG_UNAVAILABLE, severity="alarm")]
@@ -198,6 +203,7 @@ class Gate:
 
     def _replace_gallery(self, gallery: Gallery) -> None:
         self.gallery = gallery
+        self.admission.known(gallery)
         self.criteria = criteria_for(self.policy, gallery, self.calibration)
         for track in self.tracks.values():
             matches = gallery.match_all([sample.vector for sample in track.samples])
@@ -231,9 +237,7 @@ class Gate:
     def _follow(self, face: TrackedFace, captured_at: float, now: Instant) -> TrackState:
         track = self.tracks.get(face.track_id)
         if track is None:
-            self._visit_count += 1
-            visit = Visit(self._visit_count, tracks={face.track_id})
-            self.visits[visit.number] = visit
+            visit = self.visits.of_track(face.track_id)
             policy = self.policy
             keep = max(policy.max_attempts, policy.frames, policy.pad.frames)
             samples: deque[Sample] = deque(maxlen=keep)
@@ -344,17 +348,22 @@ class Gate:
         assert member is not None  # noqa: S101 - a match has a member
         if self._join(track, member):
             return
-        verdict = self.access.check(self._request(member, now), now)
-        reason = self.entrance.door.refusal() or verdict.reason
-        if reason is not Reason.GRANTED:
-            yield from self._deny(track, reason, finding, pad, captured_at, now)
+        request = self.admission.request(member.person, Method.FACE, now, member.active)
+        request = replace(request, extended=member.extended)
+        verdict = self.admission.check(request, now)
+        if not verdict.granted and verdict.need is None:
+            yield from self._deny(
+                track, verdict.reason, finding, pad, captured_at, now, verdict.rule
+            )
             if track.visit.final:
                 track.visit.person_id = member.person.id
             return
         living = liveness in (Liveness.LIVE, Liveness.OFF)
         living = living and not self.attacks.locks(member.person.id, now.mono)
         if living and self._answered(track, member):
-            yield from self._grant(track, finding, member, pad, captured_at, now)
+            draft = self._decision(track, Reason.GRANTED, finding, pad, captured_at, now)
+            yield from self.admission.ask(track.visit, request, draft, now)
+            self._settle_track(track, member.person.id)
         elif living and self.challenger.seed:
             yield from self._challenge(track, member, now)
         else:
@@ -362,6 +371,14 @@ class Gate:
             if self._patience_is_over(track, captured_at):
                 reason = Reason.LIVENESS_UNDECIDED
                 yield from self._deny(track, reason, finding, pad, captured_at, now)
+
+    def _settle_track(self, track: TrackState, person_id: int) -> None:
+        """After a grant nothing more is wanted of the track, nor of the claim that led to it."""
+        if track.visit.final:
+            track.challenge = None
+            track.samples.clear()
+            if self.claim is not None and self.claim.person_id == person_id:
+                self.claim = None
 
     # --- challenges ---------------------------------------------------------------------------
 
@@ -375,7 +392,7 @@ class Gate:
     def _challenge(self, track: TrackState, member: Member, now: Instant) -> Iterator[Command]:
         """Ask for movements, unless the visit was refused a moment ago."""
         track.visit.state = VisitState.PENDING
-        if not self._may_deny(track.visit, now):
+        if not self.admission.may_refuse(track.visit, now):
             return
         challenge = track.challenge = self.challenger.new(member.person.id, now.mono)
         # the time to look at faces must not end before the time to answer
@@ -418,12 +435,6 @@ class Gate:
         yield from self._deny(track, Reason.CHALLENGE_FAILED, finding, pad, captured_at, now)
         track.samples.clear()
 
-    def _request(self, member: Member, now: Instant) -> Request:
-        """What the rules are asked about somebody who was recognised."""
-        direction, _ = self.directions.next(member.person.id, now)
-        leaving = self.policy.direction is Direction.EXIT
-        return Request(member.person, direction, active=member.active, leaving=leaving)
-
     def _patience_is_over(self, track: TrackState, captured_at: float) -> bool:
         """Enough was seen for a verdict against: close for a while, or usable for much longer."""
         if len(track.samples) < self.policy.frames:
@@ -437,7 +448,7 @@ class Gate:
         """Move the track into the open visit in which this person was granted or refused."""
         for visit in self.visits.values():
             if visit is not track.visit and visit.person_id == member.person.id:
-                self._close(track.visit)
+                self.visits.close(track.visit)
                 self.company.forget(track.visit.number)
                 track.visit = visit
                 visit.tracks.add(track.id)
@@ -463,7 +474,8 @@ class Gate:
         _, pad = self._liveness(track, finding)
         at = track.samples[-1].captured_at
         if finding.identity is Identity.MATCH:
-            if state is VisitState.PENDING:
+            waits = self.admission.needs(finding.member.person.id) if finding.member else None
+            if state is VisitState.PENDING and waits is None:
                 asked = track.challenge is not None
                 reason = Reason.CHALLENGE_FAILED if asked else Reason.LIVENESS_UNDECIDED
                 yield from self._deny(track, reason, finding, pad, at, now)
@@ -471,30 +483,6 @@ class Gate:
             yield from self._deny(track, _reason_against(finding), finding, pad, at, now)
 
     # --- decisions ----------------------------------------------------------------------------
-
-    def _grant(
-        self,
-        track: TrackState,
-        finding: Finding,
-        member: Member,
-        pad: float | None,
-        captured_at: float,
-        now: Instant,
-    ) -> Iterator[Command]:
-        visit = track.visit
-        visit.state, visit.final, visit.person_id = VisitState.GRANTED, True, member.person.id
-        if self.claim is not None and self.claim.person_id == member.person.id:
-            self.claim = None
-        decision = self._decision(track, Reason.GRANTED, finding, pad, captured_at, now)
-        inside_since = self.access.granted(self._request(member, now), now)
-        before = self.directions.passed(member.person.id, decision.direction, now)
-        passage = Passage(visit.number, member.person.id, now.utc, before, inside_since)
-        yield RecordDecision(decision)
-        yield from self.entrance.admit(passage, self._unlock_s(member), now)
-        self.company.granted(visit.number, now.mono)
-        yield Notice(track.id, Reason.GRANTED, member.person.name)
-        track.challenge = None
-        track.samples.clear()
 
     def _deny(
         self,
@@ -504,50 +492,28 @@ class Gate:
         pad: float | None,
         captured_at: float,
         now: Instant,
+        rule: str = "",
     ) -> Iterator[Command]:
-        visit = track.visit
-        if not self._may_deny(visit, now):
-            return
-        visit.state = VisitState.DENIED
-        track.challenge = None
-        visit.denials += 1
-        visit.denied_at = now.mono
-        visit.reason = reason
-        retry = reason in RETRYABLE and visit.denials < self.policy.max_denials
-        visit.final = not retry
         decision = self._decision(track, reason, finding, pad, captured_at, now)
-        yield RecordDecision(replace(decision, flags=()))
-        if reason is Reason.SPOOF:
-            yield from self._attacked(decision, now)
         undecided = reason is Reason.LIVENESS_UNDECIDED
         advice = self.policy.pad.advice(_scores(track)) if undecided else ""
-        yield Notice(track.id, reason, advice)
-        yield from self.entrance.denied(reason, now)
-        if visit.final:
+        told = list(self.admission.refuse(track.visit, replace(decision, rule=rule), now, advice))
+        yield from told
+        if told:
+            track.challenge = None
+        if told and reason is Reason.SPOOF:
+            yield from self._attacked(decision, now)
+        if track.visit.final:
             track.samples.clear()
 
-    def _unlock_s(self, member: Member) -> float:
-        """How long the door is released for this person, in seconds."""
-        own = self.access.plan.people.get(member.person.id)
-        extended = self.policy.extended_unlock_s if member.extended else 0.0
-        return max(self.policy.unlock_s, extended, (own and own.unlock_s) or 0.0)
-
     def _settled(self, passage: Passage, used: bool) -> None:
-        """Who did not go through is still where the punch before says."""
-        if not used and self.directions.undo(passage.person_id, passage.at_utc, passage.before):
-            self.access.presence.put_back(passage.person_id, passage.inside_since)
+        self.admission.settled(passage, used)
 
     def _attacked(self, attack: Decision, now: Instant) -> Iterator[Command]:
         person_id = attack.person.id if attack.person else None
         if self.attacks.attacked(person_id, now.mono):
             body = {"attacks": self.policy.alarm_attacks, "within_s": self.policy.alarm_window_s}
             yield RecordEvent(now, "repeated_attacks", body, "alarm")
-
-    def _may_deny(self, visit: Visit, now: Instant) -> bool:
-        recent = visit.denied_at is not None and (
-            now.mono - visit.denied_at < self.policy.denial_interval_s
-        )
-        return not visit.final and not recent
 
     def _decision(
         self,
@@ -560,7 +526,7 @@ class Gate:
     ) -> Decision:
         similarity = finding.similarity
         person = finding.member.person if finding.member else None
-        direction, flags = self.directions.next(person.id if person else None, now)
+        direction, flags = self.admission.directions.next(person.id if person else None, now)
         return Decision(
             at=now,
             outcome=Outcome.GRANTED if reason is Reason.GRANTED else Outcome.DENIED,
@@ -592,7 +558,7 @@ class Gate:
             yield RecordEvent(now, "tailgating", {"visit": number, "faces": others}, "warning")
         for visit in list(self.visits.values()):
             if visit.left_at is not None and now.mono >= visit.left_at + closes:
-                self._close(visit)
+                self.visits.close(visit)
         for track in list(self.tracks.values()):
             if track.rests_until is not None and now.mono >= track.rests_until:
                 track.rests_until = None
@@ -607,10 +573,6 @@ class Gate:
             self._triggered_until = None
         if self.claim is not None and now.mono >= self.claim.until:
             self.claim = None
-
-    def _close(self, visit: Visit) -> None:
-        visit.state, visit.final = VisitState.CLOSED, True
-        self.visits.pop(visit.number, None)
 
     # --- attention and guidance ---------------------------------------------------------------
 
@@ -643,6 +605,8 @@ class Gate:
             return
         code = nearest.flaws[0] if nearest.flaws else "look_here"
         if not nearest.flaws and track.visit.state is VisitState.PENDING:
+            if track.visit.number in self.admission.waiting_visits:
+                return
             code = self.policy.pad.advice(_scores(track))
         if self._guidance != (nearest.track_id, code):
             self._guidance = (nearest.track_id, code)

@@ -74,6 +74,10 @@ RETRYABLE = frozenset(
         Reason.LIVENESS_UNDECIDED,
         Reason.CHALLENGE_FAILED,
         Reason.INTERLOCK,
+        Reason.FACE_MISSING,
+        Reason.SECOND_FACTOR_MISSING,
+        Reason.SECOND_PERSON_MISSING,
+        Reason.ESCORT_MISSING,
     }
 )
 """Denials after which the same visit may still become a grant."""
@@ -297,7 +301,7 @@ class Credential:
 class Forgive:
     """An operator lets a person (None: everybody) count as outside."""
 
-    person_id: int | None
+    person: PersonRef | None
     actor: str
     cause: str
 
@@ -332,11 +336,13 @@ class LastPunches:
     """What the log says of these people's last passages; sent at start and when it was corrected.
 
     complete_to: UTC seconds until which the log has everything that the gate decided, so that what
-    it does not tell of was corrected; None when that is not known.
+    it does not tell of was corrected; None when that is not known. forgiven: person id (None:
+    everybody) -> UTC seconds until which entries are forgiven.
     """
 
     punches: LastPassages
     complete_to: float | None = None
+    forgiven: Mapping[int | None, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -445,6 +451,10 @@ class Decision:
     frames: int = 0
     pad: float | None = None
     method: Method = Method.FACE
+    factors: tuple[Method, ...] = ()
+    """All that was shown, where that is more than the method."""
+    rule: str = ""
+    """The rule that is against it, with the name of the schedule or group where there is one."""
     direction: Direction = Direction.ENTRY
     visit: int = 0
     track_id: int | None = None
@@ -492,6 +502,7 @@ class RecordEvent:
     body: Mapping[str, Any] = field(default_factory=dict)
     severity: Severity = "info"
     actor: str | None = None
+    subject: PersonRef | None = None
 
 
 @dataclass(frozen=True, slots=True)

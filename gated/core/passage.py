@@ -15,8 +15,11 @@ from gated.core.model import Direction
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """One grant. before: the person's last punch (direction, UTC seconds) until then; inside_since:
-    when they had entered, where they counted as inside."""
+    """One grant.
+
+    before: the person's last punch (direction, UTC seconds) until then. inside_since: UTC seconds
+    of the entry until then, None for who was outside.
+    """
 
     visit: int
     person_id: int

@@ -59,6 +59,11 @@ class SiteRules:
     """After the first grant in this schedule the door stays unlocked until it closes."""
     unset_clock: UnsetClock = UnsetClock.REFUSE
 
+    @property
+    def count_people(self) -> bool:
+        """Whether it matters who is inside."""
+        return self.anti_passback is not AntiPassback.OFF or self.occupancy is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -86,8 +91,8 @@ class Pass:
     may_escort: bool = False
     exempt: bool = False
     """Neither anti-passback nor occupancy holds this person up."""
-    unlock_s: float | None = None
-    """The door stays unlocked for so long, where that is longer than usual."""
+    extended: bool = False
+    """Needs more time to go through the door."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import takewhile
@@ -17,7 +19,10 @@ class Presence:
     Being forgiven is being outside: whoever was missed on the way out starts anew.
     """
 
-    inside: dict[int, float] = field(default_factory=dict)
+    # a dict that has lost many of its first entries is slow to begin with
+    inside: OrderedDict[int, float] = field(default_factory=OrderedDict)
+    forgiven: dict[int | None, float] = field(default_factory=dict)
+    """Person id (None: everybody) -> UTC seconds until which entries do not count any more."""
 
     def __len__(self) -> int:
         return len(self.inside)
@@ -36,7 +41,7 @@ class Presence:
     def put_back(self, person_id: int, since: float | None) -> None:
         """The passage was not made after all: as `passed` has said it was before."""
         self.inside.pop(person_id, None)
-        if since is not None:
+        if since is not None and self._counts(person_id, since):
             self.inside[person_id] = since
             self._in_order()
 
@@ -51,14 +56,16 @@ class Presence:
             if since is not None and complete_to is not None and since <= complete_to:
                 del self.inside[person_id]
                 since = None
-            if punch is not None and (since is None or punch[1] >= since):
+            newer = punch is not None and (since is None or punch[1] >= since)
+            if punch is not None and newer and self._counts(person_id, punch[1]):
                 self.passed(person_id, *punch)
         self._in_order()
 
-    def forgive(self, person_id: int | None = None) -> int:
-        """This person, or everybody, counts as outside; returns how many were inside."""
+    def forgive(self, person_id: int | None, utc: float) -> int:
+        """This person, or everybody (None), counts as outside; returns how many were inside."""
+        self.forgiven[person_id] = utc
         if person_id is not None:
-            return self.inside.pop(person_id, None) is not None
+            return int(self.inside.pop(person_id, None) is not None)
         count = len(self.inside)
         self.inside.clear()
         return count
@@ -70,8 +77,18 @@ class Presence:
             del self.inside[person_id]
         return len(early)
 
+    def was_forgiven(self, until: Mapping[int | None, float]) -> None:
+        """Take over from the log who was forgiven when."""
+        for person_id, utc in until.items():
+            self.forgiven[person_id] = max(utc, self.forgiven.get(person_id, utc))
+        self.inside = OrderedDict(e for e in self.inside.items() if self._counts(*e))
+
+    def _counts(self, person_id: int, since: float) -> bool:
+        everybody, own = self.forgiven.get(None, since), self.forgiven.get(person_id, since)
+        return since >= max(everybody, own)
+
     def _in_order(self) -> None:
-        self.inside = dict(sorted(self.inside.items(), key=lambda entry: entry[1]))
+        self.inside = OrderedDict(sorted(self.inside.items(), key=lambda entry: entry[1]))
 
 
 def forgiven_before(plan: AccessPlan, utc: float) -> float:

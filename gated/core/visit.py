@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from gated.core.challenge import Challenge
 from gated.core.evidence import Sample
-from gated.core.model import Box, Reason
+from gated.core.model import Box, Credential, Reason
 
 
 class VisitState(StrEnum):
@@ -34,6 +35,38 @@ class Visit:
     final: bool = False
     """No decision can change any more."""
     left_at: float | None = None
+    shown: Credential | None = None
+    """The card, PIN or badge that it is about, where it is not about a face."""
+
+
+class Visits(dict[int, Visit]):
+    """The open visits by their numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._count = 0
+
+    def of_track(self, track_id: int) -> Visit:
+        """A new visit of the face on this track."""
+        return self._open(tracks={track_id})
+
+    def of_credential(self, shown: Credential, now: float) -> Visit:
+        """The visit of who presents this; one that was not granted goes on."""
+        for visit in self.values():
+            if visit.shown == shown and visit.state is not VisitState.GRANTED:
+                visit.left_at = now
+                return visit
+        return self._open(shown=shown, left_at=now)
+
+    def close(self, visit: Visit) -> None:
+        """Nothing comes of it any more."""
+        visit.state, visit.final = VisitState.CLOSED, True
+        self.pop(visit.number, None)
+
+    def _open(self, **of: Any) -> Visit:
+        self._count += 1
+        visit = self[self._count] = Visit(self._count, **of)
+        return visit
 
 
 @dataclass(slots=True, eq=False)

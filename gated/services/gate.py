@@ -45,6 +45,8 @@ class DecisionView:
     relay_after_ms: float | None
     frame_to_decision_ms: float | None = None
     """From the capture of the frame that decided."""
+    rule: str = ""
+    """The rule that is against it."""
     number: int = 0
     """Runs from 1 since the start of the program."""
 
@@ -227,6 +229,7 @@ def view_of(decision: Decision, edge: float | None) -> DecisionView:
         confidence=decision.confidence,
         direction=decision.direction.value,
         method=decision.method.value,
+        rule=decision.rule,
         frames=decision.frames,
         pad=decision.pad,
         visit=decision.visit,

@@ -16,7 +16,7 @@ from gated.ports import Clock
 from gated.services.obligations import local_day, moment, require_no_hold
 from gated.services.workspace import Workspace
 from gated.storage import accounts, consents, credentials, enrollments, groups, persons
-from gated.storage.journal import Entry
+from gated.storage.journal import Entry, told_of
 from gated.storage.records import Enrollment, Group, Person
 
 
@@ -180,14 +180,4 @@ class People:
 def person_entry(at: Instant, kind: str, person: Person, actor: str, fields: list[str]) -> Entry:
     """What the journal is told of a change: the fields' names in the open, the person apart."""
     body = {"person": person.uid, "fields": fields}
-    return Entry(at, kind, body, {"subject": subject_of(person), "actor": {"name": actor}})
-
-
-def subject_of(person: Person) -> dict[str, Any]:
-    """Whom a row of the journal is about, for its private part."""
-    return {
-        "person_id": person.id,
-        "uid": person.uid,
-        "personnel_code": person.personnel_code,
-        "name": person.name,
-    }
+    return Entry(at, kind, body, {"subject": told_of(person.ref), "actor": {"name": actor}})

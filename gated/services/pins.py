@@ -9,11 +9,10 @@ from gated.errors import Throttled
 from gated.ports import Clock
 from gated.services import passwords
 from gated.services.credentials import Credentials
-from gated.services.people import subject_of
 from gated.services.throttle import Throttle
 from gated.services.workspace import Workspace
 from gated.storage import credentials, persons
-from gated.storage.journal import Entry
+from gated.storage.journal import Entry, told_of
 from gated.storage.records import Credential, Person
 
 FREE_TRIES = 3
@@ -86,6 +85,6 @@ class PinDesk:
                     "failures": failures,
                     "person": person.uid,
                 }
-                private = {"subject": subject_of(person)}
+                private = {"subject": told_of(person.ref)}
                 entry = Entry(self._clock.now(), "pin_attempts", body, private)
                 self._workspace.journal.append([entry], session)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from gated.config import Settings
 from gated.core.model import RecordDecision, RecordEvent
 from gated.services.workspace import Workspace
-from gated.storage.journal import Entry, decision_entry
+from gated.storage.journal import Entry, decision_entry, told_of
 from gated.storage.tables import new_uid
 
 Record = RecordDecision | RecordEvent
@@ -35,7 +36,11 @@ class Recorder:
         body = {**record.body, "severity": record.severity, "gate": self._gate}
         if "visit" in body:
             body["visit_uid"] = self._visit_uid(body["visit"])
-        private = {"actor": {"name": record.actor}} if record.actor else {}
+        private: dict[str, Mapping[str, Any]] = {}
+        if record.actor:
+            private["actor"] = {"name": record.actor}
+        if record.subject:
+            private["subject"] = told_of(record.subject)
         return Entry(record.at, record.kind, body, private)
 
     def _visit_uid(self, visit: int) -> str:

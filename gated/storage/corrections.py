@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from gated.core.chain import microseconds, utc
 from gated.core.model import Direction, Instant, Method
 from gated.storage.attendance import get
-from gated.storage.journal import Entry
+from gated.storage.journal import Entry, told_of
 from gated.storage.records import AttendanceRow, Person
 from gated.storage.tables import attendance_logs as log
 from gated.storage.tables import journal, journal_private
@@ -143,11 +143,4 @@ def _version(session: Session, row: AttendanceRow) -> Version:
 def _private(person: Person | None, actor: str, cause: str) -> dict[str, Mapping[str, Any]]:
     if person is None:
         return {"actor": {"name": actor, "cause": cause}}
-    subject = {
-        "person_id": person.id,
-        "uid": person.uid,
-        "personnel_code": person.personnel_code,
-        "name": person.name,
-        "cause": cause,
-    }
-    return {"subject": subject, "actor": {"name": actor}}
+    return {"subject": {**told_of(person.ref), "cause": cause}, "actor": {"name": actor}}

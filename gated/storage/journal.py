@@ -38,7 +38,7 @@ from gated.core.chain import (
     superseded,
     unused,
 )
-from gated.core.model import Decision, Instant, Reason
+from gated.core.model import Decision, Instant, PersonRef, Reason
 from gated.errors import Conflict
 from gated.storage import alarms, erasures, settings
 from gated.storage.engine import Database, after_commit, is_write_session
@@ -443,6 +443,8 @@ def decision_entry(
         "status": "granted" if decision.granted else "denied",
         "reason": str(decision.reason),
         "method": str(decision.method),
+        "factors": [str(factor) for factor in decision.factors],
+        "rule": decision.rule or None,
         "direction": str(decision.direction),
         "confidence": _float(decision.confidence) or 0.0,
         "score": _float(decision.score),
@@ -459,15 +461,20 @@ def decision_entry(
     }
     private: dict[str, Mapping[str, Any]] = {}
     if (person := decision.person) is not None:
-        private["subject"] = {
-            "person_id": person.id,
-            "uid": person.uid,
-            "personnel_code": person.personnel_code,
-            "name": person.name,
-        }
+        private["subject"] = told_of(person)
     if decision.actor is not None:
         private["actor"] = {"name": decision.actor}
     return Entry(decision.at, "decision", body, private)
+
+
+def told_of(person: PersonRef) -> dict[str, Any]:
+    """The private part that says whom a row speaks of."""
+    return {
+        "person_id": person.id,
+        "uid": person.uid,
+        "personnel_code": person.personnel_code,
+        "name": person.name,
+    }
 
 
 def _float(value: float | None) -> float | None:

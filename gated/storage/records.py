@@ -217,6 +217,7 @@ class AttendanceRow:
     created_at: datetime
     reason: str
     method: str
+    rule: str | None
     site: str
     visit: int | None
     visit_uid: str | None

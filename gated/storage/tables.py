@@ -216,6 +216,7 @@ attendance_logs = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("reason", Text, nullable=False),
     Column("method", Text, nullable=False),
+    Column("rule", Text),
     Column("site", Text, nullable=False),
     Column("visit", BigInt),
     Column("visit_uid", Text),

@@ -100,9 +100,9 @@ def test_a_grant_that_nobody_uses_is_told_and_the_next_direction_stays() -> None
 def test_who_did_not_go_through_is_not_inside() -> None:
     scene = with_contact()
     scene.watch(ann)
-    assert scene.gate.access.presence.since(ANN) is not None
+    assert scene.gate.admission.access.presence.since(ANN) is not None
     scene.wait(5.0)
-    assert scene.gate.access.presence.since(ANN) is None
+    assert scene.gate.admission.access.presence.since(ANN) is None
 
 
 def test_at_shift_change_people_follow_each_other_through_the_open_door() -> None:

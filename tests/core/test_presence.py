@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import OrderedDict
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -25,7 +26,7 @@ def test_who_entered_is_inside_until_the_exit() -> None:
 
 
 def test_a_passage_that_was_not_made() -> None:
-    presence = Presence({1: 10.0, 2: 20.0})
+    presence = Presence(OrderedDict({1: 10.0, 2: 20.0}))
     presence.put_back(1, presence.passed(1, EXIT, 30.0))
     presence.put_back(3, presence.passed(3, ENTRY, 30.0))
     assert presence.inside == {1: 10.0, 2: 20.0}
@@ -33,21 +34,21 @@ def test_a_passage_that_was_not_made() -> None:
 
 
 def test_what_the_log_knows() -> None:
-    presence = Presence({1: 10.0, 2: 20.0})
+    presence = Presence(OrderedDict({1: 10.0, 2: 20.0}))
     presence.learn({1: (EXIT, 15.0), 2: (EXIT, 5.0), 3: (ENTRY, 12.0), 4: (EXIT, 1.0)})
     assert presence.inside == {3: 12.0, 2: 20.0}, "what is older than the entry is no news"
 
 
 def test_a_corrected_log_takes_entries_back() -> None:
-    presence = Presence({1: 10.0, 2: 20.0, 3: 30.0})
+    presence = Presence(OrderedDict({1: 10.0, 2: 20.0, 3: 30.0}))
     presence.learn({1: None, 2: (EXIT, 5.0), 3: None, 4: (ENTRY, 8.0)}, complete_to=25.0)
     assert presence.inside == {4: 8.0, 3: 30.0}, "the log may not yet know of the newest entry"
 
 
 def test_forgiving_one_and_all() -> None:
-    presence = Presence({1: 10.0, 2: 20.0, 3: 30.0})
-    assert [presence.forgive(1), presence.forgive(1)] == [1, 0]
-    assert [presence.forgive(), presence.forgive()] == [2, 0]
+    presence = Presence(OrderedDict({1: 10.0, 2: 20.0, 3: 30.0}))
+    assert [presence.forgive(1, 99.0), presence.forgive(1, 99.0)] == [1, 0]
+    assert [presence.forgive(None, 99.0), presence.forgive(None, 99.0)] == [2, 0]
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,7 @@ def _attendance() -> None:
         Column("created_at", moment, nullable=False),
         Column("reason", Text, nullable=False),
         Column("method", Text, nullable=False),
+        Column("rule", Text),
         Column("site", Text, nullable=False),
         Column("visit", big),
         Column("visit_uid", Text),

@@ -1,0 +1,277 @@
+"""From who somebody is to whether the door opens: the rules are asked, what is missing is awaited.
+
+Whoever was recognised, or has presented a card, PIN or badge, makes a `Request`. The rules grant
+it, refuse it, or say what is still missing: the face that goes with a card, a second factor, an
+escort, a second person. Then the request waits, for a limited time and with what was shown so far,
+until a later one completes it: of the same person with another factor, or of somebody who makes
+company. Nobody waits in the door's way: others are let in meanwhile.
+
+Nothing opens the door to a person but `_let_in`, and `_let_in` is reached only through the rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from gated.core.access import AccessRules, Need, Request, Verdict, Waiting
+from gated.core.attendance import DirectionRule
+from gated.core.company import Company
+from gated.core.entrance import Entrance
+from gated.core.gallery import Gallery
+from gated.core.model import (
+    RETRYABLE,
+    Command,
+    Credential,
+    Decision,
+    Direction,
+    Forgive,
+    Instant,
+    LastPunches,
+    Method,
+    Notice,
+    Outcome,
+    PersonRef,
+    PlanReplaced,
+    Reason,
+    RecordDecision,
+    RecordEvent,
+)
+from gated.core.pad import AttackMemory
+from gated.core.passage import Passage
+from gated.core.policy import GatePolicy
+from gated.core.visit import Visit, Visits, VisitState
+
+COMPANY = frozenset({Need.ESCORT, Need.SECOND_PERSON})
+"""What another person brings."""
+
+
+class Admission:
+    """The rules of one gate at work, and who waits for what."""
+
+    def __init__(
+        self,
+        policy: GatePolicy,
+        entrance: Entrance,
+        visits: Visits,
+        attacks: AttackMemory,
+        followers: Company,
+    ) -> None:
+        self.policy = policy
+        self.access = AccessRules(policy.cooldown_s)
+        self.directions = DirectionRule(
+            policy.direction, policy.auto_reset_s, policy.double_punch_s
+        )
+        self._entrance = entrance
+        self._visits = visits
+        self._attacks = attacks
+        self._followers = followers
+
+    # --- who asks -----------------------------------------------------------------------------
+
+    def request(
+        self, person: PersonRef, factor: Method, now: Instant, active: bool = True
+    ) -> Request:
+        """What somebody asks for who shows this factor, with those that they have shown before."""
+        direction, _ = self.directions.next(person.id, now)
+        leaving = self.policy.direction is Direction.EXIT
+        waits = self.access.waiting.get(person.id)
+        before = waits.request.factors if waits else frozenset()
+        return Request(person, direction, before | {factor}, active, leaving)
+
+    def check(self, request: Request, now: Instant) -> Verdict:
+        """What the door and the rules say; changes nothing."""
+        refusal = self._entrance.door.refusal()
+        if refusal is not None:
+            return Verdict(refusal, f"door {self._entrance.door.mode}")
+        return self.access.check(request, now)
+
+    def ask(
+        self, visit: Visit, request: Request, draft: Decision, now: Instant
+    ) -> Iterator[Command]:
+        """Let somebody in, refuse them or let them wait. draft: the decision but for the rules."""
+        verdict = self.check(request, now)
+        waits = self.access.waiting.get(request.person.id)
+        if waits is not None and waits.decision.method is not Method.FACE:
+            # a card before the face, or another factor before that: who it is was said by the first
+            draft = replace(draft, method=waits.decision.method)
+        if verdict.need is not None:
+            yield from self._wait(
+                visit, Waiting(request, draft, verdict, now.mono + self.patience_s)
+            )
+        elif not verdict.granted:
+            self.access.waiting.pop(request.person.id, None)
+            yield from self.refuse(visit, _denied(draft, verdict, now), now)
+        else:
+            yield from self._let_in(visit, request, draft, verdict, now)
+
+    def present(self, shown: Credential, now: Instant) -> Iterator[Command]:
+        """Somebody presents a card, a PIN or a badge."""
+        own = self.access.plan.people.get(shown.person_id) if shown.person_id else None
+        visit = self._visits.of_credential(shown, now.mono)
+        draft = Decision(now, Outcome.GRANTED, Reason.GRANTED, method=shown.method)
+        draft = replace(draft, visit=visit.number, person=own.person if own else None)
+        if own is None:
+            verdict = Verdict(Reason.UNKNOWN_CREDENTIAL, "credential")
+            yield from self.refuse(visit, _denied(draft, verdict, now), now)
+            return
+        waits = self.access.waiting.get(own.person.id)
+        if waits is not None and Method.FACE in waits.request.factors:
+            if self._attacks.locks(own.person.id, now.mono):
+                return
+            visit, draft = self._visit_of(waits.decision), waits.decision
+        yield from self.ask(visit, self.request(own.person, shown.method, now), draft, now)
+
+    def needs(self, person_id: int | None) -> Need | None:
+        """What is awaited of this person."""
+        waits = self.access.waiting.get(person_id) if person_id is not None else None
+        return waits.verdict.need if waits else None
+
+    @property
+    def waiting_visits(self) -> set[int]:
+        """The visits in which something is awaited."""
+        return {waits.decision.visit for waits in self.access.waiting.values()}
+
+    @property
+    def patience_s(self) -> float:
+        """How long is waited."""
+        return self.access.plan.rules.partner_s
+
+    # --- what comes of it ---------------------------------------------------------------------
+
+    def may_refuse(self, visit: Visit, now: Instant) -> bool:
+        """Whether a refusal now would be heard: none was a moment ago, and none was final."""
+        recent = visit.denied_at is not None and (
+            now.mono - visit.denied_at < self.policy.denial_interval_s
+        )
+        return not visit.final and not recent
+
+    def refuse(
+        self, visit: Visit, decision: Decision, now: Instant, advice: str = ""
+    ) -> Iterator[Command]:
+        """Say and record that somebody is not let in, unless the visit was told so just now."""
+        if not self.may_refuse(visit, now):
+            return
+        reason = decision.reason
+        visit.state, visit.denied_at, visit.reason = VisitState.DENIED, now.mono, reason
+        visit.denials += 1
+        retry = reason in RETRYABLE and visit.denials < self.policy.max_denials
+        visit.final = not retry
+        yield RecordDecision(replace(decision, flags=()))
+        yield Notice(decision.track_id, reason, advice)
+        yield from self._entrance.denied(reason, now)
+
+    def _wait(self, visit: Visit, waiting: Waiting) -> Iterator[Command]:
+        need = waiting.verdict.need
+        before = self.access.waiting.get(waiting.request.person.id)
+        if before is None or before.verdict.need is not need:
+            self.access.waiting[waiting.request.person.id] = waiting
+            yield Notice(waiting.decision.track_id, f"needs_{need}")
+        if not visit.final:
+            visit.state = VisitState.PENDING
+
+    def _let_in(
+        self, visit: Visit, request: Request, draft: Decision, verdict: Verdict, now: Instant
+    ) -> Iterator[Command]:
+        person = request.person
+        visit.state, visit.final, visit.person_id = VisitState.GRANTED, True, person.id
+        direction, flags = self.directions.next(person.id, now)
+        inside_since = self.access.granted(request, now)
+        punch = self.directions.passed(person.id, direction, now)
+        factors = tuple(sorted(request.factors)) if len(request.factors) > 1 else ()
+        yield RecordDecision(
+            replace(
+                draft, at=now, direction=direction, flags=(*flags, *verdict.flags), factors=factors
+            )
+        )
+        extended = request.extended or self.access.pass_of(request).extended
+        for_s = self.policy.extended_unlock_s if extended else self.policy.unlock_s
+        passage = Passage(visit.number, person.id, now.utc, punch, inside_since)
+        yield from self._entrance.admit(passage, for_s, now)
+        self._followers.granted(visit.number, now.mono)
+        yield Notice(draft.track_id, Reason.GRANTED, person.name)
+        yield from self._company_of(person.id, now)
+
+    def _company_of(self, person_id: int, now: Instant) -> Iterator[Command]:
+        """Let in who has waited for company."""
+        for waits in list(self.access.waiting.values()):
+            locked = self._attacks.locks(waits.request.person.id, now.mono)
+            if waits.verdict.need not in COMPANY or locked:
+                continue
+            request = replace(waits.request, company=frozenset({person_id}))
+            verdict = self.check(request, now)
+            if verdict.granted and self.access.waiting.get(request.person.id) is waits:
+                visit = self._visit_of(waits.decision)
+                yield from self._let_in(visit, request, waits.decision, verdict, now)
+
+    def settled(self, passage: Passage, used: bool) -> None:
+        """Who did not go through is still where they were before."""
+        if not used and self.directions.undo(passage.person_id, passage.at_utc, passage.before):
+            self.access.presence.put_back(passage.person_id, passage.inside_since)
+
+    # --- rules and memory ---------------------------------------------------------------------
+
+    def take(self, event: PlanReplaced | LastPunches | Forgive, now: Instant) -> Iterator[Command]:
+        """Other rules, what the log knows, or the word of an operator."""
+        match event:
+            case PlanReplaced(plan):
+                self.access.plan = plan
+            case LastPunches(punches, complete_to, forgiven):
+                self.directions.learn(punches, complete_to)
+                self.access.presence.was_forgiven(forgiven)
+                self.access.presence.learn(punches, complete_to)
+                # what time had forgiven before is no news
+                self.access.forgive_by_time(now)
+            case Forgive(person, actor, cause):
+                people = self.access.presence.forgive(person.id if person else None, now.utc)
+                yield _forgiven(now, "operator", people, f"{actor}: {cause}", person)
+
+    def known(self, gallery: Gallery) -> None:
+        """Whoever waits with a face that is not in the gallery any more has to start anew."""
+        with_face = [
+            id_ for id_, w in self.access.waiting.items() if Method.FACE in w.request.factors
+        ]
+        if with_face:
+            active = {m.person.id for m in gallery.members if m.active}
+            for id_ in set(with_face) - active:
+                del self.access.waiting[id_]
+
+    def fire(self, now: Instant) -> Iterator[Command]:
+        """Everybody has left by whatever way: nobody is refused tomorrow for it."""
+        yield from self._forgiven(self.access.presence.forgive(None, now.utc), "fire", now)
+
+    def _forgiven(self, people: int, cause: str, now: Instant) -> Iterator[Command]:
+        """Say that people count as outside, where a rule asks who is inside."""
+        if people and self.access.plan.rules.count_people:
+            yield _forgiven(now, cause, people)
+
+    # --- time ---------------------------------------------------------------------------------
+
+    @property
+    def deadline(self) -> float | None:
+        """When `advance` has something to do; None: never."""
+        return min((w.until for w in self.access.waiting.values()), default=None)
+
+    def advance(self, now: Instant) -> Iterator[Command]:
+        """Refuse who has waited for too long; forgive what the rules forgive by now."""
+        for id_, waits in list(self.access.waiting.items()):
+            if now.mono >= waits.until:
+                del self.access.waiting[id_]
+                visit = self._visit_of(waits.decision)
+                yield from self.refuse(visit, _denied(waits.decision, waits.verdict, now), now)
+        yield from self._forgiven(self.access.forgive_by_time(now), "time", now)
+
+    def _visit_of(self, decision: Decision) -> Visit:
+        """The visit that a decision speaks of; one of that number when it was closed meanwhile."""
+        return self._visits.get(decision.visit) or Visit(decision.visit)
+
+
+def _denied(draft: Decision, verdict: Verdict, now: Instant) -> Decision:
+    return replace(draft, at=now, outcome=Outcome.DENIED, reason=verdict.reason, rule=verdict.rule)
+
+
+def _forgiven(
+    now: Instant, cause: str, people: int, actor: str | None = None, whom: PersonRef | None = None
+) -> RecordEvent:
+    body = {"cause": cause, "people": people}
+    return RecordEvent(now, "presence_forgiven", body, actor=actor, subject=whom)
