@@ -34,9 +34,10 @@ from gated.core.policy import criteria_for
 from gated.devices.cameras import open_camera
 from gated.devices.clock import SystemClock
 from gated.devices.doors import open_door
+from gated.devices.indicators import NoIndicators, open_indicators
 from gated.devices.supervised import SupervisedCamera
 from gated.errors import StorageError
-from gated.ports import Door
+from gated.ports import Door, Indicators
 from gated.runtime import watchdog
 from gated.runtime.change_watcher import ChangeWatcher, Watched
 from gated.runtime.heap import frugal_heap
@@ -103,6 +104,7 @@ class Daemon:
         self.clock = SystemClock()
         self.loops: list[Loop] = []
         self.door: Door | None = None
+        self.indicators: Indicators = NoIndicators()
         self.address: str | None = None
         self.setup_code: str | None = None
         """Makes the first administrator; None when there is an account."""
@@ -149,6 +151,8 @@ class Daemon:
         self.live = LiveGate(self.tap, inbox.post)
         self.door = open_door(settings.door, inbox.post, self.clock)
         stack.callback(self.door.close)
+        self.indicators = open_indicators(settings)
+        stack.callback(self.indicators.close)
         kit = self._load_models()
         self._renew_templates(kit)
         if self._stop.is_set():
@@ -316,6 +320,7 @@ class Daemon:
                 await asyncio.wait_for(self._stop.wait(), watchdog.interval())
 
     def _decided(self, decision: Decision, edge: float | None) -> None:
+        self.indicators.flash(decision.granted)
         self.board.add_decision(view_of(decision, edge))
         self._show(self.screen.decision, decision, edge)
 
@@ -327,6 +332,7 @@ class Daemon:
         self.board.add_event(event_view(event))
 
     def _publish_state(self, state: GateState) -> None:
+        self.indicators.show(state.lights)
         self.board.publish(
             door_state=state.door, door_mode=str(state.mode), alarms=dict(state.alarms)
         )

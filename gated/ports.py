@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from gated.core.model import Event, Face, Image, Instant, Mesh, Vector
+from gated.core.model import Event, Face, Image, Instant, Light, Mesh, Vector
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,6 +111,19 @@ class Door(Protocol):
 
     def close(self) -> None:
         """Lock, then let go of the pins; safe to call twice."""
+
+
+class Indicators(Protocol):
+    """Lamps and sounders. Any thread may call; nothing waits, and nothing that fails raises."""
+
+    def show(self, lights: frozenset[Light]) -> None:
+        """What holds from now on, for as long as it holds; sounds end by themselves."""
+
+    def flash(self, granted: bool) -> None:
+        """A decision: shown for a moment."""
+
+    def close(self) -> None:
+        """Everything off, then let go of the pins; safe to call twice."""
 
 
 class Clock(Protocol):

@@ -20,6 +20,8 @@ from pydantic import (
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Days = Annotated[int, Field(ge=1, le=36_500)]
+Pin = Annotated[int, Field(ge=0, le=27)]
+"""GPIO number (BCM) on the 40-pin header."""
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 COLLECT_MISFITS = {"misfits": "collected by the loader"}
@@ -228,15 +230,23 @@ class CredentialSettings(Section):
 
 class DoorSettings(Section):
     driver: Literal["gpiozero", "simulated", "none"] = "simulated"
-    relay_pin: Annotated[int, Field(ge=0, le=27)] | None = None
+    relay_pin: Pin | None = None
     relay_active_high: bool = True
     lock_type: Literal["strike", "maglock"] = "strike"
     """strike: locked without power (fail-secure). maglock: unlocked without power (fail-safe)."""
-    contact_pin: Annotated[int, Field(ge=0, le=27)] | None = None
-    rex_pin: Annotated[int, Field(ge=0, le=27)] | None = None
-    fire_pin: Annotated[int, Field(ge=0, le=27)] | None = None
-    trigger_pin: Annotated[int, Field(ge=0, le=27)] | None = None
+    contact_pin: Pin | None = None
+    rex_pin: Pin | None = None
+    fire_pin: Pin | None = None
+    trigger_pin: Pin | None = None
     """Button or sensor to ground that asks for a decision (`recognition.trigger: input`)."""
+    tamper_pin: Pin | None = None
+    """Switch of the box, closed while it is shut."""
+    power_fail_pin: Pin | None = None
+    """Contact of the power supply, closed while the mains are there."""
+    other_door_pin: Pin | None = None
+    """Contact of the other door of a mantrap, closed while it is shut."""
+    fire_reset_pin: Pin | None = None
+    """Key switch that ends the fire release."""
     debounce_s: Annotated[float, Field(ge=0, le=1)] = 0.05
     unlock_s: Annotated[float, Field(gt=0, le=120)] = 3.0
     extended_unlock_s: Annotated[float, Field(gt=0, le=120)] = 10.0
@@ -270,11 +280,15 @@ class DoorSettings(Section):
         if self.relay_pin is not None and not self.accept_boot_glitch:
             yield from self._boot_glitch(self.relay_pin)
 
+    def pins(self) -> dict[str, int]:
+        """GPIO number by key, of all that are set."""
+        keys = (name for name in type(self).model_fields if name.endswith("_pin"))
+        return {key: pin for key in keys if (pin := getattr(self, key)) is not None}
+
     def _shared_pins(self) -> Iterator[Misfit]:
         users: dict[int, str] = {}
-        for key in ("relay_pin", "contact_pin", "rex_pin", "fire_pin", "trigger_pin"):
-            pin = getattr(self, key)
-            if pin is not None and users.setdefault(pin, key) != key:
+        for key, pin in self.pins().items():
+            if users.setdefault(pin, key) != key:
                 yield Misfit((key, users[pin], "driver"), f"GPIO{pin} is {users[pin]} already")
 
     def _boot_glitch(self, pin: int) -> Iterator[Misfit]:
@@ -287,6 +301,26 @@ class DoorSettings(Section):
                 "this strike while the computer boots: choose a pin of the other group (0-8 up, "
                 "9-27 down), or accept it with accept_boot_glitch: true",
             )
+
+
+class IndicatorSettings(Section):
+    """Lamps and sounders by pin; driven by `door.driver`."""
+
+    active_high: bool = True
+    """Whether a high level switches them on."""
+    buzzer_pin: Pin | None = None
+    alarm_pin: Pin | None = None
+    """A second relay: siren or light."""
+    idle_pin: Pin | None = None
+    look_here_pin: Pin | None = None
+    granted_pin: Pin | None = None
+    denied_pin: Pin | None = None
+    fault_pin: Pin | None = None
+
+    def pins(self) -> dict[str, int]:
+        """GPIO number by key, of all that are set."""
+        keys = (name for name in type(self).model_fields if name.endswith("_pin"))
+        return {key: pin for key in keys if (pin := getattr(self, key)) is not None}
 
 
 class AlarmSettings(Section):
@@ -448,6 +482,7 @@ class Settings(Section):
     access: AccessSettings = AccessSettings()
     credentials: CredentialSettings = CredentialSettings()
     door: DoorSettings = DoorSettings()
+    indicators: IndicatorSettings = IndicatorSettings()
     alarms: AlarmSettings = AlarmSettings()
     attendance: AttendanceSettings = AttendanceSettings()
     storage: StorageSettings = StorageSettings()
@@ -457,6 +492,14 @@ class Settings(Section):
     sync: SyncSettings = SyncSettings()
     ui: UiSettings = UiSettings()
     logging: LoggingSettings = LoggingSettings()
+
+    def _shared_pins(self) -> Iterator[Misfit]:
+        """Pins of which an indicator is not the only user."""
+        users = {pin: f"door.{key}" for key, pin in self.door.pins().items()}
+        for key, pin in self.indicators.pins().items():
+            name = f"indicators.{key}"
+            if users.setdefault(pin, name) != name:
+                yield Misfit((name, users[pin]), f"GPIO{pin} is {users[pin]} already")
 
     def _has_no_trigger(self) -> bool:
         return self.door.driver == "gpiozero" and self.door.trigger_pin is None
@@ -474,6 +517,7 @@ class Settings(Section):
                 ("gate.demo", *drivers),
                 "the demo needs camera.driver: replay and door.driver: simulated",
             )
+        yield from self._shared_pins()
         if self.recognition.trigger == "input" and self._has_no_trigger():
             yield Misfit(
                 ("recognition.trigger", "door.trigger_pin"),

@@ -2,7 +2,8 @@
 
 Wiring. Relay: as `relay_active_high` says; a strike is energised to release, a maglock to lock.
 Inputs are pulled up and switched to ground: the contact is closed while the leaf is shut, the REX
-button closes when pressed, the fire loop is closed while all is well, so that a cut wire releases.
+button closes when pressed, the fire loop is closed while all is well, so that a cut wire releases;
+likewise tamper, power and the other door's contact. The key of the fire reset closes when turned.
 
 The kernel of Raspberry Pi OS keeps an output driven after the process that set it is gone, killed
 or not (pinctrl parameter persist_gpio_outputs): a gate that is killed while the door is released
@@ -17,7 +18,7 @@ from typing import Any
 from gated.config import DoorSettings
 from gated.core.model import DoorEvent
 from gated.devices.header import header_chip, import_lgpio
-from gated.devices.leased import Input, LeasedDoor
+from gated.devices.leased import PRESSED_TO_GROUND, Input, LeasedDoor
 from gated.errors import DeviceError
 
 
@@ -36,6 +37,10 @@ class GpioDoor(LeasedDoor):
             Input.REX: settings.rex_pin,
             Input.FIRE: settings.fire_pin,
             Input.TRIGGER: settings.trigger_pin,
+            Input.TAMPER: settings.tamper_pin,
+            Input.POWER_FAIL: settings.power_fail_pin,
+            Input.OTHER_DOOR: settings.other_door_pin,
+            Input.FIRE_RESET: settings.fire_reset_pin,
         }
         pins = {name: pin for name, pin in wired.items() if pin is not None}
         super().__init__(settings, post, pins)
@@ -79,7 +84,7 @@ class GpioDoor(LeasedDoor):
 
     def _active(self, name: Input) -> bool:
         grounded = bool(self._devices[name].value)
-        return grounded if name in {Input.REX, Input.TRIGGER} else not grounded
+        return grounded if name in PRESSED_TO_GROUND else not grounded
 
     def _let_go(self) -> None:
         for device in (self._relay, *self._devices.values()):

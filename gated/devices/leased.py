@@ -51,6 +51,26 @@ class Input(StrEnum):
     """Active: the fire alarm asks for the door to be released."""
     TRIGGER = "trigger"
     """Active: somebody asks the gate to look at faces (a button, a mat, a motion sensor)."""
+    TAMPER = "tamper"
+    """Active: the box was opened."""
+    POWER_FAIL = "power_fail"
+    """Active: the mains are gone, the battery feeds the door."""
+    OTHER_DOOR = "other_door"
+    """Active: the other door of the mantrap stands open."""
+    FIRE_RESET = "fire_reset"
+    """Active: somebody turns the key that ends the fire release."""
+
+
+CHANGES: dict[Input, tuple[DoorEventKind, DoorEventKind]] = {
+    Input.CONTACT: (DoorEventKind.CONTACT_OPEN, DoorEventKind.CONTACT_CLOSED),
+    Input.TAMPER: (DoorEventKind.TAMPER, DoorEventKind.TAMPER_CLEARED),
+    Input.POWER_FAIL: (DoorEventKind.POWER_FAIL, DoorEventKind.POWER_RESTORED),
+    Input.OTHER_DOOR: (DoorEventKind.OTHER_OPEN, DoorEventKind.OTHER_CLOSED),
+}
+"""What is told of the inputs whose both states matter."""
+
+PRESSED_TO_GROUND = frozenset({Input.REX, Input.TRIGGER, Input.FIRE_RESET})
+"""Active while closed. All other inputs are closed while all is well: a cut wire tells."""
 
 
 class LeasedDoor(ABC):
@@ -163,9 +183,18 @@ class LeasedDoor(ABC):
             self._drive(False)
             # a button that is stuck, or wired the wrong way round, must not open at every start
             self._accepted = self.inputs() | {Input.FIRE: False}
-            if Input.FIRE in self._inputs and self._active(Input.FIRE):
-                self._accept(Input.FIRE, True)
+            self._tell_what_holds()
             self._thread.start()
+
+    def _tell_what_holds(self) -> None:
+        """What is active from the start on; a leaf that stands open was not forced."""
+        if Input.FIRE in self._inputs and self._active(Input.FIRE):
+            self._accept(Input.FIRE, True)
+        for name in self._inputs:
+            if name is Input.CONTACT and self._accepted[name]:
+                self._post(DoorEvent(DoorEventKind.FOUND_OPEN))
+            elif name in CHANGES and self._accepted[name]:
+                self._accept(name, True)
 
     def _edge(self, name: Input) -> None:
         """An input may have changed; called by the driver from any thread."""
@@ -222,15 +251,17 @@ class LeasedDoor(ABC):
     def _accept(self, name: Input, active: bool) -> None:
         """Believe the new state of an input: act first, then tell."""
         self._accepted[name] = active
-        if name is Input.CONTACT:
-            kind = DoorEventKind.CONTACT_OPEN if active else DoorEventKind.CONTACT_CLOSED
-            self._post(DoorEvent(kind))
+        if name in CHANGES:
+            began, ended = CHANGES[name]
+            self._post(DoorEvent(began if active else ended))
         elif name is Input.REX and active:
             if self._settings.rex_releases and self._settings.mounting == "inside":
                 self.unlock(self._settings.unlock_s)
             self._post(DoorEvent(DoorEventKind.REX))
         elif name is Input.TRIGGER and active:
             self._post(DoorEvent(DoorEventKind.TRIGGER))
+        elif name is Input.FIRE_RESET and active:
+            self.reset_fire()
         elif name is Input.FIRE and active and not self._fire:
             self._fire = True
             self._drive(True)

@@ -64,6 +64,10 @@ class SimulatedDoor(LeasedDoor):
         """The leaf falls shut."""
         self._set(Input.CONTACT, False)
 
+    def set_input(self, name: Input, active: bool) -> None:
+        """Any input becomes active or not."""
+        self._set(name, active)
+
     def fire(self) -> None:
         """The fire alarm goes off."""
         self._set(Input.FIRE, True)

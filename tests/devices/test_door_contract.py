@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,19 +15,32 @@ from gated.config import DoorSettings
 from gated.core.model import DoorEvent, DoorEventKind
 from gated.devices.clock import SystemClock
 from gated.devices.doors import open_door
-from gated.devices.leased import LeasedDoor
+from gated.devices.leased import Input, LeasedDoor
 from gated.devices.simulated import SimulatedDoor
 from gated.errors import DeviceError
 from tests.devices.waiting import eventually
 
 RELAY, CONTACT, REX, FIRE, TRIGGER = 17, 22, 23, 24, 27
+TAMPER, POWER_FAIL, OTHER_DOOR, FIRE_RESET = 5, 6, 12, 13
 WIRING: dict[str, Any] = {
     "relay_pin": RELAY,
     "contact_pin": CONTACT,
     "rex_pin": REX,
     "fire_pin": FIRE,
     "trigger_pin": TRIGGER,
+    "tamper_pin": TAMPER,
+    "power_fail_pin": POWER_FAIL,
+    "other_door_pin": OTHER_DOOR,
+    "fire_reset_pin": FIRE_RESET,
 }
+PINS = {
+    Input.CONTACT: CONTACT,
+    Input.TAMPER: TAMPER,
+    Input.POWER_FAIL: POWER_FAIL,
+    Input.OTHER_DOOR: OTHER_DOOR,
+    Input.FIRE_RESET: FIRE_RESET,
+}
+"""Of the inputs that `Rig.set_input` moves."""
 DEBOUNCE_S = 0.02
 
 
@@ -62,6 +75,7 @@ class Rig:
     press_trigger: Callable[[], None]
     set_leaf: Callable[[bool], None]
     set_fire: Callable[[bool], None]
+    set_input: Callable[[Input, bool], None]
     factory: Any = None
 
     def unlocked(self) -> bool:
@@ -80,10 +94,13 @@ def simulated(**changes: Any) -> Rig:
         door.press_trigger,
         lambda is_open: door.open_leaf() if is_open else door.close_leaf(),
         lambda on: door.fire() if on else door.end_fire(),
+        door.set_input,
     )
 
 
-def mock_pins(fire: bool = False, rex: bool = False, **changes: Any) -> Rig:
+def mock_pins(
+    fire: bool = False, rex: bool = False, active: Collection[Input] = (), **changes: Any
+) -> Rig:
     mock = pytest.importorskip("gpiozero.pins.mock", reason="gpiozero (extra pi) is missing")
 
     class WiredPin(mock.MockPin):  # type: ignore[misc, name-defined]
@@ -101,8 +118,14 @@ def mock_pins(fire: bool = False, rex: bool = False, **changes: Any) -> Rig:
             factory.pin(pin).drive_low()
 
     # the leaf is shut, nobody presses the button, the loop of the fire alarm is closed
-    for pin, high in ((CONTACT, False), (REX, not rex), (FIRE, fire), (TRIGGER, True)):
+    for pin, high in ((REX, not rex), (FIRE, fire), (TRIGGER, True)):
         level(pin, high)
+
+    def set_input(name: Input, on: bool) -> None:
+        level(PINS[name], on != (name is Input.FIRE_RESET))
+
+    for name in PINS:
+        set_input(name, name in active)
     letters = Letters()
     settings = DoorSettings(
         driver="gpiozero", debounce_s=DEBOUNCE_S, accept_boot_glitch=True, **WIRING, **changes
@@ -116,6 +139,7 @@ def mock_pins(fire: bool = False, rex: bool = False, **changes: Any) -> Rig:
         lambda: level(TRIGGER, False),
         lambda is_open: level(CONTACT, is_open),
         lambda on: level(FIRE, on),
+        set_input,
         factory,
     )
 
@@ -277,6 +301,48 @@ def test_fire_releases_until_it_is_reset_by_hand(make: Callable[..., Rig]) -> No
     assert rig.letters.count(DoorEventKind.FIRE_CLEARED) == 1
     rig.set_fire(True)
     assert rig.letters.heard(DoorEventKind.FIRE, times=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "began", "ended"),
+    [
+        (Input.TAMPER, DoorEventKind.TAMPER, DoorEventKind.TAMPER_CLEARED),
+        (Input.POWER_FAIL, DoorEventKind.POWER_FAIL, DoorEventKind.POWER_RESTORED),
+        (Input.OTHER_DOOR, DoorEventKind.OTHER_OPEN, DoorEventKind.OTHER_CLOSED),
+    ],
+)
+def test_what_changes_is_told_and_moves_nothing(
+    make: Callable[..., Rig], name: Input, began: DoorEventKind, ended: DoorEventKind
+) -> None:
+    rig = make()
+    rig.set_input(name, True)
+    assert rig.letters.heard(began)
+    rig.set_input(name, False)
+    assert rig.letters.heard(ended)
+    assert not rig.unlocked()
+
+
+def test_the_key_ends_the_fire_release_once_the_alarm_is_quiet(make: Callable[..., Rig]) -> None:
+    rig = make()
+    rig.set_fire(True)
+    assert rig.letters.heard(DoorEventKind.FIRE)
+    rig.set_input(Input.FIRE_RESET, True)
+    assert rig.letters.heard(DoorEventKind.FIRE_HELD)
+    assert rig.unlocked()
+    rig.set_input(Input.FIRE_RESET, False)
+    rig.set_fire(False)
+    time.sleep(3 * DEBOUNCE_S)
+    rig.set_input(Input.FIRE_RESET, True)
+    assert rig.letters.heard(DoorEventKind.FIRE_CLEARED)
+    assert not rig.unlocked()
+
+
+def test_what_holds_at_the_start_is_told() -> None:
+    rig = mock_pins(active=[Input.CONTACT, Input.TAMPER, Input.OTHER_DOOR])
+    kinds = {event.kind for event in rig.letters.events}
+    assert kinds == {DoorEventKind.FOUND_OPEN, DoorEventKind.TAMPER, DoorEventKind.OTHER_OPEN}
+    assert not rig.unlocked()
+    rig.door.close()
 
 
 def test_many_threads_cannot_keep_it_open(make: Callable[..., Rig]) -> None:

@@ -1,0 +1,224 @@
+"""Lamps, buzzer and the alarm relay: what they show, and for how long at most.
+
+`lit` says which outputs are on at a moment; it is the only place that knows patterns. One thread
+plays it, on the machine's own clock, so that no sound outlasts its bound whatever becomes of the
+program's other threads. An indicator that fails is logged and never keeps the gate from working.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from gated.config import Settings
+from gated.core.model import Light
+from gated.devices.gpio import header_factory
+from gated.errors import DeviceError
+from gated.ports import Indicators
+
+log = logging.getLogger(__name__)
+
+FLASH_S = 2.0
+BEEP_S = 0.15
+DENIED_BEEPS = 3
+WARNING_S = 60.0
+"""The buzzer warns of a held door for no longer."""
+STEP_S = 0.05
+
+
+class Output(StrEnum):
+    """What may be wired; the pin of each is `indicators.<name>_pin`."""
+
+    BUZZER = "buzzer"
+    ALARM = "alarm"
+    IDLE = "idle"
+    LOOK_HERE = "look_here"
+    GRANTED = "granted"
+    DENIED = "denied"
+    FAULT = "fault"
+
+
+LAMPS = {
+    Light.IDLE: Output.IDLE,
+    Light.LOOK_HERE: Output.LOOK_HERE,
+    Light.FAULT: Output.FAULT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is to be shown: lights with the monotonic second since when, and the last decision."""
+
+    since: dict[Light, float]
+    granted: bool = False
+    flashed_at: float = float("-inf")
+
+
+def lit(shown: Shown, now: float, alarm_s: float) -> set[Output]:
+    """The outputs that are on now. alarm_s: longest sound of an alarm, in seconds."""
+    on = {LAMPS[light] for light in shown.since if light in LAMPS}
+    ago = now - shown.flashed_at
+    if 0 <= ago < FLASH_S:
+        on.add(Output.GRANTED if shown.granted else Output.DENIED)
+        beep, rest = divmod(ago, 2 * BEEP_S)
+        if beep < (1 if shown.granted else DENIED_BEEPS) and rest < BEEP_S:
+            on.add(Output.BUZZER)
+    warned = now - shown.since.get(Light.HELD_WARNING, float("inf"))
+    if 0 <= warned < WARNING_S and warned % 1.0 < 0.5:
+        on.add(Output.BUZZER)
+    if 0 <= now - shown.since.get(Light.ALARM, float("inf")) < alarm_s:
+        on.add(Output.ALARM)
+    return on
+
+
+class PlayedIndicators(ABC):
+    """Plays what is to be shown on the wired outputs (ports.Indicators)."""
+
+    def __init__(self, outputs: Iterable[Output], alarm_s: float) -> None:
+        self._alarm_s = alarm_s
+        self._shown = Shown({})
+        self._on = dict.fromkeys(outputs, False)
+        self._failed: set[Output] = set()
+        self._closed = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="indicators", daemon=True)
+
+    @abstractmethod
+    def _drive(self, output: Output, on: bool) -> None:
+        """Switch one output."""
+
+    @abstractmethod
+    def _let_go(self) -> None:
+        """Give the hardware back."""
+
+    @property
+    def on(self) -> set[Output]:
+        """What is switched on now."""
+        return {output for output, on in self._on.items() if on}
+
+    def show(self, lights: frozenset[Light]) -> None:
+        """What holds from now on; a light that held before goes on from where it was."""
+        now = time.monotonic()
+        with self._changed:
+            before = self._shown
+            since = {light: before.since.get(light, now) for light in lights}
+            self._shown = Shown(since, before.granted, before.flashed_at)
+            self._changed.notify()
+
+    def flash(self, granted: bool) -> None:
+        """A decision was made."""
+        with self._changed:
+            self._shown = Shown(self._shown.since, granted, time.monotonic())
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Everything off, then let go; safe to call twice."""
+        with self._changed:
+            if self._closed:
+                return
+            self._closed = True
+            self._changed.notify()
+            self._switch(set())
+            self._let_go()
+        if self._thread.is_alive():
+            self._thread.join(timeout=2.0)
+
+    def _run(self) -> None:
+        with self._changed:
+            while not self._closed:
+                self._switch(lit(self._shown, time.monotonic(), self._alarm_s))
+                sounding = self._shown.since.keys() & {Light.HELD_WARNING, Light.ALARM}
+                flashing = time.monotonic() - self._shown.flashed_at < FLASH_S + STEP_S
+                self._changed.wait(STEP_S if sounding or flashing else None)
+
+    def _switch(self, wanted: set[Output]) -> None:
+        for output, on in self._on.items():
+            if on == (output in wanted):
+                continue
+            try:
+                self._drive(output, not on)
+                self._on[output] = not on
+                self._failed.discard(output)
+            except Exception as error:
+                if output not in self._failed:
+                    self._failed.add(output)
+                    log.error("indicator %s: %s", output, error)
+
+
+class GpioIndicators(PlayedIndicators):
+    """Outputs on GPIO pins; off from the first moment on. `pin_factory`: lgpio unless given."""
+
+    def __init__(
+        self, pins: dict[Output, int], active_high: bool, alarm_s: float, pin_factory: Any = None
+    ) -> None:
+        """DeviceError when a pin cannot be had."""
+        super().__init__(pins, alarm_s)
+        self._own_factory = pin_factory is None
+        self._factory = pin_factory if pin_factory is not None else header_factory()
+        self._devices: dict[Output, Any] = {}
+        try:
+            from gpiozero import OutputDevice
+
+            for name, pin in pins.items():
+                self._devices[name] = OutputDevice(
+                    pin, active_high=active_high, initial_value=False, pin_factory=self._factory
+                )
+        except Exception as error:
+            self._let_go()
+            raise DeviceError(f"the pins of the indicators cannot be used: {error}") from error
+        self._thread.start()
+
+    def _drive(self, output: Output, on: bool) -> None:
+        self._devices[output].value = on
+
+    def _let_go(self) -> None:
+        for device in self._devices.values():
+            device.close()
+        if self._own_factory:
+            self._factory.close()
+
+
+class SimulatedIndicators(PlayedIndicators):
+    """Outputs that exist only in the program; `broken` ones cannot be switched."""
+
+    def __init__(self, alarm_s: float) -> None:
+        super().__init__(Output, alarm_s)
+        self.broken: set[Output] = set()
+        self._thread.start()
+
+    def _drive(self, output: Output, on: bool) -> None:
+        if output in self.broken:
+            raise DeviceError("the simulated lamp is broken")
+
+    def _let_go(self) -> None:
+        """There is nothing to give back."""
+
+
+class NoIndicators:
+    """A gate that shows nothing."""
+
+    def show(self, lights: frozenset[Light]) -> None:
+        """There is nothing to show it on."""
+
+    def flash(self, granted: bool) -> None:
+        """There is nothing to show it on."""
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+
+def open_indicators(settings: Settings, pin_factory: Any = None) -> Indicators:
+    """The indicators of the door's driver, all off; DeviceError."""
+    wired = settings.indicators
+    pins = {o: pin for o in Output if (pin := getattr(wired, f"{o}_pin")) is not None}
+    if settings.door.driver == "gpiozero" and pins:
+        return GpioIndicators(pins, wired.active_high, settings.alarms.sound_s, pin_factory)
+    if settings.door.driver == "simulated":
+        return SimulatedIndicators(settings.alarms.sound_s)
+    return NoIndicators()
