@@ -22,6 +22,8 @@ from gated.core.gallery import Gallery
 from gated.core.gate import Gate
 from gated.core.model import (
     CameraEvent,
+    CameraEventKind,
+    Condition,
     Decision,
     GalleryReplaced,
     GateState,
@@ -34,9 +36,10 @@ from gated.core.policy import criteria_for
 from gated.devices.cameras import open_camera
 from gated.devices.clock import SystemClock
 from gated.devices.doors import open_door
+from gated.devices.identity import identity_of
 from gated.devices.indicators import NoIndicators, open_indicators
 from gated.devices.supervised import SupervisedCamera
-from gated.errors import StorageError
+from gated.errors import DeviceError, StorageError
 from gated.ports import Door, Indicators
 from gated.runtime import watchdog
 from gated.runtime.change_watcher import ChangeWatcher, Watched
@@ -49,6 +52,7 @@ from gated.services.access_plan import load_plan
 from gated.services.accounts import Accounts
 from gated.services.alarms import before_restart
 from gated.services.attendance import last_punches
+from gated.services.camera_identity import CameraIdentity
 from gated.services.demo import enroll_demo_person
 from gated.services.erasures import reapply_erasures
 from gated.services.gate import GateBoard, event_view, view_of
@@ -112,6 +116,7 @@ class Daemon:
         self._lag = LoopLag()
         self._house_closed = asyncio.Event()
         self._crashed = False
+        self._camera_wrong = False
         self._report: Callable[[], None] = lambda: None
 
     async def run(self, exit_after: float | None = None) -> int:
@@ -339,8 +344,25 @@ class Daemon:
 
     def _camera_event(self, event: CameraEvent, inbox: BoundedInbox) -> None:
         inbox.post(event)
+        if event.kind is CameraEventKind.OPENED:
+            self._recognise_camera(inbox)
         self.board.publish(camera=str(event.kind))
         self._show(self.screen.camera, event)
+
+    def _recognise_camera(self, inbox: BoundedInbox) -> None:
+        """Before the first frame of a camera that was opened: is it the one that was there?"""
+        try:
+            identity = identity_of(self.settings.camera)
+            if identity is None:
+                return
+            wrong = CameraIdentity(self.workspace, self.clock).seen(identity)
+        except (DeviceError, StorageError) as error:
+            wrong = str(error)
+        if wrong is not None:
+            log.error("camera changed: %s", wrong)
+        if wrong is not None or self._camera_wrong:
+            inbox.post(Condition("camera_changed", wrong is not None, wrong or ""))
+        self._camera_wrong = wrong is not None
 
     def _publish(self, kit: VisionKit, gallery: Gallery) -> None:
         policy = policy_of(self.settings, kit.calibration)

@@ -16,6 +16,7 @@ from gated.services.accounts import Accounts, Principal, Role
 from gated.services.alarms import Alarms
 from gated.services.attendance import Attendance
 from gated.services.audit import Audit, current
+from gated.services.camera_identity import CameraIdentity
 from gated.services.correction_requests import CorrectionRequests
 from gated.services.desk import EnrollmentDesk
 from gated.services.devices import Devices
@@ -54,6 +55,7 @@ class ApiServices:
     desk: EnrollmentDesk = field(init=False)
     alarms: Alarms = field(init=False)
     remote_door: RemoteDoor = field(init=False)
+    camera: CameraIdentity = field(init=False)
     jobs: Jobs = field(init=False)
     fleet: Fleet = field(init=False)
     live: LiveGate | None = None
@@ -76,6 +78,7 @@ class ApiServices:
         object.__setattr__(self, "alarms", Alarms(self.workspace, self._tell))
         door = RemoteDoor(self.settings, self.accounts, self.board)
         object.__setattr__(self, "remote_door", door)
+        object.__setattr__(self, "camera", CameraIdentity.of(self.workspace))
         object.__setattr__(self, "fleet", Fleet.of(self.workspace))
 
     def _tell(self, event: Event) -> None:

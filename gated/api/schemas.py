@@ -612,6 +612,11 @@ class OpenOut(Out):
     """For how long the door was asked to open, in seconds."""
 
 
+class CameraOut(Out):
+    identity: str
+    """What tells this camera from another: maker, model and serial number, or its certificate."""
+
+
 class GateOut(Out):
     name: str
     site: str

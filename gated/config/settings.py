@@ -109,11 +109,18 @@ class CameraSettings(Section):
     read_timeout_s: Annotated[float, Field(gt=0, le=10)] = 2.0
     frozen_after_s: Seconds = 10.0
     """The same picture for so long counts as a failure (not for replay)."""
+    on_change: Literal["report", "refuse"] = "report"
+    """Another camera in the place of the first one is an alarm; refuse: nobody is let in by face
+    until an admin accepts it."""
+    certificate: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """rtsps: SHA-256 of the host's certificate; null: that of the first connection."""
     zone: Zone = Zone()
 
     def misfits(self) -> Iterator[Misfit]:
         if self.driver == "rtsp" and not (self.url or "").startswith(("rtsp://", "rtsps://")):
             yield Misfit(("url", "driver"), "driver rtsp needs url: rtsp://... or rtsps://...")
+        if self.certificate and not (self.url or "").startswith("rtsps://"):
+            yield Misfit(("certificate", "url"), "only a host of rtsps:// has a certificate")
         if self.driver == "replay" and self.source is None:
             yield Misfit(
                 ("source", "driver"),

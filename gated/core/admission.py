@@ -84,6 +84,8 @@ class Admission:
         refusal = self._entrance.door.refusal()
         if refusal is not None:
             return Verdict(refusal, f"door {self._entrance.door.mode}")
+        if Method.FACE in request.factors and self._entrance.distrusts_camera:
+            return Verdict(Reason.CAMERA_CHANGED, "camera")
         return self.access.check(request, now)
 
     def ask(

@@ -53,6 +53,7 @@ HARMLESS = frozenset(
         Reason.INTERLOCK,
         Reason.LOCKDOWN,
         Reason.OUT_OF_SERVICE,
+        Reason.CAMERA_CHANGED,
         Reason.LOG_UNAVAILABLE,
         Reason.SPOOF,
     }
@@ -107,6 +108,11 @@ class Entrance:
         ends = now.mono + min(for_s, self.policy.door.max_s) + self.policy.door.grace_s
         passed = self.passages.granted(passage, ends, self.door.leaf_open)
         yield from self._settle(passed, True, now)
+
+    @property
+    def distrusts_camera(self) -> bool:
+        """Whether nobody is let in by face, as another camera is there."""
+        return self.policy.refuse_changed_camera and Reason.CAMERA_CHANGED in self._troubles
 
     def denied(self, reason: Reason, now: Instant) -> Iterator[Command]:
         """Somebody was denied: many of them are worth a look."""

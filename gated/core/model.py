@@ -43,6 +43,7 @@ class Reason(StrEnum):
     LOW_QUALITY = "low_quality"
     LIVENESS_UNDECIDED = "liveness_undecided"
     CHALLENGE_FAILED = "challenge_failed"
+    CAMERA_CHANGED = "camera_changed"
     SPOOF = "spoof"
     INACTIVE = "inactive"
     NOT_YET_VALID = "not_yet_valid"
@@ -262,11 +263,12 @@ class CameraEventKind(StrEnum):
     OPENED = "opened"
     LOST = "lost"
     FROZEN = "frozen"
+    LOOPED = "looped"
 
 
 @dataclass(frozen=True, slots=True)
 class CameraEvent:
-    """The camera was opened, disappeared or delivers the same picture for ever."""
+    """The camera was opened, disappeared or delivers the same picture or pictures for ever."""
 
     kind: CameraEventKind
     detail: str = ""

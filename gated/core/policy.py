@@ -51,6 +51,8 @@ class GatePolicy:
     trigger: bool = False
     """Faces are matched only for `trigger_window_s` after a Trigger."""
     trigger_window_s: float = 10.0
+    refuse_changed_camera: bool = False
+    """Nobody is let in by face while another camera than the accepted one is there."""
     pad: PadPolicy = field(default_factory=PadPolicy)
     challenge: ChallengePolicy = field(default_factory=ChallengePolicy)
     lockout_s: float = 10.0

@@ -11,6 +11,7 @@ import numpy as np
 
 from gated.core.model import CameraEvent, CameraEventKind, Image
 from gated.devices.recorded import RecordedCamera
+from gated.devices.repetition import LoopDetector
 from gated.errors import DeviceError
 from gated.ports import Camera, Clock, EndOfStream, Frame
 
@@ -24,8 +25,8 @@ STABLE_S = 10.0
 class SupervisedCamera:
     """Reopens the camera under it for ever; each outage is told once when it begins and ends.
 
-    An outage is a DeviceError, or the same picture for `frozen_after_s` (a recording may stand
-    still). A picture that froze is withheld until another one comes, reopened or not.
+    An outage is a DeviceError, the same picture for `frozen_after_s`, or pictures that come again
+    in a loop (a recording may do both). They are withheld until others come, reopened or not.
     heartbeat is called before each step that may take long; replace it to prove liveness.
     """
 
@@ -46,6 +47,7 @@ class SupervisedCamera:
         self._clock = clock
         self._on_event = on_event
         self._frozen_after_s = None if isinstance(camera, RecordedCamera) else frozen_after_s
+        self._loops = None if isinstance(camera, RecordedCamera) else LoopDetector()
         self._stopped = threading.Event()
         self._wait = wait or self._stopped.wait
         self._jitter = jitter
@@ -99,6 +101,12 @@ class SupervisedCamera:
                 return None
             return None if self._outage is CameraEventKind.FROZEN else frame
         self._still_since = now
+        if self._loops is not None:
+            if self._loops.repeats(frame.image):
+                self._lose(CameraEventKind.LOOPED, "the same pictures come again and again")
+                return None
+            if self._outage is CameraEventKind.LOOPED and self._loops.known:
+                return None
         self._recover(now)
         return frame
 

@@ -103,7 +103,7 @@ class GateStatus:
     def problems(self) -> tuple[str, ...]:
         """What keeps the gate from doing its work; empty when it is healthy."""
         found = []
-        if self.camera in {"lost", "frozen"}:
+        if self.camera in {"lost", "frozen", "looped"}:
             found.append(f"camera_{self.camera}")
         if "door_fault" in self.alarms:
             found.append("door_fault")

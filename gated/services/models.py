@@ -148,6 +148,7 @@ def policy_of(settings: Settings, calibration: Calibration) -> GatePolicy:
         trigger=recognition.trigger != "continuous",
         trigger_window_s=recognition.trigger_window_s,
         pad=PAD_LEVELS[settings.liveness.level],
+        refuse_changed_camera=settings.camera.on_change == "refuse",
         challenge=_challenge_of(settings),
         lockout_s=settings.liveness.lockout_s,
         alarm_attacks=settings.liveness.alarm_attacks,

@@ -6,9 +6,10 @@ from dataclasses import asdict
 
 from fastapi import APIRouter
 
-from gated.api.deps import Services, Viewer
+from gated.api.deps import Admin, Services, Viewer
 from gated.api.errors import responses
-from gated.api.schemas import GateOut
+from gated.api.schemas import CameraOut, GateOut
+from gated.core.model import Condition
 
 router = APIRouter(prefix="/api/gate", tags=["gate"])
 
@@ -29,3 +30,12 @@ def state(_viewer: Viewer, services: Services) -> GateOut:
             "decisions": [asdict(d) for d in status.decisions],
         }
     )
+
+
+@router.post("/camera/accept", responses=responses(401, 403, 409, 503))
+def accept_camera(admin: Admin, services: Services) -> CameraOut:
+    """Believe the camera that is there now, after it was changed; journaled."""
+    live = services.running_gate()
+    identity = services.camera.accept(actor=admin.username)
+    live.post(Condition("camera_changed", False, "accepted"))
+    return CameraOut(identity=identity)

@@ -1,0 +1,28 @@
+"""What a changed camera means for those who stand before it."""
+
+from __future__ import annotations
+
+from gated.core.model import Condition, Reason
+from gated.core.policy import GatePolicy
+from tests.core.scenes import ANN, SURE, Scene, face, records
+
+CHANGED, ACCEPTED = Condition("camera_changed", True, "x"), Condition("camera_changed", False)
+
+
+def test_a_changed_camera_is_an_alarm_and_lets_nobody_in_where_the_gate_is_told_so() -> None:
+    scene = Scene(GatePolicy(refuse_changed_camera=True))
+    assert records(scene.send(CHANGED)) == [("camera_changed", "alarm")]
+    scene.watch(face({ANN: SURE}))
+    assert scene.verdicts == [(Reason.CAMERA_CHANGED, "Ann")]
+    assert records(scene.send(ACCEPTED)) == [("camera_changed_over", "info")]
+    scene.lose(1)
+    scene.wait(5.0)
+    scene.watch(face({ANN: SURE}, track=2))
+    assert scene.verdicts[1:] == [(Reason.GRANTED, "Ann")]
+
+
+def test_elsewhere_it_is_an_alarm_only() -> None:
+    scene = Scene()
+    assert records(scene.send(CHANGED)) == [("camera_changed", "alarm")]
+    scene.watch(face({ANN: SURE}))
+    assert scene.verdicts == [(Reason.GRANTED, "Ann")]

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import numpy as np
+
+from gated.core.model import Image
+from gated.devices.repetition import REMEMBERED, REPEATED, LoopDetector
+
+RANDOM = np.random.default_rng(1)
+
+
+def living(frames: int) -> list[Image]:
+    """A still scene with the noise of a sensor."""
+    return [RANDOM.integers(100, 104, (120, 160, 3), np.uint8) for _ in range(frames)]
+
+
+def told(detector: LoopDetector, frames: list[Image]) -> list[bool]:
+    return [detector.repeats(frame) for frame in frames]
+
+
+def test_a_loop_is_told_within_a_second_of_its_second_round_and_as_long_as_it_lasts() -> None:
+    detector, loop = LoopDetector(), living(40)
+    assert not any(told(detector, loop))
+    second = told(detector, loop)
+    assert second.index(True) == REPEATED - 1
+    assert all(told(detector, loop * 2))
+    assert not any(told(detector, living(40)))
+
+
+def test_a_living_scene_and_one_that_stands_still_are_no_loop() -> None:
+    detector = LoopDetector()
+    (still,) = living(1)
+    assert not any(told(detector, [*living(50), *[still] * 50, *living(50), *[still] * 50]))
+
+
+def test_pictures_that_take_turns_are_no_loop() -> None:
+    dark = living(2)
+    assert not any(told(LoopDetector(), dark * 50))
+
+
+def test_a_loop_in_which_nobody_moves_for_a_while_is_one() -> None:
+    (still,) = living(1)
+    loop = [*living(30), *[still] * 20, *living(10)]
+    assert any(told(LoopDetector(), loop * 2))
+
+
+def test_memory_is_bounded() -> None:
+    detector = LoopDetector(remembered=10)
+    told(detector, living(50))
+    assert len(detector._seen) == 10
+    assert REMEMBERED * 100 < 1_000_000
