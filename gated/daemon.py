@@ -44,6 +44,7 @@ from gated.ports import Door, Indicators
 from gated.runtime import watchdog
 from gated.runtime.change_watcher import ChangeWatcher, Watched
 from gated.runtime.heap import frugal_heap
+from gated.runtime.hub_loops import loops_of
 from gated.runtime.inbox import BoundedInbox
 from gated.runtime.loop import Loop
 from gated.runtime.pipeline import Pipeline, end
@@ -134,6 +135,7 @@ class Daemon:
                 # in a thread: signals are heard while models load and templates are renewed
                 await asyncio.to_thread(self._build_gate, stack)
             if not self._stop.is_set():
+                self._follow_hub(stack)
                 await self._serve(exit_after)
         self.screen.stopped(self.door is None or not self.door.unlocked)
         return CRASH_EXIT if self._crashed else 0
@@ -146,6 +148,13 @@ class Daemon:
                 self._main.call_later(exit_after, self._stop.set)
             await self._stand_watch()
             watchdog.notify("STOPPING=1")
+
+    def _follow_hub(self, stack: ExitStack) -> None:
+        """Begin to send and ask, where this gate belongs to a hub."""
+        for loop in loops_of(self.workspace, self.board.snapshot, self.clock, self._crash):
+            stack.callback(end, loop)
+            loop.start()
+            self.loops.append(loop)
 
     # --- building -----------------------------------------------------------------------------
 

@@ -40,8 +40,12 @@ BODY_LIMIT = 256 * 1024
 UPLOAD_LIMIT = 11 * 1024 * 1024
 """A photo of 10 MB and the form around it."""
 
-OWN_LIMITS = {"/api/enrollment/import": 65 * 1024 * 1024}
-"""An archive of photos, which is kept in memory."""
+OWN_LIMITS = {
+    # an archive of photos, which is kept in memory
+    "/api/enrollment/import": 65 * 1024 * 1024,
+    # so many rows of a journal that one transaction is worth it
+    "/api/sync/journal": 4 * 1024 * 1024,
+}
 
 _SIGNING_IN = tuple(f"/api/auth/{way}" for way in ("login", "sign-in", "register", "setup"))
 

@@ -30,6 +30,7 @@ from gated.services.references import References
 from gated.services.remote_door import RemoteDoor
 from gated.services.reports import Reports
 from gated.services.setup import FirstAdmin
+from gated.services.sync.collect import Collector
 from gated.services.sync.fleet import Fleet
 from gated.services.workspace import Workspace
 
@@ -58,6 +59,7 @@ class ApiServices:
     camera: CameraIdentity = field(init=False)
     jobs: Jobs = field(init=False)
     fleet: Fleet = field(init=False)
+    collector: Collector = field(init=False)
     live: LiveGate | None = None
 
     def __post_init__(self) -> None:
@@ -80,6 +82,7 @@ class ApiServices:
         object.__setattr__(self, "remote_door", door)
         object.__setattr__(self, "camera", CameraIdentity.of(self.workspace))
         object.__setattr__(self, "fleet", Fleet.of(self.workspace))
+        object.__setattr__(self, "collector", Collector.of(self.workspace))
 
     def _tell(self, event: Event) -> None:
         """Hand the gate an event where one runs; a hub has nobody to tell."""

@@ -92,7 +92,7 @@ class Edge:
 class BodyLimit:
     """Refuses bodies of more bytes than `limit`, or `upload_limit` for multipart forms (413).
 
-    own_limits: of forms to particular paths.
+    own_limits: of bodies to particular paths, whatever they are.
     """
 
     def __init__(
@@ -109,8 +109,8 @@ class BodyLimit:
             return
         headers = Headers(scope=scope)
         upload = headers.get("content-type", "").lower().startswith("multipart/")
-        uploads = self.own_limits.get(scope["path"], self.upload_limit)
-        limit = uploads if upload else self.limit
+        usual = self.upload_limit if upload else self.limit
+        limit = self.own_limits.get(scope["path"], usual)
         too_large = f"the body is larger than {limit} bytes"
         announced = headers.get("content-length", "0")
         if not announced.isdecimal() or int(announced[:20]) > limit:

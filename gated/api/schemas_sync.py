@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 
 from gated.api.schemas import In, Out, Text
+from gated.services.sync.collect import Batch, Head
 from gated.services.sync.fleet import FleetGate
 
 Hex32 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -98,3 +99,76 @@ class JoinOut(Out):
     hub: str
     """The hub's public key (Ed25519, hex)."""
     signature: str
+
+
+Seq = Annotated[int, Field(ge=0, le=2**53)]
+Chain = Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{1,64}/[0-9]{1,9}$")]
+Json = Annotated[str, StringConstraints(max_length=65_536)]
+
+
+class AfterIn(In):
+    seq: Seq
+    hash: Hex32
+
+
+class JournalRowIn(In):
+    seq: Seq
+    at_utc: Annotated[int, Field(ge=-(2**62), le=2**62)]
+    boot_id: Annotated[str, StringConstraints(max_length=64)]
+    mono_ns: Annotated[int, Field(ge=-(2**62), le=2**62)]
+    clock_ok: bool
+    kind: Annotated[str, StringConstraints(max_length=64)]
+    body: Json
+    commits: Json
+    hash: Hex32
+
+
+class JournalPrivateIn(In):
+    seq: Seq
+    role: Literal["subject", "actor"]
+    salt: Hex32
+    payload: Json
+
+
+class JournalSealIn(In):
+    seq: Seq
+    hash: Hex32
+    signature: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{128}$")]
+
+
+class JournalIn(In):
+    """Rows of one chain that follow the row `after`, and what hangs on them."""
+
+    chain: Chain
+    after: AfterIn
+    rows: Annotated[list[JournalRowIn], Field(max_length=1000)]
+    private: Annotated[list[JournalPrivateIn], Field(max_length=2000)]
+    seals: Annotated[list[JournalSealIn], Field(max_length=1000)]
+    lost: bool = False
+    """The rows before are not on the gate any more."""
+
+    def batch(self) -> Batch:
+        return Batch(
+            Head(self.chain, self.after.seq, self.after.hash),
+            [r.model_dump() for r in self.rows],
+            [p.model_dump() for p in self.private],
+            [s.model_dump() for s in self.seals],
+            self.lost,
+        )
+
+
+class AcknowledgedOut(Out):
+    acknowledged: int
+    restart: bool
+    """The hub knows other rows of this chain: go on in a new one."""
+
+
+class HeartbeatIn(In):
+    model: Annotated[str, StringConstraints(max_length=200)] | None = None
+    status: Annotated[dict[str, Any], Field(max_length=64)]
+
+
+class HeartbeatOut(Out):
+    now: datetime
+    acknowledged: Mapping[str, int]
+    """Of each chain, how far the hub has it."""

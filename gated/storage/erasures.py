@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from gated.errors import StorageError
 from gated.storage.sealing import sync_directory
-from gated.storage.tables import enrollments, journal, persons
+from gated.storage.tables import enrollments, journal, persons, sync_chains
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,10 @@ def _private(path: str, flags: int) -> int:
 def told(session: Session) -> frozenset[str]:
     """The uids that the journal of this database says are gone for ever."""
     final = journal.c.kind.in_(("person_erased", "biometrics_withdrawn"))
-    bodies = map(json.loads, session.execute(sa.select(journal.c.body).where(final)).scalars())
+    # a gate may tell of erasures at home: that erases nobody on its hub
+    own = journal.c.chain.not_in(sa.select(sync_chains.c.chain))
+    rows = sa.select(journal.c.body).where(final, own)
+    bodies = map(json.loads, session.execute(rows).scalars())
     return frozenset(uid for body in bodies for uid in gone_for_ever(body))
 
 

@@ -183,6 +183,15 @@ class Journal:
         if uids:
             after_commit(session, f"ledger {uids[0]}", lambda: self.ledger.add(uids))
 
+    def begin_anew(self, at: Instant, cause: str) -> Receipt:
+        """Begin another chain, as the present one must not go on: its first row says why."""
+        with self.db.write() as session:
+            gate, epoch = self._identity(session)
+            before = last_row(session, f"{gate}/{epoch}")
+            chain, tip = self._start(session, at, (gate, epoch), cause, before)
+            self._seal(session, tip)
+            return Receipt(chain, tip.seq, tip.hash)
+
     def gate_uid(self) -> str:
         """The uid that all chains of this gate begin with; made when it is first asked for."""
         with self.db.write() as session:
@@ -378,11 +387,11 @@ class _Batch:
         made = session.execute(statement, [{**r, "recorded_at": now} for r in self._attendance])
         ids = {row.seq: row.id for row in made}
         for seq, (chain, old) in self._superseded.items():
-            _supersede(session, chain, old, ids[seq])
+            supersede(session, chain, old, ids[seq])
         return ids
 
 
-def _supersede(session: Session, chain: str, seq: int, by: int) -> None:
+def supersede(session: Session, chain: str, seq: int, by: int) -> None:
     """Let a row of the attendance log point at the one in its place; Conflict when one does."""
     old = attendance_logs.c
     found = session.execute(

@@ -36,6 +36,16 @@ from gated.storage.erasures import ErasureLedger, enrollments_back, persons_back
 from gated.storage.heads import Head, holds, key_of, last_row, read_head
 from gated.storage.journal import IDENTITY, NOT_USED
 from gated.storage.tables import attendance_logs, journal, journal_private, journal_seal
+from gated.storage.journal import IDENTITY
+from gated.storage.tables import (
+    attendance_logs,
+    journal,
+    journal_private,
+    journal_seal,
+    persons,
+    sync_chains,
+    sync_quarantine,
+)
 
 CHUNK = 500
 FIELDS = ("chain", "seq", "at_utc", "boot_id", "mono_ns", "clock_ok", "kind")
@@ -153,6 +163,7 @@ class _Check:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._redacted = _Redacted(session)
+        self._collected = _Collected(session)
         self.superseded = _Superseded(session)
         self._unused = _Unused(session)
         self.rows = 0
@@ -177,6 +188,10 @@ class _Check:
             by = self.superseded.take(chain, row.seq)
             wanted = self._unused.adjusted(_wanted({**fields, "hash": row.hash}, told))
             _projection(fields, wanted, by, projected.at(row.seq))
+            found = projected.at(row.seq)
+            if not self._collected.excuses(chain, row.seq, found):
+                told = self._collected.as_here(chain, told, found)
+                _projection({**fields, "hash": row.hash}, told, by, found)
             self.rows += 1
         for side in (private, seals, projected):
             side.end()
@@ -194,8 +209,13 @@ class _Check:
             self.notes.append(f"{chain} was begun anew: {body['cause']}")
         if before := body["previous"]:
             end = Head(before["chain"], before["seq"], before["hash"])
-            last = last_row(self._session, end.chain)
-            if last != end:
+            # who was behind the hub has lost what the hub goes on to have
+            whole = (
+                holds(self._session, end)
+                if body["cause"] == "behind_hub"
+                else last_row(self._session, end.chain) == end
+            )
+            if not whole:
                 raise _cut(self._session, end, chain)
 
     def _private(self, fields: Mapping[str, Any], parts: list[Any]) -> dict[str, Any]:
@@ -213,6 +233,32 @@ class _Check:
             if not self._redacted.covers(chain, role, seq):
                 raise _Wrong(chain, seq, f"its private part ({role}) is missing, never redacted")
         return told
+
+
+class _Collected:
+    """The chains that came from gates: what their private parts say of persons is the gates'."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._chains = set(session.execute(sa.select(sync_chains.c.chain)).scalars())
+        flaw = sync_quarantine.c
+        rows = sa.select(flaw.chain, flaw.seq).where(flaw.reason == "projection")
+        self._unprojected = set(map(tuple, session.execute(rows)))
+
+    def excuses(self, chain: str, seq: int, found: list[Any]) -> bool:
+        """Whether it is on record that no attendance row could be made of this row."""
+        return not found and (chain, seq) in self._unprojected
+
+    def as_here(self, chain: str, told: Mapping[str, Any], found: list[Any]) -> dict[str, Any]:
+        """The private parts with the id that the person has on this hub, or had not yet."""
+        subject = told.get("subject")
+        if chain not in self._chains or subject is None:
+            return dict(told)
+        there = sa.select(persons.c.id).where(persons.c.uid == subject.get("uid"))
+        id_ = self._session.execute(there).scalar()
+        if found and found[0].person_id is None:
+            id_ = None  # enrolled here after the passage, or not at all
+        return {**told, "subject": {**subject, "person_id": id_}}
 
 
 class _Side:

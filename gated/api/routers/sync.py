@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -11,7 +12,16 @@ from pydantic import BaseModel
 
 from gated.api.deps import Device, Services
 from gated.api.errors import responses
-from gated.api.schemas_sync import GateKeysIn, JoinIn, JoinOut, KeysOut
+from gated.api.schemas_sync import (
+    AcknowledgedOut,
+    GateKeysIn,
+    HeartbeatIn,
+    HeartbeatOut,
+    JoinIn,
+    JoinOut,
+    JournalIn,
+    KeysOut,
+)
 from gated.services.sync.fleet import Caller, Joining
 from gated.services.sync.signing import HEADER
 
@@ -58,3 +68,18 @@ def renew_keys(body: GateKeysIn, gate: FromGate, services: Services) -> Response
     """Let other keys stand for the gate; those before are void."""
     services.fleet.renew_keys(gate, body.model_dump())
     return signed(services, gate, KeysOut(sign_key=body.sign_key))
+
+
+@router.post("/journal", response_model=AcknowledgedOut, responses=ASKED)
+def take_journal(body: JournalIn, gate: FromGate, services: Services) -> Response:
+    """Rows of the gate's journal; each is taken once, however often it comes."""
+    taken = services.collector.take(gate.gate, body.batch())
+    return signed(services, gate, {"acknowledged": taken.seq, "restart": taken.restart})
+
+
+@router.post("/heartbeat", response_model=HeartbeatOut, responses=ASKED)
+def heartbeat(body: HeartbeatIn, gate: FromGate, services: Services) -> Response:
+    """How the gate is; answers how far its journal is here."""
+    positions = services.collector.heard(gate.gate, body.model, body.status)
+    now = datetime.now(UTC)
+    return signed(services, gate, HeartbeatOut(now=now, acknowledged=positions))

@@ -1,0 +1,124 @@
+"""The journal of a gate on its way up: in batches, acknowledged by sequence, sent again until then.
+
+What the hub has is noted here only after the hub has said so; a lost answer costs a batch sent
+twice. A hub that knows more of a chain than this gate does shows that an older state was restored
+here, and one that knows other rows that a second unit writes as this gate: both times the gate goes
+on in a new chain, so that no row stands in the place of another.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any, Self
+
+from gated import __version__
+from gated.devices.clock import SystemClock
+from gated.errors import HubUnreachable
+from gated.ports import Clock
+from gated.services.gate import GateStatus
+from gated.services.sync.client import HubClient
+from gated.services.workspace import Workspace
+from gated.storage import outbox
+from gated.storage.heads import last_row
+from gated.storage.outbox import Batch
+
+log = logging.getLogger(__name__)
+
+ROWS = 400
+
+
+class Uplink:
+    """Sends what the hub does not have yet; one thread at a time."""
+
+    def __init__(self, workspace: Workspace, client: HubClient, clock: Clock) -> None:
+        self._workspace = workspace
+        self._client = client
+        self._clock = clock
+        self._gate = workspace.journal.gate_uid()
+
+    @classmethod
+    def of(cls, workspace: Workspace, client: HubClient) -> Self:
+        """The uplink of a workspace, on the real clock."""
+        return cls(workspace, client, SystemClock())
+
+    def send(self) -> bool:
+        """Send one batch; whether there was one. HubError, StorageError."""
+        batch = self._next()
+        if batch is None:
+            return False
+        told = self._client.post("/api/sync/journal", wire_of(batch))
+        try:
+            seq, restart = int(told["acknowledged"]), bool(told["restart"])
+        except (KeyError, TypeError, ValueError):
+            raise HubUnreachable("the hub's answer cannot be understood") from None
+        self._acknowledged(batch.chain, seq, restart)
+        return True
+
+    def greet(self, status: Mapping[str, Any], model: str | None) -> None:
+        """Tell the hub how this gate is, and learn how far it has our chains. HubError."""
+        told = self._client.post("/api/sync/heartbeat", {"model": model, "status": dict(status)})
+        try:
+            positions = {str(c): int(n) for c, n in told["acknowledged"].items()}
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise HubUnreachable("the hub's answer cannot be understood") from None
+        with self._workspace.database.read() as session:
+            known = outbox.acknowledged(session)
+        for chain, seq in positions.items():
+            if known.get(chain) != seq:
+                self._acknowledged(chain, seq, restart=False)
+
+    def backlog(self) -> int:
+        """How many rows the hub does not have yet."""
+        with self._workspace.database.read() as session:
+            return outbox.backlog(session, self._gate)
+
+    def _next(self) -> Batch | None:
+        with self._workspace.database.read() as session:
+            acked = outbox.acknowledged(session)
+            for chain in outbox.own_chains(session, self._gate):
+                found = outbox.batch(session, chain, acked.get(chain, 0), ROWS)
+                if found is not None:
+                    return found
+        return None
+
+    def _acknowledged(self, chain: str, seq: int, restart: bool) -> None:
+        with self._workspace.database.write() as session:
+            outbox.acknowledge(session, chain, seq)
+            end = last_row(session, chain)
+            newest = outbox.own_chains(session, self._gate)[-1:] == [chain]
+        if newest and (restart or end is None or seq > end.seq):
+            cause = "forked" if restart else "behind_hub"
+            log.error("the hub knows other rows of %s: a new chain begins (%s)", chain, cause)
+            self._workspace.journal.begin_anew(self._clock.now(), cause)
+
+
+def status_of(
+    workspace: Workspace, board: Callable[[], GateStatus], clock: Clock, backlog: int
+) -> dict[str, Any]:
+    """What a gate tells its hub of itself."""
+    seen, now = board(), clock.now()
+    return {
+        "version": __version__,
+        "role": seen.role,
+        "started_at": seen.started_at.isoformat(),
+        "problems": list(seen.problems),
+        "people": seen.people,
+        "templates": seen.templates,
+        "gallery": seen.gallery_stamp,
+        "clock": round(now.utc, 3),
+        "clock_ok": now.clock_ok,
+        "disk_free": shutil.disk_usage(workspace.settings.storage.state_dir).free,
+        "backlog": backlog,
+        "load": round(os.getloadavg()[0], 2),
+    }
+
+
+def wire_of(batch: Batch) -> dict[str, Any]:
+    """A batch as it travels."""
+    told = asdict(batch)
+    after = told.pop("after")
+    return {"chain": batch.chain, "after": {k: after[k] for k in ("seq", "hash")}, **told}

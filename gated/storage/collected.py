@@ -1,0 +1,387 @@
+"""The journals of the gates on their hub: raw rows verified and stored, then projected.
+
+A batch is taken under the lock of its chain, so that of deliveries at the same time, twice or out
+of order each row is stored once. What is wrong with a row is told and kept in quarantine, and never
+keeps the others from being acknowledged:
+
+    fork         another row of this number is here already: two units write as one gate
+    gap          rows were lost on the gate before they came here
+    altered      the hash does not fit the row, or a private part not its commitment
+    seal         a seal that was not made with the key of the chain
+    projection   the row is here, and no row of the attendance log can be made of it
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from gated.core.chain import GENESIS, canonical, commitment, project, row_hash, superseded
+from gated.errors import Conflict
+from gated.storage.heads import Head, key_of
+from gated.storage.journal import supersede
+from gated.storage.outbox import Batch, Part
+from gated.storage.tables import (
+    attendance_logs,
+    erasures,
+    journal,
+    journal_private,
+    journal_seal,
+    persons,
+    sync_chains,
+    sync_quarantine,
+    utcnow,
+)
+
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """What is wrong with a row, and the row as it came."""
+
+    seq: int
+    reason: str
+    row: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Taken:
+    """What became of a batch. acknowledged: the gate may forget up to here.
+
+    stored: rows that are new. flaws: only those that were not known. forked: the gate must begin
+    another chain. private_of_erased: (chain, role, seqs) whose private parts were not kept, as
+    their person was erased here meanwhile.
+    """
+
+    acknowledged: int
+    stored: int = 0
+    flaws: list[Flaw] = field(default_factory=list)
+    forked: bool = False
+    private_of_erased: list[tuple[str, list[int]]] = field(default_factory=list)
+
+
+def take(session: Session, gate_id: int, batch: Batch) -> Taken:
+    """Store what is new of a batch; needs a session of `Database.write`."""
+    end = _locked(session, gate_id, batch.chain)
+    return _Intake(session, gate_id, batch, end).run()
+
+
+def positions(session: Session, gate_id: int) -> dict[str, int]:
+    """How far the chains of a gate are here."""
+    found = sa.select(sync_chains.c.chain, sync_chains.c.seq)
+    return dict(session.execute(found.where(sync_chains.c.gate_id == gate_id)).all())
+
+
+def quarantined(session: Session) -> dict[int, int]:
+    """gate id -> how many flaws are on record."""
+    column = sync_quarantine.c.gate_id
+    found = sa.select(column, sa.func.count()).group_by(column)
+    return dict(session.execute(found).all())
+
+
+def _locked(session: Session, gate_id: int, chain: str) -> Head:
+    """The end of a chain as it is here, locked until the transaction ends."""
+    if session.get_bind().dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert
+    else:
+        from sqlalchemy.dialects.postgresql import insert  # type: ignore[assignment]
+    begun = insert(sync_chains).values(chain=chain, gate_id=gate_id, seq=0, hash=GENESIS)
+    session.execute(begun.on_conflict_do_nothing(index_elements=["chain"]))
+    found = session.execute(
+        sa.select(sync_chains.c.chain, sync_chains.c.seq, sync_chains.c.hash)
+        .where(sync_chains.c.chain == chain)
+        .with_for_update()
+    ).one()
+    return Head(*found)
+
+
+class _Intake:
+    """One batch on its way in."""
+
+    def __init__(self, session: Session, gate_id: int, batch: Batch, end: Head) -> None:
+        self._session = session
+        self._gate_id = gate_id
+        self._batch = batch
+        self._end = end
+        self._taken = Taken(end.seq)
+        self._private = _by_seq(batch.private)
+        self._seals = _by_seq(batch.seals)
+
+    def run(self) -> Taken:
+        batch, end = self._batch, self._end
+        if batch.after.seq > end.seq and not batch.lost:
+            return self._taken  # the rows between are still to come
+        if self._is_fork():
+            return self._fork()
+        new = [row for row in batch.rows if row["seq"] > end.seq]
+        if new and new[0]["seq"] != end.seq + 1:
+            self._flaw(new[0], "gap")
+        rows = self._verified(new)
+        if rows:
+            self._session.execute(sa.insert(journal), [r.stored for r in rows])
+            self._store_private(rows)
+            self._project(rows)
+            self._redact(rows)
+        if new:
+            self._store_seals(rows)
+            self._move(new[-1])
+        return self._taken
+
+    # --- forks --------------------------------------------------------------------------------
+
+    def _is_fork(self) -> bool:
+        known = {self._batch.after.seq: self._batch.after.hash}
+        known |= {row["seq"]: row["hash"] for row in self._batch.rows}
+        here = self._here([seq for seq in known if 0 < seq <= self._end.seq])
+        return any(known[seq] != hash_ for seq, hash_ in here.items())
+
+    def _here(self, seqs: Sequence[int]) -> dict[int, str]:
+        found: dict[int, str] = {}
+        row = journal.c
+        for start in range(0, len(seqs), _AT_ONCE):
+            some = row.seq.in_(seqs[start : start + _AT_ONCE])
+            rows = sa.select(row.seq, row.hash).where(row.chain == self._batch.chain, some)
+            found |= dict(self._session.execute(rows).all())
+        return found
+
+    def _fork(self) -> Taken:
+        """Keep the rows of the other branch apart; they are not asked for again."""
+        for row in self._batch.rows:
+            self._flaw(row, "fork")
+        last = self._batch.rows[-1]["seq"] if self._batch.rows else self._batch.after.seq
+        self._taken.acknowledged = max(last, self._end.seq)
+        self._taken.forked = True
+        return self._taken
+
+    # --- storing ------------------------------------------------------------------------------
+
+    def _verified(self, rows: Sequence[Part]) -> list[_Row]:
+        """The rows that fit; the others are in quarantine, and the chain goes on behind them."""
+        good, prev = [], self._end.hash
+        if rows and rows[0]["seq"] != self._end.seq + 1:
+            prev = self._batch.after.hash  # behind a gap there is no other hash to follow
+        for row in rows:
+            try:
+                made = _Row.read(self._batch.chain, row, prev)
+            except (ValueError, TypeError, RecursionError):
+                self._flaw(row, "altered")
+            else:
+                good.append(made)
+            prev = row["hash"]
+        self._taken.stored = len(good)
+        return good
+
+    def _store_private(self, rows: Sequence[_Row]) -> None:
+        parts = []
+        for row in rows:
+            for part in self._private.get(row.seq, ()):
+                try:
+                    payload = row.payload(part)
+                except (ValueError, TypeError, KeyError, RecursionError):
+                    self._flaw(part, "altered")
+                    continue
+                row.private[part["role"]] = payload
+                uid = payload.get("uid")
+                parts.append({**part, "chain": row.chain, "uid": uid})
+        gone = self._erased({p["uid"] for p in parts if p["uid"]})
+        kept = [p for p in parts if p["uid"] not in gone]
+        if kept:
+            self._session.execute(sa.insert(journal_private), kept)
+        for role in ("subject", "actor"):
+            seqs = [p["seq"] for p in parts if p["uid"] in gone and p["role"] == role]
+            if seqs:
+                self._taken.private_of_erased.append((role, seqs))
+
+    def _erased(self, uids: set[str]) -> set[str]:
+        return {
+            uid
+            for some in _some(sorted(uids))
+            for uid in self._session.execute(
+                sa.select(erasures.c.uid).where(erasures.c.uid.in_(some))
+            ).scalars()
+        }
+
+    def _store_seals(self, rows: Sequence[_Row]) -> None:
+        key = key_of(self._session, self._batch.chain)
+        hashes = {row.seq: row.stored["hash"] for row in rows}
+        good = []
+        for seal in self._batch.seals:
+            if seal["seq"] not in hashes:
+                continue
+            head = Head(self._batch.chain, seal["seq"], seal["hash"], seal["signature"])
+            if seal["hash"] == hashes[seal["seq"]] and head.is_signed_by(key):
+                good.append({**seal, "chain": head.chain})
+            else:
+                self._flaw(seal, "seal")
+        if good:
+            self._session.execute(sa.insert(journal_seal), good)
+
+    def _move(self, last: Part) -> None:
+        chain = sync_chains.c
+        moved = sa.update(sync_chains).where(chain.chain == self._batch.chain)
+        self._session.execute(moved.values(seq=last["seq"], hash=last["hash"]))
+        self._taken.acknowledged = last["seq"]
+
+    # --- what follows from the rows -----------------------------------------------------------
+
+    def _project(self, rows: Sequence[_Row]) -> None:
+        ids = self._person_ids(rows)
+        made: list[tuple[_Row, dict[str, Any]]] = []
+        for row in rows:
+            try:
+                values = project(row.fields, row.private)
+            except (KeyError, ValueError, TypeError, OverflowError, AttributeError):
+                self._flaw(row.stored, "projection")
+                continue
+            if values is not None:
+                values["person_id"] = ids.get(row.subject_uid)
+                values["recorded_at"] = utcnow()
+                made.append((row, values))
+        if not made:
+            return
+        try:
+            with self._session.begin_nested():
+                self._enter([values for _, values in made])
+        except (IntegrityError, sa.exc.DataError, sa.exc.StatementError):
+            for row, values in made:
+                self._enter_alone(row, values)
+        self._supersede([row for row, _ in made])
+
+    def _enter(self, values: Sequence[Mapping[str, Any]]) -> None:
+        self._session.execute(sa.insert(attendance_logs), [dict(v) for v in values])
+
+    def _enter_alone(self, row: _Row, values: Mapping[str, Any]) -> None:
+        try:
+            with self._session.begin_nested():
+                self._enter([values])
+        except (IntegrityError, sa.exc.DataError, sa.exc.StatementError):
+            self._flaw(row.stored, "projection")
+
+    def _supersede(self, rows: Sequence[_Row]) -> None:
+        corrected = [row for row in rows if row.fields["kind"] == "corrected"]
+        for row in corrected:
+            log = attendance_logs.c
+            by = self._session.execute(
+                sa.select(log.id).where(log.chain == row.chain, log.seq == row.seq)
+            ).scalar()
+            old = superseded(row.fields)
+            if by is None or old is None:
+                continue
+            try:
+                supersede(self._session, *old, by)
+            except Conflict:
+                self._flaw(row.stored, "projection")
+
+    def _person_ids(self, rows: Sequence[_Row]) -> dict[str | None, int]:
+        """uid -> id here; the gate's own numbers mean nothing to us. Locked against erasure."""
+        uids = sorted({row.subject_uid for row in rows if row.subject_uid})
+        found: dict[str | None, int] = {}
+        for some in _some(uids):
+            there = sa.select(persons.c.uid, persons.c.id).where(persons.c.uid.in_(some))
+            there = there.with_for_update(read=True, key_share=True)
+            found |= dict(self._session.execute(there).all())
+        return found
+
+    def _redact(self, rows: Sequence[_Row]) -> None:
+        """Forget here what the gate has redacted of its own rows."""
+        for row in rows:
+            if row.fields["kind"] != "redacted":
+                continue
+            try:
+                chain, role, seqs = (row.fields["body"][k] for k in ("chain", "role", "seqs"))
+                if chain.rpartition("/")[0] != row.chain.rpartition("/")[0]:
+                    raise ValueError("not a chain of this gate")
+                for first, last in seqs:
+                    _forget(self._session, chain, str(role), int(first), int(last))
+            except (KeyError, ValueError, TypeError, AttributeError):
+                self._flaw(row.stored, "projection")
+
+    def _flaw(self, row: Mapping[str, Any], reason: str) -> None:
+        """Keep a flaw, once."""
+        text = canonical(dict(row)).decode()
+        values = {
+            "gate_id": self._gate_id,
+            "chain": self._batch.chain,
+            "seq": row["seq"],
+            "digest": hashlib.sha256(text.encode()).hexdigest(),
+            "reason": reason,
+            # a private part must not be where an erasure does not find it
+            "row": "{}" if "payload" in row or reason == "projection" else text,
+            "at": utcnow(),
+        }
+        try:
+            with self._session.begin_nested():
+                self._session.execute(sa.insert(sync_quarantine).values(values))
+        except IntegrityError:
+            return
+        self._taken.flaws.append(Flaw(row["seq"], reason, row))
+
+
+@dataclass(slots=True)
+class _Row:
+    """A row whose hash fits."""
+
+    chain: str
+    seq: int
+    fields: dict[str, Any]
+    stored: dict[str, Any]
+    private: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, chain: str, row: Part, prev: str) -> _Row:
+        """ValueError when the row was altered, or does not follow `prev`."""
+        fields = {name: row[name] for name in row if name != "hash"}
+        fields["chain"] = chain
+        fields["body"], fields["commits"] = _canonical(row["body"]), _canonical(row["commits"])
+        if row_hash(prev, fields) != row["hash"]:
+            raise ValueError("the hash does not fit")
+        stored = {**row, "chain": chain, "prev": prev}
+        return cls(chain, row["seq"], {**fields, "hash": row["hash"]}, stored)
+
+    def payload(self, part: Part) -> dict[str, Any]:
+        """A private part of this row; ValueError, KeyError when the row does not commit to it."""
+        payload = _canonical(part["payload"])
+        if commitment(part["salt"], payload) != self.fields["commits"][part["role"]]:
+            raise ValueError("the private part does not fit its commitment")
+        return payload
+
+    @property
+    def subject_uid(self) -> str | None:
+        uid = self.private.get("subject", {}).get("uid")
+        return uid if isinstance(uid, str) else None
+
+
+def _canonical(text: str) -> dict[str, Any]:
+    value = json.loads(text)
+    if not isinstance(value, dict) or canonical(value).decode() != text:
+        raise ValueError("no canonical JSON")
+    return value
+
+
+def _forget(session: Session, chain: str, role: str, first: int, last: int) -> None:
+    part, log = journal_private.c, attendance_logs.c
+    there = (part.chain == chain, part.role == role, part.seq >= first, part.seq <= last)
+    session.execute(sa.delete(journal_private).where(*there))
+    if role == "subject":
+        rows = (log.chain == chain, log.seq >= first, log.seq <= last)
+        session.execute(sa.update(attendance_logs).where(*rows).values(person_id=None))
+
+
+def _by_seq(parts: Sequence[Part]) -> dict[int, list[Part]]:
+    found: dict[int, list[Part]] = {}
+    for part in parts:
+        found.setdefault(part["seq"], []).append(part)
+    return found
+
+
+def _some(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(items), _AT_ONCE):
+        yield items[start : start + _AT_ONCE]

@@ -1,0 +1,113 @@
+"""The journal as outbox: what a gate has for its hub, and how far the hub has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from gated.storage import settings
+from gated.storage.heads import Head, last_row
+from gated.storage.tables import journal, journal_private, journal_seal
+
+ACKNOWLEDGED = "sync_acknowledged"
+ROW = ("seq", "at_utc", "boot_id", "mono_ns", "clock_ok", "kind", "body", "commits", "hash")
+PRIVATE = ("seq", "role", "salt", "payload")
+SEAL = ("seq", "hash", "signature")
+
+Part = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows of one chain that follow `after`, with what hangs on them; ends with a seal.
+
+    lost: the rows before are not there any more, whether the hub has them or not.
+    """
+
+    after: Head
+    rows: Sequence[Part] = ()
+    private: Sequence[Part] = field(default=())
+    seals: Sequence[Part] = field(default=())
+    lost: bool = False
+
+    @property
+    def chain(self) -> str:
+        return self.after.chain
+
+
+def own_chains(session: Session, gate: str) -> list[str]:
+    """The chains of this gate, oldest first."""
+    names = session.execute(
+        sa.select(journal.c.chain).where(journal.c.chain.startswith(f"{gate}/", autoescape=True))
+        .where(journal.c.seq == 1)
+    ).scalars()  # fmt: skip
+    return sorted(names, key=lambda name: int(name.rpartition("/")[2]))
+
+
+def acknowledged(session: Session) -> dict[str, int]:
+    """How far the hub has each chain."""
+    return dict(settings.get(session, ACKNOWLEDGED, {}))
+
+
+def acknowledge(session: Session, chain: str, seq: int) -> None:
+    """Note how far the hub has a chain."""
+    settings.set_(session, ACKNOWLEDGED, {**acknowledged(session), chain: seq})
+
+
+def backlog(session: Session, gate: str) -> int:
+    """How many rows the hub does not have yet."""
+    acked = acknowledged(session)
+    ends = ((chain, last_row(session, chain)) for chain in own_chains(session, gate))
+    return sum(max(0, end.seq - acked.get(chain, 0)) for chain, end in ends if end)
+
+
+def batch(session: Session, chain: str, after: int, limit: int) -> Batch | None:
+    """The rows behind `after`, about `limit` of them; None when there are none."""
+    seals = _seals(session, chain, after, limit)
+    if not seals:
+        return None
+    row, last = journal.c, seals[-1]["seq"]
+    there = (row.chain == chain, row.seq > after, row.seq <= last)
+    found = session.execute(sa.select(*(row[n] for n in ROW)).where(*there).order_by(row.seq))
+    rows = _unbroken([dict(r) for r in found.mappings()])
+    if not rows:
+        return None
+    last = rows[-1]["seq"]
+    part = journal_private.c
+    told = session.execute(
+        sa.select(*(part[n] for n in PRIVATE))
+        .where(part.chain == chain, part.seq >= rows[0]["seq"], part.seq <= last)
+        .order_by(part.seq, part.role)
+    )
+    first = rows[0]["seq"]
+    before = sa.select(row.prev).where(row.chain == chain, row.seq == first)
+    return Batch(
+        Head(chain, first - 1, session.execute(before).scalar_one()),
+        rows,
+        [dict(p) for p in told.mappings()],
+        [s for s in seals if s["seq"] <= last],
+        lost=first != after + 1,
+    )
+
+
+def _seals(session: Session, chain: str, after: int, limit: int) -> list[dict[str, Any]]:
+    """Seals behind `after`, as many as cover about `limit` rows: at least one, if there is one."""
+    seal = journal_seal.c
+    behind = sa.select(*(seal[n] for n in SEAL)).where(seal.chain == chain, seal.seq > after)
+    few = behind.where(seal.seq <= after + limit).order_by(seal.seq)
+    found = [dict(s) for s in session.execute(few).mappings()]
+    if found:
+        return found
+    return [dict(s) for s in session.execute(behind.order_by(seal.seq).limit(1)).mappings()]
+
+
+def _unbroken(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows up to the first one that is missing."""
+    for i in range(1, len(rows)):
+        if rows[i]["seq"] != rows[i - 1]["seq"] + 1:
+            return rows[:i]
+    return rows

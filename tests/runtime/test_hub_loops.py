@@ -1,0 +1,86 @@
+"""What a gate does with its hub never ends and never hurries."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from gated.errors import HubUnreachable, StorageError
+from gated.runtime.hub_loops import LONGEST_PAUSE_S, Backoff, HubLoop
+from gated.services.sync.client import HubAddress, HubClient
+
+
+class Scripted(HubLoop):
+    """Does what it was told, turn by turn; then waits to be stopped."""
+
+    def __init__(self, turns: list[Callable[[], float]]) -> None:
+        self.crashes: list[BaseException] = []
+        client = HubClient(HubAddress("http://127.0.0.1:9"))
+        super().__init__("scripted", client, lambda _, error: self.crashes.append(error))
+        self._backoff = Backoff(0.01)
+        self.turns = turns
+        self.done = threading.Event()
+
+    def turn(self) -> float:
+        if not self.turns:
+            self.done.set()
+            return 60.0
+        return self.turns.pop(0)()
+
+
+def fails(error: Exception) -> Callable[[], float]:
+    def turn() -> float:
+        raise error
+
+    return turn
+
+
+def test_pauses_grow_to_a_bound_and_differ_between_gates() -> None:
+    one, other = Backoff(), Backoff()
+    pauses = [one.next() for _ in range(20)]
+    assert pauses[0] < 1 < pauses[6]
+    assert max(pauses) <= LONGEST_PAUSE_S
+    assert pauses != [other.next() for _ in range(20)]
+    one.reset()
+    assert one.next() < 1
+
+
+def test_a_hub_that_asks_for_time_is_given_it() -> None:
+    assert Backoff().next(at_least=30) > 30
+
+
+def test_neither_hub_nor_storage_ends_the_loop() -> None:
+    random.seed(1)
+    turns = [fails(HubUnreachable("gone")), fails(StorageError("full")), lambda: 0.0]
+    loop = Scripted(turns)
+    loop.start()
+    assert loop.done.wait(20)
+    assert loop.connected
+    assert not loop.crashes
+    loop.stop()
+    loop.join(20)
+    assert not loop.is_alive()
+
+
+def test_a_mistake_of_ours_is_reported() -> None:
+    loop = Scripted([fails(KeyError("mistake"))])
+    loop.start()
+    loop.join(20)
+    assert [type(e) for e in loop.crashes] == [KeyError]
+
+
+def test_an_outage_is_told_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    gone = fails(HubUnreachable("gone"))
+    loop = Scripted([gone, gone, gone, lambda: 0.0, lambda: 0.0])
+    loop.start()
+    assert loop.done.wait(20)
+    loop.stop()
+    loop.join(20)
+    assert [r.getMessage() for r in caplog.records] == [
+        "scripted: gone",
+        "scripted: connected",
+    ]

@@ -1,0 +1,399 @@
+"""The journal on its way up: each row once, in order, whatever happens on the way."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from gated.errors import Busy, HubError, NotAllowed, SourceError
+from gated.services.people import People
+from gated.services.sync.collect import AT_A_TIME, Collector
+from gated.services.sync.fleet import FleetGate
+from gated.services.sync.uplink import Uplink, wire_of
+from gated.services.workspace import Workspace
+from gated.storage import attendance, corrections, outbox
+from gated.storage.outbox import Batch
+from gated.storage.records import AttendanceRow, Person
+from gated.storage.tables import (
+    attendance_logs,
+    journal,
+    journal_private,
+    sync_chains,
+    sync_quarantine,
+)
+from tests.services.sync.world import ACTOR, JoinedGate, World
+from tests.storage.people import NOW, add_person, entry
+
+
+def write(workspace: Workspace, rows: int, person: Person | None = None) -> None:
+    """Decisions, several to a seal."""
+    for _ in range(0, rows, 4):
+        workspace.journal.append([entry(person.ref if person else None) for _ in range(4)])
+
+
+def send_all(gate: JoinedGate) -> int:
+    uplink = Uplink.of(gate.workspace, gate.client)
+    batches = 0
+    while uplink.send():
+        batches += 1
+        assert batches < 100
+    return batches
+
+
+def rows_of(workspace: Workspace, table: sa.Table, chain: str = "") -> list[Any]:
+    order = [c for c in table.c if c.name in ("chain", "seq", "role")]
+    with workspace.database.read() as session:
+        return [
+            row
+            for row in session.execute(sa.select(table).order_by(*order))
+            if row.chain.startswith(chain)
+        ]
+
+
+def assert_same_journal(hub: Workspace, gate: Workspace) -> None:
+    own = gate.journal.gate_uid()
+    for table in (journal, journal_private):
+        assert rows_of(hub, table, own) == rows_of(gate, table, own)
+    assert hub.journal.verify().ok, hub.journal.verify()
+
+
+def batches_of(gate: JoinedGate, limit: int = 8) -> list[Batch]:
+    with gate.workspace.database.read() as session:
+        found = []
+        for chain in outbox.own_chains(session, gate.workspace.journal.gate_uid()):
+            after = 0
+            while (batch := outbox.batch(session, chain, after, limit)) is not None:
+                found.append(batch)
+                after = batch.rows[-1]["seq"]
+    return found
+
+
+def registered(world: World, name: str) -> FleetGate:
+    return world.hub.services.fleet.by_name(name)
+
+
+def alarms(world: World) -> list[dict[str, int]]:
+    rows = rows_of(world.hub.workspace, journal)
+    return [json.loads(r.body)["flaws"] for r in rows if r.kind == "sync_alarm"]
+
+
+def person_on_both(world: World, gate: JoinedGate) -> tuple[Person, Person]:
+    """The same person under another number on hub and gate."""
+    with world.hub.workspace.database.write() as session:
+        add_person(session)
+        here = add_person(session)
+    with gate.workspace.database.write() as session:
+        there = add_person(session, personnel_code=here.personnel_code)
+        session.execute(sa.text("UPDATE persons SET uid = :uid"), {"uid": here.uid})
+    return here, dataclasses.replace(there, uid=here.uid)
+
+
+def test_rows_arrive_once_and_are_projected_for_the_persons_of_the_hub(world: World) -> None:
+    gate = world.gate("north")
+    here, there = person_on_both(world, gate)
+    write(gate.workspace, 12, there)
+    write(gate.workspace, 4)
+    assert send_all(gate) > 0
+    assert Uplink.of(gate.workspace, gate.client).backlog() == 0
+    assert_same_journal(world.hub.workspace, gate.workspace)
+    with world.hub.workspace.database.read() as session:
+        rows = attendance.list_(session, limit=100)
+    assert [r.person_id for r in rows] == [None] * 4 + [here.id] * 12
+    with gate.workspace.database.read() as session:
+        own = attendance.list_(session, limit=100)
+    assert [facts(r) for r in rows] == [facts(r) for r in own]
+    assert not send_all(gate)
+
+
+def facts(row: AttendanceRow) -> dict[str, Any]:
+    local = {"id", "person_id", "recorded_at"}
+    return {k: v for k, v in dataclasses.asdict(row).items() if k not in local}
+
+
+def test_doubles_and_disorder_change_nothing(world: World) -> None:
+    """Batches of all sizes, twice and in any order, from several threads at a time."""
+    gate = world.gate("north")
+    write(gate.workspace, 40)
+    deliveries = [b for limit in (4, 8, 20) for b in batches_of(gate, limit)] * 2
+    random.Random(5).shuffle(deliveries)
+    found, errors = registered(world, "north").gate, []
+
+    def deliver(some: list[Batch]) -> None:
+        try:
+            for batch in some:
+                world.hub.services.collector.take(found, batch)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=deliver, args=(deliveries[i::3],)) for i in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    send_all(gate)
+    assert_same_journal(world.hub.workspace, gate.workspace)
+    assert len(rows_of(world.hub.workspace, attendance_logs)) == 40
+    assert alarms(world) == []
+
+
+def test_a_lost_answer_costs_a_batch_sent_twice(world: World) -> None:
+    gate = world.gate("north")
+    write(gate.workspace, 8)
+    send_all(gate)
+    with gate.workspace.database.write() as session:
+        (chain,) = outbox.acknowledged(session)
+        outbox.acknowledge(session, chain, 2)
+    assert send_all(gate) > 0
+    assert_same_journal(world.hub.workspace, gate.workspace)
+    assert alarms(world) == []
+
+
+def test_the_hub_says_where_to_go_on(world: World) -> None:
+    """A gate that believes too much rewinds, and one that believes too little skips."""
+    gate = world.gate("north")
+    write(gate.workspace, 16)
+    (chain,) = {b.chain for b in batches_of(gate)}
+    uplink = Uplink.of(gate.workspace, gate.client)
+    with gate.workspace.database.write() as session:
+        outbox.acknowledge(session, chain, 9)
+    for _ in range(3):
+        uplink.send()
+    send_all(gate)
+    assert_same_journal(world.hub.workspace, gate.workspace)
+    with gate.workspace.database.write() as session:
+        outbox.acknowledge(session, chain, 0)
+    uplink.greet({}, None)
+    assert uplink.backlog() == 0
+
+
+def test_an_altered_row_is_set_apart_and_the_others_arrive(world: World) -> None:
+    gate = world.gate("north")
+    write(gate.workspace, 12)
+    (batch,) = batches_of(gate, 100)
+    rows = [dict(r) for r in batch.rows]
+    rows[4]["body"] = rows[4]["body"].replace('"denied"', '"granted"')
+    forged = dataclasses.replace(batch, rows=rows)
+    found = registered(world, "north").gate
+    for _ in range(2):
+        taken = world.hub.services.collector.take(found, forged)
+        assert taken.seq == batch.rows[-1]["seq"]
+    assert alarms(world) == [{"altered": 1}]
+    assert len(rows_of(world.hub.workspace, journal, batch.chain)) == len(rows) - 1
+    problem = world.hub.workspace.journal.verify().first_problem
+    assert problem is not None
+    assert problem.seq == rows[4]["seq"]
+
+
+def test_an_altered_name_is_not_taken_in(world: World) -> None:
+    gate = world.gate("north")
+    with gate.workspace.database.write() as session:
+        ada, bob = add_person(session), add_person(session)
+    write(gate.workspace, 4, ada)
+    (batch,) = batches_of(gate, 100)
+    private = [dict(p) for p in batch.private]
+    forged = next(p for p in private if p["role"] == "subject")
+    forged["payload"] = forged["payload"].replace(ada.uid, bob.uid)
+    found = registered(world, "north").gate
+    world.hub.services.collector.take(found, dataclasses.replace(batch, private=private))
+    assert alarms(world) == [{"altered": 1}]
+    told = rows_of(world.hub.workspace, journal_private, batch.chain)
+    assert bob.uid not in {p.uid for p in told}
+
+
+def test_a_seal_of_another_key_is_an_alarm(world: World) -> None:
+    gate = world.gate("north")
+    write(gate.workspace, 4)
+    (batch,) = batches_of(gate, 100)
+    seals = [{**s, "signature": "0" * 128} for s in batch.seals]
+    found = registered(world, "north").gate
+    world.hub.services.collector.take(found, dataclasses.replace(batch, seals=seals))
+    assert alarms(world) == [{"seal": len(seals)}]
+
+
+def test_rows_lost_on_the_gate_are_an_alarm_and_the_rest_arrives(world: World) -> None:
+    gate = world.gate("north")
+    write(gate.workspace, 16)
+    with gate.workspace.database.write() as session:
+        session.execute(sa.delete(journal).where(journal.c.seq.between(5, 7)))
+    send_all(gate)
+    own = gate.workspace.journal.gate_uid()
+    assert rows_of(world.hub.workspace, journal, own) == rows_of(gate.workspace, journal, own)
+    assert alarms(world) == [{"gap": 1}]
+    problem = world.hub.workspace.journal.verify().first_problem
+    assert problem is not None
+    assert problem.seq == 5
+
+
+def test_a_gate_restored_from_a_backup_goes_on_in_a_new_chain(world: World) -> None:
+    gate = world.gate("north")
+    write(gate.workspace, 8)
+    backup = gate.workspace.settings.storage.state_dir.with_name("backup")
+    gate.workspace.close()
+    shutil.copytree(gate.workspace.settings.storage.state_dir, backup)
+    with Workspace(gate.workspace.settings) as before:
+        write(before, 8)
+        send_all(dataclasses.replace(gate, workspace=before))
+    shutil.rmtree(gate.workspace.settings.storage.state_dir)
+    shutil.move(backup, gate.workspace.settings.storage.state_dir)
+    with Workspace(gate.workspace.settings) as restored:
+        again = dataclasses.replace(gate, workspace=restored)
+        Uplink.of(restored, gate.client).greet({}, None)
+        write(restored, 4)
+        send_all(again)
+        chains = {r.chain for r in rows_of(restored, journal)}
+        assert len(chains) == 2
+        hub = world.hub.workspace
+        sent = rows_of(hub, journal, restored.journal.gate_uid())
+        own = rows_of(restored, journal)
+        assert set(own) < set(sent)
+        assert hub.journal.verify().ok, hub.journal.verify()
+        assert alarms(world) == []
+
+
+def test_two_units_that_write_as_one_gate_are_an_alarm(world: World, tmp_path: Path) -> None:
+    gate = world.gate("north")
+    write(gate.workspace, 8)
+    send_all(gate)
+    folder = gate.workspace.settings.storage.state_dir
+    gate.workspace.close()
+    clone = gate.workspace.settings.model_copy(
+        update={
+            "storage": gate.workspace.settings.storage.model_copy(
+                update={"state_dir": tmp_path / "clone"}
+            )
+        }
+    )
+    shutil.copytree(folder, tmp_path / "clone")
+    with Workspace(gate.workspace.settings) as one, Workspace(clone) as other:
+        write(one, 4)
+        send_all(dataclasses.replace(gate, workspace=one))
+        other.journal.append([entry(at=dataclasses.replace(NOW, mono=99.0))] * 4)
+        send_all(dataclasses.replace(gate, workspace=other))
+        assert alarms(world) == [{"fork": 4}]
+        # the clone goes on in a chain of its own, and what it writes there arrives
+        write(other, 4)
+        send_all(dataclasses.replace(gate, workspace=other))
+        newest = f"{other.journal.gate_uid()}/2"
+        own = rows_of(other, journal, newest)
+        assert own
+        assert rows_of(world.hub.workspace, journal, newest) == own
+
+
+def test_who_was_erased_meanwhile_is_not_taken_in_again(world: World) -> None:
+    gate = world.gate("north")
+    here, there = person_on_both(world, gate)
+    write(gate.workspace, 4, there)
+    People.of(world.hub.workspace).delete(here.id, actor=ACTOR)
+    send_all(gate)
+    hub = world.hub.workspace
+    assert here.uid not in repr(rows_of(hub, journal_private))
+    assert {r.person_id for r in rows_of(hub, attendance_logs)} == {None}
+    assert hub.journal.verify().ok, hub.journal.verify()
+
+
+def test_what_a_gate_redacts_is_forgotten_on_the_hub(world: World) -> None:
+    gate = world.gate("north")
+    here, there = person_on_both(world, gate)
+    write(gate.workspace, 4, there)
+    send_all(gate)
+    with gate.workspace.database.write() as session:
+        gate.workspace.journal.erase_person(session, NOW, there.uid, "erasure")
+    send_all(gate)
+    hub = world.hub.workspace
+    assert here.uid not in repr(rows_of(hub, journal_private))
+    assert {r.person_id for r in rows_of(hub, attendance_logs)} == {None}
+    assert_same_journal(hub, gate.workspace)
+
+
+def test_no_gate_makes_the_hub_forget_rows_of_another(world: World) -> None:
+    gate, thief = world.gate("north"), world.gate("thief")
+    _, there = person_on_both(world, gate)
+    write(gate.workspace, 4, there)
+    send_all(gate)
+    chain = f"{gate.workspace.journal.gate_uid()}/1"
+    with thief.workspace.database.write() as session:
+        thief.workspace.journal.redact(session, NOW, chain, range(1, 20), "spite")
+    send_all(thief)
+    assert there.uid in repr(rows_of(world.hub.workspace, journal_private))
+    assert alarms(world) == [{"projection": 1}]
+
+
+def test_a_gate_writes_in_its_own_name_only(world: World) -> None:
+    gate, thief = world.gate("north"), world.gate("thief")
+    write(gate.workspace, 4)
+    (batch,) = batches_of(gate, 100)
+    with pytest.raises(NotAllowed):
+        world.hub.services.collector.take(registered(world, "thief").gate, batch)
+    with pytest.raises(HubError) as refused:
+        thief.client.post("/api/sync/journal", wire_of(batch))
+    assert refused.value.status == 403
+    assert rows_of(world.hub.workspace, sync_chains) == []
+
+
+def test_rows_out_of_order_are_refused(world: World) -> None:
+    gate = world.gate("north")
+    write(gate.workspace, 8)
+    (batch,) = batches_of(gate, 100)
+    turned = dataclasses.replace(batch, rows=batch.rows[::-1])
+    with pytest.raises(SourceError):
+        world.hub.services.collector.take(registered(world, "north").gate, turned)
+
+
+def test_a_correction_supersedes_on_the_hub_as_on_the_gate(world: World) -> None:
+    gate = world.gate("north")
+    _, there = person_on_both(world, gate)
+    write(gate.workspace, 4, there)
+    with gate.workspace.database.write() as session:
+        old = attendance.list_(session, limit=1)[0]
+        made = corrections.correction_entry(
+            NOW, old, there, passed_at=old.created_at, direction=old.direction, status="void",
+            actor=ACTOR, cause="not there",
+        )  # fmt: skip
+        gate.workspace.journal.append([made], session)
+    send_all(gate)
+    logs = rows_of(world.hub.workspace, attendance_logs)
+    assert [r.seq for r in logs if r.superseded_by is not None] == [old.seq]
+    assert_same_journal(world.hub.workspace, gate.workspace)
+
+
+def test_a_busy_hub_sends_gates_away_for_a_while(world: World) -> None:
+    gate = world.gate("north")
+    write(gate.workspace, 4)
+    (batch,) = batches_of(gate, 100)
+    collector = Collector.of(world.hub.workspace)
+    for _ in range(AT_A_TIME):
+        collector._places.acquire()
+    with pytest.raises(Busy):
+        collector.take(registered(world, "north").gate, batch)
+    collector._places.release()
+    assert collector.take(registered(world, "north").gate, batch).seq == batch.rows[-1]["seq"]
+
+
+def test_what_a_gate_tells_of_itself_is_in_the_fleet_page(world: World) -> None:
+    gate = world.gate("north")
+    Uplink.of(gate.workspace, gate.client).greet({"backlog": 7}, "sface")
+    found = registered(world, "north").gate
+    assert (found.status, found.model) == ({"backlog": 7}, "sface")
+    assert found.seen_at is not None
+
+
+def test_quarantine_holds_no_names(world: World) -> None:
+    gate = world.gate("north")
+    with gate.workspace.database.write() as session:
+        ada = add_person(session)
+    write(gate.workspace, 4, ada)
+    (batch,) = batches_of(gate, 100)
+    private = [{**p, "salt": "0" * 64} for p in batch.private if p["role"] == "subject"]
+    found = registered(world, "north").gate
+    world.hub.services.collector.take(found, dataclasses.replace(batch, private=private))
+    assert ada.uid not in repr(rows_of(world.hub.workspace, sync_quarantine))
+    assert alarms(world) == [{"altered": 4}]
