@@ -63,6 +63,7 @@ from gated.services.office import ensure_templates, office_of
 from gated.services.privacy import Privacy
 from gated.services.recording import Recorder
 from gated.services.strangers import outlook, refresh_outlook
+from gated.services.sync.catchup import catch_up
 from gated.services.workspace import Workspace
 from gated.storage.gallery_cache import GalleryCache
 from gated.storage.lock import StateLock
@@ -168,6 +169,7 @@ class Daemon:
         self.indicators = open_indicators(settings)
         stack.callback(self.indicators.close)
         kit = self._load_models()
+        catch_up(workspace, self.clock, kit.model, self._going_on)
         self._renew_templates(kit)
         if self._stop.is_set():
             return
@@ -225,6 +227,10 @@ class Daemon:
         gallery = cache.load()
         inbox.post(GalleryReplaced(gallery))
         self._publish(kit, gallery)
+    def _going_on(self) -> bool:
+        """Whether the start may take longer; asked between steps that may take long."""
+        watchdog.notify("EXTEND_TIMEOUT_USEC=60000000")
+        return not self._stop.is_set()
 
     def _load_models(self) -> VisionKit:
         settings = self.settings
@@ -282,6 +288,7 @@ class Daemon:
             yield
         finally:
             services.jobs.stop()
+            services.bell.stop()
             server.stop()
             await asyncio.wait([serving])
 

@@ -30,7 +30,9 @@ from gated.services.references import References
 from gated.services.remote_door import RemoteDoor
 from gated.services.reports import Reports
 from gated.services.setup import FirstAdmin
+from gated.services.sync.bell import Bell
 from gated.services.sync.collect import Collector
+from gated.services.sync.feed import Feed
 from gated.services.sync.fleet import Fleet
 from gated.services.workspace import Workspace
 
@@ -60,6 +62,8 @@ class ApiServices:
     jobs: Jobs = field(init=False)
     fleet: Fleet = field(init=False)
     collector: Collector = field(init=False)
+    feed: Feed = field(init=False)
+    bell: Bell = field(init=False)
     live: LiveGate | None = None
 
     def __post_init__(self) -> None:
@@ -83,6 +87,8 @@ class ApiServices:
         object.__setattr__(self, "camera", CameraIdentity.of(self.workspace))
         object.__setattr__(self, "fleet", Fleet.of(self.workspace))
         object.__setattr__(self, "collector", Collector.of(self.workspace))
+        object.__setattr__(self, "feed", Feed.of(self.workspace))
+        object.__setattr__(self, "bell", Bell(self.workspace))
 
     def _tell(self, event: Event) -> None:
         """Hand the gate an event where one runs; a hub has nobody to tell."""

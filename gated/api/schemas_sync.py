@@ -172,3 +172,27 @@ class HeartbeatOut(Out):
     now: datetime
     acknowledged: Mapping[str, int]
     """Of each chain, how far the hub has it."""
+
+
+class ItemOut(Out):
+    kind: str
+    uid: str
+    op: Literal["put", "gone", "erased"]
+    sealed: str | None
+    """Of `put`: the present state, for this gate alone."""
+
+
+class ChangesOut(Out):
+    cursor: str
+    more: bool
+    ephemeral: str
+    """The public key (X25519, hex) that opens the items, with the gate's own."""
+    items: Sequence[ItemOut]
+
+
+class SnapshotOut(Out):
+    cursor: str
+    """Of the first page: where changes go on once all pages are applied."""
+    after: str | None
+    ephemeral: str
+    items: Sequence[ItemOut]

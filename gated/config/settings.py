@@ -468,6 +468,8 @@ class SyncSettings(Section):
     """Certificate (PEM) of who has signed the hub's, besides those that the system trusts."""
     insecure: bool = False
     """Accept a hub over plain HTTP from another machine: names would travel in the open."""
+    catch_up_after_h: Annotated[float, Field(gt=0, le=87_600)] = 720.0
+    """Hours without the hub after which a gate that starts waits for it before it opens."""
 
 
 class UiSettings(Section):

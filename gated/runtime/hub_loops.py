@@ -17,6 +17,7 @@ from gated.ports import Clock
 from gated.runtime.loop import Loop, OnCrash
 from gated.services.gate import GateStatus
 from gated.services.sync.client import TIMEOUT_S, HubClient
+from gated.services.sync.downlink import Downlink
 from gated.services.sync.membership import Membership
 from gated.services.sync.uplink import Uplink, status_of
 from gated.services.workspace import Workspace
@@ -27,6 +28,9 @@ LOOK_S = 0.5
 """How soon a new row of the journal is seen."""
 
 HEARTBEAT_S = 10.0
+WAIT_S = 25.0
+"""How long the hub may hold back an answer that tells nothing."""
+
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 60.0
 
@@ -56,7 +60,7 @@ class Backoff:
 class HubLoop(Loop):
     """Turns again and again; what goes wrong with the hub is logged once, until it is right."""
 
-    beat_limit_s = 2 * TIMEOUT_S + LONGEST_PAUSE_S + 30.0
+    beat_limit_s = 3 * TIMEOUT_S + WAIT_S + LONGEST_PAUSE_S
 
     def __init__(self, name: str, client: HubClient, on_crash: OnCrash) -> None:
         super().__init__(name, on_crash)
@@ -126,6 +130,18 @@ class UplinkLoop(HubLoop):
         return 0.0 if self._uplink.send() else LOOK_S
 
 
+class DownlinkLoop(HubLoop):
+    """Applies what the hub tells, as soon as it does."""
+
+    def __init__(self, downlink: Downlink, client: HubClient, on_crash: OnCrash) -> None:
+        super().__init__("hub-down", client, on_crash)
+        self._downlink = downlink
+
+    def turn(self) -> float:
+        self._downlink.pull(wait=WAIT_S if self.connected else 0)
+        return 0.0
+
+
 def loops_of(
     workspace: Workspace, board: Callable[[], GateStatus], clock: Clock, on_crash: OnCrash
 ) -> list[Loop]:
@@ -135,6 +151,8 @@ def loops_of(
     if member is None:
         return []
 
+    up, down = membership.client(member), membership.client(member)
+
     def status(backlog: int) -> tuple[Mapping[str, Any], str | None]:
         return status_of(workspace, board, clock, backlog), board().model
 
@@ -142,6 +160,9 @@ def loops_of(
         present = membership.find()
         if present is not None and membership.due(present):
             membership.renew(client, present)
+            down.credentials = client.credentials
 
-    up = membership.client(member)
-    return [UplinkLoop(Uplink(workspace, up, clock), up, status, renew, on_crash)]
+    loops: list[Loop] = [UplinkLoop(Uplink(workspace, up, clock), up, status, renew, on_crash)]
+    if (model := board().model) is not None:
+        loops.append(DownlinkLoop(Downlink(workspace, down, clock, model), down, on_crash))
+    return loops

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from gated.errors import NotFound
+from gated.storage import changes as feed
 from gated.storage import persons as persons_
 from gated.storage import rows
 from gated.storage.records import Enrollment, GalleryRow, columns_of, record
@@ -50,6 +51,7 @@ def add(
         is_active=is_active,
     )
     touch_gallery(session)
+    feed.note_person(session, person_id)
     return get(session, id_)
 
 
@@ -85,9 +87,10 @@ def update(session: Session, id_: int, **changes: Any) -> Enrollment:
     """Change the named columns; NotFound. Files that it no longer names are the caller's."""
     if unknown := changes.keys() - CHANGEABLE:
         raise ValueError(f"{', '.join(sorted(unknown))} cannot be changed")
-    get(session, id_)
+    before = get(session, id_)
     rows.change(session, enrollments, id_, **changes)
     touch_gallery(session)
+    feed.note_person(session, before.person_id)
     return get(session, id_)
 
 
@@ -101,6 +104,7 @@ def delete(session: Session, id_: int) -> list[str]:
     gone = get(session, id_)
     session.execute(sa.delete(enrollments).where(enrollments.c.id == id_))
     touch_gallery(session)
+    feed.note_person(session, gone.person_id)
     return list(gone.files)
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from gated.errors import Conflict, NotFound
+from gated.storage import changes as feed
 from gated.storage import persons as persons_
 from gated.storage import rows
 from gated.storage.records import Group, columns_of, record
@@ -59,6 +60,7 @@ def update(session: Session, id_: int, **changes: Any) -> Group:
     except IntegrityError as e:
         raise Conflict(f"there is already a group {name}") from e
     touch_rules(session)
+    feed.note(session, feed.GROUP, [before.uid])
     return get(session, id_)
 
 
@@ -72,6 +74,11 @@ def delete(session: Session, id_: int) -> None:
     """Remove a group with its rules; its members stay. NotFound."""
     get(session, id_)
     for of_it in (group_members, gate_groups, group_rules):
+    """Remove a group; its members stay. NotFound."""
+    uid = get(session, id_).uid
+    feed.note_members(session, id_)
+    feed.note(session, feed.GROUP, [uid], gone=True)
+    for of_it in (group_members, gate_groups):
         session.execute(sa.delete(of_it).where(of_it.c.group_id == id_))
     session.execute(sa.delete(groups).where(groups.c.id == id_))
     touch_rules(session)
@@ -85,6 +92,7 @@ def join(session: Session, id_: int, person_id: int) -> bool:
         return False
     session.execute(sa.insert(group_members).values(group_id=id_, person_id=person_id))
     touch_rules(session)
+    feed.note_person(session, person_id)
     return True
 
 
@@ -98,6 +106,8 @@ def leave(session: Session, id_: int, person_id: int) -> bool:
         sa.delete(group_members).where(member.group_id == id_, member.person_id == person_id)
     )
     touch_rules(session)
+    if was_member:
+        feed.note_person(session, person_id)
     return was_member
 
 

@@ -41,6 +41,7 @@ from gated.core.chain import (
 from gated.core.model import Decision, Instant, PersonRef, Reason
 from gated.errors import Conflict
 from gated.storage import alarms, erasures, settings
+from gated.storage import changes, erasures, settings
 from gated.storage.engine import Database, after_commit, is_write_session
 from gated.storage.erasures import ErasureLedger
 from gated.storage.heads import Head, holds, key_of, last_row, read_head, write_head
@@ -164,6 +165,8 @@ class Journal:
         The ledger has the uid once the session is committed.
         """
         self.keep_out(session, [uid])
+        settings.touch_gallery(session)  # the locks in their order: see `changes`
+        changes.note_erasure(session, uid)
         private = journal_private.c
         found = session.execute(
             sa.select(private.chain, private.role, private.seq)

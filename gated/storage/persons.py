@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from gated.errors import Conflict, NotFound
 from gated.storage import accounts, rows
+from gated.storage import changes as feed
 from gated.storage.records import Person, columns_of, record
 from gated.storage.settings import touch_gallery
 from gated.storage.tables import (
@@ -73,6 +74,7 @@ def add(
     except IntegrityError as e:
         raise _taken(session, values) from e
     touch_gallery(session)
+    feed.note_person(session, id_)
     return get(session, id_)
 
 
@@ -153,6 +155,7 @@ def update(
     except IntegrityError as e:
         raise _taken(session, changes, id_) from e
     touch_gallery(session)
+    feed.note_person(session, id_)
     return get(session, id_)
 
 
@@ -179,7 +182,7 @@ def delete(session: Session, id_: int) -> list[str]:
     NotFound. Conflict while log rows still name the person (`Journal.erase_person` comes first),
     or when the person has the last admin's account.
     """
-    get(session, id_)
+    uid = get(session, id_).uid
     named = sa.select(attendance_logs.c.id).where(attendance_logs.c.person_id == id_).limit(1)
     if session.execute(named).first():
         raise Conflict(f"the attendance log still names person {id_}: erase that first")
@@ -194,6 +197,7 @@ def delete(session: Session, id_: int) -> list[str]:
         session.execute(sa.delete(owned).where(owned.c.person_id == id_))
     session.execute(sa.delete(persons).where(persons.c.id == id_))
     touch_gallery(session)
+    feed.note(session, feed.PERSON, [uid], gone=True)
     return [path for row in gone for path in row if path]
 
 

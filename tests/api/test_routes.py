@@ -28,8 +28,8 @@ STREAMS = frozenset({"/api/gate/events", "/api/gate/preview"})
 
 SIGN_OUT = next(r for r in TABLE if (r.method, r.path) == ("DELETE", "/api/auth/session"))
 
-NEEDS_A_GATE = "/api/gate/"
-"""Where a hub, that has no camera, answers 409."""
+NEEDS_A_GATE = ("/api/gate/", "/api/sync/")
+"""Where a hub, that has no camera, answers 409, and where one that asks has not joined."""
 
 HUB = """
 gate: {{name: walk, role: hub}}

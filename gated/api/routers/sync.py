@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
@@ -14,6 +15,7 @@ from gated.api.deps import Device, Services
 from gated.api.errors import responses
 from gated.api.schemas_sync import (
     AcknowledgedOut,
+    ChangesOut,
     GateKeysIn,
     HeartbeatIn,
     HeartbeatOut,
@@ -21,6 +23,7 @@ from gated.api.schemas_sync import (
     JoinOut,
     JournalIn,
     KeysOut,
+    SnapshotOut,
 )
 from gated.services.sync.fleet import Caller, Joining
 from gated.services.sync.signing import HEADER
@@ -28,6 +31,7 @@ from gated.services.sync.signing import HEADER
 router = APIRouter(prefix="/api/sync", tags=["sync"])
 
 ASKED = responses(400, 401, 403, 409, 413, 422, 503)
+ASKING = responses(401, 403, 409, 422, 503)
 
 
 async def _body(request: Request) -> bytes:
@@ -83,3 +87,37 @@ def heartbeat(body: HeartbeatIn, gate: FromGate, services: Services) -> Response
     positions = services.collector.heard(gate.gate, body.model, body.status)
     now = datetime.now(UTC)
     return signed(services, gate, HeartbeatOut(now=now, acknowledged=positions))
+
+
+@router.get("/changes", response_model=ChangesOut, responses=ASKING)
+async def changes(
+    gate: FromGate,
+    services: Services,
+    since: Annotated[str, Query(max_length=100, description="cursor of the page before")],
+    model: Annotated[str, Query(max_length=200, description="of the templates wanted")] = "",
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+    wait: Annotated[float, Query(ge=0, le=60, description="seconds, for something new")] = 0,
+) -> Response:
+    """What changed behind a cursor for this gate; asking says that all before it is done."""
+    feed, row = services.feed, gate.gate
+    seq = await run_in_threadpool(feed.position, row, since)
+    page = await run_in_threadpool(feed.changes, row, seq, model, limit)
+    if wait and not page.items and not page.more:
+        await services.bell.wait(lambda: feed.head() <= seq, wait)
+        # revoked meanwhile, or given to carry others: not by what was read before
+        row = (await run_in_threadpool(services.fleet.still, gate)).gate
+        page = await run_in_threadpool(feed.changes, row, seq, model, limit)
+    return await run_in_threadpool(signed, services, gate, ChangesOut.model_validate(page))
+
+
+@router.get("/snapshot", response_model=SnapshotOut, responses=ASKING)
+def snapshot(
+    gate: FromGate,
+    services: Services,
+    after: Annotated[str, Query(max_length=64, description="of the page before")] = "",
+    model: Annotated[str, Query(max_length=200, description="of the templates wanted")] = "",
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+) -> Response:
+    """Everything that this gate carries, page by page; what no page names must go."""
+    page = services.feed.snapshot(gate.gate, after, model, limit)
+    return signed(services, gate, SnapshotOut.model_validate(page))

@@ -18,6 +18,7 @@ from gated.errors import ConfigError, HubError, HubUnreachable
 from gated.services.sync.signing import HEADER, GateKeys, SignedRequest, answer_message, is_signed
 
 TIMEOUT_S = 20.0
+CONNECT_S = 5.0
 LARGEST_ANSWER = 64 * 1024 * 1024
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -130,9 +131,10 @@ class HubClient:
         self, method: str, target: str, body: bytes, headers: Mapping[str, str], timeout: float
     ) -> tuple[int, http.client.HTTPMessage, bytes]:
         connection = self._connection = self._connection or self._connect()
-        connection.timeout = timeout
-        if connection.sock is not None:
-            connection.sock.settimeout(timeout)
+        if connection.sock is None:
+            connection.timeout = CONNECT_S
+            connection.connect()
+        connection.sock.settimeout(timeout)
         connection.request(method, target, body or None, dict(headers))
         response = connection.getresponse()
         answer = response.read(LARGEST_ANSWER + 1)

@@ -178,7 +178,8 @@ class Fleet:
         # whoever comes in its place is given everything from the beginning
         if gate.account_id is not None:
             accounts.delete(session, gate.account_id)
-        void = {**_NO_CREDENTIALS, "device": None, "revoked_at": now, "feed": gate.feed + 1}
+        void = {**_NO_CREDENTIALS, "device": None, "revoked_at": now}
+        void |= {"feed": gate.feed + 1, "cursor": 0}
         return gates.update(session, gate.id, **void)
 
     # --- joining ------------------------------------------------------------------------------
@@ -248,6 +249,14 @@ class Fleet:
         if abs(now - signed.at) > SKEW_S:
             raise ClockSkew(now)
         return Caller(gate, signature)
+
+    def still(self, caller: Caller) -> Caller:
+        """The same caller as the gate is now; NotJoined when its credentials are void meanwhile."""
+        with self._workspace.database.read() as session:
+            gate = gates.get(session, caller.gate.id)
+        if gate.sign_key != caller.gate.sign_key:
+            raise NotJoined("the credentials of this gate are void")
+        return Caller(gate, caller.signature)
 
     def signature_of(self, caller: Caller, status: int, body: bytes) -> str:
         """The hub's signature of its answer to a caller."""

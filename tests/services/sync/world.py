@@ -59,6 +59,7 @@ def hub_in(folder: Path, database_url: str | None) -> Iterator[Hub]:
         services = ApiServices(settings, workspace, Accounts.of(workspace), GateBoard())
         with serving(ApiServer(create_app(services), settings.api)) as url:
             yield Hub(services, url)
+            services.bell.stop()
 
 
 class World:

@@ -1,0 +1,85 @@
+"""Wakes requests that wait for a change, by one thread for all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import Callable
+
+from gated.errors import StorageError
+from gated.services.workspace import Workspace
+from gated.storage import changes
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 0.2
+"""How soon a change in SQLite is seen; PostgreSQL tells by itself."""
+
+
+class Bell:
+    """Rings when the feed may have grown; listens only while somebody has ever waited."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._lock = threading.Lock()
+        self._waiting: dict[object, Callable[[], None]] = {}
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
+
+    async def wait(self, nothing_new: Callable[[], bool], timeout: float) -> None:
+        """Return when there is something new, at the latest after `timeout` seconds.
+
+        nothing_new: asked once we are sure to hear the bell, and each time it rings.
+        """
+        rung, key = asyncio.Event(), object()
+        loop = asyncio.get_running_loop()
+
+        def ring() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(rung.set)
+
+        with self._lock:
+            self._waiting[key] = ring
+            self._listen()
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    while not self._stopping.is_set() and await asyncio.to_thread(nothing_new):
+                        await rung.wait()
+                        rung.clear()
+        finally:
+            with self._lock:
+                self._waiting.pop(key, None)
+
+    def stop(self) -> None:
+        """Let everybody go, for good; the thread ends soon after."""
+        self._stopping.set()
+        self._ring()
+        if self._thread is not None:
+            self._thread.join(5)
+
+    def _listen(self) -> None:
+        if self._thread is None and not self._stopping.is_set():
+            self._thread = threading.Thread(target=self._work, name="feed-bell", daemon=True)
+            self._thread.start()
+
+    def _work(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                with contextlib.closing(changes.listen(self._workspace.database, LOOK_S)) as heard:
+                    for news in heard:
+                        if self._stopping.is_set():
+                            return
+                        if news:
+                            self._ring()
+            except StorageError as error:
+                log.error("changes cannot be listened to: %s", error)
+            self._stopping.wait(1.0)
+
+    def _ring(self) -> None:
+        with self._lock:
+            rings = list(self._waiting.values())
+        for ring in rings:
+            ring()

@@ -1,0 +1,58 @@
+"""Before a gate opens for anyone: what the hub has to say, erasures above all."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from gated.errors import HubError, SealError, StorageError
+from gated.ports import Clock
+from gated.services.obligations import moment
+from gated.services.sync.downlink import Downlink
+from gated.services.sync.membership import Membership
+from gated.services.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+PATIENCE_S = 60.0
+"""How long a gate that heard the hub lately takes to catch up before it opens all the same."""
+
+RETRY_S = 2.0
+
+
+def catch_up(workspace: Workspace, clock: Clock, model: str, going_on: Callable[[], bool]) -> None:
+    """Apply what the hub has told since this gate last heard it; nothing for a gate on its own.
+
+    A hub that does not answer is no hindrance, unless this gate has not heard it for
+    `sync.catch_up_after_h`: then it waits until the hub does, or `going_on` says no. SealError.
+    """
+    membership = Membership(workspace, clock)
+    member = membership.find()
+    if member is None:
+        return
+    client = membership.client(member)
+    down = Downlink(workspace, client, clock, model)
+    overdue = _is_overdue(workspace, clock, down)
+    end = time.monotonic() + PATIENCE_S
+    try:
+        while going_on() and (overdue or time.monotonic() < end):
+            try:
+                if not down.pull():
+                    return
+            except (HubError, StorageError, SealError) as error:
+                if not overdue:
+                    log.warning("goes on with the people known here: %s", error)
+                    return
+                log.error("opens for nobody until the hub is heard: %s", error)
+                time.sleep(RETRY_S)
+    finally:
+        client.close()
+
+
+def _is_overdue(workspace: Workspace, clock: Clock, down: Downlink) -> bool:
+    hours, heard, now = workspace.settings.sync.catch_up_after_h, down.place().heard, clock.now()
+    if heard is None or not now.clock_ok:
+        return False
+    return (moment(now) - datetime.fromisoformat(heard)).total_seconds() > hours * 3600

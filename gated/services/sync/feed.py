@@ -1,0 +1,213 @@
+"""What gates are told, on the hub: changes behind a cursor, or everything as a snapshot.
+
+A cursor is `FEED.GIVEN.NUMBER`: the feed's name, how often what this gate is given began anew, and
+the number of the last change that the gate has applied. Asking with a cursor says that all up to it
+is done, which is what confirms an erasure.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from sqlalchemy.orm import Session
+
+from gated.core.chain import canonical
+from gated.errors import SnapshotNeeded, StorageError
+from gated.services.sync.signing import Envelopes
+from gated.services.workspace import Workspace
+from gated.storage import carried, changes, gates
+from gated.storage.carried import CarriedEnrollment, CarriedPerson
+from gated.storage.changes import FeedHead
+from gated.storage.gates import GateRow
+
+log = logging.getLogger(__name__)
+
+PAGE_BYTES = 4 * 1024 * 1024
+"""A page with photos ends when it has so many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing: `put` with its present state sealed for the gate, `gone`, or `erased`."""
+
+    kind: str
+    uid: str
+    op: str
+    sealed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesPage:
+    """Items in the hub's order. cursor: after them; more: another page is ready."""
+
+    cursor: str
+    more: bool
+    ephemeral: str
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotPage:
+    """Part of everything that a gate carries, by uid.
+
+    cursor: where changes go on once all pages are applied, if this is the first one. after: names
+    the next page; None behind the last one, when all that no page named must go.
+    """
+
+    cursor: str
+    after: str | None
+    ephemeral: str
+    items: tuple[Item, ...]
+
+
+class Feed:
+    """Tells the gates of a workspace that is their hub."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    @classmethod
+    def of(cls, workspace: Workspace) -> Self:
+        """The feed of a workspace."""
+        return cls(workspace)
+
+    def head(self) -> int:
+        """The number of the last change of all."""
+        with self._workspace.database.read() as session:
+            return changes.head(session).seq
+
+    def position(self, gate: GateRow, cursor: str) -> int:
+        """The number in a cursor, and the erasures that it confirms; SnapshotNeeded."""
+        with self._workspace.database.read() as session:
+            seq = _position(changes.head(session), gate, cursor)
+        if seq > gate.cursor:
+            with self._workspace.database.write() as session:
+                gates.heard(session, gate.id, cursor=seq)
+                changes.confirm(session, gate.id, seq)
+        return seq
+
+    def changes(self, gate: GateRow, seq: int, model: str, limit: int) -> ChangesPage:
+        """What changed behind a number; templates of the gate's model only."""
+        writer = _Writer(self._workspace, gate, model)
+        with self._workspace.database.read() as session:
+            end = changes.head(session)
+            found = changes.since(session, seq, limit)
+            people = [c.uid for c in found if c.kind == changes.PERSON]
+            them = carried.of(session, gate, people)
+            theirs = carried.groups_of(
+                session, gate, [c.uid for c in found if c.kind == changes.GROUP]
+            )
+            erased = changes.erased(session, people)
+        items = []
+        for n, change in enumerate(found):
+            if writer.bytes > PAGE_BYTES:
+                found = found[:n]
+                break
+            if (person := them.get(change.uid)) is not None:
+                items.append(writer.person(person))
+            elif change.uid in theirs:
+                items.append(writer.group(change.uid, theirs[change.uid]))
+            else:
+                items.append(
+                    Item(change.kind, change.uid, "erased" if change.uid in erased else "gone")
+                )
+        last = found[-1].seq if found else max(seq, end.seq)
+        return ChangesPage(_cursor(end, gate, last), last < end.seq, writer.ephemeral, tuple(items))
+
+    def snapshot(self, gate: GateRow, after: str, model: str, limit: int) -> SnapshotPage:
+        """Everything that a gate carries behind a uid; what it has to erase comes first."""
+        writer = _Writer(self._workspace, gate, model)
+        items: list[Item] = []
+        if not after:
+            with self._workspace.database.write() as session:
+                changes.begin(session)
+        with self._workspace.database.read() as session:
+            end = changes.head(session)
+            if not after:
+                items += self._first(session, gate, writer)
+            people = carried.behind(session, gate, after, limit)
+        more = len(people) == limit
+        for n, person in enumerate(people):
+            if writer.bytes > PAGE_BYTES:
+                people, more = people[:n], True
+                break
+            items.append(writer.person(person))
+        following = people[-1].uid if more else None
+        return SnapshotPage(_cursor(end, gate, end.seq), following, writer.ephemeral, tuple(items))
+
+    def _first(self, session: Session, gate: GateRow, writer: _Writer) -> Iterable[Item]:
+        for uid in changes.unconfirmed(session, gate.id):
+            yield Item(changes.PERSON, uid, "erased")
+        for uid, name in carried.groups_of(session, gate).items():
+            yield writer.group(uid, name)
+
+
+class _Writer:
+    """Seals what one page tells one gate."""
+
+    def __init__(self, workspace: Workspace, gate: GateRow, model: str) -> None:
+        assert gate.seal_key is not None  # noqa: S101
+        self._envelopes = Envelopes.to(gate.seal_key)
+        self._files = workspace.files
+        self._gate = gate
+        self._model = model
+        self.ephemeral = self._envelopes.ephemeral
+        self.bytes = 0
+
+    def person(self, person: CarriedPerson) -> Item:
+        told = asdict(person)
+        told["leaves_on"] = person.leaves_on and person.leaves_on.isoformat()
+        told["enrollments"] = [self._enrollment(e) for e in person.enrollments]
+        return self._item(changes.PERSON, person.uid, told)
+
+    def group(self, uid: str, name: str) -> Item:
+        return self._item(changes.GROUP, uid, {"name": name})
+
+    def _item(self, kind: str, uid: str, told: Mapping[str, Any]) -> Item:
+        sealed = self._envelopes.seal(json.dumps(told).encode(), context(kind, uid))
+        self.bytes += len(sealed)
+        return Item(kind, uid, "put", sealed)
+
+    def _enrollment(self, enrollment: CarriedEnrollment) -> dict[str, Any]:
+        """The template where the gate can use it, else the photo where the gate may have it."""
+        told: dict[str, Any] = {
+            "uid": enrollment.uid,
+            "model": enrollment.model,
+            "confidence": enrollment.confidence,
+            "is_active": enrollment.is_active,
+            "template": None,
+            "photo": None,
+        }
+        try:
+            if enrollment.encoding_path and enrollment.model == self._model:
+                vector, _ = self._files.load_encoding(enrollment.encoding_path)
+                told["template"] = base64.b64encode(vector.tobytes()).decode()
+            elif enrollment.image_path and self._gate.photos:
+                photo = self._files.load_image(enrollment.image_path)
+                told["photo"] = base64.b64encode(photo).decode()
+        except StorageError as error:
+            log.error("enrollment %s cannot be sent: %s", enrollment.uid, error)
+        return told
+
+
+def context(kind: str, uid: str) -> str:
+    """What an envelope is bound to."""
+    return canonical(["gated sync", kind, uid]).decode()
+
+
+def _cursor(end: FeedHead, gate: GateRow, seq: int) -> str:
+    return f"{end.feed}.{gate.feed}.{seq}"
+
+
+def _position(end: FeedHead, gate: GateRow, cursor: str) -> int:
+    feed, _, rest = cursor.partition(".")
+    given, _, number = rest.partition(".")
+    right = feed == end.feed and given == str(gate.feed) and number.isdecimal()
+    if not right or len(number) > 18 or not end.floor <= int(number) <= end.seq:
+        raise SnapshotNeeded("this cursor is over: begin with /api/sync/snapshot")
+    return int(number)

@@ -1,0 +1,114 @@
+"""Whom a gate carries, and what it is told of them: no more than it needs to let them in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from gated.storage.gates import GateRow
+from gated.storage.tables import enrollments, gate_groups, group_members, groups, persons
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedEnrollment:
+    """An enrollment; paths below uploads."""
+
+    uid: str
+    model: str | None
+    confidence: float
+    is_active: bool
+    encoding_path: str | None
+    image_path: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedPerson:
+    """A person with groups (uid, name) and enrollments."""
+
+    uid: str
+    first_name: str
+    last_name: str
+    personnel_code: str
+    department: str | None
+    position: str | None
+    is_active: bool
+    leaves_on: date | None
+    groups: Sequence[tuple[str, str]]
+    enrollments: Sequence[CarriedEnrollment]
+
+
+def of(session: Session, gate: GateRow, uids: Sequence[str]) -> dict[str, CarriedPerson]:
+    """Those of the persons whom a gate carries, by uid."""
+    return {p.uid: p for p in _persons(session, gate, persons.c.uid.in_(uids))}
+
+
+def behind(session: Session, gate: GateRow, uid: str, limit: int) -> list[CarriedPerson]:
+    """The next persons whom a gate carries, by uid."""
+    return _persons(session, gate, persons.c.uid > uid, limit)
+
+
+def groups_of(session: Session, gate: GateRow, uids: Sequence[str] | None = None) -> dict[str, str]:
+    """uid -> name of groups, all or some, that a gate has to know."""
+    found = sa.select(groups.c.uid, groups.c.name)
+    if uids is not None:
+        found = found.where(groups.c.uid.in_(uids))
+    if not gate.everyone:
+        found = found.where(groups.c.id.in_(_groups(gate)))
+    return {row.uid: row.name for row in session.execute(found)}
+
+
+def _groups(gate: GateRow) -> sa.Select[tuple[int]]:
+    return sa.select(gate_groups.c.group_id).where(gate_groups.c.gate_id == gate.id)
+
+
+def _persons(
+    session: Session, gate: GateRow, wanted: sa.ColumnElement[bool], limit: int | None = None
+) -> list[CarriedPerson]:
+    p = persons.c
+    columns = (p.id, p.uid, p.first_name, p.last_name, p.personnel_code, p.department)
+    found = sa.select(*columns, p.position, p.is_active, p.leaves_on).where(wanted)
+    if not gate.everyone:
+        members = sa.select(group_members.c.person_id)
+        members = members.where(group_members.c.group_id.in_(_groups(gate)))
+        found = found.where(p.id.in_(members))
+    rows = session.execute(found.order_by(p.uid).limit(limit)).all()
+    ids = [row.id for row in rows]
+    theirs, enrolled = _groups_by_person(session, gate, ids), _enrollments_by_person(session, ids)
+    return [
+        CarriedPerson(*row[1:], tuple(theirs.get(row.id, ())), tuple(enrolled.get(row.id, ())))
+        for row in rows
+    ]
+
+
+def _groups_by_person(
+    session: Session, gate: GateRow, ids: Sequence[int]
+) -> dict[int, list[tuple[str, str]]]:
+    """The groups of persons by their id, of those that the gate carries."""
+    found = (
+        sa.select(group_members.c.person_id, groups.c.uid, groups.c.name)
+        .join(groups, groups.c.id == group_members.c.group_id)
+        .where(group_members.c.person_id.in_(ids))
+        .order_by(groups.c.uid)
+    )
+    if not gate.everyone:
+        found = found.where(groups.c.id.in_(_groups(gate)))
+    theirs: dict[int, list[tuple[str, str]]] = {}
+    for person_id, uid, name in session.execute(found):
+        theirs.setdefault(person_id, []).append((uid, name))
+    return theirs
+
+
+def _enrollments_by_person(
+    session: Session, ids: Sequence[int]
+) -> dict[int, list[CarriedEnrollment]]:
+    e = enrollments.c
+    columns = (e.uid, e.model, e.confidence_score, e.is_active)
+    found = sa.select(e.person_id, *columns, e.face_encoding_path, e.face_image_path)
+    enrolled: dict[int, list[CarriedEnrollment]] = {}
+    for row in session.execute(found.where(e.person_id.in_(ids)).order_by(e.id)):
+        enrolled.setdefault(row.person_id, []).append(CarriedEnrollment(*row[1:]))
+    return enrolled

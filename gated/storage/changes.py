@@ -1,0 +1,232 @@
+"""What gates must learn of: each thing once, with the number of its last change.
+
+Numbers are given under a lock that is held until the commit, so that whoever has read up to one has
+missed none below it. Writers take their locks in this order: gallery stamp, number of changes,
+journal. A feed says what is, not what was: a reader is told the present state of each thing that
+changed behind its cursor, however often it changed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from gated.errors import StorageError
+from gated.storage import settings
+from gated.storage.engine import Database
+from gated.storage.tables import (
+    changes,
+    erasure_confirmations,
+    erasures,
+    group_members,
+    new_uid,
+    persons,
+    utcnow,
+)
+
+HEAD = "change_head"
+CHANNEL = "gated_changes"
+PERSON, GROUP = "person", "group"
+
+
+@dataclass(frozen=True, slots=True)
+class FeedHead:
+    """The end of the feed. floor: what was gone up to there is forgotten."""
+
+    feed: str
+    seq: int
+    floor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """That something changed, and whether it is gone."""
+
+    seq: int
+    kind: str
+    uid: str
+    gone: bool
+
+
+def note(session: Session, kind: str, uids: Iterable[str], *, gone: bool = False) -> None:
+    """Say that these things changed, or are gone."""
+    wanted = list(dict.fromkeys(uids))
+    if not wanted:
+        return
+    value = _locked_head(session)
+    now = utcnow()
+    rows = [
+        {"kind": kind, "uid": uid, "seq": value["seq"] + n, "gone": gone, "at": now}
+        for n, uid in enumerate(wanted, 1)
+    ]
+    statement = _insert(session)(changes)
+    latest = {c: statement.excluded[c] for c in ("seq", "gone", "at")}
+    keys = ["kind", "uid"]
+    session.execute(statement.on_conflict_do_update(index_elements=keys, set_=latest), rows)
+    settings.set_(session, HEAD, {**value, "seq": value["seq"] + len(wanted)})
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(sa.select(sa.func.pg_notify(CHANNEL, "")))
+
+
+def note_person(session: Session, *ids: int) -> None:
+    """Say that these persons, or what hangs on them, changed."""
+    uids = session.execute(sa.select(persons.c.uid).where(persons.c.id.in_(ids))).scalars()
+    note(session, PERSON, uids)
+
+
+def note_members(session: Session, group_id: int) -> None:
+    """Say that all members of a group changed."""
+    members = sa.select(group_members.c.person_id).where(group_members.c.group_id == group_id)
+    uids = session.execute(sa.select(persons.c.uid).where(persons.c.id.in_(members))).scalars()
+    note(session, PERSON, uids)
+
+
+def note_erasure(session: Session, uid: str) -> None:
+    """Say that a person was erased; the order of this is what gates confirm."""
+    note(session, PERSON, [uid], gone=True)
+    seq = sa.select(changes.c.seq).where(changes.c.kind == PERSON, changes.c.uid == uid)
+    statement = _insert(session)(erasures).values(uid=uid, seq=seq.scalar_subquery(), at=utcnow())
+    session.execute(statement.on_conflict_do_nothing(index_elements=["uid"]))
+
+
+def head(session: Session) -> FeedHead:
+    """The end of the feed."""
+    value = settings.get(session, HEAD) or {"feed": "none", "seq": 0}
+    return FeedHead(value["feed"], value["seq"], value.get("floor", 0))
+
+
+def begin(session: Session) -> None:
+    """Make sure that the feed has a name, before the first cursor speaks of it."""
+    _locked_head(session)
+
+
+def since(session: Session, seq: int, limit: int) -> list[Change]:
+    """What changed behind `seq`, in order."""
+    c = changes.c
+    found = sa.select(c.seq, c.kind, c.uid, c.gone).where(c.seq > seq).order_by(c.seq).limit(limit)
+    return [Change(*row) for row in session.execute(found)]
+
+
+def forget(session: Session, before: datetime) -> int:
+    """Forget what was gone before; cursors behind that need a snapshot. Returns how much."""
+    c = changes.c
+    old = sa.select(sa.func.max(c.seq)).where(c.gone, c.at < before)
+    last = session.execute(old).scalar()
+    if last is None:
+        return 0
+    value = _locked_head(session)
+    gone = session.execute(sa.delete(changes).where(c.gone, c.seq <= last).returning(c.seq)).all()
+    settings.set_(session, HEAD, {**value, "floor": last})
+    return len(gone)
+
+
+def renew(session: Session) -> None:
+    """Give the feed another name: all cursors are void, as after a restore of the database."""
+    settings.set_(session, HEAD, {**_locked_head(session), "feed": new_uid()})
+
+
+# --- erasures -------------------------------------------------------------------------------------
+
+
+def erased(session: Session, uids: Sequence[str]) -> set[str]:
+    """Those of the persons who were erased."""
+    found = sa.select(erasures.c.uid).where(erasures.c.uid.in_(uids))
+    return set(session.execute(found).scalars())
+
+
+def unconfirmed(session: Session, gate_id: int) -> list[str]:
+    """The erased persons of whom a gate has not said that they are gone there."""
+    return list(session.execute(_unconfirmed(gate_id).order_by(erasures.c.seq)).scalars())
+
+
+def confirm(session: Session, gate_id: int, seq: int) -> None:
+    """Note that a gate has done everything up to a change."""
+    open_ones = _unconfirmed(gate_id).where(erasures.c.seq <= seq)
+    now = utcnow()
+    rows = [
+        {"uid": uid, "gate_id": gate_id, "at": now} for uid in session.execute(open_ones).scalars()
+    ]
+    if rows:
+        session.execute(sa.insert(erasure_confirmations), rows)
+
+
+def confirmations(session: Session, uid: str) -> dict[int, datetime]:
+    """gate id -> when it confirmed the erasure of a person."""
+    c = erasure_confirmations.c
+    found = session.execute(sa.select(c.gate_id, c.at).where(c.uid == uid))
+    return {row.gate_id: row.at for row in found}
+
+
+def erased_at(session: Session, uid: str) -> datetime | None:
+    """When a person was erased; None when not."""
+    return session.execute(sa.select(erasures.c.at).where(erasures.c.uid == uid)).scalar()
+
+
+def _unconfirmed(gate_id: int) -> sa.Select[Any]:
+    c = erasure_confirmations.c
+    said = sa.select(c.uid).where(c.gate_id == gate_id)
+    return sa.select(erasures.c.uid).where(erasures.c.uid.not_in(said))
+
+
+# --- being told -----------------------------------------------------------------------------------
+
+
+def listen(database: Database, pause_s: float) -> Generator[bool, None, None]:
+    """Each time somebody may have changed something True, and False after `pause_s` of silence.
+
+    PostgreSQL tells at the commit (LISTEN/NOTIFY); of SQLite only the next look can. StorageError.
+    """
+    if database.sqlite:
+        yield from _look(database, pause_s)
+        return
+    import psycopg
+
+    try:
+        yield from _notified(database, pause_s)
+    except (psycopg.Error, sa.exc.DBAPIError) as error:
+        raise StorageError(f"the database {database.name} cannot be listened to") from error
+
+
+def _notified(database: Database, pause_s: float) -> Generator[bool, None, None]:
+    raw = database.engine.raw_connection()
+    try:
+        driver: Any = raw.driver_connection
+        driver.autocommit = True
+        driver.execute(f"LISTEN {CHANNEL}")
+        yield True  # what was committed before we listened
+        while True:
+            # to its end: a generator of the driver that is left half-way keeps its lock
+            yield bool(list(driver.notifies(timeout=pause_s, stop_after=1)))
+    finally:
+        raw.invalidate()
+        raw.close()
+
+
+def _look(database: Database, pause_s: float) -> Generator[bool, None, None]:
+    last = -1
+    while True:
+        with database.read() as session:
+            seq = head(session).seq
+        yield seq != last
+        last = seq
+        time.sleep(pause_s)
+
+
+def _locked_head(session: Session) -> dict[str, Any]:
+    settings.create(session, HEAD, {"feed": new_uid(), "seq": 0})
+    value: dict[str, Any] = settings.get_locked(session, HEAD)
+    return value
+
+
+def _insert(session: Session) -> Any:
+    if session.get_bind().dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert
+    else:
+        from sqlalchemy.dialects.postgresql import insert  # type: ignore[assignment]
+    return insert

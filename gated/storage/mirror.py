@@ -1,0 +1,251 @@
+"""On a gate: persons as their hub tells them, kept under the hub's uids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from gated.core.model import Instant
+from gated.errors import Conflict
+from gated.storage import changes, groups, persons, rows
+from gated.storage import enrollments as enrollments_
+from gated.storage.journal import Journal
+from gated.storage.records import Person, columns_of, record
+from gated.storage.settings import touch_gallery
+from gated.storage.tables import (
+    accounts,
+    attendance_logs,
+    consents,
+    group_members,
+    sync_persons,
+)
+from gated.storage.tables import enrollments as enrollments_table
+from gated.storage.tables import groups as groups_table
+from gated.storage.tables import persons as persons_table
+
+_PERSON = columns_of(Person, persons_table)
+
+
+@dataclass(frozen=True, slots=True)
+class MirroredEnrollment:
+    """An enrollment as the hub tells it; paths of files that are here already."""
+
+    uid: str
+    model: str | None
+    confidence: float
+    is_active: bool
+    encoding_path: str | None
+    image_path: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MirroredPerson:
+    """A person as the hub tells them; groups: uid -> name."""
+
+    uid: str
+    first_name: str
+    last_name: str
+    personnel_code: str
+    department: str | None
+    position: str | None
+    is_active: bool
+    leaves_on: date | None
+    groups: Mapping[str, str]
+    enrollments: Sequence[MirroredEnrollment]
+
+
+def find(session: Session, uid: str) -> Person | None:
+    """The person with this uid, or None."""
+    row = rows.one(session, persons_table, _PERSON, uid=uid)
+    return row and record(Person, row)
+
+
+def enrolled(session: Session, uids: Sequence[str]) -> dict[str, MirroredEnrollment]:
+    """Enrollments of persons with these uids as they are here, by their own uids."""
+    e = enrollments_table.c
+    found = (
+        sa.select(
+            *(e.uid, e.model, e.confidence_score, e.is_active),
+            *(e.face_encoding_path, e.face_image_path),
+        )
+        .join(persons_table, persons_table.c.id == e.person_id)
+        .where(persons_table.c.uid.in_(uids))
+    )
+    return {row.uid: MirroredEnrollment(*row) for row in session.execute(found)}
+
+
+def put(session: Session, person: MirroredPerson, snapshot: int) -> list[str]:
+    """Let a person be as told; returns the files that nobody needs now."""
+    before = find(session, person.uid) or _adopt(session, person)
+    _free_code(session, person)
+    values = {
+        "first_name": person.first_name,
+        "last_name": person.last_name,
+        "personnel_code": person.personnel_code,
+        "department": person.department,
+        "position": person.position,
+        "is_active": person.is_active,
+        "leaves_on": person.leaves_on,
+    }
+    search = persons.fold(" ".join(str(v) for v in list(values.values())[:5] if v))
+    if before is None:
+        id_ = rows.insert(session, persons_table, uid=person.uid, **values, search=search)
+    else:
+        id_ = before.id
+        rows.change(session, persons_table, id_, **values, search=search)
+    _put_groups(session, id_, person.groups)
+    unneeded = _put_enrollments(session, id_, person.enrollments)
+    _remember(session, person.uid, snapshot)
+    touch_gallery(session)
+    changes.note_person(session, id_)
+    return unneeded
+
+
+def drop(session: Session, uid: str) -> list[str]:
+    """Let go of a person whom this gate does not carry any more; the files that nobody needs.
+
+    Who was never given by the hub stays. Of who has passed here the name stays for the log, without
+    photos, templates, groups, and switched off.
+    """
+    known = sa.delete(sync_persons).where(sync_persons.c.uid == uid).returning(sync_persons.c.uid)
+    if session.execute(known).first() is None or (person := find(session, uid)) is None:
+        return []
+    if not _is_named(session, person.id):
+        return persons.delete(session, person.id)
+    return _strip(session, person.id)
+
+
+def erase(session: Session, journal: Journal, at: Instant, uid: str) -> list[str]:
+    """Forget a person for ever, here as on the hub; the files that nobody needs."""
+    session.execute(sa.delete(sync_persons).where(sync_persons.c.uid == uid))
+    journal.erase_person(session, at, uid, "erased on the hub")
+    person = find(session, uid)
+    if person is None:
+        return []
+    try:
+        return persons.delete(session, person.id)
+    except Conflict:
+        # the last administrator of this gate: name and account have to do until there is another
+        return _strip(session, person.id)
+
+
+def behind(session: Session, snapshot: int) -> list[str]:
+    """The persons whom the hub gave once and did not name in this snapshot."""
+    old = sa.select(sync_persons.c.uid).where(sync_persons.c.snapshot < snapshot)
+    return list(session.execute(old).scalars())
+
+
+def put_group(session: Session, uid: str, name: str) -> None:
+    """Let a group be as told."""
+    _group(session, uid, name)
+
+
+def drop_group(session: Session, uid: str) -> None:
+    """Remove a group that the hub has removed."""
+    id_ = session.execute(sa.select(groups_table.c.id).where(groups_table.c.uid == uid)).scalar()
+    if id_ is not None:
+        groups.delete(session, id_)
+
+
+def _adopt(session: Session, person: MirroredPerson) -> Person | None:
+    """Who was added here before the hub told of them, by personnel code: the hub's uid holds."""
+    own = persons.by_code(session, person.personnel_code)
+    if own is None or _is_from_hub(session, own.uid):
+        return None
+    rows.change(session, persons_table, own.id, uid=person.uid)
+    return own
+
+
+def _free_code(session: Session, person: MirroredPerson) -> None:
+    """A code may pass from one person to another; the other one is told of later."""
+    other = persons.by_code(session, person.personnel_code)
+    if other is not None and other.uid != person.uid:
+        rows.change(
+            session, persons_table, other.id, personnel_code=f"{other.personnel_code}~{other.uid}"
+        )
+
+
+def _is_from_hub(session: Session, uid: str) -> bool:
+    return rows.one(session, sync_persons, [sync_persons.c.uid], uid=uid) is not None
+
+
+def _remember(session: Session, uid: str, snapshot: int) -> None:
+    moved = sa.update(sync_persons).where(sync_persons.c.uid == uid).values(snapshot=snapshot)
+    if session.execute(moved.returning(sync_persons.c.uid)).first() is None:
+        session.execute(sa.insert(sync_persons).values(uid=uid, snapshot=snapshot))
+
+
+def _put_groups(session: Session, person_id: int, wanted: Mapping[str, str]) -> None:
+    member = group_members.c
+    session.execute(sa.delete(group_members).where(member.person_id == person_id))
+    ids = sorted({_group(session, uid, name) for uid, name in wanted.items()})
+    if ids:
+        session.execute(
+            sa.insert(group_members), [{"group_id": g, "person_id": person_id} for g in ids]
+        )
+
+
+def _group(session: Session, uid: str, name: str) -> int:
+    """The id of a group, that is made, renamed, or found by its name."""
+    g = groups_table.c
+    key = name.casefold()
+    row = session.execute(sa.select(g.id, g.name).where(g.uid == uid)).first()
+    named = session.execute(sa.select(g.id).where(g.name_key == key)).scalar()
+    if named is not None and (row is None or named != row.id):
+        if row is None:
+            rows.change(session, groups_table, named, uid=uid, name=name)
+            return int(named)
+        # a name may pass from one group to another; the other one is told of later
+        rows.change(session, groups_table, named, name=f"{name}~{named}", name_key=f"{key}~{named}")
+    if row is None:
+        return rows.insert(session, groups_table, uid=uid, name=name, name_key=key)
+    if row.name != name:
+        rows.change(session, groups_table, row.id, name=name, name_key=key)
+    return int(row.id)
+
+
+def _put_enrollments(
+    session: Session, person_id: int, wanted: Sequence[MirroredEnrollment]
+) -> list[str]:
+    e = enrollments_table.c
+    there = {x.uid: x for x in enrollments_.list_(session, person_id=person_id)}
+    needed = {p for w in wanted for p in (w.encoding_path, w.image_path) if p}
+    unneeded = [p for x in there.values() for p in x.files if p not in needed]
+    gone = [x.id for uid, x in there.items() if uid not in {w.uid for w in wanted}]
+    session.execute(sa.delete(enrollments_table).where(e.id.in_(gone)))
+    for w in wanted:
+        values = {
+            "person_id": person_id,
+            "model": w.model,
+            "confidence_score": w.confidence,
+            "is_active": w.is_active,
+            "face_encoding_path": w.encoding_path,
+            "face_image_path": w.image_path,
+        }
+        if w.uid in there:
+            rows.change(session, enrollments_table, there[w.uid].id, **values)
+        else:
+            rows.insert(session, enrollments_table, uid=w.uid, quality={}, **values)
+    return unneeded
+
+
+def _is_named(session: Session, id_: int) -> bool:
+    """Whether something here cannot do without the person."""
+    for table in (attendance_logs, accounts):
+        if rows.one(session, table, [table.c.id], person_id=id_) is not None:
+            return True
+    return False
+
+
+def _strip(session: Session, id_: int) -> list[str]:
+    unneeded = _put_enrollments(session, id_, ())
+    for owned in (consents, group_members):
+        session.execute(sa.delete(owned).where(owned.c.person_id == id_))
+    bare = {"is_active": False, "department": None, "position": None, "email": None}
+    rows.change(session, persons_table, id_, **bare, email_key=None, phone=None)
+    touch_gallery(session)
+    return unneeded
