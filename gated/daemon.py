@@ -227,6 +227,7 @@ class Daemon:
         gallery = cache.load()
         inbox.post(GalleryReplaced(gallery))
         self._publish(kit, gallery)
+
     def _going_on(self) -> bool:
         """Whether the start may take longer; asked between steps that may take long."""
         watchdog.notify("EXTEND_TIMEOUT_USEC=60000000")

@@ -72,16 +72,13 @@ def touch(session: Session, id_: int) -> None:
 
 def delete(session: Session, id_: int) -> None:
     """Remove a group with its rules; its members stay. NotFound."""
-    get(session, id_)
-    for of_it in (group_members, gate_groups, group_rules):
-    """Remove a group; its members stay. NotFound."""
     uid = get(session, id_).uid
+    touch_rules(session)
     feed.note_members(session, id_)
     feed.note(session, feed.GROUP, [uid], gone=True)
-    for of_it in (group_members, gate_groups):
+    for of_it in (group_members, gate_groups, group_rules):
         session.execute(sa.delete(of_it).where(of_it.c.group_id == id_))
     session.execute(sa.delete(groups).where(groups.c.id == id_))
-    touch_rules(session)
 
 
 def join(session: Session, id_: int, person_id: int) -> bool:

@@ -15,12 +15,14 @@ from gated.storage import changes, groups, persons, rows
 from gated.storage import enrollments as enrollments_
 from gated.storage.journal import Journal
 from gated.storage.records import Person, columns_of, record
-from gated.storage.settings import touch_gallery
+from gated.storage.settings import touch_gallery, touch_rules
 from gated.storage.tables import (
     accounts,
     attendance_logs,
     consents,
+    credentials,
     group_members,
+    person_access,
     sync_persons,
 )
 from gated.storage.tables import enrollments as enrollments_table
@@ -101,6 +103,7 @@ def put(session: Session, person: MirroredPerson, snapshot: int) -> list[str]:
     unneeded = _put_enrollments(session, id_, person.enrollments)
     _remember(session, person.uid, snapshot)
     touch_gallery(session)
+    touch_rules(session)
     changes.note_person(session, id_)
     return unneeded
 
@@ -243,9 +246,10 @@ def _is_named(session: Session, id_: int) -> bool:
 
 def _strip(session: Session, id_: int) -> list[str]:
     unneeded = _put_enrollments(session, id_, ())
-    for owned in (consents, group_members):
+    for owned in (consents, group_members, person_access, credentials):
         session.execute(sa.delete(owned).where(owned.c.person_id == id_))
     bare = {"is_active": False, "department": None, "position": None, "email": None}
     rows.change(session, persons_table, id_, **bare, email_key=None, phone=None)
     touch_gallery(session)
+    touch_rules(session)
     return unneeded

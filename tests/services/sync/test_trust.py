@@ -87,6 +87,12 @@ def test_a_code_is_over_after_a_day(world: World) -> None:
         Fleet(world.hub.workspace, Tomorrow()).join(Joining(**told))
 
 
+@pytest.fixture
+def engine() -> str:
+    """Which one the hub has makes no difference here; test_up and test_down run on both."""
+    return "sqlite"
+
+
 @pytest.mark.parametrize("text", ["", "ABCD", "ABCD-" * 8 + "A", "0" * 32])
 def test_what_is_no_code_is_said_to_be_none(text: str) -> None:
     with pytest.raises(SourceError):
