@@ -23,10 +23,18 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from gated.core.chain import GENESIS, canonical, commitment, project, row_hash, superseded
+from gated.core.chain import (
+    GENESIS,
+    canonical,
+    commitment,
+    project,
+    row_hash,
+    superseded,
+    unused,
+)
 from gated.errors import Conflict
 from gated.storage.heads import Head, key_of
-from gated.storage.journal import supersede
+from gated.storage.journal import mark_unused, supersede
 from gated.storage.outbox import Batch, Part
 from gated.storage.tables import (
     attendance_logs,
@@ -129,6 +137,7 @@ class _Intake:
             self._session.execute(sa.insert(journal), [r.stored for r in rows])
             self._store_private(rows)
             self._project(rows)
+            self._mark_unused(rows)
             self._redact(rows)
         if new:
             self._store_seals(rows)
@@ -279,6 +288,11 @@ class _Intake:
                 supersede(self._session, *old, by)
             except Conflict:
                 self._flaw(row.stored, "projection")
+
+    def _mark_unused(self, rows: Sequence[_Row]) -> None:
+        for row in rows:
+            if visit := unused(row.fields):
+                mark_unused(self._session, row.chain, row.seq, str(visit))
 
     def _person_ids(self, rows: Sequence[_Row]) -> dict[str | None, int]:
         """uid -> id here; the gate's own numbers mean nothing to us. Locked against erasure."""

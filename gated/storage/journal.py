@@ -40,8 +40,7 @@ from gated.core.chain import (
 )
 from gated.core.model import Decision, Instant, PersonRef, Reason
 from gated.errors import Conflict
-from gated.storage import alarms, erasures, settings
-from gated.storage import changes, erasures, settings
+from gated.storage import alarms, changes, erasures, settings
 from gated.storage.engine import Database, after_commit, is_write_session
 from gated.storage.erasures import ErasureLedger
 from gated.storage.heads import Head, holds, key_of, last_row, read_head, write_head
@@ -375,7 +374,7 @@ class _Batch:
             session.execute(sa.insert(journal_private), self._private)
         ids = self._insert_attendance(session)
         for seq, visit in self._unused.items():
-            _mark_unused(session, self._chain, seq, visit)
+            mark_unused(session, self._chain, seq, visit)
         for row in self._alarms:
             alarms.raised(session, row)
         return ids
@@ -407,7 +406,7 @@ def supersede(session: Session, chain: str, seq: int, by: int) -> None:
         raise Conflict(f"row {seq} of {chain} is not there any more, or was corrected already")
 
 
-def _mark_unused(session: Session, chain: str, seq: int, visit_uid: str) -> None:
+def mark_unused(session: Session, chain: str, seq: int, visit_uid: str) -> None:
     """Let the grant of this visit, some rows before, say that nobody went through."""
     row = attendance_logs.c
     session.execute(

@@ -35,8 +35,6 @@ from gated.storage.engine import Database
 from gated.storage.erasures import ErasureLedger, enrollments_back, persons_back
 from gated.storage.heads import Head, holds, key_of, last_row, read_head
 from gated.storage.journal import IDENTITY, NOT_USED
-from gated.storage.tables import attendance_logs, journal, journal_private, journal_seal
-from gated.storage.journal import IDENTITY
 from gated.storage.tables import (
     attendance_logs,
     journal,
@@ -186,12 +184,11 @@ class _Check:
                 _seal(end, seal, key)
                 sealed = row.seq
             by = self.superseded.take(chain, row.seq)
-            wanted = self._unused.adjusted(_wanted({**fields, "hash": row.hash}, told))
-            _projection(fields, wanted, by, projected.at(row.seq))
             found = projected.at(row.seq)
             if not self._collected.excuses(chain, row.seq, found):
                 told = self._collected.as_here(chain, told, found)
-                _projection({**fields, "hash": row.hash}, told, by, found)
+                wanted = self._unused.adjusted(_wanted({**fields, "hash": row.hash}, told))
+                _projection(fields, wanted, by, found)
             self.rows += 1
         for side in (private, seals, projected):
             side.end()
