@@ -38,10 +38,13 @@ from gated.devices.clock import SystemClock
 from gated.devices.doors import open_door
 from gated.devices.identity import identity_of
 from gated.devices.indicators import NoIndicators, open_indicators
+from gated.devices.readers import open_reader
 from gated.devices.supervised import SupervisedCamera
 from gated.errors import DeviceError, StorageError
 from gated.ports import Door, Indicators
 from gated.runtime import watchdog
+from gated.runtime.badge_scanner import BadgeScanner
+from gated.runtime.card_reading import CardReading
 from gated.runtime.change_watcher import ChangeWatcher, Watched
 from gated.runtime.heap import frugal_heap
 from gated.runtime.hub_loops import loops_of
@@ -54,12 +57,14 @@ from gated.services.accounts import Accounts
 from gated.services.alarms import before_restart
 from gated.services.attendance import last_punches
 from gated.services.camera_identity import CameraIdentity
+from gated.services.credentials import Credentials
 from gated.services.demo import enroll_demo_person
 from gated.services.erasures import reapply_erasures
 from gated.services.gate import GateBoard, event_view, view_of
-from gated.services.live import FrameTap, LiveGate
+from gated.services.live import LOOKERS, FrameTap, LiveGate
 from gated.services.models import VisionKit, policy_of
 from gated.services.office import ensure_templates, office_of
+from gated.services.presenting import Presenting
 from gated.services.privacy import Privacy
 from gated.services.recording import Recorder
 from gated.services.strangers import outlook, refresh_outlook
@@ -68,6 +73,7 @@ from gated.services.workspace import Workspace
 from gated.storage.gallery_cache import GalleryCache
 from gated.storage.lock import StateLock
 from gated.vision.analyzer import Analyzer
+from gated.vision.badges import BadgeReader
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +111,8 @@ class Daemon:
 
     def __post_init__(self) -> None:
         self.board = GateBoard()
-        self.tap = FrameTap()
+        # the search for badges must not cost anybody a place
+        self.tap = FrameTap(LOOKERS + self.settings.credentials.badges)
         self.live: LiveGate | None = None
         self.clock = SystemClock()
         self.loops: list[Loop] = []
@@ -200,15 +207,16 @@ class Daemon:
         watcher = ChangeWatcher(
             workspace.changed,
             (
-                Watched(
-                    "gallery",
-                    workspace.gallery_stamp,
-                    lambda: self._renew_gallery(kit, cache, inbox),
-                ),
+                # first, as they say of whom a face is accepted
                 Watched(
                     "rules",
                     workspace.rules_stamp,
                     lambda: inbox.post(PlanReplaced(load_plan(workspace))),
+                ),
+                Watched(
+                    "gallery",
+                    workspace.gallery_stamp,
+                    lambda: self._renew_gallery(kit, cache, inbox),
                 ),
             ),
             self._crash,
@@ -216,12 +224,30 @@ class Daemon:
         inbox.post(PlanReplaced(load_plan(workspace)))
         inbox.post(before_restart(workspace))
         inbox.post(LastPunches(last_punches(workspace, self.clock.now())))
-        self.loops = [*pipeline.loops, watcher]
+        presentations = tuple(self._presentations(inbox))
+        self.loops = [*pipeline.loops, watcher, *presentations]
         self._report = lambda: self._publish_health(pipeline, analyzer)
         stack.callback(pipeline.stop)
         pipeline.start()
-        stack.callback(end, watcher)
-        watcher.start()
+        for loop in (watcher, *presentations):
+            stack.callback(end, loop)
+            loop.start()
+
+    def _presentations(self, inbox: BoundedInbox) -> Iterator[Loop]:
+        """What reads cards and badges, where the settings name any."""
+        settings = self.settings.credentials
+        presenting = Presenting(Credentials(self.workspace, self.clock), inbox.post)
+        reader = open_reader(settings)
+        if reader is not None:
+            yield CardReading(reader, presenting.card, inbox.post, self._crash)
+        if settings.badges:
+            yield BadgeScanner(
+                self.tap.look,
+                BadgeReader().read,
+                presenting.badge,
+                settings.badge_interval_s,
+                self._crash,
+            )
 
     def _renew_gallery(self, kit: VisionKit, cache: GalleryCache, inbox: BoundedInbox) -> None:
         gallery = cache.load()

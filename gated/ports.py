@@ -126,6 +126,21 @@ class Indicators(Protocol):
         """Everything off, then let go of the pins; safe to call twice."""
 
 
+class CardReader(Protocol):
+    """A source of card numbers. One thread uses it; `open` and `read` raise DeviceError."""
+
+    name: str
+
+    def open(self) -> None:
+        """Take the reader; may be called again after `close`."""
+
+    def read(self, timeout: float) -> str | None:
+        """The next number, or None when none is complete within so many seconds."""
+
+    def close(self) -> None:
+        """Let go of the reader; safe to call twice."""
+
+
 class Clock(Protocol):
     """The time, on both clocks."""
 

@@ -15,11 +15,13 @@ from gated.api import errors
 from gated.api.deps import ApiServices, Require
 from gated.api.middleware import BodyLimit, Edge
 from gated.api.routers import (
+    access,
     accounts,
     attendance,
     audit,
     auth,
     corrections,
+    credentials,
     docs,
     door,
     enrollment,
@@ -66,6 +68,8 @@ ROUTERS = (
     gate,
     audit,
     groups,
+    access,
+    credentials,
     privacy,
     live,
     door,
@@ -104,6 +108,7 @@ def create_app(services: ApiServices) -> FastAPI:
     for module in ROUTERS:
         app.include_router(module.router)
     app.include_router(enrollment.withdrawal)
+    app.include_router(access.of_others)
     app.include_router(live.capturing)
     app.include_router(door.alarms)
     app.include_router(jobs.importing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import ipaddress
 from dataclasses import dataclass, field
 from typing import Annotated, Any, cast
 
@@ -12,12 +13,14 @@ from fastapi.security import OAuth2PasswordBearer
 from gated.config import Settings
 from gated.core.model import Event
 from gated.errors import CsrfMissing, NoGate, NotAllowed, NotSignedIn
+from gated.services.access import Access
 from gated.services.accounts import Accounts, Principal, Role
 from gated.services.alarms import Alarms
 from gated.services.attendance import Attendance
 from gated.services.audit import Audit, current
 from gated.services.camera_identity import CameraIdentity
 from gated.services.correction_requests import CorrectionRequests
+from gated.services.credentials import Credentials
 from gated.services.desk import EnrollmentDesk
 from gated.services.devices import Devices
 from gated.services.gate import GateBoard
@@ -25,6 +28,7 @@ from gated.services.groups import Groups
 from gated.services.jobs import Jobs
 from gated.services.live import LiveGate
 from gated.services.people import People
+from gated.services.pins import PinDesk
 from gated.services.privacy import Privacy
 from gated.services.references import References
 from gated.services.remote_door import RemoteDoor
@@ -64,7 +68,11 @@ class ApiServices:
     collector: Collector = field(init=False)
     feed: Feed = field(init=False)
     bell: Bell = field(init=False)
+    access: Access = field(init=False)
+    credentials: Credentials = field(init=False)
     live: LiveGate | None = None
+    pins: PinDesk | None = field(init=False)
+    """None where there is no gate to enter one at."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "people", People.of(self.workspace))
@@ -89,6 +97,10 @@ class ApiServices:
         object.__setattr__(self, "collector", Collector.of(self.workspace))
         object.__setattr__(self, "feed", Feed.of(self.workspace))
         object.__setattr__(self, "bell", Bell(self.workspace))
+        object.__setattr__(self, "access", Access.of(self.workspace))
+        object.__setattr__(self, "credentials", Credentials.of(self.workspace))
+        pins = PinDesk.of(self.workspace, self.live.post) if self.live else None
+        object.__setattr__(self, "pins", pins)
 
     def _tell(self, event: Event) -> None:
         """Hand the gate an event where one runs; a hub has nobody to tell."""
@@ -173,6 +185,26 @@ Operator = Annotated[Principal, require(Role.OPERATOR)]
 Admin = Annotated[Principal, require(Role.ADMIN)]
 Auditor = Annotated[Principal, require(Role.AUDITOR)]
 Device = Annotated[Principal, require(Role.DEVICE)]
+
+
+FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+"""What a proxy adds to a request that it hands on."""
+
+
+def at_the_gate(request: Request, device: Device) -> Principal:
+    """The kiosk, whose request was made on this machine and was not handed on; NotAllowed."""
+    try:
+        address = ipaddress.ip_address(client_address(request))
+        # a server on :: sees IPv4 clients as mapped ones
+        local = (getattr(address, "ipv4_mapped", None) or address).is_loopback
+    except ValueError:
+        local = False
+    if not local or any(name in request.headers for name in FORWARDED):
+        raise NotAllowed("this is entered at the gate only")
+    return device
+
+
+Kiosk = Annotated[Principal, Depends(at_the_gate)]
 
 
 def client_address(request: Request) -> str:

@@ -24,6 +24,7 @@ from gated.core.model import (
     Light,
     Method,
     Notice,
+    Noticed,
     OperatorUnlock,
     Reason,
     RecordEvent,
@@ -72,6 +73,7 @@ EntranceEvent = (
     | Acknowledged
     | Silenced
     | Condition
+    | Noticed
 )
 
 
@@ -154,6 +156,8 @@ class Entrance:
                 yield from self._trouble(name, kind_told, present, detail, now)
             case OperatorUnlock():
                 yield from self._operator_unlock(event, now)
+            case Noticed(kind, severity, body):
+                yield RecordEvent(now, kind, body, severity)
             case SetDoorMode(mode, actor, cause):
                 yield from self._set_mode(mode, actor, cause, now)
             case ResetFire(actor, cause):

@@ -404,6 +404,16 @@ class Condition:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """Somebody outside of the core noticed what is to be recorded, and stands as an alarm when
+    `severity` says so. `body` holds no personal data."""
+
+    kind: str
+    severity: Severity
+    body: Mapping[str, Any]
+
+
 Event = (
     Observation
     | GalleryReplaced
@@ -424,6 +434,7 @@ Event = (
     | Acknowledged
     | Silenced
     | Condition
+    | Noticed
 )
 
 

@@ -80,11 +80,15 @@ def _schedules(rules: Sequence[GroupRule], gate: str) -> tuple[int, ...]:
 def _people(session: Session) -> Mapping[int, Pass]:
     member_of = access.memberships(session)
     found = {}
-    for ref, active, own in access.people(session):
-        found[ref.id] = Pass(
-            ref,
-            active,
-            tuple(member_of.get(ref.id, ())),
+    for who in access.people(session):
+        own = who.own
+        found[who.person.id] = Pass(
+            who.person,
+            who.active,
+            tuple(member_of.get(who.person.id, ())),
+            extended=who.extended_unlock,
+            # who has no photo cannot be asked for the face: the card is all they have
+            face=own.face and who.enrolled,
             valid_from=_utc(own.valid_from),
             valid_until=_utc(own.valid_until),
             **{name: getattr(own, name) for name in _SAME},
@@ -95,7 +99,7 @@ def _people(session: Session) -> Mapping[int, Pass]:
 _SAME = tuple(
     f.name
     for f in fields(PersonAccess)
-    if f.type == "bool" and f.name in {known.name for known in fields(Pass)}
+    if f.type == "bool" and f.name != "face" and f.name in {known.name for known in fields(Pass)}
 )
 
 

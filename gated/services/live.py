@@ -19,11 +19,15 @@ RETRY_AFTER_S = 5.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sight:
-    """A frame of one's own, and the faces that the gate found in it."""
+    """A frame of one's own, and the faces that the gate found in it.
+
+    recognizing: the gate was making a template of one of them, as a decision is due.
+    """
 
     image: Image
     faces: tuple[Face, ...]
     number: int
+    recognizing: bool = False
 
 
 class Looker:
@@ -83,7 +87,12 @@ class FrameTap:
 
     def _show(self, frame: Frame, seen: Observation) -> None:
         # a copy, because a driver may use its buffer again; lookers share it and only read
-        sight = Sight(frame.image.copy(), tuple(f.face for f in seen.faces), frame.number)
+        sight = Sight(
+            frame.image.copy(),
+            tuple(f.face for f in seen.faces),
+            frame.number,
+            any(f.embedding is not None for f in seen.faces),
+        )
         for looker in self._lookers:
             looker.put(sight)
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import secrets
 import threading
+from collections.abc import Callable
+from functools import cached_property
+from typing import Self
 
+from gated.core.model import Event, Noticed
+from gated.devices.clock import SystemClock
 from gated.errors import Throttled
 from gated.ports import Clock
 from gated.services import passwords
@@ -12,7 +17,6 @@ from gated.services.credentials import Credentials
 from gated.services.throttle import Throttle
 from gated.services.workspace import Workspace
 from gated.storage import credentials, persons
-from gated.storage.journal import Entry, told_of
 from gated.storage.records import Credential, Person
 
 FREE_TRIES = 3
@@ -28,10 +32,12 @@ class PinDesk:
     """Takes PINs at the gate: each person and the gate have few tries, then each costs time.
 
     Wrong tries are counted in the database, so that a power cut does not forgive them; their
-    waiting time begins anew at the start, so that no clock has to be right.
+    waiting time begins anew at the start, so that no clock has to be right. tell: hands the gate
+    an event; told of an alarm when somebody goes on and on.
     """
 
-    def __init__(self, workspace: Workspace, clock: Clock) -> None:
+    def __init__(self, workspace: Workspace, clock: Clock, tell: Callable[[Event], None]) -> None:
+        self._tell = tell
         self._workspace = workspace
         self._clock = clock
         self._credentials = Credentials(workspace, clock)
@@ -39,7 +45,15 @@ class PinDesk:
         self._one_at_a_time = threading.Lock()
         self._began = clock.now().mono
         self._last: dict[int, float] = {}
-        self._nobodys = passwords.hash_password(secrets.token_hex())
+
+    @classmethod
+    def of(cls, workspace: Workspace, tell: Callable[[Event], None]) -> Self:
+        """The PINs of a workspace, on the real clock."""
+        return cls(workspace, SystemClock(), tell)
+
+    @cached_property
+    def _nobodys(self) -> str:
+        return passwords.hash_password(secrets.token_hex())
 
     def present(self, personnel_code: str, pin: str) -> int | None:
         """Whose PIN this is; None when it is wrong, or there is none. Throttled."""
@@ -78,13 +92,6 @@ class PinDesk:
     def _count(self, person: Person, stored: Credential, failures: int) -> None:
         with self._workspace.database.write() as session:
             credentials.count_failure(session, stored.id, failures)
-            if failures and failures % ALARM_EVERY == 0:
-                body = {
-                    "severity": "alarm",
-                    "gate": self._workspace.settings.gate.name,
-                    "failures": failures,
-                    "person": person.uid,
-                }
-                private = {"subject": told_of(person.ref)}
-                entry = Entry(self._clock.now(), "pin_attempts", body, private)
-                self._workspace.journal.append([entry], session)
+        if failures and failures % ALARM_EVERY == 0:
+            body = {"failures": failures, "person": person.uid}
+            self._tell(Noticed("pin_attempts", "alarm", body))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,7 +18,14 @@ from gated.storage import rows, schedules
 from gated.storage import settings as settings_
 from gated.storage.records import GroupRule, PersonAccess, columns_of, record
 from gated.storage.settings import touch_rules
-from gated.storage.tables import credentials, group_members, group_rules, person_access, persons
+from gated.storage.tables import (
+    credentials,
+    enrollments,
+    group_members,
+    group_rules,
+    person_access,
+    persons,
+)
 
 SITE_RULES = "site_rules"
 
@@ -78,25 +85,40 @@ def set_of_person(session: Session, person_id: int, changes: Mapping[str, Any]) 
     return of_person(session, person_id)
 
 
-def people(session: Session) -> list[tuple[PersonRef, bool, PersonAccess]]:
-    """(who, active, what they may do) of everybody with a credential, a group or own rules."""
-    own = [persons.c.id, *(c for c in _COLUMNS if c.name != "person_id")]
+@dataclass(frozen=True, slots=True)
+class Concerned:
+    """Somebody with a credential, a group or rules of their own. enrolled: with a photo."""
+
+    person: PersonRef
+    active: bool
+    extended_unlock: bool
+    enrolled: bool
+    own: PersonAccess
+
+
+def people(session: Session) -> list[Concerned]:
+    """Everybody whom the rules of access speak of."""
+    rules_of = [persons.c.id, *(c for c in _COLUMNS if c.name != "person_id")]
     concerned = sa.union(
         sa.select(person_access.c.person_id),
         sa.select(credentials.c.person_id),
         sa.select(group_members.c.person_id),
     )
-    who = ("uid", "personnel_code", "first_name", "last_name", "is_active")
+    who = ("uid", "personnel_code", "first_name", "last_name", "is_active", "extended_unlock")
+    photos = sa.select(enrollments.c.id).where(
+        enrollments.c.person_id == persons.c.id, enrollments.c.is_active
+    )
     wanted = (
-        sa.select(*(persons.c[name] for name in who), *own)
+        sa.select(*(persons.c[name] for name in who), sa.exists(photos), *rules_of)
         .outerjoin(person_access, person_access.c.person_id == persons.c.id)
         .where(persons.c.id.in_(concerned))
     )
     found = []
-    for uid, code, first, last, active, id_, *rules in session.execute(wanted):
+    for uid, code, first, last, active, extended, enrolled, id_, *rules in session.execute(wanted):
         # nothing of their own: the outer join gives NULL for what cannot be NULL
-        access = PersonAccess(id_, *rules) if rules[-1] is not None else PersonAccess(id_)
-        found.append((PersonRef(id_, uid, code, f"{first} {last}".strip()), active, access))
+        own = PersonAccess(id_, *rules) if rules[-1] is not None else PersonAccess(id_)
+        person = PersonRef(id_, uid, code, f"{first} {last}".strip())
+        found.append(Concerned(person, active, extended, enrolled, own))
     return found
 
 

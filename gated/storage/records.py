@@ -172,7 +172,6 @@ class PersonAccess:
     visitor: bool = False
     face: bool = True
     two_factors: bool = False
-    extended: bool = False
     needs_escort: bool = False
     may_escort: bool = False
     exempt: bool = False

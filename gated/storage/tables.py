@@ -180,7 +180,6 @@ person_access = _aggregate(
     Column("visitor", Boolean, nullable=False),
     Column("face", Boolean, nullable=False),
     Column("two_factors", Boolean, nullable=False),
-    Column("extended", Boolean, nullable=False),
     Column("needs_escort", Boolean, nullable=False),
     Column("may_escort", Boolean, nullable=False),
     Column("exempt", Boolean, nullable=False),

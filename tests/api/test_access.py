@@ -1,50 +1,250 @@
-"""Nothing is open by oversight; who may do what is in test_routes."""
+"""Rules of access and credentials over HTTP, and PINs at the gate itself."""
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import httpx
+import numpy as np
 import pytest
 
-from gated.api.app import PUBLIC, create_app, route_roles
-from tests.api.conftest import Running
+from gated.api.app import ApiServices, create_app
+from gated.api.server import ApiServer
+from gated.config import ApiSettings, GateSettings, Settings, StorageSettings
+from gated.core.model import Credential, Event, Method
+from gated.services.access_plan import load_plan
+from gated.services.accounts import Accounts
+from gated.services.devices import Devices
+from gated.services.gate import GateBoard
+from gated.services.live import FrameTap, LiveGate
+from gated.services.people import People
+from gated.services.workspace import Workspace
+from gated.vision.badges import BadgeReader
+from tests.api.conftest import Running, serving
+
+OFFICE = {"week": [["08:00-17:00"]] * 5 + [[], []]}
+
+COUNT = iter(range(1, 1000))
 
 
-def routes(server: Running) -> list[tuple[str, str, str | None]]:
-    app = create_app(server.services)
-    return [
-        (method, path, role)
-        for path, methods, role in route_roles(app)
-        for method in methods
-        if method != "HEAD"
-    ]
+@pytest.fixture
+def client(server: Running) -> Iterator[httpx.Client]:
+    with server.client("admin") as client:
+        yield client
 
 
-def test_what_needs_no_token_is_listed(server: Running) -> None:
-    found = routes(server)
-    assert {(m, p) for m, p, role in found if role is None} == {
-        ("POST", p) if p.startswith(("/api/auth/", "/api/sync/join")) else ("GET", p)
-        for p in PUBLIC
-    }
+def person(workspace: Workspace) -> int:
+    fields = {"personnel_code": f"C{next(COUNT)}", "first_name": "Ada", "last_name": "Byron"}
+    return People.of(workspace).create(fields, actor="test").id
 
 
-def test_a_route_without_a_role_is_refused_at_the_start(
-    server: Running, monkeypatch: pytest.MonkeyPatch
+def schedule(client: httpx.Client, **fields: Any) -> dict[str, Any]:
+    name = f"Office {next(COUNT)}"
+    answer = client.post("/api/access/schedules", json={"name": name, **OFFICE, **fields})
+    assert answer.status_code == 201, answer.text
+    made: dict[str, Any] = answer.json()
+    assert answer.headers["Location"] == f"/api/access/schedules/{made['id']}"
+    return made
+
+
+def test_a_schedule_is_made_changed_and_removed(client: httpx.Client) -> None:
+    made = schedule(client)
+    at = f"/api/access/schedules/{made['id']}"
+    assert made["holiday"] == []
+    tag = client.get(at).headers["ETag"]
+    answer = client.put(at, json={"holiday": None}, headers={"If-Match": tag})
+    assert (answer.status_code, answer.json()["holiday"]) == (200, None)
+    assert client.put(at, json={"holiday": []}, headers={"If-Match": tag}).status_code == 412
+    day = f"{at}/exceptions/2026-12-24"
+    exceptions = client.put(day, json={"hours": ["08:00-12:00"]}).json()["exceptions"]
+    assert exceptions == {"2026-12-24": ["08:00-12:00"]}
+    assert client.delete(day).status_code == 204
+    assert client.get(at).json()["exceptions"] == {}
+    assert client.delete(at).status_code == 204
+    assert client.get(at).status_code == 404
+
+
+@pytest.mark.parametrize("hours", ["8-17", "08:00-25:00", "24:00-08:00", "08:60-09:00", ""])
+def test_hours_that_no_clock_shows_are_refused(client: httpx.Client, hours: str) -> None:
+    body = {"name": "Never", "week": [[hours]] + [[]] * 6}
+    assert client.post("/api/access/schedules", json=body).status_code == 422
+
+
+def test_a_week_has_seven_days(client: httpx.Client) -> None:
+    made = schedule(client)
+    answer = client.put(f"/api/access/schedules/{made['id']}", json={"week": [[]] * 6})
+    assert answer.status_code == 422
+
+
+def test_a_group_passes_in_its_schedule_which_stays_as_long(
+    client: httpx.Client, server: Running
 ) -> None:
-    from gated.api.routers import general
+    made = schedule(client)
+    group = client.post("/api/groups", json={"name": f"Staff {next(COUNT)}"}).json()["id"]
+    rules = [{"gate": None, "schedule_id": made["id"]}, {"gate": "south", "schedule_id": None}]
+    assert client.put(f"/api/groups/{group}/access", json=rules).json() == rules
+    assert client.get(f"/api/groups/{group}/access").json() == rules
+    assert load_plan(server.services.workspace).groups[group].schedules == (made["id"],)
+    assert client.delete(f"/api/access/schedules/{made['id']}").status_code == 409
+    wrong = [{"schedule_id": 999_999}]
+    assert client.put(f"/api/groups/{group}/access", json=wrong).status_code == 404
+    assert client.put(f"/api/groups/{group}/access", json=[]).json() == []
+    assert client.delete(f"/api/access/schedules/{made['id']}").status_code == 204
 
-    router = type(general.router)()
-    router.include_router(general.router)
-    router.add_api_route("/api/forgotten", lambda: None)
-    monkeypatch.setattr(general, "router", router)
-    with pytest.raises(RuntimeError, match="/api/forgotten"):
-        create_app(server.services)
+
+def test_holidays_have_names(client: httpx.Client) -> None:
+    assert client.put("/api/access/holidays/2026-12-25", json={"name": "Christmas"}).is_success
+    assert {"day": "2026-12-25", "name": "Christmas"} in client.get("/api/access/holidays").json()
+    assert client.delete("/api/access/holidays/2026-12-25").status_code == 204
+    assert client.delete("/api/access/holidays/2026-12-25").status_code == 404
+    assert client.put("/api/access/holidays/tomorrow", json={"name": "x"}).status_code == 422
 
 
-def test_the_walk_sees_what_fastapi_serves(server: Running) -> None:
-    app = create_app(server.services)
-    described = {
-        (method.upper(), path)
-        for path, methods in app.openapi()["paths"].items()
-        for method in methods
-    }
-    assert described <= {(m, p) for m, p, _ in routes(server)}
-    assert ("GET", "/api/attendance") in described
+def test_rules_of_the_site_are_an_admin_s(client: httpx.Client, server: Running) -> None:
+    before = client.get("/api/access/rules")
+    assert before.json()["anti_passback"] == "off"
+    change = {"anti_passback": "soft", "forgive_at": "03:30"}
+    with server.client("operator") as operator:
+        assert operator.put("/api/access/rules", json=change).status_code == 403
+    after = client.put(
+        "/api/access/rules", json=change, headers={"If-Match": before.headers["ETag"]}
+    )
+    assert after.json() == {**before.json(), **change}
+    assert load_plan(server.services.workspace).rules.forgive_at == 210
+    back = client.put("/api/access/rules", json={"anti_passback": "off", "forgive_at": None})
+    assert back.json() == before.json()
+
+
+def test_what_a_person_may_do_is_changed_with_its_tag(
+    client: httpx.Client, server: Running
+) -> None:
+    at = f"/api/persons/{person(server.services.workspace)}/access"
+    first = client.get(at)
+    assert (first.json()["face"], first.headers["ETag"]) == (True, '"0"')
+    dates = {"valid_from": "2026-01-01T00:00:00Z", "valid_until": "2027-01-01T00:00:00+01:00"}
+    answer = client.put(at, json={**dates, "visitor": True}, headers={"If-Match": '"0"'})
+    assert answer.json()["valid_until"] == "2026-12-31T23:00:00Z"
+    assert client.put(at, json={"visitor": False}, headers={"If-Match": '"0"'}).status_code == 412
+    swapped = {"valid_from": dates["valid_until"], "valid_until": dates["valid_from"]}
+    assert client.put(at, json=swapped).status_code == 422
+
+
+def test_a_badge_is_shown_once_as_a_picture_that_can_be_read(
+    client: httpx.Client, server: Running
+) -> None:
+    who = person(server.services.workspace)
+    given = client.post(f"/api/persons/{who}/credentials", json={"kind": "qr", "label": "badge"})
+    assert given.status_code == 201
+    shown = given.json()
+    png = base64.b64decode(shown["image"].removeprefix("data:image/png;base64,"))
+    image = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    assert BadgeReader().read(np.asarray(image, np.uint8)) == shown["secret"]
+    assert server.services.credentials.whose("qr", shown["secret"]) == who
+    listed = client.get(f"/api/persons/{who}/credentials")
+    assert [c["label"] for c in listed.json()] == ["badge"]
+    assert shown["secret"] not in listed.text
+    assert shown["secret"] not in client.get(f"/api/credentials/{shown['id']}").text
+
+
+def test_a_card_is_blocked_and_taken_away(client: httpx.Client, server: Running) -> None:
+    who, other = person(server.services.workspace), person(server.services.workspace)
+    card = {"kind": "card", "number": "0012-345"}
+    given = client.post(f"/api/persons/{who}/credentials", json=card)
+    at = f"/api/credentials/{given.json()['id']}"
+    assert "12" not in given.json()["kind"] + str(given.json()["label"])
+    again = client.post(f"/api/persons/{other}/credentials", json={**card, "number": "12345"})
+    assert again.status_code == 409
+    blocked = client.put(at, json={"is_active": False}, headers={"If-Match": given.headers["ETag"]})
+    assert blocked.json()["is_active"] is False
+    assert server.services.credentials.whose("card", "12345") is None
+    assert client.put(at, json={}, headers={"If-Match": given.headers["ETag"]}).status_code == 412
+    assert client.delete(at).status_code == 204
+    assert client.get(at).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"kind": "card"},
+        {"kind": "pin", "number": "12345"},
+        {"kind": "qr", "pin": "2580"},
+        {"kind": "pin", "pin": "1234"},
+        {"kind": "pin", "pin": "12x4"},
+        {"kind": "key", "number": "12345"},
+    ],
+)
+def test_what_is_no_credential_is_refused(
+    client: httpx.Client, server: Running, body: dict[str, str]
+) -> None:
+    who = person(server.services.workspace)
+    answer = client.post(f"/api/persons/{who}/credentials", json=body)
+    assert answer.status_code == 422
+    assert body.get("pin", "none") not in answer.text
+    assert client.get(f"/api/persons/{who}/credentials").json() == []
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[tuple[Running, list[Event]]]:
+    """A server with a gate behind it that takes events, and these events."""
+    settings = Settings(
+        gate=GateSettings(name="north"),
+        storage=StorageSettings(state_dir=tmp_path),
+        api=ApiSettings(port=0),
+    )
+    events: list[Event] = []
+    with Workspace(settings) as workspace:
+        accounts = Accounts.of(workspace)
+        _, token = Devices.of(workspace).add("kiosk", actor="test")
+        live = LiveGate(FrameTap(), events.append)
+        services = ApiServices(settings, workspace, accounts, GateBoard(), live=live)
+        with serving(ApiServer(create_app(services), settings.api)) as address:
+            yield Running(services, address, token), events
+
+
+def test_a_pin_reaches_the_gate_and_the_answer_does_not_tell_whether_it_was_right(
+    gate: tuple[Running, list[Event]],
+) -> None:
+    running, events = gate
+    who = person(running.services.workspace)
+    code = running.services.people.get(who).personnel_code
+    running.services.credentials.add(who, "pin", "2580", {}, actor="test")
+    with running.client("device") as kiosk:
+        answers = [
+            kiosk.post("/api/kiosk/pin", json={"personnel_code": code, "pin": pin})
+            for pin in ("2580", "0852")
+        ]
+    assert [(a.status_code, a.text) for a in answers] == [(202, answers[0].text)] * 2
+    assert events == [Credential(Method.PIN, who), Credential(Method.PIN, None)]
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Via", "X-Real-IP"])
+def test_a_pin_that_a_proxy_hands_on_is_refused(
+    gate: tuple[Running, list[Event]], header: str
+) -> None:
+    running, events = gate
+    with running.client("device") as kiosk:
+        answer = kiosk.post(
+            "/api/kiosk/pin",
+            json={"personnel_code": "C1", "pin": "2580"},
+            headers={header: "127.0.0.1"},
+        )
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert events == []
+
+
+def test_guessing_pins_is_throttled_with_the_time_to_wait(
+    gate: tuple[Running, list[Event]],
+) -> None:
+    running, events = gate
+    body = {"personnel_code": "nobody", "pin": "2580"}
+    with running.client("device") as kiosk:
+        answers = [kiosk.post("/api/kiosk/pin", json=body) for _ in range(12)]
+    assert answers[0].status_code == 202
+    assert answers[-1].status_code == 429
+    assert int(answers[-1].headers["Retry-After"]) >= 1
+    assert set(events) == {Credential(Method.PIN, None)}

@@ -18,6 +18,8 @@ from gated.services.access_plan import load_plan
 from gated.services.groups import Groups
 from gated.services.people import People
 from gated.services.workspace import Workspace
+from gated.storage import enrollments
+from tests.storage.people import enroll
 
 ADA = {"first_name": "Ada", "last_name": "Byron", "personnel_code": "A1"}
 OFFICE = {"name": "Office", "week": [["08:00-17:00"]] * 5 + [[], []], "holiday": []}
@@ -57,7 +59,8 @@ def test_the_plan_says_what_was_stored(workspace: Workspace, rules: Access) -> N
     office = rules.add_schedule(OFFICE, actor="eve")
     rules.set_exception(office.id, date(2026, 11, 24), ["22:00-02:00"], actor="eve")
     rules.set_holiday(date(2026, 12, 25), "Christmas", actor="eve")
-    ada = People(workspace, ManualClock()).create(ADA, actor="eve")
+    longer = {**ADA, "extended_unlock": True}
+    ada = People(workspace, ManualClock()).create(longer, actor="eve")
     groups = Groups(workspace, ManualClock())
     staff, other = (groups.add(name, None, actor="eve") for name in ("Staff", "Talkers"))
     for group in (staff, other):
@@ -66,17 +69,30 @@ def test_the_plan_says_what_was_stored(workspace: Workspace, rules: Access) -> N
         staff.id, [GroupRule("north", office.id), GroupRule("south")], actor="eve"
     )
     until = datetime(2027, 1, 1, tzinfo=UTC)
-    rules.set_of_person(ada.id, {"valid_until": until, "face": False}, actor="eve")
+    rules.set_of_person(ada.id, {"valid_until": until, "exempt": True}, actor="eve")
     plan = load_plan(workspace)
     own = plan.people[ada.id]
     assert own.person == ada.ref
-    assert (own.valid_until, own.valid_from, own.face) == (until.timestamp(), None, False)
+    assert (own.valid_until, own.valid_from, own.exempt) == (until.timestamp(), None, True)
+    assert own.extended
     assert [g.name for g in plan.groups_of(own)] == ["Staff"]
     assert plan.schedules_of(own) == (office.id,)
     assert plan.is_open(office.id, MONDAY_NOON)
     assert not plan.is_open(office.id, MONDAY_NOON + 6 * 3600)
     assert plan.schedules[office.id].exceptions == {date(2026, 11, 24): (Hours(22 * 60, 2 * 60),)}
     assert date(2026, 12, 25) in plan.holidays
+
+
+def test_who_has_no_photo_is_not_asked_for_the_face(workspace: Workspace, rules: Access) -> None:
+    ada = People(workspace, ManualClock()).create(ADA, actor="eve")
+    rules.set_of_person(ada.id, {"exempt": True}, actor="eve")
+    assert not load_plan(workspace).people[ada.id].face
+    with workspace.database.write() as session:
+        photo = enroll(session, ada)
+    assert load_plan(workspace).people[ada.id].face
+    with workspace.database.write() as session:
+        enrollments.update(session, photo.id, is_active=False)
+    assert not load_plan(workspace).people[ada.id].face
 
 
 def test_a_group_that_opens_another_gate_only_opens_nothing_here(

@@ -93,7 +93,7 @@ def test_only_people_with_something_of_their_own_are_told_to_the_gate(db: Databa
         credentials.add(session, carded.id, "card", digest="d1")
         persons.set_active(session, carded.id, False)
     with db.read() as session:
-        told = {ref.id: (active, own) for ref, active, own in access.people(session)}
+        told = {c.person.id: (c.active, c.own) for c in access.people(session)}
         assert told.keys() == {ruled.id, member.id, carded.id} - {plain.id}
         assert told[ruled.id][1].two_factors
         assert told[member.id] == (True, access.of_person(session, member.id))

@@ -127,7 +127,6 @@ def _access() -> None:
                 "visitor",
                 "face",
                 "two_factors",
-                "extended",
                 "needs_escort",
                 "may_escort",
                 "exempt",

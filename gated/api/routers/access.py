@@ -1,0 +1,201 @@
+"""Who may pass when: schedules, holidays, rules of groups, persons and the site."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path, Response
+
+from gated.api.deps import Admin, Operator, Services, Viewer
+from gated.api.errors import responses
+from gated.api.schemas_access import (
+    GroupRuleIn,
+    GroupRuleOut,
+    HolidayIn,
+    HolidayOut,
+    HoursIn,
+    PersonAccessChange,
+    PersonAccessOut,
+    ScheduleChange,
+    ScheduleIn,
+    ScheduleOut,
+    SiteRulesChange,
+    SiteRulesOut,
+)
+from gated.api.tags import etag, version_of
+from gated.errors import Conflict
+from gated.services.access import GroupRule
+
+router = APIRouter(prefix="/api/access", tags=["access"])
+of_others = APIRouter(prefix="/api", tags=["access"])
+
+IfMatch = Annotated[str | None, Header(description="ETag of what was read", max_length=200)]
+OneDay = Annotated[date, Path()]
+
+READING = responses(401, 403, 404, 422, 503)
+MOST_RULES = 1000
+
+
+# --- schedules --------------------------------------------------------------------------------
+
+
+@router.get("/schedules", responses=responses(401, 403, 503))
+def schedules(_viewer: Viewer, services: Services) -> list[ScheduleOut]:
+    """All schedules by name."""
+    return [ScheduleOut.model_validate(s) for s in services.access.schedules()]
+
+
+@router.get("/schedules/{id}", responses=READING)
+def schedule(id: int, response: Response, _viewer: Viewer, services: Services) -> ScheduleOut:
+    """One schedule."""
+    found = services.access.schedule(id)
+    response.headers["ETag"] = etag(found)
+    return ScheduleOut.model_validate(found)
+
+
+@router.post("/schedules", status_code=201, responses=responses(400, 401, 403, 409, 413, 422, 503))
+def add_schedule(
+    body: ScheduleIn, response: Response, operator: Operator, services: Services
+) -> ScheduleOut:
+    """Add a schedule: hours of each weekday and of holidays, on the clock of the site."""
+    added = services.access.add_schedule(body.model_dump(), actor=operator.username)
+    response.headers["Location"] = f"/api/access/schedules/{added.id}"
+    response.headers["ETag"] = etag(added)
+    return ScheduleOut.model_validate(added)
+
+
+@router.put("/schedules/{id}", responses=responses(400, 401, 403, 404, 409, 412, 413, 422, 503))
+def change_schedule(
+    id: int,
+    body: ScheduleChange,
+    response: Response,
+    operator: Operator,
+    services: Services,
+    if_match: IfMatch = None,
+) -> ScheduleOut:
+    """Change a schedule; what is left out stays. The gate obeys within a second."""
+    changed = services.access.update_schedule(
+        id,
+        body.model_dump(exclude_unset=True),
+        actor=operator.username,
+        version=version_of(if_match),
+    )
+    response.headers["ETag"] = etag(changed)
+    return ScheduleOut.model_validate(changed)
+
+
+@router.delete(
+    "/schedules/{id}", status_code=204, responses=responses(401, 403, 404, 409, 422, 503)
+)
+def delete_schedule(id: int, operator: Operator, services: Services) -> None:
+    """Remove a schedule; 409 while a group or a rule of the site needs it."""
+    services.access.delete_schedule(id, actor=operator.username)
+
+
+@router.put(
+    "/schedules/{id}/exceptions/{day}", responses=responses(400, 401, 403, 404, 413, 422, 503)
+)
+def set_exception(
+    id: int, day: OneDay, body: HoursIn, operator: Operator, services: Services
+) -> ScheduleOut:
+    """Give one day hours of its own, before those of its weekday or holiday."""
+    changed = services.access.set_exception(id, day, body.hours, actor=operator.username)
+    return ScheduleOut.model_validate(changed)
+
+
+@router.delete("/schedules/{id}/exceptions/{day}", status_code=204, responses=READING)
+def end_exception(id: int, day: OneDay, operator: Operator, services: Services) -> None:
+    """Let a day have its usual hours again."""
+    services.access.set_exception(id, day, None, actor=operator.username)
+
+
+@router.get("/holidays", responses=responses(401, 403, 503))
+def holidays(_viewer: Viewer, services: Services) -> list[HolidayOut]:
+    """The holidays of the site by day."""
+    return [HolidayOut.model_validate(h) for h in services.access.holidays()]
+
+
+@router.put("/holidays/{day}", status_code=204, responses=responses(400, 401, 403, 413, 422, 503))
+def set_holiday(day: OneDay, body: HolidayIn, operator: Operator, services: Services) -> None:
+    """Make a day a holiday."""
+    services.access.set_holiday(day, body.name, actor=operator.username)
+
+
+@router.delete("/holidays/{day}", status_code=204, responses=READING)
+def end_holiday(day: OneDay, operator: Operator, services: Services) -> None:
+    """Make a holiday a day like others."""
+    services.access.set_holiday(day, None, actor=operator.username)
+
+
+# --- rules ------------------------------------------------------------------------------------
+
+
+@router.get("/rules", responses=responses(401, 403, 503))
+def rules(response: Response, _viewer: Viewer, services: Services) -> SiteRulesOut:
+    """What holds for everybody at this site."""
+    found, version = services.access.site_rules()
+    response.headers["ETag"] = f'"{version}"'
+    return SiteRulesOut.of(found)
+
+
+@router.put("/rules", responses=responses(400, 401, 403, 404, 412, 413, 422, 503))
+def change_rules(
+    body: SiteRulesChange,
+    response: Response,
+    admin: Admin,
+    services: Services,
+    if_match: IfMatch = None,
+) -> SiteRulesOut:
+    """Change what holds for everybody; what is left out stays. The gate obeys within a second."""
+    changed, version = services.access.set_site_rules(
+        body.changes(), actor=admin.username, version=version_of(if_match)
+    )
+    response.headers["ETag"] = f'"{version}"'
+    return SiteRulesOut.of(changed)
+
+
+@of_others.get("/groups/{id}/access", responses=READING)
+def rules_of_group(id: int, _viewer: Viewer, services: Services) -> list[GroupRuleOut]:
+    """Where and when the members of a group pass; empty: the group says nothing about it."""
+    return [GroupRuleOut.model_validate(r) for r in services.access.rules_of_group(id)]
+
+
+@of_others.put("/groups/{id}/access", responses=responses(400, 401, 403, 404, 409, 413, 422, 503))
+def set_rules_of_group(
+    id: int, body: list[GroupRuleIn], operator: Operator, services: Services
+) -> list[GroupRuleOut]:
+    """Put these rules in the place of those before; the gates obey within a second."""
+    if len(body) > MOST_RULES:
+        raise Conflict(f"a group has at most {MOST_RULES} rules")
+    wanted = [GroupRule(rule.gate, rule.schedule_id) for rule in body]
+    stored = services.access.set_rules_of_group(id, wanted, actor=operator.username)
+    return [GroupRuleOut.model_validate(r) for r in stored]
+
+
+@of_others.get("/persons/{id}/access", responses=READING)
+def of_person(id: int, response: Response, _viewer: Viewer, services: Services) -> PersonAccessOut:
+    """What one person may do beyond the rules of the groups."""
+    found = services.access.of_person(id)
+    response.headers["ETag"] = etag(found)
+    return PersonAccessOut.model_validate(found)
+
+
+@of_others.put("/persons/{id}/access", responses=responses(400, 401, 403, 404, 412, 413, 422, 503))
+def change_of_person(
+    id: int,
+    body: PersonAccessChange,
+    response: Response,
+    operator: Operator,
+    services: Services,
+    if_match: IfMatch = None,
+) -> PersonAccessOut:
+    """Change dates, second factor, escort and the like; what is left out stays."""
+    changed = services.access.set_of_person(
+        id,
+        body.model_dump(exclude_unset=True),
+        actor=operator.username,
+        version=version_of(if_match),
+    )
+    response.headers["ETag"] = etag(changed)
+    return PersonAccessOut.model_validate(changed)

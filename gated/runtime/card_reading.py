@@ -1,0 +1,77 @@
+"""card reader -> numbers; a reader that fails is taken again for ever."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from gated.core.model import Condition, Event
+from gated.errors import DeviceError
+from gated.ports import CardReader
+from gated.runtime.loop import Loop, OnCrash
+
+log = logging.getLogger(__name__)
+
+READ_S = 1.0
+FIRST_DELAY_S = 0.5
+LONGEST_DELAY_S = 10.0
+
+LOST = "reader_lost"
+
+
+class CardReading(Loop):
+    """Hands on every number that the reader gives. `post` is told when the reader is lost, once,
+    and when it is back."""
+
+    beat_limit_s = 30.0
+
+    def __init__(
+        self,
+        reader: CardReader,
+        present: Callable[[str], None],
+        post: Callable[[Event], None],
+        on_crash: OnCrash,
+    ) -> None:
+        super().__init__("cards", on_crash)
+        self._reader = reader
+        self._present = present
+        self._post = post
+        self._lost = False
+        self._delay = FIRST_DELAY_S
+
+    def work(self) -> None:
+        try:
+            while not self.stopping.is_set():
+                self.beat()
+                try:
+                    self._reader.open()
+                    self._found()
+                    self._serve()
+                except DeviceError as error:
+                    self._failed(error)
+        finally:
+            self._reader.close()
+
+    def _serve(self) -> None:
+        while not self.stopping.is_set():
+            self.beat()
+            number = self._reader.read(READ_S)
+            if number is not None:
+                # not before it has proved itself: one that only opens is tried ever more rarely
+                self._delay = FIRST_DELAY_S
+                self._present(number)
+
+    def _found(self) -> None:
+        log.info("card reader %s is ready", self._reader.name)
+        if self._lost:
+            self._lost = False
+            self._post(Condition(LOST, False))
+
+    def _failed(self, error: DeviceError) -> None:
+        self._reader.close()
+        if not self._lost:
+            self._lost = True
+            log.warning("%s", error)
+            self._post(Condition(LOST, True, str(error)))
+        self.stopping.wait(self._delay)
+        self._delay = min(2 * self._delay, LONGEST_DELAY_S)
