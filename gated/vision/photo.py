@@ -17,6 +17,7 @@ from gated.vision.decoding import unreadable
 from gated.vision.embedder import mirrored_embedding
 from gated.vision.factory import Models
 from gated.vision.measuring import limits_of, measure
+from gated.vision.occlusion import Visibility, visibility
 
 JPEG_QUALITY = 95
 
@@ -82,6 +83,7 @@ class PhotoExaminer:
         chip = self._models.embedder.align(image, face)
         quality = measure(face, chip)
         _refuse(quality, self._limits)
+        _refuse_covered(visibility(image, face))
         embedding = mirrored_embedding(self._models.embedder, chip)
         return Examined(face, quality, embedding, self._advice(quality))
 
@@ -158,6 +160,15 @@ def _refuse(quality: Quality, limits: QualityLimits) -> None:
     for flaw in flaws(quality, limits):
         code, sentence = REFUSALS[flaw]
         raise EnrollmentRefused(code, sentence, measured)
+
+
+def _refuse_covered(seen: Visibility) -> None:
+    if seen.covered:
+        raise EnrollmentRefused(
+            "occluded",
+            "Something covers mouth or eyes. Take off mask or sunglasses, keep hands away.",
+            {"mouth": round(seen.mouth, 3), "eyes": round(seen.eyes, 3)},
+        )
 
 
 REFUSALS = {
