@@ -255,6 +255,12 @@ class AccessRules:
             return None
         return _missing(Need.SECOND_PERSON, "two people have to open this door together")
 
+    def is_open(self, schedule_id: int, now: Instant) -> bool:
+        """Whether a schedule is open now; one that asks for the time is not without a clock."""
+        if schedule_id != ALWAYS and self._clock_is_unset(now):
+            return False
+        return self.plan.is_open(schedule_id, now.utc)
+
     # --- what rules have in common -------------------------------------------------------------
 
     def _clock_is_unset(self, now: Instant) -> bool:

@@ -25,6 +25,7 @@ from gated.core.model import (
     Credential,
     Decision,
     Direction,
+    DoorMode,
     Forgive,
     Instant,
     LastPunches,
@@ -36,6 +37,7 @@ from gated.core.model import (
     Reason,
     RecordDecision,
     RecordEvent,
+    SetDoorMode,
 )
 from gated.core.pad import AttackMemory
 from gated.core.passage import Passage
@@ -66,6 +68,8 @@ class Admission:
         self._visits = visits
         self._attacks = attacks
         self._followers = followers
+        self._looks_at_clock: float | None = None
+        """When to see whether the hours are over for which the first one opened the door."""
 
     # --- who asks -----------------------------------------------------------------------------
 
@@ -193,6 +197,7 @@ class Admission:
         self._followers.granted(visit.number, now.mono)
         yield Notice(draft.track_id, Reason.GRANTED, person.name)
         yield from self._company_of(person.id, now)
+        yield from self._first_in(request, now)
 
     def _company_of(self, person_id: int, now: Instant) -> Iterator[Command]:
         """Let in who has waited for company."""
@@ -205,6 +210,31 @@ class Admission:
             if verdict.granted and self.access.waiting.get(request.person.id) is waits:
                 visit = self._visit_of(waits.decision)
                 yield from self._let_in(visit, request, waits.decision, verdict, now)
+
+    def _first_in(self, request: Request, now: Instant) -> Iterator[Command]:
+        """The first one who enters in the hours of the site opens the door until they end."""
+        hours = self.access.plan.rules.first_in
+        enters = request.direction is Direction.ENTRY and not request.leaving
+        if hours is None or not enters or self._entrance.door.mode is not DoorMode.NORMAL:
+            return
+        if self.access.is_open(hours, now):
+            self._looks_at_clock = _next_minute(now)
+            free = SetDoorMode(DoorMode.FREE_ACCESS, "gate", "first in")
+            yield from self._entrance.handle(free, now)
+
+    def _hours_over(self, now: Instant) -> Iterator[Command]:
+        """Lock again after the hours of the site, unless somebody has set the door meanwhile."""
+        if self._looks_at_clock is None or now.mono < self._looks_at_clock:
+            return
+        hours = self.access.plan.rules.first_in
+        if self._entrance.door.mode is not DoorMode.FREE_ACCESS:
+            self._looks_at_clock = None
+        elif hours is not None and self.access.is_open(hours, now):
+            self._looks_at_clock = _next_minute(now)
+        else:
+            self._looks_at_clock = None
+            normal = SetDoorMode(DoorMode.NORMAL, "gate", "the hours are over")
+            yield from self._entrance.handle(normal, now)
 
     def settled(self, passage: Passage, used: bool) -> None:
         """Who did not go through is still where they were before."""
@@ -252,7 +282,8 @@ class Admission:
     @property
     def deadline(self) -> float | None:
         """When `advance` has something to do; None: never."""
-        return min((w.until for w in self.access.waiting.values()), default=None)
+        due = [w.until for w in self.access.waiting.values()]
+        return min([*due, *([self._looks_at_clock] if self._looks_at_clock else [])], default=None)
 
     def advance(self, now: Instant) -> Iterator[Command]:
         """Refuse who has waited for too long; forgive what the rules forgive by now."""
@@ -262,10 +293,17 @@ class Admission:
                 visit = self._visit_of(waits.decision)
                 yield from self.refuse(visit, _denied(waits.decision, waits.verdict, now), now)
         yield from self._forgiven(self.access.forgive_by_time(now), "time", now)
+        yield from self._hours_over(now)
 
     def _visit_of(self, decision: Decision) -> Visit:
         """The visit that a decision speaks of; one of that number when it was closed meanwhile."""
         return self._visits.get(decision.visit) or Visit(decision.visit)
+
+
+def _next_minute(now: Instant) -> float:
+    """When the clock shows another minute, with which schedules begin and end; a moment later, as
+    both clocks are rounded."""
+    return now.mono + 60.1 - now.utc % 60.0
 
 
 def _denied(draft: Decision, verdict: Verdict, now: Instant) -> Decision:

@@ -23,6 +23,7 @@ from gated.core.model import (
     Direction,
     DoorEvent,
     DoorEventKind,
+    DoorMode,
     Event,
     Forgive,
     Instant,
@@ -35,6 +36,7 @@ from gated.core.model import (
     PlanReplaced,
     RecordDecision,
     RecordEvent,
+    SetDoorMode,
     Tick,
 )
 from gated.core.plan import AccessPlan, AntiPassback, Group, Pass, SiteRules, UnsetClock
@@ -49,8 +51,6 @@ HAPPENINGS = {
     "the fire alarm goes off": DoorEvent(DoorEventKind.FIRE),
     "the fire alarm is reset": DoorEvent(DoorEventKind.FIRE_CLEARED),
 }
-TOLD = ("presence_forgiven", "not_used", "door_mode")
-"""Records that a scenario has to expect."""
 
 
 class Scenario:
@@ -154,6 +154,8 @@ class Scenario:
             yield HAPPENINGS[told.pop("happens")]
         if "forgive" in told:
             yield Forgive(self.people.get(told.pop("forgive")), "op", "asked for it")
+        if "door" in told:
+            yield SetDoorMode(DoorMode(told.pop("door")), "op", "asked for it")
         if "elsewhere" in told:
             name, direction = told.pop("elsewhere").split(": ")
             punch = (Direction(direction), self._now.utc)
