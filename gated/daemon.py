@@ -27,7 +27,6 @@ from gated.core.model import (
     Decision,
     GalleryReplaced,
     GateState,
-    LastPunches,
     Notice,
     PlanReplaced,
     RecordEvent,
@@ -223,7 +222,7 @@ class Daemon:
         )
         inbox.post(PlanReplaced(load_plan(workspace)))
         inbox.post(before_restart(workspace))
-        inbox.post(LastPunches(last_punches(workspace, self.clock.now())))
+        inbox.post(last_punches(workspace, self.clock.now()))
         presentations = tuple(self._presentations(inbox))
         self.loops = [*pipeline.loops, watcher, *presentations]
         self._report = lambda: self._publish_health(pipeline, analyzer)

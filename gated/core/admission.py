@@ -313,5 +313,6 @@ def _denied(draft: Decision, verdict: Verdict, now: Instant) -> Decision:
 def _forgiven(
     now: Instant, cause: str, people: int, actor: str | None = None, whom: PersonRef | None = None
 ) -> RecordEvent:
-    body = {"cause": cause, "people": people}
+    # without it a row whose person was erased would seem to speak of everybody
+    body = {"cause": cause, "people": people, "everybody": whom is None and cause != "time"}
     return RecordEvent(now, "presence_forgiven", body, actor=actor, subject=whom)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,8 +18,9 @@ from gated.core.model import Direction, Instant, LastPunches
 from gated.devices.clock import SystemClock
 from gated.errors import Conflict, SourceError
 from gated.ports import Clock
+from gated.services.access_plan import site_rules_of
 from gated.services.workspace import Workspace
-from gated.storage import attendance, corrections, persons
+from gated.storage import access, attendance, corrections, persons, presence
 from gated.storage.corrections import Version
 from gated.storage.journal import Entry
 from gated.storage.records import AttendanceRow
@@ -217,10 +218,17 @@ def read_cursor(cursor: str) -> tuple[datetime, int]:
         raise SourceError("the cursor is not one that this list gave") from None
 
 
-def last_punches(workspace: Workspace, now: Instant) -> Mapping[int, tuple[Direction, float]]:
-    """person id -> (direction, UTC seconds) of the last granted passage that still counts."""
+def last_punches(workspace: Workspace, now: Instant) -> LastPunches:
+    """What a gate that starts has to know: last passages of everybody, and who was forgiven."""
     with workspace.database.read() as session:
-        return attendance.last_punches(session, _reset(workspace.settings, now))
+        rules = site_rules_of(access.site_rules(session))
+        since = _reset(workspace.settings, now)
+        if rules.count_people:
+            longest = timedelta(seconds=rules.forgive_after_s)
+            since = min(since, datetime.fromtimestamp(now.utc, UTC) - longest)
+        return LastPunches(
+            attendance.last_punches(session, since), forgiven=presence.forgiven(session, since)
+        )
 
 
 def _reset(settings: Settings, now: Instant) -> datetime:

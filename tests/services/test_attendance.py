@@ -11,9 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gated.config import AttendanceSettings, Settings, StorageSettings
-from gated.core.model import Decision, Direction, Instant, LastPunches, Outcome, PersonRef, Reason
+from gated.core.model import (
+    Decision,
+    Direction,
+    Instant,
+    LastPunches,
+    Outcome,
+    PersonRef,
+    Reason,
+    RecordEvent,
+)
 from gated.devices.clock import ManualClock
 from gated.errors import NotFound, SourceError
+from gated.services.access import Access
 from gated.services.attendance import (
     Attendance,
     Correction,
@@ -22,6 +32,7 @@ from gated.services.attendance import (
     write_cursor,
 )
 from gated.services.people import People
+from gated.services.recording import Recorder
 from gated.services.workspace import Workspace
 from gated.storage.journal import decision_entry
 
@@ -108,7 +119,41 @@ def test_only_punches_that_still_count_are_remembered(workspace: Workspace) -> N
     punch(workspace, NOW - 9 * hour, anna)
     punch(workspace, NOW - 1 * hour, anna, "exit")
     found = last_punches(workspace, Instant(1.0, NOW))
-    assert found == {anna.id: (Direction.EXIT, NOW - hour)}
+    assert found.punches == {anna.id: (Direction.EXIT, NOW - hour)}
+
+
+def test_who_may_be_inside_for_longer_is_remembered_for_longer(workspace: Workspace) -> None:
+    now = ManualClock(utc=NOW)
+    anna = People(workspace, now).create({"personnel_code": "E1"}, actor="test").ref
+    punch(workspace, NOW - 30 * 3600, anna)
+    rules = {"anti_passback": "hard", "forgive_after_s": 48 * 3600.0}
+    Access(workspace, now).set_site_rules(rules, actor="test")
+    found = last_punches(workspace, now.now())
+    assert found.punches == {anna.id: (Direction.ENTRY, NOW - 30 * 3600)}
+
+
+def test_who_was_forgiven_counts_as_outside_after_a_start(workspace: Workspace) -> None:
+    now = ManualClock(utc=NOW)
+    anna, bert = (
+        People(workspace, now).create({"personnel_code": code}, actor="test").ref
+        for code in ("E1", "E2")
+    )
+    recorder = Recorder(workspace, workspace.settings)
+
+    def forgiven(ago: float, person: PersonRef | None, cause: str = "operator") -> None:
+        at = Instant(1.0, NOW - ago)
+        body = {"cause": cause, "people": 1, "everybody": person is None and cause != "time"}
+        recorder.append([RecordEvent(at, "presence_forgiven", body, subject=person)])
+
+    forgiven(99 * 3600, anna)
+    forgiven(3600, None, "fire")
+    forgiven(1800, bert)
+    forgiven(60, None, "time")
+    told = last_punches(workspace, now.now()).forgiven
+    assert told == {None: NOW - 3600, bert.id: NOW - 1800}
+    with workspace.database.write() as session:
+        workspace.journal.erase_person(session, now.now(), bert.uid, "asked for")
+    assert last_punches(workspace, now.now()).forgiven == {None: NOW - 3600}, "not everybody"
 
 
 def test_the_gate_hears_of_whom_the_log_was_changed(workspace: Workspace) -> None:
