@@ -23,6 +23,7 @@ COMMANDS = {
     "evaluate": "evaluate:evaluate",
     "calibrate": "evaluate:calibrate",
     "gallery": "gallery:gallery",
+    "access": "access:access",
     "user": "users:user",
     "assets": "assets:assets",
     "journal": "maintenance:journal",

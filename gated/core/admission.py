@@ -85,12 +85,23 @@ class Admission:
 
     def check(self, request: Request, now: Instant) -> Verdict:
         """What the door and the rules say; changes nothing."""
-        refusal = self._entrance.door.refusal()
-        if refusal is not None:
-            return Verdict(refusal, f"door {self._entrance.door.mode}")
-        if Method.FACE in request.factors and self._entrance.distrusts_camera:
-            return Verdict(Reason.CAMERA_CHANGED, "camera")
+        for _, verdict in self._entrance_says(request):
+            if not verdict.granted:
+                return verdict
         return self.access.check(request, now)
+
+    def examine(self, request: Request, now: Instant) -> Iterator[tuple[str, Verdict]]:
+        """What the door, the camera and each of the rules say, in the order in which they count."""
+        yield from self._entrance_says(request)
+        yield from self.access.examine(request, now)
+
+    def _entrance_says(self, request: Request) -> Iterator[tuple[str, Verdict]]:
+        door = self._entrance.door
+        refusal = door.refusal()
+        yield "door", Verdict(refusal, f"door {door.mode}") if refusal else Verdict(rule="door")
+        distrusted = Method.FACE in request.factors and self._entrance.distrusts_camera
+        reason = Reason.CAMERA_CHANGED if distrusted else Reason.GRANTED
+        yield "camera", Verdict(reason, "camera")
 
     def ask(
         self, visit: Visit, request: Request, draft: Decision, now: Instant

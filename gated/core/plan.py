@@ -137,5 +137,7 @@ class AccessPlan:
 
     def name_of(self, schedule_id: int) -> str:
         """The name of a schedule."""
+        if schedule_id == ALWAYS:
+            return "always"
         schedule = self.schedules.get(schedule_id)
         return schedule.name if schedule else f"schedule {schedule_id}"

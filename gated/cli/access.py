@@ -1,0 +1,93 @@
+"""gated access."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gated.cli.common import config_option, json_option, settings_of
+
+if TYPE_CHECKING:
+    from gated.services.explain import Explanation
+
+FACTORS = ("face", "card", "pin", "qr")
+MARKS = {"passed": "ok", "refused": "NO", "missing": "??"}
+
+
+@click.group()
+def access() -> None:
+    """The rules of access.
+
+    \b
+    Example: gated access explain E17
+    """
+
+
+@access.command()
+@click.argument("code")
+@click.option("--at", metavar="TIME", help="When, such as 2026-12-24T17:30; default: now.")
+@click.option(
+    "--with",
+    "shown",
+    multiple=True,
+    type=click.Choice(FACTORS),
+    help="What they show (several times for several); default: what they have.",
+)
+@json_option
+@config_option
+def explain(
+    code: str, at: str | None, shown: tuple[str, ...], as_json: bool, config: Path | None
+) -> int:
+    """Why the person with this personnel CODE would or would not pass.
+
+    Asks the rules that the gate asks. Who is inside is what the log says now. A TIME without a zone
+    is one on the clock of the site. Exit code 1 when they would not be let in.
+
+    \b
+    Example: gated access explain E17
+    Example: gated access explain E17 --at 2026-12-24T17:30 --with card --with pin --json
+    """
+    from gated.core.model import Method
+    from gated.services.explain import explain as explain_
+    from gated.services.workspace import Workspace
+
+    moment = _moment(at)
+    with Workspace(settings_of(config), create=False) as workspace:
+        told = explain_(workspace, code, moment, [Method(name) for name in shown])
+    click.echo(json.dumps(asdict(told), indent=2, default=str) if as_json else _in_words(told))
+    return int(told.outcome != "granted")
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no time such as 2026-12-24T17:30") from None
+
+
+def _in_words(told: Explanation) -> str:
+    who = f"{told.person.name} ({told.person.personnel_code})"
+    when = f"{told.at:%A, %Y-%m-%d %H:%M}"
+    verdict = {
+        "granted": f"would be let in: {told.direction}",
+        "denied": f"would be refused: {told.reason}",
+        "waits": f"would be let in after one thing more: {told.rule}",
+    }[told.outcome]
+    lines = [f"{who}, {when}, with {' and '.join(told.shown)}, {verdict}"]
+    lines += [text for text in (told.text, told.lacks) if text]
+    if told.opens_at is not None:
+        lines.append(f"opens {told.opens_at:%A, %Y-%m-%d %H:%M}")
+    lines.append(f"groups: {', '.join(told.groups) or 'none'}")
+    lines.append(f"schedules: {', '.join(told.schedules) or 'none'}")
+    lines += [
+        f"  {MARKS[said.outcome]} {said.rule}{': ' + said.text if said.text else ''}"
+        for said in told.rules
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,178 @@
+"""Why somebody would or would not pass, as the gate would see it: by the same rules and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from gated.config import Settings
+from gated.core.access import Request, Verdict
+from gated.core.admission import Admission
+from gated.core.company import Company
+from gated.core.entrance import Entrance
+from gated.core.model import Direction, Instant, Method, PersonRef, PlanReplaced, Reason
+from gated.core.pad import AttackMemory
+from gated.core.plan import AccessPlan, Pass
+from gated.core.policy import GatePolicy
+from gated.core.visit import Visits
+from gated.devices.clock import SystemClock
+from gated.errors import NotFound
+from gated.ports import Clock
+from gated.services.access_plan import load_plan
+from gated.services.alarms import before_restart
+from gated.services.attendance import last_punches
+from gated.services.workspace import Workspace
+from gated.storage import credentials, enrollments, persons
+
+AHEAD = timedelta(days=8)
+"""How far ahead the next opening is looked for: a week of hours and a holiday."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSays:
+    """What one rule says. outcome: `passed`, `refused`, or `missing` where more can be shown."""
+
+    rule: str
+    outcome: str
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What the gate would say to a person at a time, in the zone of the site.
+
+    outcome: `granted`, `denied`, or `waits` for what `text` says. shown: what they would show.
+    lacks: why they may not even be recognised. opens_at: when a schedule of theirs opens next.
+    """
+
+    person: PersonRef
+    at: datetime
+    direction: str
+    shown: tuple[str, ...]
+    outcome: str
+    reason: str
+    rule: str
+    text: str
+    flags: tuple[str, ...]
+    groups: tuple[str, ...]
+    schedules: tuple[str, ...]
+    lacks: str
+    opens_at: datetime | None
+    rules: tuple[RuleSays, ...]
+
+
+def explain(
+    workspace: Workspace,
+    code: str,
+    at: datetime | None = None,
+    shown: Collection[Method] = (),
+    clock: Clock | None = None,
+) -> Explanation:
+    """Ask the rules about the person with this personnel code; NotFound.
+
+    at: now by default; a time without a zone is one on the clock of the site, and a clock that was
+    set is assumed. Who is inside is what the log says now. shown: by default what this person has.
+    """
+    now = (clock or SystemClock()).now()
+    plan = load_plan(workspace)
+    if at is not None:
+        moment = at if at.tzinfo else at.replace(tzinfo=plan.zone)
+        now = Instant(now.mono, moment.timestamp())
+    with workspace.database.read() as session:
+        person = persons.by_code(session, code)
+        if person is None:
+            raise NotFound(f"there is no person with personnel code {code}")
+        faces = enrollments.list_(session, person_id=person.id, is_active=True)
+        kinds = {c.kind for c in credentials.list_(session, person_id=person.id) if c.is_active}
+    own = plan.people.get(person.id) or Pass(person.ref)
+    factors = frozenset(shown) or _usual(own, kinds)
+    admission = _admission(workspace, plan, now)
+    request = _request(admission, own.person, factors, now, person.is_active)
+    lacks = "" if faces or Method.FACE not in factors else "there is no photo of this person"
+    return _explained(admission, request, own, now, lacks)
+
+
+def _usual(own: Pass, kinds: Collection[str]) -> frozenset[Method]:
+    """What somebody shows who knows the rules."""
+    others = [m for m in (Method.CARD, Method.QR, Method.PIN) if m.value in kinds]
+    if own.face:
+        return frozenset({Method.FACE, *(others[:1] if own.two_factors else ())})
+    return frozenset(others[: 2 if own.two_factors else 1]) or frozenset({Method.CARD})
+
+
+def _admission(workspace: Workspace, plan: AccessPlan, now: Instant) -> Admission:
+    """The rules with the memory that a gate would have that starts now."""
+    policy = _policy(workspace.settings)
+    entrance = Entrance(policy, lambda passage, used: None)
+    attacks = AttackMemory(policy.lockout_s, policy.alarm_attacks, policy.alarm_window_s)
+    admission = Admission(policy, entrance, Visits(), attacks, Company(policy.unlock_s))
+    for event in (PlanReplaced(plan), last_punches(workspace, now)):
+        list(admission.take(event, now))
+    list(entrance.handle(before_restart(workspace), now))
+    return admission
+
+
+def _policy(settings: Settings) -> GatePolicy:
+    attendance = settings.attendance
+    direction = attendance.direction
+    return GatePolicy(
+        direction=None if direction == "auto" else Direction(direction),
+        auto_reset_s=attendance.auto_reset_h * 3600,
+        double_punch_s=attendance.double_punch_s,
+    )
+
+
+def _request(
+    admission: Admission,
+    person: PersonRef,
+    factors: frozenset[Method],
+    now: Instant,
+    active: bool,
+) -> Request:
+    first = admission.request(person, min(factors), now, active)
+    return Request(first.person, first.direction, factors, active=active, leaving=first.leaving)
+
+
+def _explained(
+    admission: Admission, request: Request, own: Pass, now: Instant, lacks: str
+) -> Explanation:
+    plan, verdict = admission.access.plan, admission.check(request, now)
+    schedules = plan.schedules_of(own)
+    closed = verdict.reason is Reason.OUTSIDE_SCHEDULE
+    return Explanation(
+        person=own.person,
+        at=plan.wall(now.utc),
+        direction=request.direction.value,
+        shown=tuple(sorted(request.factors)),
+        outcome=_outcome(verdict, "granted", "denied", "waits"),
+        reason=verdict.reason.value,
+        rule=verdict.rule,
+        text=verdict.text,
+        flags=verdict.flags,
+        groups=tuple(group.name for group in plan.groups_of(own)),
+        schedules=tuple(plan.name_of(id_) for id_ in schedules),
+        lacks=lacks,
+        opens_at=_opens_at(plan, schedules, now.utc) if closed else None,
+        rules=tuple(
+            RuleSays(name, _outcome(v, "passed", "refused", "missing"), v.reason.value, v.text)
+            for name, v in admission.examine(request, now)
+        ),
+    )
+
+
+def _outcome(verdict: Verdict, granted: str, denied: str, waits: str) -> str:
+    if verdict.need is not None:
+        return waits
+    return granted if verdict.granted else denied
+
+
+def _opens_at(plan: AccessPlan, schedules: Collection[int], utc: float) -> datetime | None:
+    """The next minute in which one of these schedules is open; None within the next days."""
+    minute = datetime.fromtimestamp(utc, UTC).replace(second=0, microsecond=0)
+    end = minute + AHEAD
+    while (minute := minute + timedelta(minutes=1)) < end:
+        if any(plan.is_open(id_, minute.timestamp()) for id_ in schedules):
+            return minute.astimezone(plan.zone)
+    return None

@@ -1,0 +1,47 @@
+"""gated access explain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gated.config import load
+from gated.services.people import People
+from gated.services.workspace import Workspace
+from tests.cli.conftest import Gated
+
+
+def enrolled(config: Path) -> None:
+    with Workspace(load(config)) as workspace:
+        people = People.of(workspace)
+        person = people.create({"personnel_code": "E17", "first_name": "Ann"}, actor="test")
+        people.create({"personnel_code": "E18", "first_name": "Bob"}, actor="test")
+        people.set_active(person.id, False, actor="test")
+
+
+def test_why_somebody_would_not_pass(gated: Gated, config: Path) -> None:
+    enrolled(config)
+    refused = gated("access", "explain", "E17", "--config", config)
+    assert refused.code == 1
+    assert "Ann (E17)" in refused.out
+    assert "would be refused: inactive" in refused.out
+    assert "  NO active: the person is switched off" in refused.out
+    assert "  ok schedule" in refused.out
+
+
+def test_as_json_at_another_time(gated: Gated, config: Path) -> None:
+    enrolled(config)
+    at = ("--at", "2027-03-01T08:00")
+    told = gated("access", "explain", "E18", *at, "--with", "face", "--json", "--config", config)
+    assert told.code == 0
+    assert told.json["outcome"] == "granted"
+    assert told.json["at"] == "2027-03-01 08:00:00+00:00"
+    assert told.json["shown"] == ["face"]
+    assert {rule["outcome"] for rule in told.json["rules"]} == {"passed"}
+
+
+def test_what_cannot_be_answered(gated: Gated, config: Path) -> None:
+    enrolled(config)
+    assert gated("access", "explain", "nobody", "--config", config).code == 1
+    wrong = gated("access", "explain", "E18", "--at", "tomorrow", "--config", config)
+    assert wrong.code == 2
+    assert "no time such as" in wrong.err
