@@ -57,6 +57,7 @@ from gated.services.alarms import before_restart
 from gated.services.attendance import last_punches
 from gated.services.camera_identity import CameraIdentity
 from gated.services.credentials import Credentials
+from gated.services.conditions import MachineWatch
 from gated.services.demo import enroll_demo_person
 from gated.services.erasures import reapply_erasures
 from gated.services.gate import GateBoard, event_view, view_of
@@ -355,8 +356,12 @@ class Daemon:
 
     async def _stand_watch(self) -> None:
         """Tell systemd that all is well, as long as it is, until the end is asked for."""
+        watch = MachineWatch(self.settings.storage.state_dir, self.clock)
         while not self._stop.is_set():
             self._report()
+            if self.live is not None:
+                for condition in watch.changes():
+                    self.live.post(condition)
             self._publish_vitals()
             stuck = watchdog.stuck(self.loops)
             if stuck:

@@ -1,8 +1,8 @@
 """Alarms: events that somebody must look at, standing until they are acknowledged.
 
 Every recorded event has a severity. `warning` and `alarm` stand, one of each kind, until an
-operator acknowledges them; an `alarm` also sounds, for a bounded time, until it is acknowledged or
-silenced. What happens again sounds again.
+operator acknowledges them. What somebody does to the door (`SOUNDING`) also sounds, for a bounded
+time, until it is acknowledged or silenced. What happens again sounds again.
 """
 
 from __future__ import annotations
@@ -11,6 +11,11 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from gated.core.model import Severity
+
+SOUNDING = frozenset(
+    {"door_forced", "door_held_open", "door_tamper", "door_fire", "repeated_attacks"}
+)
+"""Kinds for which people nearby should look up; a lost camera is no reason for a siren."""
 
 
 @dataclass(slots=True)
@@ -27,13 +32,13 @@ class Alarms:
             return
         if self.standing.get(kind) != "alarm":
             self.standing[kind] = severity
-        if severity == "alarm":
+        if kind in SOUNDING:
             self.sounds_until = now + self.sound_s
 
     def acknowledged(self, kind: str) -> None:
         """Somebody has seen to it; quiet when no other alarm stands."""
         self.standing.pop(kind, None)
-        if "alarm" not in self.standing.values():
+        if not SOUNDING & self.standing.keys():
             self.silence()
 
     def silence(self) -> None:

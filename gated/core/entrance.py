@@ -150,10 +150,13 @@ class Entrance:
                 yield from self._door_event(event, now)
             case CameraEvent(kind, detail):
                 opened = kind is CameraEventKind.OPENED
-                yield from self._trouble("camera", f"camera_{kind}", not opened, detail, now)
+                severity: Severity = "info" if opened else "alarm"
+                yield self._trouble("camera", f"camera_{kind}", severity, detail, now)
             case Condition(name, present, detail):
-                kind_told = name if present else f"{name}_over"
-                yield from self._trouble(name, kind_told, present, detail, now)
+                severity = "warning" if present else "info"
+                yield self._trouble(
+                    name, name if present else f"{name}_over", severity, detail, now
+                )
             case OperatorUnlock():
                 yield from self._operator_unlock(event, now)
             case Noticed(kind, severity, body):
@@ -198,11 +201,11 @@ class Entrance:
         return []
 
     def _trouble(
-        self, name: str, kind: str, present: bool, detail: str, now: Instant
-    ) -> Iterator[Command]:
-        """Something began or ended that keeps the gate from doing its work."""
-        (self._troubles.add if present else self._troubles.discard)(name)
-        yield RecordEvent(now, kind, {"detail": detail}, "alarm" if present else "info")
+        self, name: str, kind: str, severity: Severity, detail: str, now: Instant
+    ) -> RecordEvent:
+        """Something began (or, as mere news, ended) that keeps the gate from doing its work."""
+        (self._troubles.discard if severity == "info" else self._troubles.add)(name)
+        return RecordEvent(now, kind, {"detail": detail}, severity)
 
     def _operator_unlock(self, event: OperatorUnlock, now: Instant) -> Iterator[Command]:
         if not self.journal_available:

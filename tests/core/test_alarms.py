@@ -19,6 +19,12 @@ def test_a_warning_stands_and_makes_no_sound() -> None:
     assert (alarms.standing, alarms.sounds_until) == ({"repeated_denials": "warning"}, None)
 
 
+def test_a_lost_camera_is_no_reason_for_a_siren() -> None:
+    alarms = Alarms()
+    alarms.told("camera_lost", "alarm", 0.0)
+    assert (dict(alarms.standing), alarms.sounds_until) == ({"camera_lost": "alarm"}, None)
+
+
 def test_an_alarm_sounds_until_it_is_acknowledged() -> None:
     alarms = Alarms(sound_s=180.0)
     alarms.told("door_forced", "alarm", 10.0)
