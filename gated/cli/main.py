@@ -27,7 +27,7 @@ COMMANDS = {
     "user": "users:user",
     "assets": "assets:assets",
     "journal": "maintenance:journal",
-    "door": "maintenance:door",
+    "door": "door:door",
     "privacy": "privacy:privacy",
     "join": "sync:join",
     "sync": "sync:sync",

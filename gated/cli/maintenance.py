@@ -1,4 +1,4 @@
-"""gated check-config, doctor, journal, door, db, bench."""
+"""gated check-config, doctor, journal, db, bench."""
 
 from __future__ import annotations
 
@@ -102,28 +102,6 @@ def verify(as_json: bool, config: Path | None) -> int:
     else:
         click.echo(f"row {problem.seq} of chain {problem.chain}: {problem.what}", err=True)
     return 0 if result.ok else 1
-
-
-@click.group()
-def door() -> None:
-    """The door's relay.
-
-    \b
-    Example: gated door lock
-    """
-
-
-@door.command("lock")
-@config_option
-def lock(config: Path | None) -> None:
-    """Drive the relay to its locked level, also when the gate has crashed.
-
-    \b
-    Example: gated door lock --config /etc/gated/gate.yaml
-    """
-    from gated.devices.emergency import lock_door
-
-    click.echo(lock_door(settings_of(config).door))
 
 
 @click.group()

@@ -98,6 +98,11 @@ class PlayedIndicators(ABC):
         """Give the hardware back."""
 
     @property
+    def wired(self) -> tuple[Output, ...]:
+        """The outputs that there are."""
+        return tuple(self._on)
+
+    @property
     def on(self) -> set[Output]:
         """What is switched on now."""
         return {output for output, on in self._on.items() if on}

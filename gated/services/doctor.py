@@ -17,17 +17,19 @@ import socket
 import stat
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from gated.config import Settings
+from gated.config import DoorSettings, Settings
 from gated.devices.cameras import open_camera
 from gated.devices.clock import SystemClock
 from gated.devices.doors import open_door
+from gated.devices.emergency import locked_level
 from gated.devices.leased import Input, LeasedDoor
-from gated.errors import GatedError
+from gated.errors import DeviceError, GatedError
 from gated.ports import Camera, Clock, Door
 from gated.services.models import asset_store
 from gated.services.workspace import has_database
@@ -43,6 +45,7 @@ LOW_MEMORY = 256 << 20
 HOT_C = 80.0
 """A Raspberry Pi slows down from 80 degrees on."""
 LIMIT_S = 5.0
+FLOATING_S, FLOATING_LOOKS = 0.2, 40
 THROTTLING = {0: "the supply voltage is too low", 2: "the processor is slowed down", 3: "it is hot"}
 
 
@@ -313,13 +316,55 @@ def _door(patient: Patient) -> Iterator[Finding]:
     if patient.settings.door.driver == "none":
         yield Finding("door", "skip", "none is configured")
         return
-    door = patient.open_door(patient.settings, patient.clock)
+    settings = patient.settings.door
     try:
-        yield Finding("door", "ok", f"{patient.settings.door.driver}: the relay is locked")
+        door = patient.open_door(patient.settings, patient.clock)
+    except DeviceError as error:
+        yield Finding("door", "fail", str(error).splitlines()[0], _why_no_pins(str(error)))
+        return
+    try:
+        yield Finding("door", "ok", f"{settings.driver}: the relay is {_at_rest(settings)}")
         if isinstance(door, LeasedDoor):
             yield from _inputs(door.inputs())
+            yield from _floating(door)
+        if settings.contact_pin is not None and settings.rex_pin is None:
+            advice = "wire the exit button to door.rex_pin as well, or each exit is an alarm"
+            yield Finding("contact", "warn", "a contact without an exit button", advice)
     finally:
         door.close()
+
+
+def _at_rest(settings: DoorSettings) -> str:
+    """What software cannot see: whether that level locks. The installer can."""
+    if settings.driver != "gpiozero":
+        return "locked"
+    level = "high" if locked_level(settings) else "low"
+    return (
+        f"locked (GPIO{settings.relay_pin} {level}); if the door is free now, lock_type or "
+        "relay_active_high is the wrong way round"
+    )
+
+
+def _why_no_pins(error: str) -> str:
+    if "busy" in error.lower() or "in use" in error.lower():
+        return "another program holds a pin: `gpioinfo` tells which, stop it or choose another pin"
+    if "group gpio" in error or "ermission" in error:
+        return "let the user have the pins: usermod -aG gpio, then sign in again"
+    return ""
+
+
+def _floating(door: LeasedDoor) -> Iterator[Finding]:
+    """Inputs that nobody moves and that change all the same are wired to nothing, or to noise."""
+    last, changes = door.inputs(), Counter[Input]()
+    for _ in range(FLOATING_LOOKS):
+        time.sleep(FLOATING_S / FLOATING_LOOKS)
+        now = door.inputs()
+        changes.update(name for name in now if now[name] != last[name])
+        last = now
+    for name, times in changes.items():
+        if times > 2:
+            text = f"the input changed {times} times in {FLOATING_S:g} s: it floats or chatters"
+            yield Finding(name, "warn", text, "check the wire, its ground and its screening")
 
 
 def _inputs(active: dict[Input, bool]) -> Iterator[Finding]:

@@ -24,6 +24,7 @@ from gated.config import (
 )
 from gated.core.model import Image
 from gated.devices.clock import ManualClock
+from gated.devices.leased import Input
 from gated.devices.simulated import SimulatedCamera, SimulatedDoor
 from gated.errors import DeviceError
 from gated.ports import Camera, Clock, Door
@@ -219,6 +220,49 @@ def test_a_door_that_cannot_be_had_is_found(patient: Patient) -> None:
 
     finding = found(replace(patient, open_door=refuses), "door")
     assert (finding.state, finding.message) == ("fail", "the pins are in use")
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [("GPIO busy", "gpioinfo"), ("is the user in the group gpio?", "usermod"), ("odd", "")],
+)
+def test_what_to_do_about_pins_that_cannot_be_had(
+    patient: Patient, error: str, advice: str
+) -> None:
+    def refuses(settings: Settings, clock: Clock) -> Door:
+        raise DeviceError(error)
+
+    finding = found(replace(patient, open_door=refuses), "door")
+    assert finding.state == "fail"
+    assert advice in finding.advice
+    assert bool(advice) == bool(finding.advice)
+
+
+def test_an_input_that_nobody_moves_and_that_changes_floats(patient: Patient) -> None:
+    class Noisy(SimulatedDoor):
+        looks = 0
+
+        def _active(self, name: Input) -> bool:
+            self.looks += 1
+            return name is Input.CONTACT and self.looks // len(Input) % 2 == 1
+
+    noisy = replace(patient, open_door=lambda s, c: Noisy(s.door, lambda event: None, c))
+    texts = [f.message for f in examine(noisy.settings, noisy) if f.name == "contact"]
+    assert any("floats" in text for text in texts)
+    texts = [f.message for f in examine(patient.settings, patient)]
+    assert not any("floats" in text for text in texts)
+
+
+def test_a_contact_without_an_exit_button_is_a_false_alarm_at_each_exit(patient: Patient) -> None:
+    door = patient.settings.door.model_copy(update={"contact_pin": 22})
+    states = [f.state for f in examine_door(changed(patient, door=door))]
+    assert "warn" in states
+    door = door.model_copy(update={"rex_pin": 23})
+    assert "warn" not in [f.state for f in examine_door(changed(patient, door=door))]
+
+
+def examine_door(patient: Patient) -> list[Finding]:
+    return [f for f in examine(patient.settings, patient) if f.name in {"door", "contact"}]
 
 
 def test_nothing_is_taken_from_a_running_gate(patient: Patient) -> None:

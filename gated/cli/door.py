@@ -1,0 +1,85 @@
+"""gated door lock, test, report."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gated.cli.common import config_option, json_option, settings_of
+
+if TYPE_CHECKING:
+    from gated.devices.leased import Input
+
+
+@click.group()
+def door() -> None:
+    """The door's relay, inputs and indicators.
+
+    \b
+    Example: gated door test
+    """
+
+
+@door.command("lock")
+@config_option
+def lock(config: Path | None) -> None:
+    """Drive the relay to its locked level, also when the gate has crashed.
+
+    \b
+    Example: gated door lock --config /etc/gated/gate.yaml
+    """
+    from gated.devices.emergency import lock_door
+
+    click.echo(lock_door(settings_of(config).door))
+
+
+class _Installer:
+    """Says what to do, and asks what was seen."""
+
+    def operate(self, what: str, name: Input, active: bool) -> None:
+        click.echo(f"      {what}", err=True)
+
+    def confirms(self, question: str) -> bool:
+        return click.confirm(f"      {question}", default=True, err=True)
+
+
+@door.command("test")
+@click.option("--yes", is_flag=True, help="Ask nobody: with the simulated door only.")
+@json_option
+@config_option
+def test(yes: bool, as_json: bool, config: Path | None) -> int:
+    """Move the relay, read every input and light every lamp, with somebody at the door.
+
+    Refuses while the gate runs: stop it first. Exit code 1 when something does not work.
+
+    \b
+    Example: gated door test
+    """
+    from gated.services.door_check import check_door
+
+    steps = []
+    for step in check_door(settings_of(config), None if yes else _Installer()):
+        steps.append(step)
+        if not as_json:
+            mark = click.style("ok  ", fg="green") if step.ok else click.style("fail", fg="red")
+            click.echo(f"{mark}  {step.name:11} {step.detail}")
+    if as_json:
+        click.echo(json.dumps([asdict(step) for step in steps], indent=2))
+    return int(not all(step.ok for step in steps))
+
+
+@door.command("report")
+@config_option
+def report(config: Path | None) -> None:
+    """Print the acceptance sheet of this door as Markdown, to be filled in.
+
+    \b
+    Example: gated door report > acceptance.md
+    """
+    from gated.services.door_report import acceptance_sheet
+
+    click.echo(acceptance_sheet(settings_of(config)), nl=False)
