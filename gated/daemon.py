@@ -56,8 +56,8 @@ from gated.services.accounts import Accounts
 from gated.services.alarms import before_restart
 from gated.services.attendance import last_punches
 from gated.services.camera_identity import CameraIdentity
-from gated.services.credentials import Credentials
 from gated.services.conditions import MachineWatch
+from gated.services.credentials import Credentials
 from gated.services.demo import enroll_demo_person
 from gated.services.erasures import reapply_erasures
 from gated.services.gate import GateBoard, event_view, view_of
