@@ -48,8 +48,10 @@ from gated.runtime.change_watcher import ChangeWatcher, Watched
 from gated.runtime.heap import frugal_heap
 from gated.runtime.hub_loops import loops_of
 from gated.runtime.inbox import BoundedInbox
+from gated.runtime.inference import Analyse
 from gated.runtime.loop import Loop
 from gated.runtime.pipeline import Pipeline, end
+from gated.runtime.snapshot_writer import SnapshotWriter
 from gated.runtime.vitals import LoopLag, resident_mb
 from gated.services.access_plan import load_plan
 from gated.services.accounts import Accounts
@@ -67,6 +69,7 @@ from gated.services.office import ensure_templates, office_of
 from gated.services.presenting import Presenting
 from gated.services.privacy import Privacy
 from gated.services.recording import Recorder
+from gated.services.snapshots import Snapshots, SnapshotTaker
 from gated.services.strangers import outlook, refresh_outlook
 from gated.services.sync.catchup import catch_up
 from gated.services.workspace import Workspace
@@ -126,6 +129,7 @@ class Daemon:
         self._house_closed = asyncio.Event()
         self._crashed = False
         self._camera_wrong = False
+        self._photograph: Callable[[Decision], None] = lambda decision: None
         self._report: Callable[[], None] = lambda: None
 
     async def run(self, exit_after: float | None = None) -> int:
@@ -192,7 +196,7 @@ class Daemon:
                 seed=secrets.token_bytes(32),
             ),
             self._camera(kit, inbox),
-            self.tap.tapped(analyzer.analyse),
+            self._photographed(self.tap.tapped(analyzer.analyse), stack),
             self.door,
             Recorder(workspace, settings).append,
             self.clock,
@@ -225,7 +229,7 @@ class Daemon:
         inbox.post(before_restart(workspace))
         inbox.post(last_punches(workspace, self.clock.now()))
         presentations = tuple(self._presentations(inbox))
-        self.loops = [*pipeline.loops, watcher, *presentations]
+        self.loops += [*pipeline.loops, watcher, *presentations]
         self._report = lambda: self._publish_health(pipeline, analyzer)
         stack.callback(pipeline.stop)
         pipeline.start()
@@ -248,6 +252,24 @@ class Daemon:
                 settings.badge_interval_s,
                 self._crash,
             )
+
+    def _photographed(self, analyse: Analyse, stack: ExitStack) -> Analyse:
+        """`analyse`, of whose frames the pictures of attacks are kept where the settings say so."""
+        taker = SnapshotTaker.of(self.workspace)
+        if taker is None:
+            return analyse
+        writer = SnapshotWriter(Snapshots(self.workspace, self.clock).keep, self._crash)
+
+        def photograph(decision: Decision) -> None:
+            taken = taker.take(decision)
+            if taken is not None:
+                writer.offer(taken)
+
+        self._photograph = photograph
+        self.loops.append(writer)
+        stack.callback(end, writer)
+        writer.start()
+        return taker.tapped(analyse)
 
     def _renew_gallery(self, kit: VisionKit, cache: GalleryCache, inbox: BoundedInbox) -> None:
         gallery = cache.load()
@@ -373,6 +395,7 @@ class Daemon:
 
     def _decided(self, decision: Decision, edge: float | None) -> None:
         self.indicators.flash(decision.granted)
+        self._photograph(decision)
         self.board.add_decision(view_of(decision, edge))
         self._show(self.screen.decision, decision, edge)
 

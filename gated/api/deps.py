@@ -34,6 +34,7 @@ from gated.services.references import References
 from gated.services.remote_door import RemoteDoor
 from gated.services.reports import Reports
 from gated.services.setup import FirstAdmin
+from gated.services.snapshots import Snapshots
 from gated.services.sync.bell import Bell
 from gated.services.sync.collect import Collector
 from gated.services.sync.feed import Feed
@@ -63,6 +64,7 @@ class ApiServices:
     alarms: Alarms = field(init=False)
     remote_door: RemoteDoor = field(init=False)
     camera: CameraIdentity = field(init=False)
+    snapshots: Snapshots = field(init=False)
     jobs: Jobs = field(init=False)
     fleet: Fleet = field(init=False)
     collector: Collector = field(init=False)
@@ -93,6 +95,7 @@ class ApiServices:
         door = RemoteDoor(self.settings, self.accounts, self.board)
         object.__setattr__(self, "remote_door", door)
         object.__setattr__(self, "camera", CameraIdentity.of(self.workspace))
+        object.__setattr__(self, "snapshots", Snapshots.of(self.workspace))
         object.__setattr__(self, "fleet", Fleet.of(self.workspace))
         object.__setattr__(self, "collector", Collector.of(self.workspace))
         object.__setattr__(self, "feed", Feed.of(self.workspace))

@@ -612,6 +612,18 @@ class OpenOut(Out):
     """For how long the door was asked to open, in seconds."""
 
 
+class SnapshotOut(Out):
+    """A stored picture. person_id: in whose name an attack was made; pad: the live score."""
+
+    id: int
+    person_id: int | None
+    reason: str
+    gate_name: str
+    visit: int
+    pad: float | None
+    taken_at: datetime
+
+
 class CameraOut(Out):
     identity: str
     """What tells this camera from another: maker, model and serial number, or its certificate."""

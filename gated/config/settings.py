@@ -447,13 +447,9 @@ class PrivacySettings(Section):
     hold_days: Annotated[int, Field(ge=0, le=36_500)] = 0
     """Persons are not erased so long after their last passage, unless an admin gives a reason."""
     unknown_faces_days: Annotated[int, Field(ge=0, le=3650)] = 0
-    """Pictures of strangers; 0 keeps none."""
+    """Pictures of attacks and, with `storage.keep_stranger_pictures`, of strangers; 0: none."""
 
     def misfits(self) -> Iterator[Misfit]:
-        if self.unknown_faces_days:
-            yield Misfit(
-                ("unknown_faces_days",), "pictures of strangers are not stored: it must be 0"
-            )
         if self.attendance_days is not None and self.attendance_days < self.hold_days:
             yield Misfit(
                 ("attendance_days", "hold_days"),
@@ -542,6 +538,11 @@ class Settings(Section):
             yield Misfit(
                 ("credentials.reader", "door.driver"),
                 "a simulated reader never opens a real door (door.driver: gpiozero)",
+            )
+        if self.storage.keep_stranger_pictures and not self.privacy.unknown_faces_days:
+            yield Misfit(
+                ("storage.keep_stranger_pictures", "privacy.unknown_faces_days"),
+                "pictures of strangers are kept for unknown_faces_days, which are 0",
             )
         url = self.camera.url or ""
         level = self.liveness.level

@@ -19,7 +19,14 @@ from gated.services.obligations import local_day, moment
 from gated.services.people import People, person_entry
 from gated.services.references import References
 from gated.services.workspace import Workspace
-from gated.storage import consents, correction_requests, enrollments, persons, retention
+from gated.storage import (
+    consents,
+    correction_requests,
+    enrollments,
+    persons,
+    retention,
+    snapshots,
+)
 from gated.storage.journal import Entry
 from gated.storage.records import Consent, Person
 from gated.storage.retention import Places
@@ -44,6 +51,7 @@ class Applied:
     attendance: int
     correction_requests: int
     audit: int
+    snapshots: int
 
 
 class Privacy:
@@ -124,6 +132,7 @@ class Privacy:
             attendance=self._expire(wanted.attendance_days, self._attendance),
             correction_requests=self._expire(wanted.attendance_days, self._correction_requests),
             audit=self._expire(wanted.audit_days, self._audit),
+            snapshots=self._expire(wanted.unknown_faces_days, self._snapshots),
         )
         if done := {name: n for name, n in asdict(applied).items() if n}:
             entry = Entry(self._clock.now(), "retention_applied", done, {"actor": {"name": JOB}})
@@ -199,6 +208,12 @@ class Privacy:
     def _correction_requests(self, before: datetime) -> int:
         with self._workspace.database.write() as session:
             return correction_requests.delete_older(session, before, BATCH)
+
+    def _snapshots(self, before: datetime) -> int:
+        with self._workspace.database.write() as session:
+            files = snapshots.delete_older(session, before, BATCH)
+        self._workspace.files.delete(*files)
+        return len(files)
 
     def _audit(self, before: datetime) -> int:
         total = 0

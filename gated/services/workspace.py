@@ -8,7 +8,7 @@ from types import TracebackType
 
 from gated.config import Settings
 from gated.errors import StorageError
-from gated.storage import enrollments, gallery_cache
+from gated.storage import enrollments, gallery_cache, snapshots
 from gated.storage import settings as settings_store
 from gated.storage.engine import Database
 from gated.storage.files import FileStore
@@ -81,7 +81,7 @@ class Workspace:
     def sweep(self) -> int:
         """Remove files that no row names; returns how many."""
         with self.database.read() as session:
-            known = enrollments.known_files(session)
+            known = enrollments.known_files(session) | snapshots.known_files(session)
         return self.files.sweep(known)
 
     def close(self) -> None:

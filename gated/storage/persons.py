@@ -25,6 +25,7 @@ from gated.storage.tables import (
     groups,
     person_access,
     persons,
+    snapshots,
 )
 
 SORTS = ("id", "first_name", "last_name", "personnel_code", "department", "created_at")
@@ -193,12 +194,16 @@ def delete(session: Session, id_: int) -> list[str]:
         .where(enrollments.c.person_id == id_)
         .returning(enrollments.c.face_image_path, enrollments.c.face_encoding_path)
     ).all()
+    pictures = session.execute(
+        sa.delete(snapshots).where(snapshots.c.person_id == id_).returning(snapshots.c.path)
+    ).scalars()
+    files = [*(path for row in gone for path in row if path), *pictures]
     for owned in (consents, group_members, correction_requests, person_access, credentials):
         session.execute(sa.delete(owned).where(owned.c.person_id == id_))
     session.execute(sa.delete(persons).where(persons.c.id == id_))
     touch_gallery(session)
     feed.note(session, feed.PERSON, [uid], gone=True)
-    return [path for row in gone for path in row if path]
+    return files
 
 
 def _derived(values: dict[str, Any]) -> dict[str, Any]:

@@ -271,3 +271,18 @@ def columns_of(cls: type[Any], table: sa.Table) -> list[sa.Column[Any]]:
 def record(cls: Callable[..., T], row: sa.Row[Any]) -> T:
     """A record from a row selected with `columns_of`."""
     return cls(*row)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A stored picture of an attack or a stranger. person_id: in whose name an attack was made."""
+
+    id: int
+    uid: str
+    person_id: int | None
+    reason: str
+    gate_name: str
+    visit: int
+    pad: float | None
+    path: str
+    taken_at: datetime

@@ -264,6 +264,18 @@ correction_requests = _aggregate(
     Index(None, "state", "id"),
 )
 
+snapshots = _aggregate(
+    "snapshots",
+    # in whose name an attack was made; a stranger's has none
+    Column("person_id", BigInt, ForeignKey("persons.id"), index=True),
+    Column("reason", Text, nullable=False),
+    Column("gate_name", Text, nullable=False),
+    Column("visit", Integer, nullable=False),
+    Column("pad", Double),
+    Column("path", Text, nullable=False),
+    Column("taken_at", UtcDateTime, nullable=False, index=True),
+)
+
 ended_sessions = Table(
     "ended_sessions",
     metadata,

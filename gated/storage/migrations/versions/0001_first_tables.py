@@ -214,6 +214,16 @@ def _requests_and_sessions() -> None:
         Column("result_id", big, ForeignKey("attendance_logs.id")),
     )
     op.create_index("ix_correction_requests_state_id", "correction_requests", ["state", "id"])
+    _aggregate(
+        "snapshots",
+        Column("person_id", big, ForeignKey("persons.id"), index=True),
+        Column("reason", Text, nullable=False),
+        Column("gate_name", Text, nullable=False),
+        Column("visit", Integer, nullable=False),
+        Column("pad", Double),
+        Column("path", Text, nullable=False),
+        Column("taken_at", moment, nullable=False, index=True),
+    )
     op.create_table(
         "ended_sessions",
         Column("token_id", Text, primary_key=True),
@@ -417,6 +427,7 @@ def downgrade() -> None:
         "journal",
         "settings",
         "ended_sessions",
+        "snapshots",
         "correction_requests",
         "alarms",
         "attendance_logs",
