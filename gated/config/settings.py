@@ -135,7 +135,7 @@ class VisionSettings(Section):
     threads: Annotated[int, Field(ge=1, le=16)] = 2
     assets_dir: Path | None = None
     """Looked at first for model files; then the state directory, then the installation."""
-    idle_fps: Annotated[float, Field(gt=0, le=30)] = 5.0
+    idle_fps: Annotated[float, Field(gt=0, le=30)] = 2.0
     """How often a still scene is looked at by the detector."""
     min_detection: Fraction = 0.7
     min_eye_distance: Annotated[float, Field(ge=8)] = 14.0

@@ -105,7 +105,11 @@ class Gallery:
     def similarities(self, probes: Vector) -> npt.NDArray[np.float32]:
         """(n,) float32 similarity of a raw probe (d,) to each template; (k, n) of probes (k, d)."""
         if self.metric == "cosine":
-            return np.asarray(unit(probes) @ self.vectors.T, np.float32)
+            if probes.ndim == 2:
+                return np.asarray(unit(probes) @ self.vectors.T, np.float32)
+            # BLAS divides this among threads, of which each waits for the slowest: on a busy
+            # machine a match took 16 ms instead of 2
+            return np.asarray(np.einsum("ij,j->i", self.vectors, unit(probes)), np.float32)
         if probes.ndim == 2:
             return np.stack([self.similarities(probe) for probe in probes])
         return np.asarray(-np.linalg.norm(self.vectors - probes, axis=1), np.float32)

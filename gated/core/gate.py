@@ -588,7 +588,15 @@ class Gate:
             t.id for t in self.tracks.values() if t.visit.final or t.rests_until is not None
         )
         challenged = frozenset(t.id for t in self.tracks.values() if t.challenge is not None)
-        return Attention(self._watching(now), settled, challenged - settled)
+        # a claim is held against another threshold, and does not wait long
+        strange = frozenset(
+            t.id
+            for t in self.tracks.values()
+            if self.claim is None and t.is_strange(self.criteria.floor)
+        )
+        return Attention(
+            self._watching(now), settled, challenged - settled, strange - settled - challenged
+        )
 
     def _guide(self, seen: Observation) -> Iterator[Command]:
         """Tell the person whose face is largest what keeps the gate from seeing them well."""

@@ -524,11 +524,13 @@ class Attention:
 
     watching: False while a trigger is awaited: no face is embedded at all.
     settled: tracks that need no more evidence. challenged: tracks whose movements are watched.
+    strange: tracks that have resembled nobody so far: now and then is often enough.
     """
 
     watching: bool = True
     settled: frozenset[int] = frozenset()
     challenged: frozenset[int] = frozenset()
+    strange: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

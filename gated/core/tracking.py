@@ -49,6 +49,11 @@ class Tracker:
         """How many tracks are followed at the moment."""
         return len(self._tracks)
 
+    @property
+    def ids(self) -> frozenset[int]:
+        """The tracks that are followed at the moment."""
+        return frozenset(self._tracks)
+
     def update(self, faces: Sequence[Face], captured_at: float) -> tuple[list[int], list[int]]:
         """Track id of each face of a frame (monotonic seconds), and the ids that ended."""
         lost = self._expire(captured_at)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import islice
 from typing import Any
 
 from gated.core.challenge import Challenge
 from gated.core.evidence import Sample
 from gated.core.model import Box, Credential, Reason
+
+STRANGE_FRAMES = 6
+"""So many usable frames that resembled nobody, and another one hardly says anything new."""
 
 
 class VisitState(StrEnum):
@@ -90,3 +94,10 @@ class TrackState:
     flaws: tuple[str, ...] = ()
     challenge: Challenge | None = None
     """The movements that are asked for."""
+
+    def is_strange(self, floor: float) -> bool:
+        """Whether the last usable frames since the last rest all resembled nobody."""
+        if self.attempts < STRANGE_FRAMES:
+            return False
+        last = islice(reversed(self.samples), STRANGE_FRAMES)
+        return all(s.match is None or s.match.similarity < floor for s in last)

@@ -6,7 +6,7 @@ only of a usable face on a track that the gate still wants evidence of.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -24,6 +24,12 @@ THUMBNAIL = (64, 48)
 CHANGED_BY = 10
 CHANGED_CELLS = 3
 """The scene moves when so many cells of the thumbnail differ by so many gray levels."""
+
+SETTLED_S = 0.09
+"""While of nobody in view evidence is wanted the detector looks this often; tracks bridge more."""
+
+STRANGE_S = 0.3
+"""How often a face is looked at for evidence that has resembled nobody so far."""
 
 MAX_EMBEDDINGS = 4
 """Faces of one live frame that are looked at for evidence; the nearest first, so that a crowd
@@ -64,18 +70,36 @@ class Analyzer:
         self._still_gate = still_gate
         self._seen: npt.NDArray[np.int16] | None = None
         self._seen_at = -np.inf
+        self._last: Observation | None = None
+        self._detected_at = -np.inf
+        self._examined: dict[int, float] = {}
+        """When the face of a track was last looked at for evidence."""
 
     def analyse(self, frame: Frame, attention: Attention) -> Observation:
         """Detect, track, measure and, where it is wanted, embed the faces of one frame."""
         self.counters.frames += 1
+        last = self._last
+        if self._still_gate and last is not None and self._is_settled(frame, attention):
+            self.counters.skipped += 1
+            # told again, so that the tracks stay alive where they were
+            return replace(last, frame_no=frame.number, captured_at=frame.captured_at)
+        seen = self._look(frame, attention)
+        known = tuple(replace(face, embedding=None, pad=None, mesh=None) for face in seen.faces)
+        self._last = replace(seen, faces=known, lost=())
+        return seen
+
+    def _look(self, frame: Frame, attention: Attention) -> Observation:
         height, width = frame.image.shape[:2]
         faces: list[Face] = []
         if self._still_gate and self._is_still(frame):
             self.counters.skipped += 1
         else:
             self.counters.detections += 1
+            self._detected_at = frame.captured_at
             faces = self._models.detector.detect(frame.image)
         ids, lost = self._tracker.update(faces, frame.captured_at)
+        for track_id in lost:
+            self._examined.pop(track_id, None)
         self.counters.faces += len(faces)
         return Observation(
             frame.number,
@@ -85,6 +109,13 @@ class Analyzer:
             self._examine(frame, faces, ids, attention),
             tuple(lost),
         )
+
+    def _is_settled(self, frame: Frame, attention: Attention) -> bool:
+        """Whether nobody in view is wanted, and the detector looked a moment ago."""
+        tracks, now = self._tracker.ids, frame.captured_at
+        if not tracks or not 0 <= now - self._detected_at < SETTLED_S:
+            return False
+        return not any(self._is_wanted(track_id, attention, now) for track_id in tracks)
 
     def _is_still(self, frame: Frame) -> bool:
         """Whether nothing changed since the detector last looked, and it may wait longer."""
@@ -105,8 +136,10 @@ class Analyzer:
         budget = MAX_EMBEDDINGS if self._still_gate else len(faces)
         tracked = []
         for face, track_id in sorted(zip(faces, ids, strict=True), key=_nearness):
-            wanted = budget > 0 and self._is_wanted(track_id, attention)
+            wanted = budget > 0 and self._is_wanted(track_id, attention, frame.captured_at)
             budget -= wanted
+            if wanted:
+                self._examined[track_id] = frame.captured_at
             challenged = track_id in attention.challenged
             tracked.append(self._examine_one(frame, face, track_id, wanted, challenged))
         return tuple(tracked)
@@ -129,10 +162,13 @@ class Analyzer:
             mesh = self._models.mesh.measure(frame.image, face)
         return TrackedFace(track_id, face, quality, flawed, embedding, pad, mesh)
 
-    def _is_wanted(self, track_id: int, attention: Attention) -> bool:
+    def _is_wanted(self, track_id: int, attention: Attention, now: float) -> bool:
         if not self._still_gate:
             return True
-        return attention.watching and track_id not in attention.settled
+        if not attention.watching or track_id in attention.settled:
+            return False
+        waited = now - self._examined.get(track_id, -np.inf)
+        return track_id not in attention.strange or not 0 <= waited < STRANGE_S
 
     def _in_zone(self, face: Face, frame: Frame) -> bool:
         height, width = frame.image.shape[:2]

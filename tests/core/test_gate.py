@@ -16,6 +16,7 @@ from gated.core.model import (
     Direction,
     DoorEvent,
     DoorEventKind,
+    Expected,
     GalleryReplaced,
     JournalState,
     LastPunches,
@@ -727,6 +728,21 @@ def test_attempts_on_a_track_are_capped_and_taken_up_again() -> None:
     assert Attention(settled=frozenset()) in commands
     scene.watch(ann)
     assert scene.verdicts[-1] == GRANTED_ANN
+
+
+def test_a_face_that_resembled_nobody_is_looked_at_now_and_then_until_one_frame_agrees() -> None:
+    scene = Scene()
+    assert Attention(strange=frozenset({1})) not in scene.watch(stranger, frames=5)
+    assert scene.see(stranger)[-1] == Attention(strange=frozenset({1}))
+    assert Attention() in scene.see(ann)
+    scene.watch(ann, frames=2)
+    assert scene.verdicts == [GRANTED_ANN]
+
+
+def test_a_face_held_against_a_claim_is_never_strange() -> None:
+    scene = Scene()
+    scene.watch(stranger, frames=6)
+    assert Attention() in scene.send(Expected(ANN, 10.0))
 
 
 def test_attempts_from_afar_do_not_cost_the_person_at_the_door() -> None:

@@ -65,10 +65,14 @@ class ConstantPad:
 
 
 class Bench:
-    """An analyzer, its models, and a camera at 10 frames a second."""
+    """An analyzer, its models, and a camera."""
 
     def __init__(
-        self, still_gate: bool = True, pad: bool = False, zone: Zone | None = None
+        self,
+        still_gate: bool = True,
+        pad: bool = False,
+        zone: Zone | None = None,
+        fps: int = 10,
     ) -> None:
         self.detector, self.embedder = ScriptedDetector(), CountingEmbedder()
         liveness = ConstantPad() if pad else None
@@ -77,7 +81,7 @@ class Bench:
         self.analyzer = Analyzer(models, Tracker(), settings, zone or Zone(), still_gate=still_gate)
         self.looks = 0
         self.corrected: dict[tuple[float, float], Face] = {}
-        self.number = 0
+        self.number, self.fps = 0, fps
         self.picture = np.full((240, 320, 3), 100, np.uint8)
 
     def look_closer(self, image: Image, face: Face) -> Face:
@@ -87,7 +91,7 @@ class Bench:
     def see(self, *faces: Face, attention: Attention | None = None) -> Observation:
         self.detector.faces = list(faces)
         self.number += 1
-        frame = Frame(self.picture, self.number / 10, self.number)
+        frame = Frame(self.picture, self.number / self.fps, self.number)
         return self.analyzer.analyse(frame, attention or Attention())
 
 
@@ -232,3 +236,36 @@ def test_a_replay_leaves_nothing_out() -> None:
     bench.see()
     bench.see()
     assert bench.detector.calls == 7
+
+
+def test_a_strange_face_is_looked_at_a_few_times_a_second() -> None:
+    bench = Bench()
+    strange = Attention(strange=frozenset({1}))
+    seen = [bench.see(face_at(160, 120), attention=strange).faces[0] for _ in range(8)]
+    assert [n for n, face in enumerate(seen) if face.embedding is not None] == [0, 3, 7]
+    assert bench.see(face_at(160, 120)).faces[0].embedding is not None
+
+
+def test_while_everybody_is_settled_the_detector_looks_less_often() -> None:
+    bench = Bench(fps=30)
+    settled = Attention(settled=frozenset({1}))
+    first = bench.see(face_at(160, 120))
+    seen = [bench.see(face_at(162, 120), attention=settled) for _ in range(3)]
+    assert bench.detector.calls == 2
+    assert [s.faces[0].face.box.x for s in seen] == [first.faces[0].face.box.x] * 2 + [
+        face_at(162, 120).box.x
+    ]
+    assert [s.frame_no for s in seen] == [2, 3, 4]
+    assert all(s.faces[0].embedding is None for s in seen), "evidence is told once"
+    bench.see(face_at(164, 120))
+    bench.see(face_at(166, 120))
+    assert bench.detector.calls == 4, "who is not settled is looked for in every frame"
+
+
+def test_the_end_of_a_track_is_told_once_while_others_are_settled() -> None:
+    bench = Bench(fps=30)
+    left, right = face_at(80, 120), face_at(240, 120)
+    bench.see(left, right)
+    settled = Attention(settled=frozenset({1, 2}))
+    lost = [bench.see(right, attention=settled).lost for _ in range(30)]
+    assert [ids for ids in lost if ids] == [(1,)]
