@@ -45,7 +45,7 @@ from gated.runtime import watchdog
 from gated.runtime.badge_scanner import BadgeScanner
 from gated.runtime.card_reading import CardReading
 from gated.runtime.change_watcher import ChangeWatcher, Watched
-from gated.runtime.heap import frugal_heap
+from gated.runtime.heap import frugal_heap, settle
 from gated.runtime.hub_loops import loops_of
 from gated.runtime.inbox import BoundedInbox
 from gated.runtime.inference import Analyse
@@ -154,6 +154,7 @@ class Daemon:
 
     async def _serve(self, exit_after: float | None) -> None:
         async with self._api(), self._housekeeping(), self._lag.watching():
+            settle()
             watchdog.notify("READY=1")
             self.screen.ready(self)
             if exit_after is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
 from pathlib import Path
@@ -24,6 +25,7 @@ def run(config: Path | None, exit_after: float | None) -> int:
     Example: gated run
     Example: gated run --config /etc/gated/gate.yaml
     """
+    gc.disable()  # nothing is garbage yet; the daemon enables it when it runs
     settings = settings_of(config)
     shown = sys.stdout.isatty() or settings.gate.demo
     # the screen tells people what the log tells machines; both at once would hide it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import sys
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h of glibc
@@ -13,6 +14,16 @@ glibc raises the bound with the first large block and then keeps what loading a 
 
 ARENAS = 2
 """As many as cores work at a time; one per thread leaves each with holes of its own."""
+
+
+def settle() -> None:
+    """What is there now stays: the garbage collector need not look through it again.
+
+    After the start that is nearly everything, and looking through it stops every thread for a tenth
+    of a second, the door's included.
+    """
+    gc.freeze()
+    gc.enable()
 
 
 def frugal_heap() -> bool:
