@@ -129,16 +129,19 @@ def upgrade(config: Path | None) -> None:
 
 @click.command()
 @json_option
-def bench(as_json: bool) -> None:
-    """Measure this machine, side by side with the face_recognition pipeline.
+@click.option("--markdown", is_flag=True, help="Print the tables of the README.")
+def bench(as_json: bool, markdown: bool) -> None:
+    """Measure this machine, side by side with the face_recognition pipeline; four minutes.
 
     \b
     Example: gated bench --json
     """
-    from gated.bench import print_report, run_bench
+    from gated.bench import print_markdown, print_report, run_bench
 
-    result = run_bench()
+    result = run_bench(lambda doing: click.echo(f"{doing} ...", err=True))
     if as_json:
         click.echo(json.dumps(result, indent=2))
+    elif markdown:
+        print_markdown(result)
     else:
         print_report(result)

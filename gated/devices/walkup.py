@@ -21,11 +21,22 @@ from gated.core.model import Box, Image
 FAR_EYES, NEAR_EYES = 12.0, 84.0
 """Distance between the eyes in pixels of a 640-pixel frame, at the first and the last step."""
 
-WALK_S, STAND_S, PAUSE_S = 4.0, 1.5, 3.0
 STEPS_PER_S = 1.8
 SEED = 20250
 
 Mask = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds of walking up, of standing before the lens, and until the next one comes."""
+
+    walk_s: float = 4.0
+    stand_s: float = 1.5
+    pause_s: float = 3.0
+
+
+UNHURRIED = Pace()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +49,11 @@ class Portrait:
 
 
 def walk_ups(
-    portraits: Sequence[Portrait], size: tuple[int, int], fps: float, seed: int = SEED
+    portraits: Sequence[Portrait],
+    size: tuple[int, int],
+    fps: float,
+    seed: int = SEED,
+    pace: Pace = UNHURRIED,
 ) -> Iterator[Image]:
     """Frames (height, width, 3) BGR of everybody walking up once, an empty scene after each.
 
@@ -47,18 +62,21 @@ def walk_ups(
     random = np.random.default_rng(seed)
     scene = _Scene(size, random)
     for portrait in portraits:
-        walk = _Walk(_Figure(portrait, size), size, random)
-        for step in range(round((WALK_S + STAND_S) * fps)):
+        walk = _Walk(_Figure(portrait, size), size, random, pace.walk_s)
+        for step in range(round((pace.walk_s + pace.stand_s) * fps)):
             yield scene.with_noise(walk.draw(scene.empty, step / fps), random)
-        for _ in range(round(PAUSE_S * fps)):
+        for _ in range(round(pace.pause_s * fps)):
             yield scene.with_noise(scene.empty, random)
 
 
 class _Walk:
     """One person's way to the camera."""
 
-    def __init__(self, figure: _Figure, size: tuple[int, int], random: np.random.Generator) -> None:
+    def __init__(
+        self, figure: _Figure, size: tuple[int, int], random: np.random.Generator, walk_s: float
+    ) -> None:
         self._figure = figure
+        self._walk_s = walk_s
         self._size = size
         self._phase = random.uniform(0, 2 * math.pi)
         self._aside = random.uniform(-0.2, 0.2)
@@ -68,7 +86,7 @@ class _Walk:
         """The scene with the person `t` seconds after they came into view."""
         width, height = self._size
         unit = width / 640
-        way = min(1.0, t / WALK_S)
+        way = min(1.0, t / self._walk_s)
         # whoever walks evenly towards the lens grows as one over the distance
         eyes = unit / ((1 - way) / FAR_EYES + way / NEAR_EYES)
         beat = 2 * math.pi * STEPS_PER_S * t + self._phase

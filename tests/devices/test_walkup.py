@@ -9,16 +9,16 @@ import pytest
 
 from gated.config import VisionSettings
 from gated.core.model import Box, Image
-from gated.devices.walkup import FAR_EYES, NEAR_EYES, PAUSE_S, STAND_S, WALK_S, Portrait, walk_ups
+from gated.devices.walkup import FAR_EYES, NEAR_EYES, UNHURRIED, Portrait, walk_ups
 from gated.vision.decoding import decode
 from gated.vision.factory import build_models
 from tests.assets import require_assets
 from tests.devices.pictures import portrait
 
 SIZE, FPS = (640, 480), 15.0
-WALKING = round(WALK_S * FPS)
-IN_VIEW = round((WALK_S + STAND_S) * FPS)
-ONE_WALK = IN_VIEW + round(PAUSE_S * FPS)
+WALKING = round(UNHURRIED.walk_s * FPS)
+IN_VIEW = round((UNHURRIED.walk_s + UNHURRIED.stand_s) * FPS)
+ONE_WALK = IN_VIEW + round(UNHURRIED.pause_s * FPS)
 
 
 def redness(image: Image) -> int:

@@ -1,0 +1,110 @@
+"""What this machine does: the gate beside face_recognition, and the whole daemon, in one run.
+
+`gated bench` or `make bench`; about four minutes. Other work on the machine shows in the figures.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import cv2
+
+from gated.bench.identify import measure_identification
+from gated.bench.machine import describe_machine
+from gated.bench.report import print_markdown, print_report, targets_of
+from gated.bench.rival import Rival
+from gated.bench.running import (
+    measure_limited,
+    measure_relay_and_load,
+    measure_start,
+    measure_still,
+    measure_throughput,
+)
+from gated.bench.site import Site, brisk_walk_ups, film, nobody
+from gated.bench.stages import measure_stages
+from gated.bench.walkups import measure_walkups, walker_kit
+from gated.vision.assets import AssetStore
+
+__all__ = ["measure_daemon", "measure_vision", "print_markdown", "print_report", "run_bench"]
+
+TEMPLATES = 10_000
+FRACTIONS = (0.5, 0.25)
+
+Tell = Callable[[str], None]
+
+
+def run_bench(tell: Tell = lambda _: None) -> dict[str, Any]:
+    """Measure everything with the assets of this installation; times in ms.
+
+    ratio_one_thread, ratio_two_threads: how much less than face_recognition on every frame the
+    mean frame of the walk-ups takes. targets: what is wanted and whether it is met. AssetError
+    without the sets default, demo, pad, dlib or the module dlib.
+    """
+    assets = AssetStore([Path(sys.prefix) / "share" / "gated" / "models"])
+    vision = measure_vision(assets, tell)
+    result = {"machine": describe_machine(), **vision, **measure_daemon(assets, tell)}
+    return {**result, "targets": targets_of(result)}
+
+
+def measure_vision(
+    assets: AssetStore, tell: Tell, repeats: int = 15, stride: int = 2
+) -> dict[str, Any]:
+    """Stages, walk-ups and 1:N. Leaves OpenCV's number of threads as it was."""
+    before = cv2.getNumThreads()
+    try:
+        rival = Rival(assets)
+        tell("one frame, stage by stage")
+        stages = measure_stages(assets, rival, repeats)
+        walkups = measure_walkups(assets, rival, tell, stride)
+        tell("one face against many")
+        identification = measure_identification(repeats)
+    finally:
+        cv2.setNumThreads(before)
+    return {
+        "ratio_one_thread": walkups["1"]["ratio"],
+        "ratio_two_threads": walkups["2"]["ratio"],
+        "stages": stages,
+        "walkups": walkups,
+        "identification": identification,
+    }
+
+
+def measure_daemon(
+    assets: AssetStore, tell: Tell, phase_s: float = 18.0, phases: int = 2
+) -> dict[str, Any]:
+    """Start, memory, relay, API load, throughput, still scene, and less machine."""
+    with TemporaryDirectory() as name, walker_kit(assets, 2) as kit:
+        folder = Path(name)
+        walking = {"source": str(film(brisk_walk_ups(kit), folder / "walk.avi"))}
+        empty = {"source": str(film(nobody(kit), folder / "nobody.avi"))}
+        crowd = Site(folder / "crowd", assets, walking)
+        crowd.add_templates(kit, TEMPLATES)
+        few = Site(folder / "few", assets, walking)
+        few.enroll_walkers(kit)
+        few.add_people(200)
+        slow = Site(folder / "slow", assets, walking, threads=1)
+        slow.enroll_walkers(kit)
+        tell(f"start with {TEMPLATES} templates")
+        start = measure_start(crowd, 2)
+        measured = measure_relay_and_load(few, phase_s, phases, tell)
+        tell("as many frames a second as it can")
+        rush = film(brisk_walk_ups(kit), folder / "rush.avi", fps=150)
+        fast = Site(folder / "fast", assets, {"source": str(rush)})
+        throughput = measure_throughput(fast, 5.0)
+        tell("nothing moves")
+        still = measure_still(Site(folder / "still", assets, empty), 8.0)
+        less = []
+        for fraction in FRACTIONS:
+            tell(f"with {fraction:.0%} of one core")
+            less.append(measure_limited(slow, fraction, 15.0))
+    return {
+        "start": start,
+        **measured,
+        "frames_per_second": throughput,
+        "still_cpu": still,
+        "less_machine": less,
+    }

@@ -1,0 +1,64 @@
+"""1:N: one probe against all templates, as the gate does it for every usable frame."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gated.bench.rival import face_distance
+from gated.core.gallery import Gallery, Member, unit
+from gated.core.model import PersonRef
+
+SIZES = (1_000, 10_000, 100_000)
+DIMENSION = 128
+
+
+def measure_identification(repeats: int = 15) -> list[dict[str, float]]:
+    """For each size: ms of `Gallery.match`, of face_distance, and of reading the matrix once.
+
+    passes: the match in units of one reading at the memory bandwidth measured beside it.
+    """
+    return [_measure(size, repeats) for size in SIZES]
+
+
+def _measure(size: int, repeats: int) -> dict[str, float]:
+    random = np.random.default_rng(size)
+    vectors = unit(random.normal(size=(size, DIMENSION)).astype(np.float32))
+    members = tuple(Member(PersonRef(i, str(i), str(i), "")) for i in range(size))
+    gallery = Gallery("bench", "cosine", vectors, np.arange(size, dtype=np.int32), members)
+    encodings = vectors.astype(np.float64)
+    probe = vectors[size // 2]
+    double = probe.astype(np.float64)
+    flat = vectors.reshape(-1)
+    found = _interleaved(
+        repeats,
+        gated_ms=lambda: gallery.match(probe),
+        face_distance_ms=lambda: face_distance(encodings, double),
+        # two ways to read every byte once, of which the faster counts as what memory gives
+        dot_ms=lambda: flat @ flat,
+        max_ms=lambda: flat.max(),
+    )
+    one_pass = min(found.pop("dot_ms"), found.pop("max_ms"))
+    return {
+        "templates": size,
+        **found,
+        "one_pass_ms": one_pass,
+        "passes": found["gated_ms"] / one_pass,
+        "ratio": found["face_distance_ms"] / found["gated_ms"],
+        "bandwidth_gb_s": vectors.nbytes / one_pass / 1e6,
+    }
+
+
+def _interleaved(repeats: int, **works: Callable[[], Any]) -> dict[str, float]:
+    """Median ms of each; they take turns, so that a busy machine slows all."""
+    took: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(repeats + 1):
+        for name, work in works.items():
+            start = time.perf_counter()
+            work()
+            took[name].append((time.perf_counter() - start) * 1e3)
+    return {name: statistics.median(times[1:]) for name, times in took.items()}

@@ -1,0 +1,95 @@
+"""The whole daemon in a process that tells what it does, one JSON object a line.
+
+`python -m gated.bench.observed CONFIG`; ends at SIGTERM. Times are monotonic seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from gated.config import load
+from gated.core.model import Attention, CameraEvent, Decision, Notice, Observation
+from gated.daemon import Daemon
+from gated.ports import Frame
+from gated.services.live import Analyse, FrameTap
+
+
+class NotingTap(FrameTap):
+    """Notes which frames were usable, and how old a usable frame was when it was analysed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frames = 0
+        self.began = time.monotonic()
+        self.usable: dict[int, list[float]] = defaultdict(list)
+        self.took_ms: list[float] = []
+
+    def tapped(self, analyse: Analyse) -> Analyse:
+        shown = super().tapped(analyse)
+
+        def noted(frame: Frame, attention: Attention) -> Observation:
+            seen = shown(frame, attention)
+            self.frames += 1
+            for face in seen.faces:
+                if face.embedding is not None:
+                    self.usable[face.track_id].append(frame.captured_at)
+                    self.took_ms.append((time.monotonic() - frame.captured_at) * 1e3)
+            return seen
+
+        return noted
+
+
+class Teller:
+    """A `Screen` that writes to standard output."""
+
+    def __init__(self, tap: NotingTap) -> None:
+        self._tap = tap
+
+    def ready(self, daemon: Daemon) -> None:
+        tell(kind="ready", address=daemon.address)
+
+    def decision(self, decision: Decision, edge: float | None) -> None:
+        took, self._tap.took_ms = self._tap.took_ms, []
+        tell(
+            kind="decision",
+            granted=decision.granted,
+            captured=decision.captured_at,
+            decided=decision.at.mono,
+            edge=edge,
+            usable=self._tap.usable.get(decision.track_id or 0, [])[:8],
+            took_ms=took,
+        )
+
+    def notice(self, notice: Notice) -> None: ...
+
+    def camera(self, event: CameraEvent) -> None: ...
+
+    def renewing(self, done: int, total: int) -> None: ...
+
+    def stopped(self, door_locked: bool) -> None:
+        seconds = time.monotonic() - self._tap.began
+        tell(kind="stopped", frames=self._tap.frames, seconds=seconds)
+
+
+def tell(**what: Any) -> None:
+    print(json.dumps(what), flush=True)
+
+
+def main() -> int:
+    """Run until SIGTERM."""
+    gc.disable()  # as `gated run` does
+    tap = NotingTap()
+    daemon = Daemon(load(Path(sys.argv[1])), Teller(tap))
+    daemon.tap = tap
+    return asyncio.run(daemon.run())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,252 @@
+"""The whole daemon in processes of its own: start, memory, frames, relay, still scene, API load."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import queue
+import signal
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+from gated.bench.limits import limited
+from gated.bench.load import Answers, Client
+from gated.bench.site import USERNAME, Site
+
+RATE = 100.0
+LISTS = ("/api/persons?limit=50", "/api/attendance?limit=50", "/api/enrollment?limit=50")
+
+Tell = Callable[[str], None]
+Told = dict[str, Any]
+
+
+class Running:
+    """`gated run`, or the same daemon observed, while the block runs."""
+
+    def __init__(self, site: Site, *, observed: bool = True) -> None:
+        module = ["gated.bench.observed"] if observed else ["gated", "run", "--config"]
+        self.site = site
+        self.began = time.monotonic()
+        self._process = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-m", *module, str(site.config)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self.pid = self._process.pid
+        self._lines: queue.Queue[Told | None] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        for line in self._process.stdout or ():
+            if line.startswith("{"):
+                self._lines.put({**json.loads(line), "at": time.monotonic()})
+        self._lines.put(None)
+
+    def collect(self, seconds: float) -> list[Told]:
+        """What it tells within that time."""
+        told, end = [], time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            with suppress(queue.Empty):
+                line = self._lines.get(timeout=left)
+                if line is None:
+                    raise RuntimeError("the gate that was measured has ended")
+                told.append(line)
+        return told
+
+    def wait_ready(self) -> None:
+        """Until it answers requests."""
+        while not any(line["kind"] == "ready" for line in self.collect(0.05)):
+            pass
+
+    @property
+    def resident_mb(self) -> float:
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+    @property
+    def cpu_s(self) -> float:
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def end(self) -> list[Told]:
+        """Stop it; returns what it still told."""
+        self._process.send_signal(signal.SIGTERM)
+        rest = list(iter(lambda: self._lines.get(timeout=30), None))
+        self._process.wait(30)
+        return rest
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+def measure_start(site: Site, times: int) -> dict[str, float]:
+    """`gated run` to its first processed frame, best of so many; its memory when the API is used.
+
+    The age of the process at that frame is its own word (`start.first_frame_ms`).
+    """
+    starts, memory = [], 0.0
+    for _ in range(times):
+        with Running(site, observed=False) as gate:
+            counters = asyncio.run(_first_counters(site))
+            starts.append(counters["start.first_frame_ms"])
+            memory = max(memory, gate.resident_mb)
+            gate.end()
+    return {"first_frame_ms": min(starts), "resident_mb": memory}
+
+
+async def _first_counters(site: Site) -> dict[str, int]:
+    client = Client(site.address)
+    for _ in range(600):
+        with suppress(OSError):
+            await client.sign_in(USERNAME, site.password)
+            break
+        await asyncio.sleep(0.05)
+    for _ in range(60):
+        for path in LISTS:
+            await client.get(path)
+        counters: dict[str, int] = json.loads(await client.get("/api/gate"))["counters"]
+        if "start.first_frame_ms" in counters:
+            return counters
+        await asyncio.sleep(0.25)
+    raise RuntimeError("the gate that was measured saw no frame")
+
+
+def measure_still(site: Site, seconds: float) -> float:
+    """Share of one core while nothing moves before the camera."""
+    with Running(site) as gate:
+        gate.wait_ready()
+        gate.collect(3.0)
+        before, began = gate.cpu_s, time.monotonic()
+        gate.collect(seconds)
+        share = (gate.cpu_s - before) / (time.monotonic() - began)
+        gate.end()
+    return share
+
+
+def measure_throughput(site: Site, seconds: float) -> float:
+    """Frames a second that are analysed when the camera delivers more than that."""
+    with Running(site) as gate:
+        gate.wait_ready()
+        gate.collect(seconds)
+        (stopped,) = (line for line in gate.end() if line["kind"] == "stopped")
+    return float(stopped["frames"] / stopped["seconds"])
+
+
+def measure_limited(site: Site, fraction: float, seconds: float) -> dict[str, Any]:
+    """The relay's delays with the process kept to a fraction of one core."""
+    with Running(site) as gate:
+        gate.wait_ready()
+        with limited(gate.pid, fraction) as how:
+            gate.collect(1.0)
+            told = gate.collect(seconds)
+        gate.end()
+    return {"fraction": fraction, "how": how, **relay_delays(told)}
+
+
+def measure_relay_and_load(
+    site: Site, phase_s: float, phases: int, tell: Tell
+) -> dict[str, dict[str, Any]]:
+    """Relay delays of the gate left alone, and what lists asked a hundred times a second change.
+
+    Phases alone and under load take turns, so that what else the machine does meets both.
+    """
+    with Running(site) as gate:
+        gate.wait_ready()
+        client = Client(site.address)
+        asyncio.run(client.sign_in(USERNAME, site.password))
+        gate.collect(2.0)
+        alone: list[Told] = []
+        loaded: list[Told] = []
+        answers: list[Answers] = []
+        lag_ms = 0
+        for number in range(phases):
+            tell(f"walk-ups through the whole daemon, alone, {number + 1} of {phases}")
+            alone += gate.collect(phase_s)
+            lag_ms = max(lag_ms, asyncio.run(_lag(client)))
+            tell(f"and with {RATE:.0f} lists a second, {number + 1} of {phases}")
+            answers.append(asyncio.run(client.ask(LISTS, RATE, phase_s)))
+            loaded += gate.collect(0.1)
+        gate.end()
+    return {
+        "relay": {**relay_delays(alone), "loop_lag_max_ms": lag_ms},
+        "load": _load(alone, loaded, answers),
+    }
+
+
+async def _lag(client: Client) -> int:
+    counters = json.loads(await client.get("/api/gate"))["counters"]
+    return int(counters["loop.lag_max_ms"])
+
+
+def relay_delays(told: Sequence[Told]) -> dict[str, Any]:
+    """Milliseconds from the first and the third usable frame to the relay's edge, and how many."""
+    granted = [t for t in told if t["kind"] == "decision" and t["edge"] and len(t["usable"]) > 2]
+    return {
+        "grants": len(granted),
+        "first_usable_ms": spread([(t["edge"] - t["usable"][0]) * 1e3 for t in granted]),
+        "third_usable_ms": spread([(t["edge"] - t["usable"][2]) * 1e3 for t in granted]),
+    }
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """p50, p95, p99 and max; empty of nothing."""
+    if not values:
+        return {}
+    ranked = sorted(values)
+
+    def quantile(q: float) -> float:
+        return ranked[min(len(ranked) - 1, int(q * len(ranked)))]
+
+    return {
+        "p50": statistics.median(ranked),
+        "p95": quantile(0.95),
+        "p99": quantile(0.99),
+        "max": ranked[-1],
+    }
+
+
+def _load(
+    alone: Sequence[Told], loaded: Sequence[Told], answers: Sequence[Answers]
+) -> dict[str, Any]:
+    took = [ms for part in answers for ms in part.took_ms]
+    before, after = _frame_to_decision(alone), _frame_to_decision(loaded)
+    frames = [ms for t in alone if t["kind"] == "decision" for ms in t["took_ms"]]
+    loaded_frames = [ms for t in loaded if t["kind"] == "decision" for ms in t["took_ms"]]
+    return {
+        "requests": len(took),
+        "answer_ms": spread(took),
+        "asking_cpu_ms": statistics.mean(part.cpu_ms for part in answers),
+        "decisions": [len(before), len(after)],
+        "decision_alone_ms": spread(before),
+        "decision_loaded_ms": spread(after),
+        "decision_growth": _growth(before, after),
+        "frames": [len(frames), len(loaded_frames)],
+        "frame_growth": _growth(frames, loaded_frames),
+    }
+
+
+def _frame_to_decision(told: Sequence[Told]) -> list[float]:
+    decisions = (t for t in told if t["kind"] == "decision" and t["captured"] is not None)
+    return [(t["decided"] - t["captured"]) * 1e3 for t in decisions]
+
+
+def _growth(before: Sequence[float], after: Sequence[float]) -> float | None:
+    if not before or not after:
+        return None
+    return statistics.median(after) / statistics.median(before)

@@ -1,0 +1,142 @@
+"""Gates to measure: configuration, people, and what their camera shows, in a temporary folder."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import sqlalchemy as sa
+
+from gated.config import load
+from gated.core.gallery import Member, unit
+from gated.core.model import Image, PersonRef
+from gated.devices.clock import SystemClock
+from gated.devices.walkup import Pace, walk_ups
+from gated.services.accounts import Accounts
+from gated.services.models import DEMO_WALKERS, VisionKit, asset_store
+from gated.services.office import office_of
+from gated.services.workspace import Workspace
+from gated.storage import gallery_cache, settings
+from gated.storage.gallery_cache import Packed
+from gated.storage.tables import enrollments, persons
+from gated.vision.assets import AssetStore
+
+FPS = 15
+SIZE = (640, 480)
+BRISK = Pace(walk_s=1.5, stand_s=0.8, pause_s=0.7)
+"""Many decisions a minute; a visit still ends before the same person comes again."""
+
+USERNAME = "bench"
+
+
+class Site:
+    """One state directory with its configuration; `password` is the account's."""
+
+    def __init__(self, folder: Path, assets: AssetStore, camera: dict[str, Any], threads: int = 2):
+        folder.mkdir()
+        self.config = folder / "gate.yaml"
+        content = {
+            "gate": {"name": "bench"},
+            "camera": {"driver": "replay", **camera},
+            "door": {"driver": "simulated", "unlock_s": 1},
+            "liveness": {"level": "normal"},
+            "vision": {"assets_dir": str(assets.places[0]), "threads": threads},
+            "storage": {"state_dir": str(folder / "state")},
+            "api": {"port": _free_port()},
+        }
+        self.config.write_text(json.dumps(content))  # which YAML includes
+        self.settings = load(self.config, {})
+        self.password = secrets.token_urlsafe(16)
+        with Workspace(self.settings) as workspace:
+            Accounts.of(workspace).create(USERNAME, "admin", self.password, actor="bench")
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.settings.api.port}"
+
+    def enroll_walkers(self, kit: VisionKit) -> None:
+        """Both people of the demo become known."""
+        store = asset_store(self.settings)
+        with Workspace(self.settings) as workspace:
+            enrollment = office_of(workspace, kit, SystemClock()).enrollment
+            for number, name in enumerate(DEMO_WALKERS):
+                names = {"first_name": "Walker", "last_name": str(number)}
+                enrollment.enroll_as(f"WALKER-{number}", names, store.read(name), "bench")
+
+    def add_people(self, count: int) -> None:
+        """Persons of whom nothing biometric is stored."""
+        with Workspace(self.settings) as workspace, workspace.database.write() as session:
+            session.execute(sa.insert(persons), [_person(n) for n in range(count)])
+
+    def add_templates(self, kit: VisionKit, count: int) -> None:
+        """Persons with one template each, in the packed gallery as after a start."""
+        vectors = unit(np.random.default_rng(1).normal(size=(count, 128)).astype(np.float32))
+        with Workspace(self.settings) as workspace:
+            with workspace.database.write() as session:
+                session.execute(sa.insert(persons), [_person(n) for n in range(count)])
+                known = session.execute(sa.select(persons.c.id, persons.c.uid)).all()
+                rows = [_enrollment(row.id, kit.model) for row in known]
+                session.execute(sa.insert(enrollments), rows)
+                settings.touch_gallery(session)
+                stamp = settings.gallery_stamp(session)
+            packed = Packed(
+                kit.model,
+                kit.metric,
+                stamp,
+                tuple(Member(PersonRef(row.id, row.uid, f"B{row.id}", "B")) for row in known),
+                np.arange(count, dtype=np.int32),
+                vectors,
+                tuple(row["face_encoding_path"] for row in rows),
+            )
+            path = self.settings.storage.state_dir / "cache" / "gallery.bin"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            sealed = workspace.keys.sealer.seal(packed.to_bytes(), gallery_cache.CONTEXT)
+            path.write_bytes(sealed)
+
+
+def _person(number: int) -> dict[str, Any]:
+    code = f"B{number}"
+    return {"first_name": "B", "last_name": code, "personnel_code": code, "search": code.lower()}
+
+
+def _enrollment(person_id: int, model: str) -> dict[str, Any]:
+    path = f"encodings/{person_id}.bin"
+    return {
+        "person_id": person_id,
+        "face_encoding_path": path,
+        "confidence_score": 0.9,
+        "model": model,
+    }
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+def film(frames: Iterator[Image], file: Path, fps: int = FPS) -> Path:
+    """Write a video that any build of OpenCV reads."""
+    writer = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*"MJPG"), fps, SIZE)
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
+    return file
+
+
+def brisk_walk_ups(kit: VisionKit) -> Iterator[Image]:
+    """Both people of the demo, one after the other."""
+    return walk_ups(kit.demo_portraits(), SIZE, FPS, pace=BRISK)
+
+
+def nobody(kit: VisionKit) -> Iterator[Image]:
+    """Three seconds of an empty scene, with the noise of its sensor."""
+    pace = Pace(walk_s=0.0, stand_s=0.0, pause_s=3.0)
+    return walk_ups(kit.demo_portraits()[:1], SIZE, FPS, pace=pace)

@@ -1,0 +1,92 @@
+"""One frame through both pipelines, stage by stage.
+
+One 640x480 frame with one face. Both pipelines take turns, so that a busy machine slows both; the
+figures are medians. face_recognition has nothing to compare liveness with: it is shown apart.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+
+from gated.bench.rival import Rival
+from gated.config import VisionSettings
+from gated.core.model import Image
+from gated.vision.assets import AssetStore
+from gated.vision.decoding import decode
+from gated.vision.factory import Models, build_models
+
+Stages = dict[str, float]
+Pipeline = Callable[[Image], Stages]
+
+
+def measure_stages(assets: AssetStore, rival: Rival, repeats: int) -> dict[str, Any]:
+    """ "1" | "2" threads -> {gated, face_recognition: ms of each stage and total; ratio}."""
+    frame = sample_frame(assets)
+    measured = {}
+    for number in (1, 2):
+        models = build_models(VisionSettings(threads=number), assets, pad=True)
+        measured[str(number)] = _side_by_side(gated_pipeline(models), rival.stages, frame, repeats)
+    return measured
+
+
+def sample_frame(assets: AssetStore) -> Image:
+    """(480, 640, 3) BGR: one demo portrait, as large as somebody at the gate."""
+    portrait = decode(assets.read("obama.jpg"))
+    scale = 480 / portrait.shape[0]
+    person = cv2.resize(portrait, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    frame = np.full((480, 640, 3), 96, np.uint8)
+    left = (640 - person.shape[1]) // 2
+    frame[:, left : left + person.shape[1]] = person
+    return frame
+
+
+def gated_pipeline(models: Models) -> Pipeline:
+    """Detection, alignment (with its closer look), embedding and liveness of the best face.
+
+    The total is without liveness.
+    """
+
+    def run(frame: Image) -> Stages:
+        start = time.perf_counter()
+        (face, *_) = models.detector.detect(frame)
+        detected = time.perf_counter()
+        face = models.look_closer(frame, face)
+        chip = models.embedder.align(frame, face)
+        aligned = time.perf_counter()
+        models.embedder.embed_chip(chip)
+        embedded = time.perf_counter()
+        if models.pad is not None:
+            models.pad.score(frame, face)
+        pad = {"liveness": (time.perf_counter() - embedded) * 1e3}
+        return _stages(start, detected, aligned, embedded) | pad
+
+    return run
+
+
+def _stages(start: float, detected: float, aligned: float, embedded: float) -> Stages:
+    return {
+        "detect": (detected - start) * 1e3,
+        "align": (aligned - detected) * 1e3,
+        "embed": (embedded - aligned) * 1e3,
+        "total": (embedded - start) * 1e3,
+    }
+
+
+def _side_by_side(ours: Pipeline, theirs: Pipeline, frame: Image, repeats: int) -> dict[str, Any]:
+    ours(frame)
+    theirs(frame)
+    runs: dict[str, list[Stages]] = {"gated": [], "face_recognition": []}
+    for _ in range(repeats):
+        runs["gated"].append(ours(frame))
+        runs["face_recognition"].append(theirs(frame))
+    medians: dict[str, Any] = {
+        name: {stage: statistics.median(s[stage] for s in found) for stage in found[0]}
+        for name, found in runs.items()
+    }
+    return {**medians, "ratio": medians["face_recognition"]["total"] / medians["gated"]["total"]}
