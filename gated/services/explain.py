@@ -28,6 +28,9 @@ from gated.storage import credentials, enrollments, persons
 AHEAD = timedelta(days=8)
 """How far ahead the next opening is looked for: a week of hours and a holiday."""
 
+STORED = {Method.FACE: "photo", Method.CARD: "card", Method.PIN: "PIN", Method.QR: "badge"}
+"""What each factor is compared with."""
+
 
 @dataclass(frozen=True, slots=True)
 class RuleSays:
@@ -44,7 +47,8 @@ class Explanation:
     """What the gate would say to a person at a time, in the zone of the site.
 
     outcome: `granted`, `denied`, or `waits` for what `text` says. shown: what they would show.
-    lacks: why they may not even be recognised. opens_at: when a schedule of theirs opens next.
+    lacks: what is not stored of that, so that they would not be recognised. opens_at: when a
+    schedule of theirs opens next.
     """
 
     person: PersonRef
@@ -85,18 +89,19 @@ def explain(
         if person is None:
             raise NotFound(f"there is no person with personnel code {code}")
         faces = enrollments.list_(session, person_id=person.id, is_active=True)
-        kinds = {c.kind for c in credentials.list_(session, person_id=person.id) if c.is_active}
+        has = {c.kind for c in credentials.list_(session, person.id) if c.is_active}
+    has |= {Method.FACE.value} if faces else set()
     own = plan.people.get(person.id) or Pass(person.ref)
-    factors = frozenset(shown) or _usual(own, kinds)
+    factors = frozenset(shown) or _usual(own, has)
     admission = _admission(workspace, plan, now)
     request = _request(admission, own.person, factors, now, person.is_active)
-    lacks = "" if faces or Method.FACE not in factors else "there is no photo of this person"
-    return _explained(admission, request, own, now, lacks)
+    lacks = " or ".join(name for method, name in STORED.items() if method in factors - has)
+    return _explained(admission, request, own, now, lacks and f"this person has no {lacks}")
 
 
-def _usual(own: Pass, kinds: Collection[str]) -> frozenset[Method]:
+def _usual(own: Pass, has: Collection[str]) -> frozenset[Method]:
     """What somebody shows who knows the rules."""
-    others = [m for m in (Method.CARD, Method.QR, Method.PIN) if m.value in kinds]
+    others = [m for m in (Method.CARD, Method.QR, Method.PIN) if m.value in has]
     if own.face:
         return frozenset({Method.FACE, *(others[:1] if own.two_factors else ())})
     return frozenset(others[: 2 if own.two_factors else 1]) or frozenset({Method.CARD})
