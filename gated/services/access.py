@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
-from typing import Any, Self
+from typing import Any
 
 from sqlalchemy.orm import Session
 
-from gated.devices.clock import SystemClock
 from gated.errors import ChangedMeanwhile, NotFound
-from gated.ports import Clock
 from gated.services.access_plan import UNGROUPED, site_rules_of
 from gated.services.people import person_entry
-from gated.services.workspace import Workspace
+from gated.services.workspace import Service
 from gated.storage import access, groups, persons, schedules
 from gated.storage.journal import Entry
 from gated.storage.records import GroupRule, Holiday, PersonAccess, WeeklySchedule
@@ -22,17 +20,8 @@ from gated.storage.records import GroupRule, Holiday, PersonAccess, WeeklySchedu
 __all__ = ["Access", "GroupRule", "Holiday", "PersonAccess", "WeeklySchedule"]
 
 
-class Access:
+class Access(Service):
     """The rules of access in a workspace; `actor` is who makes a change."""
-
-    def __init__(self, workspace: Workspace, clock: Clock) -> None:
-        self._workspace = workspace
-        self._clock = clock
-
-    @classmethod
-    def of(cls, workspace: Workspace) -> Self:
-        """The rules of a workspace, on the real clock."""
-        return cls(workspace, SystemClock())
 
     # --- schedules ----------------------------------------------------------------------------
 

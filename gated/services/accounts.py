@@ -7,12 +7,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from gated.core.model import Instant
-from gated.devices.clock import SystemClock
 from gated.errors import (
     BadCredentials,
     ConfirmationNeeded,
@@ -30,7 +29,7 @@ from gated.services.sessions import UntilCommit
 from gated.services.signins import SignInLog
 from gated.services.throttle import Throttle
 from gated.services.tokens import TOKEN_MARK, Claims, Tokens, digest_of, load_key
-from gated.services.workspace import Workspace
+from gated.services.workspace import Service, Workspace
 from gated.storage import accounts, persons
 from gated.storage.journal import Entry
 from gated.storage.records import Account, Person
@@ -78,24 +77,18 @@ class Principal:
     person_uid: str | None = None
 
 
-class Accounts:
+class Accounts(Service):
     """Creates and changes accounts, signs people in, knows whom a token stands for."""
 
     def __init__(self, workspace: Workspace, clock: Clock) -> None:
         settings = workspace.settings
         secret = settings.auth.secret_key
         key = load_key(secret.get_secret_value() if secret else None, settings.storage.state_dir)
-        self._workspace = workspace
-        self._clock = clock
+        super().__init__(workspace, clock)
         self._throttle = Throttle(lambda: clock.now().mono)
         self._tokens = Tokens(key, clock, settings.auth.access_token_expire_minutes * 60)
         self._holders = UntilCommit(workspace.database.data_version, self._holder)
         self._log = SignInLog(workspace.journal, clock)
-
-    @classmethod
-    def of(cls, workspace: Workspace) -> Self:
-        """The accounts of a workspace, on the real clock."""
-        return cls(workspace, SystemClock())
 
     # --- administration -----------------------------------------------------------------------
 

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Self
-
-from gated.devices.clock import SystemClock
 from gated.errors import Conflict
 from gated.ports import Clock
-from gated.services.workspace import Workspace
+from gated.services.workspace import Service, Workspace
 from gated.storage import settings
 from gated.storage.journal import Entry
 
 _KEY = "camera_identity"
 
 
-class CameraIdentity:
+class CameraIdentity(Service):
     """What is known of a gate's camera. `pinned`: the certificate that the configuration names."""
 
     def __init__(self, workspace: Workspace, clock: Clock) -> None:
-        self._workspace = workspace
-        self._clock = clock
+        super().__init__(workspace, clock)
         self._pinned = workspace.settings.camera.certificate
-
-    @classmethod
-    def of(cls, workspace: Workspace) -> Self:
-        """The camera of a workspace, on the real clock."""
-        return cls(workspace, SystemClock())
 
     def seen(self, identity: str) -> str | None:
         """Take note of the camera that was opened; what is wrong with it, None: nothing.

@@ -14,20 +14,18 @@ import itertools
 import re
 import secrets
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from gated.core.model import Instant
 from gated.core.plan import UnsetClock
-from gated.devices.clock import SystemClock
 from gated.errors import ChangedMeanwhile, WeakPassword
-from gated.ports import Clock
 from gated.services import passwords
 from gated.services.access_plan import site_rules_of
 from gated.services.obligations import moment
 from gated.services.people import person_entry
-from gated.services.workspace import Workspace
+from gated.services.workspace import Service
 from gated.storage import access, credentials, persons
 from gated.storage.records import Credential, Person
 
@@ -39,17 +37,8 @@ BADGE = "GATED:"
 BADGE_BITS = 120
 
 
-class Credentials:
+class Credentials(Service):
     """The credentials in a workspace; `actor` is who makes a change."""
-
-    def __init__(self, workspace: Workspace, clock: Clock) -> None:
-        self._workspace = workspace
-        self._clock = clock
-
-    @classmethod
-    def of(cls, workspace: Workspace) -> Self:
-        """The credentials of a workspace, on the real clock."""
-        return cls(workspace, SystemClock())
 
     def list_(self, person_id: int) -> list[Credential]:
         """The credentials of a person, without their secrets. NotFound."""

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from typing import Self
 
 from sqlalchemy.orm import Session
 
-from gated.devices.clock import SystemClock
 from gated.errors import NotFound
-from gated.ports import Clock
 from gated.services.accounts import account_entry, require_name
 from gated.services.tokens import TOKEN_MARK, digest_of
-from gated.services.workspace import Workspace
+from gated.services.workspace import Service
 from gated.storage import accounts
 from gated.storage.records import Account
 
@@ -20,17 +17,8 @@ NO_PASSWORD = "!"  # noqa: S105
 """Stands in place of a hash and fits no password."""
 
 
-class Devices:
+class Devices(Service):
     """The devices of a workspace; `actor` is who makes a change."""
-
-    def __init__(self, workspace: Workspace, clock: Clock) -> None:
-        self._workspace = workspace
-        self._clock = clock
-
-    @classmethod
-    def of(cls, workspace: Workspace) -> Self:
-        """The devices of a workspace, on the real clock."""
-        return cls(workspace, SystemClock())
 
     def list_(self) -> list[Account]:
         """All devices by name."""

@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 from sqlalchemy.orm import Session
 
-from gated.devices.clock import SystemClock
-from gated.ports import Clock
 from gated.services.people import person_entry
-from gated.services.workspace import Workspace
+from gated.services.workspace import Service
 from gated.storage import groups, persons
 from gated.storage.journal import Entry
 from gated.storage.records import Group
 
 
-class Groups:
+class Groups(Service):
     """The groups of a workspace; `actor` is who makes a change."""
-
-    def __init__(self, workspace: Workspace, clock: Clock) -> None:
-        self._workspace = workspace
-        self._clock = clock
-
-    @classmethod
-    def of(cls, workspace: Workspace) -> Self:
-        """The groups of a workspace, on the real clock."""
-        return cls(workspace, SystemClock())
 
     def list_(self) -> list[Group]:
         """All groups by name."""

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Self
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from gated.core.model import Instant
-from gated.devices.clock import SystemClock
 from gated.errors import ChangedMeanwhile, Conflict, NotFound
-from gated.ports import Clock
 from gated.services.obligations import local_day, moment, require_no_hold
-from gated.services.workspace import Workspace
+from gated.services.workspace import Service
 from gated.storage import accounts, consents, credentials, enrollments, groups, persons
 from gated.storage.journal import Entry, told_of
 from gated.storage.records import Enrollment, Group, Person
@@ -40,17 +38,8 @@ class ErasureReceipt:
     hash: str
 
 
-class People:
+class People(Service):
     """The persons of a workspace; `actor` is who makes a change."""
-
-    def __init__(self, workspace: Workspace, clock: Clock) -> None:
-        self._workspace = workspace
-        self._clock = clock
-
-    @classmethod
-    def of(cls, workspace: Workspace) -> Self:
-        """The persons of a workspace, on the real clock."""
-        return cls(workspace, SystemClock())
 
     def create(self, fields: Mapping[str, Any], *, actor: str) -> Person:
         """Add a person; Conflict when personnel code or e-mail address is taken."""

@@ -7,18 +7,17 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any
 
 from sqlalchemy.orm import Session
 
-from gated.devices.clock import SystemClock
 from gated.errors import NotFound, Refused, RetentionHold
 from gated.ports import Clock
 from gated.services.export import export_person
 from gated.services.obligations import local_day, moment
 from gated.services.people import People, person_entry
 from gated.services.references import References
-from gated.services.workspace import Workspace
+from gated.services.workspace import Service, Workspace
 from gated.storage import (
     consents,
     correction_requests,
@@ -54,21 +53,15 @@ class Applied:
     snapshots: int
 
 
-class Privacy:
+class Privacy(Service):
     """Consent and retention in a workspace; `actor` is who makes a change."""
 
     def __init__(self, workspace: Workspace, clock: Clock) -> None:
-        self._workspace = workspace
-        self._clock = clock
+        super().__init__(workspace, clock)
         self._settings = workspace.settings.privacy
         self._references = References(workspace, clock)
         self._people = People(workspace, clock)
         self._going_on: Callable[[], bool] = lambda: True
-
-    @classmethod
-    def of(cls, workspace: Workspace) -> Self:
-        """Privacy in a workspace, on the real clock."""
-        return cls(workspace, SystemClock())
 
     # --- consent ------------------------------------------------------------------------------
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from gated.core.model import Instant
-from gated.devices.clock import SystemClock
 from gated.errors import ChangedMeanwhile, NotFound
-from gated.ports import Clock
-from gated.services.workspace import Workspace
+from gated.services.workspace import Service
 from gated.storage import enrollments, persons
 from gated.storage.journal import Entry
 from gated.storage.records import Enrollment, Person
@@ -33,17 +31,8 @@ class WithdrawalReceipt:
     hash: str
 
 
-class References:
+class References(Service):
     """The enrollments of a workspace; `actor` is who looks or makes a change."""
-
-    def __init__(self, workspace: Workspace, clock: Clock) -> None:
-        self._workspace = workspace
-        self._clock = clock
-
-    @classmethod
-    def of(cls, workspace: Workspace) -> Self:
-        """The enrollments of a workspace, on the real clock."""
-        return cls(workspace, SystemClock())
 
     def get(self, id_: int) -> Enrollment:
         """The enrollment with this id; NotFound."""

@@ -5,15 +5,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from typing import Self
 
-from gated.devices.clock import SystemClock
 from gated.errors import BadCredentials, Conflict
 from gated.ports import Clock
 from gated.services import passwords
 from gated.services.accounts import account_entry, require_name
 from gated.services.throttle import Throttle
-from gated.services.workspace import Workspace
+from gated.services.workspace import Service, Workspace
 from gated.storage import accounts, settings
 from gated.storage.records import Account
 
@@ -25,18 +23,12 @@ LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 _KEY = "setup_code"
 
 
-class FirstAdmin:
+class FirstAdmin(Service):
     """Makes the first account of a workspace."""
 
     def __init__(self, workspace: Workspace, clock: Clock) -> None:
-        self._workspace = workspace
-        self._clock = clock
+        super().__init__(workspace, clock)
         self._throttle = Throttle(lambda: clock.now().mono)
-
-    @classmethod
-    def of(cls, workspace: Workspace) -> Self:
-        """The setup of a workspace, on the real clock."""
-        return cls(workspace, SystemClock())
 
     def new_code(self) -> str | None:
         """A fresh code of 80 random bits, valid for a day; None when there is an account.

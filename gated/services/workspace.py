@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from gated.config import Settings
+from gated.devices.clock import SystemClock
 from gated.errors import StorageError
+from gated.ports import Clock
 from gated.storage import enrollments, gallery_cache, snapshots
 from gated.storage import settings as settings_store
 from gated.storage.engine import Database
@@ -97,6 +100,19 @@ class Workspace:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class Service:
+    """What is done with a workspace; `clock` says when."""
+
+    def __init__(self, workspace: Workspace, clock: Clock) -> None:
+        self._workspace = workspace
+        self._clock = clock
+
+    @classmethod
+    def of(cls, workspace: Workspace) -> Self:
+        """The same on the real clock."""
+        return cls(workspace, SystemClock())
 
 
 def make_private(directory: Path) -> None:
