@@ -61,6 +61,7 @@ from gated.services.camera_identity import CameraIdentity
 from gated.services.conditions import MachineWatch
 from gated.services.credentials import Credentials
 from gated.services.demo import enroll_demo_person
+from gated.services.door_orders import order_stamp, take_order
 from gated.services.erasures import reapply_erasures
 from gated.services.gate import GateBoard, event_view, view_of
 from gated.services.live import LOOKERS, FrameTap, LiveGate
@@ -223,6 +224,7 @@ class Daemon:
                     workspace.gallery_stamp,
                     lambda: self._renew_gallery(kit, cache, inbox),
                 ),
+                Watched("orders", lambda: order_stamp(workspace), lambda: self._obey(inbox)),
             ),
             self._crash,
         )
@@ -403,6 +405,11 @@ class Daemon:
     def _notice(self, notice: Notice) -> None:
         self.board.tell(notice)
         self._show(self.screen.notice, notice)
+
+    def _obey(self, inbox: BoundedInbox) -> None:
+        order = take_order(self.workspace)
+        if order is not None:
+            inbox.post(order)
 
     def _told(self, event: RecordEvent) -> None:
         self.board.add_event(event_view(event))

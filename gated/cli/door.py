@@ -1,4 +1,4 @@
-"""gated door lock, test, report."""
+"""gated door lock, mode, reset-fire, test, report."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from gated.cli.common import config_option, json_option, settings_of
 
 if TYPE_CHECKING:
     from gated.devices.leased import Input
+
+ACTOR = "command line"
 
 
 @click.group()
@@ -35,6 +37,46 @@ def lock(config: Path | None) -> None:
     from gated.devices.emergency import lock_door
 
     click.echo(lock_door(settings_of(config).door))
+
+
+_reason = click.option("--reason", required=True, help="Why; stands in the journal.")
+
+
+@door.command("mode")
+@click.argument("mode", type=click.Choice(["normal", "lockdown", "free_access", "out_of_service"]))
+@_reason
+@config_option
+def set_mode(mode: str, reason: str, config: Path | None) -> None:
+    """Set the running gate's door to a mode, within a second.
+
+    \b
+    Example: gated door mode lockdown --reason "intruder in the yard"
+    """
+    _order(config, mode, reason)
+    click.echo(f"the gate was asked for the mode {mode}")
+
+
+@door.command("reset-fire")
+@_reason
+@config_option
+def reset_fire(reason: str, config: Path | None) -> None:
+    """End the fire release of the running gate; the door refuses while the alarm sounds.
+
+    \b
+    Example: gated door reset-fire --reason "false alarm, building checked"
+    """
+    from gated.services.door_orders import RESET_FIRE
+
+    _order(config, RESET_FIRE, reason)
+    click.echo("the gate was asked to end the fire release")
+
+
+def _order(config: Path | None, act: str, reason: str) -> None:
+    from gated.services.door_orders import leave_order
+    from gated.services.workspace import Workspace
+
+    with Workspace(settings_of(config), create=False) as workspace:
+        leave_order(workspace, act, actor=ACTOR, cause=reason)
 
 
 class _Installer:

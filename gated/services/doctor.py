@@ -8,7 +8,6 @@ locked level, where it is already.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import importlib.metadata
 import os
 import platform
@@ -35,6 +34,7 @@ from gated.services.models import asset_store
 from gated.services.workspace import has_database
 from gated.storage.engine import Database
 from gated.storage.journal import Journal
+from gated.storage.lock import is_locked
 from gated.storage.sealing import load_keys
 from gated.vision.assets import AssetStore
 
@@ -86,12 +86,7 @@ class Patient:
     @property
     def running(self) -> bool:
         """Whether a gate uses the state directory at this moment."""
-        with contextlib.suppress(OSError), (self.state_dir / "gated.lock").open("rb") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
+        return is_locked(self.state_dir)
 
     @property
     def state_dir(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -51,3 +52,13 @@ class StateLock:
             # the file stays: removing it would let two programs lock two files of one name
             os.close(self._fd)
             self._fd = None
+
+
+def is_locked(state_dir: Path) -> bool:
+    """Whether a program uses the state directory at this moment."""
+    with contextlib.suppress(OSError), (state_dir / "gated.lock").open("rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
