@@ -220,3 +220,52 @@ class PinIn(In):
 class PinOut(Out):
     taken: bool = True
     """The gate has it; what it decides is shown at the gate, never here."""
+
+
+class PersonRefOut(Out):
+    id: int
+    uid: str
+    personnel_code: str
+    name: str
+
+
+class PresentOut(Out):
+    person: PersonRefOut
+    since: datetime
+
+
+class InsideOut(Out):
+    people: Sequence[PresentOut]
+    """In the order of entering."""
+    limit: int | None
+
+
+class ForgiveIn(In):
+    person_id: Id | None = None
+    """Null: everybody."""
+    reason: Text
+
+
+class RuleSaysOut(Out):
+    rule: str
+    outcome: Literal["passed", "refused", "missing"]
+    reason: str
+    text: str
+
+
+class ExplanationOut(Out):
+    person: PersonRefOut
+    at: datetime
+    direction: str
+    shown: Sequence[str]
+    outcome: Literal["granted", "denied", "waits"]
+    reason: str
+    rule: str
+    text: str
+    flags: Sequence[str]
+    groups: Sequence[str]
+    schedules: Sequence[str]
+    lacks: str
+    """Why they may not even be recognised."""
+    opens_at: datetime | None
+    rules: Sequence[RuleSaysOut]

@@ -88,7 +88,7 @@ def _people(session: Session) -> Mapping[int, Pass]:
             tuple(member_of.get(who.person.id, ())),
             extended=who.extended_unlock,
             # who has no photo cannot be asked for the face: the card is all they have
-            face=own.face and who.enrolled,
+            face=own.face and not who.faceless,
             valid_from=_utc(own.valid_from),
             valid_until=_utc(own.valid_until),
             **{name: getattr(own, name) for name in _SAME},

@@ -93,7 +93,7 @@ def explain(
     has |= {Method.FACE.value} if faces else set()
     own = plan.people.get(person.id) or Pass(person.ref)
     factors = frozenset(shown) or _usual(own, has)
-    admission = _admission(workspace, plan, now)
+    admission = admission_of(workspace, plan, now)
     request = _request(admission, own.person, factors, now, person.is_active)
     lacks = " or ".join(name for method, name in STORED.items() if method in factors - has)
     return _explained(admission, request, own, now, lacks and f"this person has no {lacks}")
@@ -107,7 +107,7 @@ def _usual(own: Pass, has: Collection[str]) -> frozenset[Method]:
     return frozenset(others[: 2 if own.two_factors else 1]) or frozenset({Method.CARD})
 
 
-def _admission(workspace: Workspace, plan: AccessPlan, now: Instant) -> Admission:
+def admission_of(workspace: Workspace, plan: AccessPlan, now: Instant) -> Admission:
     """The rules with the memory that a gate would have that starts now."""
     policy = _policy(workspace.settings)
     entrance = Entrance(policy, lambda passage, used: None)

@@ -87,12 +87,13 @@ def set_of_person(session: Session, person_id: int, changes: Mapping[str, Any]) 
 
 @dataclass(frozen=True, slots=True)
 class Concerned:
-    """Somebody with a credential, a group or rules of their own. enrolled: with a photo."""
+    """Somebody with a credential, a group or rules of their own. faceless: with something
+    to show, but without a photo."""
 
     person: PersonRef
     active: bool
     extended_unlock: bool
-    enrolled: bool
+    faceless: bool
     own: PersonAccess
 
 
@@ -108,17 +109,24 @@ def people(session: Session) -> list[Concerned]:
     photos = sa.select(enrollments.c.id).where(
         enrollments.c.person_id == persons.c.id, enrollments.c.is_active
     )
+    shown = sa.select(credentials.c.id).where(
+        credentials.c.person_id == persons.c.id, credentials.c.is_active
+    )
     wanted = (
-        sa.select(*(persons.c[name] for name in who), sa.exists(photos), *rules_of)
+        sa.select(
+            *(persons.c[name] for name in who),
+            sa.and_(sa.exists(shown), ~sa.exists(photos)),
+            *rules_of,
+        )
         .outerjoin(person_access, person_access.c.person_id == persons.c.id)
         .where(persons.c.id.in_(concerned))
     )
     found = []
-    for uid, code, first, last, active, extended, enrolled, id_, *rules in session.execute(wanted):
+    for uid, code, first, last, active, extended, faceless, id_, *rules in session.execute(wanted):
         # nothing of their own: the outer join gives NULL for what cannot be NULL
         own = PersonAccess(id_, *rules) if rules[-1] is not None else PersonAccess(id_)
         person = PersonRef(id_, uid, code, f"{first} {last}".strip())
-        found.append(Concerned(person, active, extended, enrolled, own))
+        found.append(Concerned(person, active, extended, faceless, own))
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Collection
 from datetime import date
 from typing import Any
 
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from gated.core.model import PersonRef
 from gated.errors import Conflict, NotFound
 from gated.storage import accounts, rows
 from gated.storage import changes as feed
@@ -35,6 +37,9 @@ CHANGEABLE = frozenset(
 )
 
 _COLUMNS = columns_of(Person, persons)
+
+_AT_A_TIME = 1000
+"""Ids in one statement."""
 
 
 def fold(text: str) -> str:
@@ -97,6 +102,17 @@ def by_email(session: Session, email: str) -> Person | None:
     """The person with this e-mail address in any case, or None."""
     row = rows.one(session, persons, _COLUMNS, email_key=email.casefold())
     return row and record(Person, row)
+
+
+def refs(session: Session, ids: Collection[int]) -> dict[int, PersonRef]:
+    """Those of these persons that are still there."""
+    found: dict[int, PersonRef] = {}
+    wanted = list(ids)
+    for i in range(0, len(wanted), _AT_A_TIME):
+        chosen = persons.c.id.in_(wanted[i : i + _AT_A_TIME])
+        for row in session.execute(sa.select(*_COLUMNS).where(chosen)):
+            found[row.id] = record(Person, row).ref
+    return found
 
 
 def list_(

@@ -15,7 +15,17 @@ import pytest
 from gated.api.app import ApiServices, create_app
 from gated.api.server import ApiServer
 from gated.config import ApiSettings, GateSettings, Settings, StorageSettings
-from gated.core.model import Credential, Event, Method
+from gated.core.model import (
+    Credential,
+    Decision,
+    Direction,
+    Event,
+    Forgive,
+    Method,
+    Outcome,
+    Reason,
+)
+from gated.devices.clock import SystemClock
 from gated.services.access_plan import load_plan
 from gated.services.accounts import Accounts
 from gated.services.devices import Devices
@@ -23,8 +33,9 @@ from gated.services.gate import GateBoard
 from gated.services.live import FrameTap, LiveGate
 from gated.services.people import People
 from gated.services.workspace import Workspace
+from gated.storage.journal import decision_entry
 from gated.vision.badges import BadgeReader
-from tests.api.conftest import Running, serving
+from tests.api.conftest import PASSWORD, Running, serving
 
 OFFICE = {"week": [["08:00-17:00"]] * 5 + [[], []]}
 
@@ -188,6 +199,40 @@ def test_what_is_no_credential_is_refused(
     assert client.get(f"/api/persons/{who}/credentials").json() == []
 
 
+def test_who_would_be_refused_is_told_the_rule_and_when_it_opens(
+    client: httpx.Client, server: Running
+) -> None:
+    who = person(server.services.workspace)
+    made = schedule(client)
+    group = client.post("/api/groups", json={"name": f"Staff {next(COUNT)}"}).json()["id"]
+    client.put(f"/api/groups/{group}/access", json=[{"schedule_id": made["id"]}])
+    client.put(f"/api/groups/{group}/members/{who}")
+    sunday = {"at": "2026-11-22T12:00:00Z", "with": ["face"]}
+    told = client.get(f"/api/persons/{who}/explain", params=sunday).json()
+    assert (told["outcome"], told["reason"]) == ("denied", "outside_schedule")
+    assert told["rule"] == f"schedule {made['name']}"
+    assert told["opens_at"].startswith("2026-11-23T08:00")
+    monday = {"at": "2026-11-23T12:00:00Z", "with": ["card"]}
+    assert client.get(f"/api/persons/{who}/explain", params=monday).json()["outcome"] == "granted"
+    wrong = client.get(f"/api/persons/{who}/explain", params={"with": "smile"})
+    assert wrong.status_code == 422
+
+
+def test_who_came_in_is_inside_until_they_leave(client: httpx.Client, server: Running) -> None:
+    workspace = server.services.workspace
+    who = server.services.people.get(person(workspace)).ref
+    now = SystemClock().now()
+
+    def inside() -> list[str]:
+        found = client.get("/api/access/presence").json()["people"]
+        return [p["person"]["personnel_code"] for p in found]
+
+    for direction, expected in ((Direction.ENTRY, [who.personnel_code]), (Direction.EXIT, [])):
+        passed = Decision(now, Outcome.GRANTED, Reason.GRANTED, who, 1.0, direction=direction)
+        workspace.journal.append([decision_entry(passed, "north", "camera", "works")])
+        assert inside() == expected
+
+
 @pytest.fixture
 def gate(tmp_path: Path) -> Iterator[tuple[Running, list[Event]]]:
     """A server with a gate behind it that takes events, and these events."""
@@ -248,3 +293,18 @@ def test_guessing_pins_is_throttled_with_the_time_to_wait(
     assert answers[-1].status_code == 429
     assert int(answers[-1].headers["Retry-After"]) >= 1
     assert set(events) == {Credential(Method.PIN, None)}
+
+
+def test_forgiving_reaches_the_gate_with_who_and_why(gate: tuple[Running, list[Event]]) -> None:
+    running, events = gate
+    who = running.services.people.get(person(running.services.workspace)).ref
+    running.services.accounts.create("the-operator", "operator", PASSWORD, actor="test")
+    with running.client("operator") as operator:
+        for body in ({"person_id": who.id, "reason": "climbed"}, {"reason": "party"}):
+            assert operator.post("/api/access/forgive", json=body).status_code == 202
+        nobody = {"person_id": 999_999, "reason": "climbed"}
+        assert operator.post("/api/access/forgive", json=nobody).status_code == 404
+    assert events == [
+        Forgive(who, "the-operator", "climbed"),
+        Forgive(None, "the-operator", "party"),
+    ]

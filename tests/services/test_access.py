@@ -15,6 +15,7 @@ from gated.devices.clock import ManualClock
 from gated.errors import ChangedMeanwhile, Conflict, NotFound
 from gated.services.access import Access, GroupRule
 from gated.services.access_plan import load_plan
+from gated.services.credentials import Credentials
 from gated.services.groups import Groups
 from gated.services.people import People
 from gated.services.workspace import Workspace
@@ -83,9 +84,13 @@ def test_the_plan_says_what_was_stored(workspace: Workspace, rules: Access) -> N
     assert date(2026, 12, 25) in plan.holidays
 
 
-def test_who_has_no_photo_is_not_asked_for_the_face(workspace: Workspace, rules: Access) -> None:
+def test_who_has_a_card_and_no_photo_is_not_asked_for_the_face(
+    workspace: Workspace, rules: Access
+) -> None:
     ada = People(workspace, ManualClock()).create(ADA, actor="eve")
     rules.set_of_person(ada.id, {"exempt": True}, actor="eve")
+    assert load_plan(workspace).people[ada.id].face
+    Credentials(workspace, ManualClock()).add(ada.id, "card", "4711", {}, actor="eve")
     assert not load_plan(workspace).people[ada.id].face
     with workspace.database.write() as session:
         photo = enroll(session, ada)

@@ -5,16 +5,20 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Response
+from fastapi import APIRouter, Header, Path, Query, Response
 
 from gated.api.deps import Admin, Operator, Services, Viewer
 from gated.api.errors import responses
+from gated.api.schemas import Moment
 from gated.api.schemas_access import (
+    ExplanationOut,
+    ForgiveIn,
     GroupRuleIn,
     GroupRuleOut,
     HolidayIn,
     HolidayOut,
     HoursIn,
+    InsideOut,
     PersonAccessChange,
     PersonAccessOut,
     ScheduleChange,
@@ -24,8 +28,11 @@ from gated.api.schemas_access import (
     SiteRulesOut,
 )
 from gated.api.tags import etag, version_of
-from gated.errors import Conflict
+from gated.core.model import Method
+from gated.errors import Conflict, StorageError
+from gated.services import presence
 from gated.services.access import GroupRule
+from gated.services.explain import explain
 
 router = APIRouter(prefix="/api/access", tags=["access"])
 of_others = APIRouter(prefix="/api", tags=["access"])
@@ -199,3 +206,39 @@ def change_of_person(
     )
     response.headers["ETag"] = etag(changed)
     return PersonAccessOut.model_validate(changed)
+
+
+# --- who is inside, and why somebody would pass -----------------------------------------------
+
+
+@router.get("/presence", responses=responses(401, 403, 503))
+def presence_(_viewer: Viewer, services: Services) -> InsideOut:
+    """Who is inside by the log, and how many may be."""
+    return InsideOut.model_validate(presence.inside(services.workspace))
+
+
+@router.post(
+    "/forgive", status_code=202, responses=responses(400, 401, 403, 404, 409, 413, 422, 503)
+)
+def forgive(body: ForgiveIn, operator: Operator, services: Services) -> None:
+    """Let a person, or everybody, count as outside; who and why goes into the journal."""
+    live = services.running_gate()
+    if services.board.snapshot().journal == "unavailable":
+        raise StorageError("what cannot be recorded is not done")
+    actor = operator.username
+    live.post(presence.forgiving(services.workspace, body.person_id, actor, body.reason))
+
+
+@of_others.get("/persons/{id}/explain", responses=READING)
+def explain_(
+    id: int,
+    _viewer: Viewer,
+    services: Services,
+    at: Annotated[Moment | None, Query(description="now by default")] = None,
+    shown: Annotated[
+        list[Method] | None, Query(alias="with", description="what they have by default")
+    ] = None,
+) -> ExplanationOut:
+    """Why a person would or would not be let in, rule by rule, by the rules that the gate asks."""
+    code = services.people.get(id).personnel_code
+    return ExplanationOut.model_validate(explain(services.workspace, code, at, shown or ()))
