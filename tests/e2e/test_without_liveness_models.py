@@ -43,11 +43,16 @@ def bare(tmp_path: Path) -> Bare:
     return installed(tmp_path, require_assets("default", "demo"))
 
 
-def installed(folder: Path, assets: AssetStore, level: str = "normal") -> Bare:
+def installed(
+    folder: Path,
+    assets: AssetStore,
+    level: str = "normal",
+    sets: frozenset[str] = frozenset({"default", "demo"}),
+) -> Bare:
     models = folder / "prefix" / "share" / "gated" / "models"
     models.mkdir(parents=True)
     for status in assets.status():
-        if status.set in {"default", "demo"} and status.path is not None:
+        if status.set in sets and status.path is not None:
             (models / status.name).symlink_to(status.path)
     config = folder / "gate.yaml"
     config.write_text(CONFIG.format(level=level, state=folder / "state"))
@@ -81,6 +86,20 @@ def test_the_doctor_and_the_commands_say_so(bare: Bare) -> None:
     assert measured.returncode == 4
     assert "gated assets install pad" in measured.stderr
     assert "Traceback" not in measured.stderr
+
+
+@pytest.mark.long
+def test_without_the_mesh_nobody_is_asked_for_movements_nor_let_in(tmp_path: Path) -> None:
+    sets = frozenset({"default", "demo", "pad"})
+    bare = installed(tmp_path, require_assets(*sets), "challenge", sets)
+    with Process("--config", bare.config, program=bare.program) as gate:
+        assert "gated assets install pad mesh" in gate.wait_for("liveness", "challenge")
+        gate.wait_for("DENIED", "Barack Obama", "liveness_undecided")
+        assert gate.end() == 0
+    assert any("face_landmark.tflite is not installed" in line for line in gate.lines)
+    doctor = gated("doctor", "--json", "--config", bare.config, program=bare.program)
+    missing = [f for f in json.loads(doctor.stdout) if "set mesh" in f["message"]]
+    assert [(f["state"], f["advice"]) for f in missing] == [("fail", "gated assets install mesh")]
 
 
 @pytest.mark.long
