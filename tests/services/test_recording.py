@@ -15,6 +15,7 @@ from gated.core.model import (
     Decision,
     Direction,
     Instant,
+    Method,
     Outcome,
     Reason,
     RecordDecision,
@@ -67,6 +68,31 @@ def test_decisions_become_attendance_of_this_gate(workspace: Workspace, recorder
         assert (row.gate_name, row.camera_name, row.site) == ("north", "above the door", "works")
         assert row.created_at.timestamp() == NOW.utc
     assert workspace.journal.verify().ok
+    assert "Anna" not in str(journal(workspace))
+
+
+def test_a_refusal_names_its_rule_and_a_grant_all_that_was_shown(
+    workspace: Workspace, recorder: Recorder
+) -> None:
+    rule, factors = "schedule office", (Method.CARD, Method.FACE)
+    refused = Decision(NOW, Outcome.DENIED, Reason.OUTSIDE_SCHEDULE, rule=rule)
+    granted = Decision(NOW, Outcome.GRANTED, Reason.GRANTED, method=Method.CARD, factors=factors)
+    recorder.append([RecordDecision(refused), RecordDecision(granted)])
+    with workspace.database.read() as session:
+        told = {row.reason: (row.method, row.rule) for row in attendance.list_(session)}
+    assert told == {"outside_schedule": ("face", rule), "granted": ("card", None)}
+    bodies = [body for kind, body in journal(workspace) if kind == "decision"]
+    assert [body["factors"] for body in bodies] == [[], ["card", "face"]]
+    assert workspace.journal.verify().ok
+
+
+def test_whom_an_event_speaks_of_is_private(workspace: Workspace, recorder: Recorder) -> None:
+    anna = People.of(workspace).create({"personnel_code": "E1", "first_name": "Anna"}, actor="eve")
+    recorder.append([RecordEvent(NOW, "presence_forgiven", {"people": 1}, subject=anna.ref)])
+    with workspace.database.read() as session:
+        wanted = "SELECT payload FROM journal_private WHERE role = 'subject' ORDER BY seq DESC"
+        payload = session.connection().exec_driver_sql(wanted).scalar()
+    assert json.loads(str(payload))["person_id"] == anna.id
     assert "Anna" not in str(journal(workspace))
 
 
