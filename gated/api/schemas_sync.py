@@ -196,3 +196,18 @@ class SnapshotOut(Out):
     after: str | None
     ephemeral: str
     items: Sequence[ItemOut]
+
+
+class GateConfirmationOut(Out):
+    gate: str
+    state: str
+    seen_at: datetime | None
+    confirmed_at: datetime | None
+    """When the gate said that the person is gone there; null: outstanding."""
+
+
+class FleetErasureOut(Out):
+    uid: str
+    erased_at: datetime
+    outstanding: int
+    gates: Sequence[GateConfirmationOut]

@@ -40,7 +40,11 @@ class Workspace:
         try:
             self.database.upgrade()
             self.journal = Journal(
-                self.database, self.keys.signer, state / "journal.head", settings.gate.name
+                self.database,
+                self.keys.signer,
+                state / "journal.head",
+                settings.gate.name,
+                shared=settings.gate.role == "hub",
             )
             self._version = self.database.data_version()
         except BaseException:

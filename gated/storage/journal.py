@@ -100,10 +100,20 @@ class Receipt:
 
 
 class Journal:
-    """Appends to the newest chain of this gate; any number of threads and processes may."""
+    """Appends to the newest chain of this gate; any number of threads and processes may.
+
+    shared: others, with keys of their own, keep journals in the same database, as the processes of
+    one hub do; each writes chains of its own then.
+    """
 
     def __init__(
-        self, db: Database, signer: Ed25519PrivateKey, head_file: Path, gate_name: str = "gate"
+        self,
+        db: Database,
+        signer: Ed25519PrivateKey,
+        head_file: Path,
+        gate_name: str = "gate",
+        *,
+        shared: bool = False,
     ) -> None:
         self.db = db
         self.head_file = head_file
@@ -113,6 +123,7 @@ class Journal:
         self._boot_id = boot_id()
         self._sealed: Head | None = None
         self.public_key = signer.public_key().public_bytes_raw().hex()
+        self._identity_key = f"{IDENTITY}/{self.public_key[:16]}" if shared else IDENTITY
 
     def append(self, entries: Sequence[Entry], session: Session | None = None) -> list[Receipt]:
         """Append a batch under one seal, durably on return; StorageError, then nothing is written.
@@ -203,7 +214,7 @@ class Journal:
         """Check chains, seals, head file, private parts and attendance log, in constant memory."""
         from gated.storage.verify import verify
 
-        return verify(self.db, self.head_file, self.public_key, self.ledger)
+        return verify(self.db, self.head_file, self.public_key, self.ledger, self._identity_key)
 
     # --- appending ---
 
@@ -256,8 +267,8 @@ class Journal:
 
     def _identity(self, session: Session) -> tuple[str, int]:
         """Gate uid and epoch, locked until the transaction ends."""
-        settings.create(session, IDENTITY, {"gate": new_uid(), "epoch": 1})
-        value = settings.get_locked(session, IDENTITY)
+        settings.create(session, self._identity_key, {"gate": new_uid(), "epoch": 1})
+        value = settings.get_locked(session, self._identity_key)
         return value["gate"], value["epoch"]
 
     def _start(
@@ -273,7 +284,7 @@ class Journal:
         if cause != "first":
             log.error("the journal begins a new chain (%s): see `gated journal verify`", cause)
             epoch += 1
-            settings.set_(session, IDENTITY, {"gate": gate, "epoch": epoch})
+            settings.set_(session, self._identity_key, {"gate": gate, "epoch": epoch})
         body = {
             "gate": gate,
             "gate_name": self._gate_name,

@@ -80,7 +80,13 @@ class _Wrong(Exception):
         self.problem = Problem(chain, seq, what)
 
 
-def verify(db: Database, head_file: Path, public_key: str, ledger: ErasureLedger) -> Verification:
+def verify(
+    db: Database,
+    head_file: Path,
+    public_key: str,
+    ledger: ErasureLedger,
+    identity_key: str = IDENTITY,
+) -> Verification:
     """Check everything of one snapshot; StorageError when the database cannot be read."""
     # before the snapshot: what is committed later is then beyond the head, not missing behind it
     head = read_head(head_file)
@@ -92,7 +98,7 @@ def verify(db: Database, head_file: Path, public_key: str, ledger: ErasureLedger
             for chain in chains:
                 check.chain(chain)
             check.superseded.end()
-            _check_ends(session, chains, head, public_key)
+            _check_ends(session, chains, head, public_key, identity_key)
         except _Wrong as wrong:
             return Verification(check.rows, wrong.problem, tuple(check.notes))
     return Verification(check.rows, None, tuple(check.notes))
@@ -120,11 +126,14 @@ def _chains(session: Session) -> list[str]:
     return sorted(names, key=order)
 
 
-def _check_ends(session: Session, chains: list[str], head: Head | None, public_key: str) -> None:
+def _check_ends(
+    session: Session, chains: list[str], head: Head | None, public_key: str, identity_key: str
+) -> None:
     """Nothing is missing behind the last row of the newest chain."""
-    identity = settings.get(session, IDENTITY)
+    identity = settings.get(session, identity_key)
     if identity is None:
-        if chains:
+        # in a shared database the chains may all be those of others
+        if chains and identity_key == IDENTITY:
             raise _Wrong(chains[0], 1, "the database has lost the identity of its journal")
         if head is not None and head.seq:
             raise _Wrong(head.chain, 1, _missing(1, head.seq, "the head file"))

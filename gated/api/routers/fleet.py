@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from typing import Annotated
 
-from gated.api.deps import Admin, Services, Viewer
+from fastapi import APIRouter, Path, Response
+
+from gated.api.deps import Admin, Auditor, Services, Viewer
 from gated.api.errors import responses
-from gated.api.schemas_sync import FleetGateChange, FleetGateIn, FleetGateOut, InvitationOut
+from gated.api.schemas_sync import (
+    FleetErasureOut,
+    FleetGateChange,
+    FleetGateIn,
+    FleetGateOut,
+    InvitationOut,
+)
 from gated.services.sync.fleet import FleetGate
 
 router = APIRouter(prefix="/api/fleet", tags=["fleet"])
@@ -54,6 +62,14 @@ def replace(id: int, admin: Admin, services: Services) -> InvitationOut:
 def revoke(id: int, admin: Admin, services: Services) -> FleetGateOut:
     """Void the gate's credentials at once, as of one that was stolen."""
     return FleetGateOut.of(services.fleet.revoke(id, actor=admin.username))
+
+
+@router.get("/erasures/{uid}", responses=CHANGING)
+def erasure(
+    uid: Annotated[str, Path(max_length=64)], _auditor: Auditor, services: Services
+) -> FleetErasureOut:
+    """How far the erasure of a person is: when each gate has confirmed it, which have not."""
+    return FleetErasureOut.model_validate(services.erasures.receipt(uid))
 
 
 def _invitation(found: FleetGate, code: str) -> InvitationOut:
