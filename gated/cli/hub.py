@@ -125,5 +125,21 @@ def revoke(name: str, config: Path | None) -> None:
     click.echo(f"{name} is no gate of this hub any more")
 
 
+@hub.command("resync")
+@config_option
+def resync(config: Path | None) -> None:
+    """Let every gate take everything anew, as after a restore of the hub's database.
+
+    \b
+    Example: gated hub resync
+    """
+    from gated.services.sync.feed import Feed
+    from gated.services.workspace import Workspace
+
+    with Workspace(settings_of(config), create=False) as workspace:
+        Feed.of(workspace).renew(actor=ACTOR)
+    click.echo("every gate takes a snapshot when it asks next")
+
+
 def _show(name: str, code: str) -> None:
     click.echo(f"on {name}, within a day: gated join HUB_URL {code}")

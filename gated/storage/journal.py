@@ -207,6 +207,10 @@ class Journal:
 
     def gate_uid(self) -> str:
         """The uid that all chains of this gate begin with; made when it is first asked for."""
+        with self.db.read() as session:
+            known = settings.get(session, self._identity_key)
+        if known is not None:
+            return str(known["gate"])
         with self.db.write() as session:
             return self._identity(session)[0]
 

@@ -17,6 +17,7 @@ from typing import Any, Self
 from sqlalchemy.orm import Session
 
 from gated.core.chain import canonical
+from gated.devices.clock import SystemClock
 from gated.errors import SnapshotNeeded, StorageError
 from gated.services.sync.signing import Envelopes
 from gated.services.workspace import Workspace
@@ -24,6 +25,7 @@ from gated.storage import carried, changes, gates
 from gated.storage.carried import CarriedEnrollment, CarriedPerson
 from gated.storage.changes import FeedHead
 from gated.storage.gates import GateRow
+from gated.storage.journal import Entry
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +82,14 @@ class Feed:
         """The number of the last change of all."""
         with self._workspace.database.read() as session:
             return changes.head(session).seq
+
+    def renew(self, *, actor: str) -> None:
+        """Make all cursors void: every gate begins with a snapshot."""
+        now = SystemClock().now()
+        with self._workspace.database.write() as session:
+            changes.renew(session)
+            entry = Entry(now, "feed_renewed", {}, {"actor": {"name": actor}})
+            self._workspace.journal.append([entry], session)
 
     def position(self, gate: GateRow, cursor: str) -> int:
         """The number in a cursor, and the erasures that it confirms; SnapshotNeeded."""

@@ -1,0 +1,472 @@
+"""A fleet of real processes under everything that goes wrong, and what must hold at its end.
+
+    python -m tests.fleet.simulation --gates 20 --hubs 2 --seconds 120
+
+People are hired, moved between groups, switched off and erased on the hub; gates decide; networks
+are cut, slow, and deliver batches again; gates and hubs are killed (SIGKILL) and started. At the
+end every gate has whom the hub says, every decision is on the hub once, chains verify, and who was
+erased is nowhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import random
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import sqlalchemy as sa
+
+from gated.config import Settings, load
+from gated.services.groups import Groups
+from gated.services.models import INSTALLED, VisionKit
+from gated.services.people import People
+from gated.services.sync.fleet import Fleet
+from gated.services.sync.membership import Membership
+from gated.services.sync.receipts import Erasures
+from gated.services.workspace import Workspace
+from gated.storage import carried, changes, enrollments, gates, outbox, persons
+from gated.storage import settings as settings_store
+from gated.storage.records import Person
+from gated.storage.tables import attendance_logs, journal
+from tests.e2e.process import Process
+from tests.fleet.relay import Relay
+from tests.storage.people import entry
+
+ACTOR = "simulation"
+GROUPS = ("staff", "guests", "night")
+SETTLED_S = 180.0
+
+HUB = """
+gate: {{name: hub-{number}, role: hub}}
+camera: {{driver: none}}
+door: {{driver: none}}
+storage: {{state_dir: {state}, database_url: "{url}", upload_dir: {uploads}, key_file: {key}}}
+api: {{port: {port}}}
+logging: {{level: warning}}
+"""
+
+GATE = """
+gate: {{name: {name}, site: works}}
+camera: {{driver: replay, source: {pictures}, fps: 1}}
+door: {{driver: simulated}}
+liveness: {{level: "off"}}
+vision: {{assets_dir: {assets}, threads: 1, idle_fps: 0.2}}
+storage: {{state_dir: {state}}}
+api: {{enabled: false}}
+logging: {{level: warning}}
+"""
+
+
+@dataclass
+class Unit:
+    """A process that can be killed and started again."""
+
+    name: str
+    config: Path
+    port: int = 0
+    process: Process | None = None
+
+    def start(self) -> None:
+        self.process = Process("--config", self.config)
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.end(signal.SIGKILL)
+            self.process.__exit__()
+            self.process = None
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.end()
+            self.process.__exit__()
+            self.process = None
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None
+
+
+@dataclass
+class SimulatedGate(Unit):
+    """A gate with its way to the hub, and its journal, to which decisions are added from here."""
+
+    workspace: Workspace = field(kw_only=True)
+    relay: Relay = field(kw_only=True)
+    decisions: int = 0
+
+
+class Simulation:
+    """One fleet in a folder. url: of the hub's database."""
+
+    def __init__(self, folder: Path, url: str, gates: int, hubs: int, seed: int) -> None:
+        self.folder = folder
+        self.url = url
+        self.random = random.Random(seed)
+        self.count: Counter[str] = Counter()
+        self.erased: list[Person] = []
+        self.staff: list[Person] = []
+        self._stack = ExitStack()
+        self.hubs = [self._hub(n) for n in range(hubs)]
+        self.desk = self._stack.enter_context(Workspace(self._hub_settings(hubs)))
+        self.model = "sface-2021dec"
+        self.gates = [self._gate(n) for n in range(gates)]
+
+    # --- building -----------------------------------------------------------------------------
+
+    def _hub_settings(self, number: int, port: int = 0) -> Settings:
+        """Of one process of the hub; they share database, photos and sealing key."""
+        key = self.folder / "seal.key"
+        if not key.exists():
+            key.write_text("42" * 32)
+            key.chmod(0o600)
+        file = self.folder / f"hub-{number}.yaml"
+        file.write_text(
+            HUB.format(
+                number=number,
+                state=self.folder / f"hub-{number}",
+                url=self.url,
+                uploads=self.folder / "uploads",
+                key=key,
+                port=port,
+            )
+        )
+        return load(file, {})
+
+    def _hub(self, number: int) -> Unit:
+        port = _free_port()
+        self._hub_settings(number, port)
+        return Unit(f"hub-{number}", self.folder / f"hub-{number}.yaml", port)
+
+    def _port_of_a_hub(self) -> int:
+        up = [h for h in self.hubs if h.running] or self.hubs
+        return self.random.choice(up).port
+
+    def _gate(self, number: int) -> SimulatedGate:
+        name = f"gate-{number}"
+        pictures = self.folder / "pictures"
+        if not pictures.exists():
+            pictures.mkdir()
+            PIL.Image.new("RGB", (320, 240), "grey").save(pictures / "1.png")
+        file = self.folder / f"{name}.yaml"
+        state = self.folder / name
+        file.write_text(GATE.format(name=name, pictures=pictures, assets=INSTALLED, state=state))
+        workspace = self._stack.enter_context(Workspace(load(file, {})))
+        relay = Relay(self._port_of_a_hub)
+        self._stack.callback(relay.close)
+        return SimulatedGate(name, file, workspace=workspace, relay=relay)
+
+    def start(self) -> None:
+        """Hubs, people, then gates, which join through the network that will fail them."""
+        for hub in self.hubs:
+            hub.start()
+        for hub in self.hubs:
+            _wait_for_port(hub.port)
+        if self.gates:
+            self.model = VisionKit(self.gates[0].workspace.settings).model
+        for name in GROUPS:
+            Groups.of(self.desk).add(name, None, actor=ACTOR)
+        for _ in range(10):
+            self.hire()
+        fleet = Fleet.of(self.desk)
+        for n, gate in enumerate(self.gates):
+            carries = {"everyone": True} if n % 2 == 0 else {"groups": [GROUPS[n % 3]]}
+            _, code = fleet.invite(gate.name, "works", carries, actor=ACTOR)
+            url = f"http://127.0.0.1:{gate.relay.port}"
+            Membership.of(gate.workspace).join(url, code, actor=ACTOR)
+            gate.start()
+
+    # --- life ---------------------------------------------------------------------------------
+
+    def run(self, seconds: float) -> None:
+        """Let things happen for so long."""
+        end = time.monotonic() + seconds
+        acts: list[tuple[int, Callable[[], None]]] = [
+            (10, self.decide),
+            (4, self.hire),
+            (2, self.erase),
+            (2, self.switch),
+            (2, self.regroup),
+            (2, self.cut),
+            (2, self.slow),
+            (3, self.again),
+            (1, self.kill_gate),
+            (1, self.kill_hub),
+        ]
+        weights, chosen = [w for w, _ in acts], [a for _, a in acts]
+        while time.monotonic() < end:
+            act = self.random.choices(chosen, weights)[0]
+            act()
+            self.count[act.__name__] += 1
+            time.sleep(self.random.uniform(0, 0.2))
+
+    def hire(self) -> None:
+        number = self.random.getrandbits(48)
+        fields = {
+            "first_name": "Ada",
+            "last_name": f"Unforgettable{number:x}",
+            "personnel_code": f"P{number:x}",
+        }
+        person = People.of(self.desk).create(fields, actor=ACTOR)
+        vector = np.random.default_rng(number).normal(size=128).astype(np.float32)
+        path = self.desk.files.save_encoding(vector, self.model)
+        with self.desk.database.write() as session:
+            enrollments.add(
+                session,
+                person_id=person.id,
+                face_encoding_path=path,
+                face_image_path=None,
+                confidence_score=0.9,
+                model=self.model,
+            )
+        self.staff.append(person)
+        self.regroup(person)
+
+    def erase(self) -> None:
+        if len(self.staff) > 5:
+            person = self.staff.pop(self.random.randrange(len(self.staff)))
+            People.of(self.desk).delete(person.id, actor=ACTOR)
+            self.erased.append(person)
+
+    def switch(self) -> None:
+        person = self.random.choice(self.staff)
+        People.of(self.desk).set_active(person.id, None, actor=ACTOR)
+
+    def regroup(self, person: Person | None = None) -> None:
+        groups = Groups.of(self.desk)
+        group = self.random.choice(groups.list_())
+        move = groups.join if person or self.random.random() < 0.6 else groups.leave
+        move(group.id, (person or self.random.choice(self.staff)).id, actor=ACTOR)
+
+    def decide(self) -> None:
+        """A gate admits somebody it knows, or nobody."""
+        gate = self.random.choice(self.gates)
+        with gate.workspace.database.read() as session:
+            known, _ = persons.list_(session)
+        whom = self.random.choice([*known, None])
+        gate.workspace.journal.append([entry(whom.ref if whom else None)])
+        gate.decisions += 1
+
+    def cut(self) -> None:
+        gate = self.random.choice(self.gates)
+        gate.relay.heal() if gate.relay.is_cut else gate.relay.cut()
+
+    def slow(self) -> None:
+        self.random.choice(self.gates).relay.delay_s = self.random.uniform(0, 0.5)
+
+    def again(self) -> None:
+        self.random.choice(self.gates).relay.replay()
+
+    def kill_gate(self) -> None:
+        gate = self.random.choice(self.gates)
+        gate.kill() if gate.running else gate.start()
+
+    def kill_hub(self) -> None:
+        hub = self.random.choice(self.hubs)
+        hub.kill() if hub.running else hub.start()
+
+    # --- the end ------------------------------------------------------------------------------
+
+    def settle(self, seconds: float = SETTLED_S) -> float:
+        """Heal everything and wait until the fleet is quiet; how long that took."""
+        for unit in (*self.hubs, *self.gates):
+            if not unit.running:
+                unit.start()
+        for gate in self.gates:
+            gate.relay.heal()
+        began = time.monotonic()
+        while lagging := [g.name for g in self.gates if not self._is_quiet(g)]:
+            if time.monotonic() - began > seconds:
+                raise AssertionError(f"not settled: {', '.join(lagging)}\n" + self._last_words())
+            time.sleep(0.5)
+        return time.monotonic() - began
+
+    def _is_quiet(self, gate: SimulatedGate) -> bool:
+        with self.desk.database.read() as session:
+            head = changes.head(session)
+            row = gates.by_name(session, gate.name)
+        own = gate.workspace.journal.gate_uid()
+        with gate.workspace.database.read() as session:
+            place = settings_store.get(session, "sync_cursor", {})
+            left = outbox.backlog(session, own)
+        return left == 0 and place.get("cursor") == f"{head.feed}.{row.feed}.{head.seq}"
+
+    def _last_words(self) -> str:
+        units = [u for u in (*self.hubs, *self.gates) if u.process]
+        return "\n".join(f"{u.name}: {u.process.lines[-3:]}" for u in units if u.process)
+
+    def problems(self) -> list[str]:
+        """What does not hold; nothing, at the end of a good run."""
+        found = []
+        for gate in self.gates:
+            found += [f"{gate.name}: {p}" for p in self._problems_of(gate)]
+        hub = self.desk.journal.verify()
+        if not hub.ok:
+            found.append(f"hub: {hub.first_problem}")
+        for person in self.erased:
+            found += [f"hub: {person.last_name} in {t}" for t in _tables_with(self.desk, person)]
+            if left := Erasures.of(self.desk).receipt(person.uid).outstanding:
+                found.append(f"hub: {left} gates have not confirmed the erasure of {person.uid}")
+        return found
+
+    def _problems_of(self, gate: SimulatedGate) -> Iterator[str]:
+        if self._wanted_by(gate) != _templates(gate.workspace):
+            yield "its gallery is not what the hub says"
+        result = gate.workspace.journal.verify()
+        if not result.ok:
+            yield str(result.first_problem)
+        own = gate.workspace.journal.gate_uid()
+        sent, kept = _rows(self.desk, own), _rows(gate.workspace, own)
+        if sent != kept:
+            yield f"{len(kept)} rows here, {len(sent)} of them on the hub"
+        on_hub = _passages(self.desk, own)
+        if on_hub != gate.decisions:
+            yield f"{gate.decisions} decisions made, {on_hub} on the hub"
+        for person in self.erased:
+            for table in _tables_with(gate.workspace, person):
+                yield f"{person.last_name} in {table}"
+            for file in gate.workspace.settings.storage.state_dir.glob("attendance.db*"):
+                if person.last_name.encode() in file.read_bytes():
+                    yield f"{person.last_name} in {file.name}"
+        files = sum(1 for _ in gate.workspace.settings.storage.uploads.rglob("*.sealed"))
+        if files != sum(map(len, _templates(gate.workspace).values())):
+            yield f"{files} files, not one for each template"
+
+    def _wanted_by(self, gate: SimulatedGate) -> dict[tuple[str, bool], list[bytes]]:
+        wanted: dict[tuple[str, bool], list[bytes]] = {}
+        with self.desk.database.read() as session:
+            row = gates.by_name(session, gate.name)
+            people = carried.behind(session, row, "", 100_000)
+        for person in people:
+            vectors = [
+                self.desk.files.load_encoding(e.encoding_path)[0].tobytes()
+                for e in person.enrollments
+                if e.encoding_path
+            ]
+            if vectors:
+                wanted[person.uid, person.is_active] = sorted(vectors)
+        return wanted
+
+    def close(self) -> None:
+        for unit in (*self.gates, *self.hubs):
+            with contextlib.suppress(AssertionError, OSError):
+                unit.kill()
+        self._stack.close()
+
+
+def _templates(workspace: Workspace) -> dict[tuple[str, bool], list[bytes]]:
+    """(uid, active) -> templates of everybody who has any."""
+    found: dict[tuple[str, bool], list[bytes]] = {}
+    with workspace.database.read() as session:
+        people = {p.id: p for p in persons.list_(session)[0]}
+        rows = enrollments.list_(session)
+    for row in rows:
+        if row.face_encoding_path:
+            person = people[row.person_id]
+            vector, _ = workspace.files.load_encoding(row.face_encoding_path)
+            found.setdefault((person.uid, person.is_active), []).append(vector.tobytes())
+    return {key: sorted(value) for key, value in found.items()}
+
+
+def _rows(workspace: Workspace, gate: str) -> list[tuple[str, int, str]]:
+    j = journal.c
+    wanted = sa.select(j.chain, j.seq, j.hash).where(j.chain.startswith(gate))
+    with workspace.database.read() as session:
+        return [tuple(r) for r in session.execute(wanted.order_by(j.chain, j.seq))]
+
+
+def _passages(workspace: Workspace, gate: str) -> int:
+    a = attendance_logs.c
+    wanted = sa.select(sa.func.count()).where(a.chain.startswith(gate))
+    with workspace.database.read() as session:
+        return int(session.execute(wanted).scalar_one())
+
+
+def _tables_with(workspace: Workspace, person: Person) -> list[str]:
+    """The tables in which the name of a person stands."""
+    from gated.storage.tables import metadata
+
+    with workspace.database.read() as session:
+        return [
+            table.name
+            for table in metadata.sorted_tables
+            if person.last_name in repr(session.execute(sa.select(table)).all())
+        ]
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+def _wait_for_port(port: int, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"nobody listens on {port}")
+
+
+@contextmanager
+def simulation(
+    folder: Path, url: str, gates: int, hubs: int, seed: int = 1
+) -> Iterator[Simulation]:
+    """A fleet that runs while the block does."""
+    made = Simulation(folder, url, gates, hubs, seed)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.close()
+
+
+def main() -> int:
+    """Run one by hand and show what came of it; the exit code is 1 when something does not hold."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--gates", type=int, default=20)
+    parser.add_argument("--hubs", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    from tests.databases import postgresql_server
+
+    with (
+        postgresql_server() as server,
+        tempfile.TemporaryDirectory() as folder,
+        simulation(Path(folder), server.migrated(), given.gates, given.hubs, given.seed) as run,
+    ):
+        run.run(given.seconds)
+        settled = run.settle()
+        problems = run.problems()
+        facts = {
+            "gates": given.gates,
+            "hub processes": given.hubs,
+            "seconds of trouble": given.seconds,
+            **dict(sorted(run.count.items())),
+            "persons at the end": len(run.staff),
+            "erased": len(run.erased),
+            "decisions": sum(g.decisions for g in run.gates),
+            "settled after s": round(settled, 1),
+            "problems": len(problems),
+        }
+    for name, value in facts.items():
+        print(f"{name:24} {value}")
+    for problem in problems:
+        print("PROBLEM", problem)
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
