@@ -18,7 +18,7 @@ from gated.devices.clock import SystemClock
 from gated.errors import Conflict, NotFound, SourceError
 from gated.ports import Clock
 from gated.services.attendance import Attendance, Correction, Status
-from gated.services.references import entry_about
+from gated.services.people import entry_about
 from gated.services.workspace import Workspace
 from gated.storage import attendance, correction_requests, persons
 from gated.storage.records import AttendanceRow, CorrectionRequest

@@ -27,7 +27,7 @@ from gated.services.obligations import require_consent
 from gated.services.people import person_entry
 from gated.services.workspace import Workspace
 from gated.storage import enrollments, persons
-from gated.storage.journal import Entry
+from gated.storage.journal import Entry, told_of
 from gated.storage.records import Enrollment, Person
 from gated.storage.settings import touch_gallery
 from gated.vision.decoding import decode
@@ -273,7 +273,7 @@ class EnrollmentService:
     ) -> None:
         body = {"enrollment": enrollment.uid, "person": person.uid, "model": self._model}
         private: dict[str, dict[str, Any]] = {
-            "subject": {"person_id": person.id, "uid": person.uid, "name": person.name},
+            "subject": told_of(person.ref),
             "actor": {"name": actor},
         }
         self._workspace.journal.append([Entry(self._clock.now(), kind, body, private)], session)
@@ -283,8 +283,7 @@ class EnrollmentService:
     ) -> None:
         """Who decided, and why, that the face of another person may be enrolled."""
         body = {"enrollment": enrolled.enrollment.uid, "duplicate_of": twin.uid}
-        subject: Mapping[str, Any] = {"person_id": twin.id, "uid": twin.uid, "name": twin.name}
-        private = {"subject": subject, "actor": {"name": actor, "reason": reason}}
+        private = {"subject": told_of(twin), "actor": {"name": actor, "reason": reason}}
         entry = Entry(self._clock.now(), "duplicate_overridden", body, private)
         self._workspace.journal.append([entry], session)
 

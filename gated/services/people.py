@@ -168,5 +168,11 @@ class People(Service):
 
 def person_entry(at: Instant, kind: str, person: Person, actor: str, fields: list[str]) -> Entry:
     """What the journal is told of a change: the fields' names in the open, the person apart."""
-    body = {"person": person.uid, "fields": fields}
+    return entry_about(at, kind, person, actor, {"person": person.uid, "fields": fields})
+
+
+def entry_about(
+    at: Instant, kind: str, person: Person, actor: str, body: Mapping[str, Any]
+) -> Entry:
+    """An entry whose private part names the person and who acted."""
     return Entry(at, kind, body, {"subject": told_of(person.ref), "actor": {"name": actor}})

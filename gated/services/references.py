@@ -9,12 +9,11 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from gated.core.model import Instant
 from gated.errors import ChangedMeanwhile, NotFound
+from gated.services.people import entry_about
 from gated.services.workspace import Service
 from gated.storage import enrollments, persons
-from gated.storage.journal import Entry
-from gated.storage.records import Enrollment, Person
+from gated.storage.records import Enrollment
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +105,3 @@ class References(Service):
         body = {"enrollment": enrollment.uid, "person": person.uid}
         entry = entry_about(self._clock.now(), kind, person, actor, body)
         self._workspace.journal.append([entry], session)
-
-
-def entry_about(at: Instant, kind: str, person: Person, actor: str, body: dict[str, Any]) -> Entry:
-    """An entry whose private part names the person and who acted."""
-    subject = {"person_id": person.id, "uid": person.uid, "name": person.name}
-    return Entry(at, kind, body, {"subject": subject, "actor": {"name": actor}})

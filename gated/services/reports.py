@@ -26,6 +26,8 @@ from gated.storage.journal import Entry
 from gated.storage.records import Person
 
 PEOPLE_AT_A_TIME = 20
+ROWS_AT_FIRST = 100
+"""A table begins with few rows, so that whoever waits for it sees it begin."""
 ROWS_AT_A_TIME = 1000
 LONGEST_PERIOD_DAYS = 400
 
@@ -135,9 +137,10 @@ class Reports:
 
     def log_table(self, **filters: Any) -> Iterator[Row]:
         """Rows of the attendance log under LOG_HEADER, newest first; the filters are the list's."""
-        cursor = None
+        cursor, limit = None, ROWS_AT_FIRST
         while True:
-            page = self._attendance.page(limit=ROWS_AT_A_TIME, cursor=cursor, **filters)
+            page = self._attendance.page(limit=limit, cursor=cursor, **filters)
+            limit = ROWS_AT_A_TIME
             with self._database.read() as session:
                 people = attendance.names(session, {r.person_id for r in page.rows if r.person_id})
             for row in page.rows:

@@ -20,6 +20,8 @@ ADDRESSES = (
     "/api/attendance",
     "/api/attendance?limit=100&person_id=42",
     "/api/attendance?limit=100&gate_name=in&direction=exit",
+    "/api/attendance?limit=100&department=D3",
+    "/api/attendance/export?department=D3",
     "/api/attendance?limit=100&status=denied&direction=entry",
     "/api/attendance?limit=100&to=2024-12-01T00:00:00Z",
     "/api/attendance/500000",

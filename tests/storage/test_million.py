@@ -23,8 +23,9 @@ LIMIT_MS = 150
 PERSONS = """
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :people)
 INSERT INTO persons (uid, first_name, last_name, personnel_code, department, is_active, search,
-    version, created_at, updated_at)
-SELECT 'p' || i, 'First' || i, 'Last' || i, 'C' || i, 'D' || (i % 20), 1, '', 1, :now, :now FROM n
+    extended_unlock, version, created_at, updated_at)
+SELECT 'p' || i, 'First' || i, 'Last' || i, 'C' || i, 'D' || (i % 20), 1, '', 0, 1, :now, :now
+FROM n
 """
 # a minute apart: in by one gate, out by the other, every twentieth a stranger who is denied
 PASSAGES = """
