@@ -439,7 +439,7 @@ class Daemon:
         if wrong is not None:
             log.error("camera changed: %s", wrong)
         if wrong is not None or self._camera_wrong:
-            inbox.post(Condition("camera_changed", wrong is not None, wrong or ""))
+            inbox.post(Condition("camera_changed", wrong is not None, wrong or "", "alarm"))
         self._camera_wrong = wrong is not None
 
     def _publish(self, kit: VisionKit, gallery: Gallery) -> None:

@@ -152,8 +152,8 @@ class Entrance:
                 opened = kind is CameraEventKind.OPENED
                 severity: Severity = "info" if opened else "alarm"
                 yield self._trouble("camera", f"camera_{kind}", severity, detail, now)
-            case Condition(name, present, detail):
-                severity = "warning" if present else "info"
+            case Condition(name, present, detail, graded):
+                severity = graded if present else "info"
                 yield self._trouble(
                     name, name if present else f"{name}_over", severity, detail, now
                 )

@@ -397,11 +397,13 @@ class Silenced:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Something about the machine began or ended: `disk_low`, `clock_wrong`."""
+    """Something about the machine began (with this severity) or ended: `disk_low`, `clock_wrong`,
+    `camera_changed`."""
 
     name: str
     present: bool
     detail: str = ""
+    severity: Severity = "warning"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,10 @@ from gated.core.model import Condition, Reason
 from gated.core.policy import GatePolicy
 from tests.core.scenes import ANN, SURE, Scene, face, records
 
-CHANGED, ACCEPTED = Condition("camera_changed", True, "x"), Condition("camera_changed", False)
+CHANGED, ACCEPTED = (
+    Condition("camera_changed", True, "x", "alarm"),
+    Condition("camera_changed", False),
+)
 
 
 def test_a_changed_camera_is_an_alarm_and_lets_nobody_in_where_the_gate_is_told_so() -> None:
