@@ -29,7 +29,10 @@ Told = dict[str, Any]
 
 
 class Running:
-    """`gated run`, or the same daemon observed, while the block runs."""
+    """`gated run`, or the same daemon observed, while the block runs.
+
+    From compiled bytecode, as an installation has it, whatever the environment says.
+    """
 
     def __init__(self, site: Site, *, observed: bool = True) -> None:
         module = ["gated.bench.observed"] if observed else ["gated", "run", "--config"]
@@ -40,6 +43,7 @@ class Running:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
+            env={k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"},
         )
         self.pid = self._process.pid
         self._lines: queue.Queue[Told | None] = queue.Queue()

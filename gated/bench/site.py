@@ -45,7 +45,7 @@ class Site:
             "gate": {"name": "bench"},
             "camera": {"driver": "replay", **camera},
             "door": {"driver": "simulated", "unlock_s": 1},
-            "liveness": {"level": "normal"},
+            "liveness": {"level": "normal" if has_liveness(assets) else "off"},
             "vision": {"assets_dir": str(assets.places[0]), "threads": threads},
             "storage": {"state_dir": str(folder / "state")},
             "api": {"port": _free_port()},
@@ -98,6 +98,11 @@ class Site:
             path.parent.mkdir(parents=True, exist_ok=True)
             sealed = workspace.keys.sealer.seal(packed.to_bytes(), gallery_cache.CONTEXT)
             path.write_bytes(sealed)
+
+
+def has_liveness(assets: AssetStore) -> bool:
+    """Whether the liveness models are there."""
+    return all(s.verified for s in assets.status() if s.set == "pad")
 
 
 def _person(number: int) -> dict[str, Any]:

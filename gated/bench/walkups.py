@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from gated.bench.rival import TOLERANCE, Rival, face_distance
+from gated.bench.site import has_liveness
 from gated.config import (
     CameraSettings,
     GateSettings,
@@ -74,7 +75,7 @@ def walker_kit(assets: AssetStore, threads: int) -> Iterator[VisionKit]:
             Settings(
                 gate=GateSettings(demo=True),
                 camera=CameraSettings(source="demo"),
-                liveness=LivenessSettings(level="normal"),
+                liveness=LivenessSettings(level="normal" if has_liveness(assets) else "off"),
                 vision=VisionSettings(threads=threads, assets_dir=assets.places[0]),
                 storage=StorageSettings(state_dir=Path(folder)),
             ),

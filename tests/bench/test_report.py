@@ -15,6 +15,7 @@ STAGES = {"detect": 1.0, "align": 1.0, "embed": 2.0, "total": 4.0}
 SPREAD = {"p50": 10.0, "p95": 20.0, "p99": 30.0, "max": 40.0}
 OURS = {"ms": 5.0, "ratio": 22.0, "detections": 9, "embeddings": 3, "decisions": []}
 GOOD: dict[str, Any] = {
+    "liveness": True,
     "machine": {
         "processor": "one of the tests",
         "cores": 2,
