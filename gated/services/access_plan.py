@@ -81,19 +81,29 @@ def _people(session: Session) -> Mapping[int, Pass]:
     member_of = access.memberships(session)
     found = {}
     for who in access.people(session):
-        own = who.own
-        found[who.person.id] = Pass(
+        id_, own = who.person.id, who.own or NOTHING
+        found[id_] = Pass(
             who.person,
             who.active,
-            tuple(member_of.get(who.person.id, ())),
+            tuple(member_of.get(id_, ())),
             extended=who.extended_unlock,
             # who has no photo cannot be asked for the face: the card is all they have
             face=own.face and not who.faceless,
-            valid_from=_utc(own.valid_from),
-            valid_until=_utc(own.valid_until),
-            **{name: getattr(own, name) for name in _SAME},
+            # most have nothing of their own, and there may be very many
+            **(_own(own) if own is not NOTHING else {}),
         )
     return found
+
+
+NOTHING = PersonAccess(0)
+
+
+def _own(stored: PersonAccess) -> dict[str, Any]:
+    return {
+        "valid_from": _utc(stored.valid_from),
+        "valid_until": _utc(stored.valid_until),
+        **{name: getattr(stored, name) for name in _SAME},
+    }
 
 
 _SAME = tuple(

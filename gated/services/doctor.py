@@ -28,6 +28,7 @@ from gated.devices.clock import SystemClock
 from gated.devices.doors import open_door
 from gated.devices.emergency import locked_level
 from gated.devices.leased import Input, LeasedDoor
+from gated.devices.readers import open_reader
 from gated.errors import DeviceError, GatedError
 from gated.ports import Camera, Clock, Door
 from gated.services.models import asset_store
@@ -111,6 +112,7 @@ def examine(settings: Settings, patient: Patient | None = None) -> list[Finding]
         ("journal", _journal, 2 * LIMIT_S),
         ("camera", _camera, waits),
         ("door", _door, LIMIT_S),
+        ("reader", _reader, LIMIT_S),
         ("clock", _clock, LIMIT_S),
         ("memory", _memory, LIMIT_S),
         ("temperature", _temperature, LIMIT_S),
@@ -302,6 +304,20 @@ def _camera(patient: Patient) -> Iterator[Finding]:
         yield Finding("camera", "warn", f"{message}, all dark", "remove the cap; mend the light")
     else:
         yield Finding("camera", "ok", message)
+
+
+def _reader(patient: Patient) -> Iterator[Finding]:
+    reader = open_reader(patient.settings.credentials)
+    if reader is None:
+        return
+    if patient.running:
+        yield Finding("reader", "skip", "the running gate has taken it")
+        return
+    try:
+        reader.open()
+    finally:
+        reader.close()
+    yield Finding("reader", "ok", f"{reader.name} can be taken")
 
 
 def _door(patient: Patient) -> Iterator[Finding]:

@@ -88,13 +88,13 @@ def set_of_person(session: Session, person_id: int, changes: Mapping[str, Any]) 
 @dataclass(frozen=True, slots=True)
 class Concerned:
     """Somebody with a credential, a group or rules of their own. faceless: with something
-    to show, but without a photo."""
+    to show, but without a photo. own: None where nothing is stored."""
 
     person: PersonRef
     active: bool
     extended_unlock: bool
     faceless: bool
-    own: PersonAccess
+    own: PersonAccess | None
 
 
 def people(session: Session) -> list[Concerned]:
@@ -124,7 +124,7 @@ def people(session: Session) -> list[Concerned]:
     found = []
     for uid, code, first, last, active, extended, faceless, id_, *rules in session.execute(wanted):
         # nothing of their own: the outer join gives NULL for what cannot be NULL
-        own = PersonAccess(id_, *rules) if rules[-1] is not None else PersonAccess(id_)
+        own = PersonAccess(id_, *rules) if rules[-1] is not None else None
         person = PersonRef(id_, uid, code, f"{first} {last}".strip())
         found.append(Concerned(person, active, extended, faceless, own))
     return found

@@ -16,6 +16,7 @@ import pytest
 from gated.config import (
     ApiSettings,
     CameraSettings,
+    CredentialSettings,
     DoorSettings,
     GateSettings,
     LivenessSettings,
@@ -279,6 +280,17 @@ def test_nothing_is_taken_from_a_running_gate(patient: Patient) -> None:
         with pytest.raises(Exception, match="another gated"), StateLock(patient.state_dir):
             pass
     assert states(patient)["camera"] == "ok"
+
+
+def test_a_reader_that_cannot_be_taken_is_found(patient: Patient, tmp_path: Path) -> None:
+    assert "reader" not in states(patient)
+    absent = CredentialSettings(reader="keyboard", device=tmp_path / "absent")
+    without = replace(patient, settings=patient.settings.model_copy(update={"credentials": absent}))
+    finding = found(without, "reader")
+    assert (finding.state, "no such device" in finding.message) == ("fail", True)
+    there = CredentialSettings(reader="simulated", device=tmp_path / "pipe")
+    with_it = replace(patient, settings=patient.settings.model_copy(update={"credentials": there}))
+    assert found(with_it, "reader").state == "ok"
 
 
 def test_no_door_and_no_camera_are_nothing_to_mend(patient: Patient) -> None:
