@@ -45,6 +45,8 @@ UPLOAD_LIMIT = 11 * 1024 * 1024
 OWN_LIMITS = {
     # an archive of photos, which is kept in memory
     "/api/enrollment/import": 65 * 1024 * 1024,
+    # several photos, which are examined one after the other
+    "/api/enrollment/several": 33 * 1024 * 1024,
     # so many rows of a journal that one transaction is worth it
     "/api/sync/journal": 4 * 1024 * 1024,
 }

@@ -76,6 +76,7 @@ class Problem(JSONResponse):
             **({"errors": list(problems)} if problems else {}),
             **more,
         }
+        self.content = content
         super().__init__(content, status, headers)
 
 
@@ -93,6 +94,11 @@ def internal_error() -> Problem:
 
 def _ours(_request: Request, error: Exception) -> Problem:
     assert isinstance(error, errors.GatedError)  # noqa: S101
+    return problem_of(error)
+
+
+def problem_of(error: errors.GatedError) -> Problem:
+    """What a client is told of one of our errors."""
     status = next((STATUS[c] for c in type(error).__mro__ if c in STATUS), None)
     if status is None:
         log.error("unexpected error", exc_info=error)

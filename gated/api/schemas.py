@@ -249,6 +249,20 @@ class EnrolledOut(EnrollmentOut):
     """What would make the photo better; empty for one that was enrolled before."""
 
 
+class PhotoResult(Out):
+    """What became of one photo: either it was enrolled, or a problem says why not."""
+
+    name: str
+    enrolled: EnrolledOut | None = None
+    problem: Mapping[str, Any] | None = None
+
+
+class SeveralForm(In):
+    """The fields beside the photos."""
+
+    person_id: int
+
+
 class EnrollmentForm(In):
     """The fields beside the photo."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -22,6 +22,7 @@ from gated.services.jobs import Start
 READ_WITHIN_S = 30.0
 READ_ARCHIVE_WITHIN_S = 300.0
 MAX_PHOTOS = 2000
+MAX_SEVERAL = 10
 PHOTOS = "photos"
 MAX_FIELDS = 8
 MAX_FIELD_BYTES = 4096
@@ -50,6 +51,14 @@ class Upload:
                 [{**p, "loc": ("body", *p["loc"])} for p in problems]
             ) from None
 
+    def required_photos(self) -> Sequence[tuple[str, bytes]]:
+        """The photos; RequestValidationError when there were none, or too many for one answer."""
+        if not self.photos:
+            raise _invalid(PHOTOS, "missing", "Field required")
+        if len(self.photos) > MAX_SEVERAL:
+            raise _invalid(PHOTOS, "too_long", f"At most {MAX_SEVERAL}; import more as a job")
+        return self.photos
+
     def required_photo(self) -> bytes:
         """The photo; RequestValidationError when there was none."""
         if self.photo is None:
@@ -62,14 +71,26 @@ async def _upload(
 ) -> AsyncIterator[Upload]:
     """The body of a request of an operator, who keeps a seat at the desk until it is answered."""
     with services.desk.seat():
-        try:
-            upload = await asyncio.wait_for(_read(request), READ_WITHIN_S)
-        except TimeoutError:
-            raise HTTPException(408, "the body did not arrive in time") from None
-        yield upload
+        yield await _in_time(_read(request))
+
+
+async def _several(
+    request: Request, _operator: Operator, services: Services
+) -> AsyncIterator[Upload]:
+    """As `_upload`, with several photos."""
+    with services.desk.seat():
+        yield await _in_time(_read(request, MAX_SEVERAL))
+
+
+async def _in_time(reading: Coroutine[Any, Any, Upload], within_s: float = READ_WITHIN_S) -> Upload:
+    try:
+        return await asyncio.wait_for(reading, within_s)
+    except TimeoutError:
+        raise HTTPException(408, "the body did not arrive in time") from None
 
 
 Uploaded = Annotated[Upload, Depends(_upload)]
+SeveralUploaded = Annotated[Upload, Depends(_several)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +106,7 @@ async def _import(
 ) -> AsyncIterator[ImportUpload]:
     """The body of a request that begins an import; nobody else begins one meanwhile."""
     with services.jobs.reserved("import", operator.username) as start:
-        try:
-            reading = _read(request, MAX_PHOTOS)
-            upload = await asyncio.wait_for(reading, READ_ARCHIVE_WITHIN_S)
-        except TimeoutError:
-            raise HTTPException(408, "the body did not arrive in time") from None
+        upload = await _in_time(_read(request, MAX_PHOTOS), READ_ARCHIVE_WITHIN_S)
         yield ImportUpload(upload, start)
 
 
@@ -102,22 +119,26 @@ def described(
     photo_required: bool,
     what: str = "JPEG, PNG, BMP or TIFF",
     beside: str | None = None,
+    several: str | None = None,
 ) -> dict[str, Any]:
     """What OpenAPI says of the body that a route reads through `Uploaded`.
 
-    beside: what the files are that may come in any number besides.
+    beside: what the files are that may come in any number besides; several: what they are when they
+    come instead of the one.
     """
     schema = form.model_json_schema()
     photo = {"type": "string", "format": "binary", "description": what}
-    several = {"type": "array", "items": {"type": "string", "format": "binary"}}
-    more = {PHOTOS: {**several, "description": beside}} if beside else {}
+    many = {"type": "array", "items": {"type": "string", "format": "binary"}}
+    files = {} if several else {"file": photo}
+    more = {PHOTOS: {**many, "description": beside or several}} if beside or several else {}
+    needed = [PHOTOS] if several else ["file"] if photo_required else []
     multipart = {
         **schema,
-        "properties": {**schema.get("properties", {}), "file": photo, **more},
-        "required": [*schema.get("required", []), *(["file"] if photo_required else [])],
+        "properties": {**schema.get("properties", {}), **files, **more},
+        "required": [*schema.get("required", []), *needed],
     }
     content = {"multipart/form-data": {"schema": multipart}}
-    if not photo_required:
+    if not needed:
         content["application/json"] = {"schema": schema}
     return {"requestBody": {"required": True, "content": content}}
 

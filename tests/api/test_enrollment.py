@@ -281,3 +281,35 @@ def test_too_many_photos_at_a_time_are_sent_away(tmp_path: Path) -> None:
             first.join(20)
             assert not first.is_alive()
             assert upload(other, 1, b"\xff\xd8\xff").status_code == 500, "the seat is free again"
+
+
+def several(client: httpx.Client, person_id: int, *photos: bytes) -> httpx.Response:
+    files = [("photos", (f"{n}.jpg", photo, "image/jpeg")) for n, photo in enumerate(photos)]
+    return client.post(
+        "/api/enrollment/several", data={"person_id": str(person_id)}, files=files or None
+    )
+
+
+def test_several_photos_are_judged_one_by_one(client: httpx.Client, portraits: AssetStore) -> None:
+    known, other, stranger = (
+        portraits.read(name) for name in ("obama.jpg", "obama2.jpg", "biden.jpg")
+    )
+    id_ = person(client, "P1")
+    answer = several(client, id_, known, b"no photo", other, stranger)
+    assert answer.status_code == 200
+    first, broken, second, foreign = answer.json()
+    assert [r["name"] for r in answer.json()] == ["0.jpg", "1.jpg", "2.jpg", "3.jpg"]
+    assert first["problem"] is second["problem"] is None
+    assert (broken["problem"]["status"], broken["enrolled"]) == (415, None)
+    assert (foreign["problem"]["code"], foreign["enrolled"]) == ("not_same_person", None)
+    listed = client.get("/api/enrollment", params={"person_id": id_}).json()
+    assert {e["id"] for e in listed} == {first["enrolled"]["id"], second["enrolled"]["id"]}
+    assert several(client, id_, known).json()[0]["enrolled"]["id"] == first["enrolled"]["id"]
+    assert len(client.get("/api/enrollment", params={"person_id": id_}).json()) == 2
+
+
+def test_several_needs_photos_a_person_and_a_bound(desk: httpx.Client) -> None:
+    found = desk.get("/api/persons", params={"q": "FORMS"}).json()[0]["id"]
+    assert several(desk, 999_999, b"x").status_code == 404
+    assert several(desk, found, *[b"x"] * 11).status_code == 422
+    assert several(desk, found).status_code in (415, 422)

@@ -7,25 +7,35 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Response
 
 from gated.api.deps import Operator, Services, Viewer
-from gated.api.errors import responses
+from gated.api.errors import problem_of, responses
 from gated.api.listing import json_list
 from gated.api.schemas import (
     EnrolledOut,
     EnrollmentChange,
     EnrollmentForm,
     EnrollmentOut,
+    PhotoResult,
+    SeveralForm,
     WithdrawalReceiptOut,
 )
 from gated.api.tags import etag, version_of
-from gated.api.uploads import Uploaded, described
-from gated.errors import NotAllowed
+from gated.api.uploads import SeveralUploaded, Uploaded, described
+from gated.errors import (
+    DuplicateFace,
+    EnrollmentRefused,
+    NoPicture,
+    NotAllowed,
+    PictureTooLarge,
+)
 from gated.services.accounts import Role
+from gated.services.desk import EnrollmentDesk
 from gated.services.enrollment import Enrolled
 
 router = APIRouter(prefix="/api/enrollment", tags=["enrollment"])
 withdrawal = APIRouter(prefix="/api/persons", tags=["enrollment"])
 
 IfMatch = Annotated[str | None, Header(description="ETag of what was read", max_length=200)]
+_SEVERAL = described(SeveralForm, photo_required=False, several="JPEG, PNG, BMP or TIFF")
 UPLOADING = (400, 401, 403, 404, 408, 409, 413, 415, 422, 503)
 
 
@@ -80,6 +90,34 @@ def create(
         response.status_code = 200
     response.headers["Location"] = f"/api/enrollment/{enrolled.enrollment.id}"
     return _enrolled(enrolled, response)
+
+
+@router.post(
+    "/several",
+    openapi_extra=_SEVERAL,
+    responses=responses(400, 401, 403, 404, 408, 413, 415, 422, 503),
+)
+def create_several(
+    operator: Operator, upload: SeveralUploaded, services: Services
+) -> list[PhotoResult]:
+    """Enroll up to ten `photos` of `person_id`; each is judged by itself, and sending them again
+    changes nothing."""
+    form, photos = upload.into(SeveralForm), upload.required_photos()
+    services.people.get(form.person_id)
+    return [
+        _judged(services.desk, form.person_id, name, photo, operator.username)
+        for name, photo in photos
+    ]
+
+
+def _judged(
+    desk: EnrollmentDesk, person_id: int, name: str, photo: bytes, actor: str
+) -> PhotoResult:
+    try:
+        enrolled = desk.enroll(person_id, photo, actor=actor)
+    except (EnrollmentRefused, NoPicture, PictureTooLarge, DuplicateFace) as error:
+        return PhotoResult(name=name, problem=problem_of(error).content)
+    return PhotoResult(name=name, enrolled=_out(enrolled))
 
 
 @router.put(
@@ -151,6 +189,10 @@ def withdraw(id: int, operator: Operator, services: Services) -> WithdrawalRecei
 
 
 def _enrolled(enrolled: Enrolled, response: Response) -> EnrolledOut:
-    enrollment: Any = EnrollmentOut.model_validate(enrolled.enrollment)
     response.headers["ETag"] = etag(enrolled.enrollment)
+    return _out(enrolled)
+
+
+def _out(enrolled: Enrolled) -> EnrolledOut:
+    enrollment: Any = EnrollmentOut.model_validate(enrolled.enrollment)
     return EnrolledOut(**enrollment.model_dump(), advice=enrolled.advice)
