@@ -372,6 +372,9 @@ class AnyGate(RuleBasedStateMachine):
         moves=st.permutations([(25.0, 0.0), (0.0, 20.0)]),
     )
     def somebody_moves(self, track: int, who: int, moves: list[tuple[float, float]]) -> None:
+        self.see(lost=(track,))
+        self.pass_time(2.5)
+        self.send(Trigger("button"))
         ahead = (0.0, 0.0)
         for yaw, pitch in (ahead, ahead, ahead, ahead, moves[0], ahead, moves[1], ahead):
             seen = face({who: 0.8}, track=track, pad=0.9, mesh=(yaw, pitch, 0.3))
@@ -396,6 +399,13 @@ class AnyGate(RuleBasedStateMachine):
     ) -> None:
         self.send(Expected(card, for_s))
         self.somebody_stands_there(track, looks, 4, 0.9, 60.0, 0.7, 0.8)
+
+    @rule()
+    def the_door_is_opened_from_both_sides(self) -> None:
+        self.send(SetDoorMode(DoorMode.NORMAL, "op", "why"))
+        self.send(DoorEvent(DoorEventKind.OTHER_CLOSED))
+        self.send(DoorEvent(DoorEventKind.REX))
+        self.send(OperatorUnlock("op", "why", 1.0))
 
     @rule(track=TRACKS, frames=st.sampled_from([1, 3, 70]))
     def somebody_looks_away(self, track: int, frames: int) -> None:
