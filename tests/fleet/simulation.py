@@ -153,18 +153,22 @@ class Simulation:
         up = [h for h in self.hubs if h.running] or self.hubs
         return self.random.choice(up).port
 
-    def _gate(self, number: int) -> SimulatedGate:
-        name = f"gate-{number}"
+    def gate_settings(self, name: str) -> Settings:
+        """Of a gate that looks at a grey wall."""
         pictures = self.folder / "pictures"
         if not pictures.exists():
             pictures.mkdir()
             PIL.Image.new("RGB", (320, 240), "grey").save(pictures / "1.png")
-        file = self.folder / f"{name}.yaml"
-        state = self.folder / name
+        state, file = self.folder / name, self.folder / f"{name}.yaml"
         file.write_text(GATE.format(name=name, pictures=pictures, assets=INSTALLED, state=state))
-        workspace = self._stack.enter_context(Workspace(load(file, {})))
+        return load(file, {})
+
+    def _gate(self, number: int) -> SimulatedGate:
+        name = f"gate-{number}"
+        workspace = self._stack.enter_context(Workspace(self.gate_settings(name)))
         relay = Relay(self._port_of_a_hub)
         self._stack.callback(relay.close)
+        file = self.folder / f"{name}.yaml"
         return SimulatedGate(name, file, workspace=workspace, relay=relay)
 
     def start(self) -> None:

@@ -43,9 +43,10 @@ class Acknowledged:
 class Collector:
     """Takes in the journals of the gates of a workspace that is their hub."""
 
-    def __init__(self, workspace: Workspace, clock: Clock) -> None:
+    def __init__(self, workspace: Workspace, clock: Clock, wait_s: float = WAIT_S) -> None:
         self._workspace = workspace
         self._clock = clock
+        self._wait_s = wait_s
         self._places = threading.BoundedSemaphore(AT_A_TIME)
 
     @classmethod
@@ -60,7 +61,7 @@ class Collector:
         """
         _require_own(gate, batch)
         _require_order(batch)
-        if not self._places.acquire(timeout=WAIT_S):
+        if not self._places.acquire(timeout=self._wait_s):
             raise Busy("the hub is busy with the rows of other gates", retry_after=WAIT_S)
         try:
             with self._workspace.database.write() as session:

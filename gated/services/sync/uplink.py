@@ -22,7 +22,7 @@ from gated.ports import Clock
 from gated.services.gate import GateStatus
 from gated.services.sync.client import HubClient
 from gated.services.workspace import Workspace
-from gated.storage import outbox
+from gated.storage import alarms, outbox
 from gated.storage.heads import last_row
 from gated.storage.outbox import Batch
 
@@ -101,11 +101,14 @@ def status_of(
 ) -> dict[str, Any]:
     """What a gate tells its hub of itself."""
     seen, now = board(), clock.now()
+    with workspace.database.read() as session:
+        standing = [alarm.kind for alarm in alarms.list_(session, standing=True, limit=20)]
     return {
         "version": __version__,
         "role": seen.role,
         "started_at": seen.started_at.isoformat(),
         "problems": list(seen.problems),
+        "alarms": standing,
         "people": seen.people,
         "templates": seen.templates,
         "gallery": seen.gallery_stamp,

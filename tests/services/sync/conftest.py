@@ -24,3 +24,28 @@ def world(database_url: str | None, tmp_path: Path) -> Iterator[World]:
     """A hub on each engine."""
     with hub_in(tmp_path, database_url) as hub, ExitStack() as stack:
         yield World(tmp_path, hub, stack)
+
+
+ON_BOTH = frozenset(
+    {
+        "test_rows_arrive_once_and_are_projected_for_the_persons_of_the_hub",
+        "test_doubles_and_disorder_change_nothing",
+        "test_an_altered_row_is_set_apart_and_the_others_arrive",
+        "test_who_was_erased_meanwhile_is_not_taken_in_again",
+        "test_a_correction_supersedes_on_the_hub_as_on_the_gate",
+        "test_a_new_gate_is_given_everybody_and_then_what_changes",
+        "test_a_gate_is_given_only_the_people_of_its_groups",
+        "test_old_cursors_and_those_of_others_lead_to_a_snapshot",
+        "test_who_waits_is_told_at_once",
+    }
+)
+"""Where the engines differ; the other tests run on PostgreSQL among the long ones only."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        name, _, engine = item.name.partition("[")
+        here = item.path.parent == Path(__file__).parent
+        if here and engine.startswith("postgresql") and name not in ON_BOTH:
+            item.add_marker(pytest.mark.long)

@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from gated.devices.clock import SystemClock
 from gated.errors import Busy, HubError, NotAllowed, SourceError
+from gated.services.gate import GateBoard
 from gated.services.people import People
 from gated.services.sync.collect import AT_A_TIME, Collector
 from gated.services.sync.fleet import FleetGate
-from gated.services.sync.uplink import Uplink, wire_of
+from gated.services.sync.uplink import Uplink, status_of, wire_of
 from gated.services.workspace import Workspace
 from gated.storage import attendance, corrections, outbox
 from gated.storage.outbox import Batch
@@ -369,7 +371,7 @@ def test_a_busy_hub_sends_gates_away_for_a_while(world: World) -> None:
     gate = world.gate("north")
     write(gate.workspace, 4)
     (batch,) = batches_of(gate, 100)
-    collector = Collector.of(world.hub.workspace)
+    collector = Collector(world.hub.workspace, SystemClock(), wait_s=0.05)
     for _ in range(AT_A_TIME):
         collector._places.acquire()
     with pytest.raises(Busy):
@@ -384,6 +386,17 @@ def test_what_a_gate_tells_of_itself_is_in_the_fleet_page(world: World) -> None:
     found = registered(world, "north").gate
     assert (found.status, found.model) == ({"backlog": 7}, "sface")
     assert found.seen_at is not None
+
+
+def test_a_gate_tells_of_its_alarms_its_disk_and_what_the_hub_lacks(world: World) -> None:
+    gate = world.gate("north")
+    raised = dataclasses.replace(entry(), kind="forced", body={"severity": "alarm"})
+    gate.workspace.journal.append([raised])
+    status = status_of(gate.workspace, GateBoard().snapshot, SystemClock(), backlog=3)
+    assert (status["alarms"], status["backlog"], status["problems"]) == (["forced"], 3, [])
+    assert status["disk_free"] > 0
+    Uplink.of(gate.workspace, gate.client).greet(status, None)
+    assert registered(world, "north").gate.status == status
 
 
 def test_quarantine_holds_no_names(world: World) -> None:
