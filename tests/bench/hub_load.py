@@ -9,6 +9,7 @@ Persons: one new gate takes its first snapshot, templates written and all.
 from __future__ import annotations
 
 import argparse
+import random
 import resource
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from gated.core.model import PersonRef
+from gated.errors import HubError
 from gated.services.people import People
 from gated.services.sync.client import HubClient
 from gated.services.sync.downlink import Downlink
@@ -76,8 +78,12 @@ def rows_per_second(run: Simulation, number: int, rows: int) -> float:
 
 def _send(uplink: Uplink, ready: threading.Barrier) -> None:
     ready.wait()
-    while uplink.send():
-        pass
+    going_on = True
+    while going_on:
+        try:
+            going_on = uplink.send()
+        except HubError as error:  # busy: come again as a gate would
+            time.sleep(random.uniform(0.5, 1.0) * (error.retry_after or 1.0))
 
 
 def first_snapshot(run: Simulation, persons: int) -> float:
