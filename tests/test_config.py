@@ -416,6 +416,23 @@ def test_a_challenge_needs_movements_to_choose_from(tmp_path: Path, asked: str) 
         load(file, {})
 
 
+def test_cards_may_trigger_where_something_reads_them(tmp_path: Path) -> None:
+    file = tmp_path / "gate.yaml"
+    trigger = "recognition: {trigger: card}\n"
+    for reads in ("badges: true", "reader: keyboard, device: /dev/input/by-id/reader"):
+        file.write_text(f"{trigger}credentials: {{{reads}}}\n")
+        assert load(file, {}).recognition.trigger == "card"
+    file.write_text("credentials: {reader: keyboard}\n")
+    with pytest.raises(ConfigError, match=r"credentials\.reader: reader keyboard needs device"):
+        load(file, {})
+    file.write_text(
+        "credentials: {reader: simulated, device: /run/reader}\ncamera: {driver: v4l2}\n"
+        "door: {driver: gpiozero, relay_pin: 17}\n"
+    )
+    with pytest.raises(ConfigError, match="simulated reader never opens a real door"):
+        load(file, {})
+
+
 def test_a_trigger_that_could_never_come_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "gate.yaml"
     file.write_text("recognition: {trigger: card}\n")
