@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable
 from typing import Any
@@ -54,11 +53,11 @@ def _measure(size: int, repeats: int) -> dict[str, float]:
 
 
 def _interleaved(repeats: int, **works: Callable[[], Any]) -> dict[str, float]:
-    """Median ms of each; they take turns, so that a busy machine slows all."""
+    """Best ms of each: the shortest is what the work takes when nothing else takes the memory."""
     took: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(repeats + 1):
         for name, work in works.items():
             start = time.perf_counter()
             work()
             took[name].append((time.perf_counter() - start) * 1e3)
-    return {name: statistics.median(times[1:]) for name, times in took.items()}
+    return {name: min(times) for name, times in took.items()}

@@ -161,7 +161,7 @@ def _identification_part(found: Sequence[Result]) -> Part:
         for row in found
     ]
     columns = ("templates", "gated", "face_distance", "ratio", "one pass over memory", "passes")
-    return Part("one face against all templates, medians in ms", columns, rows)
+    return Part("one face against all templates, best of several in ms", columns, rows)
 
 
 def _daemon_part(r: Result) -> Part:
