@@ -11,7 +11,7 @@ from pathlib import Path
 
 _SELF = Path("/proc/self")
 
-BEAT_S = 0.02
+BEAT_S = 0.05
 
 
 def age_s() -> float | None:
