@@ -207,6 +207,8 @@ def test_who_would_be_refused_is_told_the_rule_and_when_it_opens(
     group = client.post("/api/groups", json={"name": f"Staff {next(COUNT)}"}).json()["id"]
     client.put(f"/api/groups/{group}/access", json=[{"schedule_id": made["id"]}])
     client.put(f"/api/groups/{group}/members/{who}")
+    card = {"kind": "card", "number": f"77{next(COUNT):04}"}
+    assert client.post(f"/api/persons/{who}/credentials", json=card).status_code == 201
     sunday = {"at": "2026-11-22T12:00:00Z", "with": ["face"]}
     told = client.get(f"/api/persons/{who}/explain", params=sunday).json()
     assert (told["outcome"], told["reason"]) == ("denied", "outside_schedule")
