@@ -170,13 +170,17 @@ class Admission:
         if not self.may_refuse(visit, now):
             return
         reason = decision.reason
+        self.pass_over(visit, reason, now)
+        yield RecordDecision(replace(decision, flags=()))
+        yield Notice(decision.track_id, reason, advice)
+        yield from self._entrance.denied(reason, now)
+
+    def pass_over(self, visit: Visit, reason: Reason, now: Instant) -> None:
+        """A refusal that nobody is told of; what it means for the visit is the same."""
         visit.state, visit.denied_at, visit.reason = VisitState.DENIED, now.mono, reason
         visit.denials += 1
         retry = reason in RETRYABLE and visit.denials < self.policy.max_denials
         visit.final = not retry
-        yield RecordDecision(replace(decision, flags=()))
-        yield Notice(decision.track_id, reason, advice)
-        yield from self._entrance.denied(reason, now)
 
     def _wait(self, visit: Visit, waiting: Waiting) -> Iterator[Command]:
         need = waiting.verdict.need

@@ -32,7 +32,8 @@ from gated.core.claim import REOPENED, Claim
 from gated.core.company import Company
 from gated.core.entrance import Entrance
 from gated.core.evidence import Finding, Identity, Sample, weigh
-from gated.core.gallery import Gallery, Member
+from gated.core.fixtures import FixedFaces
+from gated.core.gallery import Gallery, Member, unit
 from gated.core.model import (
     Attention,
     Command,
@@ -79,6 +80,7 @@ class Gate:
         self.policy = policy
         self.calibration = calibration
         self.attacks = AttackMemory(policy.lockout_s, policy.alarm_attacks, policy.alarm_window_s)
+        self.fixed_faces = FixedFaces()
         self.company = Company(policy.unlock_s)
         self.challenger = Challenger(policy.challenge, seed)
         self.entrance = Entrance(policy, self._settled)
@@ -495,6 +497,9 @@ class Gate:
         rule: str = "",
     ) -> Iterator[Command]:
         decision = self._decision(track, reason, finding, pad, captured_at, now)
+        if self.admission.may_refuse(track.visit, now) and not self._worth_telling(decision, track):
+            self.admission.pass_over(track.visit, reason, now)
+            return
         undecided = reason is Reason.LIVENESS_UNDECIDED
         advice = self.policy.pad.advice(_scores(track)) if undecided else ""
         told = list(self.admission.refuse(track.visit, replace(decision, rule=rule), now, advice))
@@ -505,6 +510,13 @@ class Gate:
             yield from self._attacked(decision, now)
         if track.visit.final:
             track.samples.clear()
+
+    def _worth_telling(self, refusal: Decision, track: TrackState) -> bool:
+        """A poster is refused again and again; whoever has a name is always told of."""
+        if refusal.person is not None or not track.samples:
+            return True
+        face, alike = unit(track.samples[-1].vector), self.criteria.threshold
+        return self.fixed_faces.tell(track.box, face, alike, refusal.at.mono)
 
     def _settled(self, passage: Passage, used: bool) -> None:
         self.admission.settled(passage, used)
