@@ -39,7 +39,7 @@ check: setup  ## format, lint, types, import contracts, tests
 	$(BIN)/python -m pytest -m "not long"
 
 check-long: setup  ## everything, also what takes minutes
-	@$(BIN)/gated assets install default demo pad dlib --into $(MODELS) --quiet || true
+	@$(BIN)/gated assets install default demo pad mesh dlib --into $(MODELS) --quiet || true
 	GATED_HYPOTHESIS=long $(BIN)/python -m pytest
 
 bench: setup  ## measure everything in one run, beside face_recognition; four minutes

@@ -67,6 +67,7 @@ def test_sign_ins_are_on_record_and_what_was_typed_is_not(
         "address": "127.0.0.1",
         "request": failed.json()[0]["actor"]["request"],
         "reason": None,
+        "filters": None,
     }
     assert "my-secret" not in admin.get("/api/audit?limit=1000").text
     signed_in = admin.get("/api/audit", params={"kind": "signed_in", "actor": "the-admin"})

@@ -407,6 +407,14 @@ class AnyGate(RuleBasedStateMachine):
         self.send(DoorEvent(DoorEventKind.REX))
         self.send(OperatorUnlock("op", "why", 1.0))
 
+    @precondition(lambda self: not self.bolt.fire)
+    @rule(seconds=st.sampled_from([0.5, 30.0]))
+    def the_door_is_free_for_a_while(self, seconds: float) -> None:
+        self.send(DoorEvent(DoorEventKind.OTHER_CLOSED))
+        self.send(SetDoorMode(DoorMode.FREE_ACCESS, "op", "why"))
+        self.pass_time(seconds)
+        self.send(SetDoorMode(DoorMode.NORMAL, "op", "over"))
+
     @rule(track=TRACKS, frames=st.sampled_from([1, 3, 70]))
     def somebody_looks_away(self, track: int, frames: int) -> None:
         for _ in range(frames):
