@@ -131,16 +131,18 @@ async def _first_counters(site: Site) -> dict[str, int]:
     raise RuntimeError("the gate that was measured saw no frame")
 
 
-def measure_still(site: Site, seconds: float) -> float:
-    """Share of one core while nothing moves before the camera."""
+def measure_still(site: Site, seconds: float, spans: int = 3) -> float:
+    """Share of one core while nothing moves before the camera; the median of several spans."""
+    shares = []
     with Running(site) as gate:
         gate.wait_ready()
         gate.collect(3.0)
-        before, began = gate.cpu_s, time.monotonic()
-        gate.collect(seconds)
-        share = (gate.cpu_s - before) / (time.monotonic() - began)
+        for _ in range(spans):
+            before, began = gate.cpu_s, time.monotonic()
+            gate.collect(seconds / spans)
+            shares.append((gate.cpu_s - before) / (time.monotonic() - began))
         gate.end()
-    return share
+    return statistics.median(shares)
 
 
 def measure_throughput(site: Site, seconds: float) -> float:
