@@ -77,7 +77,7 @@ def _errors(settings: Settings) -> Iterator[str]:
     given, model = settings.recognition.calibration, ENGINE_MODELS[settings.vision.engine]
     calibration = read_calibration(given, model) if given else calibration_for(model)
     fixed, fpir = tolerated_similarity(settings, calibration), settings.recognition.fpir
-    yield "## Expected wrong openings"
+    yield "## Expected wrong openings and refusals"
     yield ""
     yield f"Model `{model}`, calibration: {calibration.source}. Liveness: "
     yield f"`{settings.liveness.level}`. By face alone, without what liveness and rules refuse:"
@@ -89,8 +89,9 @@ def _errors(settings: Settings) -> Iterator[str]:
         rate = fpir_of(calibration.fmr(threshold), n, CHANCES)
         yield f"| {n} | {threshold:.3f} | one in {1 / rate:,.0f} |"
     yield ""
-    yield "Expected refusals of enrolled people depend on the light and the photos: the walk below"
-    yield "measures them here; docs/accuracy.md tells what was measured elsewhere."
+    yield "Expected refusals of enrolled people depend on their photos and on the light:"
+    yield "`gated gallery check` tells how many of the enrolled photos would be refused, the walk"
+    yield "below tries the light, and docs/accuracy.md tells what was measured elsewhere."
     yield ""
 
 
