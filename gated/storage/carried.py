@@ -15,7 +15,7 @@ from gated.storage.tables import enrollments, gate_groups, group_members, groups
 
 @dataclass(frozen=True, slots=True)
 class CarriedEnrollment:
-    """An enrollment; paths below uploads."""
+    """An enrollment, of the hub or as a gate mirrors it; paths below uploads."""
 
     uid: str
     model: str | None

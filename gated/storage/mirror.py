@@ -13,6 +13,7 @@ from gated.core.model import Instant
 from gated.errors import Conflict
 from gated.storage import changes, groups, persons, rows
 from gated.storage import enrollments as enrollments_
+from gated.storage.carried import CarriedEnrollment
 from gated.storage.journal import Journal
 from gated.storage.records import Person, columns_of, record
 from gated.storage.settings import touch_gallery, touch_rules
@@ -33,18 +34,6 @@ _PERSON = columns_of(Person, persons_table)
 
 
 @dataclass(frozen=True, slots=True)
-class MirroredEnrollment:
-    """An enrollment as the hub tells it; paths of files that are here already."""
-
-    uid: str
-    model: str | None
-    confidence: float
-    is_active: bool
-    encoding_path: str | None
-    image_path: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class MirroredPerson:
     """A person as the hub tells them; groups: uid -> name."""
 
@@ -57,7 +46,7 @@ class MirroredPerson:
     is_active: bool
     leaves_on: date | None
     groups: Mapping[str, str]
-    enrollments: Sequence[MirroredEnrollment]
+    enrollments: Sequence[CarriedEnrollment]
 
 
 def find(session: Session, uid: str) -> Person | None:
@@ -66,7 +55,7 @@ def find(session: Session, uid: str) -> Person | None:
     return row and record(Person, row)
 
 
-def enrolled(session: Session, uids: Sequence[str]) -> dict[str, MirroredEnrollment]:
+def enrolled(session: Session, uids: Sequence[str]) -> dict[str, CarriedEnrollment]:
     """Enrollments of persons with these uids as they are here, by their own uids."""
     e = enrollments_table.c
     found = (
@@ -77,7 +66,7 @@ def enrolled(session: Session, uids: Sequence[str]) -> dict[str, MirroredEnrollm
         .join(persons_table, persons_table.c.id == e.person_id)
         .where(persons_table.c.uid.in_(uids))
     )
-    return {row.uid: MirroredEnrollment(*row) for row in session.execute(found)}
+    return {row.uid: CarriedEnrollment(*row) for row in session.execute(found)}
 
 
 def put(session: Session, person: MirroredPerson, snapshot: int) -> list[str]:
@@ -212,7 +201,7 @@ def _group(session: Session, uid: str, name: str) -> int:
 
 
 def _put_enrollments(
-    session: Session, person_id: int, wanted: Sequence[MirroredEnrollment]
+    session: Session, person_id: int, wanted: Sequence[CarriedEnrollment]
 ) -> list[str]:
     e = enrollments_table.c
     there = {x.uid: x for x in enrollments_.list_(session, person_id=person_id)}

@@ -30,8 +30,9 @@ from gated.services.sync.signing import Envelopes
 from gated.services.workspace import Workspace
 from gated.storage import mirror
 from gated.storage import settings as settings_store
+from gated.storage.carried import CarriedEnrollment
 from gated.storage.journal import Entry
-from gated.storage.mirror import MirroredEnrollment, MirroredPerson
+from gated.storage.mirror import MirroredPerson
 
 log = logging.getLogger(__name__)
 
@@ -218,7 +219,7 @@ class Downlink:
         return {uid: self._with_files(p, there, written) for uid, p in people.items()}
 
     def _with_files(
-        self, person: MirroredPerson, there: Mapping[str, MirroredEnrollment], written: list[str]
+        self, person: MirroredPerson, there: Mapping[str, CarriedEnrollment], written: list[str]
     ) -> MirroredPerson:
         enrolled = []
         for e in person.enrollments:
@@ -227,12 +228,12 @@ class Downlink:
             encoding = self._encoding(e, old, written)
             image = self._image(e, old, written)
             enrolled.append(
-                MirroredEnrollment(e.uid, e.model, e.confidence, e.is_active, encoding, image)
+                CarriedEnrollment(e.uid, e.model, e.confidence, e.is_active, encoding, image)
             )
         return replace(person, enrollments=tuple(enrolled))
 
     def _encoding(
-        self, told: _Enrollment, old: MirroredEnrollment | None, written: list[str]
+        self, told: _Enrollment, old: CarriedEnrollment | None, written: list[str]
     ) -> str | None:
         """The file of a template: the present one while it says the same."""
         if told.vector is None:
@@ -251,7 +252,7 @@ class Downlink:
         return model == self._model and np.array_equal(present, vector)
 
     def _image(
-        self, told: _Enrollment, old: MirroredEnrollment | None, written: list[str]
+        self, told: _Enrollment, old: CarriedEnrollment | None, written: list[str]
     ) -> str | None:
         if told.photo is None:
             return None
@@ -266,7 +267,7 @@ class Downlink:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Enrollment(MirroredEnrollment):
+class _Enrollment(CarriedEnrollment):
     """An enrollment as it came, with what will be in its files."""
 
     vector: Vector | None = None
