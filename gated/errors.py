@@ -18,6 +18,7 @@ GatedError
     │   ├── NoGate
     │   ├── NotJoined
     │   ├── SnapshotNeeded
+    │   ├── BelongsToHub
     │   ├── ConsentMissing
     │   └── RetentionHold
     ├── EnrollmentRefused
@@ -175,6 +176,15 @@ class SnapshotNeeded(Conflict):
     """The cursor is too old, or of another feed: begin with /api/sync/snapshot."""
 
     code = "snapshot_needed"
+
+
+class BelongsToHub(Conflict):
+    """What the hub has given to this gate is changed there and nowhere else."""
+
+    code = "belongs_to_hub"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} came from the hub: change it there")
 
 
 class ChangedMeanwhile(Conflict):
