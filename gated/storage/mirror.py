@@ -23,8 +23,8 @@ from gated.storage.tables import (
     consents,
     credentials,
     group_members,
+    mirrored,
     person_access,
-    sync_persons,
 )
 from gated.storage.tables import enrollments as enrollments_table
 from gated.storage.tables import groups as groups_table
@@ -88,9 +88,9 @@ def put(session: Session, person: MirroredPerson, snapshot: int) -> list[str]:
     else:
         id_ = before.id
         rows.change(session, persons_table, id_, **values, search=search)
-    _put_groups(session, id_, person.groups)
+    _put_groups(session, id_, person.groups, snapshot)
     unneeded = _put_enrollments(session, id_, person.enrollments)
-    _remember(session, person.uid, snapshot)
+    remember(session, changes.PERSON, person.uid, snapshot)
     touch_gallery(session)
     touch_rules(session)
     changes.note_person(session, id_)
@@ -103,8 +103,7 @@ def drop(session: Session, uid: str) -> list[str]:
     Who was never given by the hub stays. Of who has passed here the name stays for the log, without
     photos, templates, groups, and switched off.
     """
-    known = sa.delete(sync_persons).where(sync_persons.c.uid == uid).returning(sync_persons.c.uid)
-    if session.execute(known).first() is None or (person := find(session, uid)) is None:
+    if not forget(session, changes.PERSON, uid) or (person := find(session, uid)) is None:
         return []
     if not _is_named(session, person.id):
         return persons.delete(session, person.id)
@@ -113,7 +112,7 @@ def drop(session: Session, uid: str) -> list[str]:
 
 def erase(session: Session, journal: Journal, at: Instant, uid: str) -> list[str]:
     """Forget a person for ever, here as on the hub; the files that nobody needs."""
-    session.execute(sa.delete(sync_persons).where(sync_persons.c.uid == uid))
+    forget(session, changes.PERSON, uid)
     journal.erase_person(session, at, uid, "erased on the hub")
     person = find(session, uid)
     if person is None:
@@ -125,19 +124,42 @@ def erase(session: Session, journal: Journal, at: Instant, uid: str) -> list[str
         return _strip(session, person.id)
 
 
-def behind(session: Session, snapshot: int) -> list[str]:
-    """The persons whom the hub gave once and did not name in this snapshot."""
-    old = sa.select(sync_persons.c.uid).where(sync_persons.c.snapshot < snapshot)
-    return list(session.execute(old).scalars())
+def behind(session: Session, snapshot: int) -> list[tuple[str, str]]:
+    """(kind, uid) of what the hub gave once and did not name in this snapshot."""
+    old = sa.select(mirrored.c.kind, mirrored.c.uid).where(mirrored.c.snapshot < snapshot)
+    return [(row.kind, row.uid) for row in session.execute(old)]
 
 
-def put_group(session: Session, uid: str, name: str) -> None:
-    """Let a group be as told."""
-    _group(session, uid, name)
+def remember(session: Session, kind: str, uid: str, snapshot: int) -> None:
+    """Note that the hub has given a thing, in this snapshot or since."""
+    moved = sa.update(mirrored).where(mirrored.c.kind == kind, mirrored.c.uid == uid)
+    named = moved.values(snapshot=snapshot).returning(mirrored.c.uid)
+    if session.execute(named).first() is None:
+        given = {"kind": kind, "uid": uid, "snapshot": snapshot}
+        session.execute(sa.insert(mirrored).values(given))
+
+
+def forget(session: Session, kind: str, uid: str) -> bool:
+    """Note that a thing is not the hub's any more; whether it was."""
+    gone = sa.delete(mirrored).where(mirrored.c.kind == kind, mirrored.c.uid == uid)
+    return session.execute(gone.returning(mirrored.c.uid)).first() is not None
+
+
+def is_from_hub(session: Session, kind: str, uid: str) -> bool:
+    """Whether the hub has given a thing."""
+    return rows.one(session, mirrored, [mirrored.c.uid], kind=kind, uid=uid) is not None
+
+
+def put_group(session: Session, uid: str, name: str, snapshot: int) -> int:
+    """Let a group be as told; returns its id."""
+    remember(session, changes.GROUP, uid, snapshot)
+    return _group(session, uid, name)
 
 
 def drop_group(session: Session, uid: str) -> None:
-    """Remove a group that the hub has removed."""
+    """Remove a group that the hub gave and does not give any more."""
+    if not forget(session, changes.GROUP, uid):
+        return
     id_ = session.execute(sa.select(groups_table.c.id).where(groups_table.c.uid == uid)).scalar()
     if id_ is not None:
         groups.delete(session, id_)
@@ -146,7 +168,7 @@ def drop_group(session: Session, uid: str) -> None:
 def _adopt(session: Session, person: MirroredPerson) -> Person | None:
     """Who was added here before the hub told of them, by personnel code: the hub's uid holds."""
     own = persons.by_code(session, person.personnel_code)
-    if own is None or _is_from_hub(session, own.uid):
+    if own is None or is_from_hub(session, changes.PERSON, own.uid):
         return None
     rows.change(session, persons_table, own.id, uid=person.uid)
     return own
@@ -161,20 +183,10 @@ def _free_code(session: Session, person: MirroredPerson) -> None:
         )
 
 
-def _is_from_hub(session: Session, uid: str) -> bool:
-    return rows.one(session, sync_persons, [sync_persons.c.uid], uid=uid) is not None
-
-
-def _remember(session: Session, uid: str, snapshot: int) -> None:
-    moved = sa.update(sync_persons).where(sync_persons.c.uid == uid).values(snapshot=snapshot)
-    if session.execute(moved.returning(sync_persons.c.uid)).first() is None:
-        session.execute(sa.insert(sync_persons).values(uid=uid, snapshot=snapshot))
-
-
-def _put_groups(session: Session, person_id: int, wanted: Mapping[str, str]) -> None:
+def _put_groups(session: Session, person_id: int, wanted: Mapping[str, str], snapshot: int) -> None:
     member = group_members.c
     session.execute(sa.delete(group_members).where(member.person_id == person_id))
-    ids = sorted({_group(session, uid, name) for uid, name in wanted.items()})
+    ids = sorted({put_group(session, uid, name, snapshot) for uid, name in wanted.items()})
     if ids:
         session.execute(
             sa.insert(group_members), [{"group_id": g, "person_id": person_id} for g in ids]

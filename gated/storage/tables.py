@@ -457,10 +457,11 @@ sync_quarantine = Table(
     sqlite_autoincrement=True,
 )
 
-sync_persons = Table(
-    "sync_persons",
+mirrored = Table(
+    "mirrored",
     metadata,
-    Column("uid", Text, primary_key=True, comment="of a person whom the hub has given"),
+    Column("kind", Text, primary_key=True, comment="of a thing that the hub has given"),
+    Column("uid", Text, primary_key=True),
     Column("snapshot", Integer, nullable=False, comment="number of the one that last named them"),
     sqlite_with_rowid=False,
 )

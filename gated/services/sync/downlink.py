@@ -26,9 +26,10 @@ from gated.errors import HubError, HubUnreachable, SealError, StorageError
 from gated.ports import Clock
 from gated.services.sync.client import TIMEOUT_S, HubClient
 from gated.services.sync.feed import context
+from gated.services.sync.kinds import KINDS, Taking
 from gated.services.sync.signing import Envelopes
 from gated.services.workspace import Workspace
-from gated.storage import mirror
+from gated.storage import changes, mirror
 from gated.storage import settings as settings_store
 from gated.storage.carried import CarriedEnrollment
 from gated.storage.journal import Entry
@@ -59,13 +60,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """One item of a page, opened; person and group: what is put."""
+    """One item of a page, opened; person, or value for another kind: what is put."""
 
     op: str
     kind: str
     uid: str
     person: MirroredPerson | None = None
-    group: str | None = None
+    value: Any = None
 
 
 class Downlink:
@@ -184,32 +185,27 @@ class Downlink:
         last: bool,
     ) -> tuple[list[str], Counter[str]]:
         """The files that nobody needs now, and how much was done by its kind."""
-        unneeded: list[str] = []
         done: Counter[str] = Counter()
+        taking = Taking(self._workspace, session, self._clock.now(), place.snapshot)
         settings_store.touch_gallery(session)  # the locks in their order: see `changes`
         for s in said:
             done[s.op] += 1
-            if s.uid in people:
-                unneeded += mirror.put(session, people[s.uid], place.snapshot)
-            elif s.kind == "group":
-                self._group(session, s)
-            elif s.op == "erased":
-                journal, now = self._workspace.journal, self._clock.now()
-                unneeded += mirror.erase(session, journal, now, s.uid)
+            if s.op == "erased":
+                journal = self._workspace.journal
+                taking.unneeded += mirror.erase(session, journal, taking.now, s.uid)
+            elif s.op == "gone":
+                _drop(taking, s.kind, s.uid)
+            elif s.kind == changes.PERSON:
+                taking.unneeded += mirror.put(session, people[s.uid], place.snapshot)
             else:
-                unneeded += mirror.drop(session, s.uid)
+                KINDS[s.kind].put(taking, s.uid, s.value)
         if last:
-            for uid in mirror.behind(session, place.snapshot):
-                done["gone"] += 1
-                unneeded += mirror.drop(session, uid)
-        return unneeded, done
-
-    @staticmethod
-    def _group(session: Session, said: _Said) -> None:
-        if said.group is not None:
-            mirror.put_group(session, said.uid, said.group)
-        else:
-            mirror.drop_group(session, said.uid)
+            behind = mirror.behind(session, place.snapshot)
+            done["gone"] += len(behind)
+            for kind, uid in sorted(behind, key=lambda thing: _DROPPED.index(thing[0])):
+                _drop(taking, kind, uid)
+        # a thing that is neither there nor gone must not count as one that was
+        return taking.unneeded, +done
 
     def _written(self, said: Sequence[_Said], written: list[str]) -> dict[str, MirroredPerson]:
         """The persons to put, their templates and photos in files; `written` gets the new ones."""
@@ -284,17 +280,28 @@ class _understood:  # noqa: N801
             raise HubUnreachable("the hub's answer cannot be understood") from error
 
 
+_DROPPED = (changes.PERSON, *reversed(list(KINDS)))
+"""All kinds in the order in which they are dropped."""
+
+
+def _drop(taking: Taking, kind: str, uid: str) -> None:
+    if kind == changes.PERSON:
+        taking.unneeded += mirror.drop(taking.session, uid)
+    else:
+        KINDS[kind].drop(taking, uid)
+
+
 def _read(item: Mapping[str, Any], envelopes: Envelopes, model: str) -> _Said:
     """ValueError, KeyError, TypeError, SealError for what is no item for this gate."""
     op, kind, uid = str(item["op"]), str(item["kind"]), str(item["uid"])
-    if op not in ("put", "gone", "erased") or kind not in ("person", "group"):
+    if op not in ("put", "gone", "erased") or kind not in _DROPPED:
         raise ValueError(f"{op} {kind} is not known to this version")
     if op != "put":
         return _Said(op, kind, uid)
     told = json.loads(envelopes.open(item["sealed"], context(kind, uid)))
-    if kind == "group":
-        return _Said(op, kind, uid, group=str(told["name"]))
-    return _Said(op, kind, uid, person=_person(uid, told, model))
+    if kind == changes.PERSON:
+        return _Said(op, kind, uid, person=_person(uid, told, model))
+    return _Said(op, kind, uid, value=KINDS[kind].read(told))
 
 
 def _person(uid: str, told: Mapping[str, Any], model: str) -> MirroredPerson:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
@@ -19,6 +20,7 @@ from sqlalchemy.orm import Session
 from gated.core.chain import canonical
 from gated.devices.clock import SystemClock
 from gated.errors import SnapshotNeeded, StorageError
+from gated.services.sync.kinds import KINDS
 from gated.services.sync.signing import Envelopes
 from gated.services.workspace import Workspace
 from gated.storage import carried, changes, gates
@@ -107,11 +109,12 @@ class Feed:
         with self._workspace.database.read() as session:
             end = changes.head(session)
             found = changes.since(session, seq, limit)
-            people = [c.uid for c in found if c.kind == changes.PERSON]
+            uids: dict[str, list[str]] = defaultdict(list)
+            for change in found:
+                uids[change.kind].append(change.uid)
+            people = uids.pop(changes.PERSON, [])
             them = carried.of(session, gate, people)
-            theirs = carried.groups_of(
-                session, gate, [c.uid for c in found if c.kind == changes.GROUP]
-            )
+            theirs = {k: KINDS[k].tell(session, gate, some) for k, some in uids.items()}
             erased = changes.erased(session, people)
         items = []
         for n, change in enumerate(found):
@@ -120,8 +123,8 @@ class Feed:
                 break
             if (person := them.get(change.uid)) is not None:
                 items.append(writer.person(person))
-            elif change.uid in theirs:
-                items.append(writer.group(change.uid, theirs[change.uid]))
+            elif (told := theirs.get(change.kind, {}).get(change.uid)) is not None:
+                items.append(writer.item(change.kind, change.uid, told))
             else:
                 items.append(
                     Item(change.kind, change.uid, "erased" if change.uid in erased else "gone")
@@ -153,8 +156,9 @@ class Feed:
     def _first(self, session: Session, gate: GateRow, writer: _Writer) -> Iterable[Item]:
         for uid in changes.unconfirmed(session, gate.id):
             yield Item(changes.PERSON, uid, "erased")
-        for uid, name in carried.groups_of(session, gate).items():
-            yield writer.group(uid, name)
+        for kind in KINDS.values():
+            for uid, told in kind.tell(session, gate, None).items():
+                yield writer.item(kind.name, uid, told)
 
 
 class _Writer:
@@ -173,12 +177,9 @@ class _Writer:
         told = asdict(person)
         told["leaves_on"] = person.leaves_on and person.leaves_on.isoformat()
         told["enrollments"] = [self._enrollment(e) for e in person.enrollments]
-        return self._item(changes.PERSON, person.uid, told)
+        return self.item(changes.PERSON, person.uid, told)
 
-    def group(self, uid: str, name: str) -> Item:
-        return self._item(changes.GROUP, uid, {"name": name})
-
-    def _item(self, kind: str, uid: str, told: Mapping[str, Any]) -> Item:
+    def item(self, kind: str, uid: str, told: Mapping[str, Any]) -> Item:
         sealed = self._envelopes.seal(json.dumps(told).encode(), context(kind, uid))
         self.bytes += len(sealed)
         return Item(kind, uid, "put", sealed)

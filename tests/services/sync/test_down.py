@@ -23,7 +23,7 @@ from gated.services.sync.uplink import Uplink
 from gated.services.workspace import Workspace
 from gated.storage import changes, enrollments, mirror, persons
 from gated.storage.records import Person
-from gated.storage.tables import sync_persons
+from gated.storage.tables import mirrored
 from tests.services.sync.world import ACTOR, JoinedGate, World
 from tests.storage.people import entry
 
@@ -405,6 +405,20 @@ def test_the_hub_keeps_count_of_who_was_given(world: World) -> None:
     gate = world.gate("north")
     pull_all(gate)
     with gate.workspace.database.read() as session:
-        rows = session.execute(sa.select(sync_persons)).all()
-    assert rows == [(person.uid, 1)]
+        rows = session.execute(sa.select(mirrored)).all()
+    assert rows == [("person", person.uid, 1)]
     assert dataclasses.asdict(downlink(gate).place())["next_cursor"] is None
+
+
+def test_a_group_that_a_snapshot_does_not_name_goes_and_one_of_the_gate_stays(world: World) -> None:
+    hub = world.hub.workspace
+    hire(hub, "night shift")
+    gate = world.gate("north")
+    Groups.of(gate.workspace).add("our own", None, actor=ACTOR)
+    pull_all(gate)
+    row = world.hub.services.fleet.by_name("north").gate
+    changed = {"everyone": False, "groups": []}
+    world.hub.services.fleet.update(row.id, changed, actor=ACTOR)
+    pull_all(gate)
+    with gate.workspace.database.read() as session:
+        assert [g.name for g in _groups(session)] == ["our own"]

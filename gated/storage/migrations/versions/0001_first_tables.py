@@ -359,8 +359,9 @@ def _changes() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
-        "sync_persons",
-        Column("uid", Text, primary_key=True, comment="of a person whom the hub has given"),
+        "mirrored",
+        Column("kind", Text, primary_key=True, comment="of a thing that the hub has given"),
+        Column("uid", Text, primary_key=True),
         Column(
             "snapshot", Integer, nullable=False, comment="number of the one that last named them"
         ),
@@ -416,7 +417,7 @@ def downgrade() -> None:
     for name in (
         "sync_quarantine",
         "sync_chains",
-        "sync_persons",
+        "mirrored",
         "erasure_confirmations",
         "erasures",
         "changes",
