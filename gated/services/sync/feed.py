@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from gated.core.chain import canonical
 from gated.devices.clock import SystemClock
 from gated.errors import SnapshotNeeded, StorageError
-from gated.services.sync.kinds import KINDS
+from gated.services.sync.kinds import KINDS, Telling
 from gated.services.sync.signing import Envelopes
 from gated.services.workspace import Workspace
 from gated.storage import carried, changes, gates
@@ -114,7 +114,8 @@ class Feed:
                 uids[change.kind].append(change.uid)
             people = uids.pop(changes.PERSON, [])
             them = carried.of(session, gate, people)
-            theirs = {k: KINDS[k].tell(session, gate, some) for k, some in uids.items()}
+            telling = Telling(self._workspace, session, gate)
+            theirs = {k: KINDS[k].tell(telling, some) for k, some in uids.items()}
             erased = changes.erased(session, people)
         items = []
         for n, change in enumerate(found):
@@ -156,8 +157,9 @@ class Feed:
     def _first(self, session: Session, gate: GateRow, writer: _Writer) -> Iterable[Item]:
         for uid in changes.unconfirmed(session, gate.id):
             yield Item(changes.PERSON, uid, "erased")
+        telling = Telling(self._workspace, session, gate)
         for kind in KINDS.values():
-            for uid, told in kind.tell(session, gate, None).items():
+            for uid, told in kind.tell(telling, None).items():
                 yield writer.item(kind.name, uid, told)
 
 

@@ -22,6 +22,15 @@ Told = Mapping[str, Any]
 """The state of one thing, as JSON."""
 
 
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """One page for one gate, on its way out of the hub."""
+
+    workspace: Workspace
+    session: Session
+    gate: GateRow
+
+
 @dataclass(slots=True)
 class Taking:
     """One page on its way into a gate, in one transaction.
@@ -47,7 +56,7 @@ class Kind:
     """
 
     name: str
-    tell: Callable[[Session, GateRow, Sequence[str] | None], Mapping[str, Told]]
+    tell: Callable[[Telling, Sequence[str] | None], Mapping[str, Told]]
     read: Callable[[Told], Any]
     put: Callable[[Taking, str, Any], None]
     drop: Callable[[Taking, str], None]
@@ -56,8 +65,9 @@ class Kind:
 # --- groups -------------------------------------------------------------------------------------
 
 
-def _tell_groups(session: Session, gate: GateRow, uids: Sequence[str] | None) -> Mapping[str, Told]:
-    return {uid: {"name": name} for uid, name in carried.groups_of(session, gate, uids).items()}
+def _tell_groups(telling: Telling, uids: Sequence[str] | None) -> Mapping[str, Told]:
+    found = carried.groups_of(telling.session, telling.gate, uids)
+    return {uid: {"name": name} for uid, name in found.items()}
 
 
 def _read_group(told: Told) -> str:
