@@ -1,19 +1,26 @@
 """Typed settings: `gate.yaml`, overridden by the environment; every error at once.
 
 `load` reads the file, applies the contract's environment variables and validates; it raises one
-ConfigError that lists every mistake with file, line and path. Relative paths are relative to the
-file. Nothing here opens a device or a database.
+ConfigError that lists every mistake with file, line and path. `load_with` adds what a hub gave,
+where neither of the two says anything; `reach` marks the keys that a hub may give. Relative paths
+are relative to the file. Nothing here opens a device or a database.
 """
 
 from gated.config.loading import (
     ENVIRONMENT,
+    Loaded,
+    Origin,
+    Values,
+    check_given,
     check_tolerance,
     effective,
     find_config,
     load,
+    load_with,
     read_dotenv,
 )
 from gated.config.places import parse
+from gated.config.reach import REACH
 from gated.config.settings import (
     SECTIONS,
     AccessSettings,
@@ -41,6 +48,7 @@ from gated.config.settings import (
 
 __all__ = [
     "ENVIRONMENT",
+    "REACH",
     "SECTIONS",
     "AccessSettings",
     "AlarmSettings",
@@ -53,7 +61,9 @@ __all__ = [
     "GateSettings",
     "IndicatorSettings",
     "LivenessSettings",
+    "Loaded",
     "LoggingSettings",
+    "Origin",
     "PrivacySettings",
     "RecognitionSettings",
     "Section",
@@ -61,12 +71,15 @@ __all__ = [
     "StorageSettings",
     "SyncSettings",
     "UiSettings",
+    "Values",
     "VisionSettings",
     "Zone",
+    "check_given",
     "check_tolerance",
     "effective",
     "find_config",
     "load",
+    "load_with",
     "parse",
     "read_dotenv",
 ]

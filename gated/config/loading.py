@@ -6,12 +6,14 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from gated.config.places import Draft, Keys, parse
+from gated.config.places import Draft, Keys, dotted, parse
+from gated.config.reach import REACH
 from gated.config.settings import COLLECT_MISFITS, SECTIONS, Misfit, Section, Settings
 from gated.errors import ConfigError
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 _SECRET_PARTS = re.compile(r"(?<=//)[^/@\s]+@|(?<=password=)[^&\s]+", re.IGNORECASE)
 
 
-ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
+ENVIRONMENT: Mapping[str, tuple[str, str]] = {
     "DATABASE_URL": ("storage", "database_url"),
     "SECRET_KEY": ("auth", "secret_key"),
     "ACCESS_TOKEN_EXPIRE_MINUTES": ("auth", "access_token_expire_minutes"),
@@ -30,6 +32,34 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
     "GATED_STATE_DIR": ("storage", "state_dir"),
 }
 """Environment variable -> the setting that it overrides."""
+
+
+Key = tuple[str, str]
+"""(section, key)."""
+
+Values = Mapping[str, Mapping[str, Any]]
+"""section -> key -> plain value, as JSON and YAML have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the value of a key comes from; `place`: which file and line, variable or revision."""
+
+    source: Literal["environment", "file", "hub", "default"]
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings, where those that are no defaults come from, and which of the hub's do not hold."""
+
+    settings: Settings
+    origins: Mapping[Key, Origin]
+    overruled: tuple[str, ...] = ()
+
+    def origin(self, key: Key) -> Origin:
+        """Where the value of a key comes from."""
+        return self.origins.get(key, Origin("default"))
 
 
 def find_config(explicit: Path | None, environ: Mapping[str, str] = os.environ) -> Path | None:
@@ -47,6 +77,16 @@ def find_config(explicit: Path | None, environ: Mapping[str, str] = os.environ) 
 
 def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
     """Read and check the configuration; ConfigError lists every mistake, each with its place."""
+    return load_with(path, environ).settings
+
+
+def load_with(
+    path: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+    given: Values | None = None,
+    given_by: str = "hub",
+) -> Loaded:
+    """The same with the values that a hub gave, where neither file nor environment has one."""
     file = find_config(path, environ)
     if file is None:
         raise ConfigError(
@@ -54,11 +94,41 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
         )
     draft = parse(_read(file), _shown(file))
     base = Path(os.path.abspath(file)).parent
-    _apply_environment(draft, environ, base)
+    _write_out(draft)
+    origins = {
+        (section, key): Origin("file", draft.origins.get((section, key), ""))
+        for section, values in draft.values.items()
+        if isinstance(values, dict)
+        for key in values
+    }
+    variables = _apply_environment(draft, environ, base)
+    origins |= {key: Origin("environment", name) for key, name in variables.items()}
+    overruled = tuple(_apply_given(draft, given or {}, given_by, origins))
     settings = _build(draft, base)
     if settings is None:
         raise ConfigError(*draft.problems)
-    return settings
+    return Loaded(settings, origins, overruled)
+
+
+def check_given(values: Mapping[str, Any]) -> dict[str, str]:
+    """What is wrong with values that a hub would give: key -> why; empty when all is well.
+
+    What is impossible together is told where all keys concerned are given: with others it depends
+    on the gate.
+    """
+    draft = Draft(dict(values), {(): ""})
+    for section, part in values.items():
+        for key in part if isinstance(part, dict) and section in SECTIONS else ():
+            if REACH.get((section, str(key))) == "file":
+                draft.complain((section, str(key)), "is set in the file of the gate only")
+    told = {
+        (section, key) for section, part in values.items() if isinstance(part, dict) for key in part
+    }
+    parts = _sections(draft, Path())
+    for misfit, places in _misfits_of(parts, draft):
+        if told.issuperset(place[:2] for place in places):
+            draft.misfit(places[0], misfit.text)
+    return {p.split(": ")[1]: p.split(": ", 2)[2] for p in draft.problems}
 
 
 def check_tolerance(settings: Settings, calibration: Calibration) -> float | None:
@@ -149,8 +219,8 @@ def _unquoted(value: str) -> str:
     return re.sub(r"\\(.)", lambda m: {"n": "\n", "t": "\t"}.get(m[1], m[1]), end[1])
 
 
-def _apply_environment(draft: Draft, environ: Mapping[str, str], base: Path) -> None:
-    """Let the variables of the environment, then those of `.env`, override the file."""
+def _apply_environment(draft: Draft, environ: Mapping[str, str], base: Path) -> dict[Key, str]:
+    """Let the variables of the environment, then those of `.env`, override the file; which did."""
     found: dict[str, tuple[str, str, Path]] = {}
     dotenv = next((f for f in (base / ".env", Path.cwd() / ".env") if f.is_file()), None)
     if dotenv is not None:
@@ -158,13 +228,16 @@ def _apply_environment(draft: Draft, environ: Mapping[str, str], base: Path) -> 
         draft.problems += problems
         found = {k: (v, f"{place}: {k}", dotenv.parent) for k, (v, place) in values.items()}
     found |= {k: (v, k, Path.cwd()) for k, v in environ.items() if v}
+    applied: dict[Key, str] = {}
     for variable, keys in ENVIRONMENT.items():
         value, origin, relative_to = found.get(variable, ("", "", base))
         if value:
+            applied[keys] = origin
             _override(draft, keys, value, origin, relative_to)
+    return applied
 
 
-def _override(draft: Draft, keys: tuple[str, ...], text: str, origin: str, base: Path) -> None:
+def _override(draft: Draft, keys: Key, text: str, origin: str, base: Path) -> None:
     """Put the text of a variable in the place of the file's value; `base` is for its paths."""
     section, key = keys
     draft.origins[keys] = origin
@@ -187,26 +260,67 @@ def _override(draft: Draft, keys: tuple[str, ...], text: str, origin: str, base:
             target[key] = _absolute_sqlite(text, base)
 
 
+def _write_out(draft: Draft) -> None:
+    """Put a whole section where one word stands in its place, and none where nothing does."""
+    for name, values in list(draft.values.items()):
+        if name in SECTIONS and values is None:
+            del draft.values[name]
+        elif name in SECTIONS and isinstance(values, str) and (word := SECTIONS[name].word):
+            draft.values[name] = {word: values}
+            draft.origins[name, word] = draft.origins[name,]
+
+
+def _apply_given(
+    draft: Draft, given: Values, given_by: str, origins: dict[Key, Origin]
+) -> Iterator[str]:
+    """Put the hub's values where nobody else has one; yields the keys where somebody has."""
+    for section, values in given.items():
+        target = draft.values.setdefault(section, {})
+        for key, value in values.items():
+            if (section, key) in origins:
+                yield dotted((section, key))
+            elif isinstance(target, dict):
+                target[key] = value
+                draft.origins[section, key] = given_by
+                origins[section, key] = Origin("hub", given_by)
+                if REACH.get((section, key)) == "file":
+                    draft.complain((section, key), "is set in the file of the gate only")
+
+
 def _build(draft: Draft, base: Path) -> Settings | None:
     """The settings, or None when the draft has problems (all of them are noted then)."""
+    parts = _sections(draft, base)
+    for misfit, places in _misfits_of(parts, draft):
+        given = (p for p in places if p in draft.origins)
+        draft.misfit(next(given, places[0]), misfit.text)
+    draft.problems.sort(key=_line)
+    if draft.problems:
+        return None
+    return Settings.model_validate(parts, context=COLLECT_MISFITS)
+
+
+def _sections(draft: Draft, base: Path) -> dict[str, Section]:
+    """The sections as far as their values are right; what is wrong is noted."""
     parts: dict[str, Section] = {}
     for name, values in draft.values.items():
         if name not in SECTIONS:
             draft.complain_unknown((name,), Settings)
         elif isinstance(values, dict):
             parts[name] = _section(name, values, draft, base)
-        elif isinstance(values, str) and (word := SECTIONS[name].word):
-            parts[name] = _section(name, {word: values}, draft, base)
-        elif values is not None:
+        else:
             draft.complain((name,), "must be a section with keys of its own")
+    return parts
+
+
+def _misfits_of(
+    parts: Mapping[str, Section], draft: Draft
+) -> Iterator[tuple[Misfit, list[tuple[str, ...]]]]:
+    """What is impossible together, with the places of the values, where none is wrong anyway."""
     settings = Settings.model_validate(parts, context=COLLECT_MISFITS)
     for keys, misfit in _all_misfits(settings, ()):
         places = [(*keys, *key.split(".")) for key in misfit.keys]
         if not draft.wrong.intersection(p[:n] for p in places for n in range(len(p) + 1)):
-            given = (p for p in places if p in draft.origins)
-            draft.misfit(next(given, places[0]), misfit.text)
-    draft.problems.sort(key=_line)
-    return None if draft.problems else settings
+            yield misfit, places
 
 
 def _section(name: str, values: dict[str, Any], draft: Draft, base: Path) -> Section:
@@ -263,7 +377,9 @@ def _joined(messages: list[str]) -> str:
     return " or ".join(short)
 
 
-def _all_misfits(section: Section, keys: Keys) -> Iterator[tuple[Keys, Misfit]]:
+def _all_misfits(
+    section: Section, keys: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], Misfit]]:
     for name, value in section:
         if isinstance(value, Section):
             yield from _all_misfits(value, (*keys, name))
