@@ -128,6 +128,8 @@ class SiteRulesChange(In):
     first_in: Id | None = None
     """The schedule in which the door stays unlocked after the first grant."""
     unset_clock: Literal["refuse", "trust"] = "refuse"
+    without_hub: Literal["local", "soft", "deny"] = "local"
+    """What anti-passback and occupancy do while the other gates of the site are not heard of."""
     ungrouped: bool = True
     """Whether who is in no group that opens a door passes at any time."""
 
@@ -153,6 +155,7 @@ class SiteRulesOut(Out):
     escort_s: float
     first_in: int | None
     unset_clock: str
+    without_hub: str
     ungrouped: bool
 
     @classmethod

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gated.core.model import Decision, Direction, Instant, Method, PersonRef, Reason
-from gated.core.plan import AccessPlan, AntiPassback, Pass, UnsetClock
-from gated.core.presence import Presence, forgiven_before
+from gated.core.plan import AccessPlan, AntiPassback, Pass, UnsetClock, WithoutHub
+from gated.core.presence import Passed, Presence, forgiven_before
 from gated.core.schedule import ALWAYS
 
 
@@ -95,6 +95,8 @@ class AccessRules:
     plan: AccessPlan = field(default_factory=AccessPlan)
     journal_available: bool = True
     presence: Presence = field(default_factory=Presence)
+    site_heard: bool = True
+    """Whether this gate hears who passes at the other gates of the site; true where it has none."""
     waiting: dict[int, Waiting] = field(default_factory=dict)
     """By person id."""
     escort_until: float = float("-inf")
@@ -119,8 +121,8 @@ class AccessRules:
         """What this person may do; the rules of everybody for who has none of their own."""
         return self.plan.people.get(request.person.id) or Pass(request.person)
 
-    def granted(self, request: Request, now: Instant) -> float | None:
-        """Remember a grant; returns since when the person had been inside.
+    def granted(self, request: Request, now: Instant) -> Passed | None:
+        """Remember a grant; returns the person's last passage here before it.
 
         Forgets grants that no cooldown reaches any more.
         """
@@ -140,7 +142,7 @@ class AccessRules:
 
         Cheap enough to be asked at every event.
         """
-        if not self.presence.inside or not now.clock_ok:
+        if not self.presence or not now.clock_ok:
             return 0
         return self.presence.forgive_before(forgiven_before(self.plan, now.utc))
 
@@ -193,18 +195,29 @@ class AccessRules:
             return None
         return Verdict(Reason.COOLDOWN, "cooldown", "was let through a moment ago")
 
+    def _presence(self, request: Request, own: Pass, now: Instant) -> Verdict | None:
+        if request.direction is Direction.EXIT or own.exempt:
+            return None
+        if self._unheard(WithoutHub.DENY) and self.plan.rules.refuse_by_presence:
+            text = "the hub is not heard, and with it who is inside by other gates"
+            return Verdict(Reason.PRESENCE_UNKNOWN, "presence", text)
+        return None
+
     def _anti_passback(self, request: Request, own: Pass, now: Instant) -> Verdict | None:
         rules, since = self.plan.rules, self.presence.since(request.person.id)
         if request.direction is Direction.EXIT or since is None or own.exempt:
             return None
-        mode = rules.anti_passback
-        if mode is AntiPassback.SOFT:
-            return Verdict(rule="anti_passback", flags=("anti_passback",))
+        mode, gate = rules.anti_passback, self.presence.entered_at(request.person.id)
         recent = 0.0 <= now.utc - since < rules.timed_s
-        if mode is AntiPassback.HARD or (mode is AntiPassback.TIMED and recent):
-            text = f"inside since {self.plan.wall(since):%Y-%m-%d %H:%M}, without an exit"
-            return Verdict(Reason.ANTI_PASSBACK, f"anti_passback {mode}", text)
-        return None
+        refused = mode is AntiPassback.HARD or (mode is AntiPassback.TIMED and recent)
+        if mode is AntiPassback.SOFT or (refused and self._unheard(WithoutHub.SOFT)):
+            return Verdict(rule="anti_passback", flags=("anti_passback",))
+        if not refused:
+            return None
+        by = f", by {gate}" if gate else ""
+        text = f"inside since {self.plan.wall(since):%Y-%m-%d %H:%M}{by}, without an exit"
+        rule = f"anti_passback {mode}" + (f" at {gate}" if gate else "")
+        return Verdict(Reason.ANTI_PASSBACK, rule, text)
 
     def _occupancy(self, request: Request, own: Pass, now: Instant) -> Verdict | None:
         limit, inside = self.plan.rules.occupancy, len(self.presence)
@@ -215,7 +228,11 @@ class AccessRules:
         room = 2 if self.plan.rules.two_person and not request.company else 1
         if inside + room <= limit:
             return None
+        if self._unheard(WithoutHub.SOFT):
+            return Verdict(rule="occupancy", flags=("occupancy",))
         text = f"{inside} of at most {limit} are inside"
+        if elsewhere := self.presence.elsewhere_inside:
+            text += f", {elsewhere} of them by other gates"
         return Verdict(Reason.OCCUPANCY, "occupancy", text)
 
     def _factors(self, request: Request, own: Pass, now: Instant) -> Verdict | None:
@@ -263,6 +280,10 @@ class AccessRules:
 
     # --- what rules have in common -------------------------------------------------------------
 
+    def _unheard(self, answer: WithoutHub) -> bool:
+        """Whether the other gates are not heard of, and the site has this answer to that."""
+        return not self.site_heard and self.plan.rules.without_hub is answer
+
     def _clock_is_unset(self, now: Instant) -> bool:
         return not now.clock_ok and self.plan.rules.unset_clock is UnsetClock.REFUSE
 
@@ -289,6 +310,7 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("validity", AccessRules._validity),
     ("schedule", AccessRules._schedule),
     ("cooldown", AccessRules._cooldown),
+    ("presence", AccessRules._presence),
     ("anti_passback", AccessRules._anti_passback),
     ("occupancy", AccessRules._occupancy),
     ("factors", AccessRules._factors),

@@ -34,6 +34,8 @@ from gated.core.model import (
     Outcome,
     PersonRef,
     PlanReplaced,
+    PresenceHeard,
+    PresenceTold,
     Reason,
     RecordDecision,
     RecordEvent,
@@ -43,6 +45,8 @@ from gated.core.pad import AttackMemory
 from gated.core.passage import Passage
 from gated.core.policy import GatePolicy
 from gated.core.visit import Visit, Visits, VisitState
+
+Learned = PlanReplaced | LastPunches | Forgive | PresenceTold | PresenceHeard
 
 COMPANY = frozenset({Need.ESCORT, Need.SECOND_PERSON})
 """What another person brings."""
@@ -62,7 +66,10 @@ class Admission:
         self.policy = policy
         self.access = AccessRules(policy.cooldown_s)
         self.directions = DirectionRule(
-            policy.direction, policy.auto_reset_s, policy.double_punch_s
+            policy.direction,
+            policy.auto_reset_s,
+            policy.double_punch_s,
+            elsewhere=self.access.presence.elsewhere,
         )
         self._entrance = entrance
         self._visits = visits
@@ -197,8 +204,9 @@ class Admission:
         person = request.person
         visit.state, visit.final, visit.person_id = VisitState.GRANTED, True, person.id
         direction, flags = self.directions.next(person.id, now)
-        inside_since = self.access.granted(request, now)
-        punch = self.directions.passed(person.id, direction, now)
+        passed_at = replace(now, utc=self.access.presence.follows(person.id, now.utc))
+        here_before = self.access.granted(request, passed_at)
+        punch = self.directions.passed(person.id, direction, passed_at)
         factors = tuple(sorted(request.factors)) if len(request.factors) > 1 else ()
         yield RecordDecision(
             replace(
@@ -207,7 +215,7 @@ class Admission:
         )
         extended = request.extended or self.access.pass_of(request).extended
         for_s = self.policy.extended_unlock_s if extended else self.policy.unlock_s
-        passage = Passage(visit.number, person.id, now.utc, punch, inside_since)
+        passage = Passage(visit.number, person.id, passed_at.utc, punch, here_before)
         yield from self._entrance.admit(passage, for_s, now)
         self._followers.granted(visit.number, now.mono)
         yield Notice(draft.track_id, Reason.GRANTED, person.name)
@@ -254,12 +262,12 @@ class Admission:
     def settled(self, passage: Passage, used: bool) -> None:
         """Who did not go through is still where they were before."""
         if not used and self.directions.undo(passage.person_id, passage.at_utc, passage.before):
-            self.access.presence.put_back(passage.person_id, passage.inside_since)
+            self.access.presence.put_back(passage.person_id, passage.here_before)
 
     # --- rules and memory ---------------------------------------------------------------------
 
-    def take(self, event: PlanReplaced | LastPunches | Forgive, now: Instant) -> Iterator[Command]:
-        """Other rules, what the log knows, or the word of an operator."""
+    def take(self, event: Learned, now: Instant) -> Iterator[Command]:
+        """Other rules, what the log or the hub knows, or the word of an operator."""
         match event:
             case PlanReplaced(plan):
                 self.access.plan = plan
@@ -269,9 +277,23 @@ class Admission:
                 self.access.presence.learn(punches, complete_to)
                 # what time had forgiven before is no news
                 self.access.forgive_by_time(now)
+            case PresenceTold():
+                self.access.presence.told(event, now.utc)
+                self.access.forgive_by_time(now)
+            case PresenceHeard(heard):
+                yield from self._heard(heard, now)
             case Forgive(person, actor, cause):
                 people = self.access.presence.forgive(person.id if person else None, now.utc)
                 yield _forgiven(now, "operator", people, f"{actor}: {cause}", person)
+
+    def _heard(self, heard: bool, now: Instant) -> Iterator[Command]:
+        if heard == self.access.site_heard:
+            return
+        self.access.site_heard = heard
+        rules = self.access.plan.rules
+        if rules.count_people:
+            kind = "presence_heard" if heard else "presence_unheard"
+            yield RecordEvent(now, kind, {"without_hub": str(rules.without_hub)})
 
     def known(self, gallery: Gallery) -> None:
         """Whoever waits with a face that is not in the gallery any more has to start anew."""

@@ -9,11 +9,11 @@ hour shorter or longer than they show.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 
-from gated.core.model import Direction, Instant, LastPassages
+from gated.core.model import Direction, Instant, LastPassages, PassageElsewhere
 
 
 @dataclass(slots=True)
@@ -22,13 +22,15 @@ class DirectionRule:
 
     After `reset_s` without a punch the next one is an entry again, flagged when the last one was an
     entry too: a forgotten punch stays an open visit and never flips the next day. Who is recognised
-    again within `double_s` is going the same way still.
+    again within `double_s` is going the same way still. elsewhere: person id -> the last passage at
+    the other gates of the site, as far as a hub tells.
     """
 
     fixed: Direction | None = None
     reset_s: float = 16 * 3600.0
     double_s: float = 0.0
     last: dict[int, tuple[Direction, float]] = field(default_factory=dict)
+    elsewhere: Mapping[int, PassageElsewhere] = field(default_factory=dict)
 
     def next(self, person_id: int | None, now: Instant) -> tuple[Direction, tuple[str, ...]]:
         """Direction of a passage now, and flags for the attendance row; changes nothing.
@@ -37,7 +39,7 @@ class DirectionRule:
         """
         if self.fixed is not None:
             return self.fixed, ()
-        before = self.last.get(person_id) if person_id is not None else None
+        before = self._last(person_id) if person_id is not None else None
         if before is not None and 0.0 <= now.utc - before[1] < self.double_s:
             return before[0], ("double",)
         if before is None or before[0] is Direction.EXIT:
@@ -45,6 +47,12 @@ class DirectionRule:
         if now.utc - before[1] >= self.reset_s:
             return Direction.ENTRY, ("previous_visit_open",)
         return Direction.EXIT, ()
+
+    def _last(self, person_id: int) -> tuple[Direction, float] | None:
+        here, told = self.last.get(person_id), self.elsewhere.get(person_id)
+        if told is None or told.direction is None or (here is not None and here[1] >= told.utc):
+            return here
+        return told.direction, told.utc
 
     def learn(self, punches: LastPassages, complete_to: float | None = None) -> None:
         """Take over what the log says of these people.

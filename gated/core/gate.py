@@ -54,6 +54,8 @@ from gated.core.model import (
     Observation,
     Outcome,
     PlanReplaced,
+    PresenceHeard,
+    PresenceTold,
     Reason,
     RecordEvent,
     Tick,
@@ -151,7 +153,7 @@ class Gate:
                 return list(self._observe(event, now))
             case GalleryReplaced(gallery):
                 self._replace_gallery(gallery)
-            case PlanReplaced() | LastPunches() | Forgive():
+            case PlanReplaced() | LastPunches() | Forgive() | PresenceTold() | PresenceHeard():
                 return list(self.admission.take(event, now))
             case Credential():
                 return list(self._credential(event, now))

@@ -55,6 +55,7 @@ class Reason(StrEnum):
     COOLDOWN = "cooldown"
     ANTI_PASSBACK = "anti_passback"
     OCCUPANCY = "occupancy"
+    PRESENCE_UNKNOWN = "presence_unknown"
     FACE_NOT_ACCEPTED = "face_not_accepted"
     UNKNOWN_CREDENTIAL = "unknown_credential"
     FACE_MISSING = "face_missing"
@@ -348,6 +349,42 @@ class LastPunches:
 
 
 @dataclass(frozen=True, slots=True)
+class PassageElsewhere:
+    """The hub's word of a person's last passage at another gate of the site.
+
+    seq: a later word about the same person has a larger one. direction: None when there is no
+    passage, or the last one was at this gate. utc: UTC seconds on the clock of this gate.
+    """
+
+    seq: int
+    direction: Direction | None = None
+    utc: float = 0.0
+    gate: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceTold:
+    """What the hub says of the other gates of the site.
+
+    passages: person id -> word. forgiven: person id (None: everybody) -> UTC seconds until which
+    entries are forgiven. others: how many are inside whom this gate does not know; None: as before.
+    complete: of whom it does not speak there is no passage elsewhere.
+    """
+
+    passages: Mapping[int, PassageElsewhere] = field(default_factory=dict)
+    forgiven: Mapping[int | None, float] = field(default_factory=dict)
+    others: int | None = None
+    complete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceHeard:
+    """Whether this gate hears at the moment who passes at the other gates of the site."""
+
+    heard: bool
+
+
+@dataclass(frozen=True, slots=True)
 class OperatorUnlock:
     """An operator opens the door from afar. `actor` and `cause` go into the private record."""
 
@@ -429,6 +466,8 @@ Event = (
     | Tick
     | JournalState
     | LastPunches
+    | PresenceTold
+    | PresenceHeard
     | OperatorUnlock
     | SetDoorMode
     | ResetFire

@@ -17,15 +17,15 @@ from gated.core.model import Direction
 class Passage:
     """One grant.
 
-    before: the person's last punch (direction, UTC seconds) until then. inside_since: UTC seconds
-    of the entry until then, None for who was outside.
+    before: the person's last punch (direction, UTC seconds) until then. here_before: the same as
+    presence knew it, without what was forgiven.
     """
 
     visit: int
     person_id: int
     at_utc: float
     before: tuple[Direction, float] | None = None
-    inside_since: float | None = None
+    here_before: tuple[Direction, float] | None = None
 
 
 @dataclass(slots=True)

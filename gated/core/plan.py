@@ -22,6 +22,17 @@ class AntiPassback(StrEnum):
     """It is refused for some time after the entry."""
 
 
+class WithoutHub(StrEnum):
+    """What becomes of anti-passback and occupancy while the site's other gates are not heard of."""
+
+    LOCAL = "local"
+    """They go by this gate's own passages and the last that was heard."""
+    SOFT = "soft"
+    """They let in, and the log row says so."""
+    DENY = "deny"
+    """Who would enter is refused where one of them could refuse."""
+
+
 class UnsetClock(StrEnum):
     """What becomes of rules that ask for the time while nobody has set the clock."""
 
@@ -58,11 +69,20 @@ class SiteRules:
     first_in: int | None = None
     """After the first grant in this schedule the door stays unlocked until it closes."""
     unset_clock: UnsetClock = UnsetClock.REFUSE
+    without_hub: WithoutHub = WithoutHub.LOCAL
 
     @property
     def count_people(self) -> bool:
         """Whether it matters who is inside."""
         return self.anti_passback is not AntiPassback.OFF or self.occupancy is not None
+
+    @property
+    def refuse_by_presence(self) -> bool:
+        """Whether somebody may be refused because of who is inside."""
+        return self.occupancy is not None or self.anti_passback in (
+            AntiPassback.HARD,
+            AntiPassback.TIMED,
+        )
 
 
 @dataclass(frozen=True, slots=True)

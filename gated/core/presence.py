@@ -1,20 +1,30 @@
-"""Who is inside, as far as the gate can know: for anti-passback and the occupancy limit."""
+"""Who is inside, as far as the gate can know: for anti-passback and the occupancy limit.
+
+A gate sees its own passages, and may be told by a hub of those at the other gates of its site. Of
+each person both are kept apart, and the later one holds: what is told again, late or in another
+order changes nothing. A passage here follows what was told before it, whatever the clocks say.
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import takewhile
 
-from gated.core.model import Direction, LastPassages
+from gated.core.model import Direction, LastPassages, PassageElsewhere, PresenceTold
 from gated.core.plan import AccessPlan
+
+Passed = tuple[Direction, float]
+"""Which way, and UTC seconds."""
+
+NEVER = float("-inf")
 
 
 @dataclass(slots=True)
 class Presence:
-    """Person id -> UTC seconds of the entry, in the order of entering.
+    """inside: person id -> UTC seconds of the entry, in the order of entering.
 
     Being forgiven is being outside: whoever was missed on the way out starts anew.
     """
@@ -23,72 +33,149 @@ class Presence:
     inside: OrderedDict[int, float] = field(default_factory=OrderedDict)
     forgiven: dict[int | None, float] = field(default_factory=dict)
     """Person id (None: everybody) -> UTC seconds until which entries do not count any more."""
+    here: dict[int, Passed] = field(default_factory=dict)
+    """Person id -> the last passage at this gate."""
+    elsewhere: dict[int, PassageElsewhere] = field(default_factory=dict)
+    """Person id -> the hub's last word."""
+    others: int = 0
+    """How many are inside by the hub's word whom this gate does not know."""
+    others_at: float = 0.0
+    """UTC seconds of that word."""
 
     def __len__(self) -> int:
-        return len(self.inside)
+        return len(self.inside) + self.others
 
     def since(self, person_id: int) -> float | None:
         """When this person entered; None for who is outside."""
         return self.inside.get(person_id)
 
-    def passed(self, person_id: int, direction: Direction, utc: float) -> float | None:
-        """Take note of a passage; returns since when the person had been inside before it."""
-        before = self.inside.pop(person_id, None)
-        if direction is Direction.ENTRY:
-            self.inside[person_id] = utc
+    def entered_at(self, person_id: int) -> str:
+        """The other gate by which this person entered; empty when it was this one."""
+        told = self.elsewhere.get(person_id)
+        return told.gate if told is not None and self._last(person_id) == _passed(told) else ""
+
+    @property
+    def elsewhere_inside(self) -> int:
+        """How many of those inside have entered by another gate."""
+        return self.others + sum(bool(self.entered_at(id_)) for id_ in self.inside)
+
+    def follows(self, person_id: int, utc: float) -> float:
+        """The time of a passage made now at `utc`: not before what was told of this person."""
+        told = self.elsewhere.get(person_id)
+        return utc if told is None or told.direction is None else max(utc, told.utc)
+
+    def passed(self, person_id: int, direction: Direction, utc: float) -> Passed | None:
+        """Take note of a passage here; returns the one before it."""
+        before = self.here.get(person_id)
+        self.here[person_id] = (direction, utc)
+        self._settle([person_id])
         return before
 
-    def put_back(self, person_id: int, since: float | None) -> None:
+    def put_back(self, person_id: int, before: Passed | None) -> None:
         """The passage was not made after all: as `passed` has said it was before."""
-        self.inside.pop(person_id, None)
-        if since is not None and self._counts(person_id, since):
-            self.inside[person_id] = since
-            self._in_order()
+        self._set_here(person_id, before)
+        self._settle([person_id])
 
     def learn(self, punches: LastPassages, complete_to: float | None = None) -> None:
-        """Take over last passages from the log, those at other gates of the site as well.
+        """Take over last passages at this gate from its log.
 
-        An entry until `complete_to`, as far as that is known, of which the log does not tell as
-        the last passage of that person, was corrected.
+        A passage until `complete_to`, as far as that is known, of which the log does not tell as
+        the last one of that person, was corrected.
         """
         for person_id, punch in punches.items():
-            since = self.inside.get(person_id)
-            if since is not None and complete_to is not None and since <= complete_to:
-                del self.inside[person_id]
-                since = None
-            newer = punch is not None and (since is None or punch[1] >= since)
-            if punch is not None and newer and self._counts(person_id, punch[1]):
-                self.passed(person_id, *punch)
-        self._in_order()
+            known = self.here.get(person_id)
+            if known is not None and complete_to is not None and known[1] <= complete_to:
+                known = None
+            newer = punch is not None and (known is None or punch[1] >= known[1])
+            self._set_here(person_id, punch if newer else known)
+        self._settle(punches)
+
+    def told(self, told: PresenceTold, utc: float) -> None:
+        """Take over what the hub says at `utc` of the other gates."""
+        changed = {
+            person_id: word
+            for person_id, word in told.passages.items()
+            if told.complete or self._is_news(person_id, word)
+        }
+        unnamed = [p for p in self.elsewhere if p not in changed] if told.complete else []
+        for person_id in unnamed:
+            del self.elsewhere[person_id]
+        self.elsewhere.update(changed)
+        self._settle([*unnamed, *changed])
+        self.was_forgiven(told.forgiven)
+        if told.others is not None:
+            self.others, self.others_at = told.others, utc
 
     def forgive(self, person_id: int | None, utc: float) -> int:
         """This person, or everybody (None), counts as outside; returns how many were inside."""
         self.forgiven[person_id] = utc
         if person_id is not None:
             return int(self.inside.pop(person_id, None) is not None)
-        count = len(self.inside)
+        count = len(self)
         self.inside.clear()
+        self.others = 0
         return count
 
     def forgive_before(self, utc: float) -> int:
-        """Who entered before that time counts as outside; returns how many did."""
+        """Who entered before that time counts as outside; returns how many of those known did."""
         early = list(takewhile(lambda entry: entry[1] < utc, self.inside.items()))
         for person_id, _ in early:
             del self.inside[person_id]
+            self.here.pop(person_id, None)
+            self.elsewhere.pop(person_id, None)
+        if self.others_at < utc:
+            self.others = 0
         return len(early)
 
     def was_forgiven(self, until: Mapping[int | None, float]) -> None:
-        """Take over from the log who was forgiven when."""
+        """Take over who was forgiven when."""
         for person_id, utc in until.items():
             self.forgiven[person_id] = max(utc, self.forgiven.get(person_id, utc))
-        self.inside = OrderedDict(e for e in self.inside.items() if self._counts(*e))
+        if until:
+            self.inside = OrderedDict(e for e in self.inside.items() if self._counts(*e))
+
+    # --- inside -------------------------------------------------------------------------------
+
+    def _set_here(self, person_id: int, passage: Passed | None) -> None:
+        if passage is None:
+            self.here.pop(person_id, None)
+        else:
+            self.here[person_id] = passage
+
+    def _is_news(self, person_id: int, word: PassageElsewhere) -> bool:
+        known = self.elsewhere.get(person_id)
+        return known is None or word.seq > known.seq
+
+    def _last(self, person_id: int) -> Passed | None:
+        """The later one of the passages here and elsewhere; here when they are at the same time."""
+        here, word = self.here.get(person_id), self.elsewhere.get(person_id)
+        told = _passed(word)
+        if here is None or told is None:
+            return here or told
+        return told if told[1] > here[1] else here
+
+    def _settle(self, person_ids: Iterable[int]) -> None:
+        """Let these people be inside or not, as their last passages say."""
+        latest = next(reversed(self.inside.values()), NEVER)
+        disordered = False
+        for person_id in person_ids:
+            last = self._last(person_id)
+            if last is None or last[0] is Direction.EXIT or not self._counts(person_id, last[1]):
+                self.inside.pop(person_id, None)
+            elif self.inside.get(person_id) != last[1]:
+                self.inside.pop(person_id, None)
+                self.inside[person_id] = last[1]
+                disordered |= last[1] < latest
+                latest = max(latest, last[1])
+        if disordered:
+            self.inside = OrderedDict(sorted(self.inside.items(), key=lambda entry: entry[1]))
 
     def _counts(self, person_id: int, since: float) -> bool:
-        everybody, own = self.forgiven.get(None, since), self.forgiven.get(person_id, since)
-        return since >= max(everybody, own)
+        return all(since > self.forgiven.get(whom, NEVER) for whom in (None, person_id))
 
-    def _in_order(self) -> None:
-        self.inside = OrderedDict(sorted(self.inside.items(), key=lambda entry: entry[1]))
+
+def _passed(word: PassageElsewhere | None) -> Passed | None:
+    return None if word is None or word.direction is None else (word.direction, word.utc)
 
 
 def forgiven_before(plan: AccessPlan, utc: float) -> float:

@@ -10,7 +10,15 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
-from gated.core.plan import AccessPlan, AntiPassback, Group, Pass, SiteRules, UnsetClock
+from gated.core.plan import (
+    AccessPlan,
+    AntiPassback,
+    Group,
+    Pass,
+    SiteRules,
+    UnsetClock,
+    WithoutHub,
+)
 from gated.core.schedule import ALWAYS, Day, Hours, Schedule
 from gated.services.workspace import Workspace
 from gated.storage import access, groups, schedules
@@ -42,6 +50,8 @@ def site_rules_of(stored: Mapping[str, Any]) -> SiteRules:
     known = {f.name: stored[f.name] for f in fields(SiteRules) if f.name in stored}
     if "anti_passback" in known:
         known["anti_passback"] = AntiPassback(known["anti_passback"])
+    if "without_hub" in known:
+        known["without_hub"] = WithoutHub(known["without_hub"])
     if "unset_clock" in known:
         known["unset_clock"] = UnsetClock(known["unset_clock"])
     return SiteRules(**known)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections import OrderedDict
+import random
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -8,25 +8,36 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gated.core.model import Direction
+from gated.core.model import Direction, PassageElsewhere, PresenceTold
 from gated.core.plan import AccessPlan, SiteRules
 from gated.core.presence import Presence, forgiven_before
 
 ENTRY, EXIT = Direction.ENTRY, Direction.EXIT
 
 
+def entered(since: dict[int, float]) -> Presence:
+    presence = Presence()
+    for person_id, utc in since.items():
+        presence.passed(person_id, ENTRY, utc)
+    return presence
+
+
+def word(seq: int, direction: Direction | None, utc: float = 0.0) -> PassageElsewhere:
+    return PassageElsewhere(seq, direction, utc, "north")
+
+
 def test_who_entered_is_inside_until_the_exit() -> None:
     presence = Presence()
     assert presence.passed(1, ENTRY, 10.0) is None
     assert presence.since(1) == 10.0
-    assert presence.passed(1, ENTRY, 20.0) == 10.0
-    assert presence.passed(1, EXIT, 30.0) == 20.0
+    assert presence.passed(1, ENTRY, 20.0) == (ENTRY, 10.0)
+    assert presence.passed(1, EXIT, 30.0) == (ENTRY, 20.0)
     assert presence.since(1) is None
     assert len(presence) == 0
 
 
 def test_a_passage_that_was_not_made() -> None:
-    presence = Presence(OrderedDict({1: 10.0, 2: 20.0}))
+    presence = entered({1: 10.0, 2: 20.0})
     presence.put_back(1, presence.passed(1, EXIT, 30.0))
     presence.put_back(3, presence.passed(3, ENTRY, 30.0))
     assert presence.inside == {1: 10.0, 2: 20.0}
@@ -34,19 +45,19 @@ def test_a_passage_that_was_not_made() -> None:
 
 
 def test_what_the_log_knows() -> None:
-    presence = Presence(OrderedDict({1: 10.0, 2: 20.0}))
+    presence = entered({1: 10.0, 2: 20.0})
     presence.learn({1: (EXIT, 15.0), 2: (EXIT, 5.0), 3: (ENTRY, 12.0), 4: (EXIT, 1.0)})
     assert presence.inside == {3: 12.0, 2: 20.0}, "what is older than the entry is no news"
 
 
 def test_a_corrected_log_takes_entries_back() -> None:
-    presence = Presence(OrderedDict({1: 10.0, 2: 20.0, 3: 30.0}))
+    presence = entered({1: 10.0, 2: 20.0, 3: 30.0})
     presence.learn({1: None, 2: (EXIT, 5.0), 3: None, 4: (ENTRY, 8.0)}, complete_to=25.0)
     assert presence.inside == {4: 8.0, 3: 30.0}, "the log may not yet know of the newest entry"
 
 
 def test_forgiving_one_and_all() -> None:
-    presence = Presence(OrderedDict({1: 10.0, 2: 20.0, 3: 30.0}))
+    presence = entered({1: 10.0, 2: 20.0, 3: 30.0})
     assert [presence.forgive(1, 99.0), presence.forgive(1, 99.0)] == [1, 0]
     assert [presence.forgive(None, 99.0), presence.forgive(None, 99.0)] == [2, 0]
 
@@ -72,6 +83,81 @@ def test_every_night(now: str, cutoff: str) -> None:
 def test_a_set_time_after_the_entry() -> None:
     now = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
     assert forgiven_before(AccessPlan(rules=SiteRules(forgive_after_s=60)), now) == now - 60
+
+
+def test_passages_at_other_gates() -> None:
+    presence = entered({1: 10.0, 2: 20.0})
+    presence.told(
+        PresenceTold({1: word(1, EXIT, 15.0), 2: word(2, EXIT, 5.0), 3: word(3, ENTRY, 12.0)}), 50.0
+    )
+    assert presence.inside == {3: 12.0, 2: 20.0}, "of each person the later passage holds"
+    assert (presence.entered_at(3), presence.entered_at(2)) == ("north", "")
+    presence.passed(3, EXIT, 30.0)
+    presence.told(PresenceTold({3: word(4, None)}), 50.0)
+    assert list(presence.inside) == [2]
+
+
+def test_what_the_hub_takes_back() -> None:
+    presence = entered({1: 10.0})
+    presence.told(PresenceTold({1: word(5, EXIT, 15.0)}), 20.0)
+    assert presence.since(1) is None
+    presence.told(PresenceTold({1: word(6, None)}), 20.0)
+    assert presence.since(1) == 10.0, "nobody went through there: what was before holds again"
+
+
+def test_a_passage_here_follows_what_was_told_before() -> None:
+    """The clock of the gate by which somebody entered is ahead of ours."""
+    presence = Presence()
+    presence.told(PresenceTold({1: word(1, ENTRY, 11.0)}), 10.0)
+    presence.passed(1, EXIT, presence.follows(1, 10.5))
+    assert presence.since(1) is None
+
+
+def test_people_whom_this_gate_does_not_know() -> None:
+    presence = entered({1: 10.0})
+    presence.told(PresenceTold(others=3), 20.0)
+    presence.told(PresenceTold({1: word(1, None)}), 30.0)
+    assert len(presence) == 4
+    assert presence.elsewhere_inside == 3
+    assert presence.forgive_before(15.0) == 1
+    assert len(presence) == 3
+    presence.forgive_before(20.1)
+    assert len(presence) == 0, "they entered before the hub spoke of them"
+
+
+def test_the_whole_state_of_the_site() -> None:
+    presence = Presence()
+    presence.told(PresenceTold({1: word(9, ENTRY, 10.0), 2: word(8, ENTRY, 11.0)}), 20.0)
+    presence.told(PresenceTold({2: word(2, ENTRY, 12.0)}, complete=True), 20.0)
+    assert presence.inside == {2: 12.0}, "also that of a hub which counts anew"
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 4), st.sampled_from([*Direction, None]), st.floats(0, 100))),
+    st.lists(st.tuples(st.integers(1, 4), st.sampled_from(Direction), st.floats(0, 100))),
+    st.randoms(use_true_random=False),
+)
+def test_disorder_and_doubles_change_nothing(
+    said: list[tuple[int, Direction | None, float]],
+    here: list[tuple[int, Direction, float]],
+    chance: random.Random,
+) -> None:
+    """The hub's words of some people among passages here, in the hub's order and in any other."""
+    words = [{p: word(n, way, utc)} for n, (p, way, utc) in enumerate(said)]
+    in_order, disordered = Presence(), Presence()
+    for told in words:
+        in_order.told(PresenceTold(told), 0.0)
+    for passage in here:
+        in_order.passed(*passage)
+    late, passages = [*words, *words], list(here)
+    chance.shuffle(late)
+    while late or passages:
+        if late and (not passages or chance.random() < 0.5):
+            disordered.told(PresenceTold(late.pop()), 0.0)
+        else:
+            disordered.passed(*passages.pop(0))
+    assert dict(disordered.inside) == dict(in_order.inside)
+    assert list(disordered.inside.values()) == sorted(disordered.inside.values())
 
 
 @given(

@@ -1,7 +1,8 @@
 """Anti-passback never loses a person: who is inside agrees with the journal, whatever happens.
 
-An entry gate with a contact at its door; people leave elsewhere. What the gate records is the
-journal, from which an oracle works out who is inside, knowing nothing of the gate's own memory.
+An entry gate with a contact at its door; people leave elsewhere, and enter there too. What the gate
+records is the journal, from which an oracle works out who is inside, knowing nothing of the gate's
+own memory.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ from gated.core.model import (
     Instant,
     LastPunches,
     Observation,
+    PassageElsewhere,
     PlanReplaced,
+    PresenceTold,
     Reason,
     RecordDecision,
     RecordEvent,
@@ -117,6 +120,7 @@ class AnyDay(RuleBasedStateMachine):
         super().__init__()
         self.mono, self.frames = 1000.0, 0
         self.site, self.exempt = HARD, frozenset[int]()
+        self.told: list[PresenceTold] = []
         self.journal = Journal()
         self.gate = self._new_gate()
 
@@ -178,6 +182,19 @@ class AnyDay(RuleBasedStateMachine):
         self.journal.left(who, self.now.utc)
         self.send(LastPunches({who: (Direction.EXIT, self.now.utc)}))
 
+    @rule(who=st.sampled_from(PEOPLE), direction=st.sampled_from(Direction), late=st.booleans())
+    def somebody_passes_another_gate(self, who: int, direction: Direction, late: bool) -> None:
+        """late: the gate hears of it twice, and then again of what came before."""
+        self.pass_time(1.0)
+        (self.journal.left if direction is Direction.EXIT else self.journal.entered)(
+            who, self.now.utc
+        )
+        word = PassageElsewhere(len(self.told), direction, self.now.utc, "north")
+        self.told.append(PresenceTold({who: word}))
+        for told in [self.told[-1], *(self.told[-3:] if late else ())]:
+            self.send(told)
+        COUNTS["elsewhere"] += 1
+
     @rule(seconds=st.sampled_from([60.0, 5 * HOUR, 11 * HOUR]))
     def time_passes(self, seconds: float) -> None:
         self.pass_time(seconds)
@@ -207,6 +224,8 @@ class AnyDay(RuleBasedStateMachine):
         self.send(Tick())
         self.gate = self._new_gate()
         self.send(LastPunches(dict(self.journal.last), forgiven=dict(self.journal.forgiven)))
+        for told in self.told:
+            self.send(told)
 
     @invariant()
     def the_gate_knows_who_is_inside(self) -> None:
@@ -221,5 +240,6 @@ def test_any_day() -> None:
     COUNTS.clear()
     few = settings(max_examples=2 * settings().max_examples, stateful_step_count=25)
     run_state_machine_as_test(AnyDay, settings=few)
-    for happened in (Reason.GRANTED, Reason.ANTI_PASSBACK, "opened", "not opened"):
+    happenings = (Reason.GRANTED, Reason.ANTI_PASSBACK, "opened", "not opened", "elsewhere")
+    for happened in happenings:
         assert COUNTS[happened], f"{happened} never happened"

@@ -32,14 +32,25 @@ from gated.core.model import (
     Method,
     Notice,
     Observation,
+    PassageElsewhere,
     PersonRef,
     PlanReplaced,
+    PresenceHeard,
+    PresenceTold,
     RecordDecision,
     RecordEvent,
     SetDoorMode,
     Tick,
 )
-from gated.core.plan import AccessPlan, AntiPassback, Group, Pass, SiteRules, UnsetClock
+from gated.core.plan import (
+    AccessPlan,
+    AntiPassback,
+    Group,
+    Pass,
+    SiteRules,
+    UnsetClock,
+    WithoutHub,
+)
 from gated.core.policy import GatePolicy
 from gated.core.schedule import ALWAYS, Day, Hours, Schedule
 from tests.core.scenes import CALIBRATION, SURE, face, like
@@ -72,6 +83,7 @@ class Scenario:
         self._utc: float | None = None
         self._mono = 1000.0
         self._frame = 0
+        self._words = 0
 
     def play(self) -> Iterator[tuple[str, list[str], list[str]]]:
         """(the step in words, what is expected, what the gate says) of each step."""
@@ -123,6 +135,8 @@ class Scenario:
             told["forgive_at"] = _minute(told["forgive_at"])
         if "anti_passback" in told:
             told["anti_passback"] = AntiPassback(told["anti_passback"])
+        if "without_hub" in told:
+            told["without_hub"] = WithoutHub(told["without_hub"])
         if "unset_clock" in told:
             told["unset_clock"] = UnsetClock(told["unset_clock"])
         return SiteRules(**told)
@@ -156,12 +170,29 @@ class Scenario:
             yield Forgive(self.people.get(told.pop("forgive")), "op", "asked for it")
         if "door" in told:
             yield SetDoorMode(DoorMode(told.pop("door")), "op", "asked for it")
-        if "elsewhere" in told:
-            name, direction = told.pop("elsewhere").split(": ")
+        if "punched" in told:
+            name, direction = told.pop("punched").split(": ")
             punch = (Direction(direction), self._now.utc)
             yield LastPunches({self.people[name].id: punch})
+        if "elsewhere" in told:
+            yield self._told(told.pop("elsewhere"), told.pop("ago", 0))
+        if "hub" in told:
+            yield PresenceHeard({"heard": True, "not heard": False}[told.pop("hub")])
         if "change" in told:
             yield PlanReplaced(self._changed(told.pop("change")))
+
+    def _told(self, said: str, ago: float) -> PresenceTold:
+        """`Ann: entry at north`, `Ann: nothing`, `Ann: forgiven`, or `3 others`; so long ago."""
+        name, _, what = said.partition(": ")
+        if not what:
+            return PresenceTold(others=int(name.removesuffix(" others")))
+        utc, person_id = self._now.utc - ago, self.people[name].id
+        if what == "forgiven":
+            return PresenceTold(forgiven={person_id: utc})
+        self._words += 1
+        way, _, gate = what.partition(" at ")
+        direction = None if way == "nothing" else Direction(way)
+        return PresenceTold({person_id: PassageElsewhere(self._words, direction, utc, gate)})
 
     def _changed(self, people: Mapping[str, dict[str, Any]]) -> AccessPlan:
         """The plan with other rules for these people."""
@@ -238,6 +269,10 @@ class Scenario:
                     yield f"the gate asks: {code}"
                 case RecordEvent(kind="presence_forgiven", body=body):
                     yield f"{body['people']} forgiven: {body['cause']}"
+                case RecordEvent(kind="presence_heard"):
+                    yield "the other gates are heard again"
+                case RecordEvent(kind="presence_unheard", body=body):
+                    yield f"the other gates are not heard: {body['without_hub']}"
                 case RecordEvent(kind="not_used"):
                     yield "nobody went through"
                 case RecordEvent(kind="door_mode", body=body):
