@@ -39,6 +39,7 @@ from gated.services.sync.bell import Bell
 from gated.services.sync.collect import Collector
 from gated.services.sync.feed import Feed
 from gated.services.sync.fleet import Fleet
+from gated.services.sync.operators import Operators
 from gated.services.sync.receipts import Erasures
 from gated.services.workspace import Workspace
 
@@ -70,6 +71,7 @@ class ApiServices:
     fleet: Fleet = field(init=False)
     collector: Collector = field(init=False)
     feed: Feed = field(init=False)
+    operators: Operators = field(init=False)
     erasures: Erasures = field(init=False)
     bell: Bell = field(init=False)
     access: Access = field(init=False)
@@ -101,6 +103,7 @@ class ApiServices:
         object.__setattr__(self, "fleet", Fleet.of(self.workspace))
         object.__setattr__(self, "collector", Collector.of(self.workspace))
         object.__setattr__(self, "feed", Feed.of(self.workspace))
+        object.__setattr__(self, "operators", Operators.of(self.workspace))
         object.__setattr__(self, "erasures", Erasures.of(self.workspace))
         object.__setattr__(self, "bell", Bell(self.workspace))
         object.__setattr__(self, "access", Access.of(self.workspace))

@@ -11,10 +11,12 @@ from pydantic import Field, StringConstraints
 from gated.api.schemas import In, Out, Text
 from gated.services.sync.collect import Batch, Head
 from gated.services.sync.fleet import FleetGate
+from gated.services.sync.operators import Editor
 
 Hex32 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Uid = Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{1,64}$")]
 Groups = Sequence[Text]
+Edits = Literal["none", "pending", "at_once"]
 
 
 class FleetGateIn(In):
@@ -26,6 +28,8 @@ class FleetGateIn(In):
     """The gate is given everybody."""
     photos: bool = False
     """The gate is given reference photos, too, for models of its own."""
+    edits: Edits = "none"
+    """What operators may change there: nothing, or people; before the hub accepts it or not."""
 
 
 class FleetGateChange(In):
@@ -36,6 +40,7 @@ class FleetGateChange(In):
     groups: Groups = ()
     everyone: bool = False
     photos: bool = False
+    edits: Edits = "none"
 
 
 class FleetGateOut(Out):
@@ -48,6 +53,7 @@ class FleetGateOut(Out):
     groups: Sequence[str]
     everyone: bool
     photos: bool
+    edits: Edits
     invite_until: datetime | None
     joined_at: datetime | None
     revoked_at: datetime | None
@@ -63,6 +69,30 @@ class FleetGateOut(Out):
 
 
 _OF_THE_GATE = FleetGateOut.model_fields.keys() - {"groups"}
+
+
+class FleetOperatorIn(In):
+    groups: Groups = ()
+    """Whose members they may edit, at the gates that carry them."""
+    everyone: bool = False
+    """They may edit everybody whom a gate carries."""
+
+
+class FleetOperatorOut(Out):
+    username: str
+    groups: Sequence[str]
+    everyone: bool
+    known: bool
+    """Whether gates can know them: the password was seen since they were allowed."""
+
+    @staticmethod
+    def of(found: Editor) -> FleetOperatorOut:
+        return FleetOperatorOut(
+            username=found.username,
+            groups=list(found.groups.values()),
+            everyone=found.everyone,
+            known=found.public_key is not None,
+        )
 
 
 class InvitationOut(Out):

@@ -64,6 +64,13 @@ def gates(as_json: bool, config: Path | None) -> None:
 @click.option("--group", "groups", multiple=True, help="A group whose members it is given.")
 @click.option("--everyone", is_flag=True, help="It is given everybody.")
 @click.option("--photos", is_flag=True, help="It is given reference photos, too.")
+@click.option(
+    "--edits",
+    type=click.Choice(["none", "pending", "at_once"]),
+    default="none",
+    show_default=True,
+    help="What operators may change there, before the hub accepts it or not.",
+)
 @config_option
 def invite(
     name: str,
@@ -71,6 +78,7 @@ def invite(
     groups: tuple[str, ...],
     everyone: bool,
     photos: bool,
+    edits: str,
     config: Path | None,
 ) -> None:
     """Add a gate and show the code by which it joins, once and within a day.
@@ -81,7 +89,7 @@ def invite(
     from gated.services.sync.fleet import Fleet
     from gated.services.workspace import Workspace
 
-    wanted = {"groups": groups, "everyone": everyone, "photos": photos}
+    wanted = {"groups": groups, "everyone": everyone, "photos": photos, "edits": edits}
     with Workspace(settings_of(config)) as workspace:
         _, code = Fleet.of(workspace).invite(name, site, wanted, actor=ACTOR)
     _show(name, code)
@@ -139,6 +147,37 @@ def resync(config: Path | None) -> None:
     with Workspace(settings_of(config), create=False) as workspace:
         Feed.of(workspace).renew(actor=ACTOR)
     click.echo("every gate takes a snapshot when it asks next")
+
+
+@hub.command("operator")
+@click.argument("name")
+@click.option("--group", "groups", multiple=True, help="A group whose members they may edit.")
+@click.option("--everyone", is_flag=True, help="They may edit everybody whom a gate carries.")
+@click.option("--forbid", is_flag=True, help="They may edit at gates no more.")
+@config_option
+def operator(
+    name: str, groups: tuple[str, ...], everyone: bool, forbid: bool, config: Path | None
+) -> None:
+    """Let the account NAME edit people at gates, from its next sign-in at the hub on.
+
+    
+    Example: gated hub operator olga --group staff
+    Example: gated hub operator olga --forbid
+    """
+    from gated.services.sync.operators import Operators
+    from gated.services.workspace import Workspace
+
+    if (bool(groups) or everyone) == forbid:
+        raise click.UsageError("give --group or --everyone, or else --forbid")
+    with Workspace(settings_of(config), create=False) as workspace:
+        operators = Operators.of(workspace)
+        if forbid:
+            operators.forbid(name, actor=ACTOR)
+            click.echo(f"{name} may edit at gates no more")
+            return
+        found = operators.allow(name, groups, everyone=everyone, actor=ACTOR)
+    known = "gates know them already" if found.public_key else "they have to sign in here once"
+    click.echo(f"{name} may edit {'everybody' if everyone else ', '.join(groups)}; {known}")
 
 
 def _show(name: str, code: str) -> None:

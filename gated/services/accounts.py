@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from gated.core.model import Instant
 from gated.errors import (
     BadCredentials,
+    BelongsToHub,
     ConfirmationNeeded,
     Conflict,
     NotAllowed,
@@ -27,10 +28,12 @@ from gated.services.obligations import moment
 from gated.services.people import person_entry
 from gated.services.sessions import UntilCommit
 from gated.services.signins import SignInLog
+from gated.services.sync.operator_keys import OperatorKey, SigningKeys
 from gated.services.throttle import Throttle
 from gated.services.tokens import TOKEN_MARK, Claims, Tokens, digest_of, load_key
 from gated.services.workspace import Service, Workspace
-from gated.storage import accounts, persons
+from gated.storage import accounts, editors, persons
+from gated.storage.editors import Editor
 from gated.storage.journal import Entry
 from gated.storage.records import Account, Person
 
@@ -75,6 +78,8 @@ class Principal:
     role: Role
     person_id: int | None
     person_uid: str | None = None
+    session: str = ""
+    """Names the session of a password, in which an operator of the hub can sign."""
 
 
 class Accounts(Service):
@@ -89,6 +94,7 @@ class Accounts(Service):
         self._tokens = Tokens(key, clock, settings.auth.access_token_expire_minutes * 60)
         self._holders = UntilCommit(workspace.database.data_version, self._holder)
         self._log = SignInLog(workspace.journal, clock)
+        self.signing = SigningKeys(lambda: clock.now().utc)
 
     # --- administration -----------------------------------------------------------------------
 
@@ -139,8 +145,13 @@ class Accounts(Service):
         """Give an account another password and end its sessions; NotFound, WeakPassword."""
         passwords.require_strong(password, username)
         hashed = passwords.hash_password(password)
+        with self._workspace.database.read() as session:
+            editor = editors.find(session, _named(session, username).id)
+        key = _new_key(password) if editor else None
         with self._workspace.database.write() as session:
-            account = accounts.set_password(session, _named(session, username).id, hashed)
+            account = _own(session, username)
+            editors.set_key(session, account.id, key)
+            account = accounts.set_password(session, account.id, hashed)
             self._record(session, "password_changed", account, actor)
         return account
 
@@ -160,7 +171,7 @@ class Accounts(Service):
     def set_role(self, username: str, role: str, *, actor: str) -> Account:
         """Give an account another role and end its sessions; NotFound, Conflict."""
         with self._workspace.database.write() as session:
-            account = _named(session, username)
+            account = _own(session, username)
             if Role.DEVICE in (Role(account.role), Role(role)):
                 raise Conflict("devices stay devices, and nobody else becomes one")
             if role == account.role:
@@ -172,7 +183,7 @@ class Accounts(Service):
     def delete(self, username: str, *, actor: str) -> None:
         """Remove an account and end its sessions; NotFound, Conflict for the last admin."""
         with self._workspace.database.write() as session:
-            account = _named(session, username)
+            account = _own(session, username)
             accounts.delete(session, account.id)
             self._record(session, "account_deleted", account, actor)
 
@@ -182,7 +193,7 @@ class Accounts(Service):
 
     def _set_active(self, username: str, active: bool, kind: str, actor: str) -> Account:
         with self._workspace.database.write() as session:
-            account = accounts.set_active(session, _named(session, username).id, active)
+            account = accounts.set_active(session, _own(session, username).id, active)
             self._record(session, kind, account, actor)
         return account
 
@@ -198,26 +209,45 @@ class Accounts(Service):
 
         username: the account's name, or the e-mail address or personnel code of its person.
         """
+        return self._recognised(username, password, address)[0]
+
+    def _recognised(
+        self, username: str, password: str, address: str
+    ) -> tuple[Account, OperatorKey | None]:
+        """The account, and of an operator of the hub the key to sign with."""
         account_key = f"account {username.strip().casefold()[:200]}"
         address_key = f"address {_network(address)}"
         self._throttle.attempt({account_key: FREE_PER_ACCOUNT, address_key: FREE_PER_ADDRESS})
         account, welcome = self._find(username.strip())
-        right, upgraded = passwords.verify(
-            password, account.password_hash if account else passwords.NOBODYS
-        )
+        editor = self._editor(account)
+        key, upgraded = None, None
+        if editor is not None and editor.from_hub and editor.salt is not None:
+            key = OperatorKey(password, editor.salt)
+            right = key.public_key == editor.public_key
+        else:
+            right, upgraded = passwords.verify(
+                password, account.password_hash if account else passwords.NOBODYS
+            )
         if account is None or not right or not welcome:
             self._log.failed(account, self._whose(account), _network(address))
             raise BadCredentials("name or password is wrong")
         self._throttle.succeeded(forget=account_key, forgive=address_key)
         if upgraded is not None:
             account = self._upgrade(account, upgraded)
-        return account
+        if editor is not None and editor.public_key is None:
+            with self._workspace.database.write() as session:
+                editors.set_key(session, account.id, _new_key(password))
+        return account, key
 
     def sign_in(self, username: str, password: str, address: str) -> tuple[str, int]:
         """A token and its life in seconds; BadCredentials, Throttled."""
-        account = self.authenticate(username, password, address)
+        account, key = self._recognised(username, password, address)
         self._log.signed_in(account, self._whose(account), _network(address))
-        return self._tokens.issue(account.id, account.version), self._tokens.life_s
+        token = self._tokens.issue(account.id, account.version)
+        if key is not None:
+            claims = self._tokens.read(token)
+            self.signing.keep(claims.token_id, key, claims.expires_at.timestamp())
+        return token, self._tokens.life_s
 
     def change_password(
         self, principal: Principal, current: str, new: str, address: str
@@ -247,6 +277,7 @@ class Accounts(Service):
     def sign_out(self, token: str, principal: Principal) -> None:
         """Make this token void, wherever a copy of it is."""
         claims, now = self._tokens.read(token), self._clock.now()
+        self.signing.drop(claims.token_id)
         with self._workspace.database.write() as session:
             accounts.end_session(session, claims.token_id, claims.expires_at, moment(now))
             account = accounts.get(session, principal.account_id)
@@ -275,7 +306,9 @@ class Accounts(Service):
             if account is None or not _may_sign_in(session, account):
                 raise NotSignedIn("the session has ended: sign in again")
             uid = _person_uid(session, account)
-        return Principal(account.id, account.username, Role(account.role), account.person_id, uid)
+        of = "" if isinstance(shown, str) else shown.token_id
+        role = Role(account.role)
+        return Principal(account.id, account.username, role, account.person_id, uid, of)
 
     def _find(self, name: str) -> tuple[Account | None, bool]:
         """The account that someone means, and whether it may sign in; as many reads for nobody."""
@@ -285,6 +318,12 @@ class Accounts(Service):
             own = accounts.list_(session, person_id=person.id if person else -1)
             account = named or (own[0] if own else None)
             return account, account is not None and _may_sign_in(session, account)
+
+    def _editor(self, account: Account | None) -> Editor | None:
+        if account is None:
+            return None
+        with self._workspace.database.read() as session:
+            return editors.find(session, account.id)
 
     def _whose(self, account: Account | None) -> str | None:
         if account is None or account.person_id is None:
@@ -333,6 +372,21 @@ def _named(session: Session, username: str) -> Account:
     if account is None:
         raise NotFound(f"there is no account {username}")
     return account
+
+
+def _own(session: Session, username: str) -> Account:
+    """An account that is changed here; NotFound, BelongsToHub."""
+    account = _named(session, username)
+    editor = editors.find(session, account.id)
+    if editor is not None and editor.from_hub:
+        raise BelongsToHub(f"the account {username}")
+    return account
+
+
+def _new_key(password: str) -> tuple[str, str]:
+    """Salt and public key of an operator with this password."""
+    salt = OperatorKey.new_salt()
+    return salt, OperatorKey(password, salt).public_key
 
 
 def _may_sign_in(session: Session, account: Account) -> bool:

@@ -11,10 +11,8 @@ from gated.services.accounts import account_entry, require_name
 from gated.services.tokens import TOKEN_MARK, digest_of
 from gated.services.workspace import Service
 from gated.storage import accounts
+from gated.storage.accounts import NO_PASSWORD
 from gated.storage.records import Account
-
-NO_PASSWORD = "!"  # noqa: S105
-"""Stands in place of a hash and fits no password."""
 
 
 class Devices(Service):

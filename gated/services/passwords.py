@@ -59,7 +59,7 @@ def require_strong(password: str, username: str = "") -> None:
 def hash_password(password: str) -> str:
     """The argon2id hash to store."""
     with _TURN:
-        return str(_CONTEXT.hash(_normal(password)))
+        return str(_CONTEXT.hash(normal(password)))
 
 
 def verify(password: str, stored: str) -> tuple[bool, str | None]:
@@ -67,8 +67,8 @@ def verify(password: str, stored: str) -> tuple[bool, str | None]:
 
     bcrypt hashes are checked as bcrypt did: by the first 72 bytes.
     """
-    normal = _normal(password)
-    secret = normal.encode()[:_BCRYPT_BYTES] if stored.startswith("$2") else normal
+    spelt = normal(password)
+    secret = spelt.encode()[:_BCRYPT_BYTES] if stored.startswith("$2") else spelt
     try:
         with _TURN:
             right = bool(_CONTEXT.verify(secret, stored))
@@ -79,5 +79,6 @@ def verify(password: str, stored: str) -> tuple[bool, str | None]:
     return right, None
 
 
-def _normal(password: str) -> str:
+def normal(password: str) -> str:
+    """One spelling of what was typed, cut where no password can be that long."""
     return unicodedata.normalize("NFKC", password[: LONGEST + 1])

@@ -10,9 +10,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from gated.errors import Conflict, NotFound
-from gated.storage import rows
+from gated.storage import editors, rows
 from gated.storage.records import ROLES, Account, columns_of, record
 from gated.storage.tables import accounts, ended_sessions, gates, persons, utcnow
+
+NO_PASSWORD = "!"  # noqa: S105
+"""Stands in place of a hash and fits no password."""
 
 _COLUMNS = columns_of(Account, accounts)
 
@@ -24,8 +27,12 @@ def add(
     password_hash: str,
     person_id: int | None = None,
     is_active: bool = True,
+    **uid: str,
 ) -> Account:
-    """Add an account; Conflict when the name is taken in any case, NotFound for the person."""
+    """Add an account, with a `uid` of its own or a new one.
+
+    Conflict when the name is taken in any case, NotFound for the person.
+    """
     _require_role(role)
     if person_id is not None and not rows.one(session, persons, [persons.c.id], id=person_id):
         raise NotFound(f"there is no person {person_id}")
@@ -39,6 +46,7 @@ def add(
             password_hash=password_hash,
             person_id=person_id,
             is_active=is_active,
+            **uid,
         )
     except IntegrityError as e:
         raise Conflict(f"there is already an account {username}") from e
@@ -62,6 +70,12 @@ def find(session: Session, id_: int) -> Account | None:
 def by_username(session: Session, username: str) -> Account | None:
     """The account with this name in any case, or None."""
     row = rows.one(session, accounts, _COLUMNS, username_key=username.casefold())
+    return row and record(Account, row)
+
+
+def by_uid(session: Session, uid: str) -> Account | None:
+    """The account with this uid, or None."""
+    row = rows.one(session, accounts, _COLUMNS, uid=uid)
     return row and record(Account, row)
 
 
@@ -98,6 +112,7 @@ def set_password(
 
 def set_active(session: Session, id_: int, active: bool) -> Account:
     """Switch an account on or off; NotFound, Conflict for the last admin."""
+    editors.note(session, id_)
     if not active:
         _require_another_admin(session, id_)
     return _change(session, id_, is_active=active)
@@ -106,6 +121,7 @@ def set_active(session: Session, id_: int, active: bool) -> Account:
 def set_role(session: Session, id_: int, role: str) -> Account:
     """Give an account another role; NotFound, Conflict for the last admin."""
     _require_role(role)
+    editors.note(session, id_)
     if role != "admin":
         _require_another_admin(session, id_)
     return _change(session, id_, role=role)
@@ -131,6 +147,7 @@ def has_ended(session: Session, token_id: str) -> bool:
 
 def delete(session: Session, id_: int) -> None:
     """Remove an account; NotFound, Conflict for the last admin."""
+    editors.remove(session, id_)
     _require_another_admin(session, id_)
     void = {"account_id": None, "revoked_at": utcnow()}
     session.execute(sa.update(gates).where(gates.c.account_id == id_).values(**void))

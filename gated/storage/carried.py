@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from gated.storage.changes import PERSON
 from gated.storage.gates import GateRow
-from gated.storage.tables import enrollments, gate_groups, group_members, groups, persons
+from gated.storage.tables import changes, enrollments, gate_groups, group_members, groups, persons
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +29,10 @@ class CarriedEnrollment:
 
 @dataclass(frozen=True, slots=True)
 class CarriedPerson:
-    """A person with groups (uid, name) and enrollments."""
+    """A person with groups (uid, name) and enrollments. version: number of the last change."""
 
     uid: str
+    version: int
     first_name: str
     last_name: str
     personnel_code: str
@@ -69,18 +72,23 @@ def _persons(
     session: Session, gate: GateRow, wanted: sa.ColumnElement[bool], limit: int | None = None
 ) -> list[CarriedPerson]:
     p = persons.c
-    columns = (p.id, p.uid, p.first_name, p.last_name, p.personnel_code, p.department)
+    version = sa.func.coalesce(changes.c.seq, 0)
+    columns = (p.id, p.uid, version, p.first_name, p.last_name, p.personnel_code, p.department)
+    told = sa.and_(changes.c.kind == PERSON, changes.c.uid == p.uid)
     found = sa.select(*columns, p.position, p.is_active, p.leaves_on).where(wanted)
+    found = found.outerjoin_from(persons, changes, told)
     if not gate.everyone:
         members = sa.select(group_members.c.person_id)
         members = members.where(group_members.c.group_id.in_(_groups(gate)))
         found = found.where(p.id.in_(members))
-    rows = session.execute(found.order_by(p.uid).limit(limit)).all()
+    rows: Sequence[Any] = session.execute(found.order_by(p.uid).limit(limit)).all()
     ids = [row.id for row in rows]
     theirs, enrolled = _groups_by_person(session, gate, ids), _enrollments_by_person(session, ids)
     return [
-        CarriedPerson(*row[1:], tuple(theirs.get(row.id, ())), tuple(enrolled.get(row.id, ())))
-        for row in rows
+        CarriedPerson(
+            *told, groups=tuple(theirs.get(id_, ())), enrollments=tuple(enrolled.get(id_, ()))
+        )
+        for id_, *told in rows
     ]
 
 

@@ -32,7 +32,7 @@ from gated.storage.tables import (
 
 HEAD = "change_head"
 CHANNEL = "gated_changes"
-PERSON, GROUP = "person", "group"
+PERSON, GROUP, OPERATOR, EDIT = "person", "group", "operator", "edit"
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ class GateRow:
     site: str
     everyone: bool
     photos: bool
+    edits: str
     account_id: int | None
     device: str | None
     sign_key: str | None
@@ -131,13 +132,7 @@ def groups_of(session: Session, id_: int) -> list[str]:
 
 def set_groups(session: Session, id_: int, names: Sequence[str]) -> None:
     """Let a gate carry these groups and no others; NotFound for one that does not exist."""
-    known = {g.name.casefold(): g.id for g in groups_.list_(session)}
-    unknown = [n for n in names if n.casefold() not in known]
-    if unknown:
-        raise NotFound(f"there is no group {unknown[0]}")
+    wanted = groups_.ids(session, names)
     session.execute(sa.delete(gate_groups).where(gate_groups.c.gate_id == id_))
-    wanted = {known[n.casefold()] for n in names}
     if wanted:
-        session.execute(
-            sa.insert(gate_groups), [{"gate_id": id_, "group_id": g} for g in sorted(wanted)]
-        )
+        session.execute(sa.insert(gate_groups), [{"gate_id": id_, "group_id": g} for g in wanted])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,11 +11,11 @@ from sqlalchemy.orm import Session
 
 from gated.errors import Conflict, NotFound
 from gated.storage import changes as feed
+from gated.storage import editors, rows
 from gated.storage import persons as persons_
-from gated.storage import rows
 from gated.storage.records import Group, columns_of, record
 from gated.storage.settings import touch_rules
-from gated.storage.tables import gate_groups, group_members, group_rules, groups
+from gated.storage.tables import editor_groups, gate_groups, group_members, group_rules, groups
 
 CHANGEABLE = frozenset({"name", "description"})
 
@@ -49,6 +50,15 @@ def list_(session: Session, *, person_id: int | None = None) -> list[Group]:
     return [record(Group, r) for r in session.execute(statement)]
 
 
+def ids(session: Session, names: Sequence[str]) -> list[int]:
+    """The ids of groups by their names in any case; NotFound for one that does not exist."""
+    known = {g.name.casefold(): g.id for g in list_(session)}
+    unknown = [n for n in names if n.casefold() not in known]
+    if unknown:
+        raise NotFound(f"there is no group {unknown[0]}")
+    return sorted({known[n.casefold()] for n in names})
+
+
 def update(session: Session, id_: int, **changes: Any) -> Group:
     """Change the named columns; NotFound, Conflict when the name is taken."""
     if unknown := changes.keys() - CHANGEABLE:
@@ -76,7 +86,8 @@ def delete(session: Session, id_: int) -> None:
     touch_rules(session)
     feed.note_members(session, id_)
     feed.note(session, feed.GROUP, [uid], gone=True)
-    for of_it in (group_members, gate_groups, group_rules):
+    editors.note_group(session, id_)
+    for of_it in (group_members, gate_groups, group_rules, editor_groups):
         session.execute(sa.delete(of_it).where(of_it.c.group_id == id_))
     session.execute(sa.delete(groups).where(groups.c.id == id_))
 

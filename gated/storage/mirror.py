@@ -11,8 +11,10 @@ from sqlalchemy.orm import Session
 
 from gated.core.model import Instant
 from gated.errors import Conflict
-from gated.storage import changes, groups, persons, rows
+from gated.storage import accounts as accounts_
+from gated.storage import changes, editors, groups, persons, rows
 from gated.storage import enrollments as enrollments_
+from gated.storage.accounts import NO_PASSWORD
 from gated.storage.carried import CarriedEnrollment
 from gated.storage.journal import Journal
 from gated.storage.records import Person, columns_of, record
@@ -35,9 +37,10 @@ _PERSON = columns_of(Person, persons_table)
 
 @dataclass(frozen=True, slots=True)
 class MirroredPerson:
-    """A person as the hub tells them; groups: uid -> name."""
+    """A person as the hub tells them. version: theirs on the hub; groups: uid -> name."""
 
     uid: str
+    version: int
     first_name: str
     last_name: str
     personnel_code: str
@@ -47,6 +50,19 @@ class MirroredPerson:
     leaves_on: date | None
     groups: Mapping[str, str]
     enrollments: Sequence[CarriedEnrollment]
+
+
+@dataclass(frozen=True, slots=True)
+class MirroredOperator:
+    """An operator as the hub tells of them; groups: uid -> name; salt and key are hex."""
+
+    uid: str
+    username: str
+    salt: str
+    public_key: str
+    everyone: bool
+    at_once: bool
+    groups: Mapping[str, str]
 
 
 def find(session: Session, uid: str) -> Person | None:
@@ -90,7 +106,7 @@ def put(session: Session, person: MirroredPerson, snapshot: int) -> list[str]:
         rows.change(session, persons_table, id_, **values, search=search)
     _put_groups(session, id_, person.groups, snapshot)
     unneeded = _put_enrollments(session, id_, person.enrollments)
-    remember(session, changes.PERSON, person.uid, snapshot)
+    remember(session, changes.PERSON, person.uid, snapshot, person.version)
     touch_gallery(session)
     touch_rules(session)
     changes.note_person(session, id_)
@@ -130,12 +146,14 @@ def behind(session: Session, snapshot: int) -> list[tuple[str, str]]:
     return [(row.kind, row.uid) for row in session.execute(old)]
 
 
-def remember(session: Session, kind: str, uid: str, snapshot: int) -> None:
+def remember(
+    session: Session, kind: str, uid: str, snapshot: int, version: int | None = None
+) -> None:
     """Note that the hub has given a thing, in this snapshot or since."""
     moved = sa.update(mirrored).where(mirrored.c.kind == kind, mirrored.c.uid == uid)
-    named = moved.values(snapshot=snapshot).returning(mirrored.c.uid)
+    named = moved.values(snapshot=snapshot, version=version).returning(mirrored.c.uid)
     if session.execute(named).first() is None:
-        given = {"kind": kind, "uid": uid, "snapshot": snapshot}
+        given = {"kind": kind, "uid": uid, "snapshot": snapshot, "version": version}
         session.execute(sa.insert(mirrored).values(given))
 
 
@@ -163,6 +181,38 @@ def drop_group(session: Session, uid: str) -> None:
     id_ = session.execute(sa.select(groups_table.c.id).where(groups_table.c.uid == uid)).scalar()
     if id_ is not None:
         groups.delete(session, id_)
+
+
+def put_operator(session: Session, told: MirroredOperator, snapshot: int) -> None:
+    """Let an operator of the hub work here as told; another key ends the sessions."""
+    remember(session, changes.OPERATOR, told.uid, snapshot)
+    account = accounts_.by_uid(session, told.uid)
+    if account is None:
+        name = _free_name(session, told)
+        account = accounts_.add(session, name, "operator", NO_PASSWORD, uid=told.uid)
+    before = editors.find(session, account.id)
+    ids = [put_group(session, uid, name, snapshot) for uid, name in told.groups.items()]
+    editors.put(
+        session, account.id, ids, everyone=told.everyone, from_hub=True, at_once=told.at_once
+    )
+    if before is None or before.public_key != told.public_key:
+        editors.set_key(session, account.id, (told.salt, told.public_key))
+        accounts_.touch(session, account.id)
+
+
+def drop_operator(session: Session, uid: str) -> None:
+    """Remove an operator whom the hub does not let work here any more; sessions end."""
+    gone = forget(session, changes.OPERATOR, uid)
+    account = accounts_.by_uid(session, uid) if gone else None
+    if account is not None:
+        accounts_.delete(session, account.id)
+
+
+def _free_name(session: Session, told: MirroredOperator) -> str:
+    """The operator's own name, unless an account of this gate has it."""
+    names = (told.username, f"{told.username}@hub")
+    free = (n for n in names if accounts_.by_username(session, n) is None)
+    return next(free, f"{told.username}@{told.uid}")
 
 
 def _adopt(session: Session, person: MirroredPerson) -> Person | None:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from gated.core.model import PersonRef
 from gated.errors import Conflict, NotFound
-from gated.storage import accounts, rows
+from gated.storage import accounts, editors, rows
 from gated.storage import changes as feed
 from gated.storage.records import Person, columns_of, record
 from gated.storage.settings import touch_gallery
@@ -173,6 +173,8 @@ def update(
         raise _taken(session, changes, id_) from e
     touch_gallery(session)
     feed.note_person(session, id_)
+    if "is_active" in changes:
+        editors.note_person(session, id_)
     return get(session, id_)
 
 
@@ -203,6 +205,7 @@ def delete(session: Session, id_: int) -> list[str]:
     named = sa.select(attendance_logs.c.id).where(attendance_logs.c.person_id == id_).limit(1)
     if session.execute(named).first():
         raise Conflict(f"the attendance log still names person {id_}: erase that first")
+    touch_gallery(session)  # the locks in their order: see `changes`
     for account in accounts.list_(session, person_id=id_):
         accounts.delete(session, account.id)
     gone = session.execute(
@@ -217,7 +220,6 @@ def delete(session: Session, id_: int) -> list[str]:
     for owned in (consents, group_members, correction_requests, person_access, credentials):
         session.execute(sa.delete(owned).where(owned.c.person_id == id_))
     session.execute(sa.delete(persons).where(persons.c.id == id_))
-    touch_gallery(session)
     feed.note(session, feed.PERSON, [uid], gone=True)
     return files
 

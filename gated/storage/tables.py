@@ -133,6 +133,29 @@ accounts = _aggregate(
     Column("is_active", Boolean, nullable=False, default=True),
 )
 
+editors = Table(
+    "editors",
+    metadata,
+    Column("account_id", BigInt, ForeignKey("accounts.id"), primary_key=True),
+    # may edit everybody whom the gate carries, not only the people of the groups
+    Column("everyone", Boolean, nullable=False),
+    # of the key that follows from the password; null until the next sign-in on the hub
+    Column("salt", Text),
+    Column("public_key", Text, comment="Ed25519, hex"),
+    # on a gate: given by the hub, and whether edits work here before the hub accepts them
+    Column("from_hub", Boolean, nullable=False),
+    Column("at_once", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+editor_groups = Table(
+    "editor_groups",
+    metadata,
+    Column("account_id", BigInt, ForeignKey("editors.account_id"), primary_key=True),
+    Column("group_id", BigInt, ForeignKey("groups.id"), primary_key=True, index=True),
+    sqlite_with_rowid=False,
+)
+
 schedules = _aggregate(
     "schedules",
     Column("name", Text, nullable=False),
@@ -377,6 +400,8 @@ gates = _aggregate(
     Column("everyone", Boolean, nullable=False, default=False),
     # may hold reference photos, from which another model makes templates of its own
     Column("photos", Boolean, nullable=False, default=False),
+    # what operators may do there: none, pending, at_once
+    Column("edits", Text, nullable=False, default="none"),
     Column("account_id", BigInt, ForeignKey("accounts.id"), unique=True),
     Column("device", Text, unique=True, comment="uid of the journal of the present hardware"),
     Column("sign_key", Text, comment="Ed25519, public, hex"),
@@ -463,5 +488,51 @@ mirrored = Table(
     Column("kind", Text, primary_key=True, comment="of a thing that the hub has given"),
     Column("uid", Text, primary_key=True),
     Column("snapshot", Integer, nullable=False, comment="number of the one that last named them"),
+    Column("version", BigInt, comment="of a person on the hub: number of the last change"),
     sqlite_with_rowid=False,
+)
+
+edge_edits = Table(
+    "edge_edits",
+    metadata,
+    Column("id", BigInt, primary_key=True, autoincrement=True),
+    Column("uid", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("person", Text, nullable=False, index=True, comment="uid"),
+    Column("operator", Text, nullable=False, comment="name"),
+    Column("made_at", UtcDateTime, nullable=False),
+    # what it does here, as far as it must be done again after the hub told of the person
+    Column("effect", sa.JSON, nullable=False),
+    Column("at_once", Boolean, nullable=False),
+    # as it goes up, sealed for the hub; null once the hub has it
+    Column("wire", sa.JSON(none_as_null=True)),
+    Column("state", Text, nullable=False, index=True),
+    Column("reason", Text),
+    Column("decided_at", UtcDateTime),
+    sqlite_autoincrement=True,
+)
+
+fleet_edits = Table(
+    "fleet_edits",
+    metadata,
+    Column("id", BigInt, primary_key=True, autoincrement=True),
+    Column("uid", Text, nullable=False, unique=True),
+    Column("gate_id", BigInt, ForeignKey("gates.id"), nullable=False, index=True),
+    Column("kind", Text, nullable=False),
+    Column("person", Text, nullable=False, index=True, comment="uid"),
+    Column("base", BigInt, nullable=False, comment="version of the person that the gate had"),
+    Column("after", Text, comment="uid of the edit of the same person before it"),
+    Column("operator", Text, nullable=False, comment="uid of the account"),
+    Column("made_at", UtcDateTime, nullable=False),
+    Column("digest", Text, nullable=False, comment="SHA-256 of what was signed"),
+    # as it came, sealed for the hub; null once it is decided
+    Column("content", sa.JSON(none_as_null=True)),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("decided_by", Text),
+    Column("decided_at", UtcDateTime),
+    Column("result", BigInt, comment="version of the person after it"),
+    Index(None, "state", "id"),
+    sqlite_autoincrement=True,
 )

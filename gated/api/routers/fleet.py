@@ -13,12 +13,15 @@ from gated.api.schemas_sync import (
     FleetGateChange,
     FleetGateIn,
     FleetGateOut,
+    FleetOperatorIn,
+    FleetOperatorOut,
     InvitationOut,
 )
 from gated.services.sync.fleet import FleetGate
 
 router = APIRouter(prefix="/api/fleet", tags=["fleet"])
 
+AccountName = Annotated[str, Path(max_length=100)]
 CHANGING = responses(401, 403, 404, 422, 503)
 
 
@@ -33,7 +36,7 @@ def invite(
     body: FleetGateIn, response: Response, admin: Admin, services: Services
 ) -> InvitationOut:
     """Add a gate; the code by which it joins is in this answer and nowhere else, for a day."""
-    wanted = body.model_dump(include={"groups", "everyone", "photos"})
+    wanted = body.model_dump(include={"groups", "everyone", "photos", "edits"})
     found, code = services.fleet.invite(body.name, body.site, wanted, actor=admin.username)
     response.headers["Location"] = f"/api/fleet/gates/{found.gate.id}"
     return _invitation(found, code)
@@ -47,7 +50,7 @@ def one(id: int, _viewer: Viewer, services: Services) -> FleetGateOut:
 
 @router.patch("/gates/{id}", responses=responses(400, 401, 403, 404, 409, 413, 422, 503))
 def change(id: int, body: FleetGateChange, admin: Admin, services: Services) -> FleetGateOut:
-    """Change name, site, groups, everyone or photos; the gate is given anew whom it carries."""
+    """Change name, site, groups, everyone, photos or edits; the gate is given everything anew."""
     changes = body.model_dump(exclude_unset=True)
     return FleetGateOut.of(services.fleet.update(id, changes, actor=admin.username))
 
@@ -70,6 +73,31 @@ def erasure(
 ) -> FleetErasureOut:
     """How far the erasure of a person is: when each gate has confirmed it, which have not."""
     return FleetErasureOut.model_validate(services.erasures.receipt(uid))
+
+
+@router.get("/operators", responses=responses(401, 403, 503))
+def operators(_viewer: Viewer, services: Services) -> list[FleetOperatorOut]:
+    """Accounts that may edit people at gates, and whose."""
+    return [FleetOperatorOut.of(e) for e in services.operators.list_()]
+
+
+@router.put("/operators/{username}", responses=responses(400, 401, 403, 404, 409, 413, 422, 503))
+def allow(
+    username: AccountName, body: FleetOperatorIn, admin: Admin, services: Services
+) -> FleetOperatorOut:
+    """Let an account edit people at gates, from its next sign-in here; a right before is over."""
+    found = services.operators.allow(
+        username, body.groups, everyone=body.everyone, actor=admin.username
+    )
+    return FleetOperatorOut.of(found)
+
+
+@router.delete(
+    "/operators/{username}", status_code=204, responses=responses(401, 403, 404, 409, 422, 503)
+)
+def forbid(username: AccountName, admin: Admin, services: Services) -> None:
+    """Let an account edit at gates no more; its sessions there end."""
+    services.operators.forbid(username, actor=admin.username)
 
 
 def _invitation(found: FleetGate, code: str) -> InvitationOut:

@@ -307,6 +307,7 @@ def _read(item: Mapping[str, Any], envelopes: Envelopes, model: str) -> _Said:
 def _person(uid: str, told: Mapping[str, Any], model: str) -> MirroredPerson:
     return MirroredPerson(
         uid,
+        int(told["version"]),
         str(told["first_name"]),
         str(told["last_name"]),
         str(told["personnel_code"]),

@@ -21,7 +21,6 @@ from gated.errors import (
     SourceError,
 )
 from gated.ports import Clock
-from gated.services.devices import NO_PASSWORD
 from gated.services.obligations import moment
 from gated.services.sync.codes import JoinCode, proof
 from gated.services.sync.signing import (
@@ -35,6 +34,7 @@ from gated.services.sync.signing import (
 from gated.services.throttle import Throttle
 from gated.services.workspace import Workspace
 from gated.storage import accounts, gates
+from gated.storage.accounts import NO_PASSWORD
 from gated.storage.gates import GateRow
 from gated.storage.journal import Entry
 
@@ -124,8 +124,8 @@ class Fleet:
     ) -> tuple[FleetGate, str]:
         """Add a gate and give the code by which it joins, good once and for a day.
 
-        wanted: `groups` (names), `everyone`, `photos`. Conflict for a name that is taken, NotFound
-        for a group that does not exist.
+        wanted: `groups` (names), `everyone`, `photos`, `edits`. Conflict for a name that is taken,
+        NotFound for a group that does not exist.
         """
         code = JoinCode.new(self.hub_key)
         rest = {k: v for k, v in wanted.items() if k != "groups"}
@@ -137,14 +137,14 @@ class Fleet:
             return _with_groups(session, gate), str(code)
 
     def update(self, id_: int, changes: Mapping[str, Any], *, actor: str) -> FleetGate:
-        """Change name, site, groups, everyone or photos; the gate is told anew whom it carries.
+        """Change name, site, groups, everyone, photos or edits; the gate is told everything anew.
 
         NotFound, Conflict.
         """
         columns = {k: v for k, v in changes.items() if k != "groups"}
         with self._workspace.database.write() as session:
             gate = gates.get(session, id_)
-            if changes.keys() & {"groups", "everyone", "photos"}:
+            if changes.keys() & {"groups", "everyone", "photos", "edits"}:
                 columns["feed"] = gate.feed + 1
             gate = gates.update(session, id_, **columns)
             if "groups" in changes:

@@ -14,9 +14,11 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from gated.core.model import Instant
+from gated.services.sync.operator_keys import DERIVATION
 from gated.services.workspace import Workspace
-from gated.storage import carried, changes, mirror
+from gated.storage import carried, changes, editors, mirror
 from gated.storage.gates import GateRow
+from gated.storage.mirror import MirroredOperator
 
 Told = Mapping[str, Any]
 """The state of one thing, as JSON."""
@@ -82,8 +84,49 @@ def _drop_group(taking: Taking, uid: str) -> None:
     mirror.drop_group(taking.session, uid)
 
 
+# --- operators ----------------------------------------------------------------------------------
+
+
+def _tell_operators(telling: Telling, uids: Sequence[str] | None) -> Mapping[str, Told]:
+    gate = telling.gate
+    return {
+        e.uid: {
+            "username": e.username,
+            "derivation": DERIVATION,
+            "salt": e.salt,
+            "public_key": e.public_key,
+            "everyone": e.everyone,
+            "at_once": gate.edits == editors.AT_ONCE,
+            "groups": dict(e.groups),
+        }
+        for e in editors.of_gate(telling.session, gate, uids)
+    }
+
+
+def _read_operator(told: Told) -> dict[str, Any]:
+    if told["derivation"] != DERIVATION:
+        raise ValueError("a key of a kind that this version does not know")
+    bytes.fromhex(told["salt"] + told["public_key"])
+    return {
+        **{name: str(told[name]) for name in ("username", "salt", "public_key")},
+        **{name: bool(told[name]) for name in ("everyone", "at_once")},
+        "groups": {str(uid): str(name) for uid, name in told["groups"].items()},
+    }
+
+
+def _put_operator(taking: Taking, uid: str, told: dict[str, Any]) -> None:
+    mirror.put_operator(taking.session, MirroredOperator(uid, **told), taking.snapshot)
+
+
+def _drop_operator(taking: Taking, uid: str) -> None:
+    mirror.drop_operator(taking.session, uid)
+
+
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
-    for kind in (Kind(changes.GROUP, _tell_groups, _read_group, _put_group, _drop_group),)
+    for kind in (
+        Kind(changes.GROUP, _tell_groups, _read_group, _put_group, _drop_group),
+        Kind(changes.OPERATOR, _tell_operators, _read_operator, _put_operator, _drop_operator),
+    )
 }
 """By name, in the order in which a snapshot tells of them; they are dropped the other way round."""

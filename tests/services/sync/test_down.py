@@ -405,7 +405,9 @@ def test_the_hub_keeps_count_of_who_was_given(world: World) -> None:
     gate = world.gate("north")
     pull_all(gate)
     with gate.workspace.database.read() as session:
-        rows = session.execute(sa.select(mirrored)).all()
+        rows = session.execute(
+            sa.select(mirrored.c.kind, mirrored.c.uid, mirrored.c.snapshot)
+        ).all()
     assert rows == [("person", person.uid, 1)]
     assert dataclasses.asdict(downlink(gate).place())["next_cursor"] is None
 

@@ -310,6 +310,7 @@ def _fleet() -> None:
         Column("site", Text, nullable=False),
         Column("everyone", Boolean, nullable=False),
         Column("photos", Boolean, nullable=False),
+        Column("edits", Text, nullable=False),
         Column("account_id", big, ForeignKey("accounts.id"), unique=True),
         Column("device", Text, unique=True, comment="uid of the journal of the present hardware"),
         Column("sign_key", Text, comment="Ed25519, public, hex"),
@@ -365,8 +366,66 @@ def _changes() -> None:
         Column(
             "snapshot", Integer, nullable=False, comment="number of the one that last named them"
         ),
+        Column("version", big, comment="of a person on the hub: number of the last change"),
         sqlite_with_rowid=False,
     )
+
+
+def _edits() -> None:
+    op.create_table(
+        "editors",
+        Column("account_id", big, ForeignKey("accounts.id"), primary_key=True),
+        Column("everyone", Boolean, nullable=False),
+        Column("salt", Text),
+        Column("public_key", Text, comment="Ed25519, hex"),
+        Column("from_hub", Boolean, nullable=False),
+        Column("at_once", Boolean, nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "editor_groups",
+        Column("account_id", big, ForeignKey("editors.account_id"), primary_key=True),
+        Column("group_id", big, ForeignKey("groups.id"), primary_key=True, index=True),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "edge_edits",
+        Column("id", big, primary_key=True, autoincrement=True),
+        Column("uid", Text, nullable=False, unique=True),
+        Column("kind", Text, nullable=False),
+        Column("person", Text, nullable=False, index=True, comment="uid"),
+        Column("operator", Text, nullable=False, comment="name"),
+        Column("made_at", moment, nullable=False),
+        Column("effect", sa.JSON, nullable=False),
+        Column("at_once", Boolean, nullable=False),
+        Column("wire", sa.JSON),
+        Column("state", Text, nullable=False, index=True),
+        Column("reason", Text),
+        Column("decided_at", moment),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "fleet_edits",
+        Column("id", big, primary_key=True, autoincrement=True),
+        Column("uid", Text, nullable=False, unique=True),
+        Column("gate_id", big, ForeignKey("gates.id"), nullable=False, index=True),
+        Column("kind", Text, nullable=False),
+        Column("person", Text, nullable=False, index=True, comment="uid"),
+        Column("base", big, nullable=False, comment="version of the person that the gate had"),
+        Column("after", Text, comment="uid of the edit of the same person before it"),
+        Column("operator", Text, nullable=False, comment="uid of the account"),
+        Column("made_at", moment, nullable=False),
+        Column("digest", Text, nullable=False, comment="SHA-256 of what was signed"),
+        Column("content", sa.JSON),
+        Column("received_at", moment, nullable=False),
+        Column("state", Text, nullable=False),
+        Column("reason", Text),
+        Column("decided_by", Text),
+        Column("decided_at", moment),
+        Column("result", big, comment="version of the person after it"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_fleet_edits_state_id", "fleet_edits", ["state", "id"])
 
 
 def _collected() -> None:
@@ -410,6 +469,7 @@ def upgrade() -> None:
     _journal()
     _fleet()
     _changes()
+    _edits()
     _collected()
 
 
@@ -417,6 +477,10 @@ def downgrade() -> None:
     for name in (
         "sync_quarantine",
         "sync_chains",
+        "fleet_edits",
+        "edge_edits",
+        "editor_groups",
+        "editors",
         "mirrored",
         "erasure_confirmations",
         "erasures",
