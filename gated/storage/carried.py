@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -84,11 +84,9 @@ def _persons(
     rows: Sequence[Any] = session.execute(found.order_by(p.uid).limit(limit)).all()
     ids = [row.id for row in rows]
     theirs, enrolled = _groups_by_person(session, gate, ids), _enrollments_by_person(session, ids)
+    make: Callable[..., CarriedPerson] = CarriedPerson
     return [
-        CarriedPerson(
-            *told, groups=tuple(theirs.get(id_, ())), enrollments=tuple(enrolled.get(id_, ()))
-        )
-        for id_, *told in rows
+        make(*told, tuple(theirs.get(id_, ())), tuple(enrolled.get(id_, ()))) for id_, *told in rows
     ]
 
 
