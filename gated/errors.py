@@ -27,6 +27,7 @@ GatedError
     ├── Busy
     ├── TooMany
     ├── WeakPassword
+    ├── RuleMisfit
     ├── NotAllowed
     │   ├── CsrfMissing
     │   └── ConfirmationNeeded
@@ -231,6 +232,12 @@ class WeakPassword(Refused):
     """The password is too easy to guess."""
 
     code = "weak_password"
+
+
+class RuleMisfit(Refused):
+    """This gate could not keep the rule that it is given."""
+
+    code = "rule_misfit"
 
 
 class Busy(Refused):

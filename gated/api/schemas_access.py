@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from gated.api.schemas import In, Moment, Out, Text
+from gated.services.access import SiteRulesView
 
 _TIME = r"([01]\d|2[0-3]):[0-5]\d"
 Hours = Annotated[str, StringConstraints(pattern=rf"^{_TIME}-({_TIME}|24:00)$")]
@@ -57,6 +58,8 @@ class HolidayIn(In):
 class HolidayOut(Out):
     day: date
     name: str
+    site: str
+    """Empty: at all sites."""
 
 
 class GroupRuleIn(In):
@@ -157,13 +160,15 @@ class SiteRulesOut(Out):
     unset_clock: str
     without_hub: str
     ungrouped: bool
+    own: Sequence[str]
+    """The rules that this site has of its own, before those of all sites."""
 
     @classmethod
-    def of(cls, rules: Mapping[str, Any]) -> Self:
+    def of(cls, found: SiteRulesView) -> Self:
         """The rules as they are stored."""
-        minute = rules["forgive_at"]
+        minute = found.rules["forgive_at"]
         at = None if minute is None else f"{minute // 60:02}:{minute % 60:02}"
-        return cls.model_validate({**rules, "forgive_at": at})
+        return cls.model_validate({**found.rules, "forgive_at": at, "own": found.own})
 
 
 class CredentialIn(_Dated):

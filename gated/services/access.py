@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from gated.errors import ChangedMeanwhile, NotFound
-from gated.services.access_plan import UNGROUPED, site_rules_of
+from gated.errors import ChangedMeanwhile, NotFound, RuleMisfit
+from gated.services.access_plan import UNGROUPED, misfit_of, rules_here, site_rules_of
 from gated.services.people import person_entry
 from gated.services.workspace import Service
-from gated.storage import access, groups, persons, schedules
+from gated.storage import access, gates, groups, mirror, mirror_rules, persons, schedules, sites
+from gated.storage import changes as feed
 from gated.storage.journal import Entry
 from gated.storage.records import GroupRule, Holiday, PersonAccess, WeeklySchedule
+from gated.storage.sites import ALL, StoredRules
 
 __all__ = ["Access", "GroupRule", "Holiday", "PersonAccess", "WeeklySchedule"]
 
 
+@dataclass(frozen=True, slots=True)
+class SiteRulesView:
+    """The rules that hold, all of them. own: those that one site has before those of all."""
+
+    rules: Mapping[str, Any]
+    own: Collection[str]
+    version: int
+
+
 class Access(Service):
-    """The rules of access in a workspace; `actor` is who makes a change."""
+    """The rules of access in a workspace; `actor` is who makes a change.
+
+    What the hub has given to a gate is refused to be changed there: BelongsToHub.
+    """
 
     # --- schedules ----------------------------------------------------------------------------
 
@@ -47,7 +61,7 @@ class Access(Service):
     ) -> WeeklySchedule:
         """Change fields; NotFound, Conflict, ChangedMeanwhile when `version` is over."""
         with self._workspace.database.write() as session:
-            _require(version, schedules.get(session, id_).version)
+            _require(version, self._own_schedule(session, id_).version)
             changed = schedules.update(session, id_, **changes)
             self._record_schedule(session, "schedule_changed", changed, actor)
         return changed
@@ -55,8 +69,8 @@ class Access(Service):
     def delete_schedule(self, id_: int, *, actor: str) -> None:
         """Remove a schedule; NotFound, Conflict while a group or a rule of the site needs it."""
         with self._workspace.database.write() as session:
-            gone = schedules.get(session, id_)
-            access.require_unused(session, id_)
+            gone = self._own_schedule(session, id_)
+            sites.require_unused(session, id_)
             schedules.delete(session, id_)
             self._record_schedule(session, "schedule_deleted", gone, actor)
 
@@ -65,23 +79,30 @@ class Access(Service):
     ) -> WeeklySchedule:
         """Give one day hours of its own, or (None) those that it had before; NotFound."""
         with self._workspace.database.write() as session:
+            self._own_schedule(session, id_)
             if schedules.set_exception(session, id_, day, hours):
                 more = {"day": day.isoformat(), "hours": None if hours is None else list(hours)}
                 changed = schedules.get(session, id_)
                 self._record_schedule(session, "schedule_changed", changed, actor, more)
             return schedules.get(session, id_)
 
-    def holidays(self) -> list[Holiday]:
-        """The holidays of the site by day."""
+    def holidays(self, site: str = ALL) -> list[Holiday]:
+        """The holidays of all sites, or all that hold at one, by day; NotFound for no site."""
         with self._workspace.database.read() as session:
-            return schedules.list_holidays(session)
+            self._require_site(session, site)
+            return sites.list_holidays(session, site)
 
-    def set_holiday(self, day: date, name: str | None, *, actor: str) -> None:
-        """Make a day a holiday, or (None) a day like others again; NotFound for no holiday."""
+    def set_holiday(self, day: date, name: str | None, *, actor: str, site: str = ALL) -> None:
+        """Make a day a holiday, or (None) a day like others again; NotFound for no holiday.
+
+        site: there and nowhere else.
+        """
         with self._workspace.database.write() as session:
-            if schedules.set_holiday(session, day, name):
+            self._require_site(session, site)
+            self._require_own_site(session)
+            if sites.set_holiday(session, day, name, site):
                 kind = "holiday_removed" if name is None else "holiday_set"
-                body = {"day": day.isoformat(), "name": name}
+                body = {"day": day.isoformat(), "name": name, **_at(site)}
                 self._record(session, kind, body, actor)
             elif name is None:
                 raise NotFound(f"{day} is no holiday")
@@ -98,9 +119,10 @@ class Access(Service):
     ) -> list[GroupRule]:
         """Put these rules in the place of those before; NotFound for the group or a schedule."""
         with self._workspace.database.write() as session:
+            group = groups.get(session, group_id)
+            mirror.require_own(session, feed.GROUP, group.uid, f"group {group.name}")
             access.set_rules_of_group(session, group_id, rules)
             stored = access.rules_of_group(session, group_id)
-            group = groups.get(session, group_id)
             body = {"group": group.uid, "name": group.name, "rules": [asdict(r) for r in stored]}
             self._record(session, "group_rules_changed", body, actor)
         return stored
@@ -120,42 +142,93 @@ class Access(Service):
     ) -> PersonAccess:
         """Change what a person may do; NotFound, ChangedMeanwhile when `version` is over."""
         with self._workspace.database.write() as session:
+            person = persons.get(session, person_id)
+            mirror.require_own(session, feed.PERSON, person.uid, f"person {person_id}")
             before = access.of_person(session, person_id)
             _require(version, before.version)
             changed = {k: v for k, v in changes.items() if getattr(before, k) != v}
             if not changed:
                 return before
             after = access.set_of_person(session, person_id, changed)
-            person = persons.get(session, person_id)
             entry = person_entry(
                 self._clock.now(), "person_access_changed", person, actor, sorted(changed)
             )
             self._workspace.journal.append([entry], session)
         return after
 
-    def site_rules(self) -> tuple[Mapping[str, Any], int]:
-        """The rules of the site, all of them, and their version."""
+    def site_rules(self, site: str = ALL) -> SiteRulesView:
+        """The rules of all sites, or those that hold at one; NotFound for no site."""
         with self._workspace.database.read() as session:
-            return _complete(access.site_rules(session))
+            self._require_site(session, site)
+            return _view(sites.rules(session, site), site)
 
     def set_site_rules(
-        self, changes: Mapping[str, Any], *, actor: str, version: int | None = None
-    ) -> tuple[Mapping[str, Any], int]:
-        """Change rules of the site; NotFound for a schedule, ChangedMeanwhile."""
+        self,
+        changes: Mapping[str, Any],
+        *,
+        actor: str,
+        site: str = ALL,
+        version: int | None = None,
+    ) -> SiteRulesView:
+        """Change rules of all sites, or of one, where they come before those of all.
+
+        NotFound for a schedule or a site, ChangedMeanwhile, RuleMisfit.
+        """
         with self._workspace.database.write() as session:
-            before, known = _complete(access.site_rules(session))
-            _require(version, known)
-            for name in ("two_factors", "first_in"):
+            before = self._site_to_change(session, site, version)
+            for name in sites.SCHEDULES:
                 if changes.get(name) is not None:
                     schedules.get(session, changes[name])
-            changed = {k: v for k, v in changes.items() if before[k] != v}
+            known = before.own if site else _complete(before.values)
+            changed = {k: v for k, v in changes.items() if k not in known or known[k] != v}
             if not changed:
-                return before, known
-            after = access.set_site_rules(session, {**before, **changed})
-            self._record(session, "site_rules_changed", {"rules": changed}, actor)
-            return _complete(after)
+                return _view(before, site)
+            sites.set_rules(session, site, {**before.own, **changed})
+            self._require_fit(session)
+            self._record(session, "site_rules_changed", {"rules": changed, **_at(site)}, actor)
+            return _view(sites.rules(session, site), site)
+
+    def end_site_rules(self, site: str, *, actor: str, version: int | None = None) -> None:
+        """Let the rules of all sites hold at this one, too; NotFound, ChangedMeanwhile."""
+        with self._workspace.database.write() as session:
+            before = self._site_to_change(session, site, version)
+            if before.own:
+                sites.set_rules(session, site, {})
+                self._require_fit(session)
+                body = {"rules": dict.fromkeys(before.own), **_at(site)}
+                self._record(session, "site_rules_changed", body, actor)
+
+    def _site_to_change(self, session: Session, site: str, version: int | None) -> StoredRules:
+        self._require_site(session, site)
+        self._require_own_site(session)
+        found = sites.rules(session, site)
+        _require(version, found.version)
+        return found
+
+    def _require_site(self, session: Session, site: str) -> None:
+        """NotFound for a site at which no gate stands."""
+        known = {ALL, self._workspace.settings.gate.site, *gates.sites(session)}
+        if site not in known:
+            raise NotFound(f"no gate stands at a site {site}")
+
+    def _require_fit(self, session: Session) -> None:
+        """RuleMisfit where this very gate could not keep the rules."""
+        rules = site_rules_of(rules_here(self._workspace, session).values)
+        if problem := misfit_of(self._workspace.settings, rules):
+            raise RuleMisfit(problem)
 
     # --- what changes have in common ----------------------------------------------------------
+
+    @staticmethod
+    def _own_schedule(session: Session, id_: int) -> WeeklySchedule:
+        found = schedules.get(session, id_)
+        mirror.require_own(session, feed.SCHEDULE, found.uid, f"schedule {found.name}")
+        return found
+
+    @staticmethod
+    def _require_own_site(session: Session) -> None:
+        what = "what holds for the whole site"
+        mirror.require_own(session, feed.SITE, mirror_rules.HERE, what)
 
     def _record_schedule(
         self,
@@ -173,9 +246,17 @@ class Access(Service):
         self._workspace.journal.append([entry], session)
 
 
-def _complete(stored: Mapping[str, Any]) -> tuple[Mapping[str, Any], int]:
-    rules = {**asdict(site_rules_of(stored)), UNGROUPED: stored.get(UNGROUPED, True)}
-    return rules, stored.get("version", 0)
+def _view(stored: StoredRules, site: str) -> SiteRulesView:
+    own = sorted(stored.own) if site else ()
+    return SiteRulesView(_complete(stored.values), own, stored.version)
+
+
+def _complete(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {**asdict(site_rules_of(values)), UNGROUPED: values.get(UNGROUPED, True)}
+
+
+def _at(site: str) -> dict[str, str]:
+    return {"site": site} if site else {}
 
 
 def _require(wanted: int | None, present: int) -> None:

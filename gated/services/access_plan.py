@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
+from gated.config import Settings
 from gated.core.plan import (
     AccessPlan,
     AntiPassback,
@@ -21,8 +22,9 @@ from gated.core.plan import (
 )
 from gated.core.schedule import ALWAYS, Day, Hours, Schedule
 from gated.services.workspace import Workspace
-from gated.storage import access, groups, schedules
+from gated.storage import access, groups, schedules, sites
 from gated.storage.records import GroupRule, PersonAccess, WeeklySchedule
+from gated.storage.sites import StoredRules
 
 UNGROUPED = "ungrouped"
 """The stored rule that is not one of SiteRules: whether who is in no group passes at any time."""
@@ -32,17 +34,22 @@ def load_plan(workspace: Workspace) -> AccessPlan:
     """The rules as they are stored now, for this gate; StorageError."""
     gate = workspace.settings.gate
     with workspace.database.read() as session:
-        stored = access.site_rules(session)
+        stored = rules_here(workspace, session)
         return AccessPlan(
             zone=ZoneInfo(gate.timezone),
             schedules={s.id: schedule_of(s) for s in schedules.list_(session)},
-            holidays=frozenset(h.day for h in schedules.list_holidays(session)),
+            holidays=frozenset(h.day for h in sites.list_holidays(session, gate.site)),
             groups=_groups(session, gate.name),
             people=_people(session),
-            ungrouped=(ALWAYS,) if stored.get(UNGROUPED, True) else (),
-            rules=site_rules_of(stored),
-            generation=stored.get("version", 0),
+            ungrouped=(ALWAYS,) if stored.values.get(UNGROUPED, True) else (),
+            rules=site_rules_of(stored.values),
+            generation=stored.version,
         )
+
+
+def rules_here(workspace: Workspace, session: Session) -> StoredRules:
+    """The stored rules that hold at the site of this gate."""
+    return sites.rules(session, workspace.settings.gate.site)
 
 
 def site_rules_of(stored: Mapping[str, Any]) -> SiteRules:
@@ -55,6 +62,17 @@ def site_rules_of(stored: Mapping[str, Any]) -> SiteRules:
     if "unset_clock" in known:
         known["unset_clock"] = UnsetClock(known["unset_clock"])
     return SiteRules(**known)
+
+
+def misfit_of(settings: Settings, rules: SiteRules) -> str:
+    """Why this gate cannot keep the rules, in a sentence; empty when it can."""
+    refusing = rules.anti_passback in (AntiPassback.HARD, AntiPassback.TIMED)
+    if settings.gate.role == "gate" and settings.attendance.direction == "auto" and refusing:
+        return (
+            f"anti-passback {rules.anti_passback} needs gates of one direction, and this one takes"
+            " every second passage for an exit (attendance.direction: auto)"
+        )
+    return ""
 
 
 def schedule_of(stored: WeeklySchedule) -> Schedule:

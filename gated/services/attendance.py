@@ -18,9 +18,9 @@ from gated.core.model import Direction, Instant, LastPunches
 from gated.devices.clock import SystemClock
 from gated.errors import Conflict, SourceError
 from gated.ports import Clock
-from gated.services.access_plan import site_rules_of
+from gated.services.access_plan import rules_here, site_rules_of
 from gated.services.workspace import Workspace
-from gated.storage import access, attendance, corrections, persons, presence
+from gated.storage import attendance, corrections, persons, presence
 from gated.storage.corrections import Version
 from gated.storage.journal import Entry
 from gated.storage.records import AttendanceRow
@@ -221,7 +221,7 @@ def read_cursor(cursor: str) -> tuple[datetime, int]:
 def last_punches(workspace: Workspace, now: Instant) -> LastPunches:
     """What a gate that starts has to know: last passages of everybody, and who was forgiven."""
     with workspace.database.read() as session:
-        rules = site_rules_of(access.site_rules(session))
+        rules = site_rules_of(rules_here(workspace, session).values)
         since = _reset(workspace.settings, now)
         if rules.count_people:
             longest = timedelta(seconds=rules.forgive_after_s)

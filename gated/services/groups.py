@@ -9,13 +9,18 @@ from sqlalchemy.orm import Session
 
 from gated.services.people import person_entry
 from gated.services.workspace import Service
-from gated.storage import groups, persons
+from gated.storage import changes as feed
+from gated.storage import groups, mirror, persons
 from gated.storage.journal import Entry
 from gated.storage.records import Group
 
 
 class Groups(Service):
-    """The groups of a workspace; `actor` is who makes a change."""
+    """The groups of a workspace; `actor` is who makes a change.
+
+    On a gate, those of its hub are not to be changed, nor is who of its people is in which:
+    BelongsToHub.
+    """
 
     def list_(self) -> list[Group]:
         """All groups by name."""
@@ -37,6 +42,7 @@ class Groups(Service):
     def update(self, id_: int, changes: Mapping[str, Any], *, actor: str) -> Group:
         """Change fields; NotFound, Conflict."""
         with self._workspace.database.write() as session:
+            _require_own(session, groups.get(session, id_))
             group = groups.update(session, id_, **changes)
             self._record(session, "group_changed", group, actor)
         return group
@@ -45,6 +51,7 @@ class Groups(Service):
         """Remove a group; its members stay. NotFound."""
         with self._workspace.database.write() as session:
             group = groups.get(session, id_)
+            _require_own(session, group)
             groups.delete(session, id_)
             self._record(session, "group_deleted", group, actor)
 
@@ -59,9 +66,11 @@ class Groups(Service):
     def _member(self, kind: str, id_: int, person_id: int, actor: str) -> None:
         change = groups.join if kind == "group_joined" else groups.leave
         with self._workspace.database.write() as session:
+            group, person = groups.get(session, id_), persons.get(session, person_id)
+            _require_own(session, group)
+            mirror.require_own(session, feed.PERSON, person.uid, f"person {person_id}")
             if not change(session, id_, person_id):
                 return
-            group, person = groups.get(session, id_), persons.get(session, person_id)
             entry = person_entry(self._clock.now(), kind, person, actor, [f"group {group.uid}"])
             self._workspace.journal.append([entry], session)
 
@@ -69,3 +78,7 @@ class Groups(Service):
         private = {"actor": {"name": actor}}
         entry = Entry(self._clock.now(), kind, {"group": group.uid, "name": group.name}, private)
         self._workspace.journal.append([entry], session)
+
+
+def _require_own(session: Session, group: Group) -> None:
+    mirror.require_own(session, feed.GROUP, group.uid, f"group {group.name}")

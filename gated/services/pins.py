@@ -74,7 +74,7 @@ class PinDesk:
         return person.id if right and counts else None
 
     def _try(self, person: Person, stored: Credential, hashed: str, pin: str) -> bool:
-        right = self._credentials.pin_is(person, pin, hashed)
+        right = self._credentials.pin_is(stored, pin, hashed)
         self._last[stored.id] = self._clock.now().mono
         if right:
             self._throttle.succeeded(forget="", forgive="gate")

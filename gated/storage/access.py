@@ -1,4 +1,4 @@
-"""Who may pass when: the rules of groups, of single persons and of the site."""
+"""Who may pass when: the rules of groups and of single persons."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from gated.core.model import PersonRef
-from gated.errors import Conflict
+from gated.storage import changes as feed
 from gated.storage import groups as groups_
 from gated.storage import persons as persons_
 from gated.storage import rows, schedules
-from gated.storage import settings as settings_
 from gated.storage.records import GroupRule, PersonAccess, columns_of, record
 from gated.storage.settings import touch_rules
 from gated.storage.tables import (
@@ -23,11 +22,10 @@ from gated.storage.tables import (
     enrollments,
     group_members,
     group_rules,
+    groups,
     person_access,
     persons,
 )
-
-SITE_RULES = "site_rules"
 
 CHANGEABLE = frozenset(f.name for f in fields(PersonAccess)) - {"person_id", "version"}
 
@@ -45,13 +43,16 @@ def rules_of_group(session: Session, group_id: int) -> list[GroupRule]:
 def set_rules_of_group(session: Session, group_id: int, rules: Iterable[GroupRule]) -> None:
     """Put these rules in the place of those before. NotFound for the group or a schedule."""
     groups_.get(session, group_id)
-    session.execute(sa.delete(group_rules).where(group_rules.c.group_id == group_id))
+    gone = sa.delete(group_rules).where(group_rules.c.group_id == group_id)
+    before = session.execute(gone.returning(group_rules.c.schedule_id)).scalars().all()
     for rule in dict.fromkeys(rules):
         if rule.schedule_id is not None:
             schedules.get(session, rule.schedule_id)
         values = {"gate": rule.gate, "schedule_id": rule.schedule_id}
         session.execute(sa.insert(group_rules).values(group_id=group_id, **values))
-    groups_.touch(session, group_id)
+    rows.change(session, groups, group_id)
+    touch_rules(session)
+    feed.note_group(session, group_id, [id_ for id_ in before if id_ is not None])
 
 
 def rules_of_groups(session: Session) -> Mapping[int, list[GroupRule]]:
@@ -82,6 +83,7 @@ def set_of_person(session: Session, person_id: int, changes: Mapping[str, Any]) 
         values = {name: getattr(before, name) for name in CHANGEABLE} | dict(changes)
         rows.insert(session, person_access, person_id=person_id, **values)
     touch_rules(session)
+    feed.note_person(session, person_id)
     return of_person(session, person_id)
 
 
@@ -136,25 +138,3 @@ def memberships(session: Session) -> Mapping[int, list[int]]:
     for group_id, person_id in session.execute(sa.select(group_members).order_by("group_id")):
         found[person_id].append(group_id)
     return found
-
-
-def site_rules(session: Session) -> Mapping[str, Any]:
-    """The stored rules of the site with their `version`; empty when nobody has set any."""
-    stored: Mapping[str, Any] = settings_.get(session, SITE_RULES, {})
-    return stored
-
-
-def set_site_rules(session: Session, rules: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Store the rules of the site; their version grows."""
-    version = site_rules(session).get("version", 0) + 1
-    settings_.set_(session, SITE_RULES, {**rules, "version": version})
-    touch_rules(session)
-    return site_rules(session)
-
-
-def require_unused(session: Session, schedule_id: int) -> None:
-    """Conflict while a rule of the site needs this schedule."""
-    rules = site_rules(session)
-    for name in ("two_factors", "first_in"):
-        if rules.get(name) == schedule_id:
-            raise Conflict(f"the rule {name} of the site needs this schedule")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,7 +12,16 @@ from sqlalchemy.orm import Session
 
 from gated.storage.changes import PERSON
 from gated.storage.gates import GateRow
-from gated.storage.tables import changes, enrollments, gate_groups, group_members, groups, persons
+from gated.storage.tables import (
+    changes,
+    credentials,
+    enrollments,
+    gate_groups,
+    group_members,
+    groups,
+    person_access,
+    persons,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +37,23 @@ class CarriedEnrollment:
 
 
 @dataclass(frozen=True, slots=True)
+class CarriedCredential:
+    """A card, badge or PIN; key_count: how many of the hub's keys made digest or hash."""
+
+    uid: str
+    kind: str
+    key_count: int
+    digest: str | None
+    pin_hash: str | None
+    is_active: bool
+    valid_from: datetime | None
+    valid_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class CarriedPerson:
-    """A person with groups (uid, name) and enrollments. version: number of the last change."""
+    """A person with groups (uid, name) and enrollments. version: number of the last change; access:
+    None for what everybody has."""
 
     uid: str
     version: int
@@ -40,8 +64,11 @@ class CarriedPerson:
     position: str | None
     is_active: bool
     leaves_on: date | None
+    extended_unlock: bool
     groups: Sequence[tuple[str, str]]
     enrollments: Sequence[CarriedEnrollment]
+    access: Mapping[str, Any] | None
+    credentials: Sequence[CarriedCredential]
 
 
 def of(session: Session, gate: GateRow, uids: Sequence[str]) -> dict[str, CarriedPerson]:
@@ -72,21 +99,28 @@ def _persons(
     session: Session, gate: GateRow, wanted: sa.ColumnElement[bool], limit: int | None = None
 ) -> list[CarriedPerson]:
     p = persons.c
-    version = sa.func.coalesce(changes.c.seq, 0)
+    version = sa.func.coalesce(changes.c.seq, 0).label("version")
     columns = (p.id, p.uid, version, p.first_name, p.last_name, p.personnel_code, p.department)
     told = sa.and_(changes.c.kind == PERSON, changes.c.uid == p.uid)
-    found = sa.select(*columns, p.position, p.is_active, p.leaves_on).where(wanted)
-    found = found.outerjoin_from(persons, changes, told)
+    found = sa.select(*columns, p.position, p.is_active, p.leaves_on, p.extended_unlock)
+    found = found.where(wanted).outerjoin_from(persons, changes, told)
     if not gate.everyone:
         members = sa.select(group_members.c.person_id)
         members = members.where(group_members.c.group_id.in_(_groups(gate)))
         found = found.where(p.id.in_(members))
-    rows: Sequence[Any] = session.execute(found.order_by(p.uid).limit(limit)).all()
-    ids = [row.id for row in rows]
+    rows = [dict(r) for r in session.execute(found.order_by(p.uid).limit(limit)).mappings()]
+    ids = [row.pop("id") for row in rows]
     theirs, enrolled = _groups_by_person(session, gate, ids), _enrollments_by_person(session, ids)
-    make: Callable[..., CarriedPerson] = CarriedPerson
+    access, shown = _access_by_person(session, ids), _credentials_by_person(session, ids)
     return [
-        make(*told, tuple(theirs.get(id_, ())), tuple(enrolled.get(id_, ()))) for id_, *told in rows
+        CarriedPerson(
+            **row,
+            groups=tuple(theirs.get(id_, ())),
+            enrollments=tuple(enrolled.get(id_, ())),
+            access=access.get(id_),
+            credentials=tuple(shown.get(id_, ())),
+        )
+        for id_, row in zip(ids, rows, strict=True)
     ]
 
 
@@ -118,3 +152,30 @@ def _enrollments_by_person(
     for row in session.execute(found.where(e.person_id.in_(ids)).order_by(e.id)):
         enrolled.setdefault(row.person_id, []).append(CarriedEnrollment(*row[1:]))
     return enrolled
+
+
+ACCESS = (
+    *("valid_from", "valid_until", "visitor", "face", "two_factors"),
+    *("needs_escort", "may_escort", "exempt"),
+)
+"""What a gate is told of what one person may do."""
+
+
+def _access_by_person(session: Session, ids: Sequence[int]) -> dict[int, Mapping[str, Any]]:
+    a = person_access.c
+    found = sa.select(a.person_id, *(a[name] for name in ACCESS)).where(a.person_id.in_(ids))
+    return {row[0]: dict(zip(ACCESS, row[1:], strict=True)) for row in session.execute(found)}
+
+
+def _credentials_by_person(
+    session: Session, ids: Sequence[int]
+) -> dict[int, list[CarriedCredential]]:
+    """Those that were given here: what a hub of this hub gave is made with keys of that one."""
+    c = credentials.c
+    columns = (c.uid, c.kind, c.key_count, c.digest, c.pin_hash, c.is_active)
+    found = sa.select(c.person_id, *columns, c.valid_from, c.valid_until)
+    found = found.where(c.person_id.in_(ids), ~c.from_hub).order_by(c.id)
+    shown: dict[int, list[CarriedCredential]] = {}
+    for row in session.execute(found):
+        shown.setdefault(row.person_id, []).append(CarriedCredential(*row[1:]))
+    return shown

@@ -1,9 +1,9 @@
 """What gates must learn of: each thing once, with the number of its last change.
 
 Numbers are given under a lock that is held until the commit, so that whoever has read up to one has
-missed none below it. Writers take their locks in this order: gallery stamp, number of changes,
-journal. A feed says what is, not what was: a reader is told the present state of each thing that
-changed behind its cursor, however often it changed.
+missed none below it. Writers take their locks in this order: gallery stamp, rules stamp, number of
+changes, journal. A feed says what is, not what was: a reader is told the present state of each
+thing that changed behind its cursor, however often it changed.
 """
 
 from __future__ import annotations
@@ -25,14 +25,18 @@ from gated.storage.tables import (
     erasure_confirmations,
     erasures,
     group_members,
+    group_rules,
+    groups,
     new_uid,
     persons,
+    schedules,
     utcnow,
 )
 
 HEAD = "change_head"
 CHANNEL = "gated_changes"
 PERSON, GROUP, OPERATOR, EDIT = "person", "group", "operator", "edit"
+SCHEDULE, SITE, CREDENTIAL_KEYS = "schedule", "site", "credential_keys"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,22 @@ def note_members(session: Session, group_id: int) -> None:
     members = sa.select(group_members.c.person_id).where(group_members.c.group_id == group_id)
     uids = session.execute(sa.select(persons.c.uid).where(persons.c.id.in_(members))).scalars()
     note(session, PERSON, uids)
+
+
+def note_group(session: Session, group_id: int, schedule_ids: Iterable[int] = ()) -> None:
+    """Say that what holds for a group changed, and so perhaps who needs these schedules."""
+    named = sa.select(group_rules.c.schedule_id).where(group_rules.c.group_id == group_id)
+    present = session.execute(named.where(group_rules.c.schedule_id.is_not(None))).scalars()
+    note_schedules(session, [*schedule_ids, *present])
+    uids = session.execute(sa.select(groups.c.uid).where(groups.c.id == group_id)).scalars()
+    note(session, GROUP, uids)
+
+
+def note_schedules(session: Session, ids: Iterable[int]) -> None:
+    """Say that these schedules changed, or who needs them."""
+    named = schedules.c.id.in_(sorted(set(ids)))
+    found = sa.select(schedules.c.uid).where(named).order_by(schedules.c.id)
+    note(session, SCHEDULE, session.execute(found).scalars())
 
 
 def note_erasure(session: Session, uid: str) -> None:

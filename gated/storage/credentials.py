@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -10,13 +11,16 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from gated.errors import Conflict, NotFound
+from gated.storage import changes as feed
 from gated.storage import persons as persons_
 from gated.storage import rows
 from gated.storage.records import Credential, columns_of, record
 from gated.storage.settings import touch_rules
-from gated.storage.tables import credentials
+from gated.storage.tables import credentials, new_uid
 
 CHANGEABLE = frozenset({"label", "is_active", "valid_from", "valid_until"})
+
+TAKEN = "this card belongs to somebody already"
 
 _COLUMNS = columns_of(Credential, credentials)
 
@@ -26,6 +30,8 @@ def add(
     person_id: int,
     kind: str,
     *,
+    uid: str | None = None,
+    key_count: int = 1,
     digest: str | None = None,
     pin_hash: str | None = None,
     label: str | None = None,
@@ -36,13 +42,21 @@ def add(
     persons_.get(session, person_id)
     if kind == "pin" and of_pin(session, person_id) is not None:
         raise Conflict("there is a PIN already: remove it first")
-    values = {"digest": digest, "pin_hash": pin_hash, "label": label}
-    times = {"valid_from": valid_from, "valid_until": valid_until}
+    values = {
+        "person_id": person_id,
+        "kind": kind,
+        "key_count": key_count,
+        "digest": digest,
+        "pin_hash": pin_hash,
+        "label": label,
+        "valid_from": valid_from,
+        "valid_until": valid_until,
+    }
     try:
-        id_ = rows.insert(session, credentials, person_id=person_id, kind=kind, **values, **times)
+        id_ = rows.insert(session, credentials, uid=uid or new_uid(), **values)
     except IntegrityError as e:
-        raise Conflict("this card belongs to somebody already") from e
-    touch_rules(session)
+        raise Conflict(TAKEN) from e
+    _changed(session, person_id)
     return get(session, id_)
 
 
@@ -61,10 +75,12 @@ def list_(session: Session, person_id: int) -> list[Credential]:
     return [record(Credential, r) for r in session.execute(wanted.order_by(credentials.c.id))]
 
 
-def by_digest(session: Session, kind: str, digest: str) -> Credential | None:
-    """The card or badge with this digest, or None."""
-    row = rows.one(session, credentials, _COLUMNS, kind=kind, digest=digest)
-    return row and record(Credential, row)
+def by_digest(session: Session, kind: str, *digests: str) -> Credential | None:
+    """The card or badge with one of these digests, the hub's before others, or None."""
+    c = credentials.c
+    found = sa.select(*_COLUMNS).where(c.kind == kind, c.digest.in_(digests))
+    row = session.execute(found.order_by(c.from_hub.desc(), c.id)).first()
+    return None if row is None else record(Credential, row)
 
 
 def of_pin(session: Session, person_id: int) -> tuple[Credential, str] | None:
@@ -81,10 +97,10 @@ def update(session: Session, id_: int, **changes: Any) -> Credential:
     """Change the named columns; switching it on forgives wrong tries. NotFound."""
     if unknown := changes.keys() - CHANGEABLE:
         raise ValueError(f"{', '.join(sorted(unknown))} cannot be changed")
-    get(session, id_)
+    person_id = get(session, id_).person_id
     forgiven = {"failures": 0} if changes.get("is_active") else {}
     rows.change(session, credentials, id_, **changes, **forgiven)
-    touch_rules(session)
+    _changed(session, person_id)
     return get(session, id_)
 
 
@@ -95,6 +111,30 @@ def count_failure(session: Session, id_: int, failures: int) -> None:
 
 def delete(session: Session, id_: int) -> None:
     """Remove a credential; NotFound."""
-    get(session, id_)
+    person_id = get(session, id_).person_id
     session.execute(sa.delete(credentials).where(credentials.c.id == id_))
+    _changed(session, person_id)
+
+
+def rekey(session: Session, key_count: int, digest: Callable[[str], str]) -> tuple[int, int]:
+    """Make other digests from those that `key_count` keys of this machine have made.
+
+    PINs cannot be: theirs are left. Returns the number of cards and badges, and of PINs that are
+    left behind.
+    """
     touch_rules(session)
+    c = credentials.c
+    ours = sa.select(c.id, c.person_id, c.digest).where(~c.from_hub, c.key_count == key_count)
+    found = session.execute(ours.where(c.digest.is_not(None))).all()
+    for row in found:
+        rows.change(
+            session, credentials, row.id, digest=digest(row.digest), key_count=key_count + 1
+        )
+    feed.note_person(session, *{row.person_id for row in found})
+    left = sa.select(sa.func.count()).where(~c.from_hub, c.pin_hash.is_not(None))
+    return len(found), int(session.execute(left.where(c.key_count <= key_count)).scalar_one())
+
+
+def _changed(session: Session, person_id: int) -> None:
+    touch_rules(session)
+    feed.note_person(session, person_id)

@@ -104,6 +104,11 @@ def list_(session: Session) -> list[GateRow]:
     return [record(GateRow, r) for r in found]
 
 
+def sites(session: Session) -> set[str]:
+    """The sites at which gates stand."""
+    return set(session.execute(sa.select(gates.c.site).distinct()).scalars())
+
+
 def update(session: Session, id_: int, **changes: Any) -> GateRow:
     """Change the named columns; NotFound, Conflict when name or device is another gate's."""
     if unknown := changes.keys() - _COLUMN_NAMES:

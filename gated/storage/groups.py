@@ -74,16 +74,11 @@ def update(session: Session, id_: int, **changes: Any) -> Group:
     return get(session, id_)
 
 
-def touch(session: Session, id_: int) -> None:
-    """Say that what holds for a group changed; a new version, and new rules for the gates."""
-    rows.change(session, groups, id_)
-    touch_rules(session)
-
-
 def delete(session: Session, id_: int) -> None:
     """Remove a group with its rules; its members stay. NotFound."""
     uid = get(session, id_).uid
     touch_rules(session)
+    feed.note_group(session, id_)
     feed.note_members(session, id_)
     feed.note(session, feed.GROUP, [uid], gone=True)
     editors.note_group(session, id_)

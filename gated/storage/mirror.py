@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from gated.core.model import Instant
-from gated.errors import Conflict
+from gated.errors import BelongsToHub, Conflict
 from gated.storage import accounts as accounts_
-from gated.storage import changes, editors, groups, persons, rows
+from gated.storage import changes, editors, groups, mirror_access, persons, rows, settings
 from gated.storage import enrollments as enrollments_
 from gated.storage.accounts import NO_PASSWORD
-from gated.storage.carried import CarriedEnrollment
+from gated.storage.carried import CarriedCredential, CarriedEnrollment
 from gated.storage.journal import Journal
 from gated.storage.records import Person, columns_of, record
 from gated.storage.settings import touch_gallery, touch_rules
@@ -32,12 +33,18 @@ from gated.storage.tables import enrollments as enrollments_table
 from gated.storage.tables import groups as groups_table
 from gated.storage.tables import persons as persons_table
 
+MEMBERSHIP = "sync_membership"
+"""The setting that says to which hub this gate belongs."""
+
 _PERSON = columns_of(Person, persons_table)
 
 
 @dataclass(frozen=True, slots=True)
 class MirroredPerson:
-    """A person as the hub tells them. version: theirs on the hub; groups: uid -> name."""
+    """A person as the hub tells them.
+
+    version: theirs on the hub; groups: uid -> name; access: None for what everybody has.
+    """
 
     uid: str
     version: int
@@ -48,8 +55,11 @@ class MirroredPerson:
     position: str | None
     is_active: bool
     leaves_on: date | None
+    extended_unlock: bool
     groups: Mapping[str, str]
     enrollments: Sequence[CarriedEnrollment]
+    access: Mapping[str, Any] | None
+    credentials: Sequence[CarriedCredential]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +107,7 @@ def put(session: Session, person: MirroredPerson, snapshot: int) -> list[str]:
         "position": person.position,
         "is_active": person.is_active,
         "leaves_on": person.leaves_on,
+        "extended_unlock": person.extended_unlock,
     }
     search = persons.fold(" ".join(str(v) for v in list(values.values())[:5] if v))
     if before is None:
@@ -106,6 +117,8 @@ def put(session: Session, person: MirroredPerson, snapshot: int) -> list[str]:
         rows.change(session, persons_table, id_, **values, search=search)
     _put_groups(session, id_, person.groups, snapshot)
     unneeded = _put_enrollments(session, id_, person.enrollments)
+    mirror_access.put_access(session, id_, person.access)
+    mirror_access.put_credentials(session, id_, person.credentials)
     remember(session, changes.PERSON, person.uid, snapshot, person.version)
     touch_gallery(session)
     touch_rules(session)
@@ -166,6 +179,17 @@ def forget(session: Session, kind: str, uid: str) -> bool:
 def is_from_hub(session: Session, kind: str, uid: str) -> bool:
     """Whether the hub has given a thing."""
     return rows.one(session, mirrored, [mirrored.c.uid], kind=kind, uid=uid) is not None
+
+
+def has_hub(session: Session) -> bool:
+    """Whether this gate belongs to a hub."""
+    return settings.get(session, MEMBERSHIP) is not None
+
+
+def require_own(session: Session, kind: str, uid: str, what: str) -> None:
+    """BelongsToHub for a thing, called `what`, that the hub has given and may take back."""
+    if is_from_hub(session, kind, uid) and has_hub(session):
+        raise BelongsToHub(what)
 
 
 def put_group(session: Session, uid: str, name: str, snapshot: int) -> int:

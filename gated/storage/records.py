@@ -152,6 +152,8 @@ class Holiday:
 
     day: date
     name: str
+    site: str = ""
+    """Empty: every site."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,13 +182,18 @@ class PersonAccess:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A card, a PIN or a badge of a person, without its secret."""
+    """A card, a PIN or a badge of a person, without its secret.
+
+    key_count: how many keys made what is stored of it: the hub's (from_hub), or this machine's.
+    """
 
     id: int
     uid: str
     person_id: int
     kind: str
     label: str | None
+    from_hub: bool
+    key_count: int
     failures: int
     is_active: bool
     valid_from: datetime | None

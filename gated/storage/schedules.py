@@ -1,4 +1,4 @@
-"""Schedules with their exceptions, and the holidays of the site."""
+"""Schedules with their exceptions."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from gated.errors import Conflict, NotFound
+from gated.storage import changes as feed
 from gated.storage import rows
-from gated.storage.records import Holiday, WeeklySchedule, columns_of, record
+from gated.storage.records import WeeklySchedule, record
 from gated.storage.settings import touch_rules
-from gated.storage.tables import group_rules, groups, holidays, schedule_exceptions, schedules
+from gated.storage.tables import group_rules, groups, schedule_exceptions, schedules
 
 CHANGEABLE = frozenset({"name", "week", "holiday"})
 
@@ -70,12 +71,13 @@ def update(session: Session, id_: int, **changes: Any) -> WeeklySchedule:
     except IntegrityError as e:
         raise Conflict(f"there is already a schedule {name}") from e
     touch_rules(session)
+    feed.note_schedules(session, [id_])
     return get(session, id_)
 
 
 def delete(session: Session, id_: int) -> None:
     """Remove a schedule with its exceptions; NotFound, Conflict while a group passes by it."""
-    get(session, id_)
+    uid = get(session, id_).uid
     users = sa.select(groups.c.name).join(group_rules, group_rules.c.group_id == groups.c.id)
     users = users.where(group_rules.c.schedule_id == id_).order_by(groups.c.name_key).distinct()
     if used := session.execute(users.add_columns(groups.c.name_key)).all():
@@ -84,6 +86,7 @@ def delete(session: Session, id_: int) -> None:
     session.execute(_exceptions(sa.delete(schedule_exceptions), id_))
     session.execute(sa.delete(schedules).where(schedules.c.id == id_))
     touch_rules(session)
+    feed.note(session, feed.SCHEDULE, [uid], gone=True)
 
 
 def set_exception(session: Session, id_: int, day: date, hours: Sequence[str] | None) -> bool:
@@ -100,24 +103,7 @@ def set_exception(session: Session, id_: int, day: date, hours: Sequence[str] | 
         )
     rows.change(session, schedules, id_)
     touch_rules(session)
-    return True
-
-
-def list_holidays(session: Session) -> list[Holiday]:
-    """The holidays of the site by day."""
-    wanted = sa.select(*columns_of(Holiday, holidays)).order_by(holidays.c.day)
-    return [record(Holiday, r) for r in session.execute(wanted)]
-
-
-def set_holiday(session: Session, day: date, name: str | None) -> bool:
-    """Make a day a holiday of this name, or (None) a day like others; whether that is news."""
-    known = sa.select(holidays.c.name).where(holidays.c.day == day)
-    if session.execute(known).scalar() == name:
-        return False
-    session.execute(sa.delete(holidays).where(holidays.c.day == day))
-    if name is not None:
-        session.execute(sa.insert(holidays).values(day=day, name=name))
-    touch_rules(session)
+    feed.note_schedules(session, [id_])
     return True
 
 

@@ -58,14 +58,19 @@ class Sealer:
 class Keys:
     """The keys of this gate.
 
-    hub: by which gates know this program when it is their hub. credentials: for the digests of
-    cards, badges and PINs. Both follow from the sealing key, which all processes of one hub share.
+    hub: by which gates know this program when it is their hub. credentials: the root of the keys
+    for digests of cards, badges and PINs. Both follow from the sealing key, which all processes of
+    one hub share.
     """
 
     sealer: Sealer
     signer: Ed25519PrivateKey
     hub: Ed25519PrivateKey
     credentials: bytes
+
+    def for_credentials(self, number: int) -> bytes:
+        """One of the keys for digests; those of a hub are given to its gates, the root never."""
+        return derived(self.credentials, b"gated credentials %d" % number)
 
 
 def load_keys(
@@ -82,7 +87,7 @@ def load_keys(
         Sealer(sealing),
         Ed25519PrivateKey.from_private_bytes(seed),
         Ed25519PrivateKey.from_private_bytes(derived(sealing, b"gated hub identity")),
-        derived(sealing, b"gated credentials"),
+        derived(sealing, b"gated credential keys"),
     )
 
 

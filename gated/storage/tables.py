@@ -175,9 +175,18 @@ schedule_exceptions = Table(
     sqlite_with_rowid=False,
 )
 
+sites = _aggregate(
+    "sites",
+    # empty: all sites
+    Column("name", Text, nullable=False, unique=True),
+    # what differs from the rules of all sites, or from what is usual
+    Column("rules", sa.JSON, nullable=False),
+)
+
 holidays = Table(
     "holidays",
     metadata,
+    Column("site_id", BigInt, ForeignKey("sites.id"), primary_key=True),
     Column("day", sa.Date, primary_key=True),
     Column("name", Text, nullable=False),
     sqlite_with_rowid=False,
@@ -213,6 +222,10 @@ credentials = _aggregate(
     Column("person_id", BigInt, ForeignKey("persons.id"), nullable=False, index=True),
     Column("kind", Text, nullable=False),
     Column("label", Text),
+    # the hub gave it, made with its keys and not with those of this machine
+    Column("from_hub", Boolean, nullable=False, default=False),
+    # with how many keys, each over what the one before has made
+    Column("key_count", Integer, nullable=False, default=1),
     # of a card or a badge: a keyed digest, by which it is found
     Column("digest", Text, unique=True),
     # of a PIN: slow to try, and never looked for

@@ -126,7 +126,7 @@ def test_who_may_be_inside_for_longer_is_remembered_for_longer(workspace: Worksp
     now = ManualClock(utc=NOW)
     anna = People(workspace, now).create({"personnel_code": "E1"}, actor="test").ref
     punch(workspace, NOW - 30 * 3600, anna)
-    rules = {"anti_passback": "hard", "forgive_after_s": 48 * 3600.0}
+    rules = {"anti_passback": "soft", "forgive_after_s": 48 * 3600.0}
     Access(workspace, now).set_site_rules(rules, actor="test")
     found = last_punches(workspace, now.now())
     assert found.punches == {anna.id: (Direction.ENTRY, NOW - 30 * 3600)}

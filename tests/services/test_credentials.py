@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from gated.config import Settings, StorageSettings
 from gated.core.model import Event, Noticed
@@ -17,6 +18,7 @@ from gated.services.people import People
 from gated.services.pins import ALARM_EVERY, FREE_TRIES, GATE_TRIES, PinDesk
 from gated.services.references import References
 from gated.services.workspace import Workspace
+from gated.storage import tables
 
 ADA = {"first_name": "Ada", "last_name": "Byron", "personnel_code": "A1"}
 BOB = {"first_name": "Bob", "last_name": "Babbage", "personnel_code": "B1"}
@@ -86,11 +88,19 @@ def test_secrets_lie_nowhere_in_the_database(
 
 
 def test_the_digest_needs_the_gate_s_key(
-    given: Credentials, clock: ManualClock, tmp_path: Path
+    given: Credentials, clock: ManualClock, ada: int, workspace: Workspace, tmp_path: Path
 ) -> None:
     other = Settings(storage=StorageSettings(state_dir=tmp_path / "other"))
     with Workspace(other) as elsewhere:
-        assert Credentials(elsewhere, clock).digest("card", "1234") != given.digest("card", "1234")
+        bob = People(elsewhere, clock).create(BOB, actor="eve").id
+        Credentials(elsewhere, clock).add(bob, "card", "1234", {}, actor="eve")
+        given.add(ada, "card", "1234", {}, actor="eve")
+        assert _digests(elsewhere) != _digests(workspace)
+
+
+def _digests(workspace: Workspace) -> list[str]:
+    with workspace.database.read() as session:
+        return list(session.execute(sa.select(tables.credentials.c.digest)).scalars())
 
 
 def test_a_credential_counts_between_its_dates(

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from gated.errors import Conflict, NotFound
-from gated.storage import access, credentials, groups, persons, schedules, settings
+from gated.storage import access, credentials, groups, persons, schedules, settings, sites
 from gated.storage.engine import Database
 from gated.storage.records import GroupRule
 from tests.storage.people import add_person
@@ -50,10 +50,10 @@ def test_a_schedule_that_is_needed_cannot_be_removed(db: Database) -> None:
         access.set_rules_of_group(session, staff.id, [GroupRule(None, used.id)])
         with pytest.raises(Conflict, match="Staff"):
             schedules.delete(session, used.id)
-        access.set_site_rules(session, {"first_in": used.id})
+        sites.set_rules(session, sites.ALL, {"first_in": used.id})
         groups.delete(session, staff.id)
         with pytest.raises(Conflict, match="first_in"):
-            access.require_unused(session, used.id)
+            sites.require_unused(session, used.id)
         schedules.set_exception(session, used.id, CHRISTMAS, [])
         schedules.delete(session, used.id)
         with pytest.raises(NotFound):
@@ -62,13 +62,11 @@ def test_a_schedule_that_is_needed_cannot_be_removed(db: Database) -> None:
 
 def test_holidays_are_set_once_a_day(db: Database) -> None:
     with db.write() as session:
-        assert schedules.set_holiday(session, CHRISTMAS, "Christmas")
-        assert not schedules.set_holiday(session, CHRISTMAS, "Christmas")
-        assert [(h.day, h.name) for h in schedules.list_holidays(session)] == [
-            (CHRISTMAS, "Christmas")
-        ]
-        assert schedules.set_holiday(session, CHRISTMAS, None)
-        assert not schedules.set_holiday(session, CHRISTMAS, None)
+        assert sites.set_holiday(session, CHRISTMAS, "Christmas")
+        assert not sites.set_holiday(session, CHRISTMAS, "Christmas")
+        assert [(h.day, h.name) for h in sites.list_holidays(session)] == [(CHRISTMAS, "Christmas")]
+        assert sites.set_holiday(session, CHRISTMAS, None)
+        assert not sites.set_holiday(session, CHRISTMAS, None)
 
 
 def test_the_rules_of_a_group_are_replaced_as_a_whole(db: Database) -> None:
@@ -170,9 +168,9 @@ def test_every_change_of_the_rules_changes_the_stamp(db: Database) -> None:
         lambda s: schedules.update(s, office.id, week=[[]] * 7),
         lambda s: schedules.set_exception(s, office.id, CHRISTMAS, []),
         lambda s: schedules.delete(s, office.id),
-        lambda s: schedules.set_holiday(s, CHRISTMAS, "Christmas"),
+        lambda s: sites.set_holiday(s, CHRISTMAS, "Christmas"),
         lambda s: access.set_of_person(s, ada.id, {"exempt": True}),
-        lambda s: access.set_site_rules(s, {"occupancy": 3}),
+        lambda s: sites.set_rules(s, sites.ALL, {"occupancy": 3}),
         lambda s: credentials.update(s, card.id, is_active=False),
         lambda s: credentials.delete(s, card.id),
         lambda s: persons.set_active(s, ada.id, False),

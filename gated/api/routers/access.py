@@ -41,6 +41,10 @@ IfMatch = Annotated[str | None, Header(description="ETag of what was read", max_
 OneDay = Annotated[date, Path()]
 
 READING = responses(401, 403, 404, 422, 503)
+Site = Annotated[
+    str,
+    Query(max_length=200, description="of a hub: what holds at this site; else at all of them"),
+]
 MOST_RULES = 1000
 
 
@@ -101,7 +105,8 @@ def delete_schedule(id: int, operator: Operator, services: Services) -> None:
 
 
 @router.put(
-    "/schedules/{id}/exceptions/{day}", responses=responses(400, 401, 403, 404, 413, 422, 503)
+    "/schedules/{id}/exceptions/{day}",
+    responses=responses(400, 401, 403, 404, 409, 413, 422, 503),
 )
 def set_exception(
     id: int, day: OneDay, body: HoursIn, operator: Operator, services: Services
@@ -111,55 +116,80 @@ def set_exception(
     return ScheduleOut.model_validate(changed)
 
 
-@router.delete("/schedules/{id}/exceptions/{day}", status_code=204, responses=READING)
+@router.delete(
+    "/schedules/{id}/exceptions/{day}",
+    status_code=204,
+    responses=responses(401, 403, 404, 409, 422, 503),
+)
 def end_exception(id: int, day: OneDay, operator: Operator, services: Services) -> None:
     """Let a day have its usual hours again."""
     services.access.set_exception(id, day, None, actor=operator.username)
 
 
-@router.get("/holidays", responses=responses(401, 403, 503))
-def holidays(_viewer: Viewer, services: Services) -> list[HolidayOut]:
-    """The holidays of the site by day."""
-    return [HolidayOut.model_validate(h) for h in services.access.holidays()]
+@router.get("/holidays", responses=READING)
+def holidays(_viewer: Viewer, services: Services, site: Site = "") -> list[HolidayOut]:
+    """The holidays by day, of all sites or as they are at one."""
+    return [HolidayOut.model_validate(h) for h in services.access.holidays(site)]
 
 
-@router.put("/holidays/{day}", status_code=204, responses=responses(400, 401, 403, 413, 422, 503))
-def set_holiday(day: OneDay, body: HolidayIn, operator: Operator, services: Services) -> None:
-    """Make a day a holiday."""
-    services.access.set_holiday(day, body.name, actor=operator.username)
+@router.put(
+    "/holidays/{day}",
+    status_code=204,
+    responses=responses(400, 401, 403, 404, 409, 413, 422, 503),
+)
+def set_holiday(
+    day: OneDay, body: HolidayIn, operator: Operator, services: Services, site: Site = ""
+) -> None:
+    """Make a day a holiday, at all sites or at one."""
+    services.access.set_holiday(day, body.name, actor=operator.username, site=site)
 
 
-@router.delete("/holidays/{day}", status_code=204, responses=READING)
-def end_holiday(day: OneDay, operator: Operator, services: Services) -> None:
-    """Make a holiday a day like others."""
-    services.access.set_holiday(day, None, actor=operator.username)
+@router.delete(
+    "/holidays/{day}", status_code=204, responses=responses(401, 403, 404, 409, 422, 503)
+)
+def end_holiday(day: OneDay, operator: Operator, services: Services, site: Site = "") -> None:
+    """Make a holiday of all sites, or of one, a day like others."""
+    services.access.set_holiday(day, None, actor=operator.username, site=site)
 
 
 # --- rules ------------------------------------------------------------------------------------
 
 
-@router.get("/rules", responses=responses(401, 403, 503))
-def rules(response: Response, _viewer: Viewer, services: Services) -> SiteRulesOut:
-    """What holds for everybody at this site."""
-    found, version = services.access.site_rules()
-    response.headers["ETag"] = f'"{version}"'
+@router.get("/rules", responses=READING)
+def rules(response: Response, _viewer: Viewer, services: Services, site: Site = "") -> SiteRulesOut:
+    """What holds for everybody, at all sites or at one."""
+    found = services.access.site_rules(site)
+    response.headers["ETag"] = etag(found)
     return SiteRulesOut.of(found)
 
 
-@router.put("/rules", responses=responses(400, 401, 403, 404, 412, 413, 422, 503))
+@router.put("/rules", responses=responses(400, 401, 403, 404, 409, 412, 413, 422, 503))
 def change_rules(
     body: SiteRulesChange,
     response: Response,
     admin: Admin,
     services: Services,
+    site: Site = "",
     if_match: IfMatch = None,
 ) -> SiteRulesOut:
-    """Change what holds for everybody; what is left out stays. The gate obeys within a second."""
-    changed, version = services.access.set_site_rules(
-        body.changes(), actor=admin.username, version=version_of(if_match)
+    """Change what holds for everybody, at all sites or (before those) at one; what is left out
+    stays. The gate obeys within a second."""
+    changed = services.access.set_site_rules(
+        body.changes(), actor=admin.username, site=site, version=version_of(if_match)
     )
-    response.headers["ETag"] = f'"{version}"'
+    response.headers["ETag"] = etag(changed)
     return SiteRulesOut.of(changed)
+
+
+@router.delete("/rules", status_code=204, responses=responses(401, 403, 404, 409, 412, 422, 503))
+def end_rules(
+    site: Annotated[str, Query(min_length=1, max_length=200)],
+    admin: Admin,
+    services: Services,
+    if_match: IfMatch = None,
+) -> None:
+    """Let what holds at all sites hold at this one as well."""
+    services.access.end_site_rules(site, actor=admin.username, version=version_of(if_match))
 
 
 @of_others.get("/groups/{id}/access", responses=READING)
@@ -188,7 +218,9 @@ def of_person(id: int, response: Response, _viewer: Viewer, services: Services) 
     return PersonAccessOut.model_validate(found)
 
 
-@of_others.put("/persons/{id}/access", responses=responses(400, 401, 403, 404, 412, 413, 422, 503))
+@of_others.put(
+    "/persons/{id}/access", responses=responses(400, 401, 403, 404, 409, 412, 413, 422, 503)
+)
 def change_of_person(
     id: int,
     body: PersonAccessChange,

@@ -65,7 +65,7 @@ def one(id: int, response: Response, _viewer: Viewer, services: Services) -> Cre
     return CredentialOut.model_validate(found)
 
 
-@router.put("/credentials/{id}", responses=responses(400, 401, 403, 404, 412, 413, 422, 503))
+@router.put("/credentials/{id}", responses=responses(400, 401, 403, 404, 409, 412, 413, 422, 503))
 def change(
     id: int,
     body: CredentialChange,
@@ -85,7 +85,9 @@ def change(
     return CredentialOut.model_validate(changed)
 
 
-@router.delete("/credentials/{id}", status_code=204, responses=READING)
+@router.delete(
+    "/credentials/{id}", status_code=204, responses=responses(401, 403, 404, 409, 422, 503)
+)
 def take(id: int, operator: Operator, services: Services) -> None:
     """Take a card, badge or PIN away."""
     services.credentials.delete(id, actor=operator.username)

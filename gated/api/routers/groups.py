@@ -10,7 +10,7 @@ from gated.api.schemas import GroupChange, GroupIn, GroupOut
 
 router = APIRouter(prefix="/api", tags=["groups"])
 
-MEMBERSHIP = responses(401, 403, 404, 422, 503)
+MEMBERSHIP = responses(401, 403, 404, 409, 422, 503)
 
 
 @router.get("/groups", responses=responses(401, 403, 503))

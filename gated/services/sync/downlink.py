@@ -18,7 +18,6 @@ from typing import Any, Self
 from urllib.parse import urlencode
 
 import numpy as np
-from sqlalchemy.orm import Session
 
 from gated.core.model import Vector
 from gated.devices.clock import SystemClock
@@ -26,7 +25,9 @@ from gated.errors import HubError, HubUnreachable, SealError, StorageError
 from gated.ports import Clock
 from gated.services.sync.client import TIMEOUT_S, HubClient
 from gated.services.sync.feed import context
-from gated.services.sync.kinds import KINDS, Taking
+from gated.services.sync.kind import Taking
+from gated.services.sync.kinds import KINDS
+from gated.services.sync.rules_down import read_access, read_credential
 from gated.services.sync.signing import Envelopes
 from gated.services.workspace import Workspace
 from gated.storage import changes, mirror
@@ -159,18 +160,18 @@ class Downlink:
         try:
             people = self._written(said, written)
             with self._workspace.database.write() as session:
-                unneeded, done = self._write(session, said, people, place, last)
+                taking = Taking(self._workspace, session, now, place.snapshot)
+                done = self._write(taking, said, people, last)
                 if refused:
                     done["refused"] = refused
                 if done:
-                    self._workspace.journal.append(
-                        [Entry(now, "sync_applied", dict(done))], session
-                    )
+                    taking.entries.append(Entry(now, "sync_applied", dict(done)))
+                self._workspace.journal.append(taking.entries, session)
                 settings_store.set_(session, KEY, _told(place))
         except BaseException:
             self._workspace.files.delete(*written)
             raise
-        self._workspace.files.delete(*unneeded)
+        self._workspace.files.delete(*taking.unneeded)
         if done.keys() & {"erased", "gone"}:
             self._workspace.forget_gallery()
         if done["erased"]:
@@ -178,17 +179,18 @@ class Downlink:
 
     def _write(
         self,
-        session: Session,
+        taking: Taking,
         said: Sequence[_Said],
         people: Mapping[str, MirroredPerson],
-        place: Place,
         last: bool,
-    ) -> tuple[list[str], Counter[str]]:
-        """The files that nobody needs now, and how much was done by its kind."""
+    ) -> Counter[str]:
+        """How much was done by its kind."""
         done: Counter[str] = Counter()
-        taking = Taking(self._workspace, session, self._clock.now(), place.snapshot)
-        settings_store.touch_gallery(session)  # the locks in their order: see `changes`
-        for s in said:
+        session, snapshot = taking.session, taking.snapshot
+        if said or last:  # the locks in their order: see `changes`
+            settings_store.touch_gallery(session)
+            settings_store.touch_rules(session)
+        for s in sorted(said, key=_order):
             done[s.op] += 1
             if s.op == "erased":
                 journal = self._workspace.journal
@@ -196,16 +198,16 @@ class Downlink:
             elif s.op == "gone":
                 _drop(taking, s.kind, s.uid)
             elif s.kind == changes.PERSON:
-                taking.unneeded += mirror.put(session, people[s.uid], place.snapshot)
+                taking.unneeded += mirror.put(session, people[s.uid], snapshot)
             else:
                 KINDS[s.kind].put(taking, s.uid, s.value)
         if last:
-            behind = mirror.behind(session, place.snapshot)
+            behind = mirror.behind(session, snapshot)
             done["gone"] += len(behind)
             for kind, uid in sorted(behind, key=lambda thing: _DROPPED.index(thing[0])):
                 _drop(taking, kind, uid)
         # a thing that is neither there nor gone must not count as one that was
-        return taking.unneeded, +done
+        return +done
 
     def _written(self, said: Sequence[_Said], written: list[str]) -> dict[str, MirroredPerson]:
         """The persons to put, their templates and photos in files; `written` gets the new ones."""
@@ -284,6 +286,11 @@ _DROPPED = (changes.PERSON, *reversed(list(KINDS)))
 """All kinds in the order in which they are dropped."""
 
 
+def _order(said: _Said) -> tuple[bool, int]:
+    """What goes comes last, after what still named it; the rest as the hub tells it."""
+    return said.op == "gone", _DROPPED.index(said.kind) if said.op == "gone" else 0
+
+
 def _drop(taking: Taking, kind: str, uid: str) -> None:
     if kind == changes.PERSON:
         taking.unneeded += mirror.drop(taking.session, uid)
@@ -315,8 +322,11 @@ def _person(uid: str, told: Mapping[str, Any], model: str) -> MirroredPerson:
         _text(told["position"]),
         bool(told["is_active"]),
         date.fromisoformat(told["leaves_on"]) if told["leaves_on"] else None,
+        bool(told["extended_unlock"]),
         {str(g): str(name) for g, name in told["groups"]},
         tuple(_enrollment(e, model) for e in told["enrollments"]),
+        read_access(told["access"]),
+        tuple(read_credential(c) for c in told["credentials"]),
     )
 
 

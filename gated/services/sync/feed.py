@@ -13,6 +13,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from datetime import date
 from typing import Any, Self
 
 from sqlalchemy.orm import Session
@@ -20,7 +21,8 @@ from sqlalchemy.orm import Session
 from gated.core.chain import canonical
 from gated.devices.clock import SystemClock
 from gated.errors import SnapshotNeeded, StorageError
-from gated.services.sync.kinds import KINDS, Telling
+from gated.services.sync.kind import Telling
+from gated.services.sync.kinds import KINDS
 from gated.services.sync.signing import Envelopes
 from gated.services.workspace import Workspace
 from gated.storage import carried, changes, gates
@@ -177,12 +179,11 @@ class _Writer:
 
     def person(self, person: CarriedPerson) -> Item:
         told = asdict(person)
-        told["leaves_on"] = person.leaves_on and person.leaves_on.isoformat()
         told["enrollments"] = [self._enrollment(e) for e in person.enrollments]
         return self.item(changes.PERSON, person.uid, told)
 
     def item(self, kind: str, uid: str, told: Mapping[str, Any]) -> Item:
-        sealed = self._envelopes.seal(json.dumps(told).encode(), context(kind, uid))
+        sealed = self._envelopes.seal(json.dumps(told, default=_text).encode(), context(kind, uid))
         self.bytes += len(sealed)
         return Item(kind, uid, "put", sealed)
 
@@ -206,6 +207,10 @@ class _Writer:
         except StorageError as error:
             log.error("enrollment %s cannot be sent: %s", enrollment.uid, error)
         return told
+
+
+def _text(at: date) -> str:
+    return at.isoformat()
 
 
 def context(kind: str, uid: str) -> str:

@@ -51,6 +51,9 @@ _NO_CREDENTIALS: Mapping[str, Any] = {
 }
 
 
+_SAY_WHAT_IT_IS_GIVEN = frozenset({"name", "site", "groups", "everyone", "photos", "edits"})
+
+
 @dataclass(frozen=True, slots=True)
 class FleetGate:
     """A gate and the names of the groups that it carries."""
@@ -144,7 +147,7 @@ class Fleet:
         columns = {k: v for k, v in changes.items() if k != "groups"}
         with self._workspace.database.write() as session:
             gate = gates.get(session, id_)
-            if changes.keys() & {"groups", "everyone", "photos", "edits"}:
+            if changes.keys() & _SAY_WHAT_IT_IS_GIVEN:
                 columns["feed"] = gate.feed + 1
             gate = gates.update(session, id_, **columns)
             if "groups" in changes:

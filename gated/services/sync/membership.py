@@ -23,8 +23,8 @@ from gated.services.sync.signing import GateKeys, is_signed
 from gated.services.workspace import Workspace
 from gated.storage import settings as settings_store
 from gated.storage.journal import Entry
+from gated.storage.mirror import MEMBERSHIP as KEY
 
-KEY = "sync_membership"
 RENEW_AFTER = timedelta(days=30)
 
 

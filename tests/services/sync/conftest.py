@@ -37,6 +37,7 @@ ON_BOTH = frozenset(
         "test_a_gate_is_given_only_the_people_of_its_groups",
         "test_old_cursors_and_those_of_others_lead_to_a_snapshot",
         "test_who_waits_is_told_at_once",
+        "test_a_gate_decides_by_the_rules_of_its_hub",
     }
 )
 """Where the engines differ; the other tests run on PostgreSQL among the long ones only."""

@@ -10,7 +10,13 @@ from typing import Any
 
 from gated.api.app import ApiServices, create_app
 from gated.api.server import ApiServer
-from gated.config import ApiSettings, GateSettings, Settings, StorageSettings
+from gated.config import (
+    ApiSettings,
+    AttendanceSettings,
+    GateSettings,
+    Settings,
+    StorageSettings,
+)
 from gated.services.accounts import Accounts
 from gated.services.gate import GateBoard
 from gated.services.sync.client import HubClient
@@ -54,6 +60,7 @@ def hub_in(folder: Path, database_url: str | None) -> Iterator[Hub]:
         gate=GateSettings(name="hub", role="gate", site="office"),
         storage=StorageSettings(state_dir=folder / "hub", database_url=database_url),
         api=ApiSettings(port=0),
+        attendance=AttendanceSettings(direction="entry"),
     )
     with Workspace(settings) as workspace:
         services = ApiServices(settings, workspace, Accounts.of(workspace), GateBoard())
@@ -80,7 +87,10 @@ class World:
 
     def gate(self, name: str, **wanted: Any) -> JoinedGate:
         """A gate that has joined; by default it is given everybody."""
-        workspace = self.standalone(name)
+        return self.join(self.standalone(name), name, **wanted)
+
+    def join(self, workspace: Workspace, name: str, **wanted: Any) -> JoinedGate:
+        """The gate that a workspace becomes when it joins."""
         membership = Membership.of(workspace)
         member = membership.join(self.hub.url, self.hub.invite(name, **wanted), actor=ACTOR)
         client = membership.client(member)

@@ -102,8 +102,14 @@ def _access() -> None:
         Column("hours", sa.JSON, nullable=False),
         sqlite_with_rowid=False,
     )
+    _aggregate(
+        "sites",
+        Column("name", Text, nullable=False, unique=True),
+        Column("rules", sa.JSON, nullable=False),
+    )
     op.create_table(
         "holidays",
+        Column("site_id", big, ForeignKey("sites.id"), primary_key=True),
         Column("day", sa.Date, primary_key=True),
         Column("name", Text, nullable=False),
         sqlite_with_rowid=False,
@@ -138,6 +144,8 @@ def _access() -> None:
         Column("person_id", big, ForeignKey("persons.id"), nullable=False, index=True),
         Column("kind", Text, nullable=False),
         Column("label", Text),
+        Column("from_hub", Boolean, nullable=False),
+        Column("key_count", Integer, nullable=False),
         Column("digest", Text, unique=True),
         Column("pin_hash", Text),
         Column("failures", Integer, nullable=False),
@@ -500,6 +508,7 @@ def downgrade() -> None:
         "person_access",
         "group_rules",
         "holidays",
+        "sites",
         "schedule_exceptions",
         "schedules",
         "accounts",
