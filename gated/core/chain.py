@@ -16,6 +16,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+_spelled = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+_TEXTS = frozenset({"body", "commits"})
+
 GENESIS = "0" * 64
 """`prev` of the first row of a chain."""
 
@@ -34,8 +37,15 @@ def canonical(value: Any) -> bytes:
     ValueError for NaN and infinities, TypeError for keys that are no strings and unknown types.
     """
     _require_string_keys(value)
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return text.encode("ascii")
+    return _spelled(value).encode("ascii")
+
+
+def read_canonical(text: str) -> dict[str, Any]:
+    """The object that a canonical text spells; ValueError for whatever `canonical` never makes."""
+    value = json.loads(text)
+    if not isinstance(value, dict) or _spelled(value) != text:
+        raise ValueError("no canonical JSON")
+    return value
 
 
 def _require_string_keys(value: Any) -> None:
@@ -58,6 +68,17 @@ def commitment(salt: str, payload: Mapping[str, Any]) -> str:
 def row_hash(prev: str, fields: Mapping[str, Any]) -> str:
     """Hash of a row as hex, from the hash before it and all its other fields."""
     return hashlib.sha256(prev.encode("ascii") + canonical(fields)).hexdigest()
+
+
+def stored_row_hash(prev: str, row: Mapping[str, str | int]) -> str:
+    """`row_hash` of a row as it is stored: `body` and `commits` are canonical texts.
+
+    What is canonical alone is so as a part: it need not be read and spelled anew.
+    """
+    parts = ",".join(
+        f'"{name}":{row[name] if name in _TEXTS else _spelled(row[name])}' for name in sorted(row)
+    )
+    return hashlib.sha256(f"{prev}{{{parts}}}".encode("ascii")).hexdigest()
 
 
 def uuid7(unix_ms: int, entropy: bytes) -> str:

@@ -22,10 +22,10 @@ from sqlalchemy.orm import Session
 from gated.core.chain import (
     GENESIS,
     UNUSED_REACH,
-    canonical,
     commitment,
     project,
-    row_hash,
+    read_canonical,
+    stored_row_hash,
     superseded,
     unused,
 )
@@ -415,22 +415,20 @@ def _fields(row: Any, end: Head) -> dict[str, Any]:
     if row.prev != end.hash:
         raise _Wrong(row.chain, row.seq, "it does not follow the row before it")
     fields = {name: getattr(row, name) for name in FIELDS}
-    fields["body"] = _parse(row.chain, row.seq, row.body, "its body")
-    fields["commits"] = _parse(row.chain, row.seq, row.commits, "its commitments")
-    if row_hash(end.hash, fields) != row.hash:
+    body = _parse(row.chain, row.seq, row.body, "its body")
+    commits = _parse(row.chain, row.seq, row.commits, "its commitments")
+    stored = {**fields, "body": row.body, "commits": row.commits}
+    if stored_row_hash(end.hash, stored) != row.hash:
         raise _Wrong(row.chain, row.seq, "it was altered: the hash does not fit")
-    return fields
+    return {**fields, "body": body, "commits": commits}
 
 
 def _parse(chain: str, seq: int, text: Any, what: str) -> dict[str, Any]:
     """Canonical JSON; wrong when it could be written in another way, too."""
     try:
-        value = json.loads(text)
-        if not isinstance(value, dict) or canonical(value).decode() != text:
-            raise ValueError
+        return read_canonical(text)
     except (ValueError, TypeError, RecursionError):
         raise _Wrong(chain, seq, f"{what} was altered: it is no canonical JSON") from None
-    return value
 
 
 def _seal(end: Head, seal: Any, key: str) -> None:

@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gated.core.chain import GENESIS, canonical, commitment, project, row_hash, utc, uuid7
+from gated.core.chain import (
+    GENESIS,
+    canonical,
+    commitment,
+    project,
+    read_canonical,
+    row_hash,
+    stored_row_hash,
+    utc,
+    uuid7,
+)
 
 JSON = st.recursive(
     st.none()
@@ -50,6 +60,25 @@ def test_two_values_have_the_same_bytes_only_when_they_are_the_same(a: Any, b: A
 @given(OBJECTS)
 def test_the_order_of_keys_does_not_matter(value: dict[str, Any]) -> None:
     assert canonical(dict(reversed(value.items()))) == canonical(value)
+
+
+@given(OBJECTS)
+def test_only_the_canonical_spelling_is_read(value: dict[str, Any]) -> None:
+    text = canonical(value).decode()
+    assert _same(read_canonical(text), value)
+    for other in (f"{text} ", f"[{text}]"):
+        with pytest.raises(ValueError, match="JSON"):
+            read_canonical(other)
+
+
+@given(OBJECTS, OBJECTS, st.text(), st.integers(-(2**62), 2**62), st.booleans())
+def test_a_stored_row_has_the_hash_of_the_row(
+    body: dict[str, Any], commits: dict[str, Any], text: str, number: int, yes: bool
+) -> None:
+    rest = {"kind": text, "at_utc": number, "clock_ok": yes, "zone": text}
+    told = {"body": canonical(body).decode(), "commits": canonical(commits).decode()}
+    row = {**rest, "body": body, "commits": commits}
+    assert stored_row_hash(GENESIS, {**rest, **told}) == row_hash(GENESIS, row)
 
 
 @given(JSON)
