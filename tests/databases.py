@@ -20,10 +20,14 @@ from gated.storage.tables import metadata
 
 
 class Server:
-    """PostgreSQL with one database, handed out again and again: making one takes long."""
+    """PostgreSQL with one database, handed out again and again: making one takes long.
 
-    def __init__(self, url: str) -> None:
+    pid: of its first process, the parent of all others.
+    """
+
+    def __init__(self, url: str, pid: int) -> None:
         self.url = url
+        self.pid = pid
         self.admin = sa.create_engine(
             url.replace("://", "+psycopg://"), isolation_level="AUTOCOMMIT"
         )
@@ -76,14 +80,17 @@ def _as_postgres(*command: str | Path) -> None:
 
 
 @contextmanager
-def postgresql_server() -> Iterator[Server]:
-    """A server of our own while the block runs; skips the test where there is none."""
+def postgresql_server(*, durable: bool = False) -> Iterator[Server]:
+    """A server of our own while the block runs; skips the test where there is none.
+
+    durable: on disk, and what is committed is there after a power cut, as it must be in earnest.
+    """
     binaries = _server_binaries()
     if binaries is None:
         pytest.skip("no PostgreSQL server programs (initdb) on this machine")
     if importlib.util.find_spec("psycopg") is None:
         pytest.skip("psycopg is not installed")
-    root = Path(tempfile.mkdtemp(prefix="gated-pg-", dir=_memory()))
+    root = Path(tempfile.mkdtemp(prefix="gated-pg-", dir=None if durable else _memory()))
     try:
         if os.geteuid() == 0:
             try:
@@ -92,12 +99,14 @@ def postgresql_server() -> Iterator[Server]:
                 pytest.skip("no user postgres to run the server as")
             os.chown(root, user.pw_uid, user.pw_gid)
         data = root / "data"
-        options = f"-c listen_addresses= -c unix_socket_directories={root} -c fsync=off"
+        options = f"-c listen_addresses= -c unix_socket_directories={root}"
+        options += "" if durable else " -c fsync=off"
         _as_postgres(binaries / "initdb", "-D", data, "-A", "trust", "-U", "gated", "-E", "UTF8")
         control = binaries / "pg_ctl", "-D", data, "-w", "-l", root / "log"
         _as_postgres(*control, "-o", options, "start")
         try:
-            server = Server(f"postgresql://gated@/postgres?host={root}")
+            pid = int((data / "postmaster.pid").read_text().split()[0])
+            server = Server(f"postgresql://gated@/postgres?host={root}", pid)
             yield server
             server.admin.dispose()
         finally:

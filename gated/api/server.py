@@ -17,6 +17,10 @@ from gated.errors import ConfigError
 GRACE_S = 2
 """How long open requests may take to end at a stop."""
 
+KEPT_S = 75
+"""How long a connection at rest is kept: longer than gates are silent, as each new one costs a
+handshake of TLS."""
+
 _UP_TO = 256
 """Connections at a time; more are answered with 503."""
 
@@ -60,6 +64,7 @@ class ApiServer:
             lifespan="off",
             ws="none",
             limit_concurrency=_UP_TO,
+            timeout_keep_alive=KEPT_S,
             timeout_graceful_shutdown=GRACE_S,
             proxy_headers=bool(settings.trusted_proxies),
             forwarded_allow_ips=list(settings.trusted_proxies),
