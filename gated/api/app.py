@@ -12,7 +12,7 @@ from fastapi.routing import iter_route_contexts
 
 from gated import __version__
 from gated.api import errors
-from gated.api.deps import ApiServices, Require
+from gated.api.deps import ApiServices, Require, RequireGate
 from gated.api.middleware import BodyLimit, Edge
 from gated.api.routers import (
     access,
@@ -60,6 +60,8 @@ _HSTS = {"Strict-Transport-Security": "max-age=31536000"}
 
 
 ROUTERS = (
+    # first, as routes are looked through in this order: no other is asked for as often
+    sync,
     general,
     auth,
     accounts,
@@ -77,7 +79,6 @@ ROUTERS = (
     door,
     jobs,
     fleet,
-    sync,
 )
 
 
@@ -135,6 +136,6 @@ def route_roles(app: FastAPI) -> Iterator[tuple[str, list[str], str | None]]:
 
 def _roles(dependant: Dependant) -> Iterator[str]:
     for inner in dependant.dependencies:
-        if isinstance(inner.call, Require):
+        if isinstance(inner.call, Require | RequireGate):
             yield inner.call.role.value
         yield from _roles(inner)

@@ -12,7 +12,7 @@ from fastapi.security import OAuth2PasswordBearer
 
 from gated.config import Settings
 from gated.core.model import Event
-from gated.errors import CsrfMissing, NoGate, NotAllowed, NotSignedIn
+from gated.errors import CsrfMissing, NoGate, NotAllowed, NotJoined, NotSignedIn
 from gated.services.access import Access
 from gated.services.accounts import Accounts, Principal, Role
 from gated.services.alarms import Alarms
@@ -38,9 +38,10 @@ from gated.services.snapshots import Snapshots
 from gated.services.sync.bell import Bell
 from gated.services.sync.collect import Collector
 from gated.services.sync.feed import Feed
-from gated.services.sync.fleet import Fleet
+from gated.services.sync.fleet import Caller, Fleet
 from gated.services.sync.operators import Operators
 from gated.services.sync.receipts import Erasures
+from gated.services.sync.signing import HEADER
 from gated.services.workspace import Workspace
 
 
@@ -143,7 +144,7 @@ def session_cookie(request: Request) -> str | None:
     return None if "authorization" in request.headers else request.cookies.get(SESSION)
 
 
-def presented(request: Request, bearer: Annotated[str | None, Depends(_bearer)]) -> str:
+async def presented(request: Request, bearer: Annotated[str | None, Depends(_bearer)]) -> str:
     """The token of a request, from its header or its cookie; NotSignedIn."""
     token = bearer or session_cookie(request)
     if not token:
@@ -194,6 +195,38 @@ Operator = Annotated[Principal, require(Role.OPERATOR)]
 Admin = Annotated[Principal, require(Role.ADMIN)]
 Auditor = Annotated[Principal, require(Role.AUDITOR)]
 Device = Annotated[Principal, require(Role.DEVICE)]
+
+
+async def _body(request: Request) -> bytes:
+    return await request.body()
+
+
+class RequireGate:
+    """Lets pass a gate of this hub that has signed its request; one look at the database.
+
+    NotSignedIn, NotAllowed, NotJoined, BadSignature, ClockSkew.
+    """
+
+    role = Role.DEVICE
+
+    def __call__(
+        self,
+        request: Request,
+        services: Services,
+        token: Token,
+        body: Annotated[bytes, Depends(_body)],
+    ) -> Caller:
+        query = request.url.query
+        target = request.url.path + (f"?{query}" if query else "")
+        header = request.headers.get(HEADER, "")
+        try:
+            return services.fleet.caller(token, (request.method, target, body), header)
+        except NotJoined:
+            Require(self.role)(request, services, token)  # who is no device at all is told that
+            raise
+
+
+FromGate = Annotated[Caller, Depends(RequireGate())]
 
 
 FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")

@@ -21,8 +21,11 @@ KEPT_S = 75
 """How long a connection at rest is kept: longer than gates are silent, as each new one costs a
 handshake of TLS."""
 
-_UP_TO = 256
-"""Connections at a time; more are answered with 503."""
+CONNECTIONS = 256
+"""At a time; more are answered with 503."""
+
+HUB_CONNECTIONS = 4096
+"""Each gate keeps two."""
 
 
 class _Server(uvicorn.Server):
@@ -52,7 +55,7 @@ class ApiServer:
     certificate cannot be read.
     """
 
-    def __init__(self, app: FastAPI, settings: ApiSettings) -> None:
+    def __init__(self, app: FastAPI, settings: ApiSettings, connections: int = CONNECTIONS) -> None:
         self._settings = settings
         self._up = asyncio.Event()
         config = uvicorn.Config(
@@ -63,7 +66,7 @@ class ApiServer:
             server_header=False,
             lifespan="off",
             ws="none",
-            limit_concurrency=_UP_TO,
+            limit_concurrency=connections,
             timeout_keep_alive=KEPT_S,
             timeout_graceful_shutdown=GRACE_S,
             proxy_headers=bool(settings.trusted_proxies),

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 
 from gated.api.app import ApiServices, create_app
-from gated.api.server import ApiServer
+from gated.api.server import CONNECTIONS, HUB_CONNECTIONS, ApiServer
 from gated.config import Settings
 from gated.daemon.gate_side import GateSide, Surroundings
 from gated.daemon.screen import Screen
@@ -42,7 +42,8 @@ CRASH_EXIT = 70
 HOUSEKEEPING_S = 3600.0
 SWITCH_S = 0.001
 """How long one thread may keep the others from the interpreter: Python's 5 ms, several times a
-frame, would make the door wait for whoever lists persons."""
+frame, would make the door wait for whoever lists persons. A hub has no door, and dozens of threads
+that ask so often take more of the processor than their work."""
 
 LAST_RESORT_S = 5.0
 """After a crash the process is gone by then, whatever hangs."""
@@ -73,7 +74,8 @@ class Daemon:
     async def run(self, exit_after: float | None = None) -> int:
         """Run until SIGTERM, SIGINT, a crash or `exit_after` seconds; return the exit code."""
         self._main = asyncio.get_running_loop()
-        sys.setswitchinterval(SWITCH_S)
+        if self.settings.gate.role == "gate":
+            sys.setswitchinterval(SWITCH_S)
         frugal_heap()
         self._stop = asyncio.Event()
         with ExitStack() as stack, self._signals():
@@ -141,7 +143,8 @@ class Daemon:
         live = self._gate.live if self._gate else None
         services = ApiServices(self.settings, self.workspace, accounts, self.board, live=live)
         self.setup_code = services.setup.new_code()
-        server = ApiServer(create_app(services), self.settings.api)
+        most = HUB_CONNECTIONS if self.settings.gate.role == "hub" else CONNECTIONS
+        server = ApiServer(create_app(services), self.settings.api, most)
         serving = asyncio.create_task(server.serve())
         serving.add_done_callback(lambda task: self._task_ended("api", task))
         self.address = await server.started()

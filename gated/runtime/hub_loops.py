@@ -28,8 +28,12 @@ LOOK_S = 0.5
 """How soon a new row of the journal is seen."""
 
 HEARTBEAT_S = 10.0
-WAIT_S = 25.0
-"""How long the hub may hold back an answer that tells nothing."""
+WAIT_S = 50.0
+"""How long the hub may hold back an answer that tells nothing; proxies give up after a minute."""
+
+GATHER_S = 0.2, 1.0
+"""A gate that was told all waits at random so long before it asks again: of many changes in a row
+several come in one page, and the gates do not ask at the same moment."""
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 60.0
@@ -138,8 +142,8 @@ class DownlinkLoop(HubLoop):
         self._downlink = downlink
 
     def turn(self) -> float:
-        self._downlink.pull(wait=WAIT_S if self.connected else 0)
-        return 0.0
+        more = self._downlink.pull(wait=WAIT_S if self.connected else 0)
+        return 0.0 if more else random.uniform(*GATHER_S)  # noqa: S311
 
 
 def loops_of(

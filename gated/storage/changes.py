@@ -38,6 +38,8 @@ CHANNEL = "gated_changes"
 PERSON, GROUP, OPERATOR, EDIT = "person", "group", "operator", "edit"
 SCHEDULE, SITE, CREDENTIAL_KEYS = "schedule", "site", "credential_keys"
 
+_GATHER_S = 0.05
+
 
 @dataclass(frozen=True, slots=True)
 class FeedHead:
@@ -222,7 +224,10 @@ def _notified(database: Database, pause_s: float) -> Generator[bool, None, None]
         yield True  # what was committed before we listened
         while True:
             # to its end: a generator of the driver that is left half-way keeps its lock
-            yield bool(list(driver.notifies(timeout=pause_s, stop_after=1)))
+            news = bool(list(driver.notifies(timeout=pause_s, stop_after=1)))
+            if news:
+                list(driver.notifies(timeout=_GATHER_S))  # of many changes at once one is told
+            yield news
     finally:
         raw.invalidate()
         raw.close()

@@ -14,7 +14,6 @@ keeps the others from being acknowledged:
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,11 +27,13 @@ from gated.core.chain import (
     canonical,
     commitment,
     project,
-    row_hash,
+    read_canonical,
+    stored_row_hash,
     superseded,
     unused,
 )
 from gated.errors import Conflict
+from gated.storage import rows as rows_
 from gated.storage.heads import Head, key_of
 from gated.storage.journal import mark_unused, supersede
 from gated.storage.outbox import Batch, Part
@@ -49,6 +50,9 @@ from gated.storage.tables import (
 )
 
 _AT_ONCE = 500
+
+_UNFIT = (IntegrityError, sa.exc.DataError, sa.exc.StatementError)
+"""What a row of values that the attendance log cannot hold comes to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +80,18 @@ class Taken:
     private_of_erased: list[tuple[str, list[int]]] = field(default_factory=list)
 
 
-def take(session: Session, gate_id: int, batch: Batch) -> Taken:
-    """Store what is new of a batch; needs a session of `Database.write`."""
+class NotTogether(Exception):
+    """What follows from the rows cannot be entered at once: take them again, one by one."""
+
+
+def take(session: Session, gate_id: int, batch: Batch, *, one_by_one: bool = False) -> Taken:
+    """Store what is new of a batch; needs a session of `Database.write`.
+
+    one_by_one: what follows from each row is entered apart, so that one which does not fit keeps
+    no other away. It takes several times as long; NotTogether, then nothing is stored, without.
+    """
     end = _locked(session, gate_id, batch.chain)
-    return _Intake(session, gate_id, batch, end).run()
+    return _Intake(session, gate_id, batch, end, one_by_one).run()
 
 
 def positions(session: Session, gate_id: int) -> dict[str, int]:
@@ -101,24 +113,27 @@ def _locked(session: Session, gate_id: int, chain: str) -> Head:
         from sqlalchemy.dialects.sqlite import insert
     else:
         from sqlalchemy.dialects.postgresql import insert  # type: ignore[assignment]
-    begun = insert(sync_chains).values(chain=chain, gate_id=gate_id, seq=0, hash=GENESIS)
-    session.execute(begun.on_conflict_do_nothing(index_elements=["chain"]))
-    found = session.execute(
-        sa.select(sync_chains.c.chain, sync_chains.c.seq, sync_chains.c.hash)
-        .where(sync_chains.c.chain == chain)
-        .with_for_update()
-    ).one()
+    c = sync_chains.c
+    wanted = sa.select(c.chain, c.seq, c.hash).where(c.chain == chain).with_for_update()
+    found = session.execute(wanted).first()
+    if found is None:
+        begun = insert(sync_chains).values(chain=chain, gate_id=gate_id, seq=0, hash=GENESIS)
+        session.execute(begun.on_conflict_do_nothing(index_elements=["chain"]))
+        found = session.execute(wanted).one()
     return Head(*found)
 
 
 class _Intake:
     """One batch on its way in."""
 
-    def __init__(self, session: Session, gate_id: int, batch: Batch, end: Head) -> None:
+    def __init__(
+        self, session: Session, gate_id: int, batch: Batch, end: Head, one_by_one: bool
+    ) -> None:
         self._session = session
         self._gate_id = gate_id
         self._batch = batch
         self._end = end
+        self._one_by_one = one_by_one
         self._taken = Taken(end.seq)
         self._private = _by_seq(batch.private)
         self._seals = _by_seq(batch.seals)
@@ -134,7 +149,7 @@ class _Intake:
             self._flaw(new[0], "gap")
         rows = self._verified(new)
         if rows:
-            self._session.execute(sa.insert(journal), [r.stored for r in rows])
+            rows_.insert_many(self._session, journal, [r.stored for r in rows])
             self._store_private(rows)
             self._project(rows)
             self._mark_unused(rows)
@@ -147,6 +162,8 @@ class _Intake:
     # --- forks --------------------------------------------------------------------------------
 
     def _is_fork(self) -> bool:
+        if self._batch.after.seq == self._end.seq:
+            return self._end.seq > 0 and self._batch.after.hash != self._end.hash
         known = {self._batch.after.seq: self._batch.after.hash}
         known |= {row["seq"]: row["hash"] for row in self._batch.rows}
         here = self._here([seq for seq in known if 0 < seq <= self._end.seq])
@@ -202,8 +219,7 @@ class _Intake:
                 parts.append({**part, "chain": row.chain, "uid": uid})
         gone = self._erased({p["uid"] for p in parts if p["uid"]})
         kept = [p for p in parts if p["uid"] not in gone]
-        if kept:
-            self._session.execute(sa.insert(journal_private), kept)
+        rows_.insert_many(self._session, journal_private, kept)
         for role in ("subject", "actor"):
             seqs = [p["seq"] for p in parts if p["uid"] in gone and p["role"] == role]
             if seqs:
@@ -230,8 +246,7 @@ class _Intake:
                 good.append({**seal, "chain": head.chain})
             else:
                 self._flaw(seal, "seal")
-        if good:
-            self._session.execute(sa.insert(journal_seal), good)
+        rows_.insert_many(self._session, journal_seal, good)
 
     def _move(self, last: Part) -> None:
         chain = sync_chains.c
@@ -256,22 +271,24 @@ class _Intake:
                 made.append((row, values))
         if not made:
             return
-        try:
-            with self._session.begin_nested():
-                self._enter([values for _, values in made])
-        except (IntegrityError, sa.exc.DataError, sa.exc.StatementError):
+        if self._one_by_one:
             for row, values in made:
                 self._enter_alone(row, values)
+        else:
+            self._enter_together([values for _, values in made])
         self._supersede([row for row, _ in made])
 
-    def _enter(self, values: Sequence[Mapping[str, Any]]) -> None:
-        self._session.execute(sa.insert(attendance_logs), [dict(v) for v in values])
+    def _enter_together(self, values: Sequence[Mapping[str, Any]]) -> None:
+        try:
+            rows_.insert_many(self._session, attendance_logs, values)
+        except _UNFIT as error:
+            raise NotTogether from error
 
     def _enter_alone(self, row: _Row, values: Mapping[str, Any]) -> None:
         try:
             with self._session.begin_nested():
-                self._enter([values])
-        except (IntegrityError, sa.exc.DataError, sa.exc.StatementError):
+                self._session.execute(sa.insert(attendance_logs).values(dict(values)))
+        except _UNFIT:
             self._flaw(row.stored, "projection")
 
     def _supersede(self, rows: Sequence[_Row]) -> None:
@@ -354,15 +371,16 @@ class _Row:
         """ValueError when the row was altered, or does not follow `prev`."""
         fields = {name: row[name] for name in row if name != "hash"}
         fields["chain"] = chain
-        fields["body"], fields["commits"] = _canonical(row["body"]), _canonical(row["commits"])
-        if row_hash(prev, fields) != row["hash"]:
+        body, commits = read_canonical(row["body"]), read_canonical(row["commits"])
+        if stored_row_hash(prev, fields) != row["hash"]:
             raise ValueError("the hash does not fit")
         stored = {**row, "chain": chain, "prev": prev}
-        return cls(chain, row["seq"], {**fields, "hash": row["hash"]}, stored)
+        fields |= {"body": body, "commits": commits, "hash": row["hash"]}
+        return cls(chain, row["seq"], fields, stored)
 
     def payload(self, part: Part) -> dict[str, Any]:
         """A private part of this row; ValueError, KeyError when the row does not commit to it."""
-        payload = _canonical(part["payload"])
+        payload = read_canonical(part["payload"])
         if commitment(part["salt"], payload) != self.fields["commits"][part["role"]]:
             raise ValueError("the private part does not fit its commitment")
         return payload
@@ -371,13 +389,6 @@ class _Row:
     def subject_uid(self) -> str | None:
         uid = self.private.get("subject", {}).get("uid")
         return uid if isinstance(uid, str) else None
-
-
-def _canonical(text: str) -> dict[str, Any]:
-    value = json.loads(text)
-    if not isinstance(value, dict) or canonical(value).decode() != text:
-        raise ValueError("no canonical JSON")
-    return value
 
 
 def _forget(session: Session, chain: str, role: str, first: int, last: int) -> None:

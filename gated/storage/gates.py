@@ -15,7 +15,7 @@ from gated.errors import Conflict, NotFound
 from gated.storage import groups as groups_
 from gated.storage import rows
 from gated.storage.records import columns_of, record
-from gated.storage.tables import gate_groups, gates, groups
+from gated.storage.tables import accounts, gate_groups, gates, groups
 
 _COLUMN_NAMES = frozenset(c.name for c in gates.columns)
 
@@ -84,10 +84,12 @@ def by_name(session: Session, name: str) -> GateRow:
     return record(GateRow, row)
 
 
-def by_account(session: Session, account_id: int) -> GateRow | None:
-    """The gate that holds the token of an account, or None."""
-    row = rows.one(session, gates, _COLUMNS, account_id=account_id)
-    return row and record(GateRow, row)
+def by_token_digest(session: Session, digest: str) -> GateRow | None:
+    """The gate whose token has this digest and is good, or None."""
+    held = sa.select(*_COLUMNS).join(accounts, accounts.c.id == gates.c.account_id)
+    good = accounts.c.token_digest == digest, accounts.c.is_active
+    row = session.execute(held.where(*good)).first()
+    return None if row is None else record(GateRow, row)
 
 
 def by_invite(session: Session, invite: str) -> tuple[GateRow, str] | None:

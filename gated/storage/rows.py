@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -44,6 +44,48 @@ def insert(session: Session, table: sa.Table, **values: Any) -> int:
     statement = sa.insert(table).values(**values, created_at=now, updated_at=now)
     with session.begin_nested():
         return int(session.execute(statement.returning(table.c.id)).scalar_one())
+
+
+def insert_many(session: Session, table: sa.Table, values: Sequence[Mapping[str, Any]]) -> None:
+    """Add rows that all name the same columns, and say nothing of defaults.
+
+    IntegrityError, DataError; on PostgreSQL nothing can be done in the transaction then.
+    """
+    if not values:
+        return
+    if session.get_bind().dialect.name == "sqlite":
+        session.execute(sa.insert(table), [dict(v) for v in values])
+    else:
+        _copy(session, table, values)
+
+
+def _copy(session: Session, table: sa.Table, values: Sequence[Mapping[str, Any]]) -> None:
+    """By COPY: a fifth of the processor time that INSERT takes, for us and for PostgreSQL."""
+    import psycopg
+
+    connection = session.connection()
+    columns = [table.c[name] for name in values[0]]
+    bound = [c.type.dialect_impl(connection.dialect) for c in columns]
+    made = [t.bind_processor(connection.dialect) for t in bound]
+    names = ", ".join(f'"{c.name}"' for c in columns)
+    statement = f'COPY "{table.name}" ({names}) FROM STDIN'
+    driver: Any = connection.connection.driver_connection
+    try:
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            for row in values:
+                cells = zip(made, row.values(), strict=True)
+                copy.write_row([cell if make is None else make(cell) for make, cell in cells])
+    except psycopg.Error as error:
+        raise _told(statement, error, connection.dialect) from error
+
+
+def _told(statement: str, error: Exception, dialect: sa.Dialect) -> BaseException:
+    """The error of the driver as SQLAlchemy would have raised it."""
+    import psycopg
+
+    instance: Any = sa.exc.DBAPIError.instance
+    told: BaseException = instance(statement, None, error, psycopg.Error, dialect=dialect)
+    return told
 
 
 def insert_unless_there(

@@ -9,9 +9,8 @@ For each number of gates, told apart by what a gate costs when:
     idle          all wait for changes and tell every ten seconds how they are
     a change      of one person, until the last of the waiting gates has been told
 
-Requests are made and signed beforehand, so that the clients on this machine take little of it; one
-connection does what both loops of a gate do. Beside them what PostgreSQL alone takes: the same rows
-in the same tables by COPY, committed batch by batch on one connection.
+Requests are made and signed beforehand, so that the clients on this machine take little of it.
+PostgreSQL is a server of our own with its usual settings, on disk.
 
 Persons: one new gate takes its first snapshot, templates written and all.
 """
@@ -26,14 +25,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import sqlalchemy as sa
 
 from gated.services.people import People
+from gated.services.sync.client import HubClient
+from gated.services.sync.downlink import Downlink
 from gated.services.sync.fleet import Fleet
+from gated.services.sync.membership import Membership
+from gated.services.workspace import Workspace
+from gated.storage import enrollments
 from gated.storage.tables import journal, sync_chains
 from tests.bench.light_gates import LightGate
 from tests.databases import Server, postgresql_server
@@ -45,6 +50,7 @@ BATCH = 400
 HEARTBEAT_S = 10.0
 IDLE_S = 20.0
 CHANGES = 5
+LIVE = 1000
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -145,7 +151,7 @@ class Bench:
         found = sa.select(c.chain, sa.func.count()).where(c.chain.in_(wanted)).group_by(c.chain)
         ends = sa.select(sync_chains.c.chain, sync_chains.c.seq)
         with self.run.desk.database.read() as session:
-            stored = dict(session.execute(found).all())
+            stored: dict[str, int] = dict(session.execute(found).all())
             acknowledged = dict(session.execute(ends).all())
         if stored != wanted or any(acknowledged[c] != n for c, n in wanted.items()):
             raise AssertionError("rows were lost or doubled")
@@ -221,6 +227,103 @@ class Waiting:
             await asyncio.sleep(HEARTBEAT_S)
 
 
+def hire(workspace: Workspace, persons: int) -> None:
+    """People with a template each."""
+    rng = np.random.default_rng(1)
+    for n in range(persons):
+        fields = {"first_name": "Ada", "last_name": f"N{n}", "personnel_code": f"bench-{n}"}
+        person = People.of(workspace).create(fields, actor=ACTOR)
+        path = workspace.files.save_encoding(rng.normal(size=128).astype(np.float32), MODEL)
+        with workspace.database.write() as session:
+            enrollments.add(
+                session,
+                person_id=person.id,
+                face_encoding_path=path,
+                face_image_path=None,
+                confidence_score=0.9,
+                model=MODEL,
+            )
+
+
+def first_snapshot(bench: Bench, persons: int) -> str:
+    """What a new gate takes to have so many persons, on disk and in its gallery."""
+    run = bench.run
+    hire(run.desk, persons)
+    with ExitStack() as stack:
+        workspace = stack.enter_context(Workspace(run.gate_settings("new")))
+        _, code = Fleet.of(run.desk).invite("new", "works", {"everyone": True}, actor=ACTOR)
+        membership = Membership.of(workspace)
+        url = f"http://127.0.0.1:{run.hubs[0].port}"
+        client: HubClient = membership.client(membership.join(url, code, actor=ACTOR))
+        stack.callback(client.close)
+        down = Downlink.of(workspace, client, MODEL)
+        own = time.process_time()
+        with bench.costs() as cost:
+            while down.pull():
+                pass
+            gallery = workspace.gallery(MODEL, "cosine").load()
+        own = time.process_time() - own
+        if len(gallery) < persons:
+            raise AssertionError("the gate has not everybody")
+    return (
+        f"{persons} persons to a new gate: {cost.wall:.1f} s; processor time of the gate"
+        f" {own:.1f} s, the hub {cost.hub:.1f} s, PostgreSQL {cost.postgresql:.1f} s"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One line of the table; us and ms are of processor time."""
+
+    gates: int
+    rows_per_s: float
+    row_us: float
+    row_pg_us: float
+    live_per_s: float
+    live_ms: float
+    idle_ms: float
+    change_ms: float
+    change_s: float
+    memory_mb: float
+    connections: int
+
+    def line(self) -> str:
+        return (
+            f"{self.gates:5} {self.rows_per_s:7.0f} {self.row_us:6.0f} {self.row_pg_us:6.0f}"
+            f" {self.live_per_s:7.0f} {self.live_ms:7.1f} {self.idle_ms:8.2f}"
+            f" {self.change_ms:9.1f} {self.change_s:8.2f} {self.memory_mb:6.0f}"
+            f" {self.connections:5}"
+        )
+
+
+HEAD = """\
+      | catching up           | live           | idle   | a change         | hub
+gates  rows/s us/row  in PG  rows/s  ms/row  ms/s/gate  ms/gate s to all    MB  conn"""
+
+
+def figures(bench: Bench, number: int, rows: int) -> Figures:
+    """Measure with so many gates."""
+    gates = bench.join(number)
+    batches = max(1, rows // BATCH)
+    many, all_rows = bench.send(gates, batches, BATCH), number * batches * BATCH
+    single = max(5, LIVE // number)
+    live, all_live = bench.send(gates, single, 1), number * single
+    idle, changed, took = bench.idle(gates)
+    return Figures(
+        number,
+        all_rows / many.wall,
+        many.hub / all_rows * 1e6,
+        many.postgresql / all_rows * 1e6,
+        all_live / live.wall,
+        live.hub / all_live * 1e3,
+        idle.hub / idle.wall / number * 1e3,
+        changed.hub / CHANGES / number * 1e3,
+        statistics.median(took),
+        resident_mb(bench.pid),
+        bench.connections(),
+    )
+
+
 def main() -> int:
     """Measure by hand."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -231,26 +334,11 @@ def main() -> int:
     with postgresql_server(durable=True) as server, tempfile.TemporaryDirectory() as folder:
         bench = Bench(server, Path(folder))
         try:
+            print(HEAD)
             for number in given.gates:
-                gates = bench.join(number)
-                batches = max(1, given.rows // BATCH)
-                many = bench.send(gates, batches, BATCH)
-                n = number * batches * BATCH
-                print(
-                    f"{number} gates: {n / many.wall:.0f} rows/s, hub {many.hub / n * 1e6:.0f} us/row, pg {many.postgresql / n * 1e6:.0f} us/row, {resident_mb(bench.pid):.0f} MB, {bench.connections()} connections",
-                    flush=True,
-                )
-                one = bench.send(gates, 10, 1)
-                n = number * 10
-                print(
-                    f"   single rows: {n / one.wall:.0f} /s, hub {one.hub / n * 1e3:.2f} ms, pg {one.postgresql / n * 1e3:.2f} ms",
-                    flush=True,
-                )
-                idle, changed, took = bench.idle(gates)
-                print(
-                    f"   idle: hub {idle.hub / idle.wall / number * 1e3:.3f} ms/s a gate, pg {idle.postgresql / idle.wall / number * 1e3:.3f}; change: {statistics.median(took):.3f} s, max {max(took):.3f}, hub {changed.hub / CHANGES / number * 1e3:.2f} ms a gate, pg {changed.postgresql / CHANGES / number * 1e3:.2f}; {bench.connections()} connections",
-                    flush=True,
-                )
+                print(figures(bench, number, given.rows).line(), flush=True)
+            if given.persons:
+                print(first_snapshot(bench, given.persons))
         finally:
             bench.run.close()
     return 0

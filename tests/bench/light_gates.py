@@ -40,12 +40,16 @@ class OwnJournal:
         self.gate = new_uid()
         self.end = Head(f"{self.gate}/1", 0, GENESIS)
 
-    def batch(self, rows: int) -> dict[str, Any]:
-        """The next rows as they travel: each fourth names somebody, a seal behind each tenth."""
-        after, told = self.end, {"rows": [], "private": [], "seals": []}
-        for n in range(rows):
-            self._add(entry(None if n % 4 else SOMEBODY), told)
-            if n % 10 == 9 or n == rows - 1:
+    def batch(self, entries: Sequence[Entry]) -> dict[str, Any]:
+        """These as the next rows of the journal, as they travel; a seal behind each tenth.
+
+        The first row of all says what the journal is sealed with, whatever was given for it.
+        """
+        after = self.end
+        told: dict[str, list[Any]] = {"rows": [], "private": [], "seals": []}
+        for n, made in enumerate(entries, 1):
+            self._add(made, told)
+            if n % 10 == 0 or n == len(entries):
                 signature = self._signer.sign(self.end.message()).hex()
                 seal = {"seq": self.end.seq, "hash": self.end.hash, "signature": signature}
                 told["seals"].append(seal)
@@ -111,8 +115,9 @@ class LightGate:
         return head.encode() + text
 
     def sendings(self, batches: int, rows: int) -> list[bytes]:
-        """Batches of the journal, to be sent in this order."""
-        made = [self.journal.batch(rows) for _ in range(batches)]
+        """Batches of the journal, to be sent in this order; each fourth row names somebody."""
+        entries = [entry(None if n % 4 else SOMEBODY) for n in range(rows)]
+        made = [self.journal.batch(entries) for _ in range(batches)]
         return [self.request("POST", "/api/sync/journal", batch) for batch in made]
 
     def asking(self, wait: float = 0) -> bytes:

@@ -75,7 +75,7 @@ def test_only_the_canonical_spelling_is_read(value: dict[str, Any]) -> None:
 def test_a_stored_row_has_the_hash_of_the_row(
     body: dict[str, Any], commits: dict[str, Any], text: str, number: int, yes: bool
 ) -> None:
-    rest = {"kind": text, "at_utc": number, "clock_ok": yes, "zone": text}
+    rest: dict[str, Any] = {"kind": text, "at_utc": number, "clock_ok": yes, "zone": text}
     told = {"body": canonical(body).decode(), "commits": canonical(commits).decode()}
     row = {**rest, "body": body, "commits": commits}
     assert stored_row_hash(GENESIS, {**rest, **told}) == row_hash(GENESIS, row)

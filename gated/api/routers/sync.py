@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from gated.api.deps import Device, Services
+from gated.api.deps import FromGate, Services
 from gated.api.errors import responses
 from gated.api.schemas_sync import (
     AcknowledgedOut,
@@ -32,25 +32,6 @@ router = APIRouter(prefix="/api/sync", tags=["sync"])
 
 ASKED = responses(400, 401, 403, 409, 413, 422, 503)
 ASKING = responses(401, 403, 409, 422, 503)
-
-
-async def _body(request: Request) -> bytes:
-    return await request.body()
-
-
-def _caller(
-    request: Request,
-    device: Device,
-    services: Services,
-    body: Annotated[bytes, Depends(_body)],
-) -> Caller:
-    query = request.url.query
-    target = request.url.path + (f"?{query}" if query else "")
-    header = request.headers.get(HEADER, "")
-    return services.fleet.caller(device.account_id, (request.method, target, body), header)
-
-
-FromGate = Annotated[Caller, Depends(_caller)]
 
 
 def signed(services: Services, caller: Caller, content: BaseModel | Mapping[str, Any]) -> Response:
@@ -99,14 +80,13 @@ async def changes(
     wait: Annotated[float, Query(ge=0, le=60, description="seconds, for something new")] = 0,
 ) -> Response:
     """What changed behind a cursor for this gate; asking says that all before it is done."""
-    feed, row = services.feed, gate.gate
-    seq = await run_in_threadpool(feed.position, row, since)
-    page = await run_in_threadpool(feed.changes, row, seq, model, limit)
-    if wait and not page.items and not page.more:
-        await services.bell.wait(lambda: feed.head() <= seq, wait)
+    tell = services.feed.changes
+    page = await run_in_threadpool(tell, gate.gate, since, model, limit)
+    nothing = not page.items and not page.more
+    if wait and nothing and await services.bell.wait(page.seq, wait):
         # revoked meanwhile, or given to carry others: not by what was read before
-        row = (await run_in_threadpool(services.fleet.still, gate)).gate
-        page = await run_in_threadpool(feed.changes, row, seq, model, limit)
+        now = await run_in_threadpool(services.fleet.still, gate)
+        page = await run_in_threadpool(tell, now.gate, since, model, limit)
     return await run_in_threadpool(signed, services, gate, ChangesOut.model_validate(page))
 
 

@@ -19,20 +19,21 @@ LOOK_S = 0.2
 
 
 class Bell:
-    """Rings when the feed may have grown; listens only while somebody has ever waited."""
+    """Rings when the feed has grown; listens only while somebody has ever waited.
+
+    It alone asks the database: those who wait are hundreds.
+    """
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
+        self._seq = -1
         self._lock = threading.Lock()
         self._waiting: dict[object, Callable[[], None]] = {}
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
 
-    async def wait(self, nothing_new: Callable[[], bool], timeout: float) -> None:
-        """Return when there is something new, at the latest after `timeout` seconds.
-
-        nothing_new: asked once we are sure to hear the bell, and each time it rings.
-        """
+    async def wait(self, seq: int, timeout: float) -> bool:
+        """Wait for a change behind `seq`, at most `timeout` seconds; whether there is one."""
         rung, key = asyncio.Event(), object()
         loop = asyncio.get_running_loop()
 
@@ -46,12 +47,13 @@ class Bell:
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
-                    while not self._stopping.is_set() and await asyncio.to_thread(nothing_new):
+                    while not self._stopping.is_set() and self._seq <= seq:
                         await rung.wait()
                         rung.clear()
         finally:
             with self._lock:
                 self._waiting.pop(key, None)
+        return self._seq > seq
 
     def stop(self) -> None:
         """Let everybody go, for good; the thread ends soon after."""
@@ -73,10 +75,15 @@ class Bell:
                         if self._stopping.is_set():
                             return
                         if news:
-                            self._ring()
+                            self._look()
             except StorageError as error:
                 log.error("changes cannot be listened to: %s", error)
             self._stopping.wait(1.0)
+
+    def _look(self) -> None:
+        with self._workspace.database.read() as session:
+            self._seq = changes.head(session).seq
+        self._ring()
 
     def _ring(self) -> None:
         with self._lock:

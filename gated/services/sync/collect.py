@@ -17,7 +17,7 @@ from gated.ports import Clock
 from gated.services.obligations import moment
 from gated.services.workspace import Workspace
 from gated.storage import collected, gates
-from gated.storage.collected import Taken
+from gated.storage.collected import NotTogether, Taken
 from gated.storage.gates import GateRow
 from gated.storage.heads import Head, key_of
 from gated.storage.journal import Entry
@@ -64,13 +64,19 @@ class Collector:
         if not self._places.acquire(timeout=self._wait_s):
             raise Busy("the hub is busy with the rows of other gates", retry_after=WAIT_S)
         try:
-            with self._workspace.database.write() as session:
-                taken = collected.take(session, gate.id, batch)
-                self._forget_erased(session, batch.chain, taken)
-                self._tell(session, gate, batch, taken)
+            taken = self._taken(gate, batch)
+        except NotTogether:
+            taken = self._taken(gate, batch, one_by_one=True)
         finally:
             self._places.release()
         return Acknowledged(taken.acknowledged, taken.forked)
+
+    def _taken(self, gate: GateRow, batch: Batch, *, one_by_one: bool = False) -> Taken:
+        with self._workspace.database.write() as session:
+            taken = collected.take(session, gate.id, batch, one_by_one=one_by_one)
+            self._forget_erased(session, batch.chain, taken)
+            self._tell(session, gate, batch, taken)
+        return taken
 
     def heard(self, gate: GateRow, model: str | None, status: Mapping[str, Any]) -> dict[str, int]:
         """Note what a gate tells of itself; gives how far its chains are here."""

@@ -11,8 +11,8 @@ import base64
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any, Self
 
@@ -21,13 +21,13 @@ from sqlalchemy.orm import Session
 from gated.core.chain import canonical
 from gated.devices.clock import SystemClock
 from gated.errors import SnapshotNeeded, StorageError
-from gated.services.sync.kind import Telling
+from gated.services.sync.kind import Telling, Told
 from gated.services.sync.kinds import KINDS
 from gated.services.sync.signing import Envelopes
 from gated.services.workspace import Workspace
 from gated.storage import carried, changes, gates
 from gated.storage.carried import CarriedEnrollment, CarriedPerson
-from gated.storage.changes import FeedHead
+from gated.storage.changes import Change, FeedHead
 from gated.storage.gates import GateRow
 from gated.storage.journal import Entry
 
@@ -49,8 +49,9 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class ChangesPage:
-    """Items in the hub's order. cursor: after them; more: another page is ready."""
+    """Items in the hub's order. seq, cursor: after them; more: another page is ready."""
 
+    seq: int
     cursor: str
     more: bool
     ephemeral: str
@@ -82,11 +83,6 @@ class Feed:
         """The feed of a workspace."""
         return cls(workspace)
 
-    def head(self) -> int:
-        """The number of the last change of all."""
-        with self._workspace.database.read() as session:
-            return changes.head(session).seq
-
     def renew(self, *, actor: str) -> None:
         """Make all cursors void: every gate begins with a snapshot."""
         now = SystemClock().now()
@@ -95,45 +91,46 @@ class Feed:
             entry = Entry(now, "feed_renewed", {}, {"actor": {"name": actor}})
             self._workspace.journal.append([entry], session)
 
-    def position(self, gate: GateRow, cursor: str) -> int:
-        """The number in a cursor, and the erasures that it confirms; SnapshotNeeded."""
-        with self._workspace.database.read() as session:
-            seq = _position(changes.head(session), gate, cursor)
-        if seq > gate.cursor:
-            with self._workspace.database.write() as session:
-                gates.heard(session, gate.id, cursor=seq)
-                changes.confirm(session, gate.id, seq)
-        return seq
+    def changes(self, gate: GateRow, cursor: str, model: str, limit: int) -> ChangesPage:
+        """What changed behind a cursor, and confirm the erasures up to it; SnapshotNeeded.
 
-    def changes(self, gate: GateRow, seq: int, model: str, limit: int) -> ChangesPage:
-        """What changed behind a number; templates of the gate's model only."""
-        writer = _Writer(self._workspace, gate, model)
+        Templates are of the gate's model only.
+        """
         with self._workspace.database.read() as session:
             end = changes.head(session)
+            seq = _position(end, gate, cursor)
             found = changes.since(session, seq, limit)
-            uids: dict[str, list[str]] = defaultdict(list)
-            for change in found:
-                uids[change.kind].append(change.uid)
-            people = uids.pop(changes.PERSON, [])
-            them = carried.of(session, gate, people)
-            telling = Telling(self._workspace, session, gate)
-            theirs = {k: KINDS[k].tell(telling, some) for k, some in uids.items()}
-            erased = changes.erased(session, people)
-        items = []
+            present = self._present(session, gate, found)
+        if seq > gate.cursor:
+            self._confirm(gate, seq)
+        writer, items = _Writer(self._workspace, gate, model), []
         for n, change in enumerate(found):
             if writer.bytes > PAGE_BYTES:
                 found = found[:n]
                 break
-            if (person := them.get(change.uid)) is not None:
-                items.append(writer.person(person))
-            elif (told := theirs.get(change.kind, {}).get(change.uid)) is not None:
-                items.append(writer.item(change.kind, change.uid, told))
-            else:
-                items.append(
-                    Item(change.kind, change.uid, "erased" if change.uid in erased else "gone")
-                )
-        last = found[-1].seq if found else max(seq, end.seq)
-        return ChangesPage(_cursor(end, gate, last), last < end.seq, writer.ephemeral, tuple(items))
+            items.append(present.item(change, writer))
+        last = found[-1].seq if found else end.seq
+        following = _cursor(end, gate, last)
+        return ChangesPage(last, following, last < end.seq, writer.ephemeral, tuple(items))
+
+    def _confirm(self, gate: GateRow, seq: int) -> None:
+        with self._workspace.database.write() as session:
+            gates.heard(session, gate.id, cursor=seq)
+            changes.confirm(session, gate.id, seq)
+
+    def _present(self, session: Session, gate: GateRow, found: Sequence[Change]) -> _Present:
+        if not found:
+            return _Present()
+        uids: dict[str, list[str]] = defaultdict(list)
+        for change in found:
+            uids[change.kind].append(change.uid)
+        people = uids.pop(changes.PERSON, [])
+        telling = Telling(self._workspace, session, gate)
+        return _Present(
+            carried.of(session, gate, people),
+            {k: KINDS[k].tell(telling, some) for k, some in uids.items()},
+            changes.erased(session, people),
+        )
 
     def snapshot(self, gate: GateRow, after: str, model: str, limit: int) -> SnapshotPage:
         """Everything that a gate carries behind a uid; what it has to erase comes first."""
@@ -163,6 +160,22 @@ class Feed:
         for kind in KINDS.values():
             for uid, told in kind.tell(telling, None).items():
                 yield writer.item(kind.name, uid, told)
+
+
+@dataclass(frozen=True, slots=True)
+class _Present:
+    """What a gate carries of the things that changed. things: kind -> uid -> state."""
+
+    people: Mapping[str, CarriedPerson] = field(default_factory=dict)
+    things: Mapping[str, Mapping[str, Told]] = field(default_factory=dict)
+    erased: Collection[str] = ()
+
+    def item(self, change: Change, writer: _Writer) -> Item:
+        if (person := self.people.get(change.uid)) is not None:
+            return writer.person(person)
+        if (told := self.things.get(change.kind, {}).get(change.uid)) is not None:
+            return writer.item(change.kind, change.uid, told)
+        return Item(change.kind, change.uid, "erased" if change.uid in self.erased else "gone")
 
 
 class _Writer:

@@ -32,6 +32,7 @@ from gated.services.sync.signing import (
     is_signed,
 )
 from gated.services.throttle import Throttle
+from gated.services.tokens import digest_of
 from gated.services.workspace import Workspace
 from gated.storage import accounts, gates
 from gated.storage.accounts import NO_PASSWORD
@@ -232,13 +233,13 @@ class Fleet:
 
     # --- requests -----------------------------------------------------------------------------
 
-    def caller(self, account_id: int, request: tuple[str, str, bytes], header: str) -> Caller:
-        """Which gate has sent (method, target, body), signed as the header says.
+    def caller(self, token: str, request: tuple[str, str, bytes], header: str) -> Caller:
+        """Which gate, that holds this token, has sent (method, target, body), as the header signs.
 
         NotJoined, BadSignature, ClockSkew.
         """
         with self._workspace.database.read() as session:
-            gate = gates.by_account(session, account_id)
+            gate = gates.by_token_digest(session, digest_of(token))
         if gate is None or gate.sign_key is None:
             raise NotJoined("this device is no gate of this hub: let it join first")
         at, _, signature = header.partition(".")

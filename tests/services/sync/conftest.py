@@ -30,6 +30,7 @@ ON_BOTH = frozenset(
     {
         "test_rows_arrive_once_and_are_projected_for_the_persons_of_the_hub",
         "test_doubles_and_disorder_change_nothing",
+        "test_a_row_that_the_log_cannot_hold_keeps_no_other_away",
         "test_an_altered_row_is_set_apart_and_the_others_arrive",
         "test_who_was_erased_meanwhile_is_not_taken_in_again",
         "test_a_correction_supersedes_on_the_hub_as_on_the_gate",

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from gated.api.schemas_sync import JournalIn
 from gated.devices.clock import SystemClock
 from gated.errors import Busy, HubError, NotAllowed, SourceError
 from gated.services.gate import GateBoard
@@ -31,6 +32,7 @@ from gated.storage.tables import (
     sync_chains,
     sync_quarantine,
 )
+from tests.bench.light_gates import LightGate
 from tests.services.sync.world import ACTOR, JoinedGate, World
 from tests.storage.people import NOW, add_person, entry
 
@@ -193,6 +195,18 @@ def test_an_altered_row_is_set_apart_and_the_others_arrive(world: World) -> None
     problem = world.hub.workspace.journal.verify().first_problem
     assert problem is not None
     assert problem.seq == rows[4]["seq"]
+
+
+def test_a_row_that_the_log_cannot_hold_keeps_no_other_away(world: World) -> None:
+    gate = LightGate(world.hub.services.fleet, "north", 0)
+    fine = entry()
+    nowhere = dataclasses.replace(fine, body={**fine.body, "site": None})
+    batch = JournalIn(**gate.journal.batch([fine, fine, nowhere, fine])).batch()
+    world.hub.services.collector.take(registered(world, "north").gate, batch)
+    hub = world.hub.workspace
+    assert [r.seq for r in rows_of(hub, journal, batch.chain)] == [1, 2, 3, 4]
+    assert [r.seq for r in rows_of(hub, attendance_logs, batch.chain)] == [2, 4]
+    assert alarms(world) == [{"projection": 1}]
 
 
 def test_an_altered_name_is_not_taken_in(world: World) -> None:
