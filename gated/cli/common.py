@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from gated.config import Settings, load
+from gated.config import Settings
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -29,7 +29,9 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 
 def settings_of(config: Path | None) -> Settings:
     """The settings that a command works with; ConfigError with every mistake."""
-    return load(config)
+    from gated.services.takeover import settings_in_force
+
+    return settings_in_force(config)
 
 
 class ProgressBar:

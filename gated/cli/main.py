@@ -16,6 +16,7 @@ from gated.errors import GatedError
 COMMANDS = {
     "run": "run:run",
     "check-config": "maintenance:check_config",
+    "config": "config:config",
     "doctor": "maintenance:doctor",
     "enroll": "people:enroll",
     "import": "people:import_people",

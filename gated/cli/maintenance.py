@@ -19,9 +19,9 @@ def check_config(file: Path | None, as_json: bool) -> None:
     \b
     Example: gated check-config /etc/gated/gate.yaml
     """
-    from gated.config import effective
+    from gated.config import effective, load
 
-    settings = settings_of(file)
+    settings = load(file)
     tolerance = ""
     if settings.recognition.face_tolerance is not None:
         from gated.services.models import tolerance_in_words

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
-from gated.cli.common import config_option, settings_of
+from gated.cli.common import config_option
 
 
 @click.command()
@@ -26,7 +28,10 @@ def run(config: Path | None, exit_after: float | None) -> int:
     Example: gated run --config /etc/gated/gate.yaml
     """
     gc.disable()  # nothing is garbage yet; the daemon enables it when it runs
-    settings = settings_of(config)
+    from gated.services.takeover import in_force
+
+    origin = in_force(config, trying=True)
+    settings = origin.settings
     shown = sys.stdout.isatty() or settings.gate.demo
     # the screen tells people what the log tells machines; both at once would hide it
     quiet = shown and settings.logging.level == "info"
@@ -34,8 +39,18 @@ def run(config: Path | None, exit_after: float | None) -> int:
     from gated.cli.screen import LogOnly, Terminal
     from gated.daemon import Daemon
 
-    daemon = Daemon(settings, Terminal(settings) if shown else LogOnly())
-    return asyncio.run(daemon.run(exit_after))
+    daemon = Daemon(settings, Terminal(settings) if shown else LogOnly(), origin)
+    code = asyncio.run(daemon.run(exit_after))
+    if daemon.again and "NOTIFY_SOCKET" not in os.environ:
+        start_again()
+    return code  # systemd starts the unit again (Restart=always), whatever the code
+
+
+def start_again() -> NoReturn:
+    """Put a new run of the same command in the place of this process."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
 
 
 def set_up_logging(level: str) -> None:

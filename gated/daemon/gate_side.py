@@ -19,6 +19,7 @@ from gated.core.model import (
     Decision,
     GalleryReplaced,
     GateState,
+    Light,
     Notice,
     PlanReplaced,
     RecordEvent,
@@ -286,7 +287,10 @@ class GateSide:
     def _publish_state(self, state: GateState) -> None:
         self._indicators.show(state.lights)
         self._board.publish(
-            door_state=state.door, door_mode=str(state.mode), alarms=dict(state.alarms)
+            door_state=state.door,
+            door_mode=str(state.mode),
+            alarms=dict(state.alarms),
+            idle=Light.IDLE in state.lights,
         )
 
     def _camera_event(self, event: CameraEvent) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -33,6 +34,7 @@ from gated.services.gate import GateBoard
 from gated.services.live import LOOKERS, FrameTap
 from gated.services.privacy import Privacy
 from gated.services.strangers import refresh_outlook
+from gated.services.takeover import InForce, Takeover
 from gated.services.workspace import Workspace
 from gated.storage.lock import StateLock
 
@@ -40,6 +42,7 @@ log = logging.getLogger(__name__)
 
 CRASH_EXIT = 70
 HOUSEKEEPING_S = 3600.0
+SETTINGS_S = 1.0
 SWITCH_S = 0.001
 """How long one thread may keep the others from the interpreter: Python's 5 ms, several times a
 frame, would make the door wait for whoever lists persons. A hub has no door, and dozens of threads
@@ -55,6 +58,8 @@ class Daemon:
 
     settings: Settings
     screen: Screen
+    origin: InForce | None = None
+    """Where the settings come from; without it none of a hub are taken over."""
 
     def __post_init__(self) -> None:
         self.board = GateBoard()
@@ -68,7 +73,10 @@ class Daemon:
         self._accounts: Accounts | None = None
         self._lag = LoopLag()
         self._house_closed = asyncio.Event()
-        self._crashed = False
+        self._crashed: str | None = None
+        self._again = False
+        self._unwanted = False
+        self._takeover: Takeover | None = None
         self._gate: GateSide | None = None
 
     async def run(self, exit_after: float | None = None) -> int:
@@ -81,6 +89,7 @@ class Daemon:
         with ExitStack() as stack, self._signals():
             stack.enter_context(StateLock(self.settings.storage.state_dir))
             self.workspace = stack.enter_context(Workspace(self.settings))
+            stack.enter_context(self._trying_settings())
             reapply_erasures(self.workspace, self.clock)
             self.workspace.sweep()
             if self.settings.gate.role == "gate":
@@ -92,7 +101,34 @@ class Daemon:
                 self._follow_hub(stack)
                 await self._serve(exit_after)
         self.screen.stopped(self._door_locked())
-        return CRASH_EXIT if self._crashed else 0
+        return 0 if self._crashed is None else CRASH_EXIT
+
+    @property
+    def again(self) -> bool:
+        """Whether the program has ended in order to be started again, with other settings."""
+        return self._again and not self._unwanted
+
+    @contextlib.contextmanager
+    def _trying_settings(self) -> Iterator[None]:
+        """What ends the block other than by wish tells against settings that are tried."""
+        if self.origin is None:
+            yield
+            return
+        takeover = Takeover(self.workspace, self.origin, self.board, self.clock)
+        takeover.begin()
+        self._takeover = takeover
+        try:
+            yield
+        except Exception as error:
+            self._again = takeover.failed(f"{type(error).__name__}: {error}")
+            if not self._again:
+                raise
+            self._crashed = type(error).__name__
+            return
+        if self._crashed is not None:
+            self._again = takeover.failed(f"{self._crashed} has crashed")
+        elif not self._again:
+            takeover.ended()
 
     def _gate_side(self) -> GateSide:
         return GateSide(
@@ -146,7 +182,7 @@ class Daemon:
         most = HUB_CONNECTIONS if self.settings.gate.role == "hub" else CONNECTIONS
         server = ApiServer(create_app(services), self.settings.api, most)
         serving = asyncio.create_task(server.serve())
-        serving.add_done_callback(lambda task: self._task_ended("api", task))
+        serving.add_done_callback(functools.partial(self._task_ended, "api"))
         self.address = await server.started()
         try:
             yield
@@ -158,25 +194,45 @@ class Daemon:
 
     @contextlib.asynccontextmanager
     async def _housekeeping(self) -> AsyncIterator[None]:
-        """What is due once a day, while the block runs."""
+        """What is due now and then, while the block runs."""
         privacy = Privacy.of(self.workspace)
-        keeping = asyncio.create_task(self._keep_house(privacy))
-        keeping.add_done_callback(lambda task: self._task_ended("housekeeping", task))
+        duties: list[tuple[str, float, Callable[[], None]]] = [
+            # each hour, as days begin anywhere
+            ("retention", HOUSEKEEPING_S, lambda: self._tidy(privacy)),
+        ]
+        if self._takeover is not None:
+            duties.append(("settings", SETTINGS_S, self._take_over))
+        keeping = []
+        for name, every_s, duty in duties:
+            task = asyncio.create_task(self._keep(name, every_s, duty))
+            task.add_done_callback(functools.partial(self._task_ended, name))
+            keeping.append(task)
         try:
             yield
         finally:
             self._house_closed.set()
-            await asyncio.wait([keeping])
+            await asyncio.wait(keeping)
 
-    async def _keep_house(self, privacy: Privacy) -> None:
-        """Apply the retention periods at the start, and again each hour: days begin anywhere."""
+    async def _keep(self, name: str, every_s: float, duty: Callable[[], None]) -> None:
+        """Do a duty now and again; a database that cannot be used makes it wait for the next."""
         while not self._house_closed.is_set():
             try:
-                await asyncio.to_thread(self._tidy, privacy)
+                await asyncio.to_thread(duty)
             except StorageError as error:
-                log.error("retention: %s", error)
+                log.error("%s: %s", name, error)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._house_closed.wait(), HOUSEKEEPING_S)
+                await asyncio.wait_for(self._house_closed.wait(), every_s)
+
+    def _take_over(self) -> None:
+        """Let the program start again when settings of the hub, or those before, are due."""
+        if self._takeover is None or self._again:
+            return
+        if self._gate is not None:
+            self._gate.report()
+        if self._takeover.look():
+            log.info("starts again with other settings")
+            self._again = True
+            self._main.call_soon_threadsafe(self._stop.set)
 
     def _house_open(self) -> bool:
         return not self._house_closed.is_set()
@@ -226,7 +282,7 @@ class Daemon:
     def _crash(self, name: str, error: BaseException) -> None:
         """A loop died: lock the door, end the process non-zero; systemd starts it again."""
         log.critical("%s has crashed", name, exc_info=error)
-        self._crashed = True
+        self._crashed = f"{name} ({type(error).__name__})"
         reaper = threading.Timer(LAST_RESORT_S, os._exit, [CRASH_EXIT])
         reaper.daemon = True
         reaper.start()
@@ -235,12 +291,16 @@ class Daemon:
         with contextlib.suppress(RuntimeError):
             self._main.call_soon_threadsafe(self._stop.set)
 
+    def _end_for_good(self) -> None:
+        self._unwanted = True
+        self._stop.set()
+
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
         """SIGTERM and SIGINT end the run; handlers of our own, because the process must not die
         before the door is locked."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._main.add_signal_handler(number, self._stop.set)
+            self._main.add_signal_handler(number, self._end_for_good)
         try:
             yield
         finally:

@@ -95,6 +95,10 @@ class GateStatus:
     """The last decisions and events, newest first."""
     door_state: str | None = None
     door_mode: str | None = None
+    idle: bool = True
+    """Nobody is before the camera."""
+    hub_settings: Mapping[str, Any] | None = None
+    """How far the settings are that the hub gave; see `services.takeover`."""
     alarms: Mapping[str, Severity] = field(default_factory=lambda: MappingProxyType({}))
     """Kind -> severity of those that nobody has acknowledged."""
     counters: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))

@@ -1,0 +1,93 @@
+"""Settings of a hub come into force by a start in the same place, or not at all."""
+
+from __future__ import annotations
+
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+import pytest
+
+from gated.config import load
+from gated.services.workspace import Workspace
+from gated.storage import given
+from gated.storage.given import Given, Kept
+from tests.assets import require_assets
+from tests.e2e.process import Process, demo_config, gated
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    require_assets("default", "demo")
+    file = demo_config(tmp_path)
+    text = "sync: {trial_s: 1.5, take_over_within_s: 1}\nlogging: {level: debug}\n"
+    file.write_text(file.read_text() + text)
+    return file
+
+
+def offer(config: Path, uid: str, values: dict[str, Any], revision: int = 7) -> None:
+    """As if the hub had given it."""
+    with Workspace(load(config, {})) as workspace, workspace.database.write() as session:
+        given.offer(session, Given(uid, revision, values, "olga"))
+
+
+def kept(config: Path) -> Kept:
+    return given.peek(load(config, {}).storage.url)
+
+
+def test_new_settings_are_taken_over_in_place_and_stay(config: Path) -> None:
+    with Process("--config", config) as gate:
+        gate.wait_for("GRANTED")
+        offer(config, "g1", {"door": {"held_open_s": 44}, "liveness": {"level": "strict"}})
+        gate.wait_for("starts again with other settings")
+        gate.wait_for("stopped, the door is locked")
+        gate.wait_for("settings of revision 7 work")
+        assert gate.end() == 0  # the process that was started first
+    found = kept(config)
+    assert found.accepted is not None
+    assert (found.accepted.uid, found.pending, found.refused) == ("g1", None, None)
+    shown = gated("config", "show", "--config", config).stdout
+    assert re.search(r"door.held_open_s +44.0 +revision 7", shown)
+    assert re.search(r'liveness.level +"off" +.*gate.yaml', shown)
+
+
+def test_a_gate_that_is_not_well_with_them_goes_back(config: Path, tmp_path: Path) -> None:
+    """Its pictures are away while it starts again, as if the camera did not come up."""
+    pictures, away = tmp_path / "pictures", tmp_path / "away"
+    pictures.mkdir()
+    PIL.Image.new("RGB", (64, 48)).save(pictures / "nobody.png")
+    text = config.read_text().replace("demo: true", "demo: false")
+    config.write_text(text.replace("source: demo", f"source: {pictures}"))
+    with Process("--config", config) as gate:
+        gate.wait_for("camera delivers")
+        offer(config, "g1", {"door": {"held_open_s": 44}})
+        gate.wait_for("starts again")
+        pictures.rename(away)
+        gate.wait_for("are not used")
+        away.rename(pictures)
+        gate.wait_for("camera delivers")
+        assert gate.end() == 0
+    found = kept(config)
+    assert found.refused is not None
+    assert (found.accepted, found.pending, found.refused.uid) == (None, None, "g1")
+    assert gated("journal", "verify", "--config", config).returncode == 0
+
+
+def test_a_program_that_is_killed_each_time_gives_up(config: Path) -> None:
+    with Process("--config", config) as gate:
+        gate.wait_for("Ctrl-C")
+        assert gate.end() == 0
+    offer(config, "g1", {"door": {"held_open_s": 44}})
+    for _ in range(2):
+        with Process("--config", config) as gate:
+            gate.wait_for("Ctrl-C")
+            gate.end(signal.SIGKILL)
+    with Process("--config", config) as gate:
+        gate.wait_for("are not used: the program ended 2 times")
+        gate.wait_for("Ctrl-C")
+        assert gate.end() == 0
+    found = kept(config)
+    assert (found.accepted, found.pending) == (None, None)
+    assert found.refused is not None
