@@ -26,6 +26,7 @@ GatedError
     │   └── PictureTooLarge
     ├── Busy
     ├── TooMany
+    ├── SettingsRefused
     ├── WeakPassword
     ├── RuleMisfit
     ├── NotAllowed
@@ -226,6 +227,16 @@ class CsrfMissing(NotAllowed):
     """A browser's session asks for a change without the token that its own page knows."""
 
     code = "csrf"
+
+
+class SettingsRefused(Refused):
+    """A hub cannot give these settings; `problems` says of each key why."""
+
+    code = "settings_refused"
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__("\n".join(f"{key}: {why}" for key, why in problems.items()))
+        self.problems = problems
 
 
 class WeakPassword(Refused):

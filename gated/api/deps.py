@@ -41,6 +41,7 @@ from gated.services.sync.feed import Feed
 from gated.services.sync.fleet import Caller, Fleet
 from gated.services.sync.operators import Operators
 from gated.services.sync.receipts import Erasures
+from gated.services.sync.rollouts import Rollouts
 from gated.services.sync.signing import HEADER
 from gated.services.workspace import Workspace
 
@@ -74,6 +75,7 @@ class ApiServices:
     feed: Feed = field(init=False)
     operators: Operators = field(init=False)
     erasures: Erasures = field(init=False)
+    rollouts: Rollouts = field(init=False)
     bell: Bell = field(init=False)
     access: Access = field(init=False)
     credentials: Credentials = field(init=False)
@@ -106,6 +108,7 @@ class ApiServices:
         object.__setattr__(self, "feed", Feed.of(self.workspace))
         object.__setattr__(self, "operators", Operators.of(self.workspace))
         object.__setattr__(self, "erasures", Erasures.of(self.workspace))
+        object.__setattr__(self, "rollouts", Rollouts.of(self.workspace))
         object.__setattr__(self, "bell", Bell(self.workspace))
         object.__setattr__(self, "access", Access.of(self.workspace))
         object.__setattr__(self, "credentials", Credentials.of(self.workspace))

@@ -25,6 +25,7 @@ STATUS: Mapping[type[errors.GatedError], HTTPStatus] = {
     errors.NoPicture: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.PictureTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.EnrollmentRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.SettingsRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.WeakPassword: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.RuleMisfit: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.SourceError: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -120,6 +121,12 @@ def problem_of(error: errors.GatedError) -> Problem:
             return Problem(status, str(error), error.code, headers=bearer, now=error.now)
         case errors.NotSignedIn():
             return Problem(status, str(error), error.code, headers={"WWW-Authenticate": "Bearer"})
+        case errors.SettingsRefused():
+            wrong = [
+                {"at": key, "code": error.code, "detail": why}
+                for key, why in error.problems.items()
+            ]
+            return Problem(status, str(error), error.code, wrong)
         case errors.SourceError():
             return Problem(status, str(error))
         case errors.StorageError():

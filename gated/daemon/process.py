@@ -34,6 +34,7 @@ from gated.services.gate import GateBoard
 from gated.services.live import LOOKERS, FrameTap
 from gated.services.privacy import Privacy
 from gated.services.strangers import refresh_outlook
+from gated.services.sync.rollouts import Rollouts
 from gated.services.takeover import InForce, Takeover
 from gated.services.workspace import Workspace
 from gated.storage.lock import StateLock
@@ -43,6 +44,7 @@ log = logging.getLogger(__name__)
 CRASH_EXIT = 70
 HOUSEKEEPING_S = 3600.0
 SETTINGS_S = 1.0
+ROLLOUT_S = 5.0
 SWITCH_S = 0.001
 """How long one thread may keep the others from the interpreter: Python's 5 ms, several times a
 frame, would make the door wait for whoever lists persons. A hub has no door, and dozens of threads
@@ -199,6 +201,7 @@ class Daemon:
         duties: list[tuple[str, float, Callable[[], None]]] = [
             # each hour, as days begin anywhere
             ("retention", HOUSEKEEPING_S, lambda: self._tidy(privacy)),
+            ("roll-out", ROLLOUT_S, Rollouts.of(self.workspace).step),
         ]
         if self._takeover is not None:
             duties.append(("settings", SETTINGS_S, self._take_over))

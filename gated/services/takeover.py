@@ -151,6 +151,9 @@ class Takeover:
                 self._refuse(found)
                 self._publish("refused")
                 return False
+            if pending.values == (self._now.given.values if self._now.given else {}):
+                self._accept(pending)  # nothing would be different
+                return False
             self._publish("waiting")
             waiting = 0.0
         seen = self._board.snapshot()
@@ -187,15 +190,19 @@ class Takeover:
         if seen.role == "gate" and "start.first_frame_ms" not in seen.counters:
             return self.failed(f"no frame of the camera within {self._sync.trial_s:g} s")
         self._trial = None
-        with self._workspace.database.write() as session:
-            kept = given_store.load(session)
-            other = kept.pending if kept.pending and kept.pending.uid != trial.uid else None
-            given_store.store(session, Kept(accepted=trial, pending=other))
-            overruled = list(self._now.loaded.overruled)
-            self._record(session, "settings_accepted", trial, {"overruled": overruled})
-        log.info("settings of revision %d work", trial.revision)
-        self._publish("running")
+        self._accept(trial)
         return False
+
+    def _accept(self, given: Given) -> None:
+        with self._workspace.database.write() as session:
+            pending = given_store.load(session).pending
+            other = pending if pending is not None and pending.uid != given.uid else None
+            given_store.store(session, Kept(accepted=given, pending=other))
+            overruled = list(self._now.loaded.overruled)
+            self._record(session, "settings_accepted", given, {"overruled": overruled})
+        log.info("settings of revision %d work", given.revision)
+        self._now = replace(self._now, given=given)
+        self._publish("running")
 
     def _waiting(self, uid: str) -> float | None:
         """For how many seconds this is looked at already; None when only from now on."""
@@ -220,8 +227,8 @@ class Takeover:
         self, session: Session, kind: str, what: Given | Refused, more: Mapping[str, object]
     ) -> None:
         body = {"revision": what.revision, "given": what.uid, **more}
-        actor = {"actor": {"name": what.by}} if what.by else {}
-        self._workspace.journal.append([Entry(self._clock.now(), kind, body, actor)], session)
+        entry = Entry(self._clock.now(), kind, body, {"actor": {"name": what.by or "hub"}})
+        self._workspace.journal.append([entry], session)
 
     def _kept(self) -> Kept:
         with self._workspace.database.read() as session:

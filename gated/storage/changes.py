@@ -37,6 +37,7 @@ HEAD = "change_head"
 CHANNEL = "gated_changes"
 PERSON, GROUP, OPERATOR, EDIT = "person", "group", "operator", "edit"
 SCHEDULE, SITE, CREDENTIAL_KEYS = "schedule", "site", "credential_keys"
+SETTINGS = "settings"
 
 _GATHER_S = 0.05
 

@@ -111,6 +111,12 @@ def sites(session: Session) -> set[str]:
     return set(session.execute(sa.select(gates.c.site).distinct()).scalars())
 
 
+def by_id(session: Session, ids: Sequence[int]) -> dict[int, GateRow]:
+    """Those of these gates that exist."""
+    found = session.execute(sa.select(*_COLUMNS).where(gates.c.id.in_(ids)))
+    return {row.id: record(GateRow, row) for row in found}
+
+
 def update(session: Session, id_: int, **changes: Any) -> GateRow:
     """Change the named columns; NotFound, Conflict when name or device is another gate's."""
     if unknown := changes.keys() - _COLUMN_NAMES:

@@ -441,6 +441,44 @@ gate_groups = Table(
     sqlite_with_rowid=False,
 )
 
+configurations = _aggregate(
+    "configurations",
+    Column("settings", sa.JSON, nullable=False, comment="section to key to value"),
+    Column("note", Text),
+)
+
+rollouts = _aggregate(
+    "rollouts",
+    Column("configuration_id", BigInt, ForeignKey("configurations.id"), nullable=False),
+    Column("stages", sa.JSON, nullable=False),
+    Column("soak_s", Double, nullable=False),
+    Column("automatic", Boolean, nullable=False),
+    Column("stage", Integer, nullable=False, default=0, comment="the present one, from 0"),
+    Column("state", Text, nullable=False, index=True),
+    Column("reason", Text),
+    # the row of the journal that says who began it
+    Column("chain", Text),
+    Column("seq", BigInt),
+)
+
+given_settings = Table(
+    "given_settings",
+    metadata,
+    Column("gate_id", BigInt, ForeignKey("gates.id"), primary_key=True),
+    Column("uid", Text, nullable=False, comment="of this giving"),
+    Column("rollout_id", BigInt, ForeignKey("rollouts.id"), nullable=False, index=True),
+    Column("stage", Integer, nullable=False),
+    # null: none, the file of the gate alone
+    Column("configuration_id", BigInt, ForeignKey("configurations.id")),
+    Column("before_id", BigInt, ForeignKey("configurations.id")),
+    Column("troubles", sa.JSON, nullable=False, comment="problems that the gate had before"),
+    Column("heard", Boolean, nullable=False, comment="of the gate, when they were given"),
+    Column("healthy_since", UtcDateTime),
+    Column("silent_since", UtcDateTime),
+    Column("flaw", Text, comment="why the gate does not count any more"),
+    sqlite_with_rowid=False,
+)
+
 changes = Table(
     "changes",
     metadata,

@@ -169,7 +169,8 @@ def test_what_does_not_fit_the_file_is_refused_without_a_start(machine: Machine)
     machine.offer("g2", MISFIT, 8)
     assert machine.kept.pending is None, "the hub may say it again, the answer stands"
     machine.offer("g3", FINE, 9)
-    assert takeover.look()
+    assert not takeover.look()
+    assert machine.told["given"] == "g3", "what it runs already needs no start"
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from gated.errors import (
 from gated.ports import Clock
 from gated.services.obligations import moment
 from gated.services.sync.codes import JoinCode, proof
+from gated.services.sync.rollouts import welcome as welcome_settings
 from gated.services.sync.signing import (
     HEADER,
     SKEW_S,
@@ -212,6 +213,7 @@ class Fleet:
                 "revoked_at": None,
             }
             gate = gates.update(session, gate.id, **joined)
+            welcome_settings(session, gate, moment(now))
             self._record(session, "gate_joined", gate, "join code")
         self._throttle.succeeded("join", "join")
         return self._welcome(gate, joining)

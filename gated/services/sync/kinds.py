@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from gated.services.sync.kind import Kind
 from gated.services.sync.operators_down import OPERATOR
 from gated.services.sync.rules_down import CREDENTIAL_KEYS, GROUP, SCHEDULE, SITE
+from gated.services.sync.settings_down import SETTINGS
 
 KINDS: Mapping[str, Kind] = {
-    kind.name: kind for kind in (CREDENTIAL_KEYS, SCHEDULE, GROUP, SITE, OPERATOR)
+    kind.name: kind for kind in (CREDENTIAL_KEYS, SCHEDULE, GROUP, SITE, OPERATOR, SETTINGS)
 }
 """By name, in the order in which a snapshot tells of them; they are dropped the other way round."""

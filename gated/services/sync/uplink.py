@@ -116,6 +116,7 @@ def status_of(
         "clock_ok": now.clock_ok,
         "disk_free": shutil.disk_usage(workspace.settings.storage.state_dir).free,
         "backlog": backlog,
+        "settings": seen.hub_settings,
         "load": round(os.getloadavg()[0], 2),
     }
 

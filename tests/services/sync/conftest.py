@@ -39,6 +39,8 @@ ON_BOTH = frozenset(
         "test_old_cursors_and_those_of_others_lead_to_a_snapshot",
         "test_who_waits_is_told_at_once",
         "test_a_gate_decides_by_the_rules_of_its_hub",
+        "test_many_hubs_take_a_step_once",
+        "test_rolled_back_gates_have_what_they_had_before",
     }
 )
 """Where the engines differ; the other tests run on PostgreSQL among the long ones only."""

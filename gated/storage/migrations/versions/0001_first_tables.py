@@ -343,6 +343,41 @@ def _fleet() -> None:
     )
 
 
+def _configurations() -> None:
+    _aggregate(
+        "configurations",
+        Column("settings", sa.JSON, nullable=False, comment="section to key to value"),
+        Column("note", Text),
+    )
+    _aggregate(
+        "rollouts",
+        Column("configuration_id", big, ForeignKey("configurations.id"), nullable=False),
+        Column("stages", sa.JSON, nullable=False),
+        Column("soak_s", Double, nullable=False),
+        Column("automatic", Boolean, nullable=False),
+        Column("stage", Integer, nullable=False, comment="the present one, from 0"),
+        Column("state", Text, nullable=False, index=True),
+        Column("reason", Text),
+        Column("chain", Text),
+        Column("seq", big),
+    )
+    op.create_table(
+        "given_settings",
+        Column("gate_id", big, ForeignKey("gates.id"), primary_key=True),
+        Column("uid", Text, nullable=False, comment="of this giving"),
+        Column("rollout_id", big, ForeignKey("rollouts.id"), nullable=False, index=True),
+        Column("stage", Integer, nullable=False),
+        Column("configuration_id", big, ForeignKey("configurations.id")),
+        Column("before_id", big, ForeignKey("configurations.id")),
+        Column("troubles", sa.JSON, nullable=False, comment="problems that the gate had before"),
+        Column("heard", Boolean, nullable=False, comment="of the gate, when they were given"),
+        Column("healthy_since", moment),
+        Column("silent_since", moment),
+        Column("flaw", Text, comment="why the gate does not count any more"),
+        sqlite_with_rowid=False,
+    )
+
+
 def _changes() -> None:
     op.create_table(
         "changes",
@@ -476,6 +511,7 @@ def upgrade() -> None:
     _alarms()
     _journal()
     _fleet()
+    _configurations()
     _changes()
     _edits()
     _collected()
@@ -493,6 +529,9 @@ def downgrade() -> None:
         "erasure_confirmations",
         "erasures",
         "changes",
+        "given_settings",
+        "rollouts",
+        "configurations",
         "gate_groups",
         "gates",
         "journal_seal",

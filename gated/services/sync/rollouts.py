@@ -1,0 +1,415 @@
+"""How a configuration goes from the hub to its gates: in stages, and no further when one suffers.
+
+Any process of the hub may take the next step: who decides holds one lock for it, in the transaction
+in which the gates are given what they shall have. A gate counts when it runs what it was given and
+is well; one that refuses it, has troubles that it did not have before, or falls silent with it
+halts the roll-out. Gates that were not heard of in the first place hold up nobody; they are given
+the same, and take it when they come back.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from gated.config import check_given
+from gated.errors import Conflict, SettingsRefused
+from gated.services.obligations import moment
+from gated.services.workspace import Service
+from gated.storage import changes, gates, rollouts
+from gated.storage.gates import GateRow
+from gated.storage.journal import Entry
+from gated.storage.rollouts import Configuration, GivenTo, Rollout
+from gated.storage.tables import new_uid
+
+__all__ = ["Configuration", "GateProgress", "Progress", "Rollout", "Rollouts", "Stage"]
+
+log = logging.getLogger(__name__)
+
+UNHEARD = timedelta(seconds=60)
+"""A gate says how it is every ten seconds; a restart takes less than this."""
+
+SILENT = timedelta(seconds=180)
+"""A gate that is unheard for so long after it was given settings has suffered from them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Whom a stage reaches, besides those before: gates and sites by name, or everyone."""
+
+    gates: tuple[str, ...] = ()
+    sites: tuple[str, ...] = ()
+    everyone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GateProgress:
+    """One gate of a roll-out. state: running, waiting, unreachable, or failed (`detail`: why)."""
+
+    name: str
+    site: str
+    stage: int
+    state: str
+    since: datetime | None
+    detail: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A roll-out, who began it, whom each stage reaches, and how the gates are so far.
+
+    waiting_for: gates that the present stage still waits for; unreachable: those that it does not.
+    """
+
+    rollout: Rollout
+    begun_by: str | None
+    stages: Sequence[Stage]
+    gates: Sequence[GateProgress]
+    waiting_for: Sequence[str]
+    unreachable: Sequence[str]
+
+
+class Rollouts(Service):
+    """The configurations and roll-outs of a workspace that is a hub; `actor` is who acts."""
+
+    # --- configurations -----------------------------------------------------------------------
+
+    def create(
+        self, values: Mapping[str, Any], note: str | None = None, *, actor: str
+    ) -> Configuration:
+        """Keep values as the next revision; SettingsRefused names each key that is wrong."""
+        problems = check_given(values)
+        if problems:
+            raise SettingsRefused(problems)
+        with self._workspace.database.write() as session:
+            made = rollouts.add_configuration(session, values, note)
+            body = {"revision": made.id, "settings": made.settings}
+            self._journal(session, "configuration_created", body, actor)
+        return made
+
+    def configuration(self, id_: int) -> Configuration:
+        """One revision; NotFound."""
+        with self._workspace.database.read() as session:
+            return rollouts.configuration(session, id_)
+
+    def configurations(
+        self, limit: int | None = None, offset: int = 0
+    ) -> tuple[list[Configuration], int]:
+        """Revisions, newest first, and how many there are."""
+        with self._workspace.database.read() as session:
+            return rollouts.list_configurations(session, limit, offset)
+
+    # --- roll-outs ----------------------------------------------------------------------------
+
+    def start(
+        self,
+        configuration_id: int,
+        stages: Sequence[Stage],
+        soak_s: float,
+        *,
+        automatic: bool = True,
+        actor: str,
+    ) -> Progress:
+        """Give a revision to the gates of the first stage. soak_s: how long a stage has to be well.
+
+        NotFound for a revision or gate that is not there, Conflict while another roll-out runs.
+        """
+        with self._workspace.database.write() as session:
+            rollouts.lock(session)
+            if (other := rollouts.running(session)) is not None:
+                raise Conflict(f"roll-out {other.id} runs: halt it first")
+            made = rollouts.add(
+                session,
+                configuration_id=rollouts.configuration(session, configuration_id).id,
+                stages=[_kept(session, s) for s in stages],
+                soak_s=soak_s,
+                automatic=automatic,
+                stage=0,
+                state="running",
+            )
+            reached = self._reach(session, made)
+            row = self._tell(session, "rollout_started", made, actor, gates=reached)
+            made = rollouts.update(session, made.id, chain=row[0], seq=row[1])
+            return self._progress(session, made)
+
+    def advance(self, id_: int, *, actor: str) -> Progress:
+        """Go to the next stage at once, whatever the present one lacks; a halted one goes on.
+
+        NotFound; Conflict when it is over.
+        """
+        with self._workspace.database.write() as session:
+            rollout = self._locked(session, id_, "running", "halted")
+            if (other := rollouts.running(session)) is not None and other.id != id_:
+                raise Conflict(f"roll-out {other.id} runs: halt it first")
+            return self._progress(session, self._go_on(session, rollout, actor))
+
+    def halt(self, id_: int, *, actor: str) -> Progress:
+        """Reach no further gates; those that were reached keep what they have. Conflict."""
+        with self._workspace.database.write() as session:
+            rollout = self._locked(session, id_, "running")
+            rollout = rollouts.update(session, id_, state="halted", reason="by hand")
+            self._tell(session, "rollout_halted", rollout, actor)
+            return self._progress(session, rollout)
+
+    def roll_back(self, id_: int, *, actor: str) -> Progress:
+        """Give every gate that was reached what it had before; Conflict, NotFound.
+
+        Gates that a later roll-out has reached keep what that one gave.
+        """
+        with self._workspace.database.write() as session:
+            rollout = self._locked(session, id_, "running", "halted", "done")
+            given = rollouts.given_by(session, id_)
+            fleet = gates.by_id(session, [g.gate_id for g in given])
+            now = moment(self._clock.now())
+            back = [_giving(rollout, fleet[g.gate_id], g.stage, g.before_id, g, now) for g in given]
+            rollout = rollouts.update(session, id_, state="rolled_back", reason=None)
+            self._give(session, back)
+            self._tell(session, "rollout_rolled_back", rollout, actor, gates=len(back))
+            return self._progress(session, rollout)
+
+    def find(self, id_: int) -> Progress:
+        """One roll-out and how far it is; NotFound."""
+        with self._workspace.database.read() as session:
+            return self._progress(session, rollouts.get(session, id_))
+
+    def list_(self, limit: int | None = None, offset: int = 0) -> tuple[list[Progress], int]:
+        """Roll-outs, newest first, and how many there are."""
+        with self._workspace.database.read() as session:
+            found, total = rollouts.list_(session, limit, offset)
+            fleet = {g.id: g for g in gates.list_(session)}
+            return [self._progress(session, rollout, fleet) for rollout in found], total
+
+    # --- by itself ----------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """Look how the gates are, and halt, go on, or wait; any process may. StorageError."""
+        with self._workspace.database.read() as session:
+            if rollouts.running(session) is None:
+                return
+        with self._workspace.database.write() as session:
+            rollouts.lock(session)
+            rollout = rollouts.running(session)
+            if rollout is None:
+                return
+            now = moment(self._clock.now())
+            before = rollouts.given_by(session, rollout.id)
+            fleet = gates.by_id(session, [g.gate_id for g in before])
+            after = [_looked_at(g, fleet[g.gate_id], now) for g in before]
+            rollouts.give(session, [a for a, b in zip(after, before, strict=True) if a != b])
+            failed = [
+                f"{fleet[a.gate_id].name}: {a.flaw}"
+                for a, b in zip(after, before, strict=True)
+                if a.flaw != b.flaw
+            ]
+            last = rollout.stage + 1 == len(rollout.stages)
+            if failed:
+                self._suffer(session, rollout, "; ".join(failed))
+            elif (rollout.automatic or last) and _is_done(rollout, after, fleet, now):
+                self._go_on(session, rollout)
+
+    def _suffer(self, session: Session, rollout: Rollout, reason: str) -> None:
+        log.error("roll-out %d is halted: %s", rollout.id, reason)
+        rollout = rollouts.update(session, rollout.id, state="halted", reason=reason)
+        self._tell(session, "rollout_halted", rollout, severity="alarm")
+
+    # --- inside -------------------------------------------------------------------------------
+
+    def _locked(self, session: Session, id_: int, *states: str) -> Rollout:
+        rollouts.lock(session)
+        rollout = rollouts.get(session, id_)
+        if rollout.state not in states:
+            raise Conflict(f"roll-out {id_} is {rollout.state.replace('_', ' ')}")
+        return rollout
+
+    def _go_on(self, session: Session, rollout: Rollout, actor: str | None = None) -> Rollout:
+        """The next stage, or the end behind the last one."""
+        if rollout.stage + 1 == len(rollout.stages):
+            rollout = rollouts.update(session, rollout.id, state="done", reason=None)
+            self._tell(session, "rollout_done", rollout, actor)
+            return rollout
+        values = {"stage": rollout.stage + 1, "state": "running", "reason": None}
+        rollout = rollouts.update(session, rollout.id, **values)
+        reached = self._reach(session, rollout)
+        self._tell(session, "rollout_advanced", rollout, actor, gates=reached)
+        return rollout
+
+    def _reach(self, session: Session, rollout: Rollout) -> int:
+        """Give the configuration to the gates of the present stage; how many there are."""
+        now = moment(self._clock.now())
+        stage = rollout.stages[rollout.stage]
+        there = {g.gate_id for g in rollouts.given_by(session, rollout.id)}
+        wanted = [g for g in gates.list_(session) if _is_reached(g, stage) and g.id not in there]
+        before = rollouts.given_to(session, [g.id for g in wanted])
+        given = [
+            _giving(
+                rollout, g, rollout.stage, rollout.configuration_id, before.get(g.id), now
+            )
+            for g in wanted
+        ]  # fmt: skip
+        self._give(session, given)
+        return len(given)
+
+    def _give(self, session: Session, given: Sequence[GivenTo]) -> None:
+        rollouts.give(session, given)
+        # one thing for all: each gate is told its own
+        changes.note(session, changes.SETTINGS, [changes.SETTINGS])
+
+    def _progress(
+        self, session: Session, rollout: Rollout, fleet: Mapping[int, GateRow] | None = None
+    ) -> Progress:
+        fleet = fleet or {g.id: g for g in gates.list_(session)}
+        given = rollouts.given_by(session, rollout.id)
+        now = moment(self._clock.now())
+        present = [g for g in given if g.stage == rollout.stage and _is_joined(fleet[g.gate_id])]
+        missing = [g for g in present if not _is_well(rollout, g, now)]
+        return Progress(
+            rollout,
+            rollouts.begun_by(session, rollout),
+            [_shown(s, fleet) for s in rollout.stages],
+            [_gate_progress(g, fleet[g.gate_id]) for g in given],
+            [fleet[g.gate_id].name for g in missing if _counts(g)],
+            [fleet[g.gate_id].name for g in missing if not _counts(g) and g.flaw is None],
+        )
+
+    def _tell(
+        self, session: Session, kind: str, rollout: Rollout, actor: str | None = None, **more: Any
+    ) -> tuple[str, int]:
+        body = {
+            "rollout": rollout.id,
+            "revision": rollout.configuration_id,
+            "stage": rollout.stage + 1,
+            **({"reason": rollout.reason} if rollout.reason else {}),
+            **more,
+        }
+        return self._journal(session, kind, body, actor or f"roll-out {rollout.id}")
+
+    def _journal(
+        self, session: Session, kind: str, body: Mapping[str, Any], actor: str
+    ) -> tuple[str, int]:
+        entry = Entry(self._clock.now(), kind, dict(body), {"actor": {"name": actor}})
+        (receipt,) = self._workspace.journal.append([entry], session)
+        return receipt.chain, receipt.seq
+
+
+def welcome(session: Session, gate: GateRow, now: datetime) -> None:
+    """Give a gate that is new what the last roll-out has given to everyone."""
+    if rollouts.given_to(session, [gate.id]):
+        return
+    for rollout in rollouts.list_(session)[0]:
+        whole = [n for n, s in enumerate(rollout.stages) if s["everyone"]]
+        if whole and rollout.state == "done":
+            given = _giving(rollout, gate, whole[0], rollout.configuration_id, None, now)
+            rollouts.give(session, [given])
+            return
+
+
+# --- stages -------------------------------------------------------------------------------------
+
+
+def _kept(session: Session, stage: Stage) -> dict[str, Any]:
+    """A stage as it is stored; NotFound for a gate that does not exist."""
+    return {**asdict(stage), "gates": [gates.by_name(session, name).id for name in stage.gates]}
+
+
+def _shown(stage: Mapping[str, Any], fleet: Mapping[int, GateRow]) -> Stage:
+    names = tuple(fleet[id_].name for id_ in stage["gates"])
+    return Stage(names, tuple(stage["sites"]), stage["everyone"])
+
+
+def _is_reached(gate: GateRow, stage: Mapping[str, Any]) -> bool:
+    named = gate.id in stage["gates"] or gate.site in stage["sites"]
+    return _is_joined(gate) and (stage["everyone"] or named)
+
+
+def _is_joined(gate: GateRow) -> bool:
+    return gate.state == "joined"
+
+
+# --- gates --------------------------------------------------------------------------------------
+
+
+def _giving(
+    rollout: Rollout,
+    gate: GateRow,
+    stage: int,
+    configuration_id: int | None,
+    last: GivenTo | None,
+    now: datetime,
+) -> GivenTo:
+    """What a gate is given now. last: what it was given before."""
+    before = None
+    if last is not None:
+        before = last.configuration_id if last.flaw is None else last.before_id
+    troubles, heard = _problems(gate), _is_heard(gate, now)
+    return GivenTo(
+        gate.id, new_uid(), rollout.id, stage, configuration_id, before, troubles, heard,
+        None, None, None,
+    )  # fmt: skip
+
+
+def _looked_at(given: GivenTo, gate: GateRow, now: datetime) -> GivenTo:
+    """How a gate is with what it was given."""
+    if given.flaw is not None or not _is_joined(gate):
+        return given
+    told = gate.status.get("settings")
+    told = told if isinstance(told, Mapping) else {}
+    heard = _is_heard(gate, now)
+    silent_since = None if heard else given.silent_since or now
+    runs = told.get("given") == given.uid and told.get("state") == "running"
+    new = sorted(set(_problems(gate)) - set(given.troubles)) if runs else []
+    flaw, healthy_since = None, None
+    if told.get("refused") == given.uid:
+        flaw = f"refused: {str(told.get('reason'))[:500]}"
+    elif new:
+        flaw = f"is not well with it: {', '.join(new)}"
+    elif given.heard and silent_since is not None and now - silent_since >= SILENT:
+        flaw = "was not heard of since it was given it"
+    elif runs and heard:
+        healthy_since = given.healthy_since or now
+    return replace(given, healthy_since=healthy_since, silent_since=silent_since, flaw=flaw)
+
+
+def _is_done(
+    rollout: Rollout, given: Sequence[GivenTo], fleet: Mapping[int, GateRow], now: datetime
+) -> bool:
+    """Whether the present stage is: nobody in it, or all who count, and one at least."""
+    present = [g for g in given if g.stage == rollout.stage and _is_joined(fleet[g.gate_id])]
+    counted = [g for g in present if _counts(g)]
+    return not present or (bool(counted) and all(_is_well(rollout, g, now) for g in counted))
+
+
+def _counts(given: GivenTo) -> bool:
+    """Whether a stage waits for this gate."""
+    return given.flaw is None and (given.heard or given.silent_since is None)
+
+
+def _is_well(rollout: Rollout, given: GivenTo, now: datetime) -> bool:
+    since = given.healthy_since
+    return since is not None and (now - since).total_seconds() >= rollout.soak_s
+
+
+def _is_heard(gate: GateRow, now: datetime) -> bool:
+    return gate.seen_at is not None and now - gate.seen_at < UNHEARD
+
+
+def _problems(gate: GateRow) -> list[str]:
+    """What a gate says is wrong with it; a gate may say anything."""
+    told = gate.status.get("problems", ())
+    return [str(p) for p in told] if isinstance(told, list) else []
+
+
+def _gate_progress(given: GivenTo, gate: GateRow) -> GateProgress:
+    if given.flaw is not None:
+        state, since = "failed", None
+    elif given.healthy_since is not None:
+        state, since = "running", given.healthy_since
+    elif _counts(given):
+        state, since = "waiting", None
+    else:
+        state, since = "unreachable", given.silent_since
+    return GateProgress(gate.name, gate.site, given.stage + 1, state, since, given.flaw)

@@ -1,0 +1,62 @@
+"""gated config show: each value, and where it comes from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from gated.cli.main import cli
+from gated.config import load
+from gated.services.workspace import Workspace
+from gated.storage import given
+from gated.storage.given import Given, Kept
+
+FILE = """
+door: {{unlock_s: 4}}
+storage: {{state_dir: {state}}}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    file = tmp_path / "gate.yaml"
+    file.write_text(FILE.format(state=tmp_path / "state"))
+    return file
+
+
+def show(config: Path, *more: str, **environ: str) -> str:
+    runner = CliRunner(env=environ)
+    done = runner.invoke(cli, ["config", "show", "--config", str(config), *more])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_each_value_says_where_it_comes_from(config: Path) -> None:
+    values = {"door": {"unlock_s": 9, "held_open_s": 44}, "logging": {"level": "debug"}}
+    with Workspace(load(config, {})) as workspace, workspace.database.write() as session:
+        given.store(session, Kept(accepted=Given("g1", 7, values)))
+    told = json.loads(show(config, "--json", ACCESS_TOKEN_EXPIRE_MINUTES="9"))
+    found = {row["key"]: row for row in told["settings"]}
+    assert (told["revision"], told["overruled"]) == (7, ["door.unlock_s"])
+    for key, value, source, set_by in (
+        ("door.unlock_s", 4.0, "file", "runtime"),
+        ("door.held_open_s", 44.0, "hub", "runtime"),
+        ("logging.level", "debug", "hub", "runtime"),
+        ("auth.access_token_expire_minutes", 9, "environment", "runtime"),
+        ("door.relay_pin", None, "default", "file"),
+    ):
+        row = found[key]
+        assert (row["value"], row["source"], row["set_by"]) == (value, source, set_by)
+    text = show(config)
+    assert "revision 7" in text
+    assert "door.unlock_s: the hub's value does not hold here" in text
+    assert "relay_pin" not in text
+    assert "relay_pin" in show(config, "--all")
+
+
+def test_a_gate_that_never_ran_has_its_file_only(config: Path) -> None:
+    assert json.loads(show(config, "--json"))["revision"] == 0
+    assert not (config.parent / "state").exists()
