@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -35,7 +36,10 @@ def show(config: Path, *more: str, **environ: str) -> str:
 
 
 def test_each_value_says_where_it_comes_from(config: Path) -> None:
-    values = {"door": {"unlock_s": 9, "held_open_s": 44}, "logging": {"level": "debug"}}
+    values: dict[str, dict[str, Any]] = {
+        "door": {"unlock_s": 9, "held_open_s": 44},
+        "logging": {"level": "debug"},
+    }
     with Workspace(load(config, {})) as workspace, workspace.database.write() as session:
         given.store(session, Kept(accepted=Given("g1", 7, values)))
     told = json.loads(show(config, "--json", ACCESS_TOKEN_EXPIRE_MINUTES="9"))
