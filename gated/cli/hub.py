@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -131,6 +132,33 @@ def revoke(name: str, config: Path | None) -> None:
         fleet = Fleet.of(workspace)
         fleet.revoke(fleet.by_name(name).gate.id, actor=ACTOR)
     click.echo(f"{name} is no gate of this hub any more")
+    click.echo("if it was stolen with its key: gated hub rotate-credential-keys")
+
+
+@hub.command("rotate-credential-keys")
+@json_option
+@config_option
+def rotate_credential_keys(as_json: bool, config: Path | None) -> None:
+    """Put another key over all cards and badges, so that a stolen gate's keys find none of them.
+
+    The gates are given it, and what it makes of each card. PINs keep the keys they were made with
+    until they are set again. Cards and PINs of people whom the stolen gate carried are known to who
+    has it: give those people others.
+
+    \b
+    Example: gated hub rotate-credential-keys
+    """
+    from gated.services.credential_keys import rotate
+    from gated.services.workspace import Workspace
+
+    with Workspace(settings_of(config), create=False) as workspace:
+        rotated = rotate(workspace, actor=ACTOR)
+    if as_json:
+        click.echo(json.dumps(asdict(rotated)))
+        return
+    click.echo(f"{rotated.cards} cards and badges have key {rotated.keys} as well")
+    if rotated.pins:
+        click.echo(f"{rotated.pins} PINs keep the keys before it until they are set again")
 
 
 @hub.command("resync")

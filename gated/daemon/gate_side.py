@@ -43,7 +43,7 @@ from gated.runtime.inference import Analyse
 from gated.runtime.loop import Loop, OnCrash
 from gated.runtime.pipeline import Pipeline, end
 from gated.runtime.snapshot_writer import SnapshotWriter
-from gated.services.access_plan import load_plan
+from gated.services.access_plan import load_plan, misfit_of
 from gated.services.alarms import before_restart
 from gated.services.attendance import last_punches
 from gated.services.camera_identity import CameraIdentity
@@ -133,7 +133,7 @@ class GateSide:
         gate = Gate(policy, gallery, kit.calibration, seed=secrets.token_bytes(32))
         analyse = self._photographed(self._around.tap.tapped(analyzer.analyse), stack)
         pipeline = self._pipeline(gate, self._camera(kit), analyse, door)
-        self._inbox.post(PlanReplaced(load_plan(workspace)))
+        self._renew_plan()
         self._inbox.post(before_restart(workspace))
         self._inbox.post(last_punches(workspace, self._clock.now()))
         others = (self._watcher(kit, cache), *self._presentations())
@@ -166,16 +166,12 @@ class GateSide:
 
     def _watcher(self, kit: VisionKit, cache: GalleryCache) -> Loop:
         """What hears of changes by the API and by other processes."""
-        workspace, post = self._workspace, self._inbox.post
+        workspace = self._workspace
         return ChangeWatcher(
             workspace.changed,
             (
                 # first, as they say of whom a face is accepted
-                Watched(
-                    "rules",
-                    workspace.rules_stamp,
-                    lambda: post(PlanReplaced(load_plan(workspace))),
-                ),
+                Watched("rules", workspace.rules_stamp, self._renew_plan),
                 Watched(
                     "gallery", workspace.gallery_stamp, lambda: self._renew_gallery(kit, cache)
                 ),
@@ -222,6 +218,14 @@ class GateSide:
         stack.callback(end, writer)
         writer.start()
         return taker.tapped(analyse)
+
+    def _renew_plan(self) -> None:
+        plan = load_plan(self._workspace)
+        self._inbox.post(PlanReplaced(plan))
+        misfit = misfit_of(self._settings, plan.rules)
+        if misfit:
+            log.error("a rule of the hub cannot be kept here: %s", misfit)
+        self._board.publish(misfit=misfit)
 
     def _renew_gallery(self, kit: VisionKit, cache: GalleryCache) -> None:
         gallery = cache.load()

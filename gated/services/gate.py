@@ -89,6 +89,8 @@ class GateStatus:
     wrong_openings_per_year: float | None = None
     """What the two make together; None while the log is too young to tell."""
     gallery_stamp: str | None = None
+    misfit: str = ""
+    """Why the gate cannot keep a rule that it was given; empty when it can keep all."""
     decisions: tuple[DecisionView, ...] = ()
     """Newest first."""
     happenings: tuple[Happening, ...] = ()
@@ -115,6 +117,8 @@ class GateStatus:
             found.append("log_unavailable")
         if self.liveness not in {None, "off"} and self.model is not None and self.pad_model is None:
             found.append(MISSING_MODELS)
+        if self.misfit:
+            found.append("rule_misfit")
         return tuple(found)
 
 

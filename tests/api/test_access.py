@@ -33,6 +33,7 @@ from gated.services.gate import GateBoard
 from gated.services.live import FrameTap, LiveGate
 from gated.services.people import People
 from gated.services.workspace import Workspace
+from gated.storage import mirror, settings
 from gated.storage.journal import decision_entry
 from gated.vision.badges import BadgeReader
 from tests.api.conftest import PASSWORD, Running, serving
@@ -129,6 +130,42 @@ def test_rules_of_the_site_are_an_admin_s(client: httpx.Client, server: Running)
     assert load_plan(server.services.workspace).rules.forgive_at == 210
     back = client.put("/api/access/rules", json={"anti_passback": "off", "forgive_at": None})
     assert back.json() == before.json()
+
+
+def test_one_site_has_rules_and_holidays_of_its_own(client: httpx.Client, server: Running) -> None:
+    at, here = "/api/access/rules", {"site": server.services.settings.gate.site}
+    everywhere = client.get(at).json()
+    own = client.put(at, json={"occupancy": 5}, params=here)
+    assert own.json() == {**everywhere, "occupancy": 5, "own": ["occupancy"]}
+    assert client.get(at).json() == everywhere
+    assert load_plan(server.services.workspace).rules.occupancy == 5
+    tag = {"If-Match": client.get(at).headers["ETag"]}
+    assert client.delete(at, params=here, headers=tag).status_code == 412
+    tag = {"If-Match": own.headers["ETag"]}
+    assert client.delete(at, params=here, headers=tag).status_code == 204
+    assert client.get(at, params=here).json() == everywhere
+    assert client.delete(at).status_code == 422
+    assert client.get(at, params={"site": "moon"}).status_code == 404
+    day = "/api/access/holidays/2026-12-31"
+    assert client.put(day, json={"name": "Stocktaking"}, params=here).status_code == 204
+    listed = client.get("/api/access/holidays", params=here).json()
+    assert {"day": "2026-12-31", "name": "Stocktaking", **here} in listed
+    assert client.delete(day).status_code == 404
+    assert client.delete(day, params=here).status_code == 204
+
+
+def test_what_belongs_to_the_hub_is_refused_with_a_code_that_says_so(
+    client: httpx.Client, server: Running
+) -> None:
+    made = schedule(client)
+    with server.services.workspace.database.write() as session:
+        mirror.remember(session, "schedule", made["uid"], 1)
+        settings.set_(session, mirror.MEMBERSHIP, "sealed")
+    answer = client.delete(f"/api/access/schedules/{made['id']}")
+    with server.services.workspace.database.write() as session:
+        settings.set_(session, mirror.MEMBERSHIP, None)
+    assert (answer.status_code, answer.json()["code"]) == (409, "belongs_to_hub")
+    assert "change it there" in answer.json()["detail"]
 
 
 def test_what_a_person_may_do_is_changed_with_its_tag(

@@ -35,7 +35,10 @@ def test_a_gate_joins_is_listed_replaced_and_revoked(
         assert "north" in gated("hub", "gates", *on_hub).out
         assert hub.url in gated("sync", "status", "--config", config).out
         assert "gated join" in gated("hub", "replace-gate", "north", *on_hub).out
-        assert gated("hub", "revoke", "north", *on_hub).code == 0
+        assert "rotate-credential-keys" in gated("hub", "revoke", "north", *on_hub).out
+        rotated = gated("hub", "rotate-credential-keys", "--json", *on_hub).json
+        assert rotated == {"keys": 2, "cards": 0, "pins": 0}
+        assert "key 3" in gated("hub", "rotate-credential-keys", *on_hub).out
         (row,) = gated("hub", "gates", "--json", *on_hub).json
         assert row["state"] == "revoked"
         assert gated("hub", "resync", *on_hub).code == 0

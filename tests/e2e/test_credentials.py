@@ -23,6 +23,7 @@ from gated.services.devices import Devices
 from gated.services.groups import Groups
 from gated.services.people import People
 from gated.services.workspace import Workspace
+from gated.storage import sites
 from tests.assets import require_assets
 from tests.e2e.process import Process, demo_config
 
@@ -45,6 +46,18 @@ class Desk:
         answer = self.http.request(method, path, json=body, headers=self.admin)
         assert answer.is_success, answer.text
         return answer.json()
+
+    def refuses(self, method: str, path: str, body: Any) -> str:
+        """The code with which a request is refused as 422."""
+        answer = self.http.request(method, path, json=body, headers=self.admin)
+        assert answer.status_code == 422, answer.text
+        return str(answer.json()["code"])
+
+    def wait_for_problem(self, name: str, seconds: float = 10) -> None:
+        end = time.monotonic() + seconds
+        while name not in self.http.get("/health").json()["problems"]:
+            assert time.monotonic() < end, name
+            time.sleep(0.05)
 
     def pin(self, code: str, pin: str) -> int:
         body = {"personnel_code": code, "pin": pin}
@@ -123,6 +136,12 @@ def test_cards_open_as_the_rules_say(tmp_path: Path) -> None:
         time.sleep(1.0)
         swipe(reader, CLOSED_CARD)
         desk.wait_for_row(person_id=people["Bob"], status="granted")
+
+        # a rule that only a hub would give to this gate, as it cannot be kept here
+        assert desk.refuses("PUT", "/api/access/rules", {"anti_passback": "hard"}) == "rule_misfit"
+        with Workspace(load(tmp_path / "gate.yaml", {})) as gate, gate.database.write() as session:
+            sites.set_rules(session, sites.ALL, {"anti_passback": "hard"})
+        desk.wait_for_problem("rule_misfit")
 
 
 @pytest.mark.long

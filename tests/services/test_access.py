@@ -12,7 +12,7 @@ from gated.config import AttendanceSettings, GateSettings, Settings, StorageSett
 from gated.core.plan import AccessPlan, AntiPassback, SiteRules, UnsetClock
 from gated.core.schedule import ALWAYS, Hours
 from gated.devices.clock import ManualClock
-from gated.errors import ChangedMeanwhile, Conflict, NotFound
+from gated.errors import ChangedMeanwhile, Conflict, NotFound, RuleMisfit
 from gated.services.access import Access, GroupRule
 from gated.services.access_plan import load_plan
 from gated.services.credentials import Credentials
@@ -129,6 +129,38 @@ def test_rules_of_the_site_are_stored_and_keep_what_was_not_named(
         rules.set_site_rules({"occupancy": 5}, actor="eve", version=1)
     with pytest.raises(NotFound):
         rules.set_site_rules({"first_in": 17}, actor="eve")
+
+
+@pytest.mark.parametrize(
+    ("role", "direction", "mode", "refused"),
+    [
+        ("gate", "auto", "hard", True),
+        ("gate", "auto", "timed", True),
+        ("gate", "auto", "soft", False),
+        ("gate", "exit", "hard", False),
+        ("hub", "auto", "hard", False),
+    ],
+)
+def test_a_gate_that_takes_every_second_passage_for_an_exit_keeps_nobody_out_as_inside(
+    tmp_path: Path, role: str, direction: str, mode: str, refused: bool
+) -> None:
+    none = {"driver": "none"}
+    told = {
+        "gate": {"name": "north", "site": "works", "role": role},
+        "storage": {"state_dir": tmp_path / "other"},
+        "attendance": {"direction": direction},
+        **({"camera": none, "door": none} if role == "hub" else {}),
+    }
+    with Workspace(Settings.model_validate(told)) as workspace:
+        rules = Access(workspace, ManualClock())
+        for site in ("", "works"):
+            if refused:
+                with pytest.raises(RuleMisfit, match="direction: auto"):
+                    rules.set_site_rules({"anti_passback": mode}, actor="eve", site=site)
+                assert rules.site_rules().rules["anti_passback"] == "off"
+            else:
+                rules.set_site_rules({"anti_passback": mode}, actor="eve", site=site)
+                assert rules.site_rules(site).rules["anti_passback"] == mode
 
 
 def test_a_schedule_of_a_rule_of_the_site_stays(rules: Access) -> None:

@@ -58,6 +58,7 @@ def test_what_is_published_is_in_the_next_snapshot_and_not_in_the_last() -> None
     [
         ({}, ()),
         ({"camera": "lost"}, ("camera_lost",)),
+        ({"misfit": "anti-passback needs gates of one direction"}, ("rule_misfit",)),
         ({"camera": "frozen", "journal": "unavailable"}, ("camera_frozen", "log_unavailable")),
         ({"alarms": {"door_fault": "alarm"}}, ("door_fault",)),
         ({"liveness": "normal", "model": "m"}, ("liveness_models_missing",)),
