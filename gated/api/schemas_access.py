@@ -71,6 +71,7 @@ class GroupRuleIn(In):
 
 class GroupRuleOut(Out):
     gate: str | None
+    """Empty for a rule of the hub: another gate than this one."""
     schedule_id: int | None
 
 
@@ -205,6 +206,8 @@ class CredentialOut(Out):
     kind: str
     label: str | None
     is_active: bool
+    from_hub: bool
+    """The hub gave it: there it is changed."""
     failures: int
     """Wrong PINs since the last right one."""
     valid_from: datetime | None

@@ -27,6 +27,9 @@ from gated.storage.tables import (
     persons,
 )
 
+ELSEWHERE = ""
+"""In a rule from the hub: the name of a gate that is another one, whichever."""
+
 CHANGEABLE = frozenset(f.name for f in fields(PersonAccess)) - {"person_id", "version"}
 
 _COLUMNS = columns_of(PersonAccess, person_access)

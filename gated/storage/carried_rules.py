@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -43,20 +44,21 @@ def groups_of(
     names = carried.groups_of(session, gate, uids)
     rule = group_rules.c
     found = session.execute(
-        sa.select(groups.c.uid, rule.gate, rule.schedule_id, schedules_table.c.uid.label("hours"))
+        sa.select(groups.c.uid, rule.gate, schedules_table.c.uid.label("hours"))
         .join(groups, groups.c.id == rule.group_id)
         .outerjoin(schedules_table, schedules_table.c.id == rule.schedule_id)
         .where(groups.c.uid.in_(names))
         .order_by(rule.id)
-    ).all()
+    )
+    here: dict[str, dict[str | None, None]] = defaultdict(dict)
+    elsewhere = set()
+    for uid, name, hours in found:
+        if _is_for(name, gate):
+            here[uid][hours] = None
+        else:
+            elsewhere.add(uid)
     return [
-        CarriedGroup(
-            uid,
-            name,
-            tuple(dict.fromkeys(r.hours for r in found if r.uid == uid and _is_for(r.gate, gate))),
-            any(r.uid == uid and not _is_for(r.gate, gate) for r in found),
-        )
-        for uid, name in names.items()
+        CarriedGroup(uid, name, tuple(here[uid]), uid in elsewhere) for uid, name in names.items()
     ]
 
 

@@ -30,6 +30,7 @@ def add(session: Session, name: str, description: str | None = None) -> Group:
         )
     except IntegrityError as e:
         raise Conflict(f"there is already a group {name}") from e
+    feed.note_group(session, id_)  # before its first member, who passes by its rules
     return get(session, id_)
 
 

@@ -12,13 +12,22 @@ from sqlalchemy.orm import Session
 
 from gated.core.model import Instant
 from gated.errors import BelongsToHub, Conflict
+from gated.storage import (
+    access,
+    changes,
+    editors,
+    groups,
+    mirror_access,
+    persons,
+    rows,
+    settings,
+)
 from gated.storage import accounts as accounts_
-from gated.storage import changes, editors, groups, mirror_access, persons, rows, settings
 from gated.storage import enrollments as enrollments_
 from gated.storage.accounts import NO_PASSWORD
 from gated.storage.carried import CarriedCredential, CarriedEnrollment
 from gated.storage.journal import Journal
-from gated.storage.records import Person, columns_of, record
+from gated.storage.records import GroupRule, Person, columns_of, record
 from gated.storage.settings import touch_gallery, touch_rules
 from gated.storage.tables import (
     accounts,
@@ -260,11 +269,20 @@ def _free_code(session: Session, person: MirroredPerson) -> None:
 def _put_groups(session: Session, person_id: int, wanted: Mapping[str, str], snapshot: int) -> None:
     member = group_members.c
     session.execute(sa.delete(group_members).where(member.person_id == person_id))
-    ids = sorted({put_group(session, uid, name, snapshot) for uid, name in wanted.items()})
+    ids = sorted({_carried_group(session, uid, name, snapshot) for uid, name in wanted.items()})
     if ids:
         session.execute(
             sa.insert(group_members), [{"group_id": g, "person_id": person_id} for g in ids]
         )
+
+
+def _carried_group(session: Session, uid: str, name: str, snapshot: int) -> int:
+    """The id of a group; one whose rules were not told of yet opens nothing until then."""
+    known = is_from_hub(session, changes.GROUP, uid)
+    id_ = put_group(session, uid, name, snapshot)
+    if not known:
+        access.set_rules_of_group(session, id_, [GroupRule(access.ELSEWHERE)])
+    return id_
 
 
 def _group(session: Session, uid: str, name: str) -> int:

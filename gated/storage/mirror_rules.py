@@ -24,9 +24,6 @@ from gated.storage.tables import sites as sites_table
 HERE = "all"
 """The uid under which the rules of the site are known to be the hub's."""
 
-ELSEWHERE = ""
-"""The name of a gate that is another one, whichever."""
-
 CLOSED: Sequence[Sequence[str]] = ((),) * 7
 
 
@@ -79,7 +76,7 @@ def put_rules_of_group(
         GroupRule(None, None if uid is None else _schedule(session, uid, snapshot)) for uid in here
     ]
     if elsewhere:
-        wanted.append(GroupRule(ELSEWHERE))
+        wanted.append(GroupRule(access.ELSEWHERE))
     if wanted != before:
         access.set_rules_of_group(session, group_id, wanted)
     return before

@@ -207,6 +207,21 @@ def test_a_rule_whose_schedule_is_still_to_come_lets_nobody_pass(world: World) -
     assert [s.id for s in load_plan(gate.workspace).schedules.values()] == [waiting.id]
 
 
+def test_a_group_whose_rules_are_still_to_come_opens_nothing(world: World) -> None:
+    hub = world.hub.workspace
+    gate = world.gate("north")
+    pull_all(gate)
+    ada = hire(hub, "staff")
+    lossy = Without(gate.client, 0)
+    lossy.kinds = frozenset({"group"})
+    while Downlink.of(gate.workspace, lossy, MODEL).pull():
+        pass
+    assert hours_of(gate, ada) == []
+    Groups.of(hub).update(group(hub, "staff"), {"name": "Staff"}, actor=ACTOR)
+    pull_all(gate)
+    assert hours_of(gate, ada) == ["always"]
+
+
 def test_rules_that_were_set_at_the_gate_before_make_room_and_are_told(world: World) -> None:
     hub = world.hub.workspace
     hire(hub, "staff")
