@@ -133,6 +133,7 @@ class JoinOut(Out):
 
 Seq = Annotated[int, Field(ge=0, le=2**53)]
 Chain = Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{1,64}/[0-9]{1,9}$")]
+Signature = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{128}$")]
 Json = Annotated[str, StringConstraints(max_length=65_536)]
 
 
@@ -153,6 +154,14 @@ class JournalRowIn(In):
     hash: Hex32
 
 
+class JournalCutIn(JournalRowIn):
+    """A sealed row that tells which rows the gate has dropped."""
+
+    chain: Chain
+    prev: Hex32
+    signature: Signature
+
+
 class JournalPrivateIn(In):
     seq: Seq
     role: Literal["subject", "actor"]
@@ -163,7 +172,7 @@ class JournalPrivateIn(In):
 class JournalSealIn(In):
     seq: Seq
     hash: Hex32
-    signature: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{128}$")]
+    signature: Signature
 
 
 class JournalIn(In):
@@ -176,6 +185,8 @@ class JournalIn(In):
     seals: Annotated[list[JournalSealIn], Field(max_length=1000)]
     lost: bool = False
     """The rows before are not on the gate any more."""
+    cut: JournalCutIn | None = None
+    """Why not, where the gate has dropped them itself."""
 
     def batch(self) -> Batch:
         return Batch(
@@ -184,6 +195,7 @@ class JournalIn(In):
             [p.model_dump() for p in self.private],
             [s.model_dump() for s in self.seals],
             self.lost,
+            None if self.cut is None else self.cut.model_dump(),
         )
 
 

@@ -58,8 +58,8 @@ _TABLE = {
         file="direction",
     ),
     "storage": _Section(
-        runtime="keep_stranger_pictures",
-        file="state_dir database_url upload_dir key_file journal_queue",
+        runtime="keep_stranger_pictures keep_acknowledged_days",
+        file="state_dir database_url upload_dir key_file journal_queue reserve_mb when_full",
     ),
     "api": _Section(
         file="enabled host port insecure tls_certificate tls_key docs trusted_proxies cors_origins"

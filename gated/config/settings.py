@@ -361,6 +361,12 @@ class StorageSettings(Section):
     """Key of the sealed files; default: a systemd credential, else keys/seal.key (0600)."""
     journal_queue: Annotated[int, Field(ge=8, le=65_536)] = 1024
     keep_stranger_pictures: bool = False
+    keep_acknowledged_days: Days | None = None
+    """Rows of the log that the hub has are dropped here so long after they were written."""
+    reserve_mb: Annotated[int, Field(ge=1, le=65_536)] = 16
+    """Kept free for the newest rows of the log, when the disk is full."""
+    when_full: Literal["stop", "drop_oldest"] = "stop"
+    """Of rows that no hub has: deny faces, or drop the oldest ones after an alarm."""
 
     def misfits(self) -> Iterator[Misfit]:
         if self.database_url and not re.match(r"(sqlite|postgresql)(\+\w+)?:", self.database_url):
@@ -510,6 +516,21 @@ class Settings(Section):
             if users.setdefault(pin, name) != name:
                 yield Misfit((name, users[pin]), f"GPIO{pin} is {users[pin]} already")
 
+    def _forgotten_too_early(self) -> Iterator[Misfit]:
+        """What the log of the gate itself is still needed for."""
+        days = self.storage.keep_acknowledged_days
+        if days is None:
+            return
+        for key, needed in (
+            ("attendance.auto_reset_h", self.attendance.auto_reset_h / 24),
+            ("privacy.hold_days", self.privacy.hold_days),
+        ):
+            if days < needed:
+                yield Misfit(
+                    ("storage.keep_acknowledged_days", key),
+                    f"passages would be forgotten before {key} is over",
+                )
+
     def _has_no_trigger(self) -> bool:
         return self.door.driver == "gpiozero" and self.door.trigger_pin is None
 
@@ -543,6 +564,7 @@ class Settings(Section):
                 ("credentials.reader", "door.driver"),
                 "a simulated reader never opens a real door (door.driver: gpiozero)",
             )
+        yield from self._forgotten_too_early()
         if self.storage.keep_stranger_pictures and not self.privacy.unknown_faces_days:
             yield Misfit(
                 ("storage.keep_stranger_pictures", "privacy.unknown_faces_days"),

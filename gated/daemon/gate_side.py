@@ -42,6 +42,7 @@ from gated.runtime.inbox import BoundedInbox
 from gated.runtime.inference import Analyse
 from gated.runtime.loop import Loop, OnCrash
 from gated.runtime.pipeline import Pipeline, end
+from gated.runtime.room_keeper import RoomKeeper
 from gated.runtime.snapshot_writer import SnapshotWriter
 from gated.services.access_plan import load_plan, misfit_of
 from gated.services.alarms import before_restart
@@ -56,6 +57,7 @@ from gated.services.models import VisionKit, policy_of
 from gated.services.office import ensure_templates, office_of
 from gated.services.presenting import Presenting
 from gated.services.recording import Recorder
+from gated.services.room import Room
 from gated.services.snapshots import Snapshots, SnapshotTaker
 from gated.services.strangers import outlook
 from gated.services.sync.catchup import catch_up
@@ -102,6 +104,7 @@ class GateSide:
         self._crash = around.crash
         self._inbox = BoundedInbox()
         self.live = LiveGate(around.tap, self._inbox.post)
+        self.room = Room(around.workspace, around.clock)
         self.door: Door | None = None
         self.loops: list[Loop] = []
         self._indicators: Indicators = NoIndicators()
@@ -136,7 +139,7 @@ class GateSide:
         self._renew_plan()
         self._inbox.post(before_restart(workspace))
         self._inbox.post(last_punches(workspace, self._clock.now()))
-        others = (self._watcher(kit, cache), *self._presentations())
+        others = (self._room_keeper(), self._watcher(kit, cache), *self._presentations())
         self.loops += [*pipeline.loops, *others]
         self.report = lambda: self._publish_health(pipeline, analyzer)
         stack.callback(pipeline.stop)
@@ -153,7 +156,7 @@ class GateSide:
             camera,
             analyse,
             door,
-            Recorder(self._workspace, self._settings).append,
+            self.room.guarded(Recorder(self._workspace, self._settings).append),
             self._clock,
             self._inbox,
             self._crash,
@@ -163,6 +166,12 @@ class GateSide:
             on_event=self._told,
             on_state=self._publish_state,
         )
+
+    def _room_keeper(self) -> Loop:
+        def tell(room: str) -> None:
+            self._board.publish(room=room)
+
+        return RoomKeeper(self.room.keep, tell, self._crash)
 
     def _watcher(self, kit: VisionKit, cache: GalleryCache) -> Loop:
         """What hears of changes by the API and by other processes."""

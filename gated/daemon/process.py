@@ -244,6 +244,8 @@ class Daemon:
         applied = {name: n for name, n in asdict(privacy.apply(self._house_open)).items() if n}
         if applied:
             log.info("retention: %s", applied)
+        if self._gate is not None:
+            self._gate.room.expire(self._house_open)
         if self._accounts is not None:
             self._accounts.flush_sign_ins()
         refresh_outlook(self.workspace, self.board, self.clock.now())

@@ -26,6 +26,9 @@ MISSING_MODELS = "liveness_models_missing"
 """The problem of a gate that lets nobody in by face, because it cannot tell who is alive."""
 
 
+ROOM_PROBLEMS = {"dropping": "log_dropping", "full": "disk_full"}
+
+
 @dataclass(frozen=True, slots=True)
 class DecisionView:
     """One decision for display. Times in milliseconds since the first sight of the face."""
@@ -75,6 +78,8 @@ class GateStatus:
     camera: str | None = None
     door: str | None = None
     journal: str | None = None
+    room: str | None = None
+    """On the disk, for the log: enough, dropping or full."""
     liveness: str | None = None
     model: str | None = None
     pad_model: str | None = None
@@ -115,6 +120,8 @@ class GateStatus:
             found.append("door_fault")
         if self.journal == "unavailable":
             found.append("log_unavailable")
+        if self.room in ROOM_PROBLEMS:
+            found.append(ROOM_PROBLEMS[self.room])
         if self.liveness not in {None, "off"} and self.model is not None and self.pad_model is None:
             found.append(MISSING_MODELS)
         if self.misfit:

@@ -5,7 +5,7 @@ of order each row is stored once. What is wrong with a row is told and kept in q
 keeps the others from being acknowledged:
 
     fork         another row of this number is here already: two units write as one gate
-    gap          rows were lost on the gate before they came here
+    gap          rows were lost on the gate before they came here, and nothing tells why
     altered      the hash does not fit the row, or a private part not its commitment
     seal         a seal that was not made with the key of the chain
     projection   the row is here, and no row of the attendance log can be made of it
@@ -34,9 +34,10 @@ from gated.core.chain import (
 )
 from gated.errors import Conflict
 from gated.storage import rows as rows_
+from gated.storage.cuts import PRUNED, Cut, Hole, read, split
 from gated.storage.heads import Head, key_of
 from gated.storage.journal import mark_unused, supersede
-from gated.storage.outbox import Batch, Part
+from gated.storage.outbox import ROW, Batch, Part
 from gated.storage.tables import (
     attendance_logs,
     erasures,
@@ -70,7 +71,8 @@ class Taken:
 
     stored: rows that are new. flaws: only those that were not known. forked: the gate must begin
     another chain. private_of_erased: (chain, role, seqs) whose private parts were not kept, as
-    their person was erased here meanwhile.
+    their person was erased here meanwhile. holes: what the gate has dropped before it came here, as
+    a sealed row of the gate tells.
     """
 
     acknowledged: int
@@ -78,26 +80,35 @@ class Taken:
     flaws: list[Flaw] = field(default_factory=list)
     forked: bool = False
     private_of_erased: list[tuple[str, list[int]]] = field(default_factory=list)
+    holes: list[Hole] = field(default_factory=list)
 
 
 class NotTogether(Exception):
     """What follows from the rows cannot be entered at once: take them again, one by one."""
 
 
-def take(session: Session, gate_id: int, batch: Batch, *, one_by_one: bool = False) -> Taken:
+def take(
+    session: Session, gate_id: int, batch: Batch, key: str = "", *, one_by_one: bool = False
+) -> Taken:
     """Store what is new of a batch; needs a session of `Database.write`.
 
+    key: what seals the journal of the gate, as far as the hub was told (public, hex).
     one_by_one: what follows from each row is entered apart, so that one which does not fit keeps
     no other away. It takes several times as long; NotTogether, then nothing is stored, without.
     """
     end = _locked(session, gate_id, batch.chain)
-    return _Intake(session, gate_id, batch, end, one_by_one).run()
+    return _Intake(session, gate_id, batch, end, key, one_by_one).run()
 
 
 def positions(session: Session, gate_id: int) -> dict[str, int]:
     """How far the chains of a gate are here."""
     found = sa.select(sync_chains.c.chain, sync_chains.c.seq)
     return dict(session.execute(found.where(sync_chains.c.gate_id == gate_id)).all())
+
+
+def collects(session: Session) -> bool:
+    """Whether the journal of any gate is here."""
+    return session.execute(sa.select(sync_chains.c.chain).limit(1)).first() is not None
 
 
 def quarantined(session: Session) -> dict[int, int]:
@@ -127,13 +138,14 @@ class _Intake:
     """One batch on its way in."""
 
     def __init__(
-        self, session: Session, gate_id: int, batch: Batch, end: Head, one_by_one: bool
+        self, session: Session, gate_id: int, batch: Batch, end: Head, key: str, one_by_one: bool
     ) -> None:
         self._session = session
         self._gate_id = gate_id
         self._batch = batch
         self._end = end
         self._one_by_one = one_by_one
+        self._key = key
         self._taken = Taken(end.seq)
         self._private = _by_seq(batch.private)
         self._seals = _by_seq(batch.seals)
@@ -145,8 +157,8 @@ class _Intake:
         if self._is_fork():
             return self._fork()
         new = [row for row in batch.rows if row["seq"] > end.seq]
-        if new and new[0]["seq"] != end.seq + 1:
-            self._flaw(new[0], "gap")
+        if new:
+            self._look_for_holes(new[0])
         rows = self._verified(new)
         if rows:
             rows_.insert_many(self._session, journal, [r.stored for r in rows])
@@ -158,6 +170,50 @@ class _Intake:
             self._store_seals(rows)
             self._move(new[-1])
         return self._taken
+
+    # --- holes --------------------------------------------------------------------------------
+
+    def _look_for_holes(self, first: Part) -> None:
+        """Rows that are missing before the first new one: told of by the gate, or a flaw."""
+        told, end = self._told_cut(), self._end
+        if first["seq"] != end.seq + 1:
+            after = self._batch.after
+            if told is not None and (told.seq, told.hash) == (after.seq, after.hash):
+                self._taken.holes.append(Hole(end.chain, end.seq + 1, *_end_of(told)))
+            else:
+                self._flaw(first, "gap")
+        elif told is not None and told.seq == 0 and first["kind"] == "chain_started":
+            self._hole_before_the_chain(first)
+
+    def _hole_before_the_chain(self, first: Part) -> None:
+        """The end of the chain before, when all that was left of it was dropped."""
+        try:
+            before = _canonical(first["body"])["previous"]
+            chain, seq, hash_ = str(before["chain"]), int(before["seq"]), str(before["hash"])
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return  # the first chain, or a row that is set apart for itself
+        if split(chain)[0] != split(self._batch.chain)[0]:
+            return
+        here = sa.select(sync_chains.c.seq).where(sync_chains.c.chain == chain)
+        last = self._session.execute(here).scalar() or 0
+        if last < seq:
+            self._taken.holes.append(Hole(chain, last + 1, seq, hash_, self._key))
+
+    def _told_cut(self) -> Cut | None:
+        """What the gate has dropped, in a row that is sealed with its key; None without one."""
+        part = self._batch.cut
+        if part is None:
+            return None
+        row = {name: part[name] for name in ROW}
+        try:
+            made = _Row.read(part["chain"], row, part["prev"])
+        except (ValueError, TypeError, RecursionError):
+            return None
+        head = Head(made.chain, made.seq, row["hash"], part["signature"])
+        cut = read(Cut, row["body"])
+        own = head.gate == split(self._batch.chain)[0] and head.is_signed_by(self._key)
+        right = own and row["kind"] == PRUNED and cut is not None
+        return cut if right and cut is not None and cut.chain == self._batch.chain else None
 
     # --- forks --------------------------------------------------------------------------------
 
@@ -235,7 +291,8 @@ class _Intake:
         }
 
     def _store_seals(self, rows: Sequence[_Row]) -> None:
-        key = key_of(self._session, self._batch.chain)
+        # of a chain whose beginning never came the gate's own key is all that is known
+        key = key_of(self._session, self._batch.chain) or self._key
         hashes = {row.seq: row.stored["hash"] for row in rows}
         good = []
         for seal in self._batch.seals:
@@ -398,6 +455,10 @@ def _forget(session: Session, chain: str, role: str, first: int, last: int) -> N
     if role == "subject":
         rows = (log.chain == chain, log.seq >= first, log.seq <= last)
         session.execute(sa.update(attendance_logs).where(*rows).values(person_id=None))
+
+
+def _end_of(cut: Cut) -> tuple[int, str, str]:
+    return cut.seq, cut.hash, cut.key
 
 
 def _by_seq(parts: Sequence[Part]) -> dict[int, list[Part]]:

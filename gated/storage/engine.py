@@ -163,6 +163,15 @@ class Database:
         snapshot = self._watch.exec_driver_sql("SELECT pg_current_snapshot()::text").scalar_one()
         return int.from_bytes(hashlib.sha256(snapshot.encode()).digest()[:7], "big")
 
+    def reusable_bytes(self) -> int:
+        """What SQLite's file holds of pages without content, which it fills before it grows."""
+        if not self.sqlite:
+            return 0
+        with _translated(self.name), self._reader.connect() as connection:
+            pragmas = ("freelist_count", "page_size")
+            pages, size = (connection.exec_driver_sql(f"PRAGMA {p}").scalar_one() for p in pragmas)
+            return int(pages * size)
+
     def truncate_log(self) -> None:
         """Empty SQLite's write-ahead log, so that erased data is not left in it."""
         if self.sqlite:

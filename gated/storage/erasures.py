@@ -63,12 +63,12 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
-def told(session: Session) -> frozenset[str]:
-    """The uids that the journal of this database says are gone for ever."""
+def told(session: Session, *where: sa.ColumnElement[bool]) -> frozenset[str]:
+    """The uids that the journal of this database says are gone for ever, all or some rows of it."""
     final = journal.c.kind.in_(("person_erased", "biometrics_withdrawn"))
     # a gate may tell of erasures at home: that erases nobody on its hub
     own = journal.c.chain.not_in(sa.select(sync_chains.c.chain))
-    rows = sa.select(journal.c.body).where(final, own)
+    rows = sa.select(journal.c.body).where(final, own, *where)
     bodies = map(json.loads, session.execute(rows).scalars())
     return frozenset(uid for body in bodies for uid in gone_for_ever(body))
 

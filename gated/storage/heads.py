@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy.orm import Session
 
 from gated.core.chain import canonical
+from gated.storage.cuts import key_told, newest_cut
 from gated.storage.files import write_atomic
 from gated.storage.tables import journal
 
@@ -75,18 +76,25 @@ def key_of(session: Session, chain: str) -> str:
     first = sa.select(journal.c.body).where(journal.c.chain == chain, journal.c.seq == 1)
     body = session.execute(first).scalar()
     try:
-        return str(json.loads(body)["public_key"]) if body else ""
+        return str(json.loads(body)["public_key"]) if body else key_told(session, chain)
     except (ValueError, KeyError, TypeError):
         return ""
 
 
 def holds(session: Session, head: Head) -> bool:
-    """Whether the database has the row that a head speaks of; row 0 stands before the first."""
+    """Whether the database has, or had, the row that a head speaks of.
+
+    Row 0 stands before the first. What was dropped with a word is as good as there.
+    """
     if head.seq == 0:
         anything = session.execute(sa.select(journal.c.seq).limit(1)).first()
         return anything is None or last_row(session, head.chain) is not None
     there = journal.c.chain == head.chain, journal.c.seq == head.seq
-    return session.execute(sa.select(journal.c.hash).where(*there)).scalar() == head.hash
+    found = session.execute(sa.select(journal.c.hash).where(*there)).scalar()
+    if found is not None:
+        return bool(found == head.hash)
+    cut = newest_cut(session, head.gate)
+    return cut is not None and cut.covers(head.chain, head.seq)
 
 
 def read_head(path: Path) -> Head | None:

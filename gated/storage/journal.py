@@ -41,6 +41,7 @@ from gated.core.chain import (
 from gated.core.model import Decision, Instant, PersonRef, Reason
 from gated.errors import Conflict
 from gated.storage import alarms, changes, erasures, settings
+from gated.storage.cuts import newest_cut
 from gated.storage.engine import Database, after_commit, is_write_session
 from gated.storage.erasures import ErasureLedger
 from gated.storage.heads import Head, holds, key_of, last_row, read_head, write_head
@@ -451,7 +452,8 @@ def last_body(session: Session, kind: str) -> Mapping[str, Any] | None:
         if found is not None:
             body: Mapping[str, Any] = json.loads(found)
             return body
-    return None
+    cut = newest_cut(session, identity["gate"])
+    return None if cut is None else cut.state.get(kind)
 
 
 def decision_entry(

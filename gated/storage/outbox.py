@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from gated.storage import settings
-from gated.storage.heads import Head, last_row
+from gated.storage.cuts import Cut, cut_row, own_chains, read, split
+from gated.storage.heads import Head
 from gated.storage.tables import journal, journal_private, journal_seal
 
 ACKNOWLEDGED = "sync_acknowledged"
@@ -25,7 +26,8 @@ Part = Mapping[str, Any]
 class Batch:
     """Rows of one chain that follow `after`, with what hangs on them; ends with a seal.
 
-    lost: the rows before are not there any more, whether the hub has them or not.
+    lost: the rows before are not there any more, whether the hub has them or not. cut: the row
+    that says so, with its chain, the hash before it and its seal's signature; None where none does.
     """
 
     after: Head
@@ -33,19 +35,11 @@ class Batch:
     private: Sequence[Part] = field(default=())
     seals: Sequence[Part] = field(default=())
     lost: bool = False
+    cut: Part | None = None
 
     @property
     def chain(self) -> str:
         return self.after.chain
-
-
-def own_chains(session: Session, gate: str) -> list[str]:
-    """The chains of this gate, oldest first."""
-    names = session.execute(
-        sa.select(journal.c.chain).where(journal.c.chain.startswith(f"{gate}/", autoescape=True))
-        .where(journal.c.seq == 1)
-    ).scalars()  # fmt: skip
-    return sorted(names, key=lambda name: int(name.rpartition("/")[2]))
 
 
 def acknowledged(session: Session) -> dict[str, int]:
@@ -59,10 +53,16 @@ def acknowledge(session: Session, chain: str, seq: int) -> None:
 
 
 def backlog(session: Session, gate: str) -> int:
-    """How many rows the hub does not have yet."""
-    acked = acknowledged(session)
-    ends = ((chain, last_row(session, chain)) for chain in own_chains(session, gate))
-    return sum(max(0, end.seq - acked.get(chain, 0)) for chain, end in ends if end)
+    """How many rows that are here the hub does not have yet."""
+    acked, seq, total = acknowledged(session), journal.c.seq, 0
+    for chain in own_chains(session, gate):
+        ends = (
+            sa.select(f(seq)).where(journal.c.chain == chain) for f in (sa.func.min, sa.func.max)
+        )
+        # asked apart, each is one step of the index
+        first, last = session.execute(sa.select(*(end.scalar_subquery() for end in ends))).one()
+        total += max(0, last - max(first - 1, acked.get(chain, 0)))
+    return total
 
 
 def batch(session: Session, chain: str, after: int, limit: int) -> Batch | None:
@@ -85,13 +85,29 @@ def batch(session: Session, chain: str, after: int, limit: int) -> Batch | None:
     )
     first = rows[0]["seq"]
     before = sa.select(row.prev).where(row.chain == chain, row.seq == first)
+    lost = first != after + 1
     return Batch(
         Head(chain, first - 1, session.execute(before).scalar_one()),
         rows,
         [dict(p) for p in told.mappings()],
         [s for s in seals if s["seq"] <= last],
-        lost=first != after + 1,
+        lost=lost,
+        cut=_cut_before(session, chain, first) if lost or first == 1 else None,
     )
+
+
+def _cut_before(session: Session, chain: str, first: int) -> Part | None:
+    """The sealed row that tells why nothing is left before a row; None when there is none."""
+    found = cut_row(session, split(chain)[0])
+    cut = found and read(Cut, found[2])
+    if found is None or cut is None or (cut.chain, cut.seq) != (chain, first - 1):
+        return None
+    row, seal = journal.c, journal_seal.c
+    sealed = (seal.chain == row.chain) & (seal.seq == row.seq)
+    told = sa.select(row.chain, row.prev, *(row[n] for n in ROW), seal.signature)
+    told = told.join(journal_seal, sealed).where(row.chain == found[0], row.seq == found[1])
+    sealed_row = session.execute(told).mappings().first()
+    return None if sealed_row is None else dict(sealed_row)
 
 
 def _seals(session: Session, chain: str, after: int, limit: int) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from gated.core.model import Reason
 from gated.errors import NotFound
 from gated.storage import rows
 from gated.storage.records import Snapshot, columns_of, record
@@ -43,6 +44,14 @@ def delete_older(session: Session, before: datetime, limit: int) -> list[str]:
     """Remove rows of pictures taken before, the oldest first; returns the files that they named."""
     old = sa.select(snapshots.c.id).where(snapshots.c.taken_at < before)
     old = old.order_by(snapshots.c.id).limit(limit)
+    gone = sa.delete(snapshots).where(snapshots.c.id.in_(old)).returning(snapshots.c.path)
+    return list(session.execute(gone).scalars())
+
+
+def delete_oldest(session: Session, limit: int) -> list[str]:
+    """Remove the oldest rows, those of strangers first; returns the files that they named."""
+    first = sa.case((snapshots.c.reason == Reason.NO_MATCH.value, 0), else_=1)
+    old = sa.select(snapshots.c.id).order_by(first, snapshots.c.id).limit(limit)
     gone = sa.delete(snapshots).where(snapshots.c.id.in_(old)).returning(snapshots.c.path)
     return list(session.execute(gone).scalars())
 

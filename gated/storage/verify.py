@@ -31,6 +31,7 @@ from gated.core.chain import (
 )
 from gated.core.model import Reason
 from gated.storage import settings
+from gated.storage.cuts import Cut, Hole, holes, newest_cut, split
 from gated.storage.engine import Database
 from gated.storage.erasures import ErasureLedger, enrollments_back, persons_back
 from gated.storage.heads import Head, holds, key_of, last_row, read_head
@@ -97,7 +98,7 @@ def verify(
             chains = _chains(session)
             for chain in chains:
                 check.chain(chain)
-            check.superseded.end()
+            check.superseded.end(check.gone)
             _check_ends(session, chains, head, public_key, identity_key)
         except _Wrong as wrong:
             return Verification(check.rows, wrong.problem, tuple(check.notes))
@@ -171,6 +172,7 @@ class _Check:
         self._session = session
         self._redacted = _Redacted(session)
         self._collected = _Collected(session)
+        self.gone = _Gone(session, self._collected)
         self.superseded = _Superseded(session)
         self._unused = _Unused(session)
         self.rows = 0
@@ -181,9 +183,10 @@ class _Check:
         private = _Side(self._session, journal_private, chain, "a private part")
         seals = _Side(self._session, journal_seal, chain, "a seal")
         projected = _Side(self._session, attendance_logs, chain, "the attendance log")
-        end = Head(chain, 0, GENESIS)
-        sealed, key = 0, key_of(self._session, chain)
+        end = self.gone.beginning(chain)
+        begun, sealed, key = end.seq, end.seq, key_of(self._session, chain)
         for row in _stream(self._session, journal, chain):
+            end = self.gone.behind(end, row)
             fields = _fields(row, end)
             if row.seq == 1:
                 self._beginning(fields)
@@ -203,8 +206,9 @@ class _Check:
             side.end()
         if sealed < end.seq:
             raise _Wrong(chain, sealed + 1, "no seal covers it")
-        if end.seq == 0:
-            raise _Wrong(chain, 1, "all rows of the chain are missing")
+        if end.seq == begun:
+            raise _Wrong(chain, begun + 1, "all rows of the chain are missing")
+        self.notes += self.gone.told(chain)
 
     def _beginning(self, fields: Mapping[str, Any]) -> None:
         """A chain begins by saying why, and the one before it ended where it says."""
@@ -221,7 +225,7 @@ class _Check:
                 if body["cause"] == "behind_hub"
                 else last_row(self._session, end.chain) == end
             )
-            if not whole:
+            if not (whole or self.gone.excuses(end)):
                 raise _cut(self._session, end, chain)
 
     def _private(self, fields: Mapping[str, Any], parts: list[Any]) -> dict[str, Any]:
@@ -241,6 +245,68 @@ class _Check:
         return told
 
 
+class _Gone:
+    """Which rows are not here, with a word: dropped on a gate, or before they came to a hub."""
+
+    def __init__(self, session: Session, collected: _Collected) -> None:
+        self._session = session
+        self._collected = collected
+        self._cuts: dict[str, Cut | None] = {}
+        self._holes = {(hole.chain, hole.seq): hole for hole in holes(session)}
+
+    def covers(self, chain: str, seq: int) -> bool:
+        """Whether it is on record that a row is not here."""
+        cut = self._cut(chain)
+        there = cut is not None and cut.covers(chain, seq)
+        lost = (h for h in self._holes.values() if h.chain == chain)
+        return there or any(h.first <= seq <= h.seq for h in lost)
+
+    def beginning(self, chain: str) -> Head:
+        """What stands before the first row of a chain that is left."""
+        cut = self._cut(chain)
+        if cut is None or cut.chain != chain:
+            return Head(chain, 0, GENESIS)
+        return Head(chain, cut.seq, cut.hash)
+
+    def behind(self, end: Head, row: Any) -> Head:
+        """What stands before the row that comes next: `end`, or the end of a hole behind it."""
+        hole = self._hole(Head(row.chain, row.seq - 1, row.prev), end)
+        return end if hole is None else Head(hole.chain, hole.seq, hole.hash)
+
+    def excuses(self, end: Head) -> bool:
+        """Whether it is on record that the end of a chain is not here."""
+        cut, last = self._cut(end.chain), last_row(self._session, end.chain)
+        if cut is not None and cut.covers(end.chain, end.seq):
+            return True
+        return self._hole(end, last or Head(end.chain, 0, GENESIS)) is not None
+
+    def _hole(self, to: Head, behind: Head) -> Hole | None:
+        """The hole that ends with one row and begins behind another."""
+        hole = self._holes.get((to.chain, to.seq))
+        right = hole is not None and (hole.first, hole.hash) == (behind.seq + 1, to.hash)
+        return hole if right else None
+
+    def told(self, chain: str) -> Iterator[str]:
+        """What a person should know of it."""
+        cut = self._cut(chain)
+        if cut is not None and cut.chain == chain:
+            yield (
+                f"{chain} begins behind row {cut.seq}: {cut.rows} rows were dropped last, of which "
+                f"{cut.unacknowledged} had reached no hub"
+            )
+        for hole in self._holes.values():
+            if hole.chain == chain:
+                yield f"rows {hole.first} to {hole.seq} of {chain} were dropped before they came"
+
+    def _cut(self, chain: str) -> Cut | None:
+        gate = split(chain)[0]
+        if gate not in self._cuts:
+            # what a gate has dropped at home is here all the same
+            own = not self._collected.knows(chain)
+            self._cuts[gate] = newest_cut(self._session, gate) if own else None
+        return self._cuts[gate]
+
+
 class _Collected:
     """The chains that came from gates: what their private parts say of persons is the gates'."""
 
@@ -250,6 +316,10 @@ class _Collected:
         flaw = sync_quarantine.c
         rows = sa.select(flaw.chain, flaw.seq).where(flaw.reason == "projection")
         self._unprojected = set(map(tuple, session.execute(rows)))
+
+    def knows(self, chain: str) -> bool:
+        """Whether the chain is that of a gate."""
+        return chain in self._chains
 
     def excuses(self, chain: str, seq: int, found: list[Any]) -> bool:
         """Whether it is on record that no attendance row could be made of this row."""
@@ -365,12 +435,13 @@ class _Superseded:
         by = self._by.pop((chain, seq), None)
         return by and by[0]
 
-    def end(self) -> None:
+    def end(self, gone: _Gone) -> None:
         """Wrong when a correction speaks of a row that is not there or was corrected before."""
         for chain, seq in self._twice:
             raise _Wrong(chain, seq, "it corrects a row that was corrected before")
-        for _, chain, seq in self._by.values():
-            raise _Wrong(chain, seq, "it corrects a row that is not there")
+        for old, (_, chain, seq) in self._by.items():
+            if not gone.covers(*old):
+                raise _Wrong(chain, seq, "it corrects a row that is not there")
 
 
 class _Unused:
@@ -410,6 +481,8 @@ def _merged(ranges: list[list[int]]) -> list[tuple[int, int]]:
 
 def _fields(row: Any, end: Head) -> dict[str, Any]:
     """The hashed fields of a row that follows `end`; wrong when it does not or was altered."""
+    if row.seq <= end.seq:
+        raise _Wrong(row.chain, row.seq, "it was dropped, and is there again")
     if row.seq != end.seq + 1:
         raise _Wrong(row.chain, end.seq + 1, "it is missing")
     if row.prev != end.hash:

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from sqlalchemy.orm import Session
@@ -18,6 +18,7 @@ from gated.services.obligations import moment
 from gated.services.workspace import Workspace
 from gated.storage import collected, gates
 from gated.storage.collected import NotTogether, Taken
+from gated.storage.cuts import DROPPED
 from gated.storage.gates import GateRow
 from gated.storage.heads import Head, key_of
 from gated.storage.journal import Entry
@@ -73,8 +74,10 @@ class Collector:
 
     def _taken(self, gate: GateRow, batch: Batch, *, one_by_one: bool = False) -> Taken:
         with self._workspace.database.write() as session:
-            taken = collected.take(session, gate.id, batch, one_by_one=one_by_one)
+            key = gate.journal_key or ""
+            taken = collected.take(session, gate.id, batch, key, one_by_one=one_by_one)
             self._forget_erased(session, batch.chain, taken)
+            self._tell_of_holes(session, gate, taken)
             self._tell(session, gate, batch, taken)
         return taken
 
@@ -91,6 +94,14 @@ class Collector:
             self._workspace.journal.redact(
                 session, self._clock.now(), chain, seqs, "erased before it came here", role
             )
+
+    def _tell_of_holes(self, session: Session, gate: GateRow, taken: Taken) -> None:
+        """Put on record, as an alarm, what a gate has dropped before it came here."""
+        now = self._clock.now()
+        for hole in taken.holes:
+            log.error("gate %s has dropped rows %d to %d", gate.name, hole.first, hole.seq)
+            body = {"gate": gate.uid, "name": gate.name, **asdict(hole), "severity": "alarm"}
+            self._workspace.journal.append([Entry(now, DROPPED, body)], session)
 
     def _tell(self, session: Session, gate: GateRow, batch: Batch, taken: Taken) -> None:
         """Journal what is wrong with a batch, as an alarm."""

@@ -23,6 +23,7 @@ from gated.services.gate import GateStatus
 from gated.services.sync.client import HubClient
 from gated.services.workspace import Workspace
 from gated.storage import alarms, outbox
+from gated.storage.cuts import own_chains
 from gated.storage.heads import last_row
 from gated.storage.outbox import Batch
 
@@ -79,7 +80,7 @@ class Uplink:
     def _next(self) -> Batch | None:
         with self._workspace.database.read() as session:
             acked = outbox.acknowledged(session)
-            for chain in outbox.own_chains(session, self._gate):
+            for chain in own_chains(session, self._gate):
                 found = outbox.batch(session, chain, acked.get(chain, 0), ROWS)
                 if found is not None:
                     return found
@@ -89,7 +90,7 @@ class Uplink:
         with self._workspace.database.write() as session:
             outbox.acknowledge(session, chain, seq)
             end = last_row(session, chain)
-            newest = outbox.own_chains(session, self._gate)[-1:] == [chain]
+            newest = own_chains(session, self._gate)[-1:] == [chain]
         if newest and (restart or end is None or seq > end.seq):
             cause = "forked" if restart else "behind_hub"
             log.error("the hub knows other rows of %s: a new chain begins (%s)", chain, cause)

@@ -23,6 +23,7 @@ from gated.services.sync.fleet import FleetGate
 from gated.services.sync.uplink import Uplink, status_of, wire_of
 from gated.services.workspace import Workspace
 from gated.storage import attendance, corrections, outbox
+from gated.storage.cuts import own_chains
 from gated.storage.outbox import Batch
 from gated.storage.records import AttendanceRow, Person
 from gated.storage.tables import (
@@ -72,7 +73,7 @@ def assert_same_journal(hub: Workspace, gate: Workspace) -> None:
 def batches_of(gate: JoinedGate, limit: int = 8) -> list[Batch]:
     with gate.workspace.database.read() as session:
         found = []
-        for chain in outbox.own_chains(session, gate.workspace.journal.gate_uid()):
+        for chain in own_chains(session, gate.workspace.journal.gate_uid()):
             after = 0
             while (batch := outbox.batch(session, chain, after, limit)) is not None:
                 found.append(batch)

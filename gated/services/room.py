@@ -1,0 +1,163 @@
+"""Room on the disk for the newest rows of the log, and what goes in which order to make it.
+
+    1. the oldest rows of the journal that the hub has
+    2. snapshots, those of strangers first
+    3. the oldest rows that no hub has: where `storage.when_full` allows it, and after an alarm
+
+Free space and the empty pages of the database count alike, as SQLite fills those before it grows.
+Deleting needs room itself: that of a file, which is given up for it and made again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+from gated.core.chain import microseconds
+from gated.errors import StorageError
+from gated.ports import Clock
+from gated.services.conditions import free_bytes
+from gated.services.obligations import moment
+from gated.services.recording import Record
+from gated.services.workspace import Service, Workspace
+from gated.storage import alarms, collected, outbox, snapshots
+from gated.storage.journal import Entry
+from gated.storage.pruning import OldRow, prune
+from gated.storage.reserve import Reserve
+
+log = logging.getLogger(__name__)
+
+Append = Callable[[Sequence[Record]], None]
+
+State = Literal["enough", "dropping", "full"]
+"""dropping: rows that no hub has had to go, and nobody has acknowledged that alarm yet.
+full: nothing more may go, and what is left of the room is for other things than new rows."""
+
+DROPPING = "log_dropping"
+PICTURES = 20
+
+
+class Room(Service):
+    """Keeps `storage.reserve_mb` free for the log of a gate. free: bytes left below a path."""
+
+    def __init__(
+        self, workspace: Workspace, clock: Clock, free: Callable[[Path], int] = free_bytes
+    ) -> None:
+        super().__init__(workspace, clock)
+        settings = workspace.settings.storage
+        self._state_dir = settings.state_dir
+        self._may_drop = settings.when_full == "drop_oldest"
+        self._keep_days = settings.keep_acknowledged_days
+        self._reserve = Reserve(settings.state_dir, settings.reserve_mb << 20)
+        self._free = free
+        self._gate = workspace.journal.gate_uid()
+        self._what_may_go = (
+            self._drop_acknowledged,
+            self._drop_pictures,
+            self._drop_unacknowledged,
+        )
+        self.state: State = "enough"
+
+    def expire(self, going_on: Callable[[], bool] = lambda: True) -> int:
+        """Drop what the hub has had for long enough; how many rows. StorageError."""
+        if self._keep_days is None or self._collects():
+            return 0
+        before = microseconds(moment(self._clock.now()) - timedelta(days=self._keep_days))
+        total = 0
+        while going_on() and (done := self._prune(lambda r: r.at_utc < before, "age")):
+            total += done
+        return total
+
+    def keep(self, going_on: Callable[[], bool] = lambda: True) -> State:
+        """Make room while it is short. StorageError; `going_on` is asked between steps."""
+        if not self._workspace.database.sqlite:
+            return "enough"  # what a server of its own keeps is not on this disk
+        try:
+            while going_on() and self._room() < self._reserve.size:
+                if not any(map(self._done, self._what_may_go)):
+                    break
+        finally:
+            self._reserve.hold()
+        full = self._room() < self._reserve.size // 2
+        self.state = "full" if full else "dropping" if self._is_told() else "enough"
+        return self.state
+
+    def guarded(self, append: Append) -> Append:
+        """`append`, that refuses while the disk is full: StorageError."""
+
+        def append_unless_full(records: Sequence[Record]) -> None:
+            if self.state == "full":
+                raise StorageError("the disk is full: nothing more can be recorded")
+            append(records)
+
+        return append_unless_full
+
+    def _done(self, drop: Callable[[], bool]) -> bool:
+        """Whether something went: with the reserve's room where there is no other."""
+        try:
+            return drop()
+        except StorageError:
+            if not self._reserve.held:
+                raise
+            self._reserve.release()
+            return drop()
+
+    def _room(self) -> int:
+        """Bytes that the log can take, apart from the reserve."""
+        free = self._free(self._state_dir) + self._reserve.held - self._reserve.size
+        return free + self._workspace.database.reusable_bytes()
+
+    # --- what goes ----------------------------------------------------------------------------
+
+    def _drop_acknowledged(self) -> bool:
+        return not self._collects() and self._prune(lambda _: True, "disk") > 0
+
+    def _drop_pictures(self) -> bool:
+        with self._workspace.database.write() as session:
+            files = snapshots.delete_oldest(session, PICTURES)
+        self._workspace.files.delete(*files)
+        return bool(files)
+
+    def _drop_unacknowledged(self) -> bool:
+        if not self._may_drop or self._collects():
+            return False
+        self._tell()
+        return self._prune(lambda _: True, "disk", acknowledged=False) > 0
+
+    def _prune(
+        self, may_go: Callable[[OldRow], bool], cause: str, *, acknowledged: bool = True
+    ) -> int:
+        """Drop one step of the oldest rows, by default only of those that the hub has."""
+        workspace, now = self._workspace, self._clock.now()
+
+        def goes(row: OldRow) -> bool:
+            return (row.acknowledged or not acknowledged) and may_go(row)
+
+        with workspace.database.write() as session:
+            cut = prune(session, workspace.journal, self._gate, now, goes, cause)
+        if cut is None:
+            return 0
+        log.warning("dropped %d rows of the log, up to %d of %s", cut.rows, cut.seq, cut.chain)
+        return cut.rows
+
+    def _tell(self) -> None:
+        """An alarm that stands, before the first row goes that nobody else has."""
+        if self._is_told():
+            return
+        with self._workspace.database.read() as session:
+            waiting = outbox.backlog(session, self._gate)
+        body = {"severity": "alarm", "gate": self._workspace.settings.gate.name}
+        entry = Entry(self._clock.now(), DROPPING, {**body, "unacknowledged": waiting})
+        self._workspace.journal.append([entry])
+
+    def _is_told(self) -> bool:
+        with self._workspace.database.read() as session:
+            return any(a.kind == DROPPING for a in alarms.list_(session, standing=True))
+
+    def _collects(self) -> bool:
+        """Whether gates report here: what they sent hangs on this journal's own rows."""
+        with self._workspace.database.read() as session:
+            return collected.collects(session)

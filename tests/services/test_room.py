@@ -1,0 +1,235 @@
+"""Room on the disk for the newest rows of the log: what goes in which order, never silently."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from gated.config import Settings
+from gated.core.model import RecordDecision
+from gated.devices.clock import ManualClock, SystemClock
+from gated.errors import StorageError
+from gated.services.gate import GateBoard
+from gated.services.recording import Recorder
+from gated.services.room import Room
+from gated.services.workspace import Workspace
+from gated.storage import alarms, attendance, outbox, snapshots
+from gated.storage.cuts import own_chains
+from gated.storage.heads import last_row
+from gated.storage.reserve import Reserve
+from gated.storage.tables import journal, sync_chains, utcnow
+from tests.storage.people import entry, grant
+
+MB = 1 << 20
+
+
+def opened(state: Path, **storage: object) -> Workspace:
+    given = {"storage": {"state_dir": state, "reserve_mb": 4, **storage}}
+    return Workspace(Settings.model_validate(given))
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    with opened(tmp_path, when_full="drop_oldest") as workspace:
+        yield workspace
+
+
+class Disk:
+    """So many bytes are free, whatever goes; what went is noted at each look."""
+
+    def __init__(self, workspace: Workspace, free: int) -> None:
+        self.free = free
+        self.went: list[str] = []
+        self._workspace = workspace
+
+    def __call__(self, path: Path) -> int:
+        """Bytes that are free."""
+        with self._workspace.database.read() as session:
+            pictures = len(snapshots.list_(session, 100))
+            told = sa.select(journal.c.kind, journal.c.body).where(
+                journal.c.kind.in_(("pruned", "log_dropping"))
+            )
+            rows = [(r.kind, json.loads(r.body)) for r in session.execute(told)]
+        seen = [f"{pictures} pictures"]
+        seen += [k if k != "pruned" else f"pruned {b['unacknowledged']}" for k, b in rows]
+        self.went.append(", ".join(seen))
+        return self.free
+
+
+def write(workspace: Workspace, rows: int) -> None:
+    for _ in range(0, rows, 20):
+        workspace.journal.append([entry() for _ in range(20)])
+
+
+def acknowledge_all(workspace: Workspace) -> None:
+    gate = workspace.journal.gate_uid()
+    with workspace.database.write() as session:
+        for chain in own_chains(session, gate):
+            end = last_row(session, chain)
+            outbox.acknowledge(session, chain, end.seq if end else 0)
+
+
+def picture(workspace: Workspace, reason: str) -> None:
+    path = workspace.files.save_image(b"a picture")
+    with workspace.database.write() as session:
+        snapshots.add(
+            session, person_id=None, reason=reason, gate_name="g", visit=1, pad=None, path=path,
+            taken_at=utcnow(),
+        )  # fmt: skip
+
+
+def standing(workspace: Workspace) -> list[str]:
+    with workspace.database.read() as session:
+        return [a.kind for a in alarms.list_(session, standing=True)]
+
+
+def test_nothing_goes_while_there_is_room(workspace: Workspace) -> None:
+    write(workspace, 40)
+    acknowledge_all(workspace)
+    assert Room(workspace, SystemClock(), lambda _: 100 * MB).keep() == "enough"
+    assert workspace.journal.verify().rows == 41
+
+
+def test_acknowledged_rows_go_first_then_pictures_then_after_an_alarm_the_rest(
+    workspace: Workspace,
+) -> None:
+    write(workspace, 40)
+    acknowledge_all(workspace)
+    for reason in ("spoof", "no_match"):
+        picture(workspace, reason)
+    write(workspace, 20)
+    disk = Disk(workspace, 0)
+    assert Room(workspace, SystemClock(), disk).keep() == "full"
+    steps = list(dict.fromkeys(disk.went))
+    assert steps[:3] == ["2 pictures", "2 pictures, pruned 0", "0 pictures, pruned 0"]
+    assert steps[3] == "0 pictures, log_dropping, pruned 21"  # with the word of the first step
+    assert standing(workspace) == ["log_dropping"]
+    assert not list(workspace.files.uploads.rglob("*.sealed"))
+    assert workspace.journal.verify().ok, workspace.journal.verify()
+
+
+def test_without_permission_nothing_goes_that_nobody_else_has(tmp_path: Path) -> None:
+    with opened(tmp_path) as workspace:
+        write(workspace, 40)
+        room = Room(workspace, SystemClock(), lambda _: 0)
+        recorder = Recorder(workspace, workspace.settings)
+        append = room.guarded(recorder.append)
+        append([RecordDecision(grant(None))])
+        assert room.keep() == "full"
+        assert standing(workspace) == []
+        assert workspace.journal.verify().rows == 42
+        with pytest.raises(StorageError):
+            append([RecordDecision(grant(None))])
+        # the hub is back, and has it all
+        acknowledge_all(workspace)
+        assert Room(workspace, SystemClock(), Disk(workspace, 0)).keep() == "full"
+        assert workspace.journal.verify().rows < 4
+        Room(workspace, SystemClock(), lambda _: 100 * MB).keep()
+
+
+def test_dropping_is_told_in_health_until_somebody_has_seen_it(workspace: Workspace) -> None:
+    write(workspace, 40)
+    Room(workspace, SystemClock(), lambda _: 0).keep()
+    room, board = Room(workspace, SystemClock(), lambda _: 100 * MB), GateBoard()
+    board.publish(room=room.keep())
+    assert board.snapshot().problems == ("log_dropping",)
+    with workspace.database.write() as session:
+        (alarm,) = alarms.list_(session, standing=True)
+        alarms.acknowledge(session, alarm.id, utcnow(), "c/1", 1)
+    board.publish(room=room.keep())
+    assert board.snapshot().problems == ()
+    board.publish(room="full")
+    assert board.snapshot().problems == ("disk_full",)
+
+
+def test_what_the_hub_has_goes_when_its_time_is_over(tmp_path: Path) -> None:
+    with opened(tmp_path, keep_acknowledged_days=7) as workspace:
+        clock = ManualClock(utc=entry().at.utc + 6.9 * 86_400)
+        write(workspace, 40)
+        room = Room(workspace, clock)
+        acknowledge_all(workspace)
+        assert room.expire() == 0
+        clock.advance(0.2 * 86_400)
+        assert room.expire() == 40
+        workspace.journal.append([entry(at=clock.now())])
+        assert room.expire() == 0
+        assert workspace.journal.verify().ok
+
+
+def test_a_hub_of_others_keeps_its_own_journal_whole(workspace: Workspace) -> None:
+    write(workspace, 20)
+    acknowledge_all(workspace)
+    with workspace.database.write() as session:
+        session.execute(sa.text("PRAGMA defer_foreign_keys = ON"))
+        session.execute(
+            sa.text(
+                "INSERT INTO gates (uid, name, name_key, site, everyone, photos, status, feed,"
+                " cursor, version, created_at, updated_at) VALUES"
+                " ('u', 'g', 'g', 's', 0, 0, '{}', 1, 0, 1, '2026-01-01', '2026-01-01')"
+            )
+        )
+        session.execute(sa.insert(sync_chains).values(chain="x/1", gate_id=1, seq=0, hash="0"))
+    Room(workspace, SystemClock(), lambda _: 0).keep()
+    assert workspace.journal.verify().rows == 21
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 12 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", disk], capture_output=True, check=False
+    )
+    if done.returncode != 0:
+        pytest.skip("no small file system can be mounted here")
+    yield disk
+    subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+def test_on_a_disk_that_is_full_the_newest_decisions_go_on(small_disk: Path) -> None:
+    """While the hub keeps up, and when it is away and something else fills the disk as well."""
+    with opened(small_disk / "state", when_full="drop_oldest", reserve_mb=1) as workspace:
+        room = Room(workspace, SystemClock())
+        for _ in range(12):
+            write(workspace, 240)
+            acknowledge_all(workspace)
+            assert room.keep() == "enough"
+        fill(small_disk)
+        for _ in range(14):
+            assert room.keep() != "full"
+            write(workspace, 240)
+        assert room.state == "dropping"
+        assert standing(workspace) == ["log_dropping"]
+        found = workspace.journal.verify()
+        assert found.ok, found
+        with workspace.database.read() as session:
+            kept = attendance.list_(session, limit=10_000)
+        assert 240 < len(kept) < 14 * 240
+        assert Reserve(small_disk / "state", MB).held > 0
+
+
+def test_the_reserve_takes_what_there_is_and_gives_it_back(small_disk: Path) -> None:
+    reserve = Reserve(small_disk, MB)
+    assert reserve.held == 0
+    reserve.hold()
+    assert reserve.held == (small_disk / "reserve").stat().st_blocks * 512 == MB
+    fill(small_disk)
+    reserve.release()
+    (small_disk / "other").write_bytes(bytes(MB // 4))
+    reserve.hold()
+    assert MB // 4 <= reserve.held < MB
+    assert reserve.held == (small_disk / "reserve").stat().st_blocks * 512
+
+
+def fill(disk: Path) -> None:
+    """Leave no block free."""
+    with (disk / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
