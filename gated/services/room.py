@@ -38,6 +38,8 @@ full: nothing more may go, and what is left of the room is for other things than
 
 DROPPING = "log_dropping"
 PICTURES = 20
+LOG_BYTES = 6 << 20
+"""SQLite's write-ahead log: a thousand pages, and what one transaction may add."""
 
 
 class Room(Service):
@@ -51,7 +53,8 @@ class Room(Service):
         self._state_dir = settings.state_dir
         self._may_drop = settings.when_full == "drop_oldest"
         self._keep_days = settings.keep_acknowledged_days
-        self._reserve = Reserve(settings.state_dir, settings.reserve_mb << 20)
+        self._size = settings.reserve_mb << 20
+        self._reserve = Reserve(settings.state_dir)
         self._free = free
         self._gate = workspace.journal.gate_uid()
         self._what_may_go = (
@@ -76,12 +79,12 @@ class Room(Service):
         if not self._workspace.database.sqlite:
             return "enough"  # what a server of its own keeps is not on this disk
         try:
-            while going_on() and self._room() < self._reserve.size:
+            while going_on() and self._room() < self._size:
                 if not any(map(self._done, self._what_may_go)):
                     break
         finally:
-            self._reserve.hold()
-        full = self._room() < self._reserve.size // 2
+            self._hold()
+        full = self._room() < self._size // 2
         self.state = "full" if full else "dropping" if self._is_told() else "enough"
         return self.state
 
@@ -105,9 +108,17 @@ class Room(Service):
             self._reserve.release()
             return drop()
 
+    def _hold(self) -> None:
+        """Take the reserve again, and leave the database the room for its log of changes."""
+        database, free = self._workspace.database, self._free(self._state_dir)
+        spare = max(0, LOG_BYTES - database.log_bytes())
+        self._reserve.hold(min(self._size, free + self._reserve.held - spare))
+        if free < LOG_BYTES:
+            database.checkpoint()
+
     def _room(self) -> int:
         """Bytes that the log can take, apart from the reserve."""
-        free = self._free(self._state_dir) + self._reserve.held - self._reserve.size
+        free = self._free(self._state_dir) + self._reserve.held - self._size
         return free + self._workspace.database.reusable_bytes()
 
     # --- what goes ----------------------------------------------------------------------------

@@ -172,13 +172,27 @@ class Database:
             pages, size = (connection.exec_driver_sql(f"PRAGMA {p}").scalar_one() for p in pragmas)
             return int(pages * size)
 
+    def log_bytes(self) -> int:
+        """The size of SQLite's write-ahead log, which is filled anew after each checkpoint."""
+        try:
+            return os.stat(f"{self.name}-wal").st_size if self.sqlite else 0
+        except OSError:
+            return 0
+
+    def checkpoint(self) -> None:
+        """Let SQLite's write-ahead log begin anew in the room that it has, if nobody reads it."""
+        self._checkpoint("PASSIVE")
+
     def truncate_log(self) -> None:
         """Empty SQLite's write-ahead log, so that erased data is not left in it."""
+        self._checkpoint("TRUNCATE")
+
+    def _checkpoint(self, how: str) -> None:
         if self.sqlite:
             with _translated(self.name), self._my_turn():
                 raw = self.engine.raw_connection()
                 try:
-                    raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                    raw.cursor().execute(f"PRAGMA wal_checkpoint({how})")
                 finally:
                     raw.close()
 

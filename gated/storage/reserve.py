@@ -10,11 +10,10 @@ SMALLEST = 64 << 10
 
 
 class Reserve:
-    """The file `reserve` of so many bytes in a directory."""
+    """The file `reserve` in a directory."""
 
-    def __init__(self, directory: Path, size: int) -> None:
+    def __init__(self, directory: Path) -> None:
         self._path = directory / NAME
-        self.size = size
 
     @property
     def held(self) -> int:
@@ -24,11 +23,13 @@ class Reserve:
         except OSError:
             return 0
 
-    def hold(self) -> None:
-        """Take the room, or as much of it as there is."""
-        wanted = self.size
-        while wanted > max(self.held, SMALLEST) and not self._take(wanted):
-            wanted //= 2
+    def hold(self, size: int) -> None:
+        """Keep so many bytes free, or as many as there are."""
+        size = max(size, 0)
+        if size < self.held:
+            os.truncate(self._path, size)
+        while size > max(self.held, SMALLEST) and not self._take(size):
+            size //= 2
 
     def _take(self, size: int) -> bool:
         try:

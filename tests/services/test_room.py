@@ -19,7 +19,7 @@ from gated.services.gate import GateBoard
 from gated.services.recording import Recorder
 from gated.services.room import Room
 from gated.services.workspace import Workspace
-from gated.storage import alarms, attendance, outbox, snapshots
+from gated.storage import alarms, attendance, gates, outbox, snapshots
 from gated.storage.cuts import own_chains
 from gated.storage.heads import last_row
 from gated.storage.reserve import Reserve
@@ -166,15 +166,10 @@ def test_a_hub_of_others_keeps_its_own_journal_whole(workspace: Workspace) -> No
     write(workspace, 20)
     acknowledge_all(workspace)
     with workspace.database.write() as session:
-        session.execute(sa.text("PRAGMA defer_foreign_keys = ON"))
+        gate = gates.add(session, "other", "site", status={}, feed=1, cursor=0)
         session.execute(
-            sa.text(
-                "INSERT INTO gates (uid, name, name_key, site, everyone, photos, status, feed,"
-                " cursor, version, created_at, updated_at) VALUES"
-                " ('u', 'g', 'g', 's', 0, 0, '{}', 1, 0, 1, '2026-01-01', '2026-01-01')"
-            )
+            sa.insert(sync_chains).values(chain="x/1", gate_id=gate.id, seq=0, hash="0")
         )
-        session.execute(sa.insert(sync_chains).values(chain="x/1", gate_id=1, seq=0, hash="0"))
     Room(workspace, SystemClock(), lambda _: 0).keep()
     assert workspace.journal.verify().rows == 21
 
@@ -212,20 +207,25 @@ def test_on_a_disk_that_is_full_the_newest_decisions_go_on(small_disk: Path) -> 
         with workspace.database.read() as session:
             kept = attendance.list_(session, limit=10_000)
         assert 240 < len(kept) < 14 * 240
-        assert Reserve(small_disk / "state", MB).held > 0
 
 
 def test_the_reserve_takes_what_there_is_and_gives_it_back(small_disk: Path) -> None:
-    reserve = Reserve(small_disk, MB)
+    reserve = Reserve(small_disk)
     assert reserve.held == 0
-    reserve.hold()
-    assert reserve.held == (small_disk / "reserve").stat().st_blocks * 512 == MB
+
+    def blocks() -> int:
+        return (small_disk / "reserve").stat().st_blocks * 512
+
+    for size in (MB, 2 * MB, MB // 2):
+        reserve.hold(size)
+        assert reserve.held == blocks() == size
     fill(small_disk)
+    reserve.hold(MB)
+    assert reserve.held == blocks() == MB // 2
     reserve.release()
-    (small_disk / "other").write_bytes(bytes(MB // 4))
-    reserve.hold()
-    assert MB // 4 <= reserve.held < MB
-    assert reserve.held == (small_disk / "reserve").stat().st_blocks * 512
+    (small_disk / "other").write_bytes(bytes(MB // 8))
+    reserve.hold(MB)
+    assert reserve.held == blocks() == MB // 4
 
 
 def fill(disk: Path) -> None:
