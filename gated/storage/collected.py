@@ -188,7 +188,7 @@ class _Intake:
     def _hole_before_the_chain(self, first: Part) -> None:
         """The end of the chain before, when all that was left of it was dropped."""
         try:
-            before = _canonical(first["body"])["previous"]
+            before = read_canonical(first["body"])["previous"]
             chain, seq, hash_ = str(before["chain"]), int(before["seq"]), str(before["hash"])
         except (ValueError, TypeError, KeyError, RecursionError):
             return  # the first chain, or a row that is set apart for itself
