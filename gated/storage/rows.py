@@ -73,7 +73,8 @@ def _copy(session: Session, table: sa.Table, values: Sequence[Mapping[str, Any]]
     try:
         with driver.cursor() as cursor, cursor.copy(statement) as copy:
             for row in values:
-                cells = zip(made, row.values(), strict=True)
+                # by name: two rows may name their columns in different orders
+                cells = zip(made, (row[c.name] for c in columns), strict=True)
                 copy.write_row([cell if make is None else make(cell) for make, cell in cells])
     except psycopg.Error as error:
         raise _told(statement, error, connection.dialect) from error
