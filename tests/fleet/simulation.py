@@ -2,10 +2,10 @@
 
     python -m tests.fleet.simulation --gates 20 --hubs 2 --seconds 120
 
-People are hired, moved between groups, switched off and erased on the hub; gates decide; networks
-are cut, slow, and deliver batches again; gates and hubs are killed (SIGKILL) and started. At the
-end every gate has whom the hub says, every decision is on the hub once, chains verify, and who was
-erased is nowhere.
+People are hired, moved between groups, given cards, switched off and erased on the hub, and rules
+are changed; gates decide; networks are cut, slow, and deliver batches again; gates and hubs are
+killed (SIGKILL) and started. At the end every gate has whom and what the hub says, every decision
+is on the hub once, chains verify, and who was erased is nowhere.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,9 @@ import PIL.Image
 import sqlalchemy as sa
 
 from gated.config import Settings, load
+from gated.services import credential_keys
+from gated.services.access import Access, GroupRule
+from gated.services.credentials import Credentials
 from gated.services.groups import Groups
 from gated.services.models import INSTALLED, VisionKit
 from gated.services.people import People
@@ -42,6 +46,7 @@ from gated.storage.records import Person
 from gated.storage.tables import attendance_logs, journal
 from tests.e2e.process import Process
 from tests.fleet.relay import Relay
+from tests.fleet.rules import present, wanted
 from tests.storage.people import entry
 
 ACTOR = "simulation"
@@ -202,6 +207,9 @@ class Simulation:
             (2, self.erase),
             (2, self.switch),
             (2, self.regroup),
+            (2, self.rule),
+            (1, self.keep_site),
+            (2, self.card),
             (2, self.cut),
             (2, self.slow),
             (3, self.again),
@@ -252,6 +260,40 @@ class Simulation:
         group = self.random.choice(groups.list_())
         move = groups.join if person or self.random.random() < 0.6 else groups.leave
         move(group.id, (person or self.random.choice(self.staff)).id, actor=ACTOR)
+
+    def rule(self) -> None:
+        """A group passes in other hours, at other gates."""
+        access, hours = Access.of(self.desk), self.random.sample(range(24), 2)
+        if self.random.random() < 0.5 or not (known := access.schedules()):
+            day = [f"{hours[0]:02}:00-{hours[1]:02}:00"]
+            fields = {"name": f"hours {self.random.getrandbits(48):x}", "week": [day] * 7}
+            known = [access.add_schedule(fields, actor=ACTOR)]
+        chosen = self.random.choice(known)
+        access.update_schedule(chosen.id, {"holiday": self.random.choice([None, []])}, actor=ACTOR)
+        gate = self.random.choice([None, *(g.name for g in self.gates)])
+        rules = self.random.choice([[], [GroupRule(gate, chosen.id)], [GroupRule(gate)]])
+        group = self.random.choice(Groups.of(self.desk).list_())
+        access.set_rules_of_group(group.id, rules, actor=ACTOR)
+
+    def keep_site(self) -> None:
+        """Other rules hold for everybody, and other days are holidays."""
+        access = Access.of(self.desk)
+        hours = self.random.choice([None, *(s.id for s in access.schedules())])
+        rules = {"occupancy": self.random.randint(1, 99), "two_factors": hours}
+        site = self.random.choice(["", "works"])
+        access.set_site_rules(rules, actor=ACTOR, site=site)
+        day = date(2026, 12, self.random.randint(1, 31))
+        access.set_holiday(day, f"day {self.random.random()}", actor=ACTOR, site=site)
+
+    def card(self) -> None:
+        """Somebody is given a card, or a card is blocked; rarely all get another key."""
+        given, person = Credentials.of(self.desk), self.random.choice(self.staff)
+        if cards := given.list_(person.id):
+            given.update(cards[0].id, {"is_active": not cards[0].is_active}, actor=ACTOR)
+        else:
+            given.add(person.id, "card", f"{self.random.getrandbits(48)}", {}, actor=ACTOR)
+        if self.random.random() < 0.1:
+            credential_keys.rotate(self.desk, actor=ACTOR)
 
     def decide(self) -> None:
         """A gate admits somebody it knows, or nobody."""
@@ -327,6 +369,10 @@ class Simulation:
     def _problems_of(self, gate: SimulatedGate) -> Iterator[str]:
         if self._wanted_by(gate) != _templates(gate.workspace):
             yield "its gallery is not what the hub says"
+        told = wanted(self.desk, gate.name)
+        for about, here in present(gate.workspace).items():
+            if here != told[about]:
+                yield f"its {about} are not what the hub says: {here}, not {told[about]}"
         result = gate.workspace.journal.verify()
         if not result.ok:
             yield str(result.first_problem)

@@ -332,8 +332,13 @@ def test_what_the_hub_gives_people_is_known_at_their_gates(world: World) -> None
     given.delete(card.id, actor=ACTOR)
     eve = hire(hub, "staff")
     given.add(eve.id, "card", "4711", {}, actor=ACTOR)
+    People.of(hub).update(ada.id, {"last_name": "Lovelace"}, actor=ACTOR)
     pull_all(gate)
     assert at.whose("card", "4711") == here(gate, eve)
+    given.delete(given.list_(eve.id)[0].id, actor=ACTOR)
+    given.add(eve.id, "card", "4714", {}, actor=ACTOR)
+    pull_all(gate)
+    assert (at.whose("card", "4711"), at.whose("card", "4714")) == (None, here(gate, eve))
     (pin,) = (c for c in at.list_(person) if c.kind == "pin")
     assert pin.failures == 1, "counted where it was entered, whatever the hub tells meanwhile"
     at.update(pin.id, {"is_active": True}, actor=ACTOR)
