@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import secrets
@@ -39,6 +40,31 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o600) -> None:
     sync_directory(path.parent)
 
 
+def _write_new(path: Path, data: bytes) -> None:
+    """Write a file that nobody knows of yet; a failure leaves none."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(fd, "wb") as f:
+            f.write(data)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _sync_file_system(path: Path) -> None:
+    """Write out all that waits for the file system that holds `path`; OSError."""
+    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if syncfs is None:
+        os.sync()
+        return
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if syncfs(fd) != 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    finally:
+        os.close(fd)
+
+
 class FileStore:
     """Sealed files by relative path, such as `images/<uid>.sealed`; nothing outside `uploads`."""
 
@@ -54,18 +80,34 @@ class FileStore:
         except OSError as e:
             raise StorageError(f"{uploads} cannot be used for photos: {e.strerror}") from e
 
-    def save_image(self, jpeg: bytes) -> str:
-        """Store a picture; returns its relative path. StorageError."""
-        return self._save(IMAGES, jpeg)
+    def save_image(self, jpeg: bytes, *, durable: bool = True) -> str:
+        """Store a picture; returns its relative path. StorageError.
+
+        durable: not to be lost by a power cut; else it is so after the next `sync`.
+        """
+        return self._save(IMAGES, jpeg, durable)
 
     def load_image(self, rel: str) -> bytes:
         """The picture at a relative path; StorageError, SealError."""
         return self._load(rel, IMAGES)
 
-    def save_encoding(self, vector: Vector, model: str) -> str:
-        """Store a (d,) float32 template with its model's digest; returns its relative path."""
+    def save_encoding(self, vector: Vector, model: str, *, durable: bool = True) -> str:
+        """Store a (d,) float32 template with its model's digest; returns its relative path.
+
+        durable: as of `save_image`. StorageError.
+        """
         head = json.dumps({"model": model, "dimension": len(vector)}).encode()
-        return self._save(ENCODINGS, head + b"\n" + np.asarray(vector, "<f4").tobytes())
+        return self._save(ENCODINGS, head + b"\n" + np.asarray(vector, "<f4").tobytes(), durable)
+
+    def sync(self) -> None:
+        """Make durable at once what was saved without; StorageError.
+
+        Of hundreds of files one after the other waits for the disk hundreds of times.
+        """
+        try:
+            _sync_file_system(self.uploads)
+        except OSError as e:
+            raise StorageError(f"{self.uploads} cannot be written: {e.strerror}") from e
 
     def load_encoding(self, rel: str) -> tuple[Vector, str]:
         """The (d,) float32 template at a relative path, and its model; StorageError, SealError."""
@@ -103,10 +145,14 @@ class FileStore:
                     removed += 1
         return removed
 
-    def _save(self, folder: str, plain: bytes) -> str:
+    def _save(self, folder: str, plain: bytes, durable: bool) -> str:
         rel = f"{folder}/{new_uid()}{SUFFIX}"
         try:
-            write_atomic(self.uploads / rel, self._sealer.seal(plain, rel))
+            sealed = self._sealer.seal(plain, rel)
+            if durable:
+                write_atomic(self.uploads / rel, sealed)
+            else:
+                _write_new(self.uploads / rel, sealed)
         except OSError as e:
             raise StorageError(f"{self.uploads / rel} cannot be written: {e.strerror}") from e
         return rel

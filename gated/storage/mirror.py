@@ -105,9 +105,28 @@ def enrolled(session: Session, uids: Sequence[str]) -> dict[str, CarriedEnrollme
 
 
 def put(session: Session, person: MirroredPerson, snapshot: int) -> list[str]:
-    """Let a person be as told; returns the files that nobody needs now."""
+    """Let a person be as told; returns the files that nobody needs now.
+
+    Who calls it tells the gallery, the rules and the feed, once for all persons of a page.
+    """
     before = find(session, person.uid) or _adopt(session, person)
     _free_code(session, person)
+    values = values_of(person)
+    if before is None:
+        id_ = rows.insert(session, persons_table, uid=person.uid, **values)
+    else:
+        id_ = before.id
+        rows.change(session, persons_table, id_, **values)
+    _put_groups(session, id_, person.groups, snapshot)
+    unneeded = _put_enrollments(session, id_, person.enrollments)
+    mirror_access.put_access(session, id_, person.access)
+    mirror_access.put_credentials(session, id_, person.credentials)
+    remember(session, changes.PERSON, person.uid, snapshot, person.version)
+    return unneeded
+
+
+def values_of(person: MirroredPerson) -> dict[str, Any]:
+    """A person's own columns, besides the uid."""
     values = {
         "first_name": person.first_name,
         "last_name": person.last_name,
@@ -119,20 +138,18 @@ def put(session: Session, person: MirroredPerson, snapshot: int) -> list[str]:
         "extended_unlock": person.extended_unlock,
     }
     search = persons.fold(" ".join(str(v) for v in list(values.values())[:5] if v))
-    if before is None:
-        id_ = rows.insert(session, persons_table, uid=person.uid, **values, search=search)
-    else:
-        id_ = before.id
-        rows.change(session, persons_table, id_, **values, search=search)
-    _put_groups(session, id_, person.groups, snapshot)
-    unneeded = _put_enrollments(session, id_, person.enrollments)
-    mirror_access.put_access(session, id_, person.access)
-    mirror_access.put_credentials(session, id_, person.credentials)
-    remember(session, changes.PERSON, person.uid, snapshot, person.version)
-    touch_gallery(session)
-    touch_rules(session)
-    changes.note_person(session, id_)
-    return unneeded
+    return {**values, "search": search}
+
+
+def values_of_enrollment(told: CarriedEnrollment) -> dict[str, Any]:
+    """An enrollment's own columns, besides uid and person."""
+    return {
+        "model": told.model,
+        "confidence_score": told.confidence,
+        "is_active": told.is_active,
+        "face_encoding_path": told.encoding_path,
+        "face_image_path": told.image_path,
+    }
 
 
 def drop(session: Session, uid: str) -> list[str]:
@@ -269,14 +286,14 @@ def _free_code(session: Session, person: MirroredPerson) -> None:
 def _put_groups(session: Session, person_id: int, wanted: Mapping[str, str], snapshot: int) -> None:
     member = group_members.c
     session.execute(sa.delete(group_members).where(member.person_id == person_id))
-    ids = sorted({_carried_group(session, uid, name, snapshot) for uid, name in wanted.items()})
+    ids = sorted({carried_group(session, uid, name, snapshot) for uid, name in wanted.items()})
     if ids:
         session.execute(
             sa.insert(group_members), [{"group_id": g, "person_id": person_id} for g in ids]
         )
 
 
-def _carried_group(session: Session, uid: str, name: str, snapshot: int) -> int:
+def carried_group(session: Session, uid: str, name: str, snapshot: int) -> int:
     """The id of a group; one whose rules were not told of yet opens nothing until then."""
     known = is_from_hub(session, changes.GROUP, uid)
     id_ = put_group(session, uid, name, snapshot)
@@ -314,14 +331,7 @@ def _put_enrollments(
     gone = [x.id for uid, x in there.items() if uid not in {w.uid for w in wanted}]
     session.execute(sa.delete(enrollments_table).where(e.id.in_(gone)))
     for w in wanted:
-        values = {
-            "person_id": person_id,
-            "model": w.model,
-            "confidence_score": w.confidence,
-            "is_active": w.is_active,
-            "face_encoding_path": w.encoding_path,
-            "face_image_path": w.image_path,
-        }
+        values = {"person_id": person_id, **values_of_enrollment(w)}
         if w.uid in there:
             rows.change(session, enrollments_table, there[w.uid].id, **values)
         else:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from gated.storage import access, rows
 from gated.storage.carried import CarriedCredential
-from gated.storage.tables import credentials, person_access
+from gated.storage.tables import credentials, person_access, utcnow
 
 
 def put_access(session: Session, person_id: int, told: Mapping[str, Any] | None) -> None:
@@ -42,6 +42,19 @@ def put_credentials(session: Session, person_id: int, told: Sequence[CarriedCred
         else:
             forgiven = {"failures": 0} if x.is_active and not row.is_active else {}
             rows.change(session, credentials, row.id, **values, **forgiven)
+
+
+def add_credentials(session: Session, told: Sequence[tuple[int, CarriedCredential]]) -> None:
+    """Give persons, by id, who have none yet these credentials from the hub."""
+    if not told:
+        return
+    c, now = credentials.c, utcnow()
+    uids, digests = [x.uid for _, x in told], [x.digest for _, x in told if x.digest]
+    moved = sa.delete(credentials).where(c.from_hub, c.uid.not_in(uids), c.digest.in_(digests))
+    session.execute(moved)
+    given = {"from_hub": True, "created_at": now, "updated_at": now}
+    rows_ = [{"person_id": id_, **given, **asdict(x)} for id_, x in told]
+    session.execute(sa.insert(credentials), rows_)
 
 
 def _make_room(session: Session, person_id: int, told: Sequence[CarriedCredential]) -> None:

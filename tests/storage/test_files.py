@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -31,6 +32,20 @@ def test_pictures_and_templates_come_back(files: FileStore) -> None:
     assert vector.dtype == np.float32
     assert np.array_equal(vector, VECTOR)
     assert model == "m1"
+
+
+def test_many_are_saved_without_waiting_for_the_disk_each_time(files: FileStore) -> None:
+    paths = [files.save_encoding(VECTOR, "m1", durable=False) for _ in range(3)]
+    paths.append(files.save_image(b"picture", durable=False))
+    files.sync()
+    assert all(stat.S_IMODE((files.uploads / p).stat().st_mode) == 0o600 for p in paths)
+    assert files.load_image(paths[-1]) == b"picture"
+    assert np.array_equal(files.load_encoding(paths[0])[0], VECTOR)
+    shutil.rmtree(files.uploads)
+    with pytest.raises(StorageError):
+        files.sync()
+    with pytest.raises(StorageError):
+        files.save_image(b"picture", durable=False)
 
 
 def test_what_lies_on_the_disk_is_sealed_and_private(files: FileStore) -> None:

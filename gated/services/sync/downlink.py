@@ -30,7 +30,7 @@ from gated.services.sync.kinds import KINDS
 from gated.services.sync.rules_down import read_access, read_credential
 from gated.services.sync.signing import Envelopes
 from gated.services.workspace import Workspace
-from gated.storage import changes, mirror
+from gated.storage import changes, mirror, newcomers
 from gated.storage import settings as settings_store
 from gated.storage.carried import CarriedEnrollment
 from gated.storage.journal import Entry
@@ -190,17 +190,18 @@ class Downlink:
         if said or last:  # the locks in their order: see `changes`
             settings_store.touch_gallery(session)
             settings_store.touch_rules(session)
+        done.update(s.op for s in said)
+        for s in said:
+            if s.op == "put" and s.kind != changes.PERSON:
+                KINDS[s.kind].put(taking, s.uid, s.value)
+        if people:
+            taking.unneeded += newcomers.put_all(session, list(people.values()), snapshot)
         for s in sorted(said, key=_order):
-            done[s.op] += 1
             if s.op == "erased":
                 journal = self._workspace.journal
                 taking.unneeded += mirror.erase(session, journal, taking.now, s.uid)
             elif s.op == "gone":
                 _drop(taking, s.kind, s.uid)
-            elif s.kind == changes.PERSON:
-                taking.unneeded += mirror.put(session, people[s.uid], snapshot)
-            else:
-                KINDS[s.kind].put(taking, s.uid, s.value)
         if last:
             behind = mirror.behind(session, snapshot)
             done["gone"] += len(behind)
@@ -214,7 +215,10 @@ class Downlink:
         people = {s.uid: s.person for s in said if s.person is not None}
         with self._workspace.database.read() as session:
             there = mirror.enrolled(session, list(people))
-        return {uid: self._with_files(p, there, written) for uid, p in people.items()}
+        found = {uid: self._with_files(p, there, written) for uid, p in people.items()}
+        if written:
+            self._workspace.files.sync()
+        return found
 
     def _with_files(
         self, person: MirroredPerson, there: Mapping[str, CarriedEnrollment], written: list[str]
@@ -239,7 +243,9 @@ class Downlink:
         path = old.encoding_path if old else None
         if path is not None and self._same(path, told.vector):
             return path
-        written.append(self._workspace.files.save_encoding(told.vector, str(told.model)))
+        written.append(
+            self._workspace.files.save_encoding(told.vector, str(told.model), durable=False)
+        )
         return written[-1]
 
     def _same(self, path: str, vector: Vector) -> bool:
@@ -260,7 +266,7 @@ class Downlink:
                 return path
         except StorageError:
             pass
-        written.append(self._workspace.files.save_image(told.photo))
+        written.append(self._workspace.files.save_image(told.photo, durable=False))
         return written[-1]
 
 
@@ -287,8 +293,8 @@ _DROPPED = (changes.PERSON, *reversed(list(KINDS)))
 
 
 def _order(said: _Said) -> tuple[bool, int]:
-    """What goes comes last, after what still named it; the rest as the hub tells it."""
-    return said.op == "gone", _DROPPED.index(said.kind) if said.op == "gone" else 0
+    """What goes comes last, after what still named it."""
+    return said.op == "gone", _DROPPED.index(said.kind)
 
 
 def _drop(taking: Taking, kind: str, uid: str) -> None:
