@@ -33,6 +33,7 @@ from gated.api.routers import (
     live,
     persons,
     privacy,
+    rollouts,
     sync,
 )
 
@@ -79,6 +80,7 @@ ROUTERS = (
     door,
     jobs,
     fleet,
+    rollouts,
 )
 
 

@@ -139,11 +139,16 @@ def _invalid(_request: Request, error: Exception) -> Problem:
     """Names the places and the rules, never the values: they may be secrets."""
     assert isinstance(error, RequestValidationError)  # noqa: S101
     problems = [
-        {"at": ".".join(map(str, e["loc"])), "code": e["type"], "detail": e["msg"]}
+        {"at": _printable(".".join(map(str, e["loc"]))), "code": e["type"], "detail": e["msg"]}
         for e in error.errors()
     ]
     said = "; ".join(f"{p['at']}: {p['detail']}" for p in problems[:3])
     return Problem(422, said or "the request is not valid", problems=problems)
+
+
+def _printable(text: str) -> str:
+    """The text without what is no character: a key of a body may hold half of a pair."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _http(_request: Request, error: Exception) -> Problem:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any
 
-from fastapi import Response
+from fastapi import Request, Response
 from pydantic import BaseModel
 from pydantic_core import to_json
 
@@ -34,3 +34,14 @@ def _array(rows: Sequence[Any], schema: type[BaseModel]) -> bytes:
     names = tuple(schema.model_fields)
     values = attrgetter(*names)
     return to_json([dict(zip(names, values(row), strict=True)) for row in rows])
+
+
+def page_headers(
+    request: Request, found: int, total: int, limit: int | None, offset: int
+) -> dict[str, str]:
+    """How many there are in all, and where the next page is, if there is one."""
+    headers = {"X-Total-Count": str(total)}
+    if limit is not None and offset + found < total:
+        following = request.url.include_query_params(offset=offset + limit)
+        headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
+    return headers

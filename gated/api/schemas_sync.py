@@ -43,6 +43,36 @@ class FleetGateChange(In):
     edits: Edits = "none"
 
 
+class ReportedSettingsOut(Out):
+    revision: int
+    """The one that it runs; 0: none, its own file."""
+    state: str | None
+    """running, waiting, trial or refused."""
+    reason: str | None
+    """Why it refused the last one."""
+    overruled: Sequence[str]
+    """Keys for which its file or environment says something else."""
+
+
+class ReportedOut(Out):
+    version: str | None
+    started_at: str | None
+    people: int | None
+    templates: int | None
+    gallery: str | None
+    """Digest of whom it knows by which templates: equal at gates that know the same."""
+    clock_ok: bool | None
+    clock_offset_s: float | None
+    """Its clock less that of the hub."""
+    disk_free: int | None
+    """Bytes."""
+    backlog: int | None
+    """Rows of its journal that the hub does not have."""
+    alarms: Sequence[str]
+    problems: Sequence[str]
+    settings: ReportedSettingsOut
+
+
 class FleetGateOut(Out):
     id: int
     uid: str
@@ -59,16 +89,25 @@ class FleetGateOut(Out):
     revoked_at: datetime | None
     seen_at: datetime | None
     model: str | None
-    status: Mapping[str, Any]
+    troubled: bool
+    """It told of alarms or problems."""
+    configuration: int
+    """The revision that it was given; 0: none, its own file."""
+    reported: ReportedOut
     """What the gate told of itself when it was last heard of."""
+    status: Mapping[str, Any]
+    """The same in its own words."""
 
     @staticmethod
     def of(found: FleetGate) -> FleetGateOut:
         values = {name: getattr(found.gate, name) for name in _OF_THE_GATE}
-        return FleetGateOut(**values, groups=found.groups)
+        told = ReportedOut.model_validate(found.reported)
+        return FleetGateOut(
+            **values, groups=found.groups, configuration=found.wanted, reported=told
+        )
 
 
-_OF_THE_GATE = FleetGateOut.model_fields.keys() - {"groups"}
+_OF_THE_GATE = FleetGateOut.model_fields.keys() - {"groups", "configuration", "reported"}
 
 
 class FleetOperatorIn(In):

@@ -34,6 +34,14 @@ def settings_of(config: Path | None) -> Settings:
     return settings_in_force(config)
 
 
+def show_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows of as many texts as the head has, each column as wide as it must be."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for row in (head, *rows):
+        line = "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True))
+        click.echo(line.rstrip())
+
+
 class ProgressBar:
     """A bar on standard error from the first report on; nothing where that is not a terminal."""
 

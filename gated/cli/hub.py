@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from gated.cli.common import config_option, json_option, settings_of
+from gated.cli.common import config_option, json_option, settings_of, show_table
+from gated.cli.rollouts import configure, rollout
+
+if TYPE_CHECKING:
+    from gated.services.sync.fleet import FleetGate
 
 ACTOR = "command line"
+STATES = ("invited", "joined", "revoked", "silent", "troubled")
 
 
 @click.group()
@@ -22,41 +28,85 @@ def hub() -> None:
     """
 
 
+hub.add_command(configure)
+hub.add_command(rollout)
+
+
 @hub.command("gates")
+@click.option("--state", type=click.Choice(STATES), help="Only these.")
+@click.option("--site", help="Only those at this site.")
 @json_option
 @config_option
-def gates(as_json: bool, config: Path | None) -> None:
-    """List the gates and when each was last heard of.
+def gates(state: str | None, site: str | None, as_json: bool, config: Path | None) -> None:
+    """List the gates: when each was last heard of, and how it was then.
+
+    Settings are the revision that a gate runs; `3>4 waiting`: it was given another one.
 
     \b
-    Example: gated hub gates --json
+    Example: gated hub gates --state troubled
     """
     from gated.services.sync.fleet import Fleet
     from gated.services.workspace import Workspace
 
     with Workspace(settings_of(config), create=False) as workspace:
-        found = Fleet.of(workspace).list_()
+        found, _ = Fleet.of(workspace).list_(state=state, site=site)
     if as_json:
-        rows = [
-            {
-                "name": f.gate.name,
-                "site": f.gate.site,
-                "state": f.gate.state,
-                "groups": list(f.groups),
-                "everyone": f.gate.everyone,
-                "seen_at": f.gate.seen_at and f.gate.seen_at.isoformat(),
-                "status": f.gate.status,
-            }
-            for f in found
-        ]
-        click.echo(json.dumps(rows))
-        return
-    if not found:
-        click.echo("no gates yet; let one join: gated hub invite NAME --site SITE --everyone")
-    for f in found:
-        seen = f"{f.gate.seen_at:%Y-%m-%d %H:%M:%S}" if f.gate.seen_at else "never seen"
-        carries = "everyone" if f.gate.everyone else ", ".join(f.groups) or "nobody"
-        click.echo(f"{f.gate.name:24} {f.gate.site:16} {f.gate.state:8} {seen:20} {carries}")
+        click.echo(json.dumps([_told(f) for f in found]))
+    elif found:
+        show_table(_COLUMNS, [_row(f) for f in found])
+    else:
+        none = "no such gates" if state or site else "no gates yet"
+        click.echo(f"{none}; let one join: gated hub invite NAME --site SITE --everyone")
+
+
+_COLUMNS = (
+    *("NAME", "SITE", "STATE", "SEEN", "VERSION", "MODEL", "PEOPLE", "SETTINGS"),
+    *("CLOCK", "DISK", "BACKLOG", "TROUBLES"),
+)
+
+
+def _told(found: FleetGate) -> dict[str, Any]:
+    gate = found.gate
+    return {
+        "name": gate.name,
+        "site": gate.site,
+        "state": gate.state,
+        "groups": list(found.groups),
+        "everyone": gate.everyone,
+        "seen_at": gate.seen_at and gate.seen_at.isoformat(),
+        "model": gate.model,
+        "configuration": found.wanted,
+        "reported": asdict(found.reported),
+        "status": gate.status,
+    }
+
+
+def _row(found: FleetGate) -> tuple[str, ...]:
+    gate, told = found.gate, found.reported
+    offset, disk = told.clock_offset_s, told.disk_free
+    return (
+        gate.name,
+        gate.site,
+        gate.state,
+        f"{gate.seen_at:%Y-%m-%d %H:%M:%S}" if gate.seen_at else "never",
+        told.version or "",
+        (gate.model or "").partition("/")[0][:12],
+        "" if told.people is None else str(told.people),
+        _settings_in_words(found),
+        "" if offset is None else f"{offset:+.1f} s",
+        "" if disk is None else f"{disk / 1e9:.1f} GB",
+        "" if told.backlog is None else str(told.backlog),
+        ", ".join(dict.fromkeys((*told.problems, *told.alarms))),
+    )
+
+
+def _settings_in_words(found: FleetGate) -> str:
+    told = found.reported.settings
+    if told.state == "running" and told.revision == found.wanted:
+        return str(told.revision or "-")
+    if found.wanted == told.revision == 0:
+        return "-"
+    return f"{told.revision}>{found.wanted} {told.state or ''}".strip()
 
 
 @hub.command("invite")

@@ -18,6 +18,7 @@ from gated.config.loading import (
     load,
     load_with,
     read_dotenv,
+    read_given,
 )
 from gated.config.places import parse
 from gated.config.reach import REACH
@@ -82,4 +83,5 @@ __all__ = [
     "load_with",
     "parse",
     "read_dotenv",
+    "read_given",
 ]

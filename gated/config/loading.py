@@ -117,18 +117,41 @@ def check_given(values: Mapping[str, Any]) -> dict[str, str]:
     on the gate.
     """
     draft = Draft(dict(values), {(): ""})
-    for section, part in values.items():
+    _check_given(draft)
+    return {p.split(": ")[1]: p.split(": ", 2)[2] for p in draft.problems}
+
+
+def read_given(file: Path) -> dict[str, dict[str, Any]]:
+    """Values for gates from a file that is written as gate.yaml is; ConfigError as of `load`."""
+    draft = parse(_read(file), _shown(file))
+    _write_out(draft)
+    _check_given(draft)
+    if draft.problems:
+        raise ConfigError(*sorted(draft.problems, key=_line))
+    return draft.values
+
+
+def _check_given(draft: Draft) -> None:
+    told: set[Keys] = set()
+    for section, part in draft.values.items():
         for key in part if isinstance(part, dict) and section in SECTIONS else ():
+            told.add((section, key))
             if REACH.get((section, str(key))) == "file":
                 draft.complain((section, str(key)), "is set in the file of the gate only")
-    told = {
-        (section, key) for section, part in values.items() if isinstance(part, dict) for key in part
-    }
-    parts = _sections(draft, Path())
-    for misfit, places in _misfits_of(parts, draft):
+            elif not _is_finite(part[key]):
+                draft.complain((section, str(key)), "should be a finite number")
+    for misfit, places in _misfits_of(_sections(draft, Path()), draft):
         if told.issuperset(place[:2] for place in places):
             draft.misfit(places[0], misfit.text)
-    return {p.split(": ")[1]: p.split(": ", 2)[2] for p in draft.problems}
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether JSON can hold it."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 def check_tolerance(settings: Settings, calibration: Calibration) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -101,6 +102,20 @@ class Gallery:
     def people(self) -> int:
         """How many people a probe is compared with: the N of 1:N."""
         return len(self.members)
+
+    def digest(self) -> str:
+        """Names whom it knows by which templates, in any order: equal at gates that know the same.
+
+        SHA-256 over those of each template with its person's uid, hex.
+        """
+        rows = sorted(
+            hashlib.sha256(
+                f"{self.members[owner].person.uid} {self.members[owner].active} ".encode()
+                + row.tobytes()
+            ).digest()
+            for owner, row in zip(self.owners, self.vectors, strict=True)
+        )
+        return hashlib.sha256(b"".join(rows)).hexdigest()
 
     def similarities(self, probes: Vector) -> npt.NDArray[np.float32]:
         """(n,) float32 similarity of a raw probe (d,) to each template; (k, n) of probes (k, d)."""

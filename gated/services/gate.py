@@ -94,6 +94,7 @@ class GateStatus:
     wrong_openings_per_year: float | None = None
     """What the two make together; None while the log is too young to tell."""
     gallery_stamp: str | None = None
+    gallery_digest: str | None = None
     misfit: str = ""
     """Why the gate cannot keep a rule that it was given; empty when it can keep all."""
     decisions: tuple[DecisionView, ...] = ()

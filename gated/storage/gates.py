@@ -42,6 +42,7 @@ class GateRow:
     seen_at: datetime | None
     model: str | None
     status: Mapping[str, Any]
+    troubled: bool
     feed: int
     cursor: int
     version: int
@@ -111,6 +112,52 @@ def sites(session: Session) -> set[str]:
     return set(session.execute(sa.select(gates.c.site).distinct()).scalars())
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which gates to list. state: of the gate, or `silent` (joined, and not heard since
+    `silent_before`), or `troubled` (joined, with alarms or problems). q: part of a name."""
+
+    state: str | None = None
+    site: str | None = None
+    q: str | None = None
+    silent_before: datetime | None = None
+
+    def conditions(self) -> list[sa.ColumnElement[bool]]:
+        g = gates.c
+        joined, unheard = g.account_id.is_not(None), g.seen_at.is_(None)
+        by_state: dict[str, list[sa.ColumnElement[bool]]] = {
+            "joined": [joined],
+            "invited": [~joined, g.revoked_at.is_(None)],
+            "revoked": [~joined, g.revoked_at.is_not(None)],
+            "silent": [joined, unheard | (g.seen_at < self.silent_before)],
+            "troubled": [joined, g.troubled],
+        }
+        found = list(by_state[self.state]) if self.state else []
+        if self.site is not None:
+            found.append(g.site == self.site)
+        if self.q is not None:
+            found.append(g.name_key.contains(self.q.casefold(), autoescape=True))
+        return found
+
+
+SORTS = ("name", "site", "seen_at")
+
+
+def page(
+    session: Session, wanted: Wanted, sort: str, limit: int | None, offset: int
+) -> tuple[list[GateRow], int]:
+    """A page of gates, and how many there are. sort: one of `SORTS`, `-` before it: descending."""
+    name = sort.removeprefix("-")
+    column = gates.c["name_key" if name == "name" else name]
+    order = column.desc() if sort.startswith("-") else column.asc()
+    # a gate that was never heard of was heard of before all others, on either engine
+    order = order.nulls_last() if sort.startswith("-") else order.nulls_first()
+    statement = sa.select(*_COLUMNS).where(*wanted.conditions()).order_by(order, gates.c.id)
+    total = sa.select(sa.func.count()).select_from(gates).where(*wanted.conditions())
+    found = session.execute(rows.page(statement, limit, offset))
+    return [record(GateRow, row) for row in found], session.execute(total).scalar_one()
+
+
 def by_id(session: Session, ids: Sequence[int]) -> dict[int, GateRow]:
     """Those of these gates that exist."""
     found = session.execute(sa.select(*_COLUMNS).where(gates.c.id.in_(ids)))
@@ -136,11 +183,18 @@ def heard(session: Session, id_: int, **values: Any) -> None:
     session.execute(sa.update(gates).where(gates.c.id == id_).values(**values))
 
 
-def groups_of(session: Session, id_: int) -> list[str]:
-    """The names of the groups that a gate carries."""
-    found = sa.select(groups.c.name).join(gate_groups, gate_groups.c.group_id == groups.c.id)
-    found = found.where(gate_groups.c.gate_id == id_).order_by(groups.c.name_key)
-    return list(session.execute(found).scalars())
+def groups_of(session: Session, ids: Sequence[int]) -> dict[int, list[str]]:
+    """gate id -> the names of the groups that it carries."""
+    found = (
+        sa.select(gate_groups.c.gate_id, groups.c.name)
+        .join(groups, groups.c.id == gate_groups.c.group_id)
+        .where(gate_groups.c.gate_id.in_(ids))
+        .order_by(groups.c.name_key)
+    )
+    names: dict[int, list[str]] = {id_: [] for id_ in ids}
+    for gate_id, name in session.execute(found):
+        names[gate_id].append(name)
+    return names
 
 
 def set_groups(session: Session, id_: int, names: Sequence[str]) -> None:

@@ -428,6 +428,8 @@ gates = _aggregate(
     Column("seen_at", UtcDateTime),
     Column("model", Text),
     Column("status", sa.JSON, nullable=False, default=dict),
+    # it told of alarms or of what keeps it from its work
+    Column("troubled", Boolean, nullable=False, default=False),
     # what the gate was given began anew so often; a cursor of another number is void
     Column("feed", Integer, nullable=False, default=1),
     Column("cursor", BigInt, nullable=False, default=0, comment="applied by the gate"),

@@ -55,3 +55,34 @@ def test_a_code_that_is_none_and_a_hub_that_is_none_are_said(gated: Gated, confi
     assert (refused.code, "no answer" in refused.err) == (1, True)
     refused = gated("join", "http://hub.example.org", code, "--config", config)
     assert (refused.code, "https" in refused.err) == (3, True)
+
+
+def test_settings_are_rolled_out_from_the_command_line(gated: Gated, tmp_path: Path) -> None:
+    with hub_in(tmp_path, None) as hub:
+        hub_config = tmp_path / "hub.yaml"
+        hub_config.write_text(HUB.format(state=tmp_path / "hub"))
+        on_hub = ("--config", hub_config)
+        file = tmp_path / "strict.yaml"
+        file.write_text("liveness: strict\ndoor:\n  unlock_s: 4\n  relay_pin: 5\n")
+        configure = ("hub", "configure", file, *on_hub)
+        refused = gated(*configure)
+        assert (refused.code, "strict.yaml:4: door.relay_pin" in refused.err) == (3, True)
+        file.write_text("liveness: strict\ndoor:\n  unlock_s: 4\n")
+        assert gated("hub", "rollout", "status", *on_hub).code == 1
+        assert gated(*configure).out == "revision 1\n"
+        hub.invite("north")
+        stages = ("--stage", "north,site:docks", "--stage", "everyone", "--by-hand")
+        made = gated(*configure, *stages, "--json").json
+        assert made["revision"] == 2
+        assert made["rollout"]["stages"] == [
+            {"gates": ["north"], "sites": ["docks"], "everyone": False},
+            {"gates": [], "sites": [], "everyone": True},
+        ]
+        assert "running, stage 1 of 2" in gated("hub", "rollout", "status", *on_hub).out
+        assert gated("hub", "rollout", "start", "1", "--stage", "everyone", *on_hub).code == 1
+        assert gated("hub", "rollout", "advance", "--json", *on_hub).json["stage"] == 2
+        assert "halted" in gated("hub", "rollout", "halt", *on_hub).out
+        assert "rolled_back" in gated("hub", "rollout", "rollback", *on_hub).out
+        assert gated("hub", "rollout", "start", "1", *on_hub).code == 2
+        again = gated("hub", "rollout", "start", "1", "--stage", "everyone", *on_hub)
+        assert "roll-out 2 of revision 1: running" in again.out

@@ -141,3 +141,16 @@ def test_a_broken_vector_hides_nobody_else(metric: str) -> None:
 def test_unit_keeps_zero() -> None:
     rows = np.array([[3.0, 4.0], [0.0, 0.0]], np.float32)
     assert unit(rows).tolist() == [[pytest.approx(0.6), pytest.approx(0.8)], [0.0, 0.0]]
+
+
+def test_the_digest_tells_who_is_known_by_which_templates_in_any_order() -> None:
+    def digest(*templates: Template, active: bool = True) -> str:
+        members = [Member(person(ANN), active), Member(person(BOB))]
+        return Gallery.build(MODEL, "cosine", members, templates).digest()
+
+    ann = Template(1, ANN, like({ANN: 0.9}), MODEL)
+    bob = Template(2, BOB, like({BOB: 0.9}), MODEL)
+    again = Template(9, ANN, ann.vector, MODEL)
+    assert digest(ann, bob) == digest(bob, again)
+    others = {digest(ann), digest(bob), digest(ann, bob), digest(ann, bob, active=False)}
+    assert len(others) == 4

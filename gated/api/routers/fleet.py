@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from gated.api.deps import Admin, Auditor, Services, Viewer
 from gated.api.errors import responses
+from gated.api.listing import page_headers
 from gated.api.schemas_sync import (
     FleetErasureOut,
     FleetGateChange,
@@ -21,14 +22,35 @@ from gated.services.sync.fleet import FleetGate
 
 router = APIRouter(prefix="/api/fleet", tags=["fleet"])
 
+State = Literal["invited", "joined", "revoked", "silent", "troubled"]
+Sort = Literal["name", "site", "seen_at", "-name", "-site", "-seen_at"]
 AccountName = Annotated[str, Path(max_length=100)]
 CHANGING = responses(401, 403, 404, 422, 503)
 
 
-@router.get("/gates", responses=responses(401, 403, 503))
-def list_(_viewer: Viewer, services: Services) -> list[FleetGateOut]:
-    """All gates by name: when each was last heard of, and what it told of itself."""
-    return [FleetGateOut.of(g) for g in services.fleet.list_()]
+@router.get("/gates", responses=responses(401, 403, 422, 503))
+def list_(
+    request: Request,
+    response: Response,
+    _viewer: Viewer,
+    services: Services,
+    state: State | None = None,
+    site: Annotated[str | None, Query(max_length=200)] = None,
+    q: Annotated[str | None, Query(max_length=200, description="part of the name")] = None,
+    limit: Annotated[int | None, Query(ge=1, le=10_000)] = None,
+    offset: Annotated[int, Query(ge=0)] = 0,
+    sort: Sort = "name",
+) -> list[FleetGateOut]:
+    """Gates; their number is in X-Total-Count, the next page in Link.
+
+    `silent`: joined, and not heard of for five minutes; `troubled`: joined, and it tells of alarms
+    or problems.
+    """
+    found, total = services.fleet.list_(
+        state=state, site=site, q=q, sort=sort, limit=limit, offset=offset
+    )
+    response.headers.update(page_headers(request, len(found), total, limit, offset))
+    return [FleetGateOut.of(g) for g in found]
 
 
 @router.post("/gates", status_code=201, responses=responses(400, 401, 403, 404, 409, 413, 422, 503))

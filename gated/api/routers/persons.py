@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from gated.api.deps import Admin, ApiServices, Operator, Services, Viewer
 from gated.api.errors import responses
-from gated.api.listing import json_list
+from gated.api.listing import json_list, page_headers
 from gated.api.schemas import (
     EnrollmentOut,
     ErasureReceiptOut,
@@ -55,11 +55,7 @@ def list_(
         offset=offset,
         sort=sort,
     )
-    headers = {"X-Total-Count": str(total)}
-    if limit is not None and offset + len(found) < total:
-        following = request.url.include_query_params(offset=offset + limit)
-        headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
-    return json_list(found, PersonOut, headers)
+    return json_list(found, PersonOut, page_headers(request, len(found), total, limit, offset))
 
 
 @router.get("/{id}", responses=responses(401, 403, 404, 422, 503))

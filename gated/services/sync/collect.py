@@ -15,6 +15,7 @@ from gated.devices.clock import SystemClock
 from gated.errors import Busy, NotAllowed, SourceError
 from gated.ports import Clock
 from gated.services.obligations import moment
+from gated.services.sync.reported import received, reported
 from gated.services.workspace import Workspace
 from gated.storage import collected, gates
 from gated.storage.collected import NotTogether, Taken
@@ -85,7 +86,10 @@ class Collector:
         """Note what a gate tells of itself; gives how far its chains are here."""
         now = moment(self._clock.now())
         with self._workspace.database.write() as session:
-            gates.heard(session, gate.id, seen_at=now, model=model, status=dict(status))
+            kept = received(status, now)
+            told = reported(kept)
+            troubled = bool(told.alarms or told.problems)
+            gates.heard(session, gate.id, seen_at=now, model=model, status=kept, troubled=troubled)
             return collected.positions(session, gate.id)
 
     def _forget_erased(self, session: Session, chain: str, taken: Taken) -> None:

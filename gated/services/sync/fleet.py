@@ -23,6 +23,7 @@ from gated.errors import (
 from gated.ports import Clock
 from gated.services.obligations import moment
 from gated.services.sync.codes import JoinCode, proof
+from gated.services.sync.reported import Reported, reported
 from gated.services.sync.rollouts import welcome as welcome_settings
 from gated.services.sync.signing import (
     HEADER,
@@ -35,12 +36,15 @@ from gated.services.sync.signing import (
 from gated.services.throttle import Throttle
 from gated.services.tokens import digest_of
 from gated.services.workspace import Workspace
-from gated.storage import accounts, gates
+from gated.storage import accounts, gates, rollouts
 from gated.storage.accounts import NO_PASSWORD
-from gated.storage.gates import GateRow
+from gated.storage.gates import GateRow, Wanted
 from gated.storage.journal import Entry
 
 INVITED_FOR = timedelta(days=1)
+SILENT_AFTER = timedelta(minutes=5)
+"""A gate says how it is every ten seconds."""
+
 FREE_ATTEMPTS = 20
 
 _NO_CREDENTIALS: Mapping[str, Any] = {
@@ -58,10 +62,19 @@ _SAY_WHAT_IT_IS_GIVEN = frozenset({"name", "site", "groups", "everyone", "photos
 
 @dataclass(frozen=True, slots=True)
 class FleetGate:
-    """A gate and the names of the groups that it carries."""
+    """A gate, the names of the groups that it carries, and the revision that it was given.
+
+    wanted: number of the configuration; 0: none, its own file.
+    """
 
     gate: GateRow
     groups: Sequence[str]
+    wanted: int = 0
+
+    @property
+    def reported(self) -> Reported:
+        """What the gate said of itself when it was last heard of."""
+        return reported(self.gate.status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +122,25 @@ class Fleet:
 
     # --- administration -----------------------------------------------------------------------
 
-    def list_(self) -> list[FleetGate]:
-        """All gates by name, revoked ones too."""
+    def list_(
+        self,
+        *,
+        state: str | None = None,
+        site: str | None = None,
+        q: str | None = None,
+        sort: str = "name",
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> tuple[list[FleetGate], int]:
+        """Gates, revoked ones too, and how many there are.
+
+        state: invited, joined or revoked; silent: joined, and nothing was heard of it for
+        `SILENT_AFTER`; troubled: joined, and it tells of alarms or problems.
+        """
+        wanted = Wanted(state, site, q, moment(self._clock.now()) - SILENT_AFTER)
         with self._workspace.database.read() as session:
-            return [_with_groups(session, g) for g in gates.list_(session)]
+            found, total = gates.page(session, wanted, sort, limit, offset)
+            return _fleet_gates(session, found), total
 
     def get(self, id_: int) -> FleetGate:
         """One gate; NotFound."""
@@ -300,4 +328,11 @@ def _require_keys(sign_key: str, seal_key: str) -> None:
 
 
 def _with_groups(session: Session, gate: GateRow) -> FleetGate:
-    return FleetGate(gate, gates.groups_of(session, gate.id))
+    return _fleet_gates(session, [gate])[0]
+
+
+def _fleet_gates(session: Session, found: Sequence[GateRow]) -> list[FleetGate]:
+    ids = [gate.id for gate in found]
+    groups, given = gates.groups_of(session, ids), rollouts.given_to(session, ids)
+    revisions = {id_: g.configuration_id or 0 for id_, g in given.items()}
+    return [FleetGate(g, groups[g.id], revisions.get(g.id, 0)) for g in found]

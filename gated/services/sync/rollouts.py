@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from gated.config import check_given
 from gated.errors import Conflict, SettingsRefused
 from gated.services.obligations import moment
+from gated.services.sync.reported import reported
 from gated.services.workspace import Service
 from gated.storage import changes, gates, rollouts
 from gated.storage.gates import GateRow
@@ -345,7 +346,7 @@ def _giving(
     before = None
     if last is not None:
         before = last.configuration_id if last.flaw is None else last.before_id
-    troubles, heard = _problems(gate), _is_heard(gate, now)
+    troubles, heard = list(reported(gate.status).problems), _is_heard(gate, now)
     return GivenTo(
         gate.id, new_uid(), rollout.id, stage, configuration_id, before, troubles, heard,
         None, None, None,
@@ -361,7 +362,7 @@ def _looked_at(given: GivenTo, gate: GateRow, now: datetime) -> GivenTo:
     heard = _is_heard(gate, now)
     silent_since = None if heard else given.silent_since or now
     runs = told.get("given") == given.uid and told.get("state") == "running"
-    new = sorted(set(_problems(gate)) - set(given.troubles)) if runs else []
+    new = sorted(set(reported(gate.status).problems) - set(given.troubles)) if runs else []
     flaw, healthy_since = None, None
     if told.get("refused") == given.uid:
         flaw = f"refused: {str(told.get('reason'))[:500]}"
@@ -395,12 +396,6 @@ def _is_well(rollout: Rollout, given: GivenTo, now: datetime) -> bool:
 
 def _is_heard(gate: GateRow, now: datetime) -> bool:
     return gate.seen_at is not None and now - gate.seen_at < UNHEARD
-
-
-def _problems(gate: GateRow) -> list[str]:
-    """What a gate says is wrong with it; a gate may say anything."""
-    told = gate.status.get("problems", ())
-    return [str(p) for p in told] if isinstance(told, list) else []
 
 
 def _gate_progress(given: GivenTo, gate: GateRow) -> GateProgress:

@@ -112,7 +112,7 @@ def status_of(
         "alarms": standing,
         "people": seen.people,
         "templates": seen.templates,
-        "gallery": seen.gallery_stamp,
+        "gallery": seen.gallery_digest,
         "clock": round(now.utc, 3),
         "clock_ok": now.clock_ok,
         "disk_free": shutil.disk_usage(workspace.settings.storage.state_dir).free,

@@ -33,7 +33,7 @@ def test_a_gate_joins_once_by_its_code(world: World) -> None:
     code = world.hub.invite("north")
     gate = world.standalone("north")
     member = Membership.of(gate).join(world.hub.url, code.lower(), actor=ACTOR)
-    (found,) = world.hub.services.fleet.list_()
+    (found,), _ = world.hub.services.fleet.list_()
     assert (found.gate.state, found.gate.uid, found.gate.name) == ("joined", member.gate, "north")
     assert found.gate.device == gate.journal.gate_uid()
     assert found.gate.journal_key == gate.journal.public_key

@@ -332,6 +332,7 @@ def _fleet() -> None:
         Column("seen_at", moment),
         Column("model", Text),
         Column("status", sa.JSON, nullable=False),
+        Column("troubled", Boolean, nullable=False),
         Column("feed", Integer, nullable=False),
         Column("cursor", big, nullable=False, comment="applied by the gate"),
     )
