@@ -1,4 +1,4 @@
-"""gated config show."""
+"""gated config show and forget."""
 
 from __future__ import annotations
 
@@ -51,3 +51,25 @@ def show(as_json: bool, config: Path | None, everything: bool) -> None:
             click.echo(f"{row['key']:34} {value:24} {row['place'] or row['source']}")
     for name in loaded.overruled:
         click.echo(f"{name}: the hub's value does not hold here", err=True)
+
+
+@config.command("forget")
+@config_option
+def forget(config: Path | None) -> None:
+    """Drop the settings that a hub has given, on a gate that has left it. Start it again then.
+
+    \b
+    Example: gated config forget
+    """
+    from gated.config import load
+    from gated.devices.clock import SystemClock
+    from gated.errors import Conflict
+    from gated.services.sync.membership import Membership
+    from gated.services.takeover import forget
+    from gated.services.workspace import Workspace
+
+    with Workspace(load(config), create=False) as workspace:
+        if Membership.of(workspace).find() is not None:
+            raise Conflict("the hub would give them again: use a roll-out, or leave the hub first")
+        forget(workspace, SystemClock(), actor="command line")
+    click.echo("the file and the environment hold alone; start the gate again")

@@ -112,6 +112,14 @@ def _refused(given: Given, reason: str) -> Refused:
     return Refused(given.uid, given.revision, reason, given.by)
 
 
+def forget(workspace: Workspace, clock: Clock, *, actor: str) -> None:
+    """Drop all that a hub has given; the next start is on file and environment alone."""
+    with workspace.database.write() as session:
+        given_store.store(session, Kept())
+        entry = Entry(clock.now(), "settings_forgotten", {}, {"actor": {"name": actor}})
+        workspace.journal.append([entry], session)
+
+
 class Takeover:
     """Brings settings of the hub into force, step by step; asked now and then, in one thread."""
 

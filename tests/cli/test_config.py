@@ -61,6 +61,14 @@ def test_each_value_says_where_it_comes_from(config: Path) -> None:
     assert "relay_pin" in show(config, "--all")
 
 
+def test_who_has_left_the_hub_can_drop_its_settings(config: Path) -> None:
+    with Workspace(load(config, {})) as workspace, workspace.database.write() as session:
+        given.store(session, Kept(accepted=Given("g1", 7, {"door": {"held_open_s": 44}})))
+    assert "held_open_s" in show(config)
+    assert CliRunner().invoke(cli, ["config", "forget", "--config", str(config)]).exit_code == 0
+    assert "held_open_s" not in show(config)
+
+
 def test_a_gate_that_never_ran_has_its_file_only(config: Path) -> None:
     assert json.loads(show(config, "--json"))["revision"] == 0
     assert not (config.parent / "state").exists()
