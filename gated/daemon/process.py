@@ -29,11 +29,11 @@ from gated.runtime.pipeline import end
 from gated.runtime.vitals import LoopLag, resident_mb
 from gated.services.accounts import Accounts
 from gated.services.conditions import MachineWatch
-from gated.services.erasures import reapply_erasures
 from gated.services.gate import GateBoard
 from gated.services.live import LOOKERS, FrameTap
 from gated.services.privacy import Privacy
 from gated.services.strangers import refresh_outlook
+from gated.services.sync.restored import recover
 from gated.services.sync.rollouts import Rollouts
 from gated.services.takeover import InForce, Takeover
 from gated.services.workspace import Workspace
@@ -92,7 +92,7 @@ class Daemon:
             stack.enter_context(StateLock(self.settings.storage.state_dir))
             self.workspace = stack.enter_context(Workspace(self.settings))
             stack.enter_context(self._trying_settings())
-            reapply_erasures(self.workspace, self.clock)
+            recover(self.workspace, self.clock)
             self.workspace.sweep()
             if self.settings.gate.role == "gate":
                 self._gate = self._gate_side()

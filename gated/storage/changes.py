@@ -35,6 +35,7 @@ from gated.storage.tables import (
 
 HEAD = "change_head"
 CHANNEL = "gated_changes"
+_AT_ONCE = 500
 PERSON, GROUP, OPERATOR, EDIT = "person", "group", "operator", "edit"
 SCHEDULE, SITE, CREDENTIAL_KEYS = "schedule", "site", "credential_keys"
 SETTINGS = "settings"
@@ -125,7 +126,7 @@ def head(session: Session) -> FeedHead:
 
 
 def begin(session: Session) -> None:
-    """Make sure that the feed has a name, before the first cursor speaks of it."""
+    """Make sure that the feed has a name, before the first cursor speaks of it; locks its end."""
     _locked_head(session)
 
 
@@ -145,7 +146,8 @@ def forget(session: Session, before: datetime) -> int:
         return 0
     value = _locked_head(session)
     gone = session.execute(sa.delete(changes).where(c.gone, c.seq <= last).returning(c.seq)).all()
-    settings.set_(session, HEAD, {**value, "floor": last})
+    floor = max(last, value.get("floor", 0))
+    settings.set_(session, HEAD, {**value, "floor": floor})
     return len(gone)
 
 
@@ -159,8 +161,11 @@ def renew(session: Session) -> None:
 
 def erased(session: Session, uids: Sequence[str]) -> set[str]:
     """Those of the persons who were erased."""
-    found = sa.select(erasures.c.uid).where(erasures.c.uid.in_(uids))
-    return set(session.execute(found).scalars())
+    found: set[str] = set()
+    for start in range(0, len(uids), _AT_ONCE):
+        some = erasures.c.uid.in_(uids[start : start + _AT_ONCE])
+        found.update(session.execute(sa.select(erasures.c.uid).where(some)).scalars())
+    return found
 
 
 def unconfirmed(session: Session, gate_id: int) -> list[str]:

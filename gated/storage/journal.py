@@ -215,6 +215,15 @@ class Journal:
         with self.db.write() as session:
             return self._identity(session)[0]
 
+    def is_behind(self) -> bool:
+        """Whether this database lacks rows that the head file knows: an older one was restored."""
+        head = read_head(self.head_file)
+        if head is None or not head.seq:
+            return False
+        with self.db.read() as session:
+            known = key_of(session, head.chain) or self.public_key
+            return head.is_signed_by(known) and not holds(session, head)
+
     def verify(self) -> Verification:
         """Check chains, seals, head file, private parts and attendance log, in constant memory."""
         from gated.storage.verify import verify

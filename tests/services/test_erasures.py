@@ -43,8 +43,11 @@ def opened(tmp_path: Path) -> Iterator[Open]:
 
 
 def back_up(world: World, to: Path) -> None:
+    back_up_state(world.workspace.settings.storage.state_dir, to)
+
+
+def back_up_state(state: Path, to: Path) -> None:
     """Database and photos as they are now."""
-    state = world.workspace.settings.storage.state_dir
     to.mkdir()
     with (
         closing(sqlite3.connect(state / "attendance.db")) as source,
@@ -55,8 +58,12 @@ def back_up(world: World, to: Path) -> None:
 
 
 def restore(world: World, from_: Path) -> None:
-    state = world.workspace.settings.storage.state_dir
     world.workspace.close()
+    restore_state(world.workspace.settings.storage.state_dir, from_)
+
+
+def restore_state(state: Path, from_: Path) -> None:
+    """Put database and photos back, and leave the rest as it is."""
     for file in state.glob("attendance.db*"):
         file.unlink()
     shutil.copytree(from_, state, dirs_exist_ok=True)

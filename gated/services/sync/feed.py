@@ -21,13 +21,15 @@ from sqlalchemy.orm import Session
 from gated.core.chain import canonical
 from gated.devices.clock import SystemClock
 from gated.errors import SnapshotNeeded, StorageError
+from gated.services.sync.cursors import Ahead, Cursors
 from gated.services.sync.kind import Telling, Told
 from gated.services.sync.kinds import KINDS
+from gated.services.sync.restored import renew_feed
 from gated.services.sync.signing import Envelopes
 from gated.services.workspace import Workspace
 from gated.storage import carried, changes, gates
 from gated.storage.carried import CarriedEnrollment, CarriedPerson
-from gated.storage.changes import Change, FeedHead
+from gated.storage.changes import Change
 from gated.storage.gates import GateRow
 from gated.storage.journal import Entry
 
@@ -77,6 +79,7 @@ class Feed:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
+        self._cursors = Cursors(workspace.keys)
 
     @classmethod
     def of(cls, workspace: Workspace) -> Self:
@@ -94,11 +97,29 @@ class Feed:
     def changes(self, gate: GateRow, cursor: str, model: str, limit: int) -> ChangesPage:
         """What changed behind a cursor, and confirm the erasures up to it; SnapshotNeeded.
 
-        Templates are of the gate's model only.
+        Templates are of the gate's model only. A cursor that is ahead of this hub makes all void.
         """
+        try:
+            return self._changes(gate, cursor, model, limit)
+        except Ahead:
+            self._renew_if_ahead(gate.id, cursor)
+            raise
+
+    def _renew_if_ahead(self, gate_id: int, cursor: str) -> None:
+        now = SystemClock().now()
+        with self._workspace.database.write() as session:
+            changes.begin(session)
+            try:
+                self._cursors.read(changes.head(session), gates.get(session, gate_id), cursor)
+            except Ahead:
+                renew_feed(session, self._workspace.journal, now)
+            except SnapshotNeeded:
+                return  # another process was faster
+
+    def _changes(self, gate: GateRow, cursor: str, model: str, limit: int) -> ChangesPage:
         with self._workspace.database.read() as session:
             end = changes.head(session)
-            seq = _position(end, gate, cursor)
+            seq = self._cursors.read(end, gate, cursor)
             found = changes.since(session, seq, limit)
             present = self._present(session, gate, found)
         if seq > gate.cursor:
@@ -110,7 +131,7 @@ class Feed:
                 break
             items.append(present.item(change, writer))
         last = found[-1].seq if found else end.seq
-        following = _cursor(end, gate, last)
+        following = self._cursors.write(end, gate, last)
         return ChangesPage(last, following, last < end.seq, writer.ephemeral, tuple(items))
 
     def _confirm(self, gate: GateRow, seq: int) -> None:
@@ -151,7 +172,9 @@ class Feed:
                 break
             items.append(writer.person(person))
         following = people[-1].uid if more else None
-        return SnapshotPage(_cursor(end, gate, end.seq), following, writer.ephemeral, tuple(items))
+        return SnapshotPage(
+            self._cursors.write(end, gate, end.seq), following, writer.ephemeral, tuple(items)
+        )
 
     def _first(self, session: Session, gate: GateRow, writer: _Writer) -> Iterable[Item]:
         for uid in changes.unconfirmed(session, gate.id):
@@ -229,16 +252,3 @@ def _text(at: date) -> str:
 def context(kind: str, uid: str) -> str:
     """What an envelope is bound to."""
     return canonical(["gated sync", kind, uid]).decode()
-
-
-def _cursor(end: FeedHead, gate: GateRow, seq: int) -> str:
-    return f"{end.feed}.{gate.feed}.{seq}"
-
-
-def _position(end: FeedHead, gate: GateRow, cursor: str) -> int:
-    feed, _, rest = cursor.partition(".")
-    given, _, number = rest.partition(".")
-    right = feed == end.feed and given == str(gate.feed) and number.isdecimal()
-    if not right or len(number) > 18 or not end.floor <= int(number) <= end.seq:
-        raise SnapshotNeeded("this cursor is over: begin with /api/sync/snapshot")
-    return int(number)

@@ -1,0 +1,112 @@
+"""An older database is put in place of a hub's: its gates learn everything anew."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from gated.config import Settings
+from gated.devices.clock import SystemClock
+from gated.errors import HubError
+from gated.services.passwords import NO_PASSWORD
+from gated.services.people import People
+from gated.services.sync.restored import recover
+from gated.services.workspace import Workspace
+from gated.storage import accounts, changes, gates
+from gated.storage import settings as settings_store
+from gated.storage.changes import HEAD
+from gated.storage.tables import changes as changes_table
+from gated.storage.tables import erasures, journal
+from tests.services.sync.test_down import downlink, hire, pull_all, uids
+from tests.services.sync.world import ACTOR, World
+from tests.services.test_erasures import back_up_state, restore_state
+
+
+@pytest.fixture
+def engine() -> str:
+    return "sqlite"
+
+
+def renewals(workspace: Workspace) -> list[dict[str, str]]:
+    with workspace.database.read() as session:
+        told = sa.select(journal.c.body).where(journal.c.kind == "feed_renewed")
+        return [json.loads(body) for body in session.execute(told).scalars()]
+
+
+def feed_name(workspace: Workspace) -> str:
+    with workspace.database.read() as session:
+        return changes.head(session).feed
+
+
+def turn_back(workspace: Workspace, seq: int) -> None:
+    """Let the feed be as it was after so many changes."""
+    with workspace.database.write() as session:
+        told = settings_store.get(session, HEAD)
+        settings_store.set_(session, HEAD, {**told, "seq": seq})
+        session.execute(sa.delete(changes_table).where(changes_table.c.seq > seq))
+
+
+def test_a_gate_that_knows_more_than_its_hub_makes_all_gates_begin_anew(world: World) -> None:
+    hub = world.hub.workspace
+    person = hire(hub)
+    north, south = world.gate("north"), world.gate("south")
+    for gate in (north, south):
+        pull_all(gate)
+    turn_back(hub, 1)
+    before = feed_name(hub)
+    for gate in (north, north, south):
+        pull_all(gate)
+        assert uids(gate.workspace) == {person.uid}
+    assert feed_name(hub) != before
+    assert renewals(hub) == [{"cause": "restored", "severity": "alarm"}]
+
+
+def test_nobody_makes_a_hub_begin_anew_with_a_cursor_of_their_own(world: World) -> None:
+    hub = world.hub.workspace
+    hire(hub)
+    north, south = world.gate("north"), world.gate("south")
+    for gate in (north, south):
+        pull_all(gate)
+    cursor = downlink(north).place().cursor or ""
+    feed, given, _, proof = cursor.split(".")
+    for wrong in (f"{feed}.{given}.999.{proof}", f"{feed}.9.1.{proof}", "..999."):
+        with pytest.raises(HubError) as refused:
+            north.client.get(f"/api/sync/changes?since={wrong}")
+        assert refused.value.told == "snapshot_needed"
+    turn_back(hub, 1)
+    with pytest.raises(HubError):
+        south.client.get(f"/api/sync/changes?since={cursor}")
+    assert renewals(hub) == []
+
+
+def test_a_hub_that_was_restored_erases_again_and_lets_gates_begin_anew(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    settings = Settings.model_validate({"storage": {"state_dir": state}})
+    clock = SystemClock()
+    with Workspace(settings) as hub:
+        with hub.database.write() as session:
+            account = accounts.add(session, "gate", "device", NO_PASSWORD)
+            gates.add(session, "n", "s", status={}, feed=1, cursor=0, account_id=account.id)
+        recover(hub, clock)
+        known = hire(hub)
+        back_up_state(state, tmp_path / "backup")
+        later, staying = hire(hub), hire(hub)
+        for person in (known, later):
+            People.of(hub).delete(person.id, actor=ACTOR)
+        recover(hub, clock)
+        before = feed_name(hub)
+        assert renewals(hub) == [], "nothing was restored"
+    restore_state(state, tmp_path / "backup")
+    with Workspace(settings) as hub:
+        for _ in range(2):
+            recover(hub, clock)
+            assert renewals(hub) == [{"cause": "restored", "severity": "alarm"}]
+        assert feed_name(hub) != before
+        assert uids(hub) == set()
+        with hub.database.read() as session:
+            erased = set(session.execute(sa.select(erasures.c.uid)).scalars())
+    assert erased == {known.uid, later.uid}
+    assert staying.uid not in erased
