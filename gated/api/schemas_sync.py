@@ -290,5 +290,8 @@ class GateConfirmationOut(Out):
 class FleetErasureOut(Out):
     uid: str
     erased_at: datetime
+    closed_at: datetime | None
+    """Since when only the number of gates that confirmed it is kept, and those that cannot."""
+    confirmed: int
     outstanding: int
     gates: Sequence[GateConfirmationOut]

@@ -472,6 +472,9 @@ class SyncSettings(Section):
     """Accept a hub over plain HTTP from another machine: names would travel in the open."""
     catch_up_after_h: Annotated[float, Field(gt=0, le=87_600)] = 720.0
     """Hours without the hub after which a gate that starts waits for it before it opens."""
+    forget_days: Days = 90
+    """What was removed is told to gates so long, and of erasures which gates confirmed them; a gate
+    that was away for longer takes everything anew."""
     take_over_within_s: Seconds = 300.0
     """Settings from the hub wait so long for nobody to be at the gate; then they take over."""
     trial_s: Annotated[float, Field(ge=1, le=3600)] = 60.0

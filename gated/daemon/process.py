@@ -35,6 +35,7 @@ from gated.services.privacy import Privacy
 from gated.services.strangers import refresh_outlook
 from gated.services.sync.restored import recover
 from gated.services.sync.rollouts import Rollouts
+from gated.services.sync.tidying import tidy_feed
 from gated.services.takeover import InForce, Takeover
 from gated.services.workspace import Workspace
 from gated.storage.lock import StateLock
@@ -244,6 +245,7 @@ class Daemon:
         applied = {name: n for name, n in asdict(privacy.apply(self._house_open)).items() if n}
         if applied:
             log.info("retention: %s", applied)
+        tidy_feed(self.workspace, self.clock, self._house_open)
         if self._gate is not None:
             self._gate.room.expire(self._house_open)
         if self._accounts is not None:

@@ -24,6 +24,7 @@ from gated.storage.tables import (
     changes,
     erasure_confirmations,
     erasures,
+    gates,
     group_members,
     group_rules,
     groups,
@@ -60,6 +61,20 @@ class Change:
     kind: str
     uid: str
     gone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """That a person was erased. confirmed, missing: how many gates said so, and which never can.
+
+    Both are None until it is closed.
+    """
+
+    uid: str
+    at: datetime
+    closed_at: datetime | None
+    confirmed: int | None
+    missing: Sequence[str] | None
 
 
 def note(session: Session, kind: str, uids: Iterable[str], *, gone: bool = False) -> None:
@@ -168,18 +183,23 @@ def erased(session: Session, uids: Sequence[str]) -> set[str]:
     return found
 
 
-def unconfirmed(session: Session, gate_id: int) -> list[str]:
-    """The erased persons of whom a gate has not said that they are gone there."""
-    return list(session.execute(_unconfirmed(gate_id).order_by(erasures.c.seq)).scalars())
+def unconfirmed(session: Session, gate_id: int, joined_at: datetime | None) -> list[str]:
+    """The erased persons of whom a gate has not said that they are gone there.
+
+    Of what was closed before it joined, a gate has never been told.
+    """
+    wanted = _open(gate_id)
+    if joined_at is not None:
+        wanted = sa.or_(wanted, erasures.c.closed_at < joined_at)
+    found = sa.select(erasures.c.uid).where(wanted).order_by(erasures.c.seq)
+    return list(session.execute(found).scalars())
 
 
 def confirm(session: Session, gate_id: int, seq: int) -> None:
     """Note that a gate has done everything up to a change."""
-    open_ones = _unconfirmed(gate_id).where(erasures.c.seq <= seq)
     now = utcnow()
-    rows = [
-        {"uid": uid, "gate_id": gate_id, "at": now} for uid in session.execute(open_ones).scalars()
-    ]
+    done = sa.select(erasures.c.uid).where(_open(gate_id), erasures.c.seq <= seq)
+    rows = [{"uid": uid, "gate_id": gate_id, "at": now} for uid in session.execute(done).scalars()]
     if rows:
         session.execute(sa.insert(erasure_confirmations), rows)
 
@@ -191,15 +211,39 @@ def confirmations(session: Session, uid: str) -> dict[int, datetime]:
     return {row.gate_id: row.at for row in found}
 
 
-def erased_at(session: Session, uid: str) -> datetime | None:
-    """When a person was erased; None when not."""
-    return session.execute(sa.select(erasures.c.at).where(erasures.c.uid == uid)).scalar()
+def erasure(session: Session, uid: str) -> Erasure | None:
+    """The erasure of a person; None when there was none."""
+    columns = [erasures.c[name] for name in Erasure.__dataclass_fields__]
+    found = session.execute(sa.select(*columns).where(erasures.c.uid == uid)).first()
+    return None if found is None else Erasure(*found)
 
 
-def _unconfirmed(gate_id: int) -> sa.Select[Any]:
+def ripe(session: Session, before: datetime, limit: int) -> list[Erasure]:
+    """Erasures from before that every gate which can has confirmed, the oldest first."""
+    e, said = erasures.c, erasure_confirmations.c
+    confirmed = sa.exists().where(said.uid == e.uid, said.gate_id == gates.c.id)
+    lacking = sa.exists().where(
+        gates.c.account_id.is_not(None), gates.c.created_at <= e.at, ~confirmed
+    )
+    columns = [e[name] for name in Erasure.__dataclass_fields__]
+    found = sa.select(*columns).where(e.closed_at.is_(None), e.at < before, ~lacking)
+    return [Erasure(*row) for row in session.execute(found.order_by(e.seq).limit(limit))]
+
+
+def close(session: Session, uid: str, missing: Sequence[str]) -> None:
+    """Keep of the confirmations of an erasure no more than their number, and who cannot."""
+    said = erasure_confirmations.c
+    gone = session.execute(
+        sa.delete(erasure_confirmations).where(said.uid == uid).returning(said.uid)
+    )
+    values = {"closed_at": utcnow(), "confirmed": len(gone.all()), "missing": list(missing)}
+    session.execute(sa.update(erasures).where(erasures.c.uid == uid).values(values))
+
+
+def _open(gate_id: int) -> sa.ColumnElement[bool]:
     c = erasure_confirmations.c
     said = sa.select(c.uid).where(c.gate_id == gate_id)
-    return sa.select(erasures.c.uid).where(erasures.c.uid.not_in(said))
+    return sa.and_(erasures.c.closed_at.is_(None), erasures.c.uid.not_in(said))
 
 
 # --- being told -----------------------------------------------------------------------------------

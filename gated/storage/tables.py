@@ -498,6 +498,12 @@ erasures = Table(
     Column("uid", Text, primary_key=True, comment="of a person"),
     Column("seq", BigInt, nullable=False, unique=True, comment="of the change that tells of it"),
     Column("at", UtcDateTime, nullable=False),
+    # old, and confirmed by every gate that can: who did so is not kept any more
+    Column("closed_at", UtcDateTime),
+    Column("confirmed", Integer, comment="how many gates did, once closed"),
+    Column(
+        "missing", sa.JSON(none_as_null=True), comment="names of those that cannot, once closed"
+    ),
     sqlite_with_rowid=False,
 )
 

@@ -177,7 +177,7 @@ class Feed:
         )
 
     def _first(self, session: Session, gate: GateRow, writer: _Writer) -> Iterable[Item]:
-        for uid in changes.unconfirmed(session, gate.id):
+        for uid in changes.unconfirmed(session, gate.id, gate.joined_at):
             yield Item(changes.PERSON, uid, "erased")
         telling = Telling(self._workspace, session, gate)
         for kind in KINDS.values():

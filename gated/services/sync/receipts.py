@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
@@ -10,6 +10,8 @@ from typing import Self
 from gated.errors import NotFound
 from gated.services.workspace import Workspace
 from gated.storage import changes, gates
+
+AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +29,15 @@ class GateConfirmation:
 
 @dataclass(frozen=True, slots=True)
 class FleetErasure:
-    """The erasure of a person, and every gate that was part of the fleet then."""
+    """The erasure of a person, and every gate that was part of the fleet then.
+
+    closed_at: since when of the gates that confirmed it only the number is kept.
+    """
 
     uid: str
     erased_at: datetime
+    closed_at: datetime | None
+    confirmed: int
     outstanding: int
     gates: Sequence[GateConfirmation]
 
@@ -49,18 +56,36 @@ class Erasures:
     def receipt(self, uid: str) -> FleetErasure:
         """How far the erasure of the person with this uid is; NotFound when there was none."""
         with self._workspace.database.read() as session:
-            at = changes.erased_at(session, uid)
-            if at is None:
+            found = changes.erasure(session, uid)
+            if found is None:
                 raise NotFound("nobody with this uid was erased here")
             said = changes.confirmations(session, uid)
             fleet = gates.list_(session)
-        rows = [
-            GateConfirmation(g.name, g.state, g.seen_at, said.get(g.id))
-            for g in fleet
-            if g.id in said or _had_joined(g, at)
-        ]
+        if found.closed_at is not None:
+            fleet = [g for g in fleet if g.name in (found.missing or ())]
+        else:
+            fleet = [g for g in fleet if g.id in said or _had_joined(g, found.at)]
+        rows = [GateConfirmation(g.name, g.state, g.seen_at, said.get(g.id)) for g in fleet]
         outstanding = sum(row.confirmed_at is None for row in rows)
-        return FleetErasure(uid, at, outstanding, rows)
+        confirmed = found.confirmed or len(said)
+        return FleetErasure(uid, found.at, found.closed_at, confirmed, outstanding, rows)
+
+    def close(self, before: datetime, going_on: Callable[[], bool] = lambda: True) -> int:
+        """Fold up what was erased before and every gate that can has confirmed; how many."""
+        total = 0
+        while going_on() and (done := self._close_some(before)):
+            total += done
+        return total
+
+    def _close_some(self, before: datetime) -> int:
+        with self._workspace.database.write() as session:
+            some = changes.ripe(session, before, AT_ONCE)
+            fleet = gates.list_(session) if some else []
+            for erasure in some:
+                said = changes.confirmations(session, erasure.uid)
+                asked = (g for g in fleet if _had_joined(g, erasure.at))
+                changes.close(session, erasure.uid, [g.name for g in asked if g.id not in said])
+        return len(some)
 
 
 def _had_joined(gate: gates.GateRow, at: datetime) -> bool:

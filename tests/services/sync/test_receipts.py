@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 import httpx
 import pytest
 
+from gated.devices.clock import ManualClock
 from gated.errors import NotFound
 from gated.services.people import People
+from gated.services.sync.tidying import tidy_feed
+from gated.storage import changes
 from tests.services.sync.test_down import hire, pull_all
 from tests.services.sync.world import ACTOR, World
 
@@ -51,6 +56,47 @@ def test_a_gate_confirms_by_asking_on_even_after_a_snapshot(world: World) -> Non
     pull_all(gate)
     pull_all(gate)
     assert world.hub.services.erasures.receipt(person.uid).outstanding == 0
+
+
+def test_old_confirmations_are_folded_up_and_tell_the_same(world: World) -> None:
+    hub, fleet = world.hub.workspace, world.hub.services.fleet
+    persons = [hire(hub), hire(hub)]
+    north, south = world.gate("north"), world.gate("south")
+    pull_all(north)
+    pull_all(south)
+    for person in persons:
+        People.of(hub).delete(person.id, actor=ACTOR)
+    for _ in range(2):
+        pull_all(north)
+    receipts, later = world.hub.services.erasures, ManualClock(utc=time.time() + 91 * 86_400)
+    tidy_feed(hub, later, lambda: True)
+    assert receipts.receipt(persons[0].uid).closed_at is None, "south has not confirmed yet"
+    fleet.revoke(fleet.by_name("south").gate.id, actor=ACTOR)
+    tidy_feed(hub, ManualClock(utc=time.time() + 89 * 86_400), lambda: True)
+    assert receipts.receipt(persons[0].uid).closed_at is None, "too early"
+    tidy_feed(hub, later, lambda: True)
+    found = receipts.receipt(persons[0].uid)
+    assert found.closed_at is not None
+    assert (found.confirmed, found.outstanding) == (1, 1)
+    assert [(g.gate, g.confirmed_at) for g in found.gates] == [("south", None)]
+    with hub.database.read() as session:
+        assert changes.confirmations(session, persons[0].uid) == {}
+    assert unconfirmed(world, "north") == []
+    pull_all(north)  # its cursor is forgotten, and it confirms nothing twice
+    pull_all(north)
+    newcomer = world.gate("newcomer")
+    told = unconfirmed(world, "newcomer")
+    assert told == [p.uid for p in persons], "hardware that joins may have held them before"
+    pull_all(newcomer)
+    pull_all(newcomer)
+    with hub.database.read() as session:
+        assert changes.confirmations(session, persons[0].uid) == {}
+
+
+def unconfirmed(world: World, name: str) -> list[str]:
+    gate = world.hub.services.fleet.by_name(name).gate
+    with world.hub.workspace.database.read() as session:
+        return changes.unconfirmed(session, gate.id, gate.joined_at)
 
 
 def test_nobody_is_told_of_erasures_that_never_were(world: World) -> None:

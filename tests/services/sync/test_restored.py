@@ -11,12 +11,12 @@ import sqlalchemy as sa
 from gated.config import Settings
 from gated.devices.clock import SystemClock
 from gated.errors import HubError
-from gated.services.passwords import NO_PASSWORD
 from gated.services.people import People
 from gated.services.sync.restored import recover
 from gated.services.workspace import Workspace
 from gated.storage import accounts, changes, gates
 from gated.storage import settings as settings_store
+from gated.storage.accounts import NO_PASSWORD
 from gated.storage.changes import HEAD
 from gated.storage.tables import changes as changes_table
 from gated.storage.tables import erasures, journal

@@ -394,6 +394,9 @@ def _changes() -> None:
         Column("uid", Text, primary_key=True, comment="of a person"),
         Column("seq", big, nullable=False, unique=True, comment="of the change that tells of it"),
         Column("at", moment, nullable=False),
+        Column("closed_at", moment),
+        Column("confirmed", Integer, comment="how many gates did, once closed"),
+        Column("missing", sa.JSON, comment="names of those that cannot, once closed"),
         sqlite_with_rowid=False,
     )
     op.create_table(
