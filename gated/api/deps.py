@@ -40,6 +40,7 @@ from gated.services.sync.collect import Collector
 from gated.services.sync.feed import Feed
 from gated.services.sync.fleet import Caller, Fleet
 from gated.services.sync.operators import Operators
+from gated.services.sync.presence import SitePresence
 from gated.services.sync.receipts import Erasures
 from gated.services.sync.rollouts import Rollouts
 from gated.services.sync.signing import HEADER
@@ -72,6 +73,7 @@ class ApiServices:
     jobs: Jobs = field(init=False)
     fleet: Fleet = field(init=False)
     collector: Collector = field(init=False)
+    site_presence: SitePresence = field(init=False)
     feed: Feed = field(init=False)
     operators: Operators = field(init=False)
     erasures: Erasures = field(init=False)
@@ -105,6 +107,7 @@ class ApiServices:
         object.__setattr__(self, "snapshots", Snapshots.of(self.workspace))
         object.__setattr__(self, "fleet", Fleet.of(self.workspace))
         object.__setattr__(self, "collector", Collector.of(self.workspace))
+        object.__setattr__(self, "site_presence", SitePresence.of(self.workspace))
         object.__setattr__(self, "feed", Feed.of(self.workspace))
         object.__setattr__(self, "operators", Operators.of(self.workspace))
         object.__setattr__(self, "erasures", Erasures.of(self.workspace))

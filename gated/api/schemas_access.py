@@ -243,12 +243,18 @@ class PersonRefOut(Out):
 class PresentOut(Out):
     person: PersonRefOut
     since: datetime
+    gate: str | None
+    """The other gate of the site by which they entered; null: this one."""
 
 
 class InsideOut(Out):
     people: Sequence[PresentOut]
     """In the order of entering."""
     limit: int | None
+    others: int
+    """More people, whom this gate does not know."""
+    heard: bool
+    """Whether this gate hears at the moment of the others of its site."""
 
 
 class ForgiveIn(In):

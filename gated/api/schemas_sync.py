@@ -253,6 +253,30 @@ class HeartbeatOut(Out):
     now: datetime
     acknowledged: Mapping[str, int]
     """Of each chain, how far the hub has it."""
+    hurry: bool
+    """Another gate of the site waits for who passes."""
+
+
+class WordOut(Out):
+    seq: int
+    uid: str | None
+    """Of a person; null: everybody."""
+    direction: Literal["entry", "exit"] | None
+    """Of the last passage; null when there is none, or it was by the gate that asks."""
+    utc: float | None
+    """Seconds since 1970 on the clock of the gate that asks."""
+    gate: str | None
+    forgiven_utc: float | None
+    """Entries until then do not count."""
+
+
+class PresenceOut(Out):
+    cursor: str
+    complete: bool
+    """Whom this does not name has not passed."""
+    words: Sequence[WordOut]
+    others: int | None
+    """How many are inside whom the gate is not given."""
 
 
 class ItemOut(Out):

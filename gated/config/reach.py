@@ -73,7 +73,7 @@ _TABLE = {
         "leavers_days hold_days unknown_faces_days"
     ),
     "sync": _Section(
-        runtime="catch_up_after_h",
+        runtime="catch_up_after_h presence_stale_s",
         file="hub_url ca_file insecure forget_days take_over_within_s trial_s",
     ),
     "ui": _Section(file="enabled"),

@@ -475,6 +475,8 @@ class SyncSettings(Section):
     forget_days: Days = 90
     """What was removed is told to gates so long, and of erasures which gates confirmed them; a gate
     that was away for longer takes everything anew."""
+    presence_stale_s: Annotated[float, Field(ge=3, le=3600)] = 30.0
+    """Seconds without the hub after which the rules' `without_hub` holds."""
     take_over_within_s: Seconds = 300.0
     """Settings from the hub wait so long for nobody to be at the gate; then they take over."""
     trial_s: Annotated[float, Field(ge=1, le=3600)] = 60.0

@@ -61,6 +61,7 @@ from gated.services.room import Room
 from gated.services.snapshots import Snapshots, SnapshotTaker
 from gated.services.strangers import outlook
 from gated.services.sync.catchup import catch_up
+from gated.services.sync.elsewhere import known as known_elsewhere
 from gated.services.workspace import Workspace
 from gated.storage.gallery_cache import GalleryCache
 from gated.vision.analyzer import Analyzer
@@ -139,6 +140,8 @@ class GateSide:
         self._renew_plan()
         self._inbox.post(before_restart(workspace))
         self._inbox.post(last_punches(workspace, self._clock.now()))
+        for event in known_elsewhere(workspace):
+            self._inbox.post(event)
         others = (self._room_keeper(), self._watcher(kit, cache), *self._presentations())
         self.loops += [*pipeline.loops, *others]
         self.report = lambda: self._publish_health(pipeline, analyzer)

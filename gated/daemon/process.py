@@ -33,6 +33,7 @@ from gated.services.gate import GateBoard
 from gated.services.live import LOOKERS, FrameTap
 from gated.services.privacy import Privacy
 from gated.services.strangers import refresh_outlook
+from gated.services.sync.presence import SitePresence
 from gated.services.sync.restored import recover
 from gated.services.sync.rollouts import Rollouts
 from gated.services.sync.tidying import tidy_feed
@@ -164,7 +165,8 @@ class Daemon:
 
     def _follow_hub(self, stack: ExitStack) -> None:
         """Begin to send and ask, where this gate belongs to a hub."""
-        for loop in loops_of(self.workspace, self.board.snapshot, self.clock, self._crash):
+        post = self._gate.live.post if self._gate else None
+        for loop in loops_of(self.workspace, self.board, self.clock, post, self._crash):
             stack.callback(end, loop)
             loop.start()
             self.loops.append(loop)
@@ -250,6 +252,7 @@ class Daemon:
             self._gate.room.expire(self._house_open)
         if self._accounts is not None:
             self._accounts.flush_sign_ins()
+        SitePresence(self.workspace, self.clock).forget()
         refresh_outlook(self.workspace, self.board, self.clock.now())
 
     # --- running ------------------------------------------------------------------------------

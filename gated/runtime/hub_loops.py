@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from gated.core.model import Event
 from gated.errors import HubError, SealError, StorageError
 from gated.ports import Clock
 from gated.runtime.loop import Loop, OnCrash
-from gated.services.gate import GateStatus
+from gated.services.gate import GateBoard
 from gated.services.sync.client import TIMEOUT_S, HubClient
 from gated.services.sync.downlink import Downlink
+from gated.services.sync.elsewhere import Elsewhere, FromHub, at_hub, heard, wanted
 from gated.services.sync.membership import Membership
 from gated.services.sync.uplink import Uplink, status_of
 from gated.services.workspace import Workspace
@@ -34,6 +37,9 @@ WAIT_S = 50.0
 GATHER_S = 0.2, 1.0
 """A gate that was told all waits at random so long before it asks again: of many changes in a row
 several come in one page, and the gates do not ask at the same moment."""
+
+RULES_LOOK_S = 2.0
+"""How soon it is seen that the rules of a gate begin to ask who is inside."""
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 60.0
@@ -66,7 +72,7 @@ class HubLoop(Loop):
 
     beat_limit_s = 3 * TIMEOUT_S + WAIT_S + LONGEST_PAUSE_S
 
-    def __init__(self, name: str, client: HubClient, on_crash: OnCrash) -> None:
+    def __init__(self, name: str, client: HubClient | None, on_crash: OnCrash) -> None:
         super().__init__(name, on_crash)
         self.connected = False
         self._client = client
@@ -75,12 +81,19 @@ class HubLoop(Loop):
     def work(self) -> None:
         while not self.stopping.is_set():
             self.beat()
-            self.stopping.wait(self._pause())
-        self._client.close()
+            self._rest(self._pause())
+        self._close()
 
     def stop(self) -> None:
         super().stop()
-        self._client.close()
+        self._close()
+
+    def _close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+
+    def _rest(self, seconds: float) -> None:
+        self.stopping.wait(seconds)
 
     def turn(self) -> float:
         """Do what is due; returns the seconds to wait. HubError, StorageError."""
@@ -106,6 +119,8 @@ class HubLoop(Loop):
 class UplinkLoop(HubLoop):
     """Sends the journal, and every `HEARTBEAT_S` seconds how the gate is.
 
+    A new row is sent within `LOOK_S`, or at once while other gates wait to hear of it.
+
     status: (rows that the hub does not have yet) -> what the hub is told. renew: renews the keys of
     the gate when they are old.
     """
@@ -120,16 +135,34 @@ class UplinkLoop(HubLoop):
     ) -> None:
         super().__init__("hub-up", client, on_crash)
         self._uplink = uplink
+        self._hub = client
         self._status = status
         self._renew = renew
         self._greeted: float | None = None
+        self._grown = threading.Event()
+
+    def grown(self) -> None:
+        """This process has added to the journal; any thread may say so."""
+        if self._uplink.hurry:
+            self._grown.set()
+
+    def stop(self) -> None:
+        super().stop()
+        self._grown.set()
+
+    def _rest(self, seconds: float) -> None:
+        if self.connected:
+            self._grown.wait(seconds)
+        else:
+            super()._rest(seconds)
 
     def turn(self) -> float:
+        self._grown.clear()
         now = time.monotonic()
         if not self.connected or self._greeted is None or now - self._greeted >= HEARTBEAT_S:
             status, model = self._status(self._uplink.backlog())
             self._uplink.greet(status, model)
-            self._renew(self._client)
+            self._renew(self._hub)
             self._greeted = now
         return 0.0 if self._uplink.send() else LOOK_S
 
@@ -146,27 +179,101 @@ class DownlinkLoop(HubLoop):
         return 0.0 if more else random.uniform(*GATHER_S)  # noqa: S311
 
 
+class PresenceLoop(HubLoop):
+    """Tells the gate who passes at the others of its site, and when it does not hear of them.
+
+    elsewhere: who knows. post: hands an event to the gate. publish: shows the state on the board.
+    """
+
+    def __init__(
+        self,
+        elsewhere: Elsewhere,
+        client: HubClient | None,
+        workspace: Workspace,
+        post: Callable[[Event], object],
+        publish: Callable[..., None],
+        on_crash: OnCrash,
+    ) -> None:
+        super().__init__("hub-presence", client, on_crash)
+        self._elsewhere = elsewhere
+        self._workspace = workspace
+        self._post = post
+        self._publish = publish
+        self._stale_s = workspace.settings.sync.presence_stale_s
+        self._backoff = Backoff(min(LONGEST_PAUSE_S, self._stale_s / 3))
+        self._heard_at: float | None = None
+        self._state: str | None = None
+
+    def turn(self) -> float:
+        told = self._elsewhere.next(min(WAIT_S, self._stale_s / 2) if self.connected else 0)
+        if told is not None:
+            self._post(told)
+        return self._elsewhere.pause_s
+
+    def _pause(self) -> float:
+        try:
+            if not wanted(self._workspace):
+                self.connected = False
+                self._show(None)
+                return RULES_LOOK_S
+            pause = super()._pause()
+            now = time.monotonic()
+            if self.connected:
+                self._heard_at = now
+                self._show("heard")
+                return pause
+            left = 0.0 if self._heard_at is None else self._heard_at + self._stale_s - now
+            if left <= 0:
+                self._show("unheard")
+                return pause
+            return min(pause, left)
+        except StorageError as error:
+            log.warning("%s: %s", self.name, error)
+            return self._backoff.next()
+
+    def _show(self, state: str | None) -> None:
+        if state != self._state:
+            self._post(heard(self._workspace, state != "unheard"))
+            self._publish(presence=state)
+            self._state = state
+
+
 def loops_of(
-    workspace: Workspace, board: Callable[[], GateStatus], clock: Clock, on_crash: OnCrash
+    workspace: Workspace,
+    board: GateBoard,
+    clock: Clock,
+    post: Callable[[Event], object] | None,
+    on_crash: OnCrash,
 ) -> list[Loop]:
-    """What a gate runs for its hub; nothing for one on its own. SealError."""
+    """What a gate runs for its hub, or for the other gates where it is the hub itself.
+
+    post: hands an event to the gate; None where there is none. SealError.
+    """
     membership = Membership(workspace, clock)
     member = membership.find()
     if member is None:
-        return []
+        elsewhere = at_hub(workspace, clock)
+        if post is None or elsewhere is None:
+            return []
+        return [PresenceLoop(elsewhere, None, workspace, post, board.publish, on_crash)]
 
-    up, down = membership.client(member), membership.client(member)
+    up, down, beside = (membership.client(member) for _ in range(3))
 
     def status(backlog: int) -> tuple[Mapping[str, Any], str | None]:
-        return status_of(workspace, board, clock, backlog), board().model
+        return status_of(workspace, board.snapshot, clock, backlog), board.snapshot().model
 
     def renew(client: HubClient) -> None:
         present = membership.find()
         if present is not None and membership.due(present):
             membership.renew(client, present)
-            down.credentials = client.credentials
+            down.credentials = beside.credentials = client.credentials
 
-    loops: list[Loop] = [UplinkLoop(Uplink(workspace, up, clock), up, status, renew, on_crash)]
-    if (model := board().model) is not None:
+    uplink = UplinkLoop(Uplink(workspace, up, clock), up, status, renew, on_crash)
+    workspace.journal.on_append = uplink.grown
+    loops: list[Loop] = [uplink]
+    if (model := board.snapshot().model) is not None:
         loops.append(DownlinkLoop(Downlink(workspace, down, clock, model), down, on_crash))
+    if post is not None:
+        asks = FromHub(workspace, beside, clock)
+        loops.append(PresenceLoop(asks, beside, workspace, post, board.publish, on_crash))
     return loops

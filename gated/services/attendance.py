@@ -180,7 +180,8 @@ class Attendance:
     def _last_of(self, session: Session, person_ids: set[int], since: Instant) -> LastPunches:
         """What the log says now of these people, None of who has no passage that still counts."""
         begin = _reset(self._workspace.settings, since)
-        known = attendance.last_punches(session, begin, person_ids)
+        own = self._workspace.settings.gate.role == "gate"
+        known = attendance.last_punches(session, begin, person_ids, own=own)
         # what the gate decided since then may still be on its way into the log
         return LastPunches({id_: known.get(id_) for id_ in person_ids}, since.utc - JOURNAL_LAG_S)
 
@@ -219,7 +220,11 @@ def read_cursor(cursor: str) -> tuple[datetime, int]:
 
 
 def last_punches(workspace: Workspace, now: Instant) -> LastPunches:
-    """What a gate that starts has to know: last passages of everybody, and who was forgiven."""
+    """What a gate that starts has to know: last passages of everybody, and who was forgiven.
+
+    Of this gate alone; a hub without a door is asked of all its gates.
+    """
+    own = workspace.settings.gate.role == "gate"
     with workspace.database.read() as session:
         rules = site_rules_of(rules_here(workspace, session).values)
         since = _reset(workspace.settings, now)
@@ -227,7 +232,8 @@ def last_punches(workspace: Workspace, now: Instant) -> LastPunches:
             longest = timedelta(seconds=rules.forgive_after_s)
             since = min(since, datetime.fromtimestamp(now.utc, UTC) - longest)
         return LastPunches(
-            attendance.last_punches(session, since), forgiven=presence.forgiven(session, since)
+            attendance.last_punches(session, since, own=own),
+            forgiven=presence.forgiven(session, since, own=own),
         )
 
 

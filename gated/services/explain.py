@@ -22,6 +22,7 @@ from gated.ports import Clock
 from gated.services.access_plan import load_plan
 from gated.services.alarms import before_restart
 from gated.services.attendance import last_punches
+from gated.services.sync.elsewhere import known
 from gated.services.workspace import Workspace
 from gated.storage import credentials, enrollments, persons
 
@@ -113,7 +114,7 @@ def admission_of(workspace: Workspace, plan: AccessPlan, now: Instant) -> Admiss
     entrance = Entrance(policy, lambda passage, used: None)
     attacks = AttackMemory(policy.lockout_s, policy.alarm_attacks, policy.alarm_window_s)
     admission = Admission(policy, entrance, Visits(), attacks, Company(policy.unlock_s))
-    for event in (PlanReplaced(plan), last_punches(workspace, now)):
+    for event in (PlanReplaced(plan), last_punches(workspace, now), *known(workspace)):
         list(admission.take(event, now))
     list(entrance.handle(before_restart(workspace), now))
     return admission

@@ -110,6 +110,8 @@ class GateStatus:
     alarms: Mapping[str, Severity] = field(default_factory=lambda: MappingProxyType({}))
     """Kind -> severity of those that nobody has acknowledged."""
     counters: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    presence: str | None = None
+    """Whether the other gates of the site are `heard` or `unheard`; None where nobody asks."""
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -127,6 +129,8 @@ class GateStatus:
             found.append(MISSING_MODELS)
         if self.misfit:
             found.append("rule_misfit")
+        if self.presence == "unheard":
+            found.append("presence_unheard")
         return tuple(found)
 
 

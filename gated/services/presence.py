@@ -16,32 +16,43 @@ from gated.storage import persons
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """Somebody who entered at `since` and has not left, as far as the log knows."""
+    """Somebody who entered at `since` and has not left, as far as the log knows.
+
+    gate: the other gate of the site by which they did; None for this one.
+    """
 
     person: PersonRef
     since: datetime
+    gate: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """Who is inside, in the order of entering; limit: how many may be, None for any number."""
+    """Who is inside, in the order of entering.
+
+    limit: how many may be, None for any number. others: how many more are, whom this gate does not
+    know. heard: whether the gate hears at the moment of the others of its site.
+    """
 
     people: list[Present]
     limit: int | None
+    others: int = 0
+    heard: bool = True
 
 
 def inside(workspace: Workspace, clock: Clock | None = None) -> Inside:
     """Who is inside now, by the log, the rules and what was forgiven."""
     plan = load_plan(workspace)
-    presence = admission_of(workspace, plan, (clock or SystemClock()).now()).access.presence
+    access = admission_of(workspace, plan, (clock or SystemClock()).now()).access
+    presence = access.presence
     with workspace.database.read() as session:
         known = persons.refs(session, presence.inside)
     people = [
-        Present(known[id_], datetime.fromtimestamp(since, UTC))
+        Present(known[id_], datetime.fromtimestamp(since, UTC), presence.entered_at(id_) or None)
         for id_, since in presence.inside.items()
         if id_ in known
     ]
-    return Inside(people, plan.rules.occupancy)
+    return Inside(people, plan.rules.occupancy, presence.others, access.site_heard)
 
 
 def forgiving(workspace: Workspace, person_id: int | None, actor: str, cause: str) -> Forgive:

@@ -44,6 +44,7 @@ class Workspace:
                 self.keys.signer,
                 state / "journal.head",
                 settings.gate.name,
+                settings.gate.site,
                 shared=settings.gate.role == "hub",
             )
             self._version = self.database.data_version()

@@ -15,7 +15,7 @@ from gated.errors import NotFound
 from gated.storage import rows
 from gated.storage.records import AttendanceRow, Person, columns_of, record
 from gated.storage.tables import attendance_logs as log
-from gated.storage.tables import persons
+from gated.storage.tables import gates, persons, sync_chains
 
 _COLUMNS = columns_of(AttendanceRow, log)
 
@@ -172,26 +172,60 @@ def _between(from_: datetime, to: datetime) -> tuple[sa.ColumnElement[bool], ...
 
 
 def last_punches(
-    session: Session, since: datetime, person_ids: Collection[int] | None = None
+    session: Session,
+    since: datetime,
+    person_ids: Collection[int] | None = None,
+    *,
+    own: bool = False,
 ) -> dict[int, tuple[Direction, float]]:
     """person id -> (direction, UTC seconds) of the last granted passage at or after `since`.
 
-    person_ids: of these only.
+    person_ids: of these only. own: without those that gates have sent to their hub.
     """
-    whose = log.c.person_id.is_not(None)
-    if person_ids is not None:
-        whose = log.c.person_id.in_(person_ids)
-    newest = sa.func.row_number().over(
-        partition_by=log.c.person_id, order_by=(log.c.created_at.desc(), log.c.id.desc())
-    )
-    granted = (
-        sa.select(log.c.person_id, log.c.direction, log.c.created_at, newest.label("nth"))
-        .where(
-            whose,
-            log.c.created_at >= since,
-            *_PUNCH,
-        )
-        .subquery()
-    )
-    found = session.execute(sa.select(granted).where(granted.c.nth == 1))
+    conditions = [_of(person_ids), log.c.created_at >= since]
+    if own:
+        conditions.append(log.c.chain.not_in(sa.select(sync_chains.c.chain)))
+    found = _newest(session, [log.c.direction, log.c.created_at], [log.c.person_id], conditions)
     return {r.person_id: (Direction(r.direction), r.created_at.timestamp()) for r in found}
+
+
+def last_of_chains(
+    session: Session, site: str, since: datetime, person_ids: Collection[int] | None = None
+) -> Iterator[sa.Row[Any]]:
+    """(person_id, chain, uid, direction, created_at, gate_name) of the last granted passage of each
+    person by each journal of a site, at or after `since`.
+
+    person_ids: of these only. A gate is where its hub says, whatever it writes itself.
+    """
+    sent = sa.select(sync_chains.c.chain, gates.c.site).join(
+        gates, gates.c.id == sync_chains.c.gate_id
+    )
+    of_hub = sent.subquery()
+    here = sa.or_(
+        log.c.chain.in_(sa.select(of_hub.c.chain).where(of_hub.c.site == site)),
+        sa.and_(
+            log.c.site.concat("") == site,
+            log.c.chain.not_in(sa.select(sync_chains.c.chain)),
+        ),
+    )
+    said = [persons.c.uid, log.c.direction, log.c.created_at, log.c.gate_name]
+    conditions = [_of(person_ids), log.c.created_at >= since, here]
+    conditions.append(persons.c.id == log.c.person_id)
+    yield from _newest(session, said, [log.c.person_id, log.c.chain], conditions)
+
+
+def _of(person_ids: Collection[int] | None) -> sa.ColumnElement[bool]:
+    return log.c.person_id.is_not(None) if person_ids is None else log.c.person_id.in_(person_ids)
+
+
+def _newest(
+    session: Session,
+    said: Sequence[sa.Column[Any]],
+    of_each: Sequence[sa.Column[Any]],
+    conditions: Sequence[sa.ColumnElement[bool]],
+) -> sa.Result[Any]:
+    """The newest granted passage of each combination, with the columns wanted."""
+    order = (log.c.created_at.desc(), log.c.id.desc())
+    nth = sa.func.row_number().over(partition_by=list(of_each), order_by=order)
+    granted = sa.select(*of_each, *said, nth.label("nth")).where(*conditions, *_PUNCH).subquery()
+    return session.execute(sa.select(granted).where(granted.c.nth == 1))

@@ -23,6 +23,8 @@ from gated.storage.tables import (
     persons,
 )
 
+AT_ONCE = 500
+
 
 @dataclass(frozen=True, slots=True)
 class CarriedEnrollment:
@@ -76,6 +78,23 @@ def of(session: Session, gate: GateRow, uids: Sequence[str]) -> dict[str, Carrie
     return {p.uid: p for p in _persons(session, gate, persons.c.uid.in_(uids))}
 
 
+def uids_of(session: Session, gate: GateRow, uids: Sequence[str]) -> set[str]:
+    """Those of the persons whom a gate carries, without anything about them."""
+    found: set[str] = set()
+    for start in range(0, len(uids), AT_ONCE):
+        some = sa.select(persons.c.uid).where(persons.c.uid.in_(uids[start : start + AT_ONCE]))
+        if not gate.everyone:
+            some = some.where(persons.c.id.in_(members_of(gate)))
+        found |= set(session.execute(some).scalars())
+    return found
+
+
+def members_of(gate: GateRow) -> sa.Select[tuple[int]]:
+    """The ids of all members of the groups that a gate carries."""
+    members = sa.select(group_members.c.person_id)
+    return members.where(group_members.c.group_id.in_(_groups(gate)))
+
+
 def behind(session: Session, gate: GateRow, uid: str, limit: int) -> list[CarriedPerson]:
     """The next persons whom a gate carries, by uid."""
     return _persons(session, gate, persons.c.uid > uid, limit)
@@ -105,9 +124,7 @@ def _persons(
     found = sa.select(*columns, p.position, p.is_active, p.leaves_on, p.extended_unlock)
     found = found.where(wanted).outerjoin_from(persons, changes, told)
     if not gate.everyone:
-        members = sa.select(group_members.c.person_id)
-        members = members.where(group_members.c.group_id.in_(_groups(gate)))
-        found = found.where(p.id.in_(members))
+        found = found.where(p.id.in_(members_of(gate)))
     rows = [dict(r) for r in session.execute(found.order_by(p.uid).limit(limit)).mappings()]
     ids = [row.pop("id") for row in rows]
     theirs, enrolled = _groups_by_person(session, gate, ids), _enrollments_by_person(session, ids)

@@ -9,7 +9,7 @@ thing that changed behind its cursor, however often it changed.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -30,6 +30,7 @@ from gated.storage.tables import (
     groups,
     new_uid,
     persons,
+    presence_sites,
     schedules,
     utcnow,
 )
@@ -37,10 +38,14 @@ from gated.storage.tables import (
 HEAD = "change_head"
 CHANNEL = "gated_changes"
 _AT_ONCE = 500
+FEED = ""
+"""The topic of the feed of changes, among those that are told of on the channel."""
+
 PERSON, GROUP, OPERATOR, EDIT = "person", "group", "operator", "edit"
 SCHEDULE, SITE, CREDENTIAL_KEYS = "schedule", "site", "credential_keys"
 SETTINGS = "settings"
 
+_SITE = "site "
 _GATHER_S = 0.05
 
 
@@ -93,8 +98,7 @@ def note(session: Session, kind: str, uids: Iterable[str], *, gone: bool = False
     keys = ["kind", "uid"]
     session.execute(statement.on_conflict_do_update(index_elements=keys, set_=latest), rows)
     settings.set_(session, HEAD, {**value, "seq": value["seq"] + len(wanted)})
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(sa.select(sa.func.pg_notify(CHANNEL, "")))
+    ring(session, FEED)
 
 
 def note_person(session: Session, *ids: int) -> None:
@@ -249,10 +253,32 @@ def _open(gate_id: int) -> sa.ColumnElement[bool]:
 # --- being told -----------------------------------------------------------------------------------
 
 
-def listen(database: Database, pause_s: float) -> Generator[bool, None, None]:
-    """Each time somebody may have changed something True, and False after `pause_s` of silence.
+def topic_of(site: str) -> str:
+    """The topic of who passes at a site."""
+    return _SITE + site
 
-    PostgreSQL tells at the commit (LISTEN/NOTIFY); of SQLite only the next look can. StorageError.
+
+def ends(session: Session, topics: Collection[str] | None) -> dict[str, int]:
+    """Topic -> number of the last change, of these topics or (None) of all."""
+    sites = sa.select(presence_sites.c.site, presence_sites.c.seq)
+    if topics is not None:
+        named = [topic.removeprefix(_SITE) for topic in topics if topic != FEED]
+        sites = sites.where(presence_sites.c.site.in_(named))
+    found = {topic_of(row.site): row.seq for row in session.execute(sites)}
+    return {FEED: head(session).seq, **found}
+
+
+def ring(session: Session, topic: str) -> None:
+    """Tell those who listen of a topic, once this is committed."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(sa.select(sa.func.pg_notify(CHANNEL, topic)))
+
+
+def listen(database: Database, pause_s: float) -> Generator[frozenset[str] | None, None, None]:
+    """The topics of which somebody may have changed something (None: all), time and again.
+
+    None of them after `pause_s` of silence. PostgreSQL tells at the commit (LISTEN/NOTIFY); of
+    SQLite only the next look can. StorageError.
     """
     if database.sqlite:
         yield from _look(database, pause_s)
@@ -265,31 +291,32 @@ def listen(database: Database, pause_s: float) -> Generator[bool, None, None]:
         raise StorageError(f"the database {database.name} cannot be listened to") from error
 
 
-def _notified(database: Database, pause_s: float) -> Generator[bool, None, None]:
+def _notified(database: Database, pause_s: float) -> Generator[frozenset[str] | None, None, None]:
     raw = database.engine.raw_connection()
     try:
         driver: Any = raw.driver_connection
         driver.autocommit = True
         driver.execute(f"LISTEN {CHANNEL}")
-        yield True  # what was committed before we listened
+        yield None  # what was committed before we listened
         while True:
             # to its end: a generator of the driver that is left half-way keeps its lock
-            news = bool(list(driver.notifies(timeout=pause_s, stop_after=1)))
-            if news:
-                list(driver.notifies(timeout=_GATHER_S))  # of many changes at once one is told
-            yield news
+            heard = list(driver.notifies(timeout=pause_s, stop_after=1))
+            if any(notify.payload == FEED for notify in heard):
+                # of many changes at once one is told
+                heard += driver.notifies(timeout=_GATHER_S)
+            yield frozenset(notify.payload for notify in heard)
     finally:
         raw.invalidate()
         raw.close()
 
 
-def _look(database: Database, pause_s: float) -> Generator[bool, None, None]:
-    last = -1
+def _look(database: Database, pause_s: float) -> Generator[frozenset[str], None, None]:
+    last: dict[str, int] = {}
     while True:
         with database.read() as session:
-            seq = head(session).seq
-        yield seq != last
-        last = seq
+            found = ends(session, None)
+        yield frozenset(topic for topic, seq in found.items() if last.get(topic) != seq)
+        last = found
         time.sleep(pause_s)
 
 

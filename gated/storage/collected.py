@@ -38,6 +38,7 @@ from gated.storage.cuts import PRUNED, Cut, Hole, read, split
 from gated.storage.heads import Head, key_of
 from gated.storage.journal import mark_unused, supersede
 from gated.storage.outbox import ROW, Batch, Part
+from gated.storage.site_presence import Passed
 from gated.storage.tables import (
     attendance_logs,
     erasures,
@@ -70,9 +71,9 @@ class Taken:
     """What became of a batch. acknowledged: the gate may forget up to here.
 
     stored: rows that are new. flaws: only those that were not known. forked: the gate must begin
-    another chain. private_of_erased: (chain, role, seqs) whose private parts were not kept, as
-    their person was erased here meanwhile. holes: what the gate has dropped before it came here, as
-    a sealed row of the gate tells.
+    another chain. private_of_erased: (role, seqs) whose private parts were not kept, as their
+    person was erased here meanwhile. holes: what the gate has dropped before it came here, as a
+    sealed row of the gate tells. passed: what it says of who passed where.
     """
 
     acknowledged: int
@@ -81,6 +82,7 @@ class Taken:
     forked: bool = False
     private_of_erased: list[tuple[str, list[int]]] = field(default_factory=list)
     holes: list[Hole] = field(default_factory=list)
+    passed: Passed = field(default_factory=Passed)
 
 
 class NotTogether(Exception):
@@ -318,6 +320,7 @@ class _Intake:
         made: list[tuple[_Row, dict[str, Any]]] = []
         for row in rows:
             try:
+                self._taken.passed.forgive(row.fields, row.private)
                 values = project(row.fields, row.private)
             except (KeyError, ValueError, TypeError, OverflowError, AttributeError):
                 self._flaw(row.stored, "projection")
@@ -326,6 +329,7 @@ class _Intake:
                 values["person_id"] = ids.get(row.subject_uid)
                 values["recorded_at"] = utcnow()
                 made.append((row, values))
+                self._taken.passed.people |= {values["person_id"]} - {None}
         if not made:
             return
         if self._one_by_one:
@@ -359,14 +363,15 @@ class _Intake:
             if by is None or old is None:
                 continue
             try:
-                supersede(self._session, *old, by)
+                self._taken.passed.corrected |= supersede(self._session, *old, by)
             except Conflict:
                 self._flaw(row.stored, "projection")
 
     def _mark_unused(self, rows: Sequence[_Row]) -> None:
         for row in rows:
             if visit := unused(row.fields):
-                mark_unused(self._session, row.chain, row.seq, str(visit))
+                people = mark_unused(self._session, row.chain, row.seq, str(visit))
+                self._taken.passed.people |= people
 
     def _person_ids(self, rows: Sequence[_Row]) -> dict[str | None, int]:
         """uid -> id here; the gate's own numbers mean nothing to us. Locked against erasure."""

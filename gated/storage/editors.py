@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from gated.storage import changes
-from gated.storage.gates import GateRow
 from gated.storage.tables import accounts, editor_groups, editors, gate_groups, groups, persons
+
+if TYPE_CHECKING:
+    from gated.storage.gates import GateRow
 
 PENDING, AT_ONCE = "pending", "at_once"
 """What a gate may let operators do: nothing works there, or all does, before the hub accepts it."""

@@ -19,7 +19,7 @@ import logging
 import math
 import secrets
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,12 +40,13 @@ from gated.core.chain import (
 )
 from gated.core.model import Decision, Instant, PersonRef, Reason
 from gated.errors import Conflict
-from gated.storage import alarms, changes, erasures, settings
+from gated.storage import alarms, changes, erasures, settings, site_presence
 from gated.storage.cuts import newest_cut
 from gated.storage.engine import Database, after_commit, is_write_session
 from gated.storage.erasures import ErasureLedger
 from gated.storage.heads import Head, holds, key_of, last_row, read_head, write_head
 from gated.storage.origin import current
+from gated.storage.site_presence import Passed
 from gated.storage.tables import (
     attendance_logs,
     journal,
@@ -113,6 +114,7 @@ class Journal:
         signer: Ed25519PrivateKey,
         head_file: Path,
         gate_name: str = "gate",
+        site: str = "site",
         *,
         shared: bool = False,
     ) -> None:
@@ -121,6 +123,9 @@ class Journal:
         self.ledger = ErasureLedger(head_file.with_name(erasures.NAME))
         self._signer = signer
         self._gate_name = gate_name
+        self._site = site
+        self.on_append: Callable[[], None] = lambda: None
+        """Called after each commit by this process, in the thread that made it; must be quick."""
         self._boot_id = boot_id()
         self._sealed: Head | None = None
         self.public_key = signer.public_key().public_bytes_raw().hex()
@@ -240,6 +245,7 @@ class Journal:
             tip = written.add(entry, tip)
         ids = written.insert(session)
         self._seal(session, tip)
+        site_presence.noted(session, self._site, written.passed)
         return [Receipt(chain, r["seq"], r["hash"], ids.get(r["seq"])) for r in written.rows]
 
     def _tip(self, session: Session, at: Instant) -> tuple[str, Head]:
@@ -327,6 +333,7 @@ class Journal:
     def _committed(self, sealed: Head) -> None:
         self._sealed = sealed
         write_head(self.head_file, sealed)
+        self.on_append()
 
 
 class _Batch:
@@ -336,6 +343,7 @@ class _Batch:
         self._chain = chain
         self._boot = boot
         self.rows: list[dict[str, Any]] = []
+        self.passed = Passed()
         self._private: list[dict[str, Any]] = []
         self._attendance: list[dict[str, Any]] = []
         self._superseded: dict[int, tuple[str, int]] = {}
@@ -384,6 +392,7 @@ class _Batch:
         seen = {**fields, "body": json.loads(body), "hash": hash_}
         if projected := project(seen, entry.private):
             self._attendance.append(projected)
+        self.passed.forgive(seen, entry.private)
         if old := superseded(seen):
             self._superseded[seq] = old
         if visit := unused(seen):
@@ -399,7 +408,7 @@ class _Batch:
             session.execute(sa.insert(journal_private), self._private)
         ids = self._insert_attendance(session)
         for seq, visit in self._unused.items():
-            mark_unused(session, self._chain, seq, visit)
+            self.passed.people |= mark_unused(session, self._chain, seq, visit)
         for row in self._alarms:
             alarms.raised(session, row)
         return ids
@@ -413,28 +422,33 @@ class _Batch:
         )
         made = session.execute(statement, [{**r, "recorded_at": now} for r in self._attendance])
         ids = {row.seq: row.id for row in made}
+        self.passed.people |= {r["person_id"] for r in self._attendance} - {None}
         for seq, (chain, old) in self._superseded.items():
-            supersede(session, chain, old, ids[seq])
+            self.passed.corrected |= supersede(session, chain, old, ids[seq])
         return ids
 
 
-def supersede(session: Session, chain: str, seq: int, by: int) -> None:
-    """Let a row of the attendance log point at the one in its place; Conflict when one does."""
+def supersede(session: Session, chain: str, seq: int, by: int) -> set[int]:
+    """Let a row of the attendance log point at the one in its place; whose it was.
+
+    Conflict when one is in its place already.
+    """
     old = attendance_logs.c
     found = session.execute(
         sa.update(attendance_logs)
         .where(old.chain == chain, old.seq == seq, old.superseded_by.is_(None), old.id != by)
         .values(superseded_by=by)
-        .returning(old.id)
-    )
-    if found.first() is None:
+        .returning(old.person_id)
+    ).first()
+    if found is None:
         raise Conflict(f"row {seq} of {chain} is not there any more, or was corrected already")
+    return {found.person_id} - {None}
 
 
-def mark_unused(session: Session, chain: str, seq: int, visit_uid: str) -> None:
-    """Let the grant of this visit, some rows before, say that nobody went through."""
+def mark_unused(session: Session, chain: str, seq: int, visit_uid: str) -> set[int]:
+    """Let the grant of this visit, some rows before, say that nobody went through; whose it was."""
     row = attendance_logs.c
-    session.execute(
+    marked = session.execute(
         sa.update(attendance_logs)
         .where(
             row.chain == chain,
@@ -443,7 +457,9 @@ def mark_unused(session: Session, chain: str, seq: int, visit_uid: str) -> None:
             row.reason == str(Reason.GRANTED),
         )
         .values(status=NOT_USED)
+        .returning(row.person_id)
     )
+    return {id_ for id_ in marked.scalars() if id_ is not None}
 
 
 def last_body(session: Session, kind: str) -> Mapping[str, Any] | None:

@@ -27,6 +27,7 @@ from gated.storage.tables import (
     groups,
     person_access,
     persons,
+    site_presence,
     snapshots,
 )
 
@@ -220,6 +221,8 @@ def delete(session: Session, id_: int) -> list[str]:
     for owned in (consents, group_members, correction_requests, person_access, credentials):
         session.execute(sa.delete(owned).where(owned.c.person_id == id_))
     session.execute(sa.delete(persons).where(persons.c.id == id_))
+    # after the person, whom those hold who note passages
+    session.execute(sa.delete(site_presence).where(site_presence.c.uid == uid))
     feed.note(session, feed.PERSON, [uid], gone=True)
     return files
 

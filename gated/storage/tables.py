@@ -516,6 +516,31 @@ erasure_confirmations = Table(
     sqlite_with_rowid=False,
 )
 
+presence_sites = Table(
+    "presence_sites",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("feed", Text, nullable=False, comment="names the sequence of numbers"),
+    Column("seq", BigInt, nullable=False, comment="of the last change"),
+    Column("asked_at", UtcDateTime, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+site_presence = Table(
+    "site_presence",
+    metadata,
+    Column("site", Text, primary_key=True, comment="empty: as the hub of this gate told it"),
+    Column("uid", Text, primary_key=True, index=True, comment="of a person; empty: everybody"),
+    Column("seq", BigInt, nullable=False),
+    Column("direction", Text),
+    Column("utc", Double, comment="seconds since 1970"),
+    Column("gate", Text),
+    Column("device", Text, comment="uid of the journal that tells of it"),
+    Column("forgiven_utc", Double),
+    Index(None, "site", "seq"),
+    sqlite_with_rowid=False,
+)
+
 sync_chains = Table(
     "sync_chains",
     metadata,

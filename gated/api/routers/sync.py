@@ -23,9 +23,11 @@ from gated.api.schemas_sync import (
     JoinOut,
     JournalIn,
     KeysOut,
+    PresenceOut,
     SnapshotOut,
 )
 from gated.services.sync.fleet import Caller, Joining
+from gated.services.sync.presence import topic_of
 from gated.services.sync.signing import HEADER
 
 router = APIRouter(prefix="/api/sync", tags=["sync"])
@@ -67,7 +69,8 @@ def heartbeat(body: HeartbeatIn, gate: FromGate, services: Services) -> Response
     """How the gate is; answers how far its journal is here."""
     positions = services.collector.heard(gate.gate, body.model, body.status)
     now = datetime.now(UTC)
-    return signed(services, gate, HeartbeatOut(now=now, acknowledged=positions))
+    hurry = services.site_presence.awaited(gate.gate.site)
+    return signed(services, gate, HeartbeatOut(now=now, acknowledged=positions, hurry=hurry))
 
 
 @router.get("/changes", response_model=ChangesOut, responses=ASKING)
@@ -88,6 +91,26 @@ async def changes(
         now = await run_in_threadpool(services.fleet.still, gate)
         page = await run_in_threadpool(tell, now.gate, since, model, limit)
     return await run_in_threadpool(signed, services, gate, ChangesOut.model_validate(page))
+
+
+@router.get("/presence", response_model=PresenceOut, responses=ASKING)
+async def presence(
+    gate: FromGate,
+    services: Services,
+    since: Annotated[str, Query(max_length=100, description="cursor of the answer before")] = "",
+    counting_from: Annotated[
+        float | None,
+        Query(ge=0, le=1e11, description="UTC seconds; with it the number of others is told"),
+    ] = None,
+    wait: Annotated[float, Query(ge=0, le=60, description="seconds, for something new")] = 0,
+) -> Response:
+    """Who passed last by the other gates of this gate's site, as far as it carries them."""
+    tell, topic = services.site_presence.tell, topic_of(gate.gate.site)
+    page = await run_in_threadpool(tell, gate.gate, since, counting_from)
+    if wait and not page.is_news and await services.bell.wait(page.seq, wait, topic):
+        now = await run_in_threadpool(services.fleet.still, gate)
+        page = await run_in_threadpool(tell, now.gate, since, counting_from)
+    return await run_in_threadpool(signed, services, gate, PresenceOut.model_validate(page))
 
 
 @router.get("/snapshot", response_model=SnapshotOut, responses=ASKING)

@@ -19,20 +19,21 @@ LOOK_S = 0.2
 
 
 class Bell:
-    """Rings when the feed has grown; listens only while somebody has ever waited.
+    """Rings when the feed has grown, or another topic; listens once somebody has waited.
 
     It alone asks the database: those who wait are hundreds.
     """
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._seq = -1
+        self._ends: dict[str, int] = {}
+        """Topic -> number of the last change."""
         self._lock = threading.Lock()
-        self._waiting: dict[object, Callable[[], None]] = {}
+        self._waiting: dict[object, tuple[str, Callable[[], None]]] = {}
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
 
-    async def wait(self, seq: int, timeout: float) -> bool:
+    async def wait(self, seq: int, timeout: float, topic: str = changes.FEED) -> bool:
         """Wait for a change behind `seq`, at most `timeout` seconds; whether there is one."""
         rung, key = asyncio.Event(), object()
         loop = asyncio.get_running_loop()
@@ -42,23 +43,23 @@ class Bell:
                 loop.call_soon_threadsafe(rung.set)
 
         with self._lock:
-            self._waiting[key] = ring
+            self._waiting[key] = (topic, ring)
             self._listen()
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
-                    while not self._stopping.is_set() and self._seq <= seq:
+                    while not self._stopping.is_set() and self._end(topic) <= seq:
                         await rung.wait()
                         rung.clear()
         finally:
             with self._lock:
                 self._waiting.pop(key, None)
-        return self._seq > seq
+        return self._end(topic) > seq
 
     def stop(self) -> None:
         """Let everybody go, for good; the thread ends soon after."""
         self._stopping.set()
-        self._ring()
+        self._ring(None)
         if self._thread is not None:
             self._thread.join(5)
 
@@ -71,22 +72,26 @@ class Bell:
         while not self._stopping.is_set():
             try:
                 with contextlib.closing(changes.listen(self._workspace.database, LOOK_S)) as heard:
-                    for news in heard:
+                    for topics in heard:
                         if self._stopping.is_set():
                             return
-                        if news:
-                            self._look()
+                        if topics is None or topics:
+                            self._look(topics)
             except StorageError as error:
                 log.error("changes cannot be listened to: %s", error)
             self._stopping.wait(1.0)
 
-    def _look(self) -> None:
-        with self._workspace.database.read() as session:
-            self._seq = changes.head(session).seq
-        self._ring()
+    def _end(self, topic: str) -> int:
+        return self._ends.get(topic, -1)
 
-    def _ring(self) -> None:
+    def _look(self, topics: frozenset[str] | None) -> None:
+        with self._workspace.database.read() as session:
+            self._ends |= changes.ends(session, topics)
+        self._ring(topics)
+
+    def _ring(self, topics: frozenset[str] | None) -> None:
         with self._lock:
-            rings = list(self._waiting.values())
-        for ring in rings:
-            ring()
+            waiting = list(self._waiting.values())
+        for topic, ring in waiting:
+            if topics is None or topic in topics:
+                ring()

@@ -11,6 +11,7 @@ from gated.errors import HubError, SealError, StorageError
 from gated.ports import Clock
 from gated.services.obligations import moment
 from gated.services.sync.downlink import Downlink
+from gated.services.sync.elsewhere import hear_first
 from gated.services.sync.membership import Membership
 from gated.services.workspace import Workspace
 
@@ -31,24 +32,32 @@ def catch_up(workspace: Workspace, clock: Clock, model: str, going_on: Callable[
     membership = Membership(workspace, clock)
     member = membership.find()
     if member is None:
+        hear_first(workspace, None, clock, True)
         return
     client = membership.client(member)
     down = Downlink(workspace, client, clock, model)
     overdue = _is_overdue(workspace, clock, down)
-    end = time.monotonic() + PATIENCE_S
     try:
-        while going_on() and (overdue or time.monotonic() < end):
-            try:
-                if not down.pull():
-                    return
-            except (HubError, StorageError, SealError) as error:
-                if not overdue:
-                    log.warning("goes on with the people known here: %s", error)
-                    return
-                log.error("opens for nobody until the hub is heard: %s", error)
-                time.sleep(RETRY_S)
+        reached = _pull_all(down, overdue, going_on)
+        hear_first(workspace, client, clock, reached)
     finally:
         client.close()
+
+
+def _pull_all(down: Downlink, overdue: bool, going_on: Callable[[], bool]) -> bool:
+    """Apply page after page; whether the hub was heard to the end."""
+    end = time.monotonic() + PATIENCE_S
+    while going_on() and (overdue or time.monotonic() < end):
+        try:
+            if not down.pull():
+                return True
+        except (HubError, StorageError, SealError) as error:
+            if not overdue:
+                log.warning("goes on with the people known here: %s", error)
+                return False
+            log.error("opens for nobody until the hub is heard: %s", error)
+            time.sleep(RETRY_S)
+    return False
 
 
 def _is_overdue(workspace: Workspace, clock: Clock, down: Downlink) -> bool:

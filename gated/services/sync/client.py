@@ -134,6 +134,9 @@ class HubClient:
         if connection.sock is None:
             connection.timeout = CONNECT_S
             connection.connect()
+            if self._closing.is_set():  # nobody could cut it while it was not there
+                connection.close()
+                raise ConnectionError("the program ends")
         connection.sock.settimeout(timeout)
         connection.request(method, target, body or None, dict(headers))
         response = connection.getresponse()

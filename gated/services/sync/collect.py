@@ -17,7 +17,7 @@ from gated.ports import Clock
 from gated.services.obligations import moment
 from gated.services.sync.reported import received, reported
 from gated.services.workspace import Workspace
-from gated.storage import collected, gates
+from gated.storage import collected, gates, site_presence
 from gated.storage.collected import NotTogether, Taken
 from gated.storage.cuts import DROPPED
 from gated.storage.gates import GateRow
@@ -80,6 +80,8 @@ class Collector:
             self._forget_erased(session, batch.chain, taken)
             self._tell_of_holes(session, gate, taken)
             self._tell(session, gate, batch, taken)
+            ahead_s = site_presence.clock_ahead_s(gate)
+            site_presence.noted(session, gate.site, taken.passed, ahead_s)
         return taken
 
     def heard(self, gate: GateRow, model: str | None, status: Mapping[str, Any]) -> dict[str, int]:

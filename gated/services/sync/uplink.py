@@ -40,6 +40,8 @@ class Uplink:
         self._client = client
         self._clock = clock
         self._gate = workspace.journal.gate_uid()
+        self.hurry = False
+        """Whether another gate of the site waits for who passes here, as the hub said last."""
 
     @classmethod
     def of(cls, workspace: Workspace, client: HubClient) -> Self:
@@ -64,6 +66,7 @@ class Uplink:
         told = self._client.post("/api/sync/heartbeat", {"model": model, "status": dict(status)})
         try:
             positions = {str(c): int(n) for c, n in told["acknowledged"].items()}
+            self.hurry = bool(told["hurry"])
         except (AttributeError, KeyError, TypeError, ValueError):
             raise HubUnreachable("the hub's answer cannot be understood") from None
         with self._workspace.database.read() as session:

@@ -41,6 +41,8 @@ ON_BOTH = frozenset(
         "test_a_gate_decides_by_the_rules_of_its_hub",
         "test_many_hubs_take_a_step_once",
         "test_rolled_back_gates_have_what_they_had_before",
+        "test_who_entered_by_one_gate_is_inside_for_the_others",
+        "test_a_place_that_is_taken_is_taken_at_every_gate",
     }
 )
 """Where the engines differ; the other tests run on PostgreSQL among the long ones only."""

@@ -501,6 +501,30 @@ def _collected() -> None:
     )
 
 
+def _presence() -> None:
+    op.create_table(
+        "presence_sites",
+        Column("site", Text, primary_key=True),
+        Column("feed", Text, nullable=False, comment="names the sequence of numbers"),
+        Column("seq", big, nullable=False, comment="of the last change"),
+        Column("asked_at", moment, nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "site_presence",
+        Column("site", Text, primary_key=True, comment="empty: as the hub of this gate told it"),
+        Column("uid", Text, primary_key=True, index=True, comment="of a person; empty: everybody"),
+        Column("seq", big, nullable=False),
+        Column("direction", Text),
+        Column("utc", Double, comment="seconds since 1970"),
+        Column("gate", Text),
+        Column("device", Text, comment="uid of the journal that tells of it"),
+        Column("forgiven_utc", Double),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_site_presence_site_seq", "site_presence", ["site", "seq"])
+
+
 def upgrade() -> None:
     _persons_and_theirs()
     _access()
@@ -519,10 +543,13 @@ def upgrade() -> None:
     _changes()
     _edits()
     _collected()
+    _presence()
 
 
 def downgrade() -> None:
     for name in (
+        "site_presence",
+        "presence_sites",
         "sync_quarantine",
         "sync_chains",
         "fleet_edits",

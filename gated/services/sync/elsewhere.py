@@ -1,0 +1,219 @@
+"""Who passes at the other gates of the site, on a gate: asked of its hub, or read where it is one.
+
+What was told is kept, so that a gate that starts without its hub goes on from there, and other
+processes can say what it knows.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.orm import Session
+
+from gated.core.model import Direction, PassageElsewhere, PresenceHeard, PresenceTold
+from gated.core.plan import AccessPlan, SiteRules
+from gated.core.presence import forgiven_before
+from gated.errors import HubError, HubUnreachable, StorageError
+from gated.ports import Clock
+from gated.services.access_plan import rules_here, site_rules_of
+from gated.services.sync.client import HubClient
+from gated.services.sync.presence import SitePresence
+from gated.services.workspace import Workspace
+from gated.storage import gates, site_presence
+from gated.storage import settings as settings_store
+from gated.storage.site_presence import TOLD, Stand
+
+log = logging.getLogger(__name__)
+
+KEY = "presence_cursor"
+UNHEARD = "presence_unheard"
+"""Key of the settings: whether this gate does not hear of the others at the moment."""
+
+PATIENCE_S = 5.0
+"""How much longer than agreed an answer may take."""
+
+LOOK_S = 0.2
+"""How soon a gate that is the hub itself sees what other gates have sent."""
+
+
+class Elsewhere(Protocol):
+    """Tells a gate of the others. pause_s: between two questions."""
+
+    pause_s: float
+
+    def next(self, wait: float) -> PresenceTold | None:
+        """What is new, within `wait` seconds; None when nothing is. HubError, StorageError."""
+        ...
+
+
+def wanted(workspace: Workspace) -> bool:
+    """Whether the rules of this gate ask who is inside."""
+    return _rules(workspace).count_people
+
+
+def _rules(workspace: Workspace) -> SiteRules:
+    with workspace.database.read() as session:
+        return site_rules_of(rules_here(workspace, session).values)
+
+
+def at_hub(workspace: Workspace, clock: Clock) -> Elsewhere | None:
+    """What tells a gate that is the hub of the others of its site; None when there are none."""
+    with workspace.database.read() as session:
+        site = workspace.settings.gate.site
+        others = [g for g in gates.list_(session) if g.site == site and g.account_id is not None]
+    return AtHub(workspace, clock) if others else None
+
+
+def heard(workspace: Workspace, is_heard: bool) -> PresenceHeard:
+    """The news that the others are heard of now, or not any more; kept for other processes."""
+    try:
+        with workspace.database.read() as session:
+            changed = bool(settings_store.get(session, UNHEARD, False)) is is_heard
+        if changed:
+            with workspace.database.write() as session:
+                settings_store.set_(session, UNHEARD, not is_heard)
+    except StorageError as error:  # what the gate does matters more than what others read of it
+        log.warning("%s", error)
+    return PresenceHeard(is_heard)
+
+
+def hear_first(workspace: Workspace, client: HubClient | None, clock: Clock, reached: bool) -> None:
+    """Before a gate opens: hear of the others, where the hub was reached a moment ago.
+
+    client: None for a gate that has no hub.
+    """
+    asks = client is not None and wanted(workspace)
+    if asks and client is not None and reached:
+        try:
+            FromHub(workspace, client, clock).next(0)
+        except (HubError, StorageError) as error:
+            log.warning("who is inside by other gates is not known: %s", error)
+            reached = False
+    heard(workspace, reached or not asks)
+
+
+def known(workspace: Workspace) -> tuple[PresenceTold, PresenceHeard]:
+    """What a gate that starts now knows of the others."""
+    own = workspace.journal.gate_uid()
+    with workspace.database.read() as session:
+        stands = site_presence.since(session, TOLD, 0)
+        stands += site_presence.since(session, workspace.settings.gate.site, 0)
+        others = settings_store.get(session, KEY, {}).get("others")
+        unheard = bool(settings_store.get(session, UNHEARD, False))
+        return _event(session, stands, own, others, True), PresenceHeard(not unheard)
+
+
+class FromHub:
+    """Asks the hub; one thread at a time."""
+
+    pause_s = 0.0
+
+    def __init__(self, workspace: Workspace, client: HubClient, clock: Clock) -> None:
+        self._workspace = workspace
+        self._client = client
+        self._clock = clock
+
+    def next(self, wait: float) -> PresenceTold | None:
+        with self._workspace.database.read() as session:
+            kept: dict[str, Any] = settings_store.get(session, KEY, {})
+            stamp = settings_store.gallery_stamp(session)
+        # who has come to this gate since may be inside already: ask for everybody
+        same_people = kept.get("people") == stamp
+        query: dict[str, Any] = {"since": kept.get("cursor", "") if same_people else ""}
+        if (counting_from := self._counting_from()) is not None:
+            query["counting_from"] = counting_from
+        path = f"/api/sync/presence?{urlencode({**query, 'wait': wait})}"
+        told = self._client.get(path, wait + PATIENCE_S)
+        try:
+            cursor, complete, others = str(told["cursor"]), bool(told["complete"]), told["others"]
+            stands = [_stand(word) for word in told["words"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise HubUnreachable("the hub's answer cannot be understood") from error
+        news = complete or stands or others != kept.get("others")
+        if not news and cursor == kept.get("cursor"):
+            return None
+        people = stamp if complete else kept.get("people")
+        with self._workspace.database.write() as session:
+            site_presence.put_told(session, stands, complete=complete)
+            kept = {"cursor": cursor, "people": people, "others": others}
+            settings_store.set_(session, KEY, kept)
+            return _event(session, stands, None, others, complete)
+
+    def _counting_from(self) -> float | None:
+        """Before this entries do not count; None where no rule asks for the number of people."""
+        rules = _rules(self._workspace)
+        if rules.occupancy is None:
+            return None
+        zone = ZoneInfo(self._workspace.settings.gate.timezone)
+        return forgiven_before(AccessPlan(zone, rules=rules), self._clock.now().utc)
+
+
+class AtHub:
+    """Reads what other gates of the site have sent to this one; one thread at a time."""
+
+    pause_s = LOOK_S
+
+    def __init__(self, workspace: Workspace, clock: Clock) -> None:
+        self._workspace = workspace
+        self._site = workspace.settings.gate.site
+        self._hub = SitePresence(workspace, clock)
+        self._own = workspace.journal.gate_uid()
+        self._feed, self._seq = "", 0
+
+    def next(self, wait: float) -> PresenceTold | None:
+        self._hub.keep(self._site)
+        with self._workspace.database.read() as session:
+            head = site_presence.head(session, self._site)
+            if head is None or (head.feed, head.seq) == (self._feed, self._seq):
+                return None
+            complete = head.feed != self._feed
+            stands = site_presence.since(session, self._site, 0 if complete else self._seq)
+            told = _event(session, stands, self._own, None, complete)
+        self._feed, self._seq = head.feed, head.seq
+        return told
+
+
+def _stand(word: Mapping[str, Any]) -> Stand:
+    """ValueError, KeyError, TypeError for what is no word of the hub."""
+    direction = None if word["direction"] is None else str(Direction(word["direction"]))
+    if (direction is None) != (word["utc"] is None):
+        raise ValueError("a passage has a direction and a time")
+    return Stand(
+        word["uid"] or site_presence.EVERYBODY,
+        int(word["seq"]),
+        direction,
+        None if direction is None else float(word["utc"]),
+        None if direction is None else str(word["gate"]),
+        None,
+        None if word["forgiven_utc"] is None else float(word["forgiven_utc"]),
+    )
+
+
+def _event(
+    session: Session, stands: Iterable[Stand], own: str | None, others: int | None, complete: bool
+) -> PresenceTold:
+    """Of those who are known here. own: the uid of the journal whose passages are our own."""
+    stands = list(stands)
+    ids = site_presence.ids_of(session, [stand.uid for stand in stands])
+    forgiven: dict[int | None, float] = {}
+    passages = {}
+    for stand in stands:
+        everybody = stand.uid == site_presence.EVERYBODY
+        if not everybody and stand.uid not in ids:
+            continue
+        if stand.forgiven_utc is not None:
+            forgiven[None if everybody else ids[stand.uid]] = stand.forgiven_utc
+        if not everybody:
+            passages[ids[stand.uid]] = _passage(stand, own)
+    return PresenceTold(passages, forgiven, others, complete)
+
+
+def _passage(stand: Stand, own: str | None) -> PassageElsewhere:
+    here = own is not None and stand.device == own
+    if stand.direction is None or stand.utc is None or here:
+        return PassageElsewhere(stand.seq)
+    return PassageElsewhere(stand.seq, Direction(stand.direction), stand.utc, stand.gate or "")

@@ -1,0 +1,290 @@
+"""Who passed last by which gate of a site: kept by the hub, and by a gate as its hub told it.
+
+One row for each person and site, with a number that grows with each change of it, given under the
+lock of the site. It follows from the attendance log, but for what was forgiven, and is kept for
+those sites only of which some gate has asked. Where several locks are taken, this is the last one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from gated.storage import attendance, carried, changes, presence, rows
+from gated.storage.gates import GateRow
+from gated.storage.records import columns_of, record
+from gated.storage.tables import (
+    gates,
+    new_uid,
+    persons,
+    presence_sites,
+    site_presence,
+    utcnow,
+)
+
+WINDOW = timedelta(days=7)
+"""How far back a last passage is looked for."""
+
+TOLD = ""
+"""In place of a site: as the hub of this gate told it."""
+
+EVERYBODY = ""
+"""In place of a person: what was forgiven to all."""
+
+CLOCK_TOLERANCE_S = 1.0
+"""A clock that is no further off is taken to be right; that is how exactly it is known."""
+
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class SiteHead:
+    """The last number of a site. feed: names the sequence that it belongs to."""
+
+    feed: str
+    seq: int
+    asked_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """The last passage of a person (UTC seconds, name of the gate, uid of its journal)."""
+
+    uid: str
+    seq: int = 0
+    direction: str | None = None
+    utc: float | None = None
+    gate: str | None = None
+    device: str | None = None
+    forgiven_utc: float | None = None
+
+
+@dataclass(slots=True)
+class Passed:
+    """What rows of a journal say of who passed where.
+
+    people: ids of those of whom there is another last passage now. corrected: those who were taken
+    to have passed and were not. forgiven: uid (EVERYBODY: all) -> UTC seconds.
+    """
+
+    people: set[int] = field(default_factory=set)
+    corrected: set[int] = field(default_factory=set)
+    forgiven: dict[str, float] = field(default_factory=dict)
+
+    def forgive(self, row: Mapping[str, Any], private: Mapping[str, Mapping[str, Any]]) -> None:
+        """Take note of a row that forgives; what the rules forgive by time follows from them."""
+        if row["kind"] != presence.KIND:
+            return
+        whom = private.get("subject", {}).get("uid")
+        if row["body"].get("everybody") is True:
+            whom = EVERYBODY
+        if isinstance(whom, str):
+            self.forgiven[whom] = row["at_utc"] / 1e6
+
+
+_HEAD = columns_of(SiteHead, presence_sites)
+_STAND = columns_of(Stand, site_presence)
+
+
+def head(session: Session, site: str) -> SiteHead | None:
+    """The end of a site's sequence; None where nobody asks for it."""
+    row = rows.one(session, presence_sites, _HEAD, site=site)
+    return row and record(SiteHead, row)
+
+
+def begin(session: Session, site: str, own: bool = False) -> None:
+    """From now on keep who passed last at a site; the log says how it begins.
+
+    own: the hub is itself a gate of this site.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        # whoever found that nobody asks must have committed before we look at the log
+        session.execute(sa.text("LOCK TABLE presence_sites IN EXCLUSIVE MODE"))
+    now = utcnow()
+    values = {"site": site, "feed": new_uid(), "seq": 0, "asked_at": now}
+    rows.insert_unless_there(session, presence_sites, values, "site")
+    _write(session, site, _last(session, site, None))
+    ahead = _clocks_ahead(session, site)
+    found = presence.forgiven_at(session, site, now - WINDOW, own=own)
+    for (device, uid), utc in found.items():
+        _forgive(session, site, uid, utc - ahead.get(device, 0.0))
+
+
+def asked(session: Session, site: str) -> None:
+    """Note that somebody still asks."""
+    here = presence_sites.c.site == site
+    session.execute(sa.update(presence_sites).where(here).values(asked_at=utcnow()))
+
+
+def not_asked_since(session: Session, at: datetime) -> list[str]:
+    """The sites of which nobody has asked since then."""
+    found = sa.select(presence_sites.c.site).where(presence_sites.c.asked_at < at)
+    return list(session.execute(found).scalars())
+
+
+def end(session: Session, site: str) -> None:
+    """Keep nothing of a site any more."""
+    for table in (site_presence, presence_sites):
+        session.execute(sa.delete(table).where(table.c.site == site))
+
+
+def noted(session: Session, site: str, passed: Passed, ahead_s: float = 0.0) -> None:
+    """The log of a site has grown by this, written by a clock that is so far ahead."""
+    people = passed.people | passed.corrected
+    if (people or passed.forgiven) and _locked(session, site) is not None:
+        _look(session, site, people)
+        for uid, utc in passed.forgiven.items():
+            _forgive(session, site, uid, utc - ahead_s)
+    if passed.corrected:
+        # by somebody who sits elsewhere
+        here = sa.select(persons.c.uid).where(persons.c.id.in_(people))
+        named = sa.select(site_presence.c.site).where(site_presence.c.uid.in_(here)).distinct()
+        for other in sorted({*session.execute(named).scalars()} - {TOLD, site}):
+            if _locked(session, other) is not None:
+                _look(session, other, people)
+
+
+def since(session: Session, site: str, seq: int) -> list[Stand]:
+    """What changed at a site behind a number, in order."""
+    c = site_presence.c
+    found = sa.select(*_STAND).where(c.site == site, c.seq > seq).order_by(c.seq)
+    return [record(Stand, row) for row in session.execute(found)]
+
+
+def inside_unknown(session: Session, gate: GateRow, from_utc: float) -> int:
+    """How many are inside at the site of a gate since `from_utc` whom it is not given."""
+    if gate.everyone:
+        return 0
+    c, everybody = site_presence.c, site_presence.alias()
+    given = sa.select(persons.c.uid).where(persons.c.id.in_(carried.members_of(gate)))
+    all_forgiven = sa.select(sa.func.max(everybody.c.forgiven_utc)).where(
+        everybody.c.site == gate.site, everybody.c.uid == EVERYBODY
+    )
+    found = sa.select(sa.func.count()).where(
+        c.site == gate.site,
+        c.direction == "entry",
+        c.utc >= from_utc,
+        c.utc > sa.func.coalesce(c.forgiven_utc, 0.0),
+        c.utc > sa.func.coalesce(all_forgiven.scalar_subquery(), 0.0),
+        c.uid.not_in(given),
+    )
+    return int(session.execute(found).scalar_one())
+
+
+def clock_ahead_s(gate: GateRow) -> float:
+    """How many seconds the clock of a gate was ahead of the hub's when it was last heard of."""
+    told = gate.status.get("clock")
+    if gate.seen_at is None or not isinstance(told, int | float):
+        return 0.0
+    ahead = float(told) - gate.seen_at.timestamp()
+    return ahead if abs(ahead) > CLOCK_TOLERANCE_S else 0.0
+
+
+# --- on a gate ------------------------------------------------------------------------------------
+
+
+def put_told(session: Session, stands: Sequence[Stand], *, complete: bool) -> None:
+    """Keep what the hub told. complete: whom it does not name has not passed elsewhere."""
+    if complete:
+        session.execute(sa.delete(site_presence).where(site_presence.c.site == TOLD))
+    values = [{**asdict(stand), "site": TOLD} for stand in stands]
+    if values:
+        rows.upsert(session, site_presence, values, ("site", "uid"))
+
+
+def ids_of(session: Session, uids: Iterable[str]) -> dict[str, int]:
+    """uid -> id of the persons who are known here."""
+    found: dict[str, int] = {}
+    for some in _some(sorted(uids)):
+        known = sa.select(persons.c.uid, persons.c.id).where(persons.c.uid.in_(some))
+        found |= dict(session.execute(known).all())
+    return found
+
+
+# --- inside ---------------------------------------------------------------------------------------
+
+
+def _locked(session: Session, site: str) -> SiteHead | None:
+    found = sa.select(*_HEAD).where(presence_sites.c.site == site).with_for_update()
+    row = session.execute(found).first()
+    return None if row is None else record(SiteHead, row)
+
+
+def _look(session: Session, site: str, people: Collection[int]) -> None:
+    """Find in the log who of these passed last at a site."""
+    for some in _some(sorted(people)):
+        _write(session, site, _last(session, site, some))
+
+
+def _last(session: Session, site: str, people: Sequence[int] | None) -> list[Stand]:
+    """The last passages at a site of these people, or of all who have passed there lately.
+
+    Clocks of gates differ: what each has as the last one is compared by the hub's time.
+    """
+    ahead = _clocks_ahead(session, site)
+    latest: dict[int, Stand] = {}
+    for row in attendance.last_of_chains(session, site, utcnow() - WINDOW, people):
+        device = row.chain.rpartition("/")[0]
+        utc = row.created_at.timestamp() - ahead.get(device, 0.0)
+        known = latest.get(row.person_id)
+        if known is None or known.utc is None or utc >= known.utc:
+            stand = Stand(row.uid, 0, row.direction, utc, row.gate_name, device)
+            latest[row.person_id] = stand
+    missing = set(people or ()) - latest.keys()
+    uids = sa.select(persons.c.uid).where(persons.c.id.in_(missing))
+    return [*latest.values(), *map(Stand, session.execute(uids).scalars())]
+
+
+def _clocks_ahead(session: Session, site: str) -> dict[str | None, float]:
+    """Uid of the journal -> seconds, of the gates of a site."""
+    found = session.execute(sa.select(*columns_of(GateRow, gates)).where(gates.c.site == site))
+    return {g.device: clock_ahead_s(g) for g in (record(GateRow, row) for row in found)}
+
+
+def _write(session: Session, site: str, stands: Sequence[Stand]) -> None:
+    """Give a number to each of these that says something new."""
+    there = _stored(session, site, [stand.uid for stand in stands])
+    news = []
+    for stand in stands:
+        known = there.get(stand.uid, Stand(stand.uid))
+        told = replace(stand, seq=known.seq, forgiven_utc=known.forgiven_utc)
+        if told != known:
+            news.append(told)
+    _number(session, site, news)
+
+
+def _forgive(session: Session, site: str, uid: str, utc: float) -> None:
+    known = _stored(session, site, [uid]).get(uid, Stand(uid))
+    if known.forgiven_utc is None or utc > known.forgiven_utc:
+        _number(session, site, [replace(known, forgiven_utc=utc)])
+
+
+def _stored(session: Session, site: str, uids: Sequence[str]) -> dict[str, Stand]:
+    there: dict[str, Stand] = {}
+    c = site_presence.c
+    for some in _some(uids):
+        found = sa.select(*_STAND).where(c.site == site, c.uid.in_(some))
+        there |= {row.uid: record(Stand, row) for row in session.execute(found)}
+    return there
+
+
+def _number(session: Session, site: str, stands: Sequence[Stand]) -> None:
+    end_ = _locked(session, site)
+    if end_ is None or not stands:
+        return
+    numbered = [replace(stand, seq=end_.seq + n) for n, stand in enumerate(stands, 1)]
+    values: list[dict[str, Any]] = [{**asdict(stand), "site": site} for stand in numbered]
+    rows.upsert(session, site_presence, values, ("site", "uid"))
+    moved = sa.update(presence_sites).where(presence_sites.c.site == site)
+    session.execute(moved.values(seq=numbered[-1].seq))
+    changes.ring(session, changes.topic_of(site))
+
+
+def _some(items: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    for start in range(0, len(items), _AT_ONCE):
+        yield items[start : start + _AT_ONCE]

@@ -1,0 +1,183 @@
+"""Who is inside is one question for all gates of a site, with the hub and without it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import sqlalchemy as sa
+
+from gated.config import Settings, SyncSettings
+from gated.core.model import Direction, PresenceTold
+from gated.core.plan import AntiPassback, SiteRules, WithoutHub
+from gated.core.policy import GatePolicy
+from gated.devices.clock import SystemClock
+from gated.services.explain import explain
+from gated.services.people import People
+from gated.services.sync.elsewhere import FromHub, known
+from gated.services.workspace import Workspace
+from gated.storage.tables import site_presence as table
+from tests.fleet.relay import Relay
+from tests.services.sync.lane import Lane, within
+from tests.services.sync.test_down import hire, pull_all
+from tests.services.sync.world import ACTOR, JoinedGate, World
+
+IN = GatePolicy(direction=Direction.ENTRY, cooldown_s=0.0, denial_interval_s=0.0)
+OUT = replace(IN, direction=Direction.EXIT)
+HARD = SiteRules(anti_passback=AntiPassback.HARD)
+
+
+class Site:
+    """Gates of one site, each behind a wire that can be cut."""
+
+    def __init__(self, world: World, stack: ExitStack) -> None:
+        self.world = world
+        self.relays: dict[str, Relay] = {}
+        self._stack = stack
+
+    @property
+    def hub(self) -> Workspace:
+        return self.world.hub.workspace
+
+    def joined(self, name: str, **wanted: Any) -> JoinedGate:
+        """A gate that has joined and has its people."""
+        gate = self.world.gate(name, **wanted)
+        pull_all(gate)
+        return gate
+
+    def lane(self, gate: JoinedGate, policy: GatePolicy = IN, rules: SiteRules = HARD) -> Lane:
+        """The same at work."""
+        name = gate.member.name
+        port = urlsplit(self.world.hub.url).port
+        assert port is not None
+        self.relays[name] = Relay(lambda: port)
+        self._stack.callback(self.relays[name].close)
+        workspace = self._reopened(gate, f"http://127.0.0.1:{self.relays[name].port}")
+        return self._stack.enter_context(Lane(workspace, policy, rules).running())
+
+    def _reopened(self, gate: JoinedGate, url: str) -> Workspace:
+        """The workspace of a gate, impatient, and behind the wire."""
+        own = gate.workspace.settings
+        sync = SyncSettings(hub_url=url, presence_stale_s=3)
+        settings = Settings(gate=own.gate, storage=own.storage, sync=sync)
+        return self._stack.enter_context(Workspace(settings))
+
+
+@pytest.fixture
+def site(world: World) -> Iterator[Site]:
+    with ExitStack() as stack:
+        yield Site(world, stack)
+
+
+def test_who_entered_by_one_gate_is_inside_for_the_others(site: Site) -> None:
+    ann, bob = hire(site.hub), hire(site.hub)
+    north, south, out = (site.joined(name) for name in ("north", "south", "out"))
+    a, b, c = site.lane(north), site.lane(south), site.lane(out, OUT, SiteRules())
+    assert a.shows_card(ann.uid) == "granted"
+    assert b.knows({ann.uid})
+    assert b.shows_card(ann.uid) == "anti_passback"
+    assert b.rule() == "anti_passback hard at north"
+    told = explain(b.workspace, ann.personnel_code)
+    assert "by north" in told.text
+    # the exit gate asks for nothing, and tells all the same
+    assert c.shows_card(ann.uid) == "granted"
+    assert a.knows(set())
+    assert b.knows(set())
+    assert b.shows_card(ann.uid) == "granted"
+    assert b.shows_card(bob.uid) == "granted"
+    assert a.knows({ann.uid, bob.uid})
+    assert not c.heard, "nobody asks there"
+
+
+def test_a_place_that_is_taken_is_taken_at_every_gate(site: Site) -> None:
+    """Also by people whom a gate is not given: of them it hears how many."""
+    staff, guest, other = hire(site.hub, "staff"), hire(site.hub, "guests"), hire(site.hub, "staff")
+    limited = SiteRules(occupancy=2)
+    a = site.lane(site.joined("north", groups=["guests"]), rules=limited)
+    b = site.lane(site.joined("south", groups=["staff"]), rules=limited)
+    assert a.shows_card(guest.uid) == "granted"
+    assert b.knows(set(), others=1)
+    assert b.shows_card(staff.uid) == "granted"
+    assert b.shows_card(other.uid) == "occupancy"
+    assert a.knows({guest.uid}, others=1)
+    for told, _ in b.heard:
+        assert not getattr(told, "passages", None) or guest.uid not in repr(told)
+
+
+def test_without_the_hub_the_site_decides_as_it_says(site: Site) -> None:
+    ann, bob = hire(site.hub), hire(site.hub)
+    rules = {way: replace(HARD, without_hub=way) for way in WithoutHub}
+    names = dict(zip(WithoutHub, ("north", "south", "west"), strict=True))
+    joined = {way: site.joined(name) for way, name in names.items()}
+    lanes = {way: site.lane(joined[way], rules=rules[way]) for way in WithoutHub}
+    assert lanes[WithoutHub.LOCAL].shows_card(ann.uid) == "granted"
+    for lane in lanes.values():
+        assert lane.knows({ann.uid})
+        assert lane.problems == ()
+    for relay in site.relays.values():
+        relay.cut()
+    for lane in lanes.values():
+        assert within(lambda lane=lane: lane.problems == ("presence_unheard",))  # type: ignore[misc]
+    said = {way: lane.shows_card(ann.uid) for way, lane in lanes.items()}
+    assert said == {"local": "anti_passback", "soft": "granted", "deny": "presence_unknown"}
+    assert lanes[WithoutHub.SOFT].decisions[-1].flags == ("anti_passback",)
+    assert lanes[WithoutHub.LOCAL].shows_card(bob.uid) == "granted"
+    assert explain(lanes[WithoutHub.DENY].workspace, bob.personnel_code).rule == "presence"
+    for relay in site.relays.values():
+        relay.heal()
+    for lane in lanes.values():
+        assert within(lambda lane=lane: lane.problems == ())  # type: ignore[misc]
+        assert lane.knows({ann.uid, bob.uid})
+
+
+def test_what_is_forgiven_or_taken_back_at_one_gate_counts_at_all(site: Site) -> None:
+    ann = hire(site.hub)
+    contact = replace(IN, contact=True, unlock_s=0.5)
+    a, b = site.lane(site.joined("north"), contact), site.lane(site.joined("south"))
+    assert a.shows_card(ann.uid) == "granted"
+    assert b.knows({ann.uid})
+    # nobody opens the door
+    assert b.knows(set())
+    assert b.shows_card(ann.uid) == "granted"
+    assert a.knows({ann.uid})
+    b.forgives(ann.uid)
+    assert a.knows(set())
+
+
+def test_a_gate_that_starts_knows_who_is_inside(site: Site) -> None:
+    """From its hub, and from what it was told before when there is none."""
+    ann = hire(site.hub)
+    a, south = site.lane(site.joined("north")), site.joined("south")
+    asks = FromHub(south.workspace, south.client, SystemClock())
+    assert asks.next(0) == PresenceTold(complete=True)
+    assert a.shows_card(ann.uid) == "granted"
+    told = asks.next(20)
+    assert told is not None
+    assert [p.gate for p in told.passages.values()] == ["north"]
+    assert known(south.workspace)[0] == replace(told, complete=True)
+    # somebody comes to this gate who may be inside already
+    hire(site.hub)
+    pull_all(south)
+    assert asks.next(20) == replace(told, complete=True)
+    site.world.hub.services.fleet.update(
+        site.world.hub.services.fleet.by_name("south").gate.id, {"groups": ()}, actor=ACTOR
+    )
+    assert asks.next(20) == replace(told, complete=True), "another cursor"
+
+
+def test_who_is_erased_is_nowhere(site: Site) -> None:
+    ann = hire(site.hub)
+    north, south = site.joined("north"), site.joined("south")
+    a, b = site.lane(north), site.lane(south)
+    assert a.shows_card(ann.uid) == "granted"
+    assert b.knows({ann.uid})
+    People.of(site.hub).delete(ann.id, actor=ACTOR)
+    for gate in (north, south):
+        pull_all(gate)
+    for workspace in (site.hub, north.workspace, south.workspace):
+        with workspace.database.read() as session:
+            assert ann.uid not in {row.uid for row in session.execute(sa.select(table))}
