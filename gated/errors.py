@@ -19,6 +19,7 @@ GatedError
     │   ├── NotJoined
     │   ├── SnapshotNeeded
     │   ├── BelongsToHub
+    │   ├── EditConflict
     │   ├── ConsentMissing
     │   └── RetentionHold
     ├── EnrollmentRefused
@@ -34,6 +35,7 @@ GatedError
     │   └── ConfirmationNeeded
     └── NotSignedIn
         ├── BadCredentials
+        ├── SignInAgain
         ├── BadSignature
         │   └── ClockSkew
         └── Throttled
@@ -195,6 +197,12 @@ class ChangedMeanwhile(Conflict):
     code = "changed_meanwhile"
 
 
+class EditConflict(Conflict):
+    """An edit contradicts what came after the version that its gate knew; a person decides."""
+
+    code = "edit_conflict"
+
+
 class ConsentMissing(Conflict):
     """The person has not agreed to the processing of biometric data, or not any more."""
 
@@ -271,6 +279,12 @@ class BadCredentials(NotSignedIn):
     """Name or password is wrong, or the account may not sign in; never says which."""
 
     code = "bad_credentials"
+
+
+class SignInAgain(NotSignedIn):
+    """The session has no key to sign with any more, as after a restart."""
+
+    code = "sign_in_again"
 
 
 class BadSignature(NotSignedIn):

@@ -24,6 +24,7 @@ from gated.api.routers import (
     credentials,
     docs,
     door,
+    edits,
     enrollment,
     fleet,
     gate,
@@ -50,6 +51,8 @@ OWN_LIMITS = {
     "/api/enrollment/several": 33 * 1024 * 1024,
     # so many rows of a journal that one transaction is worth it
     "/api/sync/journal": 4 * 1024 * 1024,
+    # an edit with a photo of 6 MB, sealed
+    "/api/sync/edits": 13 * 1024 * 1024,
 }
 
 _SIGNING_IN = tuple(f"/api/auth/{way}" for way in ("login", "sign-in", "register", "setup"))
@@ -81,6 +84,7 @@ ROUTERS = (
     jobs,
     fleet,
     rollouts,
+    edits,
 )
 
 

@@ -37,11 +37,14 @@ from gated.services.setup import FirstAdmin
 from gated.services.snapshots import Snapshots
 from gated.services.sync.bell import Bell
 from gated.services.sync.collect import Collector
+from gated.services.sync.edge import Author, Edge
 from gated.services.sync.feed import Feed
 from gated.services.sync.fleet import Caller, Fleet
+from gated.services.sync.intake import EditIntake
 from gated.services.sync.operators import Operators
 from gated.services.sync.presence import SitePresence
 from gated.services.sync.receipts import Erasures
+from gated.services.sync.review import Review
 from gated.services.sync.rollouts import Rollouts
 from gated.services.sync.signing import HEADER
 from gated.services.workspace import Workspace
@@ -76,6 +79,9 @@ class ApiServices:
     site_presence: SitePresence = field(init=False)
     feed: Feed = field(init=False)
     operators: Operators = field(init=False)
+    edge: Edge = field(init=False)
+    intake: EditIntake = field(init=False)
+    review: Review = field(init=False)
     erasures: Erasures = field(init=False)
     rollouts: Rollouts = field(init=False)
     bell: Bell = field(init=False)
@@ -110,6 +116,10 @@ class ApiServices:
         object.__setattr__(self, "site_presence", SitePresence.of(self.workspace))
         object.__setattr__(self, "feed", Feed.of(self.workspace))
         object.__setattr__(self, "operators", Operators.of(self.workspace))
+        edge = Edge.with_keys(self.workspace, self.accounts.signing)
+        object.__setattr__(self, "edge", edge)
+        object.__setattr__(self, "intake", EditIntake.of(self.workspace))
+        object.__setattr__(self, "review", Review.with_desk(self.workspace, self.desk))
         object.__setattr__(self, "erasures", Erasures.of(self.workspace))
         object.__setattr__(self, "rollouts", Rollouts.of(self.workspace))
         object.__setattr__(self, "bell", Bell(self.workspace))
@@ -233,6 +243,14 @@ class RequireGate:
 
 
 FromGate = Annotated[Caller, Depends(RequireGate())]
+
+
+def _author(operator: Operator, services: Services) -> Author | None:
+    return services.edge.author(operator)
+
+
+EditAuthor = Annotated[Author | None, Depends(_author)]
+"""The operator of the hub who asks; None for an account of this gate."""
 
 
 FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")

@@ -150,6 +150,8 @@ class PersonIn(PersonFields):
     """The last day; inactive after it."""
     extended_unlock: bool = False
     """The door stays unlocked for longer (`door.extended_unlock_s`)."""
+    groups: Annotated[Sequence[Text], Field(max_length=100)] = ()
+    """Which the person joins, by name."""
 
 
 class Registration(PersonFields):

@@ -8,10 +8,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from gated.api.schemas import In, Out, Text
+from gated.api.schemas import In, Moment, Out, Text
 from gated.services.sync.collect import Batch, Head
+from gated.services.sync.edits import EditHead
 from gated.services.sync.fleet import FleetGate
 from gated.services.sync.operators import Editor
+from gated.services.sync.review import ReviewedEdit
 
 Hex32 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Uid = Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{1,64}$")]
@@ -167,6 +169,8 @@ class JoinOut(Out):
     site: str
     hub: str
     """The hub's public key (Ed25519, hex)."""
+    seal_key: str
+    """For what only the hub may read (X25519, public, hex)."""
     signature: str
 
 
@@ -236,6 +240,118 @@ class JournalIn(In):
             self.lost,
             None if self.cut is None else self.cut.model_dump(),
         )
+
+
+class EditIn(In):
+    """An edit of a person, signed by the operator who made it."""
+
+    uid: Uid
+    kind: Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,20}$")]
+    person: Uid
+    base: Seq
+    """The version of the person that the gate was told of."""
+    after: Uid | None
+    """The edit of the same person before it that was not decided yet."""
+    operator: Uid
+    made_at: Moment
+    ephemeral: Hex32
+    sealed: Annotated[str, StringConstraints(max_length=12 * 1024 * 1024)]
+    """What the edit is, for the hub alone."""
+    signature: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{128}$")]
+
+    def head(self, gate: str) -> EditHead:
+        return EditHead(
+            self.uid,
+            self.kind,
+            self.person,
+            self.base,
+            self.after,
+            gate,
+            self.operator,
+            self.made_at.isoformat(),
+        )
+
+
+class TakenOut(Out):
+    taken: str
+    """The uid of the edit; what is decided on it comes with the changes."""
+
+
+EdgeEditState = Literal["waiting", "sent", "accepted", "refused"]
+
+
+class EdgeEditOut(Out):
+    uid: str
+    kind: str
+    person: str
+    """uid."""
+    operator: str
+    made_at: datetime
+    at_once: bool
+    """It worked here before the hub decided."""
+    state: EdgeEditState
+    reason: str | None
+    decided_at: datetime | None
+
+
+FleetEditState = Literal["pending", "accepted", "refused"]
+
+
+class FleetEditOut(Out):
+    id: int
+    uid: str
+    kind: str
+    gate: str
+    operator: str
+    person: str
+    """uid."""
+    person_id: int | None
+    """Of who is known here."""
+    name: str | None
+    made_at: datetime
+    received_at: datetime
+    state: FleetEditState
+    reason: str | None
+    decided_by: str | None
+    decided_at: datetime | None
+    conflict: bool
+    """The person was changed here after the version that the gate knew."""
+    waits: int | None
+    """The edit that has to be decided first."""
+    wants: Mapping[str, Any] | None
+    """Of one pending edit: what it is to change."""
+    has: Mapping[str, Any] | None
+    """What is there now."""
+
+    @staticmethod
+    def of(found: ReviewedEdit) -> FleetEditOut:
+        values = {name: getattr(found.edit, name) for name in _OF_THE_EDIT}
+        shown = {name: getattr(found, name) for name in _OF_THE_REVIEW}
+        person = found.person
+        return FleetEditOut(
+            **values,
+            **shown,
+            person_id=None if person is None else person.id,
+            name=None if person is None else person.name,
+        )
+
+
+_OF_THE_REVIEW = ("gate", "operator", "conflict", "waits", "wants", "has")
+_OF_THE_EDIT = FleetEditOut.model_fields.keys() - {*_OF_THE_REVIEW, "person_id", "name"}
+
+
+class AcceptIn(In):
+    anyway: bool = False
+    """Although the hub has changed the person since."""
+    override: Annotated[Text, Field(min_length=3)] | None = None
+    """Why the face may be another person's, too; admins only."""
+
+
+class RefuseIn(In):
+    reason: Text | None = None
+    """What the operator reads at the gate."""
+    erase: bool = False
+    """Somebody who is new is forgotten for ever, at the gate as well."""
 
 
 class AcknowledgedOut(Out):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,9 @@ from gated.cli.rollouts import configure, rollout
 
 if TYPE_CHECKING:
     from gated.services.sync.fleet import FleetGate
+
+if TYPE_CHECKING:
+    from gated.services.sync.review import Review, ReviewedEdit
 
 ACTOR = "command line"
 STATES = ("invited", "joined", "revoked", "silent", "troubled")
@@ -256,6 +261,90 @@ def operator(
         found = operators.allow(name, groups, everyone=everyone, actor=ACTOR)
     known = "gates know them already" if found.public_key else "they have to sign in here once"
     click.echo(f"{name} may edit {'everybody' if everyone else ', '.join(groups)}; {known}")
+
+
+@hub.command("edits")
+@click.option("--all", "decided", is_flag=True, help="Those that are decided, too.")
+@json_option
+@config_option
+def edits(decided: bool, as_json: bool, config: Path | None) -> None:
+    """List what operators changed at gates and somebody has to decide on, oldest first.
+
+    \b
+    Example: gated hub edits
+    """
+    with _review(config) as review:
+        found = review.list_(limit=1000, state=None if decided else "pending")
+    if as_json:
+        click.echo(json.dumps([_edit_told(e) for e in found]))
+        return
+    if not found:
+        click.echo("no edits wait")
+    for told in map(_edit_told, found):
+        note = "  conflict" if told["conflict"] else ""
+        note += f"  after {told['waits']}" if told["waits"] else ""
+        click.echo(
+            f"{told['id']:6}  {told['made_at'][:16]}  {told['gate']:16} {told['operator']:16} "
+            f"{told['kind']:10} {told['state']:8} {told['name'] or 'somebody new'}{note}"
+        )
+
+
+@hub.command("accept")
+@click.argument("ids", metavar="ID...", nargs=-1, required=True, type=int)
+@click.option("--anyway", is_flag=True, help="Although the person was changed here since.")
+@click.option("--override", help="Why the face may be another person's, too.")
+@config_option
+def accept(ids: tuple[int, ...], anyway: bool, override: str | None, config: Path | None) -> None:
+    """Let edits of gates count for all, in this order.
+
+    \b
+    Example: gated hub accept 17 18
+    """
+    with _review(config) as review:
+        for id_ in ids:
+            review.accept(id_, actor=ACTOR, anyway=anyway, override=override)
+            click.echo(f"edit {id_} accepted")
+
+
+@hub.command("refuse")
+@click.argument("id_", metavar="ID", type=int)
+@click.option("--reason", help="What the operator reads at the gate.")
+@click.option("--erase", is_flag=True, help="Forget somebody who is new for ever.")
+@config_option
+def refuse(id_: int, reason: str | None, erase: bool, config: Path | None) -> None:
+    """Let an edit of a gate not count; the gate undoes it.
+
+    \b
+    Example: gated hub refuse 17 --reason "has left"
+    """
+    with _review(config) as review:
+        review.refuse(id_, actor=ACTOR, reason=reason, erase=erase)
+    click.echo(f"edit {id_} refused")
+
+
+@contextmanager
+def _review(config: Path | None) -> Iterator[Review]:
+    from gated.services.desk import EnrollmentDesk
+    from gated.services.sync.review import Review
+    from gated.services.workspace import Workspace
+
+    with Workspace(settings_of(config), create=False) as workspace:
+        yield Review.with_desk(workspace, EnrollmentDesk(workspace))
+
+
+def _edit_told(found: ReviewedEdit) -> dict[str, Any]:
+    edit, person = found.edit, found.person
+    return {
+        "id": edit.id,
+        "kind": edit.kind,
+        "gate": found.gate,
+        "operator": found.operator,
+        "name": None if person is None else person.name,
+        "made_at": edit.made_at.isoformat(),
+        "state": edit.state,
+        "conflict": found.conflict,
+        "waits": found.waits,
+    }
 
 
 def _show(name: str, code: str) -> None:

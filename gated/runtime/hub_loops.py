@@ -20,6 +20,7 @@ from gated.runtime.loop import Loop, OnCrash
 from gated.services.gate import GateBoard
 from gated.services.sync.client import TIMEOUT_S, HubClient
 from gated.services.sync.downlink import Downlink
+from gated.services.sync.edge import EditSender
 from gated.services.sync.elsewhere import Elsewhere, FromHub, at_hub, heard, wanted
 from gated.services.sync.membership import Membership
 from gated.services.sync.uplink import Uplink, status_of
@@ -238,6 +239,17 @@ class PresenceLoop(HubLoop):
             self._state = state
 
 
+class EditsLoop(HubLoop):
+    """Sends what operators change here; not with the journal, as neither may hold up the other."""
+
+    def __init__(self, sender: EditSender, client: HubClient, on_crash: OnCrash) -> None:
+        super().__init__("hub-edits", client, on_crash)
+        self._sender = sender
+
+    def turn(self) -> float:
+        return 0.0 if self._sender.send() else LOOK_S
+
+
 def loops_of(
     workspace: Workspace,
     board: GateBoard,
@@ -257,7 +269,7 @@ def loops_of(
             return []
         return [PresenceLoop(elsewhere, None, workspace, post, board.publish, on_crash)]
 
-    up, down, beside = (membership.client(member) for _ in range(3))
+    up, down, beside, edits = (membership.client(member) for _ in range(4))
 
     def status(backlog: int) -> tuple[Mapping[str, Any], str | None]:
         return status_of(workspace, board.snapshot, clock, backlog), board.snapshot().model
@@ -266,7 +278,8 @@ def loops_of(
         present = membership.find()
         if present is not None and membership.due(present):
             membership.renew(client, present)
-            down.credentials = beside.credentials = client.credentials
+            for other in (down, beside, edits):
+                other.credentials = client.credentials
 
     uplink = UplinkLoop(Uplink(workspace, up, clock), up, status, renew, on_crash)
     workspace.journal.on_append = uplink.grown
@@ -276,4 +289,5 @@ def loops_of(
     if post is not None:
         asks = FromHub(workspace, beside, clock)
         loops.append(PresenceLoop(asks, beside, workspace, post, board.publish, on_crash))
+    loops.append(EditsLoop(EditSender(workspace, edits), edits, on_crash))
     return loops

@@ -10,7 +10,7 @@ from typing import Any
 from gated.core.model import Image, Vector
 from gated.devices.clock import SystemClock
 from gated.errors import Busy
-from gated.services.enrollment import Enrolled
+from gated.services.enrollment import Enrolled, Entering
 from gated.services.gallery_check import check_gallery
 from gated.services.importer import Report, import_person
 from gated.services.models import VisionKit
@@ -64,18 +64,37 @@ class EnrollmentDesk:
             self._seats.release()
 
     def enroll(
-        self, person_id: int, photo: bytes, *, actor: str, override: str | None = None
+        self,
+        person_id: int,
+        photo: bytes,
+        *,
+        actor: str,
+        override: str | None = None,
+        entering: Entering | None = None,
     ) -> Enrolled:
         """As EnrollmentService.enroll."""
         with self._one_at_a_time:
-            return self._ready().enrollment.enroll(person_id, photo, actor, override)
+            enrollment = self._ready().enrollment
+            return enrollment.enroll(person_id, photo, actor, override, entering)
+
+    def model(self) -> str:
+        """The model that makes templates here."""
+        with self._one_at_a_time:
+            return self._ready().kit.model
 
     def replace_photo(
-        self, id_: int, photo: bytes, *, actor: str, version: int | None = None
+        self,
+        id_: int,
+        photo: bytes,
+        *,
+        actor: str,
+        version: int | None = None,
+        entering: Entering | None = None,
     ) -> Enrolled:
         """As EnrollmentService.replace_photo."""
         with self._one_at_a_time:
-            return self._ready().enrollment.replace_photo(id_, photo, actor, version=version)
+            enrollment = self._ready().enrollment
+            return enrollment.replace_photo(id_, photo, actor, version=version, entering=entering)
 
     def import_person(self, person: Candidate, report: Report, actor: str) -> None:
         """As importer.import_person; others may come between two persons."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from sqlalchemy.orm import Session
@@ -23,7 +24,7 @@ from gated.errors import (
     StorageError,
 )
 from gated.ports import Clock
-from gated.services.obligations import require_consent
+from gated.services.obligations import require_consent, require_own
 from gated.services.people import person_entry
 from gated.services.workspace import Workspace
 from gated.storage import enrollments, persons
@@ -70,6 +71,22 @@ class _Draft:
     advice: tuple[str, ...] = ()
 
 
+class Entering(Protocol):
+    """What happens with a new enrollment in the transaction that enters it.
+
+    check: may refuse it, before anything is changed. uid: what it is to have; None: a new one.
+    unneeded: files to remove after the commit.
+    """
+
+    uid: str | None
+    unneeded: list[str]
+
+    @property
+    def is_active(self) -> bool: ...
+    def check(self, session: Session, person: Person) -> None: ...
+    def __call__(self, session: Session, person: Person, enrollment: Enrollment) -> None: ...
+
+
 class EnrollmentService:
     """Enrolls photos with model instances of its own; one caller at a time."""
 
@@ -91,17 +108,22 @@ class EnrollmentService:
         self._gallery = workspace.gallery(model, metric)
 
     def enroll(
-        self, person_id: int, reference: Reference, actor: str, override: str | None = None
+        self,
+        person_id: int,
+        reference: Reference,
+        actor: str,
+        override: str | None = None,
+        entering: Entering | None = None,
     ) -> Enrolled:
         """Enroll one photo (or face_recognition encoding) of a person.
 
         The same one a second time changes nothing. NotFound without the person; EnrollmentRefused
         with the contract's code, or `other_model` for an encoding that the engine cannot compare;
-        DuplicateFace when it shows somebody else's face, unless `override` gives a reason.
+        DuplicateFace when it shows somebody else's face, unless `override` gives a reason;
+        BelongsToHub for a person of the hub, unless `entering` makes an edit of it.
         """
-        return self._enroll(
-            lambda session: persons.get(session, person_id), {}, reference, actor, override
-        )
+        find = functools.partial(persons.get, id_=person_id)
+        return self._enroll(find, {}, reference, actor, override, entering)
 
     def enroll_as(
         self, code: str, fields: Mapping[str, Any], reference: Reference, actor: str
@@ -144,6 +166,7 @@ class EnrollmentService:
         reference: Reference,
         actor: str,
         override: str | None = None,
+        entering: Entering | None = None,
     ) -> Enrolled:
         digest = _digest(reference)
         with self._workspace.database.read() as session:
@@ -158,15 +181,21 @@ class EnrollmentService:
                 # on PostgreSQL, too, one enrollment at a time: the comparison must hold
                 touch_gallery(session)
                 person = find(session) or self._add(session, new, actor)
+                if entering is None:
+                    require_own(session, person)
+                else:
+                    entering.check(session, person)
                 require_consent(session, self._workspace.settings, self._clock.now(), person.id)
                 enrolled = self._known(session, person, digest)
                 if enrolled is None:
                     twin = self._compare(person.id, draft.vector, override is not None)
-                    enrolled = self._enter(session, person, draft, files, actor)
+                    enrolled = self._enter(session, person, draft, files, actor, entering)
                     if twin is not None:
                         self._journal_override(session, enrolled, twin, actor, str(override))
         if enrolled.known:
             self._discard(files)
+        if entering is not None:
+            self._workspace.files.delete(*entering.unneeded)
         return enrolled
 
     @staticmethod
@@ -227,32 +256,16 @@ class EnrollmentService:
 
     def _compare(self, person_id: int, vector: Vector, overridden: bool) -> PersonRef | None:
         """Refuse who is not this person; returns the other one whose face it is if overridden."""
-        gallery = self._gallery.load()
-        if not len(gallery):
-            return None
-        similarities = gallery.similarities(vector)
-        owners = np.array([m.person.id for m in gallery.members])[gallery.owners]
-        own = similarities[owners == person_id]
-        calibration = self._calibration
-        if len(own) and own.max() < calibration.similarity_at(SAME_PERSON_FMR):
-            raise EnrollmentRefused(
-                "not_same_person",
-                "This face does not resemble the person's other photos. Check that it is the "
-                "right person, or remove the photos that are wrong.",
-                {"similarity": float(own.max())},
-            )
-        others = np.where(owners == person_id, -np.inf, similarities)
-        nearest = int(others.argmax())
-        if others[nearest] >= calibration.similarity_at(DUPLICATE_FMR):
-            person = gallery.members[int(gallery.owners[nearest])].person
-            if overridden:
-                return person
-            message = f"This face is enrolled already, for {person.name} ({person.personnel_code})."
-            raise DuplicateFace(message, person.id)
-        return None
+        return compare(self._gallery.load(), self._calibration, person_id, vector, overridden)
 
     def _enter(
-        self, session: Session, person: Person, draft: _Draft, files: list[str], actor: str
+        self,
+        session: Session,
+        person: Person,
+        draft: _Draft,
+        files: list[str],
+        actor: str,
+        entering: Entering | None,
     ) -> Enrolled:
         *image, encoding = files
         enrollment = enrollments.add(
@@ -264,7 +277,11 @@ class EnrollmentService:
             model=self._model,
             quality=draft.quality,
             image_sha256=draft.digest,
+            is_active=entering is None or entering.is_active,
+            uid=None if entering is None else entering.uid,
         )
+        if entering is not None:
+            entering(session, person, enrollment)
         self._journal(session, "enrolled", enrollment, person, actor)
         return Enrolled(enrollment, draft.advice)
 
@@ -290,19 +307,31 @@ class EnrollmentService:
     # --- another photo ------------------------------------------------------------------------
 
     def replace_photo(
-        self, id_: int, photo: bytes, actor: str, *, version: int | None = None
+        self,
+        id_: int,
+        photo: bytes,
+        actor: str,
+        *,
+        version: int | None = None,
+        entering: Entering | None = None,
     ) -> Enrolled:
         """Put another photo of the same person in the place of an enrollment's.
 
+        With `entering` a new enrollment takes its place.
+
         NotFound; ChangedMeanwhile when `version` is over; EnrollmentRefused, `not_same_person` when
-        it does not resemble the photo that it replaces; DuplicateFace.
+        it does not resemble the photo that it replaces; DuplicateFace; BelongsToHub.
         """
         with self._workspace.database.read() as session:
             old = enrollments.get(session, id_)
         if old.image_sha256 == _digest(photo):
             return Enrolled(old, known=True)
+        if version not in (None, old.version):
+            raise ChangedMeanwhile(f"enrollment {old.id} was changed meanwhile: read it again")
         draft = self._draft(photo, _digest(photo))
         self._refuse_stranger(old, draft.vector)
+        if entering is not None:
+            return self.enroll(old.person_id, photo, actor, None, entering)
         self._gallery.load()
         with self._files() as files:
             self._save(draft, files)
@@ -326,6 +355,7 @@ class EnrollmentService:
         if present != old.version or version not in (None, present):
             raise ChangedMeanwhile(f"enrollment {old.id} was changed meanwhile: read it again")
         person = persons.get(session, old.person_id)
+        require_own(session, person)
         require_consent(session, self._workspace.settings, self._clock.now(), person.id)
         self._compare(person.id, draft.vector, overridden=False)
         image, encoding = files
@@ -392,6 +422,37 @@ class EnrollmentService:
                 self._journal(session, "template_replaced", enrollment, person, "engine")
         if stale.face_encoding_path is not None:
             self._workspace.files.delete(stale.face_encoding_path)
+
+
+def compare(
+    gallery: Gallery, calibration: Calibration, person_id: int, vector: Vector, overridden: bool
+) -> PersonRef | None:
+    """Whose face besides the person's a template is, if `overridden`; None when nobody's.
+
+    EnrollmentRefused, `not_same_person`, when it does not resemble the person's other photos;
+    DuplicateFace when it is somebody else's, unless overridden.
+    """
+    if not len(gallery):
+        return None
+    similarities = gallery.similarities(vector)
+    owners = np.array([m.person.id for m in gallery.members])[gallery.owners]
+    own = similarities[owners == person_id]
+    if len(own) and own.max() < calibration.similarity_at(SAME_PERSON_FMR):
+        raise EnrollmentRefused(
+            "not_same_person",
+            "This face does not resemble the person's other photos. Check that it is the "
+            "right person, or remove the photos that are wrong.",
+            {"similarity": float(own.max())},
+        )
+    others = np.where(owners == person_id, -np.inf, similarities)
+    nearest = int(others.argmax())
+    if others[nearest] >= calibration.similarity_at(DUPLICATE_FMR):
+        person = gallery.members[int(gallery.owners[nearest])].person
+        if overridden:
+            return person
+        message = f"This face is enrolled already, for {person.name} ({person.personnel_code})."
+        raise DuplicateFace(message, person.id)
+    return None
 
 
 def measured(examined: Examined) -> dict[str, float]:

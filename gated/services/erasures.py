@@ -33,7 +33,7 @@ def reapply_erasures(workspace: Workspace, clock: Clock) -> int:
         ledger.add(sorted(missing))
     references = References(workspace, clock)
     for id_ in photos:
-        references.delete(id_, actor=ACTOR)
+        references.delete(id_, actor=ACTOR, hubs_too=True)
     for id_ in people:
         _erase_again(workspace, clock, id_)
     if people or photos:
@@ -49,7 +49,9 @@ def reapply_erasures(workspace: Workspace, clock: Clock) -> int:
 def _erase_again(workspace: Workspace, clock: Clock, id_: int) -> None:
     people = People(workspace, clock)
     try:
-        people.delete(id_, actor=ACTOR, reason="erased before the restore", override=True)
+        people.delete(
+            id_, actor=ACTOR, reason="erased before the restore", override=True, hubs_too=True
+        )
     except Conflict as error:
         # the last administrator: the account has to do until there is another one
         log.error("person %d cannot be erased again yet: %s", id_, error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from gated.config import Settings
@@ -9,6 +10,7 @@ from gated.core.gallery import Gallery, Member
 from gated.core.model import Instant
 from gated.core.policy import CHANCES, criteria_for
 from gated.core.selftest import Rate, Resemblance, check
+from gated.errors import BelongsToHub
 from gated.services.models import VisionKit, policy_of
 from gated.services.references import References
 from gated.services.strangers import expected_wrong_openings, stranger_visits_per_year
@@ -63,11 +65,17 @@ def check_gallery(
 
 
 def set_outliers_aside(workspace: Workspace, report: dict[str, Any], actor: str) -> list[int]:
-    """Switch off the enrollments that the report calls outliers; they can be switched on again."""
+    """Switch off the enrollments that the report calls outliers; they can be switched on again.
+
+    Those of the hub's people are left to the hub.
+    """
     references = References.of(workspace)
-    aside = [o["enrollment_id"] for o in report["outliers"] if o["enrollment_id"] is not None]
-    for enrollment_id in aside:
-        references.set_active(enrollment_id, False, actor=actor)
+    aside = []
+    for enrollment_id in (o["enrollment_id"] for o in report["outliers"]):
+        with suppress(BelongsToHub):
+            if enrollment_id is not None:
+                references.set_active(enrollment_id, False, actor=actor)
+                aside.append(enrollment_id)
     return aside
 
 

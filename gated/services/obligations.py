@@ -1,4 +1,4 @@
-"""What must hold before a person is enrolled or erased."""
+"""What must hold before a person is changed, enrolled or erased."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from gated.config import Settings
 from gated.core.model import Instant
 from gated.errors import ConsentMissing, RetentionHold
-from gated.storage import consents, retention
+from gated.storage import changes, consents, mirror, retention
+from gated.storage.records import Person
 
 
 def require_consent(session: Session, settings: Settings, now: Instant, person_id: int) -> None:
@@ -35,6 +36,11 @@ def require_no_hold(session: Session, settings: Settings, now: Instant, person_i
         f"the attendance record must be kept until {until.date()}: wait, or override with a reason",
         until,
     )
+
+
+def require_own(session: Session, person: Person) -> None:
+    """BelongsToHub for a person of the hub: here others than its operators change nothing."""
+    mirror.require_own(session, changes.PERSON, person.uid, f"person {person.id}")
 
 
 def moment(at: Instant) -> datetime:

@@ -11,10 +11,10 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from gated.errors import NotFound, Refused, RetentionHold
+from gated.errors import BelongsToHub, NotFound, Refused, RetentionHold
 from gated.ports import Clock
 from gated.services.export import export_person
-from gated.services.obligations import local_day, moment
+from gated.services.obligations import local_day, moment, require_own
 from gated.services.people import People, person_entry
 from gated.services.references import References
 from gated.services.workspace import Service, Workspace
@@ -93,9 +93,14 @@ class Privacy(Service):
         return consent
 
     def withdraw_consent(self, person_id: int, *, actor: str) -> None:
-        """End a consent. Where one is required, photos and templates go with it. NotFound."""
+        """End a consent. Where one is required, photos and templates go with it.
+
+        NotFound; BelongsToHub for photos of a person of the hub.
+        """
         with self._workspace.database.write() as session:
             person = persons.get(session, person_id)
+            if self._settings.require_consent:
+                require_own(session, person)
             if not consents.delete(session, person_id):
                 raise NotFound(f"person {person_id} has given no consent")
             self._record(session, "consent_withdrawn", person, actor, [])
@@ -153,8 +158,8 @@ class Privacy(Service):
     def _erase(self, person_id: int) -> bool:
         try:
             self._people.delete(person_id, actor=JOB, reason="left")
-        except RetentionHold:
-            return False  # it is due on another day
+        except (RetentionHold, BelongsToHub):
+            return False  # it is due on another day, or the hub's affair
         except Refused as error:
             log.error("person %d, who has left, cannot be erased: %s", person_id, error)
             return False
@@ -164,9 +169,14 @@ class Privacy(Service):
         now = moment(self._clock.now())
         with self._workspace.database.read() as session:
             found = consents.enrolled_without(session, now)
-        for person_id in found:
+        return sum(self._withdraw(person_id) for person_id in found)
+
+    def _withdraw(self, person_id: int) -> bool:
+        try:
             self._references.withdraw_biometrics(person_id, actor=JOB)
-        return len(found)
+        except BelongsToHub:
+            return False  # consents do not travel: the hub sees to its people
+        return True
 
     def _expire(self, days: int | None, one_batch: Callable[[datetime], int]) -> int:
         """Run batches until nothing older than so many days is left; None: it is kept."""

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 
 from gated.errors import ChangedMeanwhile, NotFound
-from gated.services.people import entry_about
+from gated.services.obligations import require_own
+from gated.services.people import editing, entry_about
 from gated.services.workspace import Service
 from gated.storage import enrollments, persons
-from gated.storage.records import Enrollment
+from gated.storage.journal import Receipt
+from gated.storage.records import Enrollment, Person
+
+if TYPE_CHECKING:
+    from gated.services.sync.edge import Author
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,10 @@ class References(Service):
     def set_active(
         self, id_: int, active: bool | None, *, actor: str, version: int | None = None
     ) -> Enrollment:
-        """Switch an enrollment on or off, or over (None); NotFound, ChangedMeanwhile."""
+        """Switch an enrollment on or off, or over (None).
+
+        NotFound, ChangedMeanwhile; BelongsToHub for a person of the hub.
+        """
         with self._workspace.database.write() as session:
             before = enrollments.get(session, id_)
             if version not in (None, before.version):
@@ -63,38 +71,68 @@ class References(Service):
             wanted = not before.is_active if active is None else active
             if wanted == before.is_active:
                 return before
+            require_own(session, persons.get(session, before.person_id))
             enrollment = enrollments.set_active(session, id_, wanted)
             kind = "enrollment_activated" if wanted else "enrollment_deactivated"
             self._record(session, kind, enrollment, actor)
         return enrollment
 
-    def delete(self, id_: int, *, actor: str) -> None:
-        """Remove an enrollment, its row, photo and template. NotFound."""
+    def delete(
+        self, id_: int, *, actor: str, author: Author | None = None, hubs_too: bool = False
+    ) -> None:
+        """Remove an enrollment, its row, photo and template; of a person of the hub as an edit.
+
+        NotFound; BelongsToHub without an author unless `hubs_too`; NotAllowed, SignInAgain.
+        """
         with self._workspace.database.write() as session:
             enrollment = enrollments.get(session, id_)
-            files = enrollments.delete(session, id_)
-            self._record(session, "enrollment_deleted", enrollment, actor)
-        self._forget(files)
+            person = persons.get(session, enrollment.person_id)
+            if not hubs_too and (author := editing(session, person, author)) is not None:
+                files = author.removed(session, person, enrollment)
+            else:
+                files = self.delete_within(session, enrollment, actor=actor)
+        self.forget(files)
 
-    def withdraw_biometrics(self, person_id: int, *, actor: str) -> WithdrawalReceipt:
-        """Remove all photos and templates of a person, who stays. NotFound."""
-        now = self._clock.now()
+    def delete_within(self, session: Session, enrollment: Enrollment, *, actor: str) -> list[str]:
+        """Remove an enrollment as part of a transaction; the files to remove after it."""
+        files = enrollments.delete(session, enrollment.id)
+        self._record(session, "enrollment_deleted", enrollment, actor)
+        return files
+
+    def withdraw_biometrics(
+        self, person_id: int, *, actor: str, author: Author | None = None
+    ) -> WithdrawalReceipt:
+        """Remove all photos and templates of a person, who stays; of one of the hub as an edit.
+
+        NotFound; BelongsToHub without an author, NotAllowed, SignInAgain with one.
+        """
         with self._workspace.database.write() as session:
             person = persons.get(session, person_id)
             gone = enrollments.list_(session, person_id=person_id)
-            files = [f for e in gone for f in enrollments.delete(session, e.id)]
-            withdrawn = [e.uid for e in gone]
-            body = {"person": person.uid, "enrollments": withdrawn}
-            self._workspace.journal.keep_out(session, withdrawn)
-            entry = entry_about(now, "biometrics_withdrawn", person, actor, body)
-            (proof,) = self._workspace.journal.append([entry], session)
-        self._forget(files)
-        at = datetime.fromtimestamp(now.utc, UTC)
+            if (author := editing(session, person, author)) is not None:
+                files, proof = author.withdrawn(session, person, gone)
+                gone = gone if author.at_once else []
+            else:
+                files, proof = self.withdraw_within(session, person, gone, actor=actor)
+        self.forget(files)
+        at = datetime.fromtimestamp(self._clock.now().utc, UTC)
         return WithdrawalReceipt(
             person_id, person.uid, at, len(gone), len(files), proof.chain, proof.seq, proof.hash
         )
 
-    def _forget(self, files: Sequence[str]) -> None:
+    def withdraw_within(
+        self, session: Session, person: Person, gone: Sequence[Enrollment], *, actor: str
+    ) -> tuple[list[str], Receipt]:
+        """Remove these as part of a transaction: the files to remove after it, the journal row."""
+        files = [f for e in gone for f in enrollments.delete(session, e.id)]
+        withdrawn = [e.uid for e in gone]
+        body = {"person": person.uid, "enrollments": withdrawn}
+        self._workspace.journal.keep_out(session, withdrawn)
+        entry = entry_about(self._clock.now(), "biometrics_withdrawn", person, actor, body)
+        (proof,) = self._workspace.journal.append([entry], session)
+        return files, proof
+
+    def forget(self, files: Sequence[str]) -> None:
         """Take the content off the disk: files, packed gallery and the database's log."""
         self._workspace.files.delete(*files)
         self._workspace.forget_gallery()

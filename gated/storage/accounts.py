@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from gated.errors import Conflict, NotFound
 from gated.storage import editors, rows
 from gated.storage.records import ROLES, Account, columns_of, record
-from gated.storage.tables import accounts, ended_sessions, gates, persons, utcnow
+from gated.storage.tables import accounts, ended_sessions, gates, new_uid, persons, utcnow
 
 NO_PASSWORD = "!"  # noqa: S105
 """Stands in place of a hash and fits no password."""
@@ -27,9 +27,9 @@ def add(
     password_hash: str,
     person_id: int | None = None,
     is_active: bool = True,
-    **uid: str,
+    uid: str | None = None,
 ) -> Account:
-    """Add an account, with a `uid` of its own or a new one.
+    """Add an account, of this uid or a new one.
 
     Conflict when the name is taken in any case, NotFound for the person.
     """
@@ -46,7 +46,7 @@ def add(
             password_hash=password_hash,
             person_id=person_id,
             is_active=is_active,
-            **uid,
+            uid=uid or new_uid(),
         )
     except IntegrityError as e:
         raise Conflict(f"there is already an account {username}") from e

@@ -14,7 +14,7 @@ from gated.storage import persons as persons_
 from gated.storage import rows
 from gated.storage.records import Enrollment, GalleryRow, columns_of, record
 from gated.storage.settings import touch_gallery
-from gated.storage.tables import enrollments, persons
+from gated.storage.tables import enrollments, new_uid, persons
 
 CHANGEABLE = frozenset(
     {"face_encoding_path", "face_image_path", "confidence_score", "is_active", "model"}
@@ -35,8 +35,9 @@ def add(
     quality: Mapping[str, Any] | None = None,
     image_sha256: str | None = None,
     is_active: bool = True,
+    uid: str | None = None,
 ) -> Enrollment:
-    """Add an enrollment; NotFound when there is no such person."""
+    """Add an enrollment, of this uid or a new one; NotFound when there is no such person."""
     persons_.get(session, person_id)
     id_ = rows.insert(
         session,
@@ -49,6 +50,7 @@ def add(
         quality=dict(quality or {}),
         image_sha256=image_sha256,
         is_active=is_active,
+        uid=uid or new_uid(),
     )
     touch_gallery(session)
     feed.note_person(session, person_id)
@@ -61,6 +63,12 @@ def get(session: Session, id_: int) -> Enrollment:
     if row is None:
         raise NotFound(f"there is no enrollment {id_}")
     return record(Enrollment, row)
+
+
+def by_uid(session: Session, uid: str) -> Enrollment | None:
+    """The enrollment with this uid, or None."""
+    row = rows.one(session, enrollments, _COLUMNS, uid=uid)
+    return row and record(Enrollment, row)
 
 
 def list_(

@@ -60,6 +60,12 @@ def ids(session: Session, names: Sequence[str]) -> list[int]:
     return sorted({known[n.casefold()] for n in names})
 
 
+def by_uids(session: Session, uids: Sequence[str]) -> list[Group]:
+    """Those of the groups that exist, by name."""
+    found = sa.select(*_COLUMNS).where(groups.c.uid.in_(uids)).order_by(groups.c.name_key)
+    return [record(Group, r) for r in session.execute(found)]
+
+
 def update(session: Session, id_: int, **changes: Any) -> Group:
     """Change the named columns; NotFound, Conflict when the name is taken."""
     if unknown := changes.keys() - CHANGEABLE:

@@ -49,6 +49,8 @@ from gated.storage.origin import current
 from gated.storage.site_presence import Passed
 from gated.storage.tables import (
     attendance_logs,
+    edge_edits,
+    fleet_edits,
     journal,
     journal_private,
     journal_seal,
@@ -183,6 +185,8 @@ class Journal:
         self.keep_out(session, [uid])
         settings.touch_gallery(session)  # the locks in their order: see `changes`
         changes.note_erasure(session, uid)
+        for edits in (edge_edits, fleet_edits):
+            session.execute(sa.delete(edits).where(edits.c.person == uid))
         private = journal_private.c
         found = session.execute(
             sa.select(private.chain, private.role, private.seq)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -15,6 +15,7 @@ from gated.errors import BelongsToHub, Conflict
 from gated.storage import (
     access,
     changes,
+    edge_edits,
     editors,
     groups,
     mirror_access,
@@ -118,10 +119,13 @@ def put(session: Session, person: MirroredPerson, snapshot: int) -> list[str]:
         id_ = before.id
         rows.change(session, persons_table, id_, **values)
     _put_groups(session, id_, person.groups, snapshot)
-    unneeded = _put_enrollments(session, id_, person.enrollments)
+    edits = [] if before is None else edge_edits.open_of(session, person.uid)
+    unneeded = _put_enrollments(session, id_, person.enrollments, edge_edits.added(edits))
     mirror_access.put_access(session, id_, person.access)
     mirror_access.put_credentials(session, id_, person.credentials)
     remember(session, changes.PERSON, person.uid, snapshot, person.version)
+    if edits and (there := find(session, person.uid)) is not None:
+        unneeded += edge_edits.redo(session, there, edits)
     return unneeded
 
 
@@ -160,6 +164,10 @@ def drop(session: Session, uid: str) -> list[str]:
     """
     if not forget(session, changes.PERSON, uid) or (person := find(session, uid)) is None:
         return []
+    return _let_go(session, person)
+
+
+def _let_go(session: Session, person: Person) -> list[str]:
     if not _is_named(session, person.id):
         return persons.delete(session, person.id)
     return _strip(session, person.id)
@@ -212,10 +220,33 @@ def has_hub(session: Session) -> bool:
     return settings.get(session, MEMBERSHIP) is not None
 
 
+def belongs_to_hub(session: Session, kind: str, uid: str) -> bool:
+    """Whether a thing is changed on the hub and not here: given by it, or made for it by an edit.
+
+    After leaving the hub all is the gate's own.
+    """
+    if not has_hub(session):
+        return False
+    edited = kind == changes.PERSON and edge_edits.is_new(session, uid)
+    return edited or is_from_hub(session, kind, uid)
+
+
 def require_own(session: Session, kind: str, uid: str, what: str) -> None:
-    """BelongsToHub for a thing, called `what`, that the hub has given and may take back."""
-    if is_from_hub(session, kind, uid) and has_hub(session):
+    """BelongsToHub for a thing, called `what`, that is the hub's."""
+    if belongs_to_hub(session, kind, uid):
         raise BelongsToHub(what)
+
+
+def version(session: Session, uid: str) -> int:
+    """The version of a person on the hub that this gate was told of; 0 for who is new."""
+    row = rows.one(session, mirrored, [mirrored.c.version], kind=changes.PERSON, uid=uid)
+    return row.version or 0 if row else 0
+
+
+def let_go(session: Session, uid: str) -> list[str]:
+    """Let go of a person whom the hub did not accept; the files that nobody needs."""
+    person = find(session, uid)
+    return [] if person is None else _let_go(session, person)
 
 
 def put_group(session: Session, uid: str, name: str, snapshot: int) -> int:
@@ -322,13 +353,18 @@ def _group(session: Session, uid: str, name: str) -> int:
 
 
 def _put_enrollments(
-    session: Session, person_id: int, wanted: Sequence[CarriedEnrollment]
+    session: Session,
+    person_id: int,
+    wanted: Sequence[CarriedEnrollment],
+    kept: Collection[str] = (),
 ) -> list[str]:
     e = enrollments_table.c
-    there = {x.uid: x for x in enrollments_.list_(session, person_id=person_id)}
+    told = {w.uid for w in wanted}
+    known = enrollments_.list_(session, person_id=person_id)
+    there = {x.uid: x for x in known if x.uid in told or x.uid not in kept}
     needed = {p for w in wanted for p in (w.encoding_path, w.image_path) if p}
     unneeded = [p for x in there.values() for p in x.files if p not in needed]
-    gone = [x.id for uid, x in there.items() if uid not in {w.uid for w in wanted}]
+    gone = [x.id for uid, x in there.items() if uid not in told]
     session.execute(sa.delete(enrollments_table).where(e.id.in_(gone)))
     for w in wanted:
         values = {"person_id": person_id, **values_of_enrollment(w)}

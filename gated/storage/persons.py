@@ -25,6 +25,7 @@ from gated.storage.tables import (
     enrollments,
     group_members,
     groups,
+    new_uid,
     person_access,
     persons,
     site_presence,
@@ -62,8 +63,12 @@ def add(
     is_active: bool = True,
     leaves_on: date | None = None,
     extended_unlock: bool = False,
+    uid: str | None = None,
 ) -> Person:
-    """Add a person; Conflict when the personnel code or the e-mail address is taken."""
+    """Add a person, of this uid or a new one.
+
+    Conflict when the personnel code or the e-mail address is taken.
+    """
     values: dict[str, Any] = {
         "first_name": first_name,
         "last_name": last_name,
@@ -77,7 +82,7 @@ def add(
         "extended_unlock": extended_unlock,
     }
     try:
-        id_ = rows.insert(session, persons, **values, **_derived(values))
+        id_ = rows.insert(session, persons, **values, **_derived(values), uid=uid or new_uid())
     except IntegrityError as e:
         raise _taken(session, values) from e
     touch_gallery(session)

@@ -58,14 +58,15 @@ class Sealer:
 class Keys:
     """The keys of this gate.
 
-    hub: by which gates know this program when it is their hub. credentials: the root of the keys
-    for digests of cards, badges and PINs. Both follow from the sealing key, which all processes of
-    one hub share.
+    hub: by which gates know this program when it is their hub. opening: the seed of what opens the
+    envelopes that they make for it. credentials: the root of the keys for digests of cards, badges
+    and PINs. All follow from the sealing key, which all processes of one hub share.
     """
 
     sealer: Sealer
     signer: Ed25519PrivateKey
     hub: Ed25519PrivateKey
+    opening: bytes
     credentials: bytes
 
     def for_credentials(self, number: int) -> bytes:
@@ -87,6 +88,7 @@ def load_keys(
         Sealer(sealing),
         Ed25519PrivateKey.from_private_bytes(seed),
         Ed25519PrivateKey.from_private_bytes(derived(sealing, b"gated hub identity")),
+        derived(sealing, b"gated hub sealing"),
         derived(sealing, b"gated credential keys"),
     )
 

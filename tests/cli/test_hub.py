@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack
 from pathlib import Path
 
 from tests.cli.conftest import Gated
-from tests.services.sync.world import hub_in
+from tests.services.sync.test_down import pull_all
+from tests.services.sync.test_edits import PASSWORD, edged
+from tests.services.sync.world import World, hub_in
 
 HUB = """
 gate: {{name: hub}}
@@ -86,3 +89,30 @@ def test_settings_are_rolled_out_from_the_command_line(gated: Gated, tmp_path: P
         assert gated("hub", "rollout", "start", "1", *on_hub).code == 2
         again = gated("hub", "rollout", "start", "1", "--stage", "everyone", *on_hub)
         assert "roll-out 2 of revision 1: running" in again.out
+
+
+def test_edits_are_listed_accepted_and_refused(gated: Gated, tmp_path: Path) -> None:
+    with hub_in(tmp_path, None) as hub, ExitStack() as stack:
+        config = tmp_path / "hub.yaml"
+        config.write_text(HUB.format(state=tmp_path / "hub"))
+        on_hub = ("--config", config)
+        hub.services.accounts.create("olga", "viewer", PASSWORD, actor="test")
+        assert gated("hub", "operator", "olga", *on_hub).code == 2
+        allowed = gated("hub", "operator", "olga", "--everyone", *on_hub)
+        assert "sign in here once" in allowed.out, allowed.err
+        hub.services.accounts.sign_in("olga", PASSWORD, "desk")
+        at = edged(World(tmp_path, hub, stack))
+        at.create(), at.create(personnel_code="E2")
+        at.send()
+        first, second = gated("hub", "edits", "--json", *on_hub).json
+        assert (first["kind"], first["gate"], first["operator"]) == ("create", "north", "olga")
+        assert "somebody new" in gated("hub", "edits", *on_hub).out
+        assert gated("hub", "accept", str(first["id"]), *on_hub).code == 0
+        refused = gated("hub", "refuse", str(second["id"]), "--reason", "a double", *on_hub)
+        assert refused.code == 0
+        assert "no edits" in gated("hub", "edits", *on_hub).out
+        assert "accepted" in gated("hub", "edits", "--all", *on_hub).out
+        assert gated("hub", "accept", str(second["id"]), *on_hub).code == 1
+        assert gated("hub", "operator", "olga", "--forbid", *on_hub).code == 0
+        pull_all(at.gate)
+        assert at.verdicts() == [("create", "accepted", None), ("create", "refused", "a double")]

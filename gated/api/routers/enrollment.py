@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
 
-from gated.api.deps import Operator, Services, Viewer
+from gated.api.deps import EditAuthor, Operator, Services, Viewer
 from gated.api.errors import problem_of, responses
 from gated.api.listing import json_list
 from gated.api.schemas import (
@@ -28,7 +29,6 @@ from gated.errors import (
     PictureTooLarge,
 )
 from gated.services.accounts import Role
-from gated.services.desk import EnrollmentDesk
 from gated.services.enrollment import Enrolled
 
 router = APIRouter(prefix="/api/enrollment", tags=["enrollment"])
@@ -73,7 +73,11 @@ def one(id: int, response: Response, _viewer: Viewer, services: Services) -> Enr
     },
 )
 def create(
-    operator: Operator, upload: Uploaded, response: Response, services: Services
+    operator: Operator,
+    author: EditAuthor,
+    upload: Uploaded,
+    response: Response,
+    services: Services,
 ) -> EnrolledOut:
     """Enroll a photo: `file` of `person_id`; answers how good it is and what would be better.
 
@@ -84,7 +88,11 @@ def create(
     if form.override is not None and not operator.role.includes(Role.ADMIN):
         raise NotAllowed("only an admin may override the check for duplicates")
     enrolled = services.desk.enroll(
-        form.person_id, photo, actor=operator.username, override=form.override
+        form.person_id,
+        photo,
+        actor=operator.username,
+        override=form.override,
+        entering=services.edge.enrolling(author, form.person_id),
     )
     if enrolled.known:
         response.status_code = 200
@@ -98,23 +106,25 @@ def create(
     responses=responses(400, 401, 403, 404, 408, 413, 415, 422, 503),
 )
 def create_several(
-    operator: Operator, upload: SeveralUploaded, services: Services
+    operator: Operator, author: EditAuthor, upload: SeveralUploaded, services: Services
 ) -> list[PhotoResult]:
     """Enroll up to ten `photos` of `person_id`; each is judged by itself, and sending them again
     changes nothing."""
     form, photos = upload.into(SeveralForm), upload.required_photos()
     services.people.get(form.person_id)
-    return [
-        _judged(services.desk, form.person_id, name, photo, operator.username)
-        for name, photo in photos
-    ]
+
+    def enroll(photo: bytes) -> Enrolled:
+        entering = services.edge.enrolling(author, form.person_id)
+        return services.desk.enroll(
+            form.person_id, photo, actor=operator.username, entering=entering
+        )
+
+    return [_judged(enroll, name, photo) for name, photo in photos]
 
 
-def _judged(
-    desk: EnrollmentDesk, person_id: int, name: str, photo: bytes, actor: str
-) -> PhotoResult:
+def _judged(enroll: Callable[[bytes], Enrolled], name: str, photo: bytes) -> PhotoResult:
     try:
-        enrolled = desk.enroll(person_id, photo, actor=actor)
+        enrolled = enroll(photo)
     except (EnrollmentRefused, NoPicture, PictureTooLarge, DuplicateFace) as error:
         return PhotoResult(name=name, problem=problem_of(error).content)
     return PhotoResult(name=name, enrolled=_out(enrolled))
@@ -128,34 +138,39 @@ def _judged(
 def update(
     id: int,
     operator: Operator,
+    author: EditAuthor,
     upload: Uploaded,
     response: Response,
     services: Services,
     if_match: IfMatch = None,
 ) -> EnrolledOut:
-    """Replace the photo by `file`, which must show the same person, or change fields."""
+    """Replace the photo by `file`, which must show the same person, or change fields.
+
+    Of a person of the hub, at a gate, the photo gets another id.
+    """
     changes, version = upload.into(EnrollmentChange), version_of(if_match)
     enrolled = Enrolled(services.references.get(id))
     if upload.photo is not None:
+        entering = services.edge.replacing(author, enrolled.enrollment)
         enrolled = services.desk.replace_photo(
-            id, upload.photo, actor=operator.username, version=version
+            id, upload.photo, actor=operator.username, version=version, entering=entering
         )
         version = enrolled.enrollment.version
     if "is_active" in changes.model_fields_set:
         changed = services.references.set_active(
-            id, changes.is_active, actor=operator.username, version=version
+            enrolled.enrollment.id, changes.is_active, actor=operator.username, version=version
         )
         enrolled = Enrolled(changed, enrolled.advice)
     return _enrolled(enrolled, response)
 
 
-@router.delete("/{id}", status_code=204, responses=responses(401, 403, 404, 422, 503))
-def delete(id: int, operator: Operator, services: Services) -> None:
+@router.delete("/{id}", status_code=204, responses=responses(401, 403, 404, 409, 422, 503))
+def delete(id: int, operator: Operator, author: EditAuthor, services: Services) -> None:
     """Remove an enrollment with its photo and template."""
-    services.references.delete(id, actor=operator.username)
+    services.references.delete(id, actor=operator.username, author=author)
 
 
-@router.patch("/{id}/toggle-active", responses=responses(401, 403, 404, 412, 422, 503))
+@router.patch("/{id}/toggle-active", responses=responses(401, 403, 404, 409, 412, 422, 503))
 def toggle(
     id: int, response: Response, operator: Operator, services: Services, if_match: IfMatch = None
 ) -> EnrollmentOut:
@@ -181,10 +196,12 @@ def image(id: int, operator: Operator, services: Services) -> Response:
     return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
 
-@withdrawal.post("/{id}/withdraw-biometrics", responses=responses(401, 403, 404, 422, 503))
-def withdraw(id: int, operator: Operator, services: Services) -> WithdrawalReceiptOut:
+@withdrawal.post("/{id}/withdraw-biometrics", responses=responses(401, 403, 404, 409, 422, 503))
+def withdraw(
+    id: int, operator: Operator, author: EditAuthor, services: Services
+) -> WithdrawalReceiptOut:
     """Remove all photos and templates of a person, who stays, with card and PIN."""
-    receipt = services.references.withdraw_biometrics(id, actor=operator.username)
+    receipt = services.references.withdraw_biometrics(id, actor=operator.username, author=author)
     return WithdrawalReceiptOut.model_validate(receipt)
 
 

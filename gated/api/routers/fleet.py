@@ -6,10 +6,13 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from gated.api.deps import Admin, Auditor, Services, Viewer
+from gated.api.deps import Admin, Auditor, Operator, Services, Viewer
 from gated.api.errors import responses
 from gated.api.listing import page_headers
 from gated.api.schemas_sync import (
+    AcceptIn,
+    FleetEditOut,
+    FleetEditState,
     FleetErasureOut,
     FleetGateChange,
     FleetGateIn,
@@ -17,7 +20,10 @@ from gated.api.schemas_sync import (
     FleetOperatorIn,
     FleetOperatorOut,
     InvitationOut,
+    RefuseIn,
 )
+from gated.errors import NotAllowed
+from gated.services.accounts import Role
 from gated.services.sync.fleet import FleetGate
 
 router = APIRouter(prefix="/api/fleet", tags=["fleet"])
@@ -25,6 +31,7 @@ router = APIRouter(prefix="/api/fleet", tags=["fleet"])
 State = Literal["invited", "joined", "revoked", "silent", "troubled"]
 Sort = Literal["name", "site", "seen_at", "-name", "-site", "-seen_at"]
 AccountName = Annotated[str, Path(max_length=100)]
+DECIDING = responses(400, 401, 403, 404, 409, 413, 422, 503)
 CHANGING = responses(401, 403, 404, 422, 503)
 
 
@@ -95,6 +102,60 @@ def erasure(
 ) -> FleetErasureOut:
     """How far the erasure of a person is: when each gate has confirmed it, which have not."""
     return FleetErasureOut.model_validate(services.erasures.receipt(uid))
+
+
+@router.get("/edits", responses=responses(401, 403, 422, 503))
+def edits(
+    _operator: Operator,
+    services: Services,
+    state: FleetEditState | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> list[FleetEditOut]:
+    """Edits that gates have sent: pending ones oldest first, others newest first."""
+    found = services.review.list_(limit=limit, state=state)
+    return [FleetEditOut.of(edit) for edit in found]
+
+
+@router.get("/edits/{id}", responses=CHANGING)
+def edit(id: int, _operator: Operator, services: Services) -> FleetEditOut:
+    """One edit; while it is pending what it wants, and what is there now."""
+    return FleetEditOut.of(services.review.get(id))
+
+
+@router.get(
+    "/edits/{id}/image",
+    response_class=Response,
+    responses={
+        200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
+        **CHANGING,
+    },
+)
+def edit_image(id: int, operator: Operator, services: Services) -> Response:
+    """The photo of a pending edit; each look at it is journaled."""
+    jpeg = services.review.image(id, actor=operator.username)
+    return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+
+
+@router.post("/edits/{id}/accept", responses=DECIDING)
+def accept(id: int, body: AcceptIn, operator: Operator, services: Services) -> FleetEditOut:
+    """Let an edit count for all gates."""
+    if body.override is not None and not operator.role.includes(Role.ADMIN):
+        raise NotAllowed("only an admin may override the check for duplicates")
+    actor = operator.username
+    return FleetEditOut.of(
+        services.review.accept(id, actor=actor, anyway=body.anyway, override=body.override)
+    )
+
+
+@router.post("/edits/{id}/refuse", responses=DECIDING)
+def refuse(id: int, body: RefuseIn, operator: Operator, services: Services) -> FleetEditOut:
+    """Let an edit not count: the gate undoes it, and its operator reads the reason."""
+    if body.erase and not operator.role.includes(Role.ADMIN):
+        raise NotAllowed("only an admin may erase somebody")
+    actor = operator.username
+    return FleetEditOut.of(
+        services.review.refuse(id, actor=actor, reason=body.reason, erase=body.erase)
+    )
 
 
 @router.get("/operators", responses=responses(401, 403, 503))

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Response
 from starlette.responses import StreamingResponse
 
-from gated.api.deps import ApiServices, Operator, Services, Viewer
+from gated.api.deps import ApiServices, EditAuthor, Operator, Services, Viewer
 from gated.api.errors import responses
 from gated.api.schemas import (
     CaptureIn,
@@ -34,6 +34,7 @@ from gated.errors import (
 from gated.services import views
 from gated.services.accounts import Principal, Role
 from gated.services.capture import Guidance, capture
+from gated.services.enrollment import Entering
 from gated.services.gate import DecisionView, Happening
 
 router = APIRouter(prefix="/api/gate", tags=["gate"])
@@ -155,7 +156,9 @@ def _event(run: str, happening: Happening) -> bytes:
     response_class=Response,
     responses={**streaming(EVENTS), **responses(400, 401, 403, 404, 409, 413, 422, 503)},
 )
-def capture_(body: CaptureIn, operator: Operator, services: Services) -> StreamingResponse:
+def capture_(
+    body: CaptureIn, operator: Operator, author: EditAuthor, services: Services
+) -> StreamingResponse:
     """Enroll who stands before the gate's camera, the best of several frames.
 
     Server-sent events: `started`, then `guidance` with what to tell the person, and `enrolled`
@@ -164,10 +167,13 @@ def capture_(body: CaptureIn, operator: Operator, services: Services) -> Streami
     services.people.get(body.person_id)
     if body.override is not None and not operator.role.includes(Role.ADMIN):
         raise NotAllowed("only an admin may override the check for duplicates")
-    return streamed(_captured(body, operator, services), EVENTS)
+    entering = services.edge.enrolling(author, body.person_id)
+    return streamed(_captured(body, operator, entering, services), EVENTS)
 
 
-def _captured(body: CaptureIn, operator: Principal, services: ApiServices) -> Iterator[bytes]:
+def _captured(
+    body: CaptureIn, operator: Principal, entering: Entering | None, services: ApiServices
+) -> Iterator[bytes]:
     desk = services.desk
     with desk.seat(), services.running_gate().capture() as looker:
         yield event("started", {"person_id": body.person_id})
@@ -176,7 +182,11 @@ def _captured(body: CaptureIn, operator: Principal, services: ApiServices) -> It
                 desk,
                 looker,
                 lambda photo: desk.enroll(
-                    body.person_id, photo, actor=operator.username, override=body.override
+                    body.person_id,
+                    photo,
+                    actor=operator.username,
+                    override=body.override,
+                    entering=entering,
                 ),
             ):
                 if isinstance(step, Guidance):

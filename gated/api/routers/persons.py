@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from gated.api.deps import Admin, ApiServices, Operator, Services, Viewer
+from gated.api.deps import Admin, ApiServices, EditAuthor, Operator, Services, Viewer
 from gated.api.errors import responses
 from gated.api.listing import json_list, page_headers
 from gated.api.schemas import (
@@ -72,10 +72,15 @@ def one(
     )
 
 
-@router.post("", status_code=201, responses=responses(400, 401, 403, 409, 413, 422, 503))
-def create(body: PersonIn, response: Response, operator: Operator, services: Services) -> PersonOut:
+@router.post("", status_code=201, responses=responses(400, 401, 403, 404, 409, 413, 422, 503))
+def create(
+    body: PersonIn, response: Response, operator: Operator, author: EditAuthor, services: Services
+) -> PersonOut:
     """Add a person."""
-    person = services.people.create(body.model_dump(), actor=operator.username)
+    fields = body.model_dump(exclude={"groups"})
+    person = services.people.create(
+        fields, actor=operator.username, groups=body.groups, author=author
+    )
     response.headers["ETag"] = _etag(person)
     response.headers["Location"] = f"/api/persons/{person.id}"
     return PersonOut.model_validate(person)
@@ -87,13 +92,14 @@ def update(
     body: PersonChange,
     response: Response,
     operator: Operator,
+    author: EditAuthor,
     services: Services,
     if_match: IfMatch = None,
 ) -> PersonOut:
     """Change a person; what is left out stays."""
     changes = body.model_dump(exclude_unset=True)
     person = services.people.update(
-        id, changes, actor=operator.username, version=_version(if_match)
+        id, changes, actor=operator.username, version=_version(if_match), author=author
     )
     response.headers["ETag"] = _etag(person)
     return PersonOut.model_validate(person)
@@ -145,7 +151,11 @@ def _switch(
     if_match: str | None,
 ) -> PersonOut:
     person = services.people.set_active(
-        id_, wanted, actor=operator.username, version=_version(if_match)
+        id_,
+        wanted,
+        actor=operator.username,
+        version=_version(if_match),
+        author=services.edge.author(operator),
     )
     response.headers["ETag"] = _etag(person)
     return PersonOut.model_validate(person)

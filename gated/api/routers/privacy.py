@@ -33,7 +33,7 @@ def record(id: int, body: ConsentIn, operator: Operator, services: Services) -> 
     )
 
 
-@router.delete("/consent", status_code=204, responses=READING)
+@router.delete("/consent", status_code=204, responses={**READING, **responses(409)})
 def withdraw(id: int, operator: Operator, services: Services) -> None:
     """End a consent; where one is required, photos and templates are removed at once."""
     services.privacy.withdraw_consent(id, actor=operator.username)

@@ -16,6 +16,7 @@ from gated.api.errors import responses
 from gated.api.schemas_sync import (
     AcknowledgedOut,
     ChangesOut,
+    EditIn,
     GateKeysIn,
     HeartbeatIn,
     HeartbeatOut,
@@ -25,6 +26,7 @@ from gated.api.schemas_sync import (
     KeysOut,
     PresenceOut,
     SnapshotOut,
+    TakenOut,
 )
 from gated.services.sync.fleet import Caller, Joining
 from gated.services.sync.presence import topic_of
@@ -71,6 +73,16 @@ def heartbeat(body: HeartbeatIn, gate: FromGate, services: Services) -> Response
     now = datetime.now(UTC)
     hurry = services.site_presence.awaited(gate.gate.site)
     return signed(services, gate, HeartbeatOut(now=now, acknowledged=positions, hurry=hurry))
+
+
+@router.post(
+    "/edits", response_model=TakenOut, responses=responses(400, 401, 403, 409, 413, 422, 429, 503)
+)
+def take_edit(body: EditIn, gate: FromGate, services: Services) -> Response:
+    """An edit of a person, signed by an operator; it is taken once, however often it comes."""
+    sealed = {"ephemeral": body.ephemeral, "sealed": body.sealed}
+    services.intake.take(gate.gate, body.head(gate.gate.uid), sealed, body.signature)
+    return signed(services, gate, TakenOut(taken=body.uid))
 
 
 @router.get("/changes", response_model=ChangesOut, responses=ASKING)

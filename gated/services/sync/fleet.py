@@ -28,6 +28,7 @@ from gated.services.sync.rollouts import welcome as welcome_settings
 from gated.services.sync.signing import (
     HEADER,
     SKEW_S,
+    Opener,
     SignedRequest,
     answer_message,
     is_key,
@@ -113,6 +114,7 @@ class Fleet:
         self._clock = clock
         self._throttle = Throttle(lambda: clock.now().mono)
         self._signer: Ed25519PrivateKey = workspace.keys.hub
+        self._opener = Opener(workspace.keys.opening)
         self.hub_key = self._signer.public_key().public_bytes_raw().hex()
 
     @classmethod
@@ -259,6 +261,7 @@ class Fleet:
 
     def _welcome(self, gate: GateRow, joining: Joining) -> dict[str, Any]:
         told = {"gate": gate.uid, "name": gate.name, "site": gate.site, "hub": self.hub_key}
+        told["seal_key"] = self._opener.seal_key
         return {**told, "signature": self._signer.sign(welcome(joining.proof, told)).hex()}
 
     # --- requests -----------------------------------------------------------------------------

@@ -30,10 +30,15 @@ RENEW_AFTER = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """What a gate keeps of its membership; seeds are hex. next_seed: announced, not confirmed."""
+    """What a gate keeps of its membership; keys and seeds are hex.
+
+    hub: the hub's key; hub_seal: for what only the hub may read. next_seed: announced, not
+    confirmed.
+    """
 
     url: str
     hub: str
+    hub_seal: str
     gate: str
     name: str
     site: str
@@ -179,7 +184,7 @@ def _member(
         known = fingerprint(hub) == code.fingerprint
         if not known or not is_signed(hub, str(answer["signature"]), welcome(proof_, told)):
             raise HubUnreachable(f"{url} is not the hub that gave this code")
-        values = told["gate"], told["name"], told["site"]
+        values = told["seal_key"], told["gate"], told["name"], told["site"]
     except (AttributeError, KeyError, TypeError):
         raise HubUnreachable(f"{url} is no hub") from None
     at = now.astimezone(UTC).isoformat()

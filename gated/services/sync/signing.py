@@ -3,8 +3,8 @@
     request  X-Gated-Signature: TIME.HEX   Ed25519 by the gate over method, target, time, body
     answer   X-Gated-Signature: HEX        Ed25519 by the hub over the request's signature, status
                                            and body, so that an answer belongs to one request
-    envelope                               ephemeral X25519, HKDF-SHA256, AES-256-GCM: only the gate
-                                           it is made for can open it, whoever ends the TLS
+    envelope                               ephemeral X25519, HKDF-SHA256, AES-256-GCM: opened by
+                                           who it is made for alone, whoever ends the TLS
 
 Both sides know each other's key since the gate joined. A request may be repeated by whoever sees it
 within `SKEW_S`: all requests mean the same the second time.
@@ -40,9 +40,9 @@ class GateKeys:
 
     def __init__(self, seed: bytes) -> None:
         self._signer = Ed25519PrivateKey.from_private_bytes(derived(seed, b"gated gate signing"))
-        self._opener = X25519PrivateKey.from_private_bytes(derived(seed, b"gated gate sealing"))
+        self._opener = Opener(derived(seed, b"gated gate sealing"))
         self.sign_key = self._signer.public_key().public_bytes_raw().hex()
-        self.seal_key = self._opener.public_key().public_bytes_raw().hex()
+        self.seal_key = self._opener.seal_key
         secret = base64.urlsafe_b64encode(derived(seed, b"gated gate token")).decode()
         self.token = TOKEN_MARK + secret.rstrip("=")
 
@@ -64,15 +64,27 @@ class GateKeys:
 
     def opener(self, ephemeral: str) -> Envelopes:
         """What opens the envelopes of one sender; SealError when that names no key."""
+        return self._opener.envelopes(ephemeral)
+
+
+class Opener:
+    """What opens envelopes; seal_key: the public key (X25519, hex) that they are made for."""
+
+    def __init__(self, seed: bytes) -> None:
+        self._key = X25519PrivateKey.from_private_bytes(seed)
+        self.seal_key = self._key.public_key().public_bytes_raw().hex()
+
+    def envelopes(self, ephemeral: str) -> Envelopes:
+        """What opens the envelopes of one sender; SealError when that names no key."""
         try:
-            shared = self._opener.exchange(X25519PublicKey.from_public_bytes(_unhex(ephemeral)))
+            shared = self._key.exchange(X25519PublicKey.from_public_bytes(_unhex(ephemeral)))
         except ValueError:
             raise SealError("the envelope names no key of its sender") from None
         return Envelopes(ephemeral, self.seal_key, shared)
 
 
 class Envelopes:
-    """Envelopes between one ephemeral key and one gate."""
+    """Envelopes between one ephemeral key and one receiver."""
 
     def __init__(self, ephemeral: str, seal_key: str, shared: bytes) -> None:
         self.ephemeral = ephemeral
@@ -81,13 +93,13 @@ class Envelopes:
 
     @staticmethod
     def to(seal_key: str) -> Envelopes:
-        """Envelopes for the gate with this public key (hex), under a fresh ephemeral key."""
+        """Envelopes for who has this public key (hex), under a fresh ephemeral key."""
         own = X25519PrivateKey.generate()
         shared = own.exchange(X25519PublicKey.from_public_bytes(_unhex(seal_key)))
         return Envelopes(own.public_key().public_bytes_raw().hex(), seal_key, shared)
 
     def seal(self, plain: bytes, context: str) -> str:
-        """Base64 of nonce and ciphertext; only the gate opens it, and only in this context."""
+        """Base64 of nonce and ciphertext; only the receiver opens it, and only in this context."""
         nonce = secrets.token_bytes(NONCE)
         sealed = self._aead.encrypt(nonce, plain, context.encode())
         return base64.b64encode(nonce + sealed).decode()
@@ -98,7 +110,7 @@ class Envelopes:
             blob = base64.b64decode(sealed, validate=True)
             return self._aead.decrypt(blob[:NONCE], blob[NONCE:], context.encode())
         except (InvalidTag, ValueError):
-            raise SealError("an envelope is damaged, or is for another gate") from None
+            raise SealError("an envelope is damaged, or is for another receiver") from None
 
 
 @dataclass(frozen=True, slots=True)
