@@ -50,6 +50,21 @@ def test_new_settings_are_taken_over_in_place(config: Path) -> None:
 
 
 @pytest.mark.long
+def test_where_systemd_runs_it_the_program_ends_to_be_started(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    with Process("--config", config) as gate:
+        gate.wait_for("Ctrl-C")
+        offer(config, "g1", {"door": {"held_open_s": 44}})
+        gate.wait_for("stopped, the door is locked")
+        assert gate.ended() == 0
+    with Process("--config", config) as gate:
+        gate.wait_for("settings of revision 7 work")
+        assert gate.end() == 0
+
+
+@pytest.mark.long
 def test_a_gate_that_is_not_well_with_them_goes_back(config: Path, tmp_path: Path) -> None:
     """Its pictures are away while it starts again, as if the camera did not come up."""
     pictures, away = tmp_path / "pictures", tmp_path / "away"
