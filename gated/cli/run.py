@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import gc
 import logging
 import os
 import sys
+import threading
 from pathlib import Path
-from typing import NoReturn
 
 import click
 
@@ -28,6 +29,9 @@ def run(config: Path | None, exit_after: float | None) -> int:
     Example: gated run --config /etc/gated/gate.yaml
     """
     gc.disable()  # nothing is garbage yet; the daemon enables it when it runs
+    again = threading.Event()
+    # before anything else is, so that it runs last: a new program ends no helpers of the old one
+    atexit.register(_start_again, again)
     from gated.services.takeover import in_force
 
     origin = in_force(config, trying=True)
@@ -41,16 +45,18 @@ def run(config: Path | None, exit_after: float | None) -> int:
 
     daemon = Daemon(settings, Terminal(settings) if shown else LogOnly(), origin)
     code = asyncio.run(daemon.run(exit_after))
+    # systemd starts the unit again by itself (Restart=always), whatever the code
     if daemon.again and "NOTIFY_SOCKET" not in os.environ:
-        start_again()
-    return code  # systemd starts the unit again (Restart=always), whatever the code
+        again.set()
+    return code
 
 
-def start_again() -> NoReturn:
-    """Put a new run of the same command in the place of this process."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
+def _start_again(wanted: threading.Event) -> None:
+    """Put a new run of the same command in the place of this process, if that is wanted."""
+    if wanted.is_set():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
 
 
 def set_up_logging(level: str) -> None:
