@@ -188,7 +188,9 @@ class BelongsToHub(Conflict):
     code = "belongs_to_hub"
 
     def __init__(self, what: str) -> None:
-        super().__init__(f"{what} came from the hub: change it there")
+        super().__init__(
+            f"{what} came from the hub: change it there (`gated sync status` names it)"
+        )
 
 
 class ChangedMeanwhile(Conflict):

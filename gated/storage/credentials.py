@@ -16,7 +16,7 @@ from gated.storage import persons as persons_
 from gated.storage import rows
 from gated.storage.records import Credential, columns_of, record
 from gated.storage.settings import touch_rules
-from gated.storage.tables import credentials, new_uid
+from gated.storage.tables import credentials, new_uid, persons, utcnow
 
 CHANGEABLE = frozenset({"label", "is_active", "valid_from", "valid_until"})
 
@@ -124,13 +124,16 @@ def rekey(session: Session, key_count: int, digest: Callable[[str], str]) -> tup
     """
     touch_rules(session)
     c = credentials.c
-    ours = sa.select(c.id, c.person_id, c.digest).where(~c.from_hub, c.key_count == key_count)
-    found = session.execute(ours.where(c.digest.is_not(None))).all()
-    for row in found:
-        rows.change(
-            session, credentials, row.id, digest=digest(row.digest), key_count=key_count + 1
-        )
-    feed.note_person(session, *{row.person_id for row in found})
+    ours = sa.and_(~c.from_hub, c.key_count == key_count, c.digest.is_not(None))
+    owners = sa.select(persons.c.uid).where(persons.c.id.in_(sa.select(c.person_id).where(ours)))
+    uids = session.execute(owners).scalars().all()
+    found = session.execute(sa.select(c.id, c.digest).where(ours)).all()
+    if found:
+        one = sa.update(credentials).where(c.id == sa.bindparam("of"))
+        made = {"digest": sa.bindparam("made"), "key_count": key_count + 1}
+        changed = one.values(**made, version=c.version + 1, updated_at=utcnow())
+        session.execute(changed, [{"of": row.id, "made": digest(row.digest)} for row in found])
+    feed.note(session, feed.PERSON, uids)
     left = sa.select(sa.func.count()).where(~c.from_hub, c.pin_hash.is_not(None))
     return len(found), int(session.execute(left.where(c.key_count <= key_count)).scalar_one())
 

@@ -272,7 +272,7 @@ def put_operator(session: Session, told: MirroredOperator, snapshot: int) -> Non
         name = _free_name(session, told)
         account = accounts_.add(session, name, "operator", NO_PASSWORD, uid=told.uid)
     before = editors.find(session, account.id)
-    ids = [put_group(session, uid, name, snapshot) for uid, name in told.groups.items()]
+    ids = [carried_group(session, uid, name, snapshot) for uid, name in told.groups.items()]
     editors.put(
         session, account.id, ids, everyone=told.everyone, from_hub=True, at_once=told.at_once
     )

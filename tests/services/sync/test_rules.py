@@ -151,13 +151,16 @@ def test_a_gate_is_given_only_the_rules_that_concern_it(world: World) -> None:
 
 def test_rules_of_one_site_come_before_those_of_all(world: World) -> None:
     hub = world.hub.workspace
-    works = world.gate("north")
+    works, yard = world.gate("north"), world.gate("south")
     fleet = world.hub.services.fleet
-    yard = world.gate("south")
+    pull_all(yard)
     fleet.update(fleet.by_name("south").gate.id, {"site": "yard"}, actor=ACTOR)
     rules = Access.of(hub)
-    rules.set_site_rules({"occupancy": 50, "two_person": True}, actor=ACTOR)
     rules.set_site_rules({"occupancy": 5}, actor=ACTOR, site="yard")
+    fleet.update(fleet.by_name("south").gate.id, {"site": "works"}, actor=ACTOR)
+    pull_all(yard)
+    fleet.update(fleet.by_name("south").gate.id, {"site": "yard"}, actor=ACTOR)
+    rules.set_site_rules({"occupancy": 50, "two_person": True}, actor=ACTOR)
     rules.set_holiday(CHRISTMAS, "Christmas", actor=ACTOR)
     rules.set_holiday(date(2026, 12, 31), "Stocktaking", actor=ACTOR, site="yard")
 
