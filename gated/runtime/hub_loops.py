@@ -21,7 +21,7 @@ from gated.services.gate import GateBoard
 from gated.services.sync.client import TIMEOUT_S, HubClient
 from gated.services.sync.downlink import Downlink
 from gated.services.sync.edge import EditSender
-from gated.services.sync.elsewhere import Elsewhere, FromHub, at_hub, heard, wanted
+from gated.services.sync.elsewhere import AtHub, Elsewhere, FromHub, heard
 from gated.services.sync.membership import Membership
 from gated.services.sync.uplink import Uplink, status_of
 from gated.services.workspace import Workspace
@@ -213,7 +213,7 @@ class PresenceLoop(HubLoop):
 
     def _pause(self) -> float:
         try:
-            if not wanted(self._workspace):
+            if not self._elsewhere.wanted():
                 self.connected = False
                 self._show(None)
                 return RULES_LOOK_S
@@ -264,10 +264,10 @@ def loops_of(
     membership = Membership(workspace, clock)
     member = membership.find()
     if member is None:
-        elsewhere = at_hub(workspace, clock)
-        if post is None or elsewhere is None:
+        if post is None:
             return []
-        return [PresenceLoop(elsewhere, None, workspace, post, board.publish, on_crash)]
+        own = AtHub(workspace, clock)
+        return [PresenceLoop(own, None, workspace, post, board.publish, on_crash)]
 
     up, down, beside, edits = (membership.client(member) for _ in range(4))
 

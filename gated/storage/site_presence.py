@@ -149,6 +149,14 @@ def noted(session: Session, site: str, passed: Passed, ahead_s: float = 0.0) -> 
                 _look(session, other, people)
 
 
+def forget(session: Session, before: datetime) -> None:
+    """Remove passages and forgivings of long ago; here and at the gates they count no more."""
+    c, limit = site_presence.c, before.timestamp()
+    old = (c.utc < limit, sa.func.coalesce(c.forgiven_utc, 0.0) < limit)
+    everybody = (c.uid == EVERYBODY, c.forgiven_utc < limit)
+    session.execute(sa.delete(site_presence).where(sa.or_(sa.and_(*old), sa.and_(*everybody))))
+
+
 def since(session: Session, site: str, seq: int) -> list[Stand]:
     """What changed at a site behind a number, in order."""
     c = site_presence.c

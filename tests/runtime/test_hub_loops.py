@@ -5,12 +5,18 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from gated.config import Settings, StorageSettings
 from gated.errors import HubUnreachable, StorageError
-from gated.runtime.hub_loops import LONGEST_PAUSE_S, Backoff, HubLoop
+from gated.runtime.hub_loops import LONGEST_PAUSE_S, Backoff, HubLoop, UplinkLoop
 from gated.services.sync.client import HubAddress, HubClient
+from gated.services.sync.uplink import Uplink
+from gated.services.workspace import Workspace
+from gated.storage.journal import Entry
+from tests.storage.people import NOW
 
 
 class Scripted(HubLoop):
@@ -70,6 +76,41 @@ def test_a_mistake_of_ours_is_reported() -> None:
     loop.start()
     loop.join(20)
     assert [type(e) for e in loop.crashes] == [KeyError]
+
+
+class Hurried(UplinkLoop):
+    """Has nothing to send for a minute, unless it is woken."""
+
+    def __init__(self, uplink: Uplink) -> None:
+        client = HubClient(HubAddress("http://127.0.0.1:9"))
+        super().__init__(uplink, client, lambda _: ({}, None), lambda _: None, lambda *_: None)
+        self.turns = 0
+        self.turned = threading.Condition()
+
+    def turn(self) -> float:
+        self._grown.clear()
+        with self.turned:
+            self.turns += 1
+            self.turned.notify_all()
+        return 60.0
+
+
+def test_a_new_row_is_sent_at_once_while_others_wait_for_it(tmp_path: Path) -> None:
+    settings = Settings(storage=StorageSettings(state_dir=tmp_path))
+    with Workspace(settings) as workspace:
+        uplink = Uplink.of(workspace, HubClient(HubAddress("http://127.0.0.1:9")))
+        loop = Hurried(uplink)
+        workspace.journal.on_append = loop.grown
+        loop.start()
+        uplink.hurry = True
+        with loop.turned:
+            assert loop.turned.wait_for(lambda: loop.turns == 1, 20)
+        workspace.journal.append([Entry(NOW, "tried", {})])
+        with loop.turned:
+            assert loop.turned.wait_for(lambda: loop.turns == 2, 20)
+        loop.stop()
+        loop.join(20)
+        assert not loop.is_alive()
 
 
 def test_an_outage_is_told_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -> None:

@@ -45,27 +45,18 @@ class Elsewhere(Protocol):
 
     pause_s: float
 
+    def wanted(self) -> bool:
+        """Whether the rules of this gate ask who is inside, and there are others to tell."""
+        ...
+
     def next(self, wait: float) -> PresenceTold | None:
         """What is new, within `wait` seconds; None when nothing is. HubError, StorageError."""
         ...
 
 
-def wanted(workspace: Workspace) -> bool:
-    """Whether the rules of this gate ask who is inside."""
-    return _rules(workspace).count_people
-
-
 def _rules(workspace: Workspace) -> SiteRules:
     with workspace.database.read() as session:
         return site_rules_of(rules_here(workspace, session).values)
-
-
-def at_hub(workspace: Workspace, clock: Clock) -> Elsewhere | None:
-    """What tells a gate that is the hub of the others of its site; None when there are none."""
-    with workspace.database.read() as session:
-        site = workspace.settings.gate.site
-        others = [g for g in gates.list_(session) if g.site == site and g.account_id is not None]
-    return AtHub(workspace, clock) if others else None
 
 
 def heard(workspace: Workspace, is_heard: bool) -> PresenceHeard:
@@ -86,14 +77,17 @@ def hear_first(workspace: Workspace, client: HubClient | None, clock: Clock, rea
 
     client: None for a gate that has no hub.
     """
-    asks = client is not None and wanted(workspace)
-    if asks and client is not None and reached:
+    hub = None if client is None else FromHub(workspace, client, clock)
+    if hub is None or not hub.wanted():
+        heard(workspace, True)
+        return
+    if reached:
         try:
-            FromHub(workspace, client, clock).next(0)
+            hub.next(0)
         except (HubError, StorageError) as error:
             log.warning("who is inside by other gates is not known: %s", error)
             reached = False
-    heard(workspace, reached or not asks)
+    heard(workspace, reached)
 
 
 def known(workspace: Workspace) -> tuple[PresenceTold, PresenceHeard]:
@@ -116,6 +110,9 @@ class FromHub:
         self._workspace = workspace
         self._client = client
         self._clock = clock
+
+    def wanted(self) -> bool:
+        return _rules(self._workspace).count_people
 
     def next(self, wait: float) -> PresenceTold | None:
         with self._workspace.database.read() as session:
@@ -153,7 +150,10 @@ class FromHub:
 
 
 class AtHub:
-    """Reads what other gates of the site have sent to this one; one thread at a time."""
+    """Reads what other gates of the site have sent to this one, where any have joined it.
+
+    One thread at a time.
+    """
 
     pause_s = LOOK_S
 
@@ -163,6 +163,12 @@ class AtHub:
         self._hub = SitePresence(workspace, clock)
         self._own = workspace.journal.gate_uid()
         self._feed, self._seq = "", 0
+
+    def wanted(self) -> bool:
+        if not _rules(self._workspace).count_people:
+            return False
+        with self._workspace.database.read() as session:
+            return any(g.site == self._site for g in gates.list_(session))
 
     def next(self, wait: float) -> PresenceTold | None:
         self._hub.keep(self._site)

@@ -1,7 +1,8 @@
 """Who passes at the gates of a site, on their hub: told to those of them that ask.
 
-A cursor is `NAME.GIVEN.NUMBER`: the site's sequence, how often what this gate is given began anew,
-and the last number that it has. Nothing is kept of a site that nobody has asked of for a day.
+A cursor is `NAMES.GIVEN.NUMBER`: the feed and the site's sequence, how often what this gate is
+given began anew, and the last number that it has. Nothing is kept of a site of which nobody has
+asked for a day.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from datetime import timedelta
 from sqlalchemy.orm import Session
 
 from gated.services.workspace import Service
-from gated.storage import carried, site_presence
-from gated.storage.changes import topic_of
+from gated.storage import carried, changes, site_presence
+from gated.storage.changes import FeedHead, topic_of
 from gated.storage.gates import GateRow
-from gated.storage.site_presence import EVERYBODY, SiteHead, Stand, clock_ahead_s
+from gated.storage.site_presence import EVERYBODY, WINDOW, SiteHead, Stand, clock_ahead_s
 from gated.storage.tables import utcnow
 
 __all__ = ["SitePresence", "topic_of"]
@@ -71,14 +72,15 @@ class SitePresence(Service):
             end = site_presence.head(session, gate.site)
             if end is None:
                 return PresencePage("", 0, True, True, (), None)
-            seq = _position(end, gate, cursor)
+            names = _names(changes.head(session), end)
+            seq = _position(names, end, gate, cursor)
             stands = site_presence.since(session, gate.site, seq or 0)
             named = _carried(session, gate, stands)
             others = None
             if counting_from is not None:
                 others = site_presence.inside_unknown(session, gate, counting_from - ahead)
         words = [_word(stand, gate.device, ahead) for stand in stands if stand.uid in named]
-        last = f"{end.feed}.{gate.feed}.{end.seq}"
+        last = f"{names}.{gate.feed}.{end.seq}"
         return PresencePage(last, end.seq, seq != end.seq, seq is None, words, others)
 
     def awaited(self, site: str) -> bool:
@@ -88,13 +90,11 @@ class SitePresence(Service):
         return end is not None and utcnow() - end.asked_at < 2 * ASKED_AGAIN
 
     def forget(self) -> None:
-        """Keep nothing of sites of which nobody has asked for a day."""
-        with self._workspace.database.read() as session:
-            sites = site_presence.not_asked_since(session, utcnow() - FORGOTTEN)
-        if sites:
-            with self._workspace.database.write() as session:
-                for site in sites:
-                    site_presence.end(session, site)
+        """Keep nothing of sites of which nobody has asked for a day, nor of passages long ago."""
+        with self._workspace.database.write() as session:
+            for site in site_presence.not_asked_since(session, utcnow() - FORGOTTEN):
+                site_presence.end(session, site)
+            site_presence.forget(session, utcnow() - WINDOW)
 
     def keep(self, site: str) -> None:
         """From now on know who passes at a site, until nobody has asked for a day."""
@@ -109,11 +109,16 @@ class SitePresence(Service):
             site_presence.asked(session, site)
 
 
-def _position(end: SiteHead, gate: GateRow, cursor: str) -> int | None:
+def _names(feed: FeedHead, end: SiteHead) -> str:
+    """When the feed begins anew, as after a restore of the database, so does every site."""
+    return f"{feed.feed.rpartition('-')[2]}-{end.feed}"
+
+
+def _position(names: str, end: SiteHead, gate: GateRow, cursor: str) -> int | None:
     """The number in a cursor; None for one that is over."""
     name, _, rest = cursor.partition(".")
     given, _, number = rest.partition(".")
-    right = name == end.feed and given == str(gate.feed) and number.isdecimal()
+    right = name == names and given == str(gate.feed) and number.isdecimal()
     if not right or len(number) > 18 or int(number) > end.seq:
         return None
     return int(number)

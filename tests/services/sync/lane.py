@@ -102,9 +102,10 @@ class Lane:
             assert self._decided.wait_for(lambda: len(self.decisions) > number, PATIENCE_S)
         return self.decisions[number].reason.value
 
-    def forgives(self, uid: str) -> None:
-        """An operator lets a person count as outside."""
-        self._inbox.post(forgiving(self.workspace, self._ids()[uid], "op", "asked for it"))
+    def forgives(self, uid: str | None) -> None:
+        """An operator lets a person (None: everybody) count as outside."""
+        whom = None if uid is None else self._ids()[uid]
+        self._inbox.post(forgiving(self.workspace, whom, "op", "asked for it"))
 
     def rule(self) -> str:
         """The rule that the last decision names."""

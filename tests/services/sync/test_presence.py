@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,12 +20,16 @@ from gated.devices.clock import SystemClock
 from gated.services.explain import explain
 from gated.services.people import People
 from gated.services.sync.elsewhere import FromHub, known
+from gated.services.sync.uplink import Uplink
 from gated.services.workspace import Workspace
+from gated.storage import gates, persons, site_presence
 from gated.storage.tables import site_presence as table
+from gated.storage.tables import utcnow
 from tests.fleet.relay import Relay
 from tests.services.sync.lane import Lane, within
 from tests.services.sync.test_down import hire, pull_all
 from tests.services.sync.world import ACTOR, JoinedGate, World
+from tests.storage.people import entry
 
 IN = GatePolicy(direction=Direction.ENTRY, cooldown_s=0.0, denial_interval_s=0.0)
 OUT = replace(IN, direction=Direction.EXIT)
@@ -37,7 +42,7 @@ class Site:
     def __init__(self, world: World, stack: ExitStack) -> None:
         self.world = world
         self.relays: dict[str, Relay] = {}
-        self._stack = stack
+        self.stack = stack
 
     @property
     def hub(self) -> Workspace:
@@ -55,16 +60,16 @@ class Site:
         port = urlsplit(self.world.hub.url).port
         assert port is not None
         self.relays[name] = Relay(lambda: port)
-        self._stack.callback(self.relays[name].close)
+        self.stack.callback(self.relays[name].close)
         workspace = self._reopened(gate, f"http://127.0.0.1:{self.relays[name].port}")
-        return self._stack.enter_context(Lane(workspace, policy, rules).running())
+        return self.stack.enter_context(Lane(workspace, policy, rules).running())
 
     def _reopened(self, gate: JoinedGate, url: str) -> Workspace:
         """The workspace of a gate, impatient, and behind the wire."""
         own = gate.workspace.settings
         sync = SyncSettings(hub_url=url, presence_stale_s=3)
         settings = Settings(gate=own.gate, storage=own.storage, sync=sync)
-        return self._stack.enter_context(Workspace(settings))
+        return self.stack.enter_context(Workspace(settings))
 
 
 @pytest.fixture
@@ -91,6 +96,12 @@ def test_who_entered_by_one_gate_is_inside_for_the_others(site: Site) -> None:
     assert b.shows_card(bob.uid) == "granted"
     assert a.knows({ann.uid, bob.uid})
     assert not c.heard, "nobody asks there"
+    People.of(site.hub).delete(ann.id, actor=ACTOR)
+    for gate in (north, south):
+        pull_all(gate)
+    for workspace in (site.hub, north.workspace, south.workspace):
+        with workspace.database.read() as session:
+            assert ann.uid not in session.execute(sa.select(table.c.uid)).scalars().all()
 
 
 def test_a_place_that_is_taken_is_taken_at_every_gate(site: Site) -> None:
@@ -135,8 +146,9 @@ def test_without_the_hub_the_site_decides_as_it_says(site: Site) -> None:
 
 
 def test_what_is_forgiven_or_taken_back_at_one_gate_counts_at_all(site: Site) -> None:
-    ann = hire(site.hub)
-    contact = replace(IN, contact=True, unlock_s=0.5)
+    ann, bob = hire(site.hub), hire(site.hub)
+    quick = replace(IN.door, grace_s=0.1)
+    contact = replace(IN, contact=True, unlock_s=0.5, door=quick)
     a, b = site.lane(site.joined("north"), contact), site.lane(site.joined("south"))
     assert a.shows_card(ann.uid) == "granted"
     assert b.knows({ann.uid})
@@ -145,6 +157,10 @@ def test_what_is_forgiven_or_taken_back_at_one_gate_counts_at_all(site: Site) ->
     assert b.shows_card(ann.uid) == "granted"
     assert a.knows({ann.uid})
     b.forgives(ann.uid)
+    assert a.knows(set())
+    assert b.shows_card(bob.uid) == "granted"
+    assert a.knows({bob.uid})
+    b.forgives(None)
     assert a.knows(set())
 
 
@@ -166,18 +182,52 @@ def test_a_gate_that_starts_knows_who_is_inside(site: Site) -> None:
     site.world.hub.services.fleet.update(
         site.world.hub.services.fleet.by_name("south").gate.id, {"groups": ()}, actor=ACTOR
     )
-    assert asks.next(20) == replace(told, complete=True), "another cursor"
+    assert asks.next(20) == replace(told, complete=True), "given anew to this gate"
+    site.world.hub.services.feed.renew(actor=ACTOR)
+    assert asks.next(20) == replace(told, complete=True), "the hub was restored"
+    with site.hub.database.write() as session:
+        site_presence.forget(session, utcnow() + timedelta(days=1))
+    site.world.hub.services.feed.renew(actor=ACTOR)
+    assert asks.next(20) == PresenceTold(complete=True), "long ago"
 
 
-def test_who_is_erased_is_nowhere(site: Site) -> None:
-    ann = hire(site.hub)
-    north, south = site.joined("north"), site.joined("south")
-    a, b = site.lane(north), site.lane(south)
+def test_a_gate_that_is_the_hub_of_the_others(site: Site) -> None:
+    ann, bob = hire(site.hub), hire(site.hub)
+    fleet, north = site.world.hub.services.fleet, site.joined("north")
+    fleet.update(fleet.by_name("north").gate.id, {"site": "office"}, actor=ACTOR)
+    a = site.lane(north)
+    b = site.stack.enter_context(Lane(site.hub, IN, HARD).running())
     assert a.shows_card(ann.uid) == "granted"
     assert b.knows({ann.uid})
-    People.of(site.hub).delete(ann.id, actor=ACTOR)
-    for gate in (north, south):
-        pull_all(gate)
-    for workspace in (site.hub, north.workspace, south.workspace):
-        with workspace.database.read() as session:
-            assert ann.uid not in {row.uid for row in session.execute(sa.select(table))}
+    assert b.shows_card(ann.uid) == "anti_passback"
+    assert b.rule() == "anti_passback hard at north"
+    assert b.shows_card(bob.uid) == "granted"
+    assert a.knows({ann.uid, bob.uid})
+    assert a.shows_card(bob.uid) == "anti_passback"
+    assert b.problems == ()
+
+
+def test_clocks_that_differ_do_not_turn_the_order_round(site: Site) -> None:
+    """Somebody enters by a gate whose clock is ahead, and leaves by another ten seconds later."""
+    ann, now = hire(site.hub), SystemClock().now()
+    north, south, third = (site.joined(name) for name in ("north", "south", "third"))
+    fast = site.world.hub.services.fleet.by_name("north").gate.id
+    with site.hub.database.write() as session:
+        at = datetime.fromtimestamp(now.utc, UTC)
+        gates.heard(session, fast, seen_at=at, status={"clock": now.utc + 100})
+    for gate, utc, way in ((north, now.utc + 80, "entry"), (south, now.utc - 10, "exit")):
+        with gate.workspace.database.read() as session:
+            person = persons.by_code(session, ann.personnel_code)
+        assert person is not None
+        passed = entry(person.ref, replace(now, utc=utc), direction=Direction(way))
+        gate.workspace.journal.append([passed])
+        while Uplink.of(gate.workspace, gate.client).send():
+            pass
+    told = FromHub(third.workspace, third.client, SystemClock()).next(0)
+    assert told is not None
+    (word,) = told.passages.values()
+    assert word.direction is Direction.EXIT
+    assert word.utc == pytest.approx(now.utc - 10, abs=0.01)
+    assert FromHub(north.workspace, north.client, SystemClock()).next(0) is not None
+    (word,) = known(north.workspace)[0].passages.values()
+    assert word.utc == pytest.approx(now.utc + 90, abs=0.01), "by the clock of the gate that asks"
