@@ -35,6 +35,10 @@ HEARTBEAT_S = 10.0
 WAIT_S = 50.0
 """How long the hub may hold back an answer that tells nothing; proxies give up after a minute."""
 
+REST = 3.0
+"""Of many pages each is followed by a rest so many times as long as it took the processor: whoever
+stands before the camera meanwhile must not wait longer than usual."""
+
 GATHER_S = 0.2, 1.0
 """A gate that was told all waits at random so long before it asks again: of many changes in a row
 several come in one page, and the gates do not ask at the same moment."""
@@ -176,8 +180,11 @@ class DownlinkLoop(HubLoop):
         self._downlink = downlink
 
     def turn(self) -> float:
+        began = time.thread_time()
         more = self._downlink.pull(wait=WAIT_S if self.connected else 0)
-        return 0.0 if more else random.uniform(*GATHER_S)  # noqa: S311
+        if more:
+            return REST * (time.thread_time() - began)
+        return random.uniform(*GATHER_S)  # noqa: S311
 
 
 class PresenceLoop(HubLoop):

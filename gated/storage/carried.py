@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from gated.storage.changes import PERSON
-from gated.storage.gates import GateRow
 from gated.storage.tables import (
     changes,
     credentials,
@@ -22,6 +21,9 @@ from gated.storage.tables import (
     person_access,
     persons,
 )
+
+if TYPE_CHECKING:
+    from gated.storage.gates import GateRow  # which stands above: it would import us
 
 AT_ONCE = 500
 
@@ -100,6 +102,15 @@ def behind(session: Session, gate: GateRow, uid: str, limit: int) -> list[Carrie
     return _persons(session, gate, persons.c.uid > uid, limit)
 
 
+def present(session: Session, uids: Sequence[str]) -> dict[str, CarriedPerson]:
+    """Persons by uid as a gate has them from its hub, to compare with what that tells.
+
+    Their version is this gate's own; credentials that were given here are left out.
+    """
+    found = _persons(session, None, persons.c.uid.in_(uids), from_hub=True)
+    return {p.uid: p for p in found}
+
+
 def groups_of(session: Session, gate: GateRow, uids: Sequence[str] | None = None) -> dict[str, str]:
     """uid -> name of groups, all or some, that a gate has to know."""
     found = sa.select(groups.c.uid, groups.c.name)
@@ -115,7 +126,12 @@ def _groups(gate: GateRow) -> sa.Select[tuple[int]]:
 
 
 def _persons(
-    session: Session, gate: GateRow, wanted: sa.ColumnElement[bool], limit: int | None = None
+    session: Session,
+    gate: GateRow | None,
+    wanted: sa.ColumnElement[bool],
+    limit: int | None = None,
+    *,
+    from_hub: bool = False,
 ) -> list[CarriedPerson]:
     p = persons.c
     version = sa.func.coalesce(changes.c.seq, 0).label("version")
@@ -123,12 +139,13 @@ def _persons(
     told = sa.and_(changes.c.kind == PERSON, changes.c.uid == p.uid)
     found = sa.select(*columns, p.position, p.is_active, p.leaves_on, p.extended_unlock)
     found = found.where(wanted).outerjoin_from(persons, changes, told)
-    if not gate.everyone:
+    if gate is not None and not gate.everyone:
         found = found.where(p.id.in_(members_of(gate)))
     rows = [dict(r) for r in session.execute(found.order_by(p.uid).limit(limit)).mappings()]
     ids = [row.pop("id") for row in rows]
     theirs, enrolled = _groups_by_person(session, gate, ids), _enrollments_by_person(session, ids)
-    access, shown = _access_by_person(session, ids), _credentials_by_person(session, ids)
+    access = _access_by_person(session, ids)
+    shown = _credentials_by_person(session, ids, from_hub)
     return [
         CarriedPerson(
             **row,
@@ -142,7 +159,7 @@ def _persons(
 
 
 def _groups_by_person(
-    session: Session, gate: GateRow, ids: Sequence[int]
+    session: Session, gate: GateRow | None, ids: Sequence[int]
 ) -> dict[int, list[tuple[str, str]]]:
     """The groups of persons by their id, of those that the gate carries."""
     found = (
@@ -151,7 +168,7 @@ def _groups_by_person(
         .where(group_members.c.person_id.in_(ids))
         .order_by(groups.c.uid)
     )
-    if not gate.everyone:
+    if gate is not None and not gate.everyone:
         found = found.where(groups.c.id.in_(_groups(gate)))
     theirs: dict[int, list[tuple[str, str]]] = {}
     for person_id, uid, name in session.execute(found):
@@ -185,13 +202,13 @@ def _access_by_person(session: Session, ids: Sequence[int]) -> dict[int, Mapping
 
 
 def _credentials_by_person(
-    session: Session, ids: Sequence[int]
+    session: Session, ids: Sequence[int], from_hub: bool
 ) -> dict[int, list[CarriedCredential]]:
-    """Those that were given here: what a hub of this hub gave is made with keys of that one."""
+    """Those that a hub gave, or those given here: they are made with keys of different places."""
     c = credentials.c
     columns = (c.uid, c.kind, c.key_count, c.digest, c.pin_hash, c.is_active)
     found = sa.select(c.person_id, *columns, c.valid_from, c.valid_until)
-    found = found.where(c.person_id.in_(ids), ~c.from_hub).order_by(c.id)
+    found = found.where(c.person_id.in_(ids), c.from_hub == from_hub).order_by(c.id)
     shown: dict[int, list[CarriedCredential]] = {}
     for row in session.execute(found):
         shown.setdefault(row.person_id, []).append(CarriedCredential(*row[1:]))

@@ -29,7 +29,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import sqlalchemy as sa
 
 from gated.services.people import People
@@ -38,9 +37,9 @@ from gated.services.sync.downlink import Downlink
 from gated.services.sync.fleet import Fleet
 from gated.services.sync.membership import Membership
 from gated.services.workspace import Workspace
-from gated.storage import enrollments
 from gated.storage.tables import journal, sync_chains
 from tests.bench.light_gates import LightGate
+from tests.bench.staff import hire
 from tests.databases import Server, postgresql_server
 from tests.fleet.simulation import Simulation
 
@@ -227,28 +226,10 @@ class Waiting:
             await asyncio.sleep(HEARTBEAT_S)
 
 
-def hire(workspace: Workspace, persons: int) -> None:
-    """People with a template each."""
-    rng = np.random.default_rng(1)
-    for n in range(persons):
-        fields = {"first_name": "Ada", "last_name": f"N{n}", "personnel_code": f"bench-{n}"}
-        person = People.of(workspace).create(fields, actor=ACTOR)
-        path = workspace.files.save_encoding(rng.normal(size=128).astype(np.float32), MODEL)
-        with workspace.database.write() as session:
-            enrollments.add(
-                session,
-                person_id=person.id,
-                face_encoding_path=path,
-                face_image_path=None,
-                confidence_score=0.9,
-                model=MODEL,
-            )
-
-
 def first_snapshot(bench: Bench, persons: int) -> str:
     """What a new gate takes to have so many persons, on disk and in its gallery."""
     run = bench.run
-    hire(run.desk, persons)
+    hire(run.desk, persons, MODEL)
     with ExitStack() as stack:
         workspace = stack.enter_context(Workspace(run.gate_settings("new")))
         _, code = Fleet.of(run.desk).invite("new", "works", {"everyone": True}, actor=ACTOR)

@@ -6,13 +6,15 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
-from gated.storage import mirror, newcomers
+from gated.storage import carried, mirror, newcomers, settings
+from gated.storage import changes as feed
 from gated.storage.carried import CarriedCredential, CarriedEnrollment
 from gated.storage.engine import Database
 from gated.storage.mirror import MirroredPerson
-from gated.storage.tables import changes, metadata
+from gated.storage.tables import metadata
 from tests.storage.people import add_person
 
 LOCAL = frozenset({"id", "uid", "created_at", "updated_at", "version", "at", "seq"})
@@ -74,8 +76,46 @@ def test_many_at_once_are_entered_as_one_by_one(sqlite: Database, tmp_path: Path
     assert content(sqlite) == content(other)
     other.close()
     with sqlite.read() as session:
-        noted = session.execute(sa.select(changes.c.uid).where(changes.c.kind == "person"))
-        assert set(noted.scalars()) == {"p1", "p2", "p3"}
+        noted = feed.since(session, 0, 100)
+        assert {c.uid for c in noted if c.kind == feed.PERSON} == {"p1", "p2", "p3"}
+
+
+def test_who_is_as_told_already_is_left_alone(sqlite: Database) -> None:
+    people = [told(n) for n in (1, 2, 3)]
+    with sqlite.write() as session:
+        newcomers.put_all(session, people, 1)
+    with sqlite.read() as session:
+        stamp, end = settings.gallery_stamp(session), feed.head(session).seq
+    with sqlite.write() as session:
+        assert newcomers.put_all(session, people, 2) == []
+        assert mirror.behind(session, 2) == [("group", "g1")]
+    with sqlite.read() as session:
+        assert (settings.gallery_stamp(session), feed.head(session).seq) == (stamp, end)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"last_name": "Lovelace"},
+        {"leaves_on": None},
+        {"groups": {}},
+        {"access": None},
+        {"credentials": []},
+        {"enrollments": [CarriedEnrollment("e1", "m1", 0.5, False, "x1", None)]},
+    ],
+)
+def test_whoever_is_told_otherwise_becomes_so(sqlite: Database, fields: dict[str, Any]) -> None:
+    changed = told(1, **fields)
+    with sqlite.write() as session:
+        newcomers.put_all(session, [told(1), told(2)], 1)
+        newcomers.put_all(session, [changed, told(2)], 2)
+        here = carried.present(session, ["p1"])["p1"]
+    found = {name: getattr(here, name) for name in fields}
+    if "groups" in found:
+        found["groups"] = dict(found["groups"])
+    if "access" in fields:
+        assert here.access is None
+    assert {k: list(v) if isinstance(v, tuple) else v for k, v in found.items()} == fields
 
 
 def test_what_stands_in_the_way_of_some_is_dealt_with(sqlite: Database) -> None:

@@ -39,7 +39,7 @@ from gated.storage.mirror import MirroredPerson
 log = logging.getLogger(__name__)
 
 KEY = "sync_cursor"
-PAGE = 200
+PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,8 @@ class Downlink:
         """How much was done by its kind."""
         done: Counter[str] = Counter()
         session, snapshot = taking.session, taking.snapshot
-        if said or last:  # the locks in their order: see `changes`
+        of_persons = all(s.op == "put" and s.kind == changes.PERSON for s in said)
+        if last or not of_persons:  # the locks in their order: see `changes`
             settings_store.touch_gallery(session)
             settings_store.touch_rules(session)
         done.update(s.op for s in said)

@@ -1,0 +1,173 @@
+"""Whether a gate decides as fast while it takes in thousands of people.
+
+    python -m tests.bench.sync_latency --persons 10000
+
+A whole gate, before whose camera people walk up, and its hub, each in a process of its own. Spans
+in which nothing comes take turns with spans in which the hub tells everything anew; first comes the
+first sync of all. What both share, this machine, shows in both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gated.bench.running import Running, Told
+from gated.bench.site import Site, brisk_walk_ups, film
+from gated.bench.walkups import walker_kit
+from gated.services.models import INSTALLED
+from gated.services.sync.feed import Feed
+from gated.services.sync.fleet import Fleet
+from gated.services.sync.membership import Membership
+from gated.services.workspace import Workspace
+from gated.storage import changes
+from gated.storage import settings as settings_store
+from gated.vision.assets import AssetStore
+from tests.bench.staff import hire
+from tests.databases import postgresql_server
+from tests.fleet.simulation import Simulation
+
+ACTOR = "bench"
+SPAN_S = 20.0
+LOOK_S = 0.25
+
+
+@dataclass
+class Span:
+    """What the gate told during one kind of time."""
+
+    told: list[Told] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def frames(self) -> list[float]:
+        """ms from the capture of each frame with evidence to the end of its analysis."""
+        return [ms for t in self.told if t["kind"] == "decision" for ms in t["took_ms"]]
+
+    @property
+    def decisions(self) -> list[float]:
+        """ms from the capture of the deciding frame to the decision."""
+        found = (t for t in self.told if t["kind"] == "decision" and t["captured"] is not None)
+        return [(t["decided"] - t["captured"]) * 1e3 for t in found]
+
+
+class Measured:
+    """A gate that runs, and the hub that it belongs to."""
+
+    def __init__(self, run: Simulation, site: Site, gate: Running) -> None:
+        self._run = run
+        self._workspace = Workspace(site.settings)
+        self._gate = gate
+
+    def is_behind(self) -> bool:
+        """Whether the hub has told more than the gate has applied."""
+        with self._run.desk.database.read() as session:
+            head = changes.head(session)
+        with self._workspace.database.read() as session:
+            cursor = settings_store.get(session, "sync_cursor", {}).get("cursor") or ""
+        return cursor.partition(".")[0] != head.feed or not cursor.endswith(f".{head.seq}")
+
+    def alone(self, span: Span, seconds: float = SPAN_S) -> None:
+        span.told += self._gate.collect(seconds)
+        span.seconds += seconds
+
+    def told_all(self, span: Span, longest: float = 300.0) -> float:
+        """Collect until the gate has everything; seconds."""
+        began = time.monotonic()
+        while self.is_behind():
+            if time.monotonic() - began > longest:
+                raise AssertionError("the gate does not come to an end")
+            span.told += self._gate.collect(LOOK_S)
+        took = time.monotonic() - began
+        span.seconds += took
+        return took
+
+    def anew(self, span: Span) -> float:
+        """Let the hub tell everything anew, and collect until the gate has it."""
+        Feed.of(self._run.desk).renew(actor=ACTOR)
+        return self.told_all(span)
+
+    def close(self) -> None:
+        self._workspace.close()
+
+
+def measure(folder: Path, url: str, persons: int, rounds: int) -> Iterator[str]:
+    """Lines of the report."""
+    assets = AssetStore([INSTALLED])
+    with walker_kit(assets, 2) as kit:
+        walk = film(brisk_walk_ups(kit), folder / "walk.avi")
+        site = Site(folder / "gate", assets, {"source": str(walk)})
+        site.enroll_walkers(kit)
+        model = kit.model
+    run = Simulation(folder, url, gates=0, hubs=1, seed=1)
+    try:
+        run.start()
+        _, code = Fleet.of(run.desk).invite("gate", "works", {"everyone": True}, actor=ACTOR)
+        with Workspace(site.settings) as workspace:
+            Membership.of(workspace).join(f"http://127.0.0.1:{run.hubs[0].port}", code, actor=ACTOR)
+        with Running(site) as gate:
+            gate.wait_ready()
+            measured = Measured(run, site, gate)
+            empty, first, alone, again = Span(), Span(), Span(), Span()
+            measured.told_all(Span())
+            gate.collect(2.0)
+            measured.alone(empty)
+            hire(run.desk, persons, model)
+            took = measured.told_all(first)
+            yield f"{persons} persons, first time: {took:.1f} s; gate {gate.resident_mb:.0f} MB"
+            gate.collect(3.0)
+            for _ in range(rounds):
+                measured.alone(alone)
+                took = measured.anew(again)
+                yield f"told anew: {took:.1f} s; gate {gate.resident_mb:.0f} MB"
+                gate.collect(3.0)
+            measured.alone(alone)
+            measured.close()
+            gate.end()
+    finally:
+        run.close()
+    yield compared("first sync / before it", first, empty)
+    yield compared("told anew / at rest with as many", again, alone)
+
+
+def compared(what: str, loaded: Span, alone: Span) -> str:
+    """Medians, 95th percentiles and their ratios."""
+    return (
+        f"{what}: frame to decision {_ratio(loaded.decisions, alone.decisions)}; "
+        f"frames {_ratio(loaded.frames, alone.frames)}"
+    )
+
+
+def _ratio(loaded: Sequence[float], alone: Sequence[float]) -> str:
+    if len(loaded) < 2 or len(alone) < 2:
+        return "too few"
+    found = []
+    for name, q in (("p50", 50), ("p95", 95)):
+        a, b = (statistics.quantiles(x, n=100, method="inclusive")[q - 1] for x in (loaded, alone))
+        found.append(f"{name} {a:.1f} / {b:.1f} ms = {a / b:.2f}")
+    return f"({len(loaded)}, {len(alone)}) {', '.join(found)}"
+
+
+def main() -> int:
+    """Measure by hand."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--persons", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=2)
+    given = parser.parse_args()
+    with (
+        postgresql_server(durable=True) as server,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        for line in measure(Path(folder), server.migrated(), given.persons, given.rounds):
+            print(line, flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
