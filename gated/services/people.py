@@ -15,7 +15,7 @@ from gated.services.obligations import local_day, moment, require_no_hold, requi
 from gated.services.workspace import Service
 from gated.storage import accounts, consents, credentials, enrollments, mirror, persons
 from gated.storage import groups as groups_
-from gated.storage.changes import PERSON
+from gated.storage.changes import GROUP, PERSON
 from gated.storage.journal import Entry, told_of
 from gated.storage.records import Enrollment, Group, Person
 from gated.storage.settings import touch_gallery, touch_rules
@@ -58,11 +58,14 @@ class People(Service):
         """Add a person, member of these groups (names).
 
         With an author the person is the hub's, to whom it is an edit. Conflict when personnel code
-        or e-mail address is taken; NotFound for a group; NotAllowed, SignInAgain for an author.
+        or e-mail address is taken; NotFound for a group, BelongsToHub for one of the hub's;
+        NotAllowed, SignInAgain for an author.
         """
         with self._workspace.database.write() as session:
             if author is None:
                 theirs = [groups_.get(session, id_) for id_ in groups_.ids(session, groups)]
+                for group in theirs:
+                    mirror.require_own(session, GROUP, group.uid, f"group {group.name}")
                 return self.create_within(session, fields, theirs, actor=actor)
             theirs = author.groups(session, groups)
             person = self._enter(session, fields, theirs, is_active=author.at_once)

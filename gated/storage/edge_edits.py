@@ -30,7 +30,7 @@ class EdgeEdit:
     """One edit. person: uid. state: waiting (to be sent), sent, accepted, refused.
 
     effect: what it does here: `fields` of the person, `adds` and `removes` enrollments (uids),
-    `closes` for everybody. wire: as it goes up; None once the hub has it.
+    `closes` for everybody. wire: as it goes up; None once it is decided.
     """
 
     id: int
@@ -86,10 +86,20 @@ def to_send(session: Session) -> EdgeEdit | None:
 def sent(session: Session, uid: str) -> None:
     """Note that the hub has an edit; a verdict that came before stays."""
     e = edge_edits.c
-    session.execute(sa.update(edge_edits).where(e.uid == uid).values(wire=None))
-    session.execute(
-        sa.update(edge_edits).where(e.uid == uid, e.state == WAITING).values(state=SENT)
-    )
+    own = sa.update(edge_edits).where(e.uid == uid, e.state == WAITING)
+    session.execute(own.values(state=SENT))
+
+
+def send_again(session: Session) -> None:
+    """Let open edits be sent once more: a hub that was restored may not have them."""
+    session.execute(sa.update(edge_edits).where(edge_edits.c.state == SENT).values(state=WAITING))
+
+
+def abandon(session: Session, at: datetime) -> None:
+    """Close all open edits as of a gate that has left its hub; what they did stays."""
+    over: dict[str, Any] = {"state": REFUSED, "reason": "left_hub", "decided_at": at}
+    own = sa.update(edge_edits).where(edge_edits.c.state.in_(_OPEN))
+    session.execute(own.values(**over, wire=None, effect={}))
 
 
 def decide(

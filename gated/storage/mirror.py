@@ -289,6 +289,13 @@ def drop_operator(session: Session, uid: str) -> None:
         accounts_.delete(session, account.id)
 
 
+def drop_operators(session: Session) -> None:
+    """Remove all operators of the hub."""
+    for editor in editors.list_(session):
+        if editor.from_hub:
+            drop_operator(session, editor.uid)
+
+
 def _free_name(session: Session, told: MirroredOperator) -> str:
     """The operator's own name, unless an account of this gate has it."""
     names = (told.username, f"{told.username}@hub")

@@ -588,7 +588,7 @@ edge_edits = Table(
     # what it does here, as far as it must be done again after the hub told of the person
     Column("effect", sa.JSON, nullable=False),
     Column("at_once", Boolean, nullable=False),
-    # as it goes up, sealed for the hub; null once the hub has it
+    # as it goes up, sealed for the hub; null once it is decided
     Column("wire", sa.JSON(none_as_null=True)),
     Column("state", Text, nullable=False, index=True),
     Column("reason", Text),

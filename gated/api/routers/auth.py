@@ -154,7 +154,7 @@ def me(principal: Anyone) -> MeOut:
     return MeOut.model_validate(principal)
 
 
-@router.post("/password", responses=responses(400, 401, 403, 413, 422, 429, 503))
+@router.post("/password", responses=responses(400, 401, 403, 409, 413, 422, 429, 503))
 def change_password(
     request: Request, body: PasswordChange, principal: Anyone, services: Services
 ) -> TokenOut:

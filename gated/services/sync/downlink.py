@@ -30,7 +30,7 @@ from gated.services.sync.kinds import KINDS
 from gated.services.sync.rules_down import read_access, read_credential
 from gated.services.sync.signing import Envelopes
 from gated.services.workspace import Workspace
-from gated.storage import changes, mirror, newcomers
+from gated.storage import changes, edge_edits, mirror, newcomers
 from gated.storage import settings as settings_store
 from gated.storage.carried import CarriedEnrollment
 from gated.storage.journal import Entry
@@ -204,6 +204,7 @@ class Downlink:
             elif s.op == "gone":
                 _drop(taking, s.kind, s.uid)
         if last:
+            edge_edits.send_again(session)
             behind = mirror.behind(session, snapshot)
             done["gone"] += len(behind)
             for kind, uid in sorted(behind, key=lambda thing: _DROPPED.index(thing[0])):

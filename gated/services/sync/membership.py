@@ -21,6 +21,7 @@ from gated.services.sync.codes import JoinCode, fingerprint, proof
 from gated.services.sync.fleet import welcome
 from gated.services.sync.signing import GateKeys, is_signed
 from gated.services.workspace import Workspace
+from gated.storage import edge_edits, mirror
 from gated.storage import settings as settings_store
 from gated.storage.journal import Entry
 from gated.storage.mirror import MEMBERSHIP as KEY
@@ -102,12 +103,17 @@ class Membership:
         return member
 
     def leave(self, *, actor: str) -> None:
-        """Forget the hub; what came from it stays. Conflict for a gate on its own."""
+        """Forget the hub and its operators; what else came from it stays.
+
+        Conflict for a gate on its own.
+        """
         member = self.find()
         if member is None:
             raise Conflict("this gate belongs to no hub")
         with self._workspace.database.write() as session:
             settings_store.set_(session, KEY, None)
+            mirror.drop_operators(session)
+            edge_edits.abandon(session, self._now())
             self._record(session, "hub_left", member, actor)
 
     # --- other keys ---------------------------------------------------------------------------

@@ -116,7 +116,8 @@ class Review(Service):
             if "groups" in wants:
                 wants["groups"] = [g.name for g in groups.by_uids(session, wants["groups"])]
             has = _present(session, found.edit, found.person, content)
-        return replace(found, wants=wants, has=has)
+        taken = found.edit.kind == CREATE and bool(has)
+        return replace(found, wants=wants, has=has, conflict=found.conflict or taken)
 
     def image(self, id_: int, *, actor: str) -> bytes:
         """The photo of a pending edit, a JPEG file; the look is journaled. NotFound."""

@@ -613,3 +613,32 @@ def test_a_gate_sends_no_more_than_the_hub_will_look_at(world: World) -> None:
         intake.take(row, Wire(at).head, sealed, "00" * 64)
     with pytest.raises(TooMany):
         intake.take(row, Wire(at).head, sealed, "00" * 64)
+
+
+def test_a_hub_that_was_restored_gets_open_edits_again(world: World) -> None:
+    olga_on(world)
+    at = edged(world)
+    at.create()
+    at.send()
+    assert at.send() == 0
+    with world.hub.workspace.database.write() as session:
+        session.execute(sa.text("DELETE FROM fleet_edits"))  # an older database
+    world.hub.services.feed.renew(actor=ACTOR)
+    pull_all(at.gate)
+    assert at.send() == 1
+    assert len(pending(world)) == 1
+
+
+def test_a_gate_that_leaves_keeps_people_and_forgets_operators(world: World) -> None:
+    person = hire(world.hub.workspace)
+    olga_on(world)
+    at = edged(world)
+    new = at.create()
+    at.change(person, last_name="Edited")
+    at.gate.membership.leave(actor=ACTOR)
+    assert at.services.accounts.list_() == []
+    here = at.find(new.uid)
+    assert here is not None
+    people = at.services.people
+    people.update(here.id, {"last_name": "Own"}, actor="admin")
+    assert at.verdicts() == [("create", "refused", "left_hub"), ("change", "refused", "left_hub")]
