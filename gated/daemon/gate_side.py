@@ -341,7 +341,7 @@ class GateSide:
             templates=len(gallery),
             threshold=threshold,
             gallery_stamp=self._workspace.gallery_stamp(),
-            gallery_digest=gallery.digest(),
+            gallery=gallery,
             **outlook(self._workspace, fmr, len(gallery), self._clock.now()),
         )
 

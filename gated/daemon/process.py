@@ -221,11 +221,15 @@ class Daemon:
 
     async def _keep(self, name: str, every_s: float, duty: Callable[[], None]) -> None:
         """Do a duty now and again; a database that cannot be used makes it wait for the next."""
+        told = ""
         while not self._house_closed.is_set():
             try:
                 await asyncio.to_thread(duty)
+                told = ""
             except StorageError as error:
-                log.error("%s: %s", name, error)
+                if str(error) != told:
+                    log.error("%s: %s", name, error)
+                told = str(error)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._house_closed.wait(), every_s)
 

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
+from gated.core.gallery import Gallery
 from gated.core.model import Decision, Notice, PersonRef, RecordEvent, Severity
 
 KEPT_DECISIONS = 50
@@ -94,7 +95,8 @@ class GateStatus:
     wrong_openings_per_year: float | None = None
     """What the two make together; None while the log is too young to tell."""
     gallery_stamp: str | None = None
-    gallery_digest: str | None = None
+    gallery: Gallery | None = None
+    """The one that faces are held against."""
     misfit: str = ""
     """Why the gate cannot keep a rule that it was given; empty when it can keep all."""
     decisions: tuple[DecisionView, ...] = ()

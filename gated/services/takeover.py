@@ -1,8 +1,8 @@
 """How settings from the hub come into force on a gate: tried by a new start, or given up.
 
 There is no reload: the program starts again, when nobody is at the gate, and has some time to show
-that it works. What does not fit the gate's own file is refused unread; a start that ends with an
-error, sees no frame, or has troubles that the gate did not have before brings back what held
+that it works. What does not fit the gate's own file is refused without a start; one that ends with
+an error, sees no frame, or has troubles that the gate did not have before brings back what held
 before. Starts are counted before anything is built, so that even a program that is killed each time
 it begins cannot try for ever.
 """
@@ -27,6 +27,7 @@ from gated.services.workspace import Workspace, has_database
 from gated.storage import given as given_store
 from gated.storage.given import Given, Kept, Refused
 from gated.storage.journal import Entry
+from gated.storage.lock import is_locked
 
 log = logging.getLogger(__name__)
 
@@ -64,14 +65,16 @@ def in_force(
     alone = InForce(plain, file, environ)
     if not has_database(plain.settings):
         return alone
-    kept = given_store.peek(plain.settings.storage.url)
+    url = plain.settings.storage.url
+    kept = given_store.peek(url)
     refused = None
-    if trying and kept.pending is not None:
+    if trying and kept.pending is not None and not is_locked(plain.settings.storage.state_dir):
         if kept.starts < STARTS:
             found = _with(alone, kept.pending)
-            if isinstance(found, InForce):
+            if isinstance(found, Refused):
+                refused = found
+            elif _count_start(url):
                 return replace(found, trial=True)
-            refused = found
         else:
             reason = f"the program ended {kept.starts} times before it worked with them"
             refused = _refused(kept.pending, reason)
@@ -81,6 +84,16 @@ def in_force(
     if isinstance(found, InForce):
         return replace(found, refused=refused)
     return replace(alone, refused=found)
+
+
+def _count_start(url: str) -> bool:
+    """Count a start with what is pending; what cannot be counted must not be tried."""
+    try:
+        given_store.count_start(url)
+    except StorageError as error:
+        log.error("settings of the hub are not tried: %s", error)
+        return False
+    return True
 
 
 def settings_in_force(file: Path | None) -> Settings:
@@ -136,15 +149,18 @@ class Takeover:
         """What waits, or is tried, and since when (monotonic)."""
 
     def begin(self) -> None:
-        """At the start, before anything is built: count it, and note what could not be used."""
-        if self._now.refused is not None:
-            self._refuse(self._now.refused)
-        kept = self._kept()
-        if self._trial is not None:
-            self._store(replace(kept, starts=kept.starts + 1))
-        elif kept.refused and self._now.given and kept.refused.uid == self._now.given.uid:
-            self._store(replace(kept, refused=None))  # the file was changed so that they fit again
-        self._publish("trial" if self._trial else "refused" if self._now.refused else "running")
+        """At the start, before anything is built: note what could not be used."""
+        refused, given = self._now.refused, self._now.given
+        try:
+            kept = self._kept()
+            if refused is not None and kept.refused != refused:
+                self._refuse(refused)
+            elif kept.refused is not None and given is not None and kept.refused.uid == given.uid:
+                # the file was changed so that they fit again
+                self._store(replace(kept, refused=None))
+        except StorageError as error:  # no reason to stay closed
+            log.error("settings of the hub: %s", error)
+        self._publish("trial" if self._trial else "refused" if refused else "running")
 
     def look(self) -> bool:
         """Do what is due; whether the program must start again now. StorageError."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -83,11 +84,15 @@ def offer(session: Session, given: Given) -> None:
 
 def peek(url: str) -> Kept:
     """What is kept in a database that nothing has opened yet; StorageError."""
-    database = Database.open(url)
-    try:
+    with closing(Database.open(url)) as database:
         if database.revision() is None:
             return Kept()
         with database.read() as session:
             return load(session)
-    finally:
-        database.close()
+
+
+def count_start(url: str) -> None:
+    """Note that the program begins with what is pending, durably on return; StorageError."""
+    with closing(Database.open(url)) as database, database.write() as session:
+        kept = load(session)
+        store(session, replace(kept, starts=kept.starts + 1))

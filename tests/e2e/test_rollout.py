@@ -94,6 +94,11 @@ def test_settings_go_out_in_stages_until_a_gate_refuses(tmp_path: Path) -> None:
             found = site.wait_for(lambda told: told["state"] != "running")
             assert (found["state"], found["stage"]) == ("halted", 2)
             assert found["reason"].startswith("south: refused: ")
+            first, second = json.loads(site.run("gates", "--json"))
+            assert (first["configuration"], first["reported"]["settings"]["revision"]) == (1, 1)
+            assert second["reported"]["settings"]["state"] == "refused"
+            assert first["reported"]["gallery"] == second["reported"]["gallery"] is not None
+            assert abs(first["reported"]["clock_offset_s"]) < 20
             site.run("rollout", "rollback")
             one.wait_for("settings of revision 0 work")
             assert other.end() == 0

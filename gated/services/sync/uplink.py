@@ -13,9 +13,11 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any, Self
 
 from gated import __version__
+from gated.core.gallery import Gallery
 from gated.devices.clock import SystemClock
 from gated.errors import HubUnreachable
 from gated.ports import Clock
@@ -115,7 +117,7 @@ def status_of(
         "alarms": standing,
         "people": seen.people,
         "templates": seen.templates,
-        "gallery": seen.gallery_digest,
+        "gallery": None if seen.gallery is None else _digest(seen.gallery),
         "clock": round(now.utc, 3),
         "clock_ok": now.clock_ok,
         "disk_free": shutil.disk_usage(workspace.settings.storage.state_dir).free,
@@ -123,6 +125,12 @@ def status_of(
         "settings": seen.hub_settings,
         "load": round(os.getloadavg()[0], 2),
     }
+
+
+@lru_cache(maxsize=1)
+def _digest(gallery: Gallery) -> str:
+    """Once for each gallery: of a large one it takes a moment that the door's way must not wait."""
+    return gallery.digest()
 
 
 def wire_of(batch: Batch) -> dict[str, Any]:
