@@ -25,6 +25,7 @@ from gated.storage import (
     enrollments,
     groups,
     persons,
+    quarantine,
 )
 from gated.storage.records import Enrollment, Person
 
@@ -37,6 +38,7 @@ enrollments.json  reference photos with the templates made from them
 photos/           these photos
 attendance.json   every entry, exit and refusal on record that names the person
 correction_requests.json  what the person asked to be corrected, and the answers
+set_apart.json    rows that came from a gate and fit into no log
 journal.json      what was done to the person, and what the person did to others
 """
 
@@ -84,6 +86,7 @@ def _parts(session: Session, person: Person) -> dict[str, Any]:
         "attendance.json": [asdict(row) for row in log],
         "correction_requests.json": [asdict(r) for r in asked],
         "journal.json": [asdict(row) for row in audit.about(session, person.uid)],
+        "set_apart.json": [asdict(row) for row in quarantine.about(session, person.uid)],
     }
 
 

@@ -23,6 +23,7 @@ from gated.storage import (
     correction_requests,
     enrollments,
     persons,
+    quarantine,
     retention,
     snapshots,
 )
@@ -51,6 +52,7 @@ class Applied:
     correction_requests: int
     audit: int
     snapshots: int
+    set_apart: int
 
 
 class Privacy(Service):
@@ -131,6 +133,7 @@ class Privacy(Service):
             correction_requests=self._expire(wanted.attendance_days, self._correction_requests),
             audit=self._expire(wanted.audit_days, self._audit),
             snapshots=self._expire(wanted.unknown_faces_days, self._snapshots),
+            set_apart=self._expire(wanted.attendance_days, self._set_apart),
         )
         if done := {name: n for name, n in asdict(applied).items() if n}:
             entry = Entry(self._clock.now(), "retention_applied", done, {"actor": {"name": JOB}})
@@ -217,6 +220,10 @@ class Privacy(Service):
             files = snapshots.delete_older(session, before, BATCH)
         self._workspace.files.delete(*files)
         return len(files)
+
+    def _set_apart(self, before: datetime) -> int:
+        with self._workspace.database.write() as session:
+            return quarantine.forget_names(session, before, BATCH)
 
     def _audit(self, before: datetime) -> int:
         total = 0

@@ -13,7 +13,6 @@ keeps the others from being acknowledged:
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +23,6 @@ from sqlalchemy.orm import Session
 
 from gated.core.chain import (
     GENESIS,
-    canonical,
     commitment,
     project,
     read_canonical,
@@ -33,6 +31,7 @@ from gated.core.chain import (
     unused,
 )
 from gated.errors import Conflict
+from gated.storage import quarantine
 from gated.storage import rows as rows_
 from gated.storage.cuts import PRUNED, Cut, Hole, read, split
 from gated.storage.heads import Head, key_of
@@ -47,11 +46,15 @@ from gated.storage.tables import (
     journal_seal,
     persons,
     sync_chains,
-    sync_quarantine,
     utcnow,
 )
 
 _AT_ONCE = 500
+
+Names = Mapping[str, Mapping[str, Any]]
+"""Role -> payload of a private part."""
+
+_NOBODY: Names = {}
 
 _UNFIT = (IntegrityError, sa.exc.DataError, sa.exc.StatementError)
 """What a row of values that the attendance log cannot hold comes to."""
@@ -99,7 +102,10 @@ def take(
     no other away. It takes several times as long; NotTogether, then nothing is stored, without.
     """
     end = _locked(session, gate_id, batch.chain)
-    return _Intake(session, gate_id, batch, end, key, one_by_one).run()
+    taken = _Intake(session, gate_id, batch, end, key, one_by_one).run()
+    if taken.flaws:
+        quarantine.bound(session, gate_id)
+    return taken
 
 
 def positions(session: Session, gate_id: int) -> dict[str, int]:
@@ -111,13 +117,6 @@ def positions(session: Session, gate_id: int) -> dict[str, int]:
 def collects(session: Session) -> bool:
     """Whether the journal of any gate is here."""
     return session.execute(sa.select(sync_chains.c.chain).limit(1)).first() is not None
-
-
-def quarantined(session: Session) -> dict[int, int]:
-    """gate id -> how many flaws are on record."""
-    column = sync_quarantine.c.gate_id
-    found = sa.select(column, sa.func.count()).group_by(column)
-    return dict(session.execute(found).all())
 
 
 def _locked(session: Session, gate_id: int, chain: str) -> Head:
@@ -239,7 +238,7 @@ class _Intake:
     def _fork(self) -> Taken:
         """Keep the rows of the other branch apart; they are not asked for again."""
         for row in self._batch.rows:
-            self._flaw(row, "fork")
+            self._flaw(row, "fork", self._names_of(row))
         last = self._batch.rows[-1]["seq"] if self._batch.rows else self._batch.after.seq
         self._taken.acknowledged = max(last, self._end.seq)
         self._taken.forked = True
@@ -256,7 +255,7 @@ class _Intake:
             try:
                 made = _Row.read(self._batch.chain, row, prev)
             except (ValueError, TypeError, RecursionError):
-                self._flaw(row, "altered")
+                self._flaw(row, "altered", self._names_of(row))
             else:
                 good.append(made)
             prev = row["hash"]
@@ -323,7 +322,7 @@ class _Intake:
                 self._taken.passed.forgive(row.fields, row.private)
                 values = project(row.fields, row.private)
             except (KeyError, ValueError, TypeError, OverflowError, AttributeError):
-                self._flaw(row.stored, "projection")
+                self._flaw(row.stored, quarantine.PROJECTION)
                 continue
             if values is not None:
                 values["person_id"] = ids.get(row.subject_uid)
@@ -350,7 +349,7 @@ class _Intake:
             with self._session.begin_nested():
                 self._session.execute(sa.insert(attendance_logs).values(dict(values)))
         except _UNFIT:
-            self._flaw(row.stored, "projection")
+            self._flaw(row.stored, quarantine.PROJECTION)
 
     def _supersede(self, rows: Sequence[_Row]) -> None:
         corrected = [row for row in rows if row.fields["kind"] == "corrected"]
@@ -365,7 +364,7 @@ class _Intake:
             try:
                 self._taken.passed.corrected |= supersede(self._session, *old, by)
             except Conflict:
-                self._flaw(row.stored, "projection")
+                self._flaw(row.stored, quarantine.PROJECTION)
 
     def _mark_unused(self, rows: Sequence[_Row]) -> None:
         for row in rows:
@@ -395,27 +394,27 @@ class _Intake:
                 for first, last in seqs:
                     _forget(self._session, chain, str(role), int(first), int(last))
             except (KeyError, ValueError, TypeError, AttributeError):
-                self._flaw(row.stored, "projection")
+                self._flaw(row.stored, quarantine.PROJECTION)
 
-    def _flaw(self, row: Mapping[str, Any], reason: str) -> None:
-        """Keep a flaw, once."""
-        text = canonical(dict(row)).decode()
-        values = {
-            "gate_id": self._gate_id,
-            "chain": self._batch.chain,
-            "seq": row["seq"],
-            "digest": hashlib.sha256(text.encode()).hexdigest(),
-            "reason": reason,
-            # a private part must not be where an erasure does not find it
-            "row": "{}" if "payload" in row or reason == "projection" else text,
-            "at": utcnow(),
-        }
-        try:
-            with self._session.begin_nested():
-                self._session.execute(sa.insert(sync_quarantine).values(values))
-        except IntegrityError:
-            return
-        self._taken.flaws.append(Flaw(row["seq"], reason, row))
+    def _flaw(self, part: Part, reason: str, private: Names = _NOBODY) -> None:
+        """Set a row, or what hangs on one, apart, once."""
+        chain = self._batch.chain
+        if quarantine.keep(self._session, self._gate_id, chain, part, reason, private):
+            self._taken.flaws.append(Flaw(part["seq"], reason, part))
+
+    def _names_of(self, row: Part) -> Names:
+        """The private parts of a row that will stand nowhere else, of who is not erased."""
+        told: dict[str, Mapping[str, Any]] = {}
+        for part in self._private.get(row["seq"], ()):
+            try:
+                commits, payload = read_canonical(row["commits"]), read_canonical(part["payload"])
+                right = commitment(part["salt"], payload) == commits.get(part["role"])
+            except (ValueError, TypeError, RecursionError):
+                continue
+            uid = payload.get("uid")
+            if right and not (uid and self._erased({str(uid)})):
+                told[part["role"]] = payload
+        return told
 
 
 @dataclass(slots=True)

@@ -40,7 +40,7 @@ from gated.core.chain import (
 )
 from gated.core.model import Decision, Instant, PersonRef, Reason
 from gated.errors import Conflict
-from gated.storage import alarms, changes, erasures, settings, site_presence
+from gated.storage import alarms, changes, erasures, quarantine, settings, site_presence
 from gated.storage.cuts import newest_cut
 from gated.storage.engine import Database, after_commit, is_write_session
 from gated.storage.erasures import ErasureLedger
@@ -187,6 +187,7 @@ class Journal:
         changes.note_erasure(session, uid)
         for edits in (edge_edits, fleet_edits):
             session.execute(sa.delete(edits).where(edits.c.person == uid))
+        quarantine.forget_person(session, uid)
         private = journal_private.c
         found = session.execute(
             sa.select(private.chain, private.role, private.seq)

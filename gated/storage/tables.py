@@ -555,7 +555,7 @@ sync_quarantine = Table(
     "sync_quarantine",
     metadata,
     Column("id", BigInt, primary_key=True, autoincrement=True),
-    Column("gate_id", BigInt, ForeignKey("gates.id"), nullable=False),
+    Column("gate_id", BigInt, ForeignKey("gates.id"), nullable=False, index=True),
     Column("chain", Text, nullable=False),
     Column("seq", BigInt, nullable=False),
     Column("digest", Text, nullable=False, comment="SHA-256 of the row, so that it is kept once"),
@@ -564,6 +564,17 @@ sync_quarantine = Table(
     Column("at", UtcDateTime, nullable=False),
     sa.UniqueConstraint("chain", "seq", "digest", "reason"),
     sqlite_autoincrement=True,
+)
+
+sync_quarantine_private = Table(
+    "sync_quarantine_private",
+    metadata,
+    Column("quarantine_id", BigInt, ForeignKey("sync_quarantine.id"), primary_key=True),
+    Column("role", Text, primary_key=True),
+    Column("payload", Text, nullable=False, comment="canonical JSON"),
+    # whom the payload speaks of, so that an erasure finds it
+    Column("uid", Text, index=True),
+    sqlite_with_rowid=False,
 )
 
 mirrored = Table(

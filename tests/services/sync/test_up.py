@@ -22,9 +22,10 @@ from gated.services.sync.collect import AT_A_TIME, Collector
 from gated.services.sync.fleet import FleetGate
 from gated.services.sync.uplink import Uplink, status_of, wire_of
 from gated.services.workspace import Workspace
-from gated.storage import attendance, corrections, outbox
+from gated.storage import attendance, corrections, outbox, quarantine
 from gated.storage.cuts import own_chains
 from gated.storage.outbox import Batch
+from gated.storage.quarantine import SetApart
 from gated.storage.records import AttendanceRow, Person
 from gated.storage.tables import (
     attendance_logs,
@@ -303,6 +304,56 @@ def test_two_units_that_write_as_one_gate_are_an_alarm(world: World, tmp_path: P
         own = rows_of(other, journal, newest)
         assert own
         assert rows_of(world.hub.workspace, journal, newest) == own
+
+
+def test_names_of_a_forked_branch_are_kept_where_an_erasure_finds_them(world: World) -> None:
+    gate = world.gate("north")
+    here, there = person_on_both(world, gate)
+    write(gate.workspace, 4)
+    send_all(gate)
+    write(gate.workspace, 2, there)
+    uid = gate.workspace.journal.gate_uid()
+    with gate.workspace.database.read() as session:
+        known = outbox.acknowledged(session)[f"{uid}/1"]
+        batch = outbox.batch(session, f"{uid}/1", known, 100)
+    assert batch is not None
+    other = dataclasses.replace(batch, after=dataclasses.replace(batch.after, hash="f" * 64))
+    gate_, hub = registered(world, "north").gate, world.hub.workspace
+    for _ in range(2):
+        assert world.hub.services.collector.take(gate_, other).restart
+
+    def kept() -> list[SetApart]:
+        with hub.database.read() as session:
+            return quarantine.list_(session, gate_.id, 100)
+
+    subjects = [s.private["subject"]["name"] for s in kept() if s.private]
+    assert subjects == [there.name] * 4
+    with hub.database.read() as session:
+        assert len(quarantine.about(session, here.uid)) == 4
+    People.of(hub).delete(here.id, actor=ACTOR)
+    assert (len(kept()), [s.private for s in kept() if s.private]) == (4, [])
+    assert here.uid not in repr(rows_of(hub, journal_private))
+    # who is erased is not taken in with a later one
+    again = dataclasses.replace(other, after=dataclasses.replace(other.after, hash="e" * 64))
+    with hub.database.write() as session:
+        session.execute(sa.delete(sync_quarantine))
+    world.hub.services.collector.take(gate_, again)
+    assert (len(kept()), [s.private for s in kept() if s.private]) == (4, [])
+
+
+def test_a_gate_that_sends_nonsense_fills_no_disk(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quarantine, "PER_GATE", 6)
+    gate = world.gate("north")
+    write(gate.workspace, 12)
+    (batch,) = batches_of(gate, 100)
+    rows = [{**r, "body": '{"what":1}'} for r in batch.rows]
+    found = registered(world, "north").gate
+    world.hub.services.collector.take(found, dataclasses.replace(batch, rows=rows))
+    with world.hub.workspace.database.read() as session:
+        kept = quarantine.list_(session, found.id, 100)
+    assert [s.seq for s in kept if s.reason == "altered"] == [r["seq"] for r in rows[:-7:-1]]
 
 
 def test_who_was_erased_meanwhile_is_not_taken_in_again(world: World) -> None:

@@ -487,7 +487,7 @@ def _collected() -> None:
     op.create_table(
         "sync_quarantine",
         Column("id", big, primary_key=True, autoincrement=True),
-        Column("gate_id", big, ForeignKey("gates.id"), nullable=False),
+        Column("gate_id", big, ForeignKey("gates.id"), nullable=False, index=True),
         Column("chain", Text, nullable=False),
         Column("seq", big, nullable=False),
         Column(
@@ -498,6 +498,14 @@ def _collected() -> None:
         Column("at", moment, nullable=False),
         sa.UniqueConstraint("chain", "seq", "digest", "reason"),
         sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "sync_quarantine_private",
+        Column("quarantine_id", big, ForeignKey("sync_quarantine.id"), primary_key=True),
+        Column("role", Text, primary_key=True),
+        Column("payload", Text, nullable=False, comment="canonical JSON"),
+        Column("uid", Text, index=True),
+        sqlite_with_rowid=False,
     )
 
 
@@ -550,6 +558,7 @@ def downgrade() -> None:
     for name in (
         "site_presence",
         "presence_sites",
+        "sync_quarantine_private",
         "sync_quarantine",
         "sync_chains",
         "fleet_edits",
