@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from gated.api.schemas import In, Moment, Out, Text
 from gated.services.sync.collect import Batch, Head
@@ -360,9 +361,18 @@ class AcknowledgedOut(Out):
     """The hub knows other rows of this chain: go on in a new one."""
 
 
+STATUS_BYTES = 16_384
+
+
+def _short(status: dict[str, Any]) -> dict[str, Any]:
+    if len(json.dumps(status)) > STATUS_BYTES:
+        raise ValueError(f"more than {STATUS_BYTES} bytes")
+    return status
+
+
 class HeartbeatIn(In):
     model: Annotated[str, StringConstraints(max_length=200)] | None = None
-    status: Annotated[dict[str, Any], Field(max_length=64)]
+    status: Annotated[dict[str, Any], Field(max_length=64), AfterValidator(_short)]
 
 
 class HeartbeatOut(Out):
@@ -425,6 +435,17 @@ class GateConfirmationOut(Out):
     seen_at: datetime | None
     confirmed_at: datetime | None
     """When the gate said that the person is gone there; null: outstanding."""
+
+
+class SetApartOut(Out):
+    chain: str
+    seq: int
+    reason: str
+    at: datetime
+    row: Mapping[str, Any] | None
+    """As it came; null where the journal has it, or where it told of a person."""
+    private: Mapping[str, Mapping[str, Any]]
+    """Whom the row speaks of and who acted, as far as the row commits to it."""
 
 
 class FleetErasureOut(Out):

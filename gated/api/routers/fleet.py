@@ -21,6 +21,7 @@ from gated.api.schemas_sync import (
     FleetOperatorOut,
     InvitationOut,
     RefuseIn,
+    SetApartOut,
 )
 from gated.errors import NotAllowed
 from gated.services.accounts import Role
@@ -94,6 +95,17 @@ def replace(id: int, admin: Admin, services: Services) -> InvitationOut:
 def revoke(id: int, admin: Admin, services: Services) -> FleetGateOut:
     """Void the gate's credentials at once, as of one that was stolen."""
     return FleetGateOut.of(services.fleet.revoke(id, actor=admin.username))
+
+
+@router.get("/gates/{id}/set-apart", responses=CHANGING)
+def set_apart(
+    id: int,
+    _auditor: Auditor,
+    services: Services,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> list[SetApartOut]:
+    """Rows of a gate's journal that fit into none: why, and whom they name; newest first."""
+    return [SetApartOut.model_validate(s) for s in services.collector.set_apart(id, limit)]
 
 
 @router.get("/erasures/{uid}", responses=CHANGING)

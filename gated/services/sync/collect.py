@@ -17,13 +17,14 @@ from gated.ports import Clock
 from gated.services.obligations import moment
 from gated.services.sync.reported import received, reported
 from gated.services.workspace import Workspace
-from gated.storage import collected, gates, site_presence
+from gated.storage import collected, gates, quarantine, site_presence
 from gated.storage.collected import NotTogether, Taken
 from gated.storage.cuts import DROPPED
 from gated.storage.gates import GateRow
 from gated.storage.heads import Head, key_of
 from gated.storage.journal import Entry
 from gated.storage.outbox import Batch
+from gated.storage.quarantine import SetApart
 
 __all__ = ["Acknowledged", "Batch", "Collector", "Head"]
 
@@ -93,6 +94,12 @@ class Collector:
             troubled = bool(told.alarms or told.problems)
             gates.heard(session, gate.id, seen_at=now, model=model, status=kept, troubled=troubled)
             return collected.positions(session, gate.id)
+
+    def set_apart(self, gate_id: int, limit: int) -> list[SetApart]:
+        """What of a gate stands in no journal, the newest first; NotFound."""
+        with self._workspace.database.read() as session:
+            gates.get(session, gate_id)
+            return quarantine.list_(session, gate_id, limit)
 
     def _forget_erased(self, session: Session, chain: str, taken: Taken) -> None:
         """Names of those who were erased here while the gate was away are not taken in."""
