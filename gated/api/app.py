@@ -13,7 +13,7 @@ from fastapi.routing import iter_route_contexts
 from gated import __version__
 from gated.api import errors
 from gated.api.deps import ApiServices, Require, RequireGate
-from gated.api.middleware import BodyLimit, Edge
+from gated.api.middleware import BodyLimit, Crowd, Edge
 from gated.api.routers import (
     access,
     accounts,
@@ -54,6 +54,12 @@ OWN_LIMITS = {
     # an edit with a photo of 6 MB, sealed
     "/api/sync/edits": 13 * 1024 * 1024,
 }
+
+CROWDS = {
+    # a batch is some megabytes while it is read and checked
+    "/api/sync/journal": 64,
+}
+"""Requests to a path that are open at a time."""
 
 _SIGNING_IN = tuple(f"/api/auth/{way}" for way in ("login", "sign-in", "register", "setup"))
 
@@ -104,6 +110,7 @@ def create_app(services: ApiServices) -> FastAPI:
     app.add_middleware(
         BodyLimit, limit=BODY_LIMIT, upload_limit=UPLOAD_LIMIT, own_limits=OWN_LIMITS
     )
+    app.add_middleware(Crowd, most=CROWDS)
     app.add_middleware(Edge, own_headers=_HSTS if api.tls_certificate else {})
     if api.cors_origins:
         app.add_middleware(

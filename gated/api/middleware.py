@@ -5,18 +5,21 @@ from __future__ import annotations
 import logging
 import time
 import uuid
+from collections import Counter
 from collections.abc import Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gated.api.errors import Problem, internal_error
+from gated.api.errors import Problem, internal_error, problem_of
+from gated.errors import Busy
 from gated.services.audit import request_from
 
 log = logging.getLogger("gated.api.requests")
 
 REQUEST_ID = "X-Request-ID"
+CROWD_S = 2.0
 
 _DOCS_POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
@@ -87,6 +90,33 @@ class Edge:
         headers.setdefault("Content-Security-Policy", policy)
         if path.startswith("/api/"):
             headers.setdefault("Cache-Control", "no-store")
+
+
+class Crowd:
+    """Sends away (503, with Retry-After) whoever comes while `most` requests to a path are open.
+
+    Before the body is read: so many bodies at most are in memory.
+    """
+
+    def __init__(self, app: ASGIApp, most: Mapping[str, int]) -> None:
+        self.app = app
+        self.most = most
+        self._open: Counter[str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"] if scope["type"] == "http" else ""
+        if path not in self.most:
+            await self.app(scope, receive, send)
+            return
+        if self._open[path] >= self.most[path]:
+            busy = Busy("too many are sending at once", retry_after=CROWD_S)
+            await problem_of(busy)(scope, receive, send)
+            return
+        self._open[path] += 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self._open[path] -= 1
 
 
 class BodyLimit:

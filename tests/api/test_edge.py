@@ -7,12 +7,13 @@ import logging
 import re
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from gated.api.app import PUBLIC, create_app
+from gated.api.app import CROWDS, PUBLIC, create_app
 from gated.api.errors import CODES
 from gated.api.server import ApiServer
 from gated.config import ApiSettings
@@ -107,6 +108,26 @@ def test_a_request_has_an_id_that_the_log_repeats(
     assert len(lines) == 1
     assert lines[0].startswith("GET '/health' 200 ")
     assert "hush" not in caplog.text
+
+
+def test_only_so_many_bodies_are_read_at_a_time(server: Running) -> None:
+    """Whoever comes besides is sent away before the body, and let in when another has left."""
+    path, parts = "/api/sync/journal", urlsplit(server.address)
+    head = f"POST {path} HTTP/1.1\r\nHost: gate\r\nContent-Length: 9\r\n\r\n".encode()
+    with ExitStack() as held, server.client() as client:
+        slow = [
+            held.enter_context(socket.create_connection((parts.hostname, parts.port)))
+            for _ in range(CROWDS[path])
+        ]
+        for one in slow:
+            one.sendall(head)
+        refused = client.post(path, json={})
+        assert (refused.status_code, refused.json()["code"]) == (503, "busy")
+        assert int(refused.headers["Retry-After"]) > 0
+        assert client.get("/health").status_code == 200
+        slow[0].close()
+        answers = (client.post(path, json={}).status_code for _ in range(100))
+        assert 401 in answers
 
 
 @pytest.mark.parametrize("path", ["/health", "/nothing", "/api/gate", "/docs", "/openapi.json"])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -31,8 +32,10 @@ __all__ = ["Acknowledged", "Batch", "Collector", "Head"]
 log = logging.getLogger(__name__)
 
 AT_A_TIME = 4
+WAITING = 20
 WAIT_S = 2.0
-"""Batches taken at the same time, and how long another one waits before it is sent away."""
+"""Batches taken at the same time; how many more wait, and how long, before they are sent away. Each
+keeps a thread that others want, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class Collector:
         self._clock = clock
         self._wait_s = wait_s
         self._places = threading.BoundedSemaphore(AT_A_TIME)
+        self._queue = threading.BoundedSemaphore(AT_A_TIME + WAITING)
 
     @classmethod
     def of(cls, workspace: Workspace) -> Self:
@@ -64,15 +68,22 @@ class Collector:
         """
         _require_own(gate, batch)
         _require_order(batch)
-        if not self._places.acquire(timeout=self._wait_s):
-            raise Busy("the hub is busy with the rows of other gates", retry_after=WAIT_S)
-        try:
-            taken = self._taken(gate, batch)
-        except NotTogether:
-            taken = self._taken(gate, batch, one_by_one=True)
-        finally:
-            self._places.release()
+        with self._place():
+            try:
+                taken = self._taken(gate, batch)
+            except NotTogether:
+                taken = self._taken(gate, batch, one_by_one=True)
         return Acknowledged(taken.acknowledged, taken.forked)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """Busy when there is none, and none becomes free soon."""
+        with ExitStack() as held:
+            for places, longest in ((self._queue, 0.0), (self._places, self._wait_s)):
+                if not places.acquire(timeout=longest):
+                    raise Busy("the hub is busy with the rows of other gates", retry_after=WAIT_S)
+                held.callback(places.release)
+            yield
 
     def _taken(self, gate: GateRow, batch: Batch, *, one_by_one: bool = False) -> Taken:
         with self._workspace.database.write() as session:

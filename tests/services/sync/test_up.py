@@ -18,7 +18,7 @@ from gated.devices.clock import SystemClock
 from gated.errors import Busy, HubError, NotAllowed, SourceError
 from gated.services.gate import GateBoard
 from gated.services.people import People
-from gated.services.sync.collect import AT_A_TIME, Collector
+from gated.services.sync.collect import AT_A_TIME, WAITING, Collector
 from gated.services.sync.fleet import FleetGate
 from gated.services.sync.uplink import Uplink, status_of, wire_of
 from gated.services.workspace import Workspace
@@ -443,6 +443,10 @@ def test_a_busy_hub_sends_gates_away_for_a_while(world: World) -> None:
         collector.take(registered(world, "north").gate, batch)
     collector._places.release()
     assert collector.take(registered(world, "north").gate, batch).seq == batch.rows[-1]["seq"]
+    for _ in range(AT_A_TIME + WAITING):
+        collector._queue.acquire()
+    with pytest.raises(Busy):  # at once, whatever is free
+        collector.take(registered(world, "north").gate, batch)
 
 
 def test_what_a_gate_tells_of_itself_is_in_the_fleet_page(world: World) -> None:
