@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
@@ -17,6 +18,7 @@ from gated.storage import access, gates, groups, mirror, mirror_rules, persons, 
 from gated.storage import changes as feed
 from gated.storage.journal import Entry
 from gated.storage.records import GroupRule, Holiday, PersonAccess, WeeklySchedule
+from gated.storage.settings import lock_rules
 from gated.storage.sites import ALL, StoredRules
 
 __all__ = ["Access", "GroupRule", "Holiday", "PersonAccess", "WeeklySchedule"]
@@ -51,7 +53,7 @@ class Access(Service):
 
     def add_schedule(self, fields: Mapping[str, Any], *, actor: str) -> WeeklySchedule:
         """Add a schedule (name, week, holiday); Conflict when the name is taken."""
-        with self._workspace.database.write() as session:
+        with self._changing() as session:
             added = schedules.add(session, **fields)
             self._record_schedule(session, "schedule_created", added, actor)
         return added
@@ -60,7 +62,7 @@ class Access(Service):
         self, id_: int, changes: Mapping[str, Any], *, actor: str, version: int | None = None
     ) -> WeeklySchedule:
         """Change fields; NotFound, Conflict, ChangedMeanwhile when `version` is over."""
-        with self._workspace.database.write() as session:
+        with self._changing() as session:
             _require(version, self._own_schedule(session, id_).version)
             changed = schedules.update(session, id_, **changes)
             self._record_schedule(session, "schedule_changed", changed, actor)
@@ -68,7 +70,7 @@ class Access(Service):
 
     def delete_schedule(self, id_: int, *, actor: str) -> None:
         """Remove a schedule; NotFound, Conflict while a group or a rule of the site needs it."""
-        with self._workspace.database.write() as session:
+        with self._changing() as session:
             gone = self._own_schedule(session, id_)
             sites.require_unused(session, id_)
             schedules.delete(session, id_)
@@ -78,7 +80,7 @@ class Access(Service):
         self, id_: int, day: date, hours: Sequence[str] | None, *, actor: str
     ) -> WeeklySchedule:
         """Give one day hours of its own, or (None) those that it had before; NotFound."""
-        with self._workspace.database.write() as session:
+        with self._changing() as session:
             self._own_schedule(session, id_)
             if schedules.set_exception(session, id_, day, hours):
                 more = {"day": day.isoformat(), "hours": None if hours is None else list(hours)}
@@ -97,7 +99,7 @@ class Access(Service):
 
         site: there and nowhere else.
         """
-        with self._workspace.database.write() as session:
+        with self._changing() as session:
             self._require_site(session, site)
             self._require_own_site(session)
             if sites.set_holiday(session, day, name, site):
@@ -118,7 +120,7 @@ class Access(Service):
         self, group_id: int, rules: Sequence[GroupRule], *, actor: str
     ) -> list[GroupRule]:
         """Put these rules in the place of those before; NotFound for the group or a schedule."""
-        with self._workspace.database.write() as session:
+        with self._changing() as session:
             group = groups.get(session, group_id)
             mirror.require_own(session, feed.GROUP, group.uid, f"group {group.name}")
             access.set_rules_of_group(session, group_id, rules)
@@ -141,7 +143,7 @@ class Access(Service):
         version: int | None = None,
     ) -> PersonAccess:
         """Change what a person may do; NotFound, ChangedMeanwhile when `version` is over."""
-        with self._workspace.database.write() as session:
+        with self._changing() as session:
             person = persons.get(session, person_id)
             mirror.require_own(session, feed.PERSON, person.uid, f"person {person_id}")
             before = access.of_person(session, person_id)
@@ -174,7 +176,7 @@ class Access(Service):
 
         NotFound for a schedule or a site, ChangedMeanwhile, RuleMisfit.
         """
-        with self._workspace.database.write() as session:
+        with self._changing() as session:
             before = self._site_to_change(session, site, version)
             for name in sites.SCHEDULES:
                 if changes.get(name) is not None:
@@ -190,7 +192,7 @@ class Access(Service):
 
     def end_site_rules(self, site: str, *, actor: str, version: int | None = None) -> None:
         """Let the rules of all sites hold at this one, too; NotFound, ChangedMeanwhile."""
-        with self._workspace.database.write() as session:
+        with self._changing() as session:
             before = self._site_to_change(session, site, version)
             if before.own:
                 sites.set_rules(session, site, {})
@@ -218,6 +220,12 @@ class Access(Service):
             raise RuleMisfit(problem)
 
     # --- what changes have in common ----------------------------------------------------------
+
+    @contextmanager
+    def _changing(self) -> Iterator[Session]:
+        with self._workspace.database.write() as session:
+            lock_rules(session)
+            yield session
 
     @staticmethod
     def _own_schedule(session: Session, id_: int) -> WeeklySchedule:

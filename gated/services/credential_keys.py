@@ -71,7 +71,7 @@ def rotate(workspace: Workspace, *, actor: str) -> Rotated:
     """Put one more key on top, over all cards and badges that were given here."""
     now = SystemClock().now()
     with workspace.database.write() as session:
-        settings_store.touch_rules(session)  # whoever gives a credential meanwhile waits
+        settings_store.lock_rules(session)  # whoever gives a credential meanwhile waits
         count = settings_store.get(session, COUNT, 1)
         settings_store.set_(session, COUNT, count + 1)
         key = workspace.keys.for_credentials(count + 1)

@@ -27,7 +27,7 @@ from gated.services.workspace import Service
 from gated.storage import changes as feed
 from gated.storage import credentials, mirror, persons
 from gated.storage.records import Credential
-from gated.storage.settings import touch_rules
+from gated.storage.settings import lock_rules
 from gated.storage.tables import new_uid
 
 __all__ = ["Credential", "Credentials"]
@@ -75,7 +75,7 @@ class Credentials(Service):
         self, person_id: int, kind: str, text: str, fields: Mapping[str, Any], actor: str
     ) -> Credential:
         with self._workspace.database.write() as session:
-            touch_rules(session)  # no other key may come between
+            lock_rules(session)
             self._require_own(session, person_id)
             known = self._digests(session, kind, text)
             if credentials.by_digest(session, kind, *known) is not None:
@@ -100,6 +100,7 @@ class Credentials(Service):
         pin_hash = passwords.hash_password(_pin_digest(keys, uid, pin))
         made: dict[str, Any] = {"uid": uid, "pin_hash": pin_hash, "key_count": len(keys)}
         with self._workspace.database.write() as session:
+            lock_rules(session)
             self._require_own(session, person_id)
             given = credentials.add(session, person_id, kind, **made, **fields)
             self._record(session, "credential_given", given, actor)
@@ -113,6 +114,7 @@ class Credentials(Service):
         Wrong tries were made here: they are forgiven here, of a PIN from the hub as well.
         """
         with self._workspace.database.write() as session:
+            lock_rules(session)
             before = credentials.get(session, id_)
             if not (before.is_active and changes == {"is_active": True}):
                 _require_given_here(session, before)
@@ -125,6 +127,7 @@ class Credentials(Service):
     def delete(self, id_: int, *, actor: str) -> None:
         """Take a credential away; NotFound, BelongsToHub."""
         with self._workspace.database.write() as session:
+            lock_rules(session)
             gone = credentials.get(session, id_)
             _require_given_here(session, gone)
             credentials.delete(session, id_)

@@ -13,6 +13,7 @@ from gated.storage import changes as feed
 from gated.storage import groups, mirror, persons
 from gated.storage.journal import Entry
 from gated.storage.records import Group
+from gated.storage.settings import lock_rules
 
 
 class Groups(Service):
@@ -35,6 +36,7 @@ class Groups(Service):
     def add(self, name: str, description: str | None, *, actor: str) -> Group:
         """Add a group; Conflict when the name is taken."""
         with self._workspace.database.write() as session:
+            lock_rules(session)
             group = groups.add(session, name, description)
             self._record(session, "group_created", group, actor)
         return group
@@ -42,6 +44,7 @@ class Groups(Service):
     def update(self, id_: int, changes: Mapping[str, Any], *, actor: str) -> Group:
         """Change fields; NotFound, Conflict."""
         with self._workspace.database.write() as session:
+            lock_rules(session)
             _require_own(session, groups.get(session, id_))
             group = groups.update(session, id_, **changes)
             self._record(session, "group_changed", group, actor)
@@ -50,6 +53,7 @@ class Groups(Service):
     def delete(self, id_: int, *, actor: str) -> None:
         """Remove a group; its members stay. NotFound."""
         with self._workspace.database.write() as session:
+            lock_rules(session)
             group = groups.get(session, id_)
             _require_own(session, group)
             groups.delete(session, id_)
@@ -66,6 +70,7 @@ class Groups(Service):
     def _member(self, kind: str, id_: int, person_id: int, actor: str) -> None:
         change = groups.join if kind == "group_joined" else groups.leave
         with self._workspace.database.write() as session:
+            lock_rules(session)
             group, person = groups.get(session, id_), persons.get(session, person_id)
             _require_own(session, group)
             mirror.require_own(session, feed.PERSON, person.uid, f"person {person_id}")

@@ -184,6 +184,7 @@ class Journal:
         """
         self.keep_out(session, [uid])
         settings.touch_gallery(session)  # the locks in their order: see `changes`
+        settings.lock_rules(session)
         changes.note_erasure(session, uid)
         for edits in (edge_edits, fleet_edits):
             session.execute(sa.delete(edits).where(edits.c.person == uid))

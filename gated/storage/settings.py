@@ -54,6 +54,16 @@ def touch_rules(session: Session) -> None:
     set_(session, RULES_STAMP, new_uid())
 
 
+def lock_rules(session: Session) -> None:
+    """Wait until nobody else changes rules, whom they concern or what they are asked with.
+
+    The first thing in a transaction that does (but for the gallery stamp): what it reads then is
+    what it changes, and locks of single rows are never waited for crosswise.
+    """
+    create(session, RULES_STAMP, new_uid())
+    get_locked(session, RULES_STAMP)
+
+
 def rules_stamp(session: Session) -> str:
     """Changes with every change of rules, credentials, memberships and persons."""
     return f"{get(session, RULES_STAMP)} {gallery_stamp(session)}"

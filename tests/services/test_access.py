@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +18,7 @@ from gated.core.plan import AccessPlan, AntiPassback, SiteRules, UnsetClock
 from gated.core.schedule import ALWAYS, Hours
 from gated.devices.clock import ManualClock
 from gated.errors import ChangedMeanwhile, Conflict, NotFound, RuleMisfit
+from gated.services import credential_keys
 from gated.services.access import Access, GroupRule
 from gated.services.access_plan import load_plan
 from gated.services.credentials import Credentials
@@ -20,6 +26,7 @@ from gated.services.groups import Groups
 from gated.services.people import People
 from gated.services.workspace import Workspace
 from gated.storage import enrollments
+from tests.databases import Server
 from tests.storage.people import enroll
 
 ADA = {"first_name": "Ada", "last_name": "Byron", "personnel_code": "A1"}
@@ -199,3 +206,71 @@ def test_every_change_is_told_once(workspace: Workspace, rules: Access) -> None:
         "site_rules_changed",
     ]
     assert workspace.journal.verify().ok
+
+
+@pytest.mark.long
+def test_many_who_change_rules_at_a_time_do_not_wait_for_each_other_crosswise(
+    tmp_path: Path, postgresql: Server
+) -> None:
+    """Processes of one hub: PostgreSQL ends one of two that wait so, SQLite has one writer."""
+    key = tmp_path / "seal.key"
+    key.write_text("42" * 32)
+    key.chmod(0o600)
+    none, url = {"driver": "none"}, postgresql.migrated()
+
+    def process(number: int) -> Workspace:
+        storage = {"state_dir": tmp_path / f"{number}", "database_url": url, "key_file": key}
+        gate = {"name": f"hub-{number}", "role": "hub"}
+        told = {"gate": gate, "storage": storage, "camera": none, "door": none}
+        return Workspace(Settings.model_validate(told))
+
+    def work(workspace: Workspace) -> int:
+        chance, done = random.Random(workspace.settings.gate.name), 0
+        acts = _acts(workspace, chance)
+        end = time.monotonic() + 6
+        while time.monotonic() < end:
+            with contextlib.suppress(Conflict, NotFound):
+                chance.choice(acts)()
+                done += 1
+        return done
+
+    with contextlib.ExitStack() as stack, ThreadPoolExecutor(5) as pool:
+        processes = [stack.enter_context(process(number)) for number in range(5)]
+        assert all(pool.map(work, processes))
+
+
+def _acts(workspace: Workspace, chance: random.Random) -> list[Callable[[], object]]:
+    rules, groups = Access.of(workspace), Groups.of(workspace)
+    people, given = People.of(workspace), Credentials.of(workspace)
+
+    def any_of(found: Sequence[Any]) -> int:
+        return int(chance.choice(found).id) if found else 0
+
+    def whom() -> int:
+        return any_of(people.list_()[0])
+
+    def name() -> str:
+        return f"{chance.getrandbits(48)}"
+
+    def group() -> int:
+        return any_of(groups.list_())
+
+    def hours() -> int:
+        return any_of(rules.schedules())
+
+    return [
+        lambda: people.create({**ADA, "personnel_code": name()}, actor="eve"),
+        lambda: people.delete(whom(), actor="eve"),
+        lambda: groups.add(name(), None, actor="eve"),
+        lambda: groups.delete(group(), actor="eve"),
+        lambda: groups.join(group(), whom(), actor="eve"),
+        lambda: groups.leave(group(), whom(), actor="eve"),
+        lambda: rules.add_schedule({**OFFICE, "name": name()}, actor="eve"),
+        lambda: rules.delete_schedule(hours(), actor="eve"),
+        lambda: rules.set_rules_of_group(group(), [GroupRule(None, hours())], actor="eve"),
+        lambda: rules.set_site_rules({"two_factors": hours() or None}, actor="eve"),
+        lambda: rules.set_holiday(date(2026, 12, chance.randint(1, 9)), name(), actor="eve"),
+        lambda: rules.set_of_person(whom(), {"visitor": chance.random() < 0.5}, actor="eve"),
+        lambda: given.add(whom(), "card", name(), {}, actor="eve"),
+        lambda: credential_keys.rotate(workspace, actor="eve"),
+    ]

@@ -22,6 +22,7 @@ from gated.services.groups import Groups
 from gated.services.people import People
 from gated.services.pins import PinDesk
 from gated.services.sync.downlink import Downlink
+from gated.services.sync.feed import Feed
 from gated.services.workspace import Workspace
 from gated.storage import carried, mirror
 from gated.storage import credentials as credentials_store
@@ -153,13 +154,9 @@ def test_rules_of_one_site_come_before_those_of_all(world: World) -> None:
     hub = world.hub.workspace
     works, yard = world.gate("north"), world.gate("south")
     fleet = world.hub.services.fleet
-    pull_all(yard)
     fleet.update(fleet.by_name("south").gate.id, {"site": "yard"}, actor=ACTOR)
     rules = Access.of(hub)
     rules.set_site_rules({"occupancy": 5}, actor=ACTOR, site="yard")
-    fleet.update(fleet.by_name("south").gate.id, {"site": "works"}, actor=ACTOR)
-    pull_all(yard)
-    fleet.update(fleet.by_name("south").gate.id, {"site": "yard"}, actor=ACTOR)
     rules.set_site_rules({"occupancy": 50, "two_person": True}, actor=ACTOR)
     rules.set_holiday(CHRISTMAS, "Christmas", actor=ACTOR)
     rules.set_holiday(date(2026, 12, 31), "Stocktaking", actor=ACTOR, site="yard")
@@ -175,6 +172,8 @@ def test_rules_of_one_site_come_before_those_of_all(world: World) -> None:
     assert rules.site_rules("yard").own == ["occupancy"]
     rules.end_site_rules("yard", actor=ACTOR)
     assert told(yard) == (60, False, 2)
+    fleet.update(fleet.by_name("south").gate.id, {"site": "works"}, actor=ACTOR)
+    assert told(yard) == (60, False, 1)
     with pytest.raises(NotFound, match="moon"):
         rules.set_site_rules({"occupancy": 1}, actor=ACTOR, site="moon")
 
@@ -459,3 +458,25 @@ def test_a_change_of_a_rule_reaches_a_gate_that_waits(world: World) -> None:
     assert hours_of(gate, ada) == []
     assert told[0] - began < 10  # far from the 30 s that it would have waited
     assert ALWAYS not in load_plan(gate.workspace).groups[group(gate.workspace, "staff")].schedules
+
+
+def test_a_schedule_that_the_gate_needs_when_the_hub_takes_it_away_is_closed(world: World) -> None:
+    hub = world.hub.workspace
+    hire(hub, "staff")
+    office = schedule(hub)
+    rule(hub, "staff", GroupRule(None, office.id))
+    gate = world.gate("north")
+    pull_all(gate)
+    groups, rules = Groups.of(gate.workspace), Access.of(gate.workspace)
+    ours = groups.add("ours", None, actor=ACTOR).id
+    (known,) = rules.schedules()
+    rules.set_rules_of_group(ours, [GroupRule(None, known.id)], actor=ACTOR)
+    rule(hub, "staff")
+    pull_all(gate)
+    plan = load_plan(gate.workspace)
+    assert plan.groups[ours].schedules == (known.id,)
+    assert plan.schedules[known.id].week == ((),) * 7
+    rules.set_rules_of_group(ours, [], actor=ACTOR)
+    Feed.of(hub).renew(actor=ACTOR)
+    pull_all(gate)
+    assert rules.schedules() == []
