@@ -53,6 +53,7 @@ OWN_LIMITS = {
     "/api/sync/journal": 4 * 1024 * 1024,
     # an edit with a photo of 6 MB, sealed
     "/api/sync/edits": 13 * 1024 * 1024,
+    "/api/sync/pictures": 2 * 1024 * 1024,
 }
 
 CROWDS = {

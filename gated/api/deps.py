@@ -42,6 +42,7 @@ from gated.services.sync.feed import Feed
 from gated.services.sync.fleet import Caller, Fleet
 from gated.services.sync.intake import EditIntake
 from gated.services.sync.operators import Operators
+from gated.services.sync.pictures import PictureIntake
 from gated.services.sync.presence import SitePresence
 from gated.services.sync.receipts import Erasures
 from gated.services.sync.review import Review
@@ -81,6 +82,7 @@ class ApiServices:
     operators: Operators = field(init=False)
     edge: Edge = field(init=False)
     intake: EditIntake = field(init=False)
+    pictures: PictureIntake = field(init=False)
     review: Review = field(init=False)
     erasures: Erasures = field(init=False)
     rollouts: Rollouts = field(init=False)
@@ -119,6 +121,7 @@ class ApiServices:
         edge = Edge.with_keys(self.workspace, self.accounts.signing)
         object.__setattr__(self, "edge", edge)
         object.__setattr__(self, "intake", EditIntake.of(self.workspace))
+        object.__setattr__(self, "pictures", PictureIntake.of(self.workspace))
         object.__setattr__(self, "review", Review.with_desk(self.workspace, self.desk))
         object.__setattr__(self, "erasures", Erasures.of(self.workspace))
         object.__setattr__(self, "rollouts", Rollouts.of(self.workspace))

@@ -278,6 +278,20 @@ class TakenOut(Out):
     """The uid of the edit; what is decided on it comes with the changes."""
 
 
+class PictureIn(In):
+    """A snapshot, sealed for the hub."""
+
+    uid: Uid
+    ephemeral: Hex32
+    sealed: Annotated[str, StringConstraints(max_length=1_500_000)]
+
+
+class PictureTakenOut(Out):
+    taken: str
+    kept: bool
+    """Whether the hub keeps it: its settings may keep none, or no more of this gate today."""
+
+
 EdgeEditState = Literal["waiting", "sent", "accepted", "refused"]
 
 

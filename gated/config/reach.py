@@ -74,7 +74,7 @@ _TABLE = {
     ),
     "sync": _Section(
         runtime="catch_up_after_h presence_stale_s",
-        file="hub_url ca_file insecure forget_days take_over_within_s trial_s",
+        file="hub_url ca_file insecure snapshots forget_days take_over_within_s trial_s",
     ),
     "ui": _Section(file="enabled"),
     "logging": _Section(runtime="level"),

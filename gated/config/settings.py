@@ -472,6 +472,8 @@ class SyncSettings(Section):
     """Accept a hub over plain HTTP from another machine: names would travel in the open."""
     catch_up_after_h: Annotated[float, Field(gt=0, le=87_600)] = 720.0
     """Hours without the hub after which a gate that starts waits for it before it opens."""
+    snapshots: bool = False
+    """Send the hub the pictures that `privacy.unknown_faces_days` keeps here."""
     forget_days: Days = 90
     """What was removed is told to gates so long, and of erasures which gates confirmed them; a gate
     that was away for longer takes everything anew."""
@@ -570,6 +572,11 @@ class Settings(Section):
                 "a simulated reader never opens a real door (door.driver: gpiozero)",
             )
         yield from self._forgotten_too_early()
+        if self.sync.snapshots and not self.privacy.unknown_faces_days:
+            yield Misfit(
+                ("sync.snapshots", "privacy.unknown_faces_days"),
+                "there is nothing to send: pictures are kept for unknown_faces_days, which are 0",
+            )
         if self.storage.keep_stranger_pictures and not self.privacy.unknown_faces_days:
             yield Misfit(
                 ("storage.keep_stranger_pictures", "privacy.unknown_faces_days"),

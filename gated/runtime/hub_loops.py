@@ -23,6 +23,7 @@ from gated.services.sync.downlink import Downlink
 from gated.services.sync.edge import EditSender
 from gated.services.sync.elsewhere import AtHub, Elsewhere, FromHub, heard
 from gated.services.sync.membership import Membership
+from gated.services.sync.pictures import PictureSender
 from gated.services.sync.uplink import Uplink, status_of
 from gated.services.workspace import Workspace
 
@@ -246,15 +247,20 @@ class PresenceLoop(HubLoop):
             self._state = state
 
 
-class EditsLoop(HubLoop):
-    """Sends what operators change here; not with the journal, as neither may hold up the other."""
+class SendingLoop(HubLoop):
+    """Sends one kind of thing; not with the journal, as neither may hold up the other.
 
-    def __init__(self, sender: EditSender, client: HubClient, on_crash: OnCrash) -> None:
-        super().__init__("hub-edits", client, on_crash)
-        self._sender = sender
+    send: sends one of them; whether there was one.
+    """
+
+    def __init__(
+        self, name: str, send: Callable[[], bool], client: HubClient, on_crash: OnCrash
+    ) -> None:
+        super().__init__(name, client, on_crash)
+        self._send = send
 
     def turn(self) -> float:
-        return 0.0 if self._sender.send() else LOOK_S
+        return 0.0 if self._send() else LOOK_S
 
 
 def loops_of(
@@ -276,7 +282,7 @@ def loops_of(
         own = AtHub(workspace, clock)
         return [PresenceLoop(own, None, workspace, post, board.publish, on_crash)]
 
-    up, down, beside, edits = (membership.client(member) for _ in range(4))
+    up, down, beside, edits, pictures = (membership.client(member) for _ in range(5))
 
     def status(backlog: int) -> tuple[Mapping[str, Any], str | None]:
         return status_of(workspace, board.snapshot, clock, backlog), board.snapshot().model
@@ -285,7 +291,7 @@ def loops_of(
         present = membership.find()
         if present is not None and membership.due(present):
             membership.renew(client, present)
-            for other in (down, beside, edits):
+            for other in (down, beside, edits, pictures):
                 other.credentials = client.credentials
 
     uplink = UplinkLoop(Uplink(workspace, up, clock), up, status, renew, on_crash)
@@ -296,5 +302,8 @@ def loops_of(
     if post is not None:
         asks = FromHub(workspace, beside, clock)
         loops.append(PresenceLoop(asks, beside, workspace, post, board.publish, on_crash))
-    loops.append(EditsLoop(EditSender(workspace, edits), edits, on_crash))
+    loops.append(SendingLoop("hub-edits", EditSender(workspace, edits).send, edits, on_crash))
+    if workspace.settings.sync.snapshots:
+        send = PictureSender(workspace, pictures, member.hub_seal).send
+        loops.append(SendingLoop("hub-pictures", send, pictures, on_crash))
     return loops

@@ -40,6 +40,25 @@ def list_(session: Session, limit: int) -> list[Snapshot]:
     return [record(Snapshot, row) for row in session.execute(found)]
 
 
+def behind(session: Session, id_: int) -> Snapshot | None:
+    """The next row after an id; None behind the last one."""
+    found = sa.select(*_COLUMNS).where(snapshots.c.id > id_).order_by(snapshots.c.id).limit(1)
+    row = session.execute(found).first()
+    return None if row is None else record(Snapshot, row)
+
+
+def has(session: Session, uid: str) -> bool:
+    """Whether there is a row with this uid."""
+    return rows.one(session, snapshots, [snapshots.c.id], uid=uid) is not None
+
+
+def count(session: Session, gate_name: str, since: datetime) -> int:
+    """How many pictures a gate has taken at or after a time."""
+    c = snapshots.c
+    found = sa.select(sa.func.count()).where(c.taken_at >= since, c.gate_name == gate_name)
+    return int(session.execute(found).scalar_one())
+
+
 def delete_older(session: Session, before: datetime, limit: int) -> list[str]:
     """Remove rows of pictures taken before, the oldest first; returns the files that they named."""
     old = sa.select(snapshots.c.id).where(snapshots.c.taken_at < before)

@@ -24,6 +24,8 @@ from gated.api.schemas_sync import (
     JoinOut,
     JournalIn,
     KeysOut,
+    PictureIn,
+    PictureTakenOut,
     PresenceOut,
     SnapshotOut,
     TakenOut,
@@ -83,6 +85,13 @@ def take_edit(body: EditIn, gate: FromGate, services: Services) -> Response:
     sealed = {"ephemeral": body.ephemeral, "sealed": body.sealed}
     services.intake.take(gate.gate, body.head(gate.gate.uid), sealed, body.signature)
     return signed(services, gate, TakenOut(taken=body.uid))
+
+
+@router.post("/pictures", response_model=PictureTakenOut, responses=ASKED)
+def take_picture(body: PictureIn, gate: FromGate, services: Services) -> Response:
+    """A snapshot of an attack or a stranger; it is taken once, however often it comes."""
+    kept = services.pictures.take(gate.gate, body.uid, body.ephemeral, body.sealed)
+    return signed(services, gate, PictureTakenOut(taken=body.uid, kept=kept))
 
 
 @router.get("/changes", response_model=ChangesOut, responses=ASKING)
