@@ -379,7 +379,7 @@ STATUS_BYTES = 16_384
 
 
 def _short(status: dict[str, Any]) -> dict[str, Any]:
-    if len(json.dumps(status)) > STATUS_BYTES:
+    if len(json.dumps(status, allow_nan=False)) > STATUS_BYTES:
         raise ValueError(f"more than {STATUS_BYTES} bytes")
     return status
 

@@ -35,6 +35,10 @@ STARTS = 2
 """So often the program may end without a word with the same new settings: one is a power cut."""
 
 
+LONGEST_REASON = 1000
+"""Characters; heartbeats repeat it."""
+
+
 @dataclass(frozen=True, slots=True)
 class InForce:
     """The settings of this start: of file, environment and hub.
@@ -122,7 +126,7 @@ def _with(alone: InForce, given: Given) -> InForce | Refused:
 
 
 def _refused(given: Given, reason: str) -> Refused:
-    return Refused(given.uid, given.revision, reason, given.by)
+    return Refused(given.uid, given.revision, reason[:LONGEST_REASON], given.by)
 
 
 def forget(workspace: Workspace, clock: Clock, *, actor: str) -> None:

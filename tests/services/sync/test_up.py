@@ -461,17 +461,23 @@ def test_a_gate_tells_of_its_alarms_its_disk_and_what_the_hub_lacks(world: World
     gate = world.gate("north")
     raised = dataclasses.replace(entry(), kind="forced", body={"severity": "alarm"})
     gate.workspace.journal.append([raised])
-    status = status_of(gate.workspace, GateBoard().snapshot, SystemClock(), backlog=3)
+    board = GateBoard()
+    board.publish(hub_settings={"revision": 3})
+    status = status_of(gate.workspace, board.snapshot, SystemClock(), backlog=3)
+    assert status["settings"] == {"revision": 3}
     assert (status["alarms"], status["backlog"], status["problems"]) == (["forced"], 3, [])
     assert status["disk_free"] > 0
     Uplink.of(gate.workspace, gate.client).greet(status, None)
-    assert status.items() <= registered(world, "north").gate.status.items()
+    known = registered(world, "north")
+    assert status.items() <= known.gate.status.items()
+    assert (known.reported.settings.revision, known.gate.troubled) == (3, True)
 
 
-def test_what_a_gate_tells_of_itself_is_bounded(world: World) -> None:
+@pytest.mark.parametrize("status", [{"long": "x" * 20_000}, {"clock": float("nan")}])
+def test_what_a_gate_tells_of_itself_is_bounded(world: World, status: dict[str, Any]) -> None:
     gate = world.gate("north")
     with pytest.raises(HubError) as refused:
-        Uplink.of(gate.workspace, gate.client).greet({"long": "x" * 20_000}, None)
+        Uplink.of(gate.workspace, gate.client).greet(status, None)
     assert refused.value.status == 422
 
 
