@@ -20,6 +20,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from gated.config import Loaded, Settings, load_with
+from gated.core.door import DoorState
 from gated.errors import ConfigError, StorageError
 from gated.ports import Clock
 from gated.services.gate import GateBoard, GateStatus
@@ -34,6 +35,8 @@ log = logging.getLogger(__name__)
 STARTS = 2
 """So often the program may end without a word with the same new settings: one is a power cut."""
 
+
+_AT_REST = frozenset({DoorState.LOCKED, DoorState.LOCKDOWN, DoorState.OUT_OF_SERVICE})
 
 LONGEST_REASON = 1000
 """Characters; heartbeats repeat it."""
@@ -168,6 +171,8 @@ class Takeover:
 
     def look(self) -> bool:
         """Do what is due; whether the program must start again now. StorageError."""
+        if self._board.snapshot().door_state == DoorState.FIRE:
+            return False  # the door would be locked for the time of a start
         if self._trial is not None:
             return self._judge(self._trial)
         pending = self._kept().pending
@@ -283,7 +288,7 @@ class Takeover:
 
 
 def _nobody_is_there(seen: GateStatus) -> bool:
-    return seen.role != "gate" or (seen.idle and seen.door_state == "locked")
+    return seen.role != "gate" or (seen.idle and seen.door_state in _AT_REST)
 
 
 def _camera_is_lost(seen: GateStatus) -> bool:

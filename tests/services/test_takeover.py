@@ -146,6 +146,22 @@ def test_nobody_is_left_standing_at_the_gate_but_not_for_ever(machine: Machine) 
     assert takeover.look()
 
 
+def test_a_door_that_fire_has_released_is_not_locked_for_settings(machine: Machine) -> None:
+    takeover = machine.start()
+    machine.offer("g1", FINE)
+    machine.board.publish(door_state="fire")
+    takeover.look()
+    machine.later(10_000)
+    assert not takeover.look()
+    machine.board.publish(door_state="lockdown")
+    assert takeover.look(), "that is locked, and will be after the start"
+    takeover = machine.start(frames=0)
+    machine.board.publish(door_state="fire")
+    takeover.look()
+    machine.later(10_000)
+    assert not takeover.look(), "nor to go back"
+
+
 def test_without_a_camera_nothing_could_be_shown_to_work(machine: Machine) -> None:
     takeover = machine.start()
     machine.offer("g1", FINE)
