@@ -41,7 +41,7 @@ from gated.services.sync.operator_keys import OperatorKey
 from gated.services.sync.review import Review
 from gated.services.sync.signing import Envelopes
 from gated.services.workspace import Workspace
-from gated.storage import enrollments, mirror
+from gated.storage import edge_edits, enrollments, mirror
 from gated.storage.records import Person
 from gated.storage.tables import metadata, new_uid
 from tests.api.conftest import serving
@@ -320,6 +320,8 @@ def test_a_deactivation_counts_at_once_and_always_wins(world: World) -> None:
     at.switch(new, False)
     at.send()
     assert len(pending(world)) == 4
+    hub.services.review.accept(pending(world)[1], actor="anna")
+    assert People.of(hub.workspace).by_code("E1").is_active is False
     while left := pending(world):
         hub.services.review.accept(left[0], actor="anna")
     assert People.of(hub.workspace).by_code("E1").is_active is False
@@ -338,17 +340,21 @@ def test_where_edits_wait_nothing_opens_before_the_hub_accepts(world: World) -> 
     enroll_here(at, new)
     enroll_here(at, known)
     at.change(known, last_name="Other")
-    assert gallery(at.gate.workspace) == before
-    here = at.find(known.uid)
+    here, shell = at.find(known.uid), at.find(new.uid)
     assert here is not None
-    assert here.last_name == known.last_name
+    assert shell is not None
+    assert (here.last_name, shell.is_active) == (known.last_name, False)
+    with at.gate.workspace.database.read() as session:
+        old = enrollments.list_(session, person_id=here.id)[0]
+    at.services.references.delete(old.id, actor="olga", author=at.author)
+    assert gallery(at.gate.workspace) == before
     at.send()
     for id_ in pending(world):
         hub.services.review.accept(id_, actor="anna")
     pull_all(at.gate)
     assert gallery(at.gate.workspace) == gallery(hub.workspace)
     assert len(gallery(hub.workspace)[new.uid, True]) == 1
-    assert len(gallery(hub.workspace)[known.uid, True]) == 2
+    assert len(gallery(hub.workspace)[known.uid, True]) == 1
 
 
 def test_photos_are_replaced_and_removed_from_a_gate(world: World) -> None:
@@ -484,9 +490,12 @@ def test_a_stolen_gate_gets_nobody_enrolled_and_nothing_undone(world: World) -> 
     olga_on(world, "staff")
     stolen, other = edged(world, "stolen", groups=["staff"]), edged(world, "b", groups=["staff"])
     other.switch(person, False)
-    with other.gate.workspace.database.read() as session:
-        (told,) = session.execute(sa.text("SELECT wire FROM edge_edits")).scalars()
     other.send()
+    other.change(person, last_name="Signed at another gate")
+    with other.gate.workspace.database.read() as session:
+        waiting = edge_edits.to_send(session)
+    assert waiting is not None
+    assert waiting.wire is not None
     before = gallery(hub.workspace)
     assert (person.uid, False) in before
     thief, olgas = OperatorKey("guessed-at-random", "00" * 16), stolen.author.key
@@ -511,9 +520,8 @@ def test_a_stolen_gate_gets_nobody_enrolled_and_nothing_undone(world: World) -> 
         wire = Wire(stolen, **head)
         assert wire.reason(world, wire.signed(key, content)) == ("refused", why)
     # what was signed at another gate counts there alone
-    replayed = Wire(stolen, uid=new_uid())
-    altered = {**json.loads(told), "uid": replayed.head.uid}
-    assert replayed.reason(world, altered)[0] == "refused"
+    replayed = Wire(stolen, uid=waiting.uid)
+    assert replayed.reason(world, waiting.wire) == ("refused", "bad_signature")
     assert pending(world) == []
     with pytest.raises(HubError) as refused:
         stolen.gate.client.get("/api/fleet/edits")
