@@ -357,6 +357,7 @@ def test_where_edits_wait_nothing_opens_before_the_hub_accepts(world: World) -> 
     assert len(gallery(hub.workspace)[known.uid, True]) == 1
 
 
+@pytest.mark.long
 def test_photos_are_replaced_and_removed_from_a_gate(world: World) -> None:
     hub = world.hub
     person = hire(hub.workspace)
@@ -387,6 +388,7 @@ def test_photos_are_replaced_and_removed_from_a_gate(world: World) -> None:
         assert list(workspace.settings.storage.uploads.rglob("*.sealed")) == []
 
 
+@pytest.mark.long
 def test_a_hub_without_models_takes_templates_and_knows_doubles(world: World) -> None:
     def none() -> Office:
         raise AssetError("no models here")
@@ -442,6 +444,7 @@ def test_only_operators_of_the_hub_change_its_people(world: World) -> None:
     assert at.verdicts() == []
 
 
+@pytest.mark.long
 def test_who_was_signed_in_before_a_restart_signs_in_again(world: World) -> None:
     person = hire(world.hub.workspace)
     olga_on(world)
@@ -531,6 +534,7 @@ def test_a_stolen_gate_gets_nobody_enrolled_and_nothing_undone(world: World) -> 
     assert kinds.count("edit_refused") == 11
 
 
+@pytest.mark.long
 def test_an_edit_is_taken_once_and_decided_once(world: World) -> None:
     olga_on(world)
     at = edged(world)
@@ -575,6 +579,7 @@ def test_erasing_somebody_takes_the_edits_along(world: World) -> None:
         hub.services.review.get(edit)
 
 
+@pytest.mark.long
 def test_a_right_that_ended_ends_the_edits_on_their_way(world: World) -> None:
     person = hire(world.hub.workspace)
     olga_on(world)
@@ -589,6 +594,7 @@ def test_a_right_that_ended_ends_the_edits_on_their_way(world: World) -> None:
     assert here.last_name == person.last_name
 
 
+@pytest.mark.long
 def test_both_journals_say_who_did_it_where_and_who_accepted(world: World) -> None:
     olga_on(world)
     at = edged(world)
@@ -607,6 +613,7 @@ def test_both_journals_say_who_did_it_where_and_who_accepted(world: World) -> No
     assert acts(world.hub.services, "edit_accepted") == ("anna", new.uid)
 
 
+@pytest.mark.long
 def test_a_gate_sends_no_more_than_the_hub_will_look_at(world: World) -> None:
     class Still:
         def now(self) -> Instant:
@@ -623,6 +630,7 @@ def test_a_gate_sends_no_more_than_the_hub_will_look_at(world: World) -> None:
         intake.take(row, Wire(at).head, sealed, "00" * 64)
 
 
+@pytest.mark.long
 def test_a_hub_that_was_restored_gets_open_edits_again(world: World) -> None:
     olga_on(world)
     at = edged(world)
@@ -637,6 +645,7 @@ def test_a_hub_that_was_restored_gets_open_edits_again(world: World) -> None:
     assert len(pending(world)) == 1
 
 
+@pytest.mark.long
 def test_a_gate_that_leaves_keeps_people_and_forgets_operators(world: World) -> None:
     person = hire(world.hub.workspace)
     olga_on(world)

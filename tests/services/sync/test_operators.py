@@ -64,6 +64,7 @@ def test_an_operator_signs_in_at_a_gate_with_the_hubs_password(world: World) -> 
     assert here.signing.get(principal.session) is None
 
 
+@pytest.mark.long
 def test_gates_know_those_who_may_work_there_and_nobody_else(world: World) -> None:
     hire(world.hub.workspace, "staff"), hire(world.hub.workspace, "guests")
     olga(world, "staff")
@@ -117,6 +118,7 @@ def test_whatever_ends_a_right_ends_it_at_the_gates(world: World) -> None:
     assert out()
 
 
+@pytest.mark.long
 def test_what_the_hub_gave_is_not_changed_here_and_own_accounts_stay(world: World) -> None:
     olga(world)
     gate = world.gate("north", everyone=True, edits="at_once")
