@@ -480,3 +480,29 @@ def test_a_schedule_that_the_gate_needs_when_the_hub_takes_it_away_is_closed(wor
     Feed.of(hub).renew(actor=ACTOR)
     pull_all(gate)
     assert rules.schedules() == []
+
+
+def test_a_page_of_rules_is_taken_whole_or_not_at_all_and_twice_means_once(world: World) -> None:
+    hub = world.hub.workspace
+    ada = hire(hub, "staff")
+    rule(hub, "staff", GroupRule(None, schedule(hub).id))
+    Access.of(hub).set_site_rules({"occupancy": 9}, actor=ACTOR)
+    Credentials.of(hub).add(ada.id, "card", "4711", {}, actor=ACTOR)
+    gate = world.gate("north")
+    database = gate.workspace.database
+    with database.write() as session:
+        session.execute(sa.text("CREATE TRIGGER no BEFORE INSERT ON credentials BEGIN SELECT RAISE(ABORT, 'no'); END"))  # fmt: skip # noqa: E501
+    with pytest.raises(sa.exc.IntegrityError):
+        downlink(gate).pull()
+    plan = load_plan(gate.workspace)
+    assert (dict(plan.schedules), dict(plan.groups), plan.rules.occupancy) == ({}, {}, None)
+    with database.write() as session:
+        session.execute(sa.text("DROP TRIGGER no"))
+    pull_all(gate)
+    once, with_card = load_plan(gate.workspace), Credentials.of(gate.workspace)
+    Feed.of(hub).renew(actor=ACTOR)
+    pull_all(gate)
+    twice = load_plan(gate.workspace)
+    for name in ("schedules", "groups", "people", "rules", "holidays", "ungrouped"):
+        assert getattr(once, name) == getattr(twice, name), name
+    assert with_card.whose("card", "4711") == here(gate, ada)
