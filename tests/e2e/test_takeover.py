@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,29 @@ def test_a_gate_that_is_not_well_with_them_goes_back(config: Path, tmp_path: Pat
     assert found.refused is not None
     assert (found.accepted, found.pending, found.refused.uid) == (None, None, "g1")
     assert gated("journal", "verify", "--config", config).returncode == 0
+
+
+@pytest.mark.long
+def test_an_error_at_the_start_with_them_brings_back_what_was(config: Path) -> None:
+    """Somebody else has taken the port meanwhile."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    config.write_text(config.read_text().replace("port: 0", f"port: {port}"))
+    with Process("--config", config) as gate:
+        gate.wait_for("Ctrl-C")
+        offer(config, "g1", {"door": {"held_open_s": 44}})
+        gate.wait_for("stopped, the door is locked")
+        with socket.socket() as thief:
+            thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            thief.bind(("127.0.0.1", port))
+            thief.listen()
+            told = gate.wait_for("are not used")
+        gate.wait_for("Ctrl-C")
+        assert gate.end() == 0
+    found = kept(config)
+    assert str(port) in told
+    assert (found.accepted, found.pending) == (None, None)
 
 
 @pytest.mark.long
