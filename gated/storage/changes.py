@@ -1,9 +1,9 @@
 """What gates must learn of: each thing once, with the number of its last change.
 
 Numbers are given under a lock that is held until the commit, so that whoever has read up to one has
-missed none below it. Writers take their locks in this order: gallery stamp, rules stamp, number of
-changes, journal. A feed says what is, not what was: a reader is told the present state of each
-thing that changed behind its cursor, however often it changed.
+missed none below it. Writers take their locks in this order: roll-outs, gallery stamp, rules stamp,
+number of changes, journal. A feed says what is, not what was: a reader is told the present state of
+each thing that changed behind its cursor, however often it changed.
 """
 
 from __future__ import annotations
