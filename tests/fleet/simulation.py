@@ -4,8 +4,9 @@
 
 People are hired, moved between groups, given cards, switched off and erased on the hub, and rules
 are changed; gates decide; networks are cut, slow, and deliver batches again; gates and hubs are
-killed (SIGKILL) and started. At the end every gate has whom and what the hub says, every decision
-is on the hub once, chains verify, and who was erased is nowhere.
+killed (SIGKILL) and started. At the end every gate has whom and what the hub says and knows who
+passed last elsewhere, every decision is on the hub once, chains verify, and who was erased is
+nowhere.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ import PIL.Image
 import sqlalchemy as sa
 
 from gated.config import Settings, load
+from gated.core.model import Direction
+from gated.devices.clock import SystemClock
 from gated.services import credential_keys
 from gated.services.access import Access, GroupRule
 from gated.services.credentials import Credentials
@@ -45,6 +48,7 @@ from gated.storage import settings as settings_store
 from gated.storage.records import Person
 from gated.storage.tables import attendance_logs, journal
 from tests.e2e.process import Process
+from tests.fleet import presence
 from tests.fleet.relay import Relay
 from tests.fleet.rules import present, wanted
 from tests.storage.people import entry
@@ -301,7 +305,9 @@ class Simulation:
         with gate.workspace.database.read() as session:
             known, _ = persons.list_(session)
         whom = self.random.choice([*known, None])
-        gate.workspace.journal.append([entry(whom.ref if whom else None)])
+        at, way = SystemClock().now(), self.random.choice(list(Direction))
+        passed = entry(whom.ref, at, direction=way) if whom else entry(None, at)
+        gate.workspace.journal.append([passed])
         gate.decisions += 1
 
     def cut(self) -> None:
@@ -346,7 +352,10 @@ class Simulation:
         with gate.workspace.database.read() as session:
             place = settings_store.get(session, "sync_cursor", {})
             left = outbox.backlog(session, own)
-        return left == 0 and place.get("cursor") == f"{head.feed}.{row.feed}.{head.seq}"
+        end = f"{head.feed}.{row.feed}.{head.seq}."
+        if left or not (place.get("cursor") or "").startswith(end):
+            return False
+        return not _counts(gate) or presence.is_told(self.desk, gate.workspace, gate.name)
 
     def _last_words(self) -> str:
         units = [u for u in (*self.hubs, *self.gates) if u.process]
@@ -367,12 +376,7 @@ class Simulation:
         return found
 
     def _problems_of(self, gate: SimulatedGate) -> Iterator[str]:
-        if self._wanted_by(gate) != _templates(gate.workspace):
-            yield "its gallery is not what the hub says"
-        told = wanted(self.desk, gate.name)
-        for about, here in present(gate.workspace).items():
-            if here != told[about]:
-                yield f"its {about} are not what the hub says: {here}, not {told[about]}"
+        yield from self._unlike_the_hub(gate)
         result = gate.workspace.journal.verify()
         if not result.ok:
             yield str(result.first_problem)
@@ -392,6 +396,17 @@ class Simulation:
         files = sum(1 for _ in gate.workspace.settings.storage.uploads.rglob("*.sealed"))
         if files != sum(map(len, _templates(gate.workspace).values())):
             yield f"{files} files, not one for each template"
+
+    def _unlike_the_hub(self, gate: SimulatedGate) -> Iterator[str]:
+        if self._wanted_by(gate) != _templates(gate.workspace):
+            yield "its gallery is not what the hub says"
+        told = wanted(self.desk, gate.name)
+        for about, here in present(gate.workspace).items():
+            if here != told[about]:
+                yield f"its {about} are not what the hub says: {here}, not {told[about]}"
+        passed = presence.wanted(self.desk, gate.name)
+        if _counts(gate) and presence.present(gate.workspace) != passed:
+            yield f"it was told {presence.present(gate.workspace)} of who passed, not {passed}"
 
     def _wanted_by(self, gate: SimulatedGate) -> dict[tuple[str, bool], list[bytes]]:
         wanted: dict[tuple[str, bool], list[bytes]] = {}
@@ -413,6 +428,11 @@ class Simulation:
             with contextlib.suppress(AssertionError, OSError):
                 unit.kill()
         self._stack.close()
+
+
+def _counts(gate: SimulatedGate) -> bool:
+    """Whether the rules that came down ask who is inside."""
+    return "occupancy" in present(gate.workspace)["rules"]
 
 
 def _templates(workspace: Workspace) -> dict[tuple[str, bool], list[bytes]]:
