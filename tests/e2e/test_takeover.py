@@ -20,10 +20,15 @@ from tests.e2e.process import Process, demo_config, gated
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    require_assets("default", "demo")
+    """A gate before which nobody ever stands."""
+    require_assets("default")
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    PIL.Image.new("RGB", (64, 48)).save(pictures / "nobody.png")
     file = demo_config(tmp_path)
-    text = "sync: {trial_s: 1.5, take_over_within_s: 1}\nlogging: {level: debug}\n"
-    file.write_text(file.read_text() + text)
+    text = file.read_text().replace("demo: true", "demo: false")
+    text = text.replace("source: demo", f"source: {pictures}, fps: 2")
+    file.write_text(text + "sync: {trial_s: 1.5, take_over_within_s: 1}\n")
     return file
 
 
@@ -39,7 +44,7 @@ def kept(config: Path) -> Kept:
 
 def test_new_settings_are_taken_over_in_place(config: Path) -> None:
     with Process("--config", config) as gate:
-        gate.wait_for("Ctrl-C")
+        gate.wait_for("ready")
         offer(config, "g1", {"door": {"held_open_s": 44}, "liveness": {"level": "strict"}})
         gate.wait_for("starts again with other settings")
         gate.wait_for("stopped, the door is locked")
@@ -56,7 +61,7 @@ def test_where_systemd_runs_it_the_program_ends_to_be_started(
 ) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
     with Process("--config", config) as gate:
-        gate.wait_for("Ctrl-C")
+        gate.wait_for("ready")
         offer(config, "g1", {"door": {"held_open_s": 44}})
         gate.wait_for("stopped, the door is locked")
         assert gate.ended() == 0
@@ -69,10 +74,6 @@ def test_where_systemd_runs_it_the_program_ends_to_be_started(
 def test_a_gate_that_is_not_well_with_them_goes_back(config: Path, tmp_path: Path) -> None:
     """Its pictures are away while it starts again, as if the camera did not come up."""
     pictures, away = tmp_path / "pictures", tmp_path / "away"
-    pictures.mkdir()
-    PIL.Image.new("RGB", (64, 48)).save(pictures / "nobody.png")
-    text = config.read_text().replace("demo: true", "demo: false")
-    config.write_text(text.replace("source: demo", f"source: {pictures}"))
     with Process("--config", config) as gate:
         gate.wait_for("camera delivers")
         offer(config, "g1", {"door": {"held_open_s": 44}})
@@ -96,7 +97,7 @@ def test_an_error_at_the_start_with_them_brings_back_what_was(config: Path) -> N
         port = free.getsockname()[1]
     config.write_text(config.read_text().replace("port: 0", f"port: {port}"))
     with Process("--config", config) as gate:
-        gate.wait_for("Ctrl-C")
+        gate.wait_for("ready")
         offer(config, "g1", {"door": {"held_open_s": 44}})
         gate.wait_for("stopped, the door is locked")
         with socket.socket() as thief:
@@ -104,7 +105,7 @@ def test_an_error_at_the_start_with_them_brings_back_what_was(config: Path) -> N
             thief.bind(("127.0.0.1", port))
             thief.listen()
             told = gate.wait_for("are not used")
-        gate.wait_for("Ctrl-C")
+        gate.wait_for("ready")
         assert gate.end() == 0
     found = kept(config)
     assert str(port) in told
@@ -114,16 +115,16 @@ def test_an_error_at_the_start_with_them_brings_back_what_was(config: Path) -> N
 @pytest.mark.long
 def test_a_program_that_is_killed_each_time_gives_up(config: Path) -> None:
     with Process("--config", config) as gate:
-        gate.wait_for("Ctrl-C")
+        gate.wait_for("ready")
         assert gate.end() == 0
     offer(config, "g1", {"door": {"held_open_s": 44}})
     for _ in range(2):
         with Process("--config", config) as gate:
-            gate.wait_for("Ctrl-C")
+            gate.wait_for("ready")
             gate.end(signal.SIGKILL)
     with Process("--config", config) as gate:
         gate.wait_for("are not used: the program ended 2 times")
-        gate.wait_for("Ctrl-C")
+        gate.wait_for("ready")
         assert gate.end() == 0
     found = kept(config)
     assert (found.accepted, found.pending) == (None, None)
