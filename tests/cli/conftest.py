@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import sys
@@ -56,8 +57,12 @@ def gated(
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
         monkeypatch.setattr(sys, "argv", ["gated", *map(str, args)])
         capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main()
+        try:
+            with pytest.raises(SystemExit) as end:
+                main()
+        finally:
+            gc.unfreeze()  # a run that ends before it serves leaves the collector switched off
+            gc.enable()
         said = capsys.readouterr()
         assert "Traceback" not in said.err
         assert isinstance(end.value.code, int)
