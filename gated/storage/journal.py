@@ -186,6 +186,8 @@ class Journal:
         settings.touch_gallery(session)  # the locks in their order: see `changes`
         settings.lock_rules(session)
         changes.note_erasure(session, uid)
+        # whoever is taking in rows of this person has committed then
+        session.execute(sa.select(persons.c.id).where(persons.c.uid == uid).with_for_update())
         for edits in (edge_edits, fleet_edits):
             session.execute(sa.delete(edits).where(edits.c.person == uid))
         quarantine.forget_person(session, uid)

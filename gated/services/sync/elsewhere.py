@@ -77,8 +77,12 @@ def hear_first(workspace: Workspace, client: HubClient | None, clock: Clock, rea
 
     client: None for a gate that has no hub.
     """
-    hub = None if client is None else FromHub(workspace, client, clock)
-    if hub is None or not hub.wanted():
+    if client is None:
+        _forget(workspace)
+        heard(workspace, True)
+        return
+    hub = FromHub(workspace, client, clock)
+    if not hub.wanted():
         heard(workspace, True)
         return
     if reached:
@@ -88,6 +92,16 @@ def hear_first(workspace: Workspace, client: HubClient | None, clock: Clock, rea
             log.warning("who is inside by other gates is not known: %s", error)
             reached = False
     heard(workspace, reached)
+
+
+def _forget(workspace: Workspace) -> None:
+    """Forget what a hub has told that is not ours any more."""
+    with workspace.database.read() as session:
+        told = bool(settings_store.get(session, KEY))
+    if told:
+        with workspace.database.write() as session:
+            site_presence.put_told(session, (), complete=True)
+            settings_store.set_(session, KEY, {})
 
 
 def known(workspace: Workspace) -> tuple[PresenceTold, PresenceHeard]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -22,7 +24,7 @@ from gated.services.people import People
 from gated.services.sync.elsewhere import FromHub, known
 from gated.services.sync.uplink import Uplink
 from gated.services.workspace import Workspace
-from gated.storage import gates, persons, site_presence
+from gated.storage import attendance, gates, persons, site_presence
 from gated.storage.tables import site_presence as table
 from gated.storage.tables import utcnow
 from tests.fleet.relay import Relay
@@ -189,6 +191,44 @@ def test_a_gate_that_starts_knows_who_is_inside(site: Site) -> None:
         site_presence.forget(session, utcnow() + timedelta(days=1))
     site.world.hub.services.feed.renew(actor=ACTOR)
     assert asks.next(20) == PresenceTold(complete=True), "long ago"
+
+
+def test_passages_at_once_end_as_the_log_says(site: Site) -> None:
+    """Gates send rows of the same people at the same time, while some are erased."""
+    people = [hire(site.hub) for _ in range(6)]
+    joined = [site.joined(name) for name in ("north", "south", "west")]
+    now, chance, errors = SystemClock().now(), random.Random(3), list[BaseException]()
+    services = site.world.hub.services
+    services.site_presence.keep("works")
+
+    def send(gate: JoinedGate) -> None:
+        with gate.workspace.database.read() as session:
+            known_ = [persons.by_code(session, p.personnel_code) for p in people]
+        refs = [p.ref for p in known_ if p is not None]
+        try:
+            for n in range(12):
+                at = replace(now, utc=now.utc - 100 + n + chance.random())
+                ways = [(ref, chance.choice(list(Direction))) for ref in chance.sample(refs, 3)]
+                gate.workspace.journal.append([entry(ref, at, direction=way) for ref, way in ways])
+                Uplink.of(gate.workspace, gate.client).send()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=send, args=(gate,)) for gate in joined]
+    for thread in threads:
+        thread.start()
+    for gone in people[:2]:
+        People.of(site.hub).delete(gone.id, actor=ACTOR)
+    for thread in threads:
+        thread.join()
+    assert not errors
+    with site.hub.database.read() as session:
+        kept = {s.uid: (s.direction, s.utc) for s in site_presence.since(session, "works", 0)}
+        newest = attendance.last_punches(session, datetime.fromtimestamp(now.utc - 999, UTC))
+        uids = {p.id: p.uid for p in people}
+        logged = {uids[id_]: passed for id_, passed in newest.items()}
+    assert {p.uid for p in people[2:]} == set(logged)
+    assert kept == logged
 
 
 def test_a_gate_that_is_the_hub_of_the_others(site: Site) -> None:
