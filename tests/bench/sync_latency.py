@@ -70,8 +70,9 @@ class Measured:
         with self._run.desk.database.read() as session:
             head = changes.head(session)
         with self._workspace.database.read() as session:
-            cursor = settings_store.get(session, "sync_cursor", {}).get("cursor") or ""
-        return cursor.partition(".")[0] != head.feed or not cursor.endswith(f".{head.seq}")
+            cursor = settings_store.get(session, "sync_cursor", {}).get("cursor") or "..."
+        feed, _, seq, _ = cursor.split(".")
+        return (feed, seq) != (head.feed, str(head.seq))
 
     def alone(self, span: Span, seconds: float = SPAN_S) -> None:
         span.told += self._gate.collect(seconds)

@@ -23,8 +23,11 @@ class Relay:
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._seen: list[bytes] = []
+        self._late: list[bytes] = []
         self.is_cut = False
         self.delay_s = 0.0
+        self.withholds = False
+        """Keeps the next batch back and ends its connection: the gate will send it again."""
         self.closed = False
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -34,12 +37,21 @@ class Relay:
         self._drop()
 
     def heal(self) -> None:
-        self.is_cut, self.delay_s = False, 0.0
+        self.is_cut, self.delay_s, self.withholds = False, 0.0, False
 
     def replay(self) -> bool:
         """Deliver a batch once more that went by some time ago; whether there was one."""
         with self._lock:
             request = random.choice(self._seen) if self._seen else None
+        return self._deliver(request)
+
+    def deliver_late(self) -> bool:
+        """Deliver a batch that was kept back, behind those sent since; whether there was one."""
+        with self._lock:
+            request = self._late.pop() if self._late else None
+        return self._deliver(request)
+
+    def _deliver(self, request: bytes | None) -> bool:
         if request is None:
             return False
         with (
@@ -93,6 +105,11 @@ class Relay:
                 if upwards:
                     begins = data.startswith((b"POST", b"GET"))
                     said = self._remember(data if begins else said + data)
+                    if self.withholds and said.startswith(SENDING):
+                        if self._is_whole(said):
+                            self._keep_back(said)
+                            return
+                        continue
                 target.sendall(data)
         except OSError:
             pass
@@ -106,8 +123,18 @@ class Relay:
 
     def _remember(self, said: bytes) -> bytes:
         """Keep a request that is complete by now."""
-        head, _, body = said.partition(b"\r\n\r\n")
-        if said.startswith(SENDING) and f"Content-Length: {len(body)}".encode() in head:
+        if said.startswith(SENDING) and self._is_whole(said):
             with self._lock:
                 self._seen = [*self._seen[-KEPT + 1 :], said]
         return said
+
+    @staticmethod
+    def _is_whole(said: bytes) -> bool:
+        head, _, body = said.partition(b"\r\n\r\n")
+        return f"Content-Length: {len(body)}".encode() in head
+
+    def _keep_back(self, said: bytes) -> None:
+        with self._lock:
+            self._late = [*self._late[-KEPT + 1 :], said]
+            self._seen = [kept for kept in self._seen if kept != said]
+        self.withholds = False

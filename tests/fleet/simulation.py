@@ -2,11 +2,12 @@
 
     python -m tests.fleet.simulation --gates 20 --hubs 2 --seconds 120
 
-People are hired, moved between groups, given cards, switched off and erased on the hub, and rules
-are changed; gates decide; networks are cut, slow, and deliver batches again; gates and hubs are
-killed (SIGKILL) and started. At the end every gate has whom and what the hub says and knows who
-passed last elsewhere, every decision is on the hub once, chains verify, and who was erased is
-nowhere.
+People are hired, moved between groups, switched off and erased on the hub, rules, sites and cards
+change; gates decide, drop what the hub has of their logs, and are replaced by other units; networks
+are cut, slow, and deliver batches again or late; gates and hubs are killed (SIGKILL) and started.
+At the end every gate has whom the hub says, under the same rules, and knows who passed elsewhere;
+every decision is on the hub once, chains verify, and who was erased is nowhere: in no row, and in
+no file of gate or hub, read byte by byte and unsealed where it is sealed.
 """
 
 from __future__ import annotations
@@ -39,18 +40,21 @@ from gated.services.credentials import Credentials
 from gated.services.groups import Groups
 from gated.services.models import INSTALLED, VisionKit
 from gated.services.people import People
+from gated.services.sync.cursors import Cursors
 from gated.services.sync.fleet import Fleet
 from gated.services.sync.membership import Membership
 from gated.services.sync.receipts import Erasures
 from gated.services.workspace import Workspace
 from gated.storage import carried, changes, enrollments, gates, outbox, persons
 from gated.storage import settings as settings_store
+from gated.storage.pruning import prune
 from gated.storage.records import Person
 from gated.storage.tables import attendance_logs, journal
 from tests.e2e.process import Process
-from tests.fleet import presence
+from tests.fleet import presence, traces
 from tests.fleet.relay import Relay
 from tests.fleet.rules import present, wanted
+from tests.fleet.traces import Gone
 from tests.storage.people import entry
 
 ACTOR = "simulation"
@@ -61,7 +65,22 @@ HUB = """
 gate: {{name: hub-{number}, role: hub}}
 camera: {{driver: none}}
 door: {{driver: none}}
-storage: {{state_dir: {state}, database_url: "{url}", upload_dir: {uploads}, key_file: {key}}}
+storage:
+  state_dir: {folder}/hub-{number}
+  database_url: "{url}"
+  upload_dir: {folder}/uploads
+  key_file: {key}
+api: {{port: {port}}}
+logging: {{level: warning}}
+"""
+
+GATE_AS_HUB = """
+gate: {{name: hub-{number}, site: works}}
+camera: {{driver: replay, source: {pictures}, fps: 1}}
+door: {{driver: simulated}}
+liveness: {{level: "off"}}
+vision: {{assets_dir: {assets}, threads: 1, idle_fps: 0.2}}
+storage: {{state_dir: {folder}/hub-0}}
 api: {{port: {port}}}
 logging: {{level: warning}}
 """
@@ -113,22 +132,28 @@ class SimulatedGate(Unit):
 
     workspace: Workspace = field(kw_only=True)
     relay: Relay = field(kw_only=True)
+    hub_name: str = field(kw_only=True)
+    """By which the hub knows its place; the unit in it may be another one than at first."""
     decisions: int = 0
+    pruned: bool = False
 
 
 class Simulation:
-    """One fleet in a folder. url: of the hub's database."""
+    """One fleet in a folder. url: of the hub's database; None: a gate is the hub of the others."""
 
-    def __init__(self, folder: Path, url: str, gates: int, hubs: int, seed: int) -> None:
+    def __init__(self, folder: Path, url: str | None, gates: int, hubs: int, seed: int) -> None:
         self.folder = folder
         self.url = url
         self.random = random.Random(seed)
         self.count: Counter[str] = Counter()
-        self.erased: list[Person] = []
+        self.erased: list[Gone] = []
+        self.retired: list[SimulatedGate] = []
+        """Units whose place another one has taken."""
         self.staff: list[Person] = []
         self._stack = ExitStack()
         self.hubs = [self._hub(n) for n in range(hubs)]
-        self.desk = self._stack.enter_context(Workspace(self._hub_settings(hubs)))
+        desk = self._hub_settings(hubs) if url else load(self.hubs[0].config, {})
+        self.desk = self._stack.enter_context(Workspace(desk))
         self.model = "sface-2021dec"
         self.gates = [self._gate(n) for n in range(gates)]
 
@@ -142,16 +167,25 @@ class Simulation:
             key.chmod(0o600)
         file = self.folder / f"hub-{number}.yaml"
         file.write_text(
-            HUB.format(
+            (HUB if self.url else GATE_AS_HUB).format(
                 number=number,
-                state=self.folder / f"hub-{number}",
+                folder=self.folder,
                 url=self.url,
-                uploads=self.folder / "uploads",
                 key=key,
                 port=port,
+                pictures=self._pictures(),
+                assets=INSTALLED,
             )
         )
         return load(file, {})
+
+    def _pictures(self) -> Path:
+        """A grey wall."""
+        pictures = self.folder / "pictures"
+        if not pictures.exists():
+            pictures.mkdir()
+            PIL.Image.new("RGB", (320, 240), "grey").save(pictures / "1.png")
+        return pictures
 
     def _hub(self, number: int) -> Unit:
         port = _free_port()
@@ -164,21 +198,18 @@ class Simulation:
 
     def gate_settings(self, name: str) -> Settings:
         """Of a gate that looks at a grey wall."""
-        pictures = self.folder / "pictures"
-        if not pictures.exists():
-            pictures.mkdir()
-            PIL.Image.new("RGB", (320, 240), "grey").save(pictures / "1.png")
-        state, file = self.folder / name, self.folder / f"{name}.yaml"
+        state, file, pictures = self.folder / name, self.folder / f"{name}.yaml", self._pictures()
         file.write_text(GATE.format(name=name, pictures=pictures, assets=INSTALLED, state=state))
         return load(file, {})
 
-    def _gate(self, number: int) -> SimulatedGate:
+    def _gate(self, number: int, hub_name: str | None = None) -> SimulatedGate:
         name = f"gate-{number}"
         workspace = self._stack.enter_context(Workspace(self.gate_settings(name)))
         relay = Relay(self._port_of_a_hub)
         self._stack.callback(relay.close)
         file = self.folder / f"{name}.yaml"
-        return SimulatedGate(name, file, workspace=workspace, relay=relay)
+        hub_name = hub_name or name
+        return SimulatedGate(name, file, workspace=workspace, relay=relay, hub_name=hub_name)
 
     def start(self) -> None:
         """Hubs, people, then gates, which join through the network that will fail them."""
@@ -196,8 +227,7 @@ class Simulation:
         for n, gate in enumerate(self.gates):
             carries = {"everyone": True} if n % 2 == 0 else {"groups": [GROUPS[n % 3]]}
             _, code = fleet.invite(gate.name, "works", carries, actor=ACTOR)
-            url = f"http://127.0.0.1:{gate.relay.port}"
-            Membership.of(gate.workspace).join(url, code, actor=ACTOR)
+            Membership.of(gate.workspace).join(self._url(gate), code, actor=ACTOR)
             gate.start()
 
     # --- life ---------------------------------------------------------------------------------
@@ -217,6 +247,9 @@ class Simulation:
             (2, self.cut),
             (2, self.slow),
             (3, self.again),
+            (2, self.late),
+            (1, self.prune),
+            (1, self.replace),
             (1, self.kill_gate),
             (1, self.kill_hub),
         ]
@@ -252,8 +285,12 @@ class Simulation:
     def erase(self) -> None:
         if len(self.staff) > 5:
             person = self.staff.pop(self.random.randrange(len(self.staff)))
+            with self.desk.database.read() as session:
+                (enrolled,) = enrollments.list_(session, person_id=person.id)
+            assert enrolled.face_encoding_path is not None
+            template, _ = self.desk.files.load_encoding(enrolled.face_encoding_path)
             People.of(self.desk).delete(person.id, actor=ACTOR)
-            self.erased.append(person)
+            self.erased.append(Gone(person, template.tobytes()))
 
     def switch(self) -> None:
         person = self.random.choice(self.staff)
@@ -310,6 +347,15 @@ class Simulation:
         gate.workspace.journal.append([passed])
         gate.decisions += 1
 
+    def prune(self) -> None:
+        """A gate needs room: what the hub has already goes there."""
+        gate = self.random.choice(self.gates)
+        own, now = gate.workspace.journal.gate_uid(), SystemClock().now()
+        with gate.workspace.database.write() as session:
+            journal_ = gate.workspace.journal
+            cut = prune(session, journal_, own, now, lambda row: row.acknowledged, ACTOR)
+        gate.pruned |= cut is not None
+
     def cut(self) -> None:
         gate = self.random.choice(self.gates)
         gate.relay.heal() if gate.relay.is_cut else gate.relay.cut()
@@ -320,9 +366,38 @@ class Simulation:
     def again(self) -> None:
         self.random.choice(self.gates).relay.replay()
 
+    def late(self) -> None:
+        """A batch arrives behind the one that was sent after it."""
+        relay = self.random.choice(self.gates).relay
+        relay.withholds = not relay.deliver_late()
+
     def kill_gate(self) -> None:
         gate = self.random.choice(self.gates)
         gate.kill() if gate.running else gate.start()
+
+    def replace(self) -> None:
+        """Another unit takes the place of one that dies when the hub has all it wrote."""
+        gate = self.random.choice(self.gates)
+        gate.kill()
+        with gate.workspace.database.read() as session:
+            left = outbox.backlog(session, gate.workspace.journal.gate_uid())
+        if left or gate.relay.is_cut or not self._are_hubs_up():
+            gate.start()
+            return
+        fleet = Fleet.of(self.desk)
+        _, code = fleet.replace(fleet.by_name(gate.hub_name).gate.id, actor=ACTOR)
+        self.retired.append(gate)
+        new = self._gate(len(self.gates) + len(self.retired), gate.hub_name)
+        Membership.of(new.workspace).join(self._url(new), code, actor=ACTOR)
+        self.gates[self.gates.index(gate)] = new
+        new.start()
+
+    def _are_hubs_up(self) -> bool:
+        return all(hub.running and _is_open(hub.port) for hub in self.hubs)
+
+    @staticmethod
+    def _url(gate: SimulatedGate) -> str:
+        return f"http://127.0.0.1:{gate.relay.port}"
 
     def kill_hub(self) -> None:
         hub = self.random.choice(self.hubs)
@@ -347,15 +422,15 @@ class Simulation:
     def _is_quiet(self, gate: SimulatedGate) -> bool:
         with self.desk.database.read() as session:
             head = changes.head(session)
-            row = gates.by_name(session, gate.name)
+            row = gates.by_name(session, gate.hub_name)
         own = gate.workspace.journal.gate_uid()
         with gate.workspace.database.read() as session:
             place = settings_store.get(session, "sync_cursor", {})
             left = outbox.backlog(session, own)
-        end = f"{head.feed}.{row.feed}.{head.seq}."
-        if left or not (place.get("cursor") or "").startswith(end):
+        end = Cursors(self.desk.keys).write(head, row, head.seq)
+        if left or place.get("cursor") != end:
             return False
-        return not _counts(gate) or presence.is_told(self.desk, gate.workspace, gate.name)
+        return not _counts(gate) or presence.is_told(self.desk, gate.workspace, gate.hub_name)
 
     def _last_words(self) -> str:
         units = [u for u in (*self.hubs, *self.gates) if u.process]
@@ -366,52 +441,59 @@ class Simulation:
         found = []
         for gate in self.gates:
             found += [f"{gate.name}: {p}" for p in self._problems_of(gate)]
+        for gate in self.retired:
+            found += [f"{gate.name}: {p}" for p in self._problems_of_rows(gate)]
         hub = self.desk.journal.verify()
         if not hub.ok:
             found.append(f"hub: {hub.first_problem}")
-        for person in self.erased:
-            found += [f"hub: {person.last_name} in {t}" for t in _tables_with(self.desk, person)]
-            if left := Erasures.of(self.desk).receipt(person.uid).outstanding:
-                found.append(f"hub: {left} gates have not confirmed the erasure of {person.uid}")
+        found += [f"hub: {trace}" for trace in self._traces_on_the_hub()]
+        for gone in self.erased:
+            if left := Erasures.of(self.desk).receipt(gone.person.uid).outstanding:
+                found.append(f"hub: {left} gates have not confirmed {gone.person.last_name}")
         return found
+
+    def _traces_on_the_hub(self) -> Iterator[str]:
+        yield from traces.in_tables(self.desk, self.erased)
+        for folder in ("uploads", *(f"hub-{n}" for n in range(len(self.hubs) + 1))):
+            yield from traces.in_files(self.desk, self.folder / folder, self.erased)
 
     def _problems_of(self, gate: SimulatedGate) -> Iterator[str]:
         yield from self._unlike_the_hub(gate)
+        yield from self._problems_of_rows(gate)
+        yield from traces.in_tables(gate.workspace, self.erased)
+        folder = gate.workspace.settings.storage.state_dir
+        yield from traces.in_files(gate.workspace, folder, self.erased)
+        files = sum(1 for _ in gate.workspace.settings.storage.uploads.rglob("*.sealed"))
+        if files != sum(map(len, _templates(gate.workspace).values())):
+            yield f"{files} files, not one for each template"
+
+    def _problems_of_rows(self, gate: SimulatedGate) -> Iterator[str]:
         result = gate.workspace.journal.verify()
         if not result.ok:
             yield str(result.first_problem)
         own = gate.workspace.journal.gate_uid()
         sent, kept = _rows(self.desk, own), _rows(gate.workspace, own)
-        if sent != kept:
-            yield f"{len(kept)} rows here, {len(sent)} of them on the hub"
+        if not (set(kept) <= set(sent) if gate.pruned else sent == kept):
+            yield f"{len(kept)} rows here, {len(sent)} on the hub, and not the same"
         on_hub = _passages(self.desk, own)
         if on_hub != gate.decisions:
             yield f"{gate.decisions} decisions made, {on_hub} on the hub"
-        for person in self.erased:
-            for table in _tables_with(gate.workspace, person):
-                yield f"{person.last_name} in {table}"
-            for file in gate.workspace.settings.storage.state_dir.glob("attendance.db*"):
-                if person.last_name.encode() in file.read_bytes():
-                    yield f"{person.last_name} in {file.name}"
-        files = sum(1 for _ in gate.workspace.settings.storage.uploads.rglob("*.sealed"))
-        if files != sum(map(len, _templates(gate.workspace).values())):
-            yield f"{files} files, not one for each template"
 
     def _unlike_the_hub(self, gate: SimulatedGate) -> Iterator[str]:
         if self._wanted_by(gate) != _templates(gate.workspace):
             yield "its gallery is not what the hub says"
-        told = wanted(self.desk, gate.name)
+        told = wanted(self.desk, gate.hub_name)
         for about, here in present(gate.workspace).items():
             if here != told[about]:
                 yield f"its {about} are not what the hub says: {here}, not {told[about]}"
-        passed = presence.wanted(self.desk, gate.name)
+        passed = presence.wanted(self.desk, gate.hub_name)
         if _counts(gate) and presence.present(gate.workspace) != passed:
             yield f"it was told {presence.present(gate.workspace)} of who passed, not {passed}"
 
     def _wanted_by(self, gate: SimulatedGate) -> dict[tuple[str, bool], list[bytes]]:
         wanted: dict[tuple[str, bool], list[bytes]] = {}
         with self.desk.database.read() as session:
-            row = gates.by_name(session, gate.name)
+            row = gates.by_name(session, gate.hub_name)
             people = carried.behind(session, row, "", 100_000)
         for person in people:
             vectors = [
@@ -463,27 +545,21 @@ def _passages(workspace: Workspace, gate: str) -> int:
         return int(session.execute(wanted).scalar_one())
 
 
-def _tables_with(workspace: Workspace, person: Person) -> list[str]:
-    """The tables in which the name of a person stands."""
-    from gated.storage.tables import metadata
-
-    with workspace.database.read() as session:
-        return [
-            table.name
-            for table in metadata.sorted_tables
-            if person.last_name in repr(session.execute(sa.select(table)).all())
-        ]
-
-
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return int(taken.getsockname()[1])
 
 
+def _is_open(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
 def _wait_for_port(port: int, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        if _is_open(port):
             return
         time.sleep(0.2)
     raise AssertionError(f"nobody listens on {port}")
@@ -491,7 +567,7 @@ def _wait_for_port(port: int, seconds: float = 60) -> None:
 
 @contextmanager
 def simulation(
-    folder: Path, url: str, gates: int, hubs: int, seed: int = 1
+    folder: Path, url: str | None, gates: int, hubs: int, seed: int = 1
 ) -> Iterator[Simulation]:
     """A fleet that runs while the block does."""
     made = Simulation(folder, url, gates, hubs, seed)
@@ -527,7 +603,9 @@ def main() -> int:
             **dict(sorted(run.count.items())),
             "persons at the end": len(run.staff),
             "erased": len(run.erased),
-            "decisions": sum(g.decisions for g in run.gates),
+            "decisions": sum(g.decisions for g in (*run.gates, *run.retired)),
+            "units replaced": len(run.retired),
+            "gates with pruned logs": sum(g.pruned for g in run.gates),
             "settled after s": round(settled, 1),
             "problems": len(problems),
         }
