@@ -18,6 +18,7 @@ from gated.services import credential_keys
 from gated.services.access import Access, GroupRule
 from gated.services.access_plan import load_plan
 from gated.services.credentials import Credentials
+from gated.services.explain import explain
 from gated.services.groups import Groups
 from gated.services.people import People
 from gated.services.pins import PinDesk
@@ -86,6 +87,11 @@ def test_a_gate_decides_by_the_rules_of_its_hub(world: World) -> None:
         pull_all(gate)
     assert (hours_of(north, ada), hours_of(north, bob)) == (["Office"], [])
     assert (hours_of(south, ada), hours_of(south, bob)) == (["always"], ["always"])
+    noon = datetime(2026, 12, 22, 12, tzinfo=UTC)
+    told = explain(north.workspace, bob.personnel_code, noon)
+    assert (told.outcome, told.reason) == ("denied", "no_access")
+    waits = explain(north.workspace, ada.personnel_code, noon)
+    assert (waits.outcome, waits.schedules) == ("waits", ("Office",))
     plan = load_plan(north.workspace)
     (known,) = plan.schedules.values()
     assert known.exceptions == {date(2026, 12, 24): (Hours(8 * 60, 12 * 60),)}
