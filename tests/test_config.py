@@ -192,6 +192,11 @@ REAL_DOOR = {"driver": "gpiozero", "relay_pin": 17}
         ({"api": {"tls_key": "k.pem"}}, "api.tls_key"),
         ({"auth": {"secret_key": "changeme" * 5}}, "auth.secret_key"),
         ({"storage": {"database_url": "mysql://root@localhost/x"}}, "storage.database_url"),
+        (
+            {"storage": {"keep_acknowledged_days": 9}, "privacy": {"hold_days": 10}},
+            "storage.keep_acknowledged_days",
+        ),
+        ({"sync": {"snapshots": True}}, "sync.snapshots"),
     ],
 )
 def test_impossible_combinations_are_refused(

@@ -363,7 +363,7 @@ class StorageSettings(Section):
     keep_stranger_pictures: bool = False
     keep_acknowledged_days: Days | None = None
     """Rows of the log that the hub has are dropped here so long after they were written."""
-    reserve_mb: Annotated[int, Field(ge=1, le=65_536)] = 16
+    reserve_mb: Annotated[int, Field(ge=8, le=65_536)] = 16
     """Kept free for the newest rows of the log, when the disk is full."""
     when_full: Literal["stop", "drop_oldest"] = "stop"
     """Of rows that no hub has: deny faces, or drop the oldest ones after an alarm."""

@@ -32,6 +32,7 @@ from gated.services.conditions import MachineWatch
 from gated.services.gate import GateBoard
 from gated.services.live import LOOKERS, FrameTap
 from gated.services.privacy import Privacy
+from gated.services.room import room_to_start
 from gated.services.strangers import refresh_outlook
 from gated.services.sync.presence import SitePresence
 from gated.services.sync.restored import recover
@@ -92,6 +93,7 @@ class Daemon:
         self._stop = asyncio.Event()
         with ExitStack() as stack, self._signals():
             stack.enter_context(StateLock(self.settings.storage.state_dir))
+            room_to_start(self.settings.storage.state_dir)
             self.workspace = stack.enter_context(Workspace(self.settings))
             stack.enter_context(self._trying_settings())
             recover(self.workspace, self.clock)

@@ -24,6 +24,8 @@ from gated.services.obligations import moment
 from gated.services.recording import Record
 from gated.services.workspace import Service, Workspace
 from gated.storage import alarms, collected, outbox, snapshots
+from gated.storage.cuts import own_chains
+from gated.storage.heads import last_row
 from gated.storage.journal import Entry
 from gated.storage.pruning import OldRow, prune
 from gated.storage.reserve import Reserve
@@ -38,8 +40,11 @@ full: nothing more may go, and what is left of the room is for other things than
 
 DROPPING = "log_dropping"
 PICTURES = 20
-LOG_BYTES = 6 << 20
-"""SQLite's write-ahead log: a thousand pages, and what one transaction may add."""
+KEPT = 200
+"""The newest rows stay: without them no room would be won that lasts."""
+
+LOG_BYTES = 4 << 20
+"""SQLite's write-ahead log: it begins anew after a thousand pages."""
 
 
 class Room(Service):
@@ -79,12 +84,12 @@ class Room(Service):
         if not self._workspace.database.sqlite:
             return "enough"  # what a server of its own keeps is not on this disk
         try:
-            while going_on() and self._room() < self._size:
+            while going_on() and self._room() < self._wanted():
                 if not any(map(self._done, self._what_may_go)):
                     break
         finally:
             self._hold()
-        full = self._room() < self._size // 2
+        full = not self._may_drop and self._room() < self._wanted() // 2
         self.state = "full" if full else "dropping" if self._is_told() else "enough"
         return self.state
 
@@ -103,23 +108,34 @@ class Room(Service):
         try:
             return drop()
         except StorageError:
-            if not self._reserve.held:
-                raise
             self._reserve.release()
+            self._workspace.database.checkpoint()
             return drop()
 
     def _hold(self) -> None:
-        """Take the reserve again, and leave the database the room for its log of changes."""
+        """Take the reserve again, but for what the database's log of changes still has to grow."""
         database, free = self._workspace.database, self._free(self._state_dir)
-        spare = max(0, LOG_BYTES - database.log_bytes())
-        self._reserve.hold(min(self._size, free + self._reserve.held - spare))
         if free < LOG_BYTES:
-            database.checkpoint()
+            self._checkpoint()
+        spare = max(0, LOG_BYTES - database.log_bytes())
+        free = self._free(self._state_dir)
+        self._reserve.hold(min(self._size, free + self._reserve.held - spare))
+
+    def _checkpoint(self) -> None:
+        try:
+            self._workspace.database.checkpoint()
+        except StorageError:  # the database itself has to grow by what its log holds
+            self._reserve.release()
+            self._workspace.database.checkpoint()
 
     def _room(self) -> int:
         """Bytes that the log can take, apart from the reserve."""
-        free = self._free(self._state_dir) + self._reserve.held - self._size
-        return free + self._workspace.database.reusable_bytes()
+        beside = self._free(self._state_dir) + self._reserve.held - self._size
+        return max(0, beside) + self._workspace.database.reusable_bytes()
+
+    def _wanted(self) -> int:
+        """How many it should be able to take: where others fill the disk, half of the database."""
+        return min(self._size, self._workspace.database.file_bytes() // 2)
 
     # --- what goes ----------------------------------------------------------------------------
 
@@ -144,10 +160,14 @@ class Room(Service):
         """Drop one step of the oldest rows, by default only of those that the hub has."""
         workspace, now = self._workspace, self._clock.now()
 
-        def goes(row: OldRow) -> bool:
-            return (row.acknowledged or not acknowledged) and may_go(row)
-
         with workspace.database.write() as session:
+            newest = own_chains(session, self._gate)[-1:]
+            tip = last_row(session, newest[0]) if newest else None
+
+            def goes(row: OldRow) -> bool:
+                old = tip is None or row.chain != tip.chain or row.seq <= tip.seq - KEPT
+                return old and (row.acknowledged or not acknowledged) and may_go(row)
+
             cut = prune(session, workspace.journal, self._gate, now, goes, cause)
         if cut is None:
             return 0
@@ -172,3 +192,9 @@ class Room(Service):
         """Whether gates report here: what they sent hangs on this journal's own rows."""
         with self._workspace.database.read() as session:
             return collected.collects(session)
+
+
+def room_to_start(state_dir: Path) -> None:
+    """Give up the reserve where a full disk would keep the database from being opened."""
+    if free_bytes(state_dir) < LOG_BYTES:
+        Reserve(state_dir).release()

@@ -163,13 +163,22 @@ class Database:
         snapshot = self._watch.exec_driver_sql("SELECT pg_current_snapshot()::text").scalar_one()
         return int.from_bytes(hashlib.sha256(snapshot.encode()).digest()[:7], "big")
 
+    def file_bytes(self) -> int:
+        """The size of SQLite's file."""
+        return self._pages("page_count")
+
     def reusable_bytes(self) -> int:
         """What SQLite's file holds of pages without content, which it fills before it grows."""
+        return self._pages("freelist_count")
+
+    def _pages(self, which: str) -> int:
         if not self.sqlite:
             return 0
         with _translated(self.name), self._reader.connect() as connection:
-            pragmas = ("freelist_count", "page_size")
-            pages, size = (connection.exec_driver_sql(f"PRAGMA {p}").scalar_one() for p in pragmas)
+            pages, size = (
+                connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+                for name in (which, "page_size")
+            )
             return int(pages * size)
 
     def log_bytes(self) -> int:

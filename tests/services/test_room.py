@@ -17,7 +17,7 @@ from gated.devices.clock import ManualClock, SystemClock
 from gated.errors import StorageError
 from gated.services.gate import GateBoard
 from gated.services.recording import Recorder
-from gated.services.room import Room
+from gated.services.room import Room, room_to_start
 from gated.services.workspace import Workspace
 from gated.storage import alarms, attendance, gates, outbox, snapshots
 from gated.storage.cuts import own_chains
@@ -30,8 +30,13 @@ MB = 1 << 20
 
 
 def opened(state: Path, **storage: object) -> Workspace:
-    given = {"storage": {"state_dir": state, "reserve_mb": 4, **storage}}
+    given = {"storage": {"state_dir": state, "reserve_mb": 8, **storage}}
     return Workspace(Settings.model_validate(given))
+
+
+@pytest.fixture(autouse=True)
+def few_rows_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gated.services.room.KEPT", 1)
 
 
 @pytest.fixture
@@ -105,7 +110,7 @@ def test_acknowledged_rows_go_first_then_pictures_then_after_an_alarm_the_rest(
         picture(workspace, reason)
     write(workspace, 20)
     disk = Disk(workspace, 0)
-    assert Room(workspace, SystemClock(), disk).keep() == "full"
+    assert Room(workspace, SystemClock(), disk).keep() == "dropping"
     steps = list(dict.fromkeys(disk.went))
     assert steps[:3] == ["2 pictures", "2 pictures, pruned 0", "0 pictures, pruned 0"]
     assert steps[3] == "0 pictures, log_dropping, pruned 21"  # with the word of the first step
@@ -131,6 +136,17 @@ def test_without_permission_nothing_goes_that_nobody_else_has(tmp_path: Path) ->
         assert Room(workspace, SystemClock(), Disk(workspace, 0)).keep() == "full"
         assert workspace.journal.verify().rows < 4
         Room(workspace, SystemClock(), lambda _: 100 * MB).keep()
+
+
+def test_the_newest_rows_stay_whatever_comes(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gated.services.room.KEPT", 30)
+    write(workspace, 60)
+    room = Room(workspace, SystemClock(), lambda _: 0)
+    for _ in range(2):
+        room.keep()
+        assert 30 <= workspace.journal.verify().rows < 42
 
 
 def test_dropping_is_told_in_health_until_somebody_has_seen_it(workspace: Workspace) -> None:
@@ -176,11 +192,11 @@ def test_a_hub_of_others_keeps_its_own_journal_whole(workspace: Workspace) -> No
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 12 MB."""
+    """A file system of 24 MB."""
     disk = tmp_path / "disk"
     disk.mkdir()
     done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", disk], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", disk], capture_output=True, check=False
     )
     if done.returncode != 0:
         pytest.skip("no small file system can be mounted here")
@@ -190,7 +206,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_on_a_disk_that_is_full_the_newest_decisions_go_on(small_disk: Path) -> None:
     """While the hub keeps up, and when it is away and something else fills the disk as well."""
-    with opened(small_disk / "state", when_full="drop_oldest", reserve_mb=1) as workspace:
+    with opened(small_disk / "state", when_full="drop_oldest") as workspace:
         room = Room(workspace, SystemClock())
         for _ in range(12):
             write(workspace, 240)
@@ -207,6 +223,12 @@ def test_on_a_disk_that_is_full_the_newest_decisions_go_on(small_disk: Path) -> 
         with workspace.database.read() as session:
             kept = attendance.list_(session, limit=10_000)
         assert 240 < len(kept) < 14 * 240
+    # the log of changes is gone with the last process: the next one finds no room for another
+    fill(small_disk)
+    room_to_start(small_disk / "state")
+    with opened(small_disk / "state", when_full="drop_oldest") as again:
+        Room(again, SystemClock()).keep()
+        write(again, 240)
 
 
 def test_the_reserve_takes_what_there_is_and_gives_it_back(small_disk: Path) -> None:

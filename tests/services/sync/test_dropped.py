@@ -13,7 +13,7 @@ from gated.services.sync.uplink import Uplink
 from gated.storage import outbox, pruning
 from gated.storage.cuts import DROPPED
 from gated.storage.pruning import prune
-from gated.storage.tables import journal, journal_private, journal_seal
+from gated.storage.tables import attendance_logs, journal, journal_private, journal_seal
 from tests.services.sync.test_up import (
     alarms,
     assert_same_journal,
@@ -91,7 +91,7 @@ def test_a_hole_is_told_by_the_gate_and_stands_in_the_hubs_own_journal(
     # who takes away more than the gate has dropped is found
     hub, uid = world.hub.workspace, gate.workspace.journal.gate_uid()
     with hub.database.write() as session:
-        for table in (journal, journal_private, journal_seal):
+        for table in (journal, journal_private, journal_seal, attendance_logs):
             there = table.c.chain.startswith(uid), table.c.seq.in_((5, 6))
             session.execute(sa.delete(table).where(*there))
     problem = hub.journal.verify().first_problem
@@ -99,10 +99,13 @@ def test_a_hole_is_told_by_the_gate_and_stands_in_the_hubs_own_journal(
     assert problem.chain.startswith(uid)
 
 
-def test_a_hub_that_never_got_the_beginning_knows_the_key_all_the_same(world: World) -> None:
+def test_a_hub_that_never_got_the_beginning_knows_the_key_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gate = world.gate("north")
     write(gate.workspace, 12)
     drop(gate, 6)
+    send_some(gate, 2, monkeypatch)  # the word itself comes later
     send_all(gate)
     assert (holes(world), alarms(world)) == ([("north", 1, 6)], [])
     assert_same_journal(world.hub.workspace, gate.workspace)
