@@ -253,6 +253,8 @@ class Daemon:
         applied = {name: n for name, n in asdict(privacy.apply(self._house_open)).items() if n}
         if applied:
             log.info("retention: %s", applied)
+        # what was cut off just before this start was too young for the sweep of the start
+        self.workspace.sweep(HOUSEKEEPING_S)
         tidy_feed(self.workspace, self.clock, self._house_open)
         if self._gate is not None:
             self._gate.room.expire(self._house_open)

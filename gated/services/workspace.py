@@ -86,11 +86,11 @@ class Workspace:
         with self.database.read() as session:
             return [e for e in enrollments.list_(session) if e.model != model]
 
-    def sweep(self) -> int:
-        """Remove files that no row names; returns how many."""
+    def sweep(self, grace_s: float = 60.0) -> int:
+        """Remove files that no row names, written more than `grace_s` seconds ago; how many."""
         with self.database.read() as session:
             known = enrollments.known_files(session) | snapshots.known_files(session)
-        return self.files.sweep(known)
+        return self.files.sweep(known, grace_s)
 
     def close(self) -> None:
         self.database.close()

@@ -74,6 +74,7 @@ def test_the_sweep_removes_old_files_that_no_row_names(tmp_path: Path) -> None:
         old, new = workspace.files.save_image(b"old"), workspace.files.save_image(b"new")
         hour_ago = time.time() - 3600
         os.utime(tmp_path / "uploads" / old, (hour_ago, hour_ago))
+        assert workspace.sweep(2 * 3600.0) == 0
         assert workspace.sweep() == 1
         assert not (tmp_path / "uploads" / old).exists()
         assert workspace.files.load_image(new) == b"new"
