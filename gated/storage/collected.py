@@ -114,6 +114,18 @@ def positions(session: Session, gate_id: int) -> dict[str, int]:
     return dict(session.execute(found.where(sync_chains.c.gate_id == gate_id)).all())
 
 
+def recognise(session: Session, uid: str, person_id: int) -> bool:
+    """Let the log name a person who passed at gates before being known here; whether anybody did.
+
+    Rows whose private part was redacted stay without.
+    """
+    part, row = journal_private.c, attendance_logs.c
+    theirs = sa.select(part.chain, part.seq).where(part.uid == uid, part.role == "subject")
+    named = sa.update(attendance_logs).values(person_id=person_id)
+    named = named.where(row.person_id.is_(None), sa.tuple_(row.chain, row.seq).in_(theirs))
+    return session.execute(named.returning(row.id)).first() is not None
+
+
 def collects(session: Session) -> bool:
     """Whether the journal of any gate is here."""
     return session.execute(sa.select(sync_chains.c.chain).limit(1)).first() is not None

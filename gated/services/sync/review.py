@@ -40,18 +40,21 @@ from gated.services.workspace import Service, Workspace
 from gated.storage import (
     accounts,
     changes,
+    collected,
     enrollments,
     fleet_edits,
     gates,
     groups,
     mirror,
     persons,
+    site_presence,
 )
 from gated.storage.fleet_edits import ACCEPTED, PENDING, REFUSED, FleetEdit
 from gated.storage.gates import GateRow
 from gated.storage.journal import Entry
 from gated.storage.records import Enrollment, Person
 from gated.storage.settings import touch_gallery, touch_rules
+from gated.storage.site_presence import Passed
 from gated.vision.factory import calibration_for
 from gated.vision.photo import encode_jpeg
 from gated.vision.sandbox import decode_apart
@@ -167,6 +170,8 @@ class Review(Service):
             edit = self.ready(session, id_, anyway)
             files = self._apply(session, edit)
             self.settle(session, edit, actor)
+            if edit.kind == CREATE:
+                _recognise(session, edit)
         if files:
             self._references.forget(files)
         return self.get(id_)
@@ -413,6 +418,14 @@ def _person(session: Session, edit: FleetEdit) -> Person:
     if person is None:
         raise Conflict("the person of this edit is not known here yet")
     return person
+
+
+def _recognise(session: Session, edit: FleetEdit) -> None:
+    """Who worked at a gate at once may have passed there before the hub knew them."""
+    person, site = _person(session, edit), gates.get(session, edit.gate_id).site
+    if collected.recognise(session, person.uid, person.id):
+        # its lock comes after all others
+        site_presence.noted(session, site, Passed({person.id}))
 
 
 def _present(

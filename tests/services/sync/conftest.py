@@ -38,6 +38,8 @@ ON_BOTH = frozenset(
         "test_a_gate_is_given_only_the_people_of_its_groups",
         "test_old_cursors_and_those_of_others_lead_to_a_snapshot",
         "test_who_waits_is_told_at_once",
+        "test_who_passed_before_the_hub_knew_them_is_named_in_its_log",
+        "test_a_refused_edit_is_undone_where_it_was_made",
         "test_a_gate_decides_by_the_rules_of_its_hub",
         "test_many_hubs_take_a_step_once",
         "test_rolled_back_gates_have_what_they_had_before",

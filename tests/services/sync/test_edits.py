@@ -40,6 +40,7 @@ from gated.services.sync.intake import EditIntake
 from gated.services.sync.operator_keys import OperatorKey
 from gated.services.sync.review import Review
 from gated.services.sync.signing import Envelopes
+from gated.services.sync.uplink import Uplink
 from gated.services.workspace import Workspace
 from gated.storage import edge_edits, enrollments, mirror
 from gated.storage.records import Person
@@ -659,3 +660,21 @@ def test_a_gate_that_leaves_keeps_people_and_forgets_operators(world: World) -> 
     people = at.services.people
     people.update(here.id, {"last_name": "Own"}, actor="admin")
     assert at.verdicts() == [("create", "refused", "left_hub"), ("change", "refused", "left_hub")]
+
+
+def test_who_passed_before_the_hub_knew_them_is_named_in_its_log(world: World) -> None:
+    olga_on(world)
+    at = edged(world)
+    new, other = at.create(), at.create(personnel_code="E2")
+    at.gate.workspace.journal.append([entry(new.ref), entry(other.ref), entry(None)])
+    uplink = Uplink.of(at.gate.workspace, at.gate.client)
+    while uplink.send():
+        pass
+    at.send()
+    first, _ = pending(world)
+    hub = world.hub
+    hub.services.review.accept(first, actor="anna")
+    known = People.of(hub.workspace).by_code("E1")
+    rows = hub.services.attendance.page(limit=10).rows
+    assert sorted(str(row.person_id) for row in rows) == sorted([str(known.id), "None", "None"])
+    assert hub.workspace.journal.verify().ok
