@@ -3,11 +3,12 @@
     python -m tests.fleet.simulation --gates 20 --hubs 2 --seconds 120
 
 People are hired, moved between groups, switched off and erased on the hub, rules, sites and cards
-change; gates decide, drop what the hub has of their logs, and are replaced by other units; networks
-are cut, slow, and deliver batches again or late; gates and hubs are killed (SIGKILL) and started.
-At the end every gate has whom the hub says, under the same rules, and knows who passed elsewhere;
-every decision is on the hub once, chains verify, and who was erased is nowhere: in no row, and in
-no file of gate or hub, read byte by byte and unsealed where it is sealed.
+change; operators edit at gates and the hub decides on that; gates decide, drop what the hub has of
+their logs, and are replaced by other units; networks are cut, slow, and deliver batches again or
+late; gates and hubs are killed (SIGKILL) and started. At the end every gate has whom the hub says,
+under the same rules, and knows who passed elsewhere; every decision is on the hub once, chains
+verify, and who was erased is nowhere: in no row, and in no file of gate or hub, read byte by byte
+and unsealed where it is sealed.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ from gated.storage.pruning import prune
 from gated.storage.records import Person
 from gated.storage.tables import attendance_logs, journal
 from tests.e2e.process import Process
-from tests.fleet import presence, traces
+from tests.fleet import edits, presence, traces
 from tests.fleet.relay import Relay
 from tests.fleet.rules import present, wanted
 from tests.fleet.traces import Gone
@@ -223,9 +224,13 @@ class Simulation:
             Groups.of(self.desk).add(name, None, actor=ACTOR)
         for _ in range(10):
             self.hire()
+        edits.allow(self.desk)
         fleet = Fleet.of(self.desk)
         for n, gate in enumerate(self.gates):
-            carries = {"everyone": True} if n % 2 == 0 else {"groups": [GROUPS[n % 3]]}
+            carries: dict[str, object] = (
+                {"everyone": True} if n % 2 == 0 else {"groups": [GROUPS[n % 3]]}
+            )
+            carries["edits"] = self.random.choice(["pending", "at_once"])
             _, code = fleet.invite(gate.name, "works", carries, actor=ACTOR)
             Membership.of(gate.workspace).join(self._url(gate), code, actor=ACTOR)
             gate.start()
@@ -244,6 +249,8 @@ class Simulation:
             (2, self.rule),
             (1, self.keep_site),
             (2, self.card),
+            (3, self.edit),
+            (2, self.decide_edits),
             (2, self.cut),
             (2, self.slow),
             (3, self.again),
@@ -285,12 +292,13 @@ class Simulation:
     def erase(self) -> None:
         if len(self.staff) > 5:
             person = self.staff.pop(self.random.randrange(len(self.staff)))
+            person = People.of(self.desk).get(person.id)  # edits may have given another name
             with self.desk.database.read() as session:
-                (enrolled,) = enrollments.list_(session, person_id=person.id)
-            assert enrolled.face_encoding_path is not None
-            template, _ = self.desk.files.load_encoding(enrolled.face_encoding_path)
+                enrolled = enrollments.list_(session, person_id=person.id)
+            paths = [e.face_encoding_path for e in enrolled if e.face_encoding_path]
+            templates = [self.desk.files.load_encoding(p)[0].tobytes() for p in paths]
             People.of(self.desk).delete(person.id, actor=ACTOR)
-            self.erased.append(Gone(person, template.tobytes()))
+            self.erased += [Gone(person, template) for template in templates]
 
     def switch(self) -> None:
         person = self.random.choice(self.staff)
@@ -356,6 +364,14 @@ class Simulation:
             cut = prune(session, journal_, own, now, lambda row: row.acknowledged, ACTOR)
         gate.pruned |= cut is not None
 
+    def edit(self) -> None:
+        """An operator changes somebody at a gate."""
+        edits.edit(self.random.choice(self.gates).workspace, self.random, self.model)
+
+    def decide_edits(self) -> None:
+        """Somebody accepts or refuses what waits at the hub."""
+        self.staff += edits.decide(self.desk, self.random)
+
     def cut(self) -> None:
         gate = self.random.choice(self.gates)
         gate.relay.heal() if gate.relay.is_cut else gate.relay.cut()
@@ -416,6 +432,7 @@ class Simulation:
         while lagging := [g.name for g in self.gates if not self._is_quiet(g)]:
             if time.monotonic() - began > seconds:
                 raise AssertionError(f"not settled: {', '.join(lagging)}\n" + self._last_words())
+            self.decide_edits()
             time.sleep(0.5)
         return time.monotonic() - began
 
@@ -429,6 +446,8 @@ class Simulation:
             left = outbox.backlog(session, own)
         end = Cursors(self.desk.keys).write(head, row, head.seq)
         if left or place.get("cursor") != end:
+            return False
+        if not edits.is_quiet(self.desk, gate.workspace):
             return False
         return not _counts(gate) or presence.is_told(self.desk, gate.workspace, gate.hub_name)
 
