@@ -25,6 +25,7 @@ from gated.core.model import (
     Outcome,
     Reason,
 )
+from gated.core.plan import WithoutHub
 from gated.devices.clock import SystemClock
 from gated.services.access_plan import load_plan
 from gated.services.accounts import Accounts
@@ -120,14 +121,15 @@ def test_holidays_have_names(client: httpx.Client) -> None:
 def test_rules_of_the_site_are_an_admin_s(client: httpx.Client, server: Running) -> None:
     before = client.get("/api/access/rules")
     assert before.json()["anti_passback"] == "off"
-    change = {"anti_passback": "soft", "forgive_at": "03:30"}
+    change = {"anti_passback": "soft", "forgive_at": "03:30", "without_hub": "deny"}
     with server.client("operator") as operator:
         assert operator.put("/api/access/rules", json=change).status_code == 403
     after = client.put(
         "/api/access/rules", json=change, headers={"If-Match": before.headers["ETag"]}
     )
     assert after.json() == {**before.json(), **change}
-    assert load_plan(server.services.workspace).rules.forgive_at == 210
+    rules = load_plan(server.services.workspace).rules
+    assert (rules.forgive_at, rules.without_hub) == (210, WithoutHub.DENY)
     back = client.put("/api/access/rules", json={"anti_passback": "off", "forgive_at": None})
     assert back.json() == before.json()
 

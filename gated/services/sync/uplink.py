@@ -68,7 +68,7 @@ class Uplink:
         told = self._client.post("/api/sync/heartbeat", {"model": model, "status": dict(status)})
         try:
             positions = {str(c): int(n) for c, n in told["acknowledged"].items()}
-            self.hurry = bool(told["hurry"])
+            self.hurry = bool(told.get("hurry"))
         except (AttributeError, KeyError, TypeError, ValueError):
             raise HubUnreachable("the hub's answer cannot be understood") from None
         with self._workspace.database.read() as session:
