@@ -85,18 +85,18 @@ class HubLoop(Loop):
         self._backoff = Backoff()
 
     def work(self) -> None:
-        while not self.stopping.is_set():
-            self.beat()
-            self._rest(self._pause())
-        self._close()
+        try:
+            while not self.stopping.is_set():
+                self.beat()
+                self._rest(self._pause())
+        finally:
+            if self._client is not None:
+                self._client.close()
 
     def stop(self) -> None:
         super().stop()
-        self._close()
-
-    def _close(self) -> None:
         if self._client is not None:
-            self._client.close()
+            self._client.cut()
 
     def _rest(self, seconds: float) -> None:
         self.stopping.wait(seconds)

@@ -130,7 +130,8 @@ def test_rules_of_the_site_are_an_admin_s(client: httpx.Client, server: Running)
     assert after.json() == {**before.json(), **change}
     rules = load_plan(server.services.workspace).rules
     assert (rules.forgive_at, rules.without_hub) == (210, WithoutHub.DENY)
-    back = client.put("/api/access/rules", json={"anti_passback": "off", "forgive_at": None})
+    undone = {"anti_passback": "off", "forgive_at": None, "without_hub": "local"}
+    back = client.put("/api/access/rules", json=undone)
     assert back.json() == before.json()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import socket
 import ssl
 import threading
 import time
@@ -72,8 +73,17 @@ class HubClient:
         """The answer to a question; HubError, HubUnreachable."""
         return self._twice("GET", path, b"", timeout)
 
+    def cut(self) -> None:
+        """End what another thread waits for, for good; that thread has to close."""
+        self._closing.set()
+        connection = self._connection
+        if connection is not None and (sock := connection.sock) is not None:
+            with contextlib.suppress(OSError):
+                # wakes who reads from it; that of TLS would take away what they read by
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
     def close(self) -> None:
-        """Cut the connection, also while another thread waits for an answer; for good."""
+        """Let go of the connection, for good; by the thread that uses it."""
         self._closing.set()
         self._drop()
 
@@ -174,10 +184,6 @@ class HubClient:
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
-        if connection is None:
-            return
-        if (sock := connection.sock) is not None:
+        if connection is not None:
             with contextlib.suppress(OSError):
-                sock.shutdown(2)  # wakes a thread that reads from it
-        with contextlib.suppress(OSError):
-            connection.close()
+                connection.close()
