@@ -23,6 +23,7 @@ from gated.services.accounts import Principal
 from gated.services.obligations import moment
 from gated.services.sync.client import HubClient
 from gated.services.sync.edits import (
+    ACTIVATE,
     CHANGE,
     CREATE,
     DEACTIVATE,
@@ -220,6 +221,7 @@ class Author:
             self.editor.uid,
             moment(now).isoformat(),
         )
+        works = kind == DEACTIVATE or (self.at_once and kind != ACTIVATE)
         unneeded = edge_edits.do(session, person, effect)
         edge_edits.add(
             session,
@@ -227,10 +229,10 @@ class Author:
             operator=self.editor.username,
             made_at=moment(now),
             effect=dict(effect),
-            at_once=self.at_once or kind == DEACTIVATE,
+            at_once=works,
             wire=self._wire(head, json.dumps(content).encode(), self.key),
         )
-        return unneeded, self._journal(session, now, head, person)
+        return unneeded, self._journal(session, now, head, person, works)
 
     def _wire(self, head: EditHead, content: bytes, key: OperatorKey) -> dict[str, Any]:
         envelopes = Envelopes.to(self.member.hub_seal)
@@ -239,8 +241,10 @@ class Author:
         told["sealed"] = envelopes.seal(content, sealed_for(head.uid))
         return {**told, "signature": key.sign(head.message(content))}
 
-    def _journal(self, session: Session, now: Instant, head: EditHead, person: Person) -> Receipt:
-        body = {"edit": head.uid, "kind": head.kind, "person": person.uid, "at_once": self.at_once}
+    def _journal(
+        self, session: Session, now: Instant, head: EditHead, person: Person, works: bool
+    ) -> Receipt:
+        body = {"edit": head.uid, "kind": head.kind, "person": person.uid, "at_once": works}
         private = {"subject": told_of(person.ref), "actor": {"name": self.editor.username}}
         (proof,) = self.workspace.journal.append([Entry(now, "edit_made", body, private)], session)
         return proof

@@ -67,7 +67,7 @@ class ReviewedEdit:
     """An edit, and who made it where. person: as the hub has them, None for who is new.
 
     wants: what it is to change; has: what the hub has there now; both None in lists and once it is
-    decided. conflict: the hub has changed the person since, or waits: for the edit of this id.
+    decided. conflict: the hub has changed the person since. waits: id of the one to decide first.
     """
 
     edit: FleetEdit

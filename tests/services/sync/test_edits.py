@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import httpx
+import PIL.Image
 import pytest
 import sqlalchemy as sa
 
@@ -315,6 +317,7 @@ def test_a_deactivation_counts_at_once_and_always_wins(world: World) -> None:
     # switching on is for the hub to say, at the gate as well
     at.switch(person, True)
     assert list(gallery(at.gate.workspace)) == [(person.uid, False)]
+    assert [e.at_once for e in at.services.edge.list_(limit=2)] == [False, True]
     # and of somebody new, however late the hub decides
     new = at.create()
     enroll_here(at, new)
@@ -678,3 +681,34 @@ def test_who_passed_before_the_hub_knew_them_is_named_in_its_log(world: World) -
     rows = hub.services.attendance.page(limit=10).rows
     assert sorted(str(row.person_id) for row in rows) == sorted([str(known.id), "None", "None"])
     assert hub.workspace.journal.verify().ok
+
+
+@pytest.mark.long
+def test_photos_of_the_hubs_people_go_through_the_api_of_a_gate(world: World) -> None:
+    model, face = kit_of("sface").model, portrait("obama")
+    again = io.BytesIO()
+    PIL.Image.open(io.BytesIO(face)).save(again, "JPEG", quality=80)
+    olga_on(world)
+    at = edged(world, model=model)
+    with api_of(at.services) as api:
+        person = api.post("/api/persons", json=ADA).json()
+        data = {"person_id": str(person["id"])}
+        files = [("photos", ("1.jpg", face, "image/jpeg"))]
+        (first,) = api.post("/api/enrollment/several", data=data, files=files).json()
+        old = first["enrolled"]["id"]
+        taken = api.put(f"/api/enrollment/{old}", files={"file": ("2.jpg", again.getvalue())})
+        assert taken.status_code == 200, taken.text
+        new = taken.json()["id"]
+        assert (new != old, api.get(f"/api/enrollment/{old}").status_code) == (True, 404)
+        refused = api.patch(f"/api/enrollment/{new}/toggle-active")
+        assert (refused.status_code, refused.json()["code"]) == (409, "belongs_to_hub")
+        assert api.delete(f"/api/enrollment/{new}").status_code == 204
+        withdrawn = api.post(f"/api/persons/{person['id']}/withdraw-biometrics")
+        assert withdrawn.status_code == 200
+    at.send()
+    while left := pending(world):
+        world.hub.services.review.accept(left[0], actor="anna")
+    pull_all(at.gate, model)
+    kinds = [kind for kind, state, _ in at.verdicts() if state == "accepted"]
+    assert kinds == ["create", "enroll", "enroll", "remove", "withdraw"]
+    assert gallery(at.gate.workspace, model) == gallery(world.hub.workspace, model) == {}
