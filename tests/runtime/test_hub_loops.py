@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -111,6 +112,32 @@ def test_a_new_row_is_sent_at_once_while_others_wait_for_it(tmp_path: Path) -> N
         loop.stop()
         loop.join(20)
         assert not loop.is_alive()
+
+
+class Waiting(HubLoop):
+    """Asks a hub that never answers."""
+
+    def __init__(self, port: int) -> None:
+        self.crashes: list[BaseException] = []
+        self.hub = HubClient(HubAddress(f"http://127.0.0.1:{port}"))
+        super().__init__("waiting", self.hub, lambda _, error: self.crashes.append(error))
+
+    def turn(self) -> float:
+        self.hub.get("/api/sync/presence", timeout=120)
+        return 0.0
+
+
+def test_a_loop_that_waits_for_an_answer_ends_when_it_is_stopped() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        loop = Waiting(silent.getsockname()[1])
+        loop.start()
+        asked, _ = silent.accept()
+        with asked:
+            assert asked.recv(1)
+            loop.stop()
+            loop.join(30)
+            assert not loop.is_alive()
+            assert not loop.crashes
 
 
 def test_an_outage_is_told_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -> None:
