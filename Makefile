@@ -42,10 +42,11 @@ check-long: setup  ## everything, also what takes minutes
 	@$(BIN)/gated assets install default demo pad mesh dlib --into $(MODELS) --quiet || true
 	GATED_HYPOTHESIS=long $(BIN)/python -m pytest
 
-bench: setup  ## measure everything in one run, beside face_recognition; four minutes
+bench: setup  ## measure everything in one run, beside face_recognition; then the hub; six minutes
 	@$(BIN)/gated assets install dlib --into $(MODELS) --quiet
 	@$(BIN)/gated assets install pad --into $(MODELS) --quiet || true
 	@$(BIN)/gated bench
+	@$(BIN)/python -m tests.bench.hub_load --gates 10 100 --rows 400 --persons 2000
 
 format: setup  ## format the code
 	$(BIN)/ruff format .

@@ -421,6 +421,16 @@ class Simulation:
 
     # --- the end ------------------------------------------------------------------------------
 
+    def finish(self, seconds: float = SETTLED_S) -> float:
+        """Come to rest, do what chance may have left out, and come to rest; how long that took."""
+        took = self.settle(seconds)
+        self.prune()
+        self.replace()
+        self.late()
+        for act in (self.decide, self.decide, self.erase, self.late):
+            act()
+        return took + self.settle(seconds)
+
     def settle(self, seconds: float = SETTLED_S) -> float:
         """Heal everything and wait until the fleet is quiet; how long that took."""
         for unit in (*self.hubs, *self.gates):
@@ -613,7 +623,7 @@ def main() -> int:
         simulation(Path(folder), server.migrated(), given.gates, given.hubs, given.seed) as run,
     ):
         run.run(given.seconds)
-        settled = run.settle()
+        settled = run.finish()
         problems = run.problems()
         facts = {
             "gates": given.gates,

@@ -44,5 +44,6 @@ def test_a_fleet_of_twenty(tmp_path: Path, postgresql: Server) -> None:
     require_assets("default")
     with simulation(tmp_path, postgresql.migrated(), gates=20, hubs=2) as fleet:
         fleet.run(90)
-        fleet.settle(300)
+        fleet.finish(300)
         assert fleet.problems() == []
+        assert fleet.retired
