@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import threading
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -29,7 +30,7 @@ from gated.services.sync.signing import Envelopes
 from gated.services.workspace import Workspace
 from gated.storage import carried, changes, gates
 from gated.storage.carried import CarriedEnrollment, CarriedPerson
-from gated.storage.changes import Change
+from gated.storage.changes import Change, FeedHead
 from gated.storage.gates import GateRow
 from gated.storage.journal import Entry
 
@@ -80,6 +81,8 @@ class Feed:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._cursors = Cursors(workspace.keys)
+        self._sharing = threading.Lock()
+        self._shared: tuple[tuple[str, int, int, int], _Found] | None = None
 
     @classmethod
     def of(cls, workspace: Workspace) -> Self:
@@ -120,8 +123,7 @@ class Feed:
         with self._workspace.database.read() as session:
             end = changes.head(session)
             seq = self._cursors.read(end, gate, cursor)
-            found = changes.since(session, seq, limit)
-            present = self._present(session, gate, found)
+            found, present = self._found(session, gate, end, seq, limit)
         if seq > gate.cursor:
             self._confirm(gate, seq)
         writer, items = _Writer(self._workspace, gate, model), []
@@ -138,6 +140,29 @@ class Feed:
         with self._workspace.database.write() as session:
             gates.heard(session, gate.id, cursor=seq)
             changes.confirm(session, gate.id, seq)
+
+    def _found(
+        self, session: Session, gate: GateRow, end: FeedHead, seq: int, limit: int
+    ) -> _Found:
+        """What changed behind a number, as it is now.
+
+        Gates that carry everybody ask for the same at the same moment: it is read once for all of
+        them. What is carried cannot differ while the number of the last change is the same.
+        """
+        if not gate.everyone:
+            return self._read(session, gate, seq, limit)
+        key = (end.feed, end.seq, seq, limit)
+        with self._sharing:
+            if self._shared is not None and self._shared[0] == key:
+                return self._shared[1]
+            found = self._read(session, gate, seq, limit)
+            # things of other kinds are told to each gate in its own way
+            self._shared = None if found[1].things else (key, found)
+        return found
+
+    def _read(self, session: Session, gate: GateRow, seq: int, limit: int) -> _Found:
+        found = changes.since(session, seq, limit)
+        return found, self._present(session, gate, found)
 
     def _present(self, session: Session, gate: GateRow, found: Sequence[Change]) -> _Present:
         if not found:
@@ -199,6 +224,9 @@ class _Present:
         if (told := self.things.get(change.kind, {}).get(change.uid)) is not None:
             return writer.item(change.kind, change.uid, told)
         return Item(change.kind, change.uid, "erased" if change.uid in self.erased else "gone")
+
+
+_Found = tuple[list[Change], _Present]
 
 
 class _Writer:

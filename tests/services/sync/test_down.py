@@ -424,3 +424,24 @@ def test_a_group_that_a_snapshot_does_not_name_goes_and_one_of_the_gate_stays(wo
     pull_all(gate)
     with gate.workspace.database.read() as session:
         assert [g.name for g in _groups(session)] == ["our own"]
+
+
+def test_several_gates_are_told_the_same_change_as_it_is_then(world: World) -> None:
+    """It is read once for those that carry everybody, and never for one that does not."""
+    hub = world.hub.workspace
+    ada = hire(hub, "staff")
+    north, south = world.gate("north"), world.gate("south")
+    east = world.gate("east", groups=["staff"])
+    for gate in (north, south, east):
+        pull_all(gate)
+    guest = hire(hub)
+    for gate in (north, east, south):
+        pull_all(gate)
+    assert uids(north.workspace) == uids(south.workspace) == {ada.uid, guest.uid}
+    assert uids(east.workspace) == {ada.uid}
+    for name in ("Byron", "Lovelace"):
+        People.of(hub).update(ada.id, {"last_name": name}, actor=ACTOR)
+        for gate in (north, south, east):
+            pull_all(gate)
+            with gate.workspace.database.read() as session:
+                assert name in {p.last_name for p in persons.list_(session)[0]}
