@@ -286,7 +286,7 @@ def bare_rows_per_s(server: Server, rows: int) -> float:
     """What PostgreSQL takes of as many rows without us, its one table and index aside."""
     names = [c.name for c in journal.columns]
     places = ", ".join(f"%({name})s" for name in names)
-    statement = f"INSERT INTO bare ({', '.join(names)}) VALUES ({places})"
+    statement = f"INSERT INTO bare ({', '.join(names)}) VALUES ({places})"  # noqa: S608
     told = OwnJournal()
     batches = [told.batch([entry()] * BATCH) for _ in range(rows // BATCH)]
     with server.admin.connect() as connection:

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,6 +45,8 @@ class Span:
 
     told: list[Told] = field(default_factory=list)
     seconds: float = 0.0
+    cpu_s: float = 0.0
+    """Processor time of the gate."""
 
     @property
     def frames(self) -> list[float]:
@@ -75,19 +78,25 @@ class Measured:
         return (feed, seq) != (head.feed, str(head.seq))
 
     def alone(self, span: Span, seconds: float = SPAN_S) -> None:
-        span.told += self._gate.collect(seconds)
-        span.seconds += seconds
+        with self._counted(span):
+            span.told += self._gate.collect(seconds)
+
+    @contextmanager
+    def _counted(self, span: Span) -> Iterator[None]:
+        began, cpu = time.monotonic(), self._gate.cpu_s
+        yield
+        span.seconds += time.monotonic() - began
+        span.cpu_s += self._gate.cpu_s - cpu
 
     def told_all(self, span: Span, longest: float = 300.0) -> float:
         """Collect until the gate has everything; seconds."""
         began = time.monotonic()
-        while self.is_behind():
-            if time.monotonic() - began > longest:
-                raise AssertionError("the gate does not come to an end")
-            span.told += self._gate.collect(LOOK_S)
-        took = time.monotonic() - began
-        span.seconds += took
-        return took
+        with self._counted(span):
+            while self.is_behind():
+                if time.monotonic() - began > longest:
+                    raise AssertionError("the gate does not come to an end")
+                span.told += self._gate.collect(LOOK_S)
+        return time.monotonic() - began
 
     def anew(self, span: Span) -> float:
         """Let the hub tell everything anew, and collect until the gate has it."""
@@ -141,7 +150,8 @@ def compared(what: str, loaded: Span, alone: Span) -> str:
     """Medians, 95th percentiles and their ratios."""
     return (
         f"{what}: frame to decision {_ratio(loaded.decisions, alone.decisions)}; "
-        f"frames {_ratio(loaded.frames, alone.frames)}"
+        f"frames {_ratio(loaded.frames, alone.frames)}; processor "
+        f"{loaded.cpu_s / loaded.seconds:.2f} / {alone.cpu_s / alone.seconds:.2f}"
     )
 
 
