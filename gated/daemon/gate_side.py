@@ -40,6 +40,7 @@ from gated.runtime.card_reading import CardReading
 from gated.runtime.change_watcher import ChangeWatcher, Watched
 from gated.runtime.inbox import BoundedInbox
 from gated.runtime.inference import Analyse
+from gated.runtime.journal_writer import JournalWriter
 from gated.runtime.loop import Loop, OnCrash
 from gated.runtime.pipeline import Pipeline, end
 from gated.runtime.room_keeper import RoomKeeper
@@ -142,7 +143,11 @@ class GateSide:
         self._inbox.post(last_punches(workspace, self._clock.now()))
         for event in known_elsewhere(workspace):
             self._inbox.post(event)
-        others = (self._room_keeper(), self._watcher(kit, cache), *self._presentations())
+        others = (
+            self._room_keeper(pipeline.journal),
+            self._watcher(kit, cache),
+            *self._presentations(),
+        )
         self.loops += [*pipeline.loops, *others]
         self.report = lambda: self._publish_health(pipeline, analyzer)
         stack.callback(pipeline.stop)
@@ -159,7 +164,7 @@ class GateSide:
             camera,
             analyse,
             door,
-            self.room.guarded(Recorder(self._workspace, self._settings).append),
+            Recorder(self._workspace, self._settings).append,
             self._clock,
             self._inbox,
             self._crash,
@@ -170,8 +175,9 @@ class GateSide:
             on_state=self._publish_state,
         )
 
-    def _room_keeper(self) -> Loop:
+    def _room_keeper(self, journal: JournalWriter) -> Loop:
         def tell(room: str) -> None:
+            journal.disk_full = room == "full"
             self._board.publish(room=room)
 
         return RoomKeeper(self.room.keep, tell, self._crash)

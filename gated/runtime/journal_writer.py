@@ -28,6 +28,8 @@ class JournalWriter(Loop):
 
     While the database refuses, the batch is kept and tried again with backoff; when the queue is
     full `available` turns False and the gate denies by face with `log_unavailable`.
+
+    disk_full: set by who watches the disk. What still comes is written as long as it finds a place.
     """
 
     def __init__(self, append: Append, capacity: int, on_crash: OnCrash) -> None:
@@ -37,13 +39,14 @@ class JournalWriter(Loop):
         self._changed = threading.Condition()
         self._queue: deque[Record] = deque()
         self.failing = False
+        self.disk_full = False
         self.written = 0
         self.refused = 0
 
     @property
     def available(self) -> bool:
         """Whether the records of one more event are sure to find a place."""
-        return len(self._queue) <= self._capacity - RESERVE
+        return not self.disk_full and len(self._queue) <= self._capacity - RESERVE
 
     @property
     def backlog(self) -> int:

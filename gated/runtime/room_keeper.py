@@ -36,7 +36,6 @@ class RoomKeeper(Loop):
                 if not self._failing:
                     log.error("no room can be made: %s", error)
                 self._failing = True
-                self._tell("full")
             self.beat()
             self.stopping.wait(LOOK_S)
 

@@ -11,7 +11,7 @@ Deleting needs room itself: that of a file, which is given up for it and made ag
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
@@ -21,7 +21,6 @@ from gated.errors import StorageError
 from gated.ports import Clock
 from gated.services.conditions import free_bytes
 from gated.services.obligations import moment
-from gated.services.recording import Record
 from gated.services.workspace import Service, Workspace
 from gated.storage import alarms, collected, outbox, snapshots
 from gated.storage.cuts import own_chains
@@ -32,11 +31,9 @@ from gated.storage.reserve import Reserve
 
 log = logging.getLogger(__name__)
 
-Append = Callable[[Sequence[Record]], None]
-
 State = Literal["enough", "dropping", "full"]
 """dropping: rows that no hub has had to go, and nobody has acknowledged that alarm yet.
-full: nothing more may go, and what is left of the room is for other things than new rows."""
+full: nothing more can go, and what is left of the room is for other things than passages."""
 
 DROPPING = "log_dropping"
 PICTURES = 20
@@ -67,7 +64,6 @@ class Room(Service):
             self._drop_pictures,
             self._drop_unacknowledged,
         )
-        self.state: State = "enough"
 
     def expire(self, going_on: Callable[[], bool] = lambda: True) -> int:
         """Drop what the hub has had for long enough; how many rows. StorageError."""
@@ -83,25 +79,23 @@ class Room(Service):
         """Make room while it is short. StorageError; `going_on` is asked between steps."""
         if not self._workspace.database.sqlite:
             return "enough"  # what a server of its own keeps is not on this disk
+        stuck = not self._made(going_on)
+        if stuck and self._room() < self._wanted() // 2:
+            return "full"
+        return "dropping" if self._is_told() else "enough"
+
+    def _made(self, going_on: Callable[[], bool]) -> bool:
+        """Let go until there is room enough; False when that cannot be."""
         try:
             while going_on() and self._room() < self._wanted():
                 if not any(map(self._done, self._what_may_go)):
-                    break
+                    return self._may_drop  # what comes takes the place of what goes
+            return True
+        except StorageError as error:
+            log.error("no room can be made: %s", error)
+            return False
         finally:
             self._hold()
-        full = not self._may_drop and self._room() < self._wanted() // 2
-        self.state = "full" if full else "dropping" if self._is_told() else "enough"
-        return self.state
-
-    def guarded(self, append: Append) -> Append:
-        """`append`, that refuses while the disk is full: StorageError."""
-
-        def append_unless_full(records: Sequence[Record]) -> None:
-            if self.state == "full":
-                raise StorageError("the disk is full: nothing more can be recorded")
-            append(records)
-
-        return append_unless_full
 
     def _done(self, drop: Callable[[], bool]) -> bool:
         """Whether something went: with the reserve's room where there is no other."""

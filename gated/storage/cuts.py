@@ -76,12 +76,12 @@ def split(chain: str) -> tuple[str, int]:
 def own_chains(session: Session, gate: str) -> list[str]:
     """The chains of a gate of which any row is here, oldest first."""
     row, found = journal.c.chain, [f"{gate}/"]
+    of_gate = [row.startswith(f"{gate}/", autoescape=True)]
+    if session.get_bind().dialect.name == "sqlite":
+        of_gate.append(row < f"{gate}0")  # the character behind "/": the index ends there
     # one step of the index for each chain, not one for each row
     while last := session.execute(
-        sa.select(row)
-        .where(row.startswith(f"{gate}/", autoescape=True), row > found[-1])
-        .order_by(row)
-        .limit(1)
+        sa.select(row).where(*of_gate, row > found[-1]).order_by(row).limit(1)
     ).scalar():
         found.append(last)
     return sorted(found[1:], key=split)

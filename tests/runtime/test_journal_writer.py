@@ -75,3 +75,18 @@ def test_full_queue_refuses_and_says_before_that_it_is_not_available() -> None:
     assert all(writer.offer(record(i)) for i in range(RESERVE - 1))
     assert not writer.offer(record(0))
     assert writer.refused == 1
+
+
+def test_on_a_full_disk_it_is_not_available_and_writes_what_still_comes() -> None:
+    paper = Paper()
+    writer = JournalWriter(paper.append, 100, crash)
+    told = []
+    for writer.disk_full in (True, False):
+        told.append(writer.available)
+    assert told == [False, True]
+    writer.disk_full = True
+    assert writer.offer(record(1))
+    writer.start()
+    assert eventually(lambda: len(paper.lines) == 1)
+    writer.stop()
+    writer.join(10)
