@@ -36,7 +36,7 @@ HEARTBEAT_S = 10.0
 WAIT_S = 50.0
 """How long the hub may hold back an answer that tells nothing; proxies give up after a minute."""
 
-REST = 3.0
+REST = 8.0
 """Of many pages each is followed by a rest so many times as long as it took the processor: whoever
 stands before the camera meanwhile must not wait longer than usual."""
 
