@@ -31,7 +31,7 @@ from gated.core.chain import (
     unused,
 )
 from gated.errors import Conflict
-from gated.storage import quarantine
+from gated.storage import fits, quarantine
 from gated.storage import rows as rows_
 from gated.storage.cuts import PRUNED, Cut, Hole, read, split
 from gated.storage.heads import Head, key_of
@@ -280,11 +280,11 @@ class _Intake:
             for part in self._private.get(row.seq, ()):
                 try:
                     payload = row.payload(part)
+                    uid = _uid_of(payload)
                 except (ValueError, TypeError, KeyError, RecursionError):
                     self._flaw(part, "altered")
                     continue
                 row.private[part["role"]] = payload
-                uid = payload.get("uid")
                 parts.append({**part, "chain": row.chain, "uid": uid})
         gone = self._erased({p["uid"] for p in parts if p["uid"]})
         kept = [p for p in parts if p["uid"] not in gone]
@@ -332,7 +332,7 @@ class _Intake:
         for row in rows:
             try:
                 self._taken.passed.forgive(row.fields, row.private)
-                values = project(row.fields, row.private)
+                values = self._projected(row)
             except (KeyError, ValueError, TypeError, OverflowError, AttributeError):
                 self._flaw(row.stored, quarantine.PROJECTION)
                 continue
@@ -349,6 +349,18 @@ class _Intake:
         else:
             self._enter_together([values for _, values in made])
         self._supersede([row for row, _ in made])
+
+    def _projected(self, row: _Row) -> dict[str, Any] | None:
+        """Its row of the attendance log; KeyError, ValueError, TypeError and the like for none."""
+        values = project(row.fields, row.private)
+        if values is not None:
+            fits.require(values)
+        old = superseded(row.fields)
+        if old is not None:
+            fits.number(old[1])
+            if split(old[0])[0] != split(row.chain)[0]:
+                raise ValueError("it corrects a row of another gate")
+        return values
 
     def _enter_together(self, values: Sequence[Mapping[str, Any]]) -> None:
         try:
@@ -404,7 +416,8 @@ class _Intake:
                 if chain.rpartition("/")[0] != row.chain.rpartition("/")[0]:
                     raise ValueError("not a chain of this gate")
                 for first, last in seqs:
-                    _forget(self._session, chain, str(role), int(first), int(last))
+                    ends = fits.number(first), fits.number(last)
+                    _forget(self._session, chain, str(role), *ends)
             except (KeyError, ValueError, TypeError, AttributeError):
                 self._flaw(row.stored, quarantine.PROJECTION)
 
@@ -421,10 +434,10 @@ class _Intake:
             try:
                 commits, payload = read_canonical(row["commits"]), read_canonical(part["payload"])
                 right = commitment(part["salt"], payload) == commits.get(part["role"])
+                uid = _uid_of(payload)
             except (ValueError, TypeError, RecursionError):
                 continue
-            uid = payload.get("uid")
-            if right and not (uid and self._erased({str(uid)})):
+            if right and not (uid and self._erased({uid})):
                 told[part["role"]] = payload
         return told
 
@@ -462,6 +475,14 @@ class _Row:
     def subject_uid(self) -> str | None:
         uid = self.private.get("subject", {}).get("uid")
         return uid if isinstance(uid, str) else None
+
+
+def _uid_of(payload: Mapping[str, Any]) -> str | None:
+    """Whom a private part speaks of; ValueError for what is no uid."""
+    uid = payload.get("uid")
+    if uid is None or isinstance(uid, str):
+        return uid
+    raise ValueError("no uid")
 
 
 def _forget(session: Session, chain: str, role: str, first: int, last: int) -> None:

@@ -189,7 +189,7 @@ class _Check:
             end = self.gone.behind(end, row)
             fields = _fields(row, end)
             if row.seq == 1:
-                self._beginning(fields)
+                self._first(fields)
             end = Head(chain, row.seq, row.hash)
             told = self._private(fields, private.at(row.seq))
             if seal := next(iter(seals.at(row.seq)), None):
@@ -209,6 +209,12 @@ class _Check:
         if end.seq == begun:
             raise _Wrong(chain, begun + 1, "all rows of the chain are missing")
         self.notes += self.gone.told(chain)
+
+    def _first(self, fields: Mapping[str, Any]) -> None:
+        try:
+            self._beginning(fields)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise _Wrong(fields["chain"], 1, "it does not say how the chain begins") from error
 
     def _beginning(self, fields: Mapping[str, Any]) -> None:
         """A chain begins by saying why, and the one before it ended where it says."""
@@ -393,7 +399,8 @@ class _Redacted:
         for text in session.execute(told).scalars():
             try:
                 body = json.loads(text)
-                found.setdefault((body["chain"], body["role"]), []).extend(body["seqs"])
+                ranges = [[int(first), int(last)] for first, last in body["seqs"]]
+                found.setdefault((body["chain"], body["role"]), []).extend(ranges)
             except (ValueError, KeyError, TypeError):
                 continue  # the walk through the chain will name it
         self._ranges = {key: _merged(ranges) for key, ranges in found.items()}
@@ -455,7 +462,7 @@ class _Unused:
                 visit = unused({"kind": "not_used", "body": json.loads(row.body)})
             except (ValueError, AttributeError):
                 continue  # the walk through the chain will name it
-            if visit is not None:
+            if isinstance(visit, str):
                 self._told.setdefault((row.chain, visit), []).append(row.seq)
 
     def adjusted(self, wanted: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -211,6 +211,33 @@ def test_a_row_that_the_log_cannot_hold_keeps_no_other_away(world: World) -> Non
     assert alarms(world) == [{"projection": 1}]
 
 
+def test_nothing_of_a_gate_gets_into_the_log_that_nobody_can_read(world: World) -> None:
+    gate = LightGate(world.hub.services.fleet, "north", 0)
+    fine = entry()
+    junk: list[dict[str, Any]] = [
+        {"direction": "sideways"},
+        {"confidence": "high"},
+        {"frames": True},
+        {"visit": 10**30},
+        {"flags": [1]},
+        {"gate": ["north"]},
+    ]
+    odd = [dataclasses.replace(fine, body={**fine.body, **wrong}) for wrong in junk]
+    batch = JournalIn(**gate.journal.batch([fine, fine, *odd, fine])).batch()
+    world.hub.services.collector.take(registered(world, "north").gate, batch)
+    assert [r.seq for r in rows_of(world.hub.workspace, attendance_logs, batch.chain)] == [2, 9]
+    assert alarms(world) == [{"projection": len(junk)}]
+
+
+def test_a_name_that_is_none_keeps_no_row_away(world: World) -> None:
+    gate = LightGate(world.hub.services.fleet, "north", 0)
+    odd = dataclasses.replace(entry(), private={"subject": {"uid": {"a": 1}}})
+    batch = JournalIn(**gate.journal.batch([entry(), odd, entry()])).batch()
+    world.hub.services.collector.take(registered(world, "north").gate, batch)
+    assert [r.seq for r in rows_of(world.hub.workspace, attendance_logs, batch.chain)] == [2, 3]
+    assert alarms(world) == [{"altered": 1}]
+
+
 def test_an_altered_name_is_not_taken_in(world: World) -> None:
     gate = world.gate("north")
     with gate.workspace.database.write() as session:
@@ -430,6 +457,27 @@ def test_a_correction_supersedes_on_the_hub_as_on_the_gate(world: World) -> None
     logs = rows_of(world.hub.workspace, attendance_logs)
     assert [r.seq for r in logs if r.superseded_by is not None] == [old.seq]
     assert_same_journal(world.hub.workspace, gate.workspace)
+
+
+def test_no_gate_corrects_rows_of_another(world: World) -> None:
+    gate = world.gate("north")
+    _, there = person_on_both(world, gate)
+    write(gate.workspace, 4, there)
+    send_all(gate)
+    with gate.workspace.database.read() as session:
+        old = attendance.list_(session, limit=1)[0]
+    made = corrections.correction_entry(
+        NOW, old, None, passed_at=old.created_at, direction=old.direction, status="void",
+        actor=ACTOR, cause="spite",
+    )  # fmt: skip
+    forged = LightGate(world.hub.services.fleet, "light", 0)
+    batch = JournalIn(**forged.journal.batch([made, made])).batch()
+    world.hub.services.collector.take(registered(world, "light").gate, batch)
+    logs = rows_of(world.hub.workspace, attendance_logs)
+    assert [r.superseded_by for r in logs] == [None] * 4
+    assert alarms(world) == [{"projection": 1}]
+    found = world.hub.workspace.journal.verify().first_problem
+    assert found is None or found.chain == batch.chain, "nothing is wrong with the rows of north"
 
 
 def test_a_busy_hub_sends_gates_away_for_a_while(world: World) -> None:
