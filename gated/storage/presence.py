@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from gated.core.chain import microseconds
-from gated.storage.tables import gates, journal, journal_private, sync_chains
+from gated.storage.tables import gates, journal, journal_private, persons, sync_chains
 
 KIND = "presence_forgiven"
 
@@ -22,10 +22,9 @@ def forgiven(session: Session, since: datetime, *, own: bool = False) -> dict[in
     follows from the rules.
     """
     whose = journal.c.chain.not_in(sa.select(sync_chains.c.chain)) if own else sa.true()
-    told: dict[int | None, float] = {}
-    for _, at, payload in _found(session, since, whose):
-        told[None if payload is None else json.loads(payload)["person_id"]] = at
-    return told
+    found = _found(session, since, whose)
+    # a gate has other ids than its hub
+    return {id_: at for _, at, uid, id_ in found if uid is None or id_ is not None}
 
 
 def forgiven_at(
@@ -40,22 +39,26 @@ def forgiven_at(
     if own:
         there = sa.or_(there, journal.c.chain.not_in(sa.select(sync_chains.c.chain)))
     return {
-        (chain.rpartition("/")[0], "" if payload is None else json.loads(payload)["uid"]): at
-        for chain, at, payload in _found(session, since, there)
+        (chain.rpartition("/")[0], uid or ""): at
+        for chain, at, uid, id_ in _found(session, since, there)
+        if uid is None or id_ is not None
     }
 
 
 def _found(
     session: Session, since: datetime, where: sa.ColumnElement[bool]
-) -> Iterator[tuple[str, float, str | None]]:
+) -> Iterator[tuple[str, float, str | None, int | None]]:
+    """(chain, UTC seconds, uid, id) of each forgiving; uid None: everybody, id None: unknown."""
     row, whom = journal.c, journal_private.c
     subject = sa.and_(whom.chain == row.chain, whom.seq == row.seq, whom.role == "subject")
     found = session.execute(
-        sa.select(row.chain, row.at_utc, row.body, whom.payload)
+        sa.select(row.chain, row.at_utc, row.body, whom.uid, persons.c.id)
         .join_from(journal, journal_private, subject, isouter=True)
+        .outerjoin(persons, persons.c.uid == whom.uid)
         .where(row.kind == KIND, row.at_utc >= microseconds(since), where)
         .order_by(row.at_utc)
     )
-    for chain, at_us, body, payload in found:
-        if payload is not None or json.loads(body)["everybody"]:
-            yield chain, at_us / 1e6, payload
+    for chain, at_us, body, uid, id_ in found:
+        everybody = json.loads(body).get("everybody") is True
+        if everybody or uid is not None:
+            yield chain, at_us / 1e6, None if everybody else uid, None if everybody else id_

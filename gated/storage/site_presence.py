@@ -39,6 +39,12 @@ EVERYBODY = ""
 CLOCK_TOLERANCE_S = 1.0
 """A clock that is no further off is taken to be right; that is how exactly it is known."""
 
+LATEST = 2**32
+"""UTC seconds that a clock may show; what else a gate says of its clock is nonsense."""
+
+AHEAD_S = 300.0
+"""What a gate says to be still to come by more than this has not happened."""
+
 _AT_ONCE = 500
 
 
@@ -109,10 +115,12 @@ def begin(session: Session, site: str, own: bool = False) -> None:
     values = {"site": site, "feed": new_uid(), "seq": 0, "asked_at": now}
     rows.insert_unless_there(session, presence_sites, values, "site")
     _write(session, site, _last(session, site, None))
-    ahead = _clocks_ahead(session, site)
+    ahead, there = _clocks_ahead(session, site), _gates(session, site)
     found = presence.forgiven_at(session, site, now - WINDOW, own=own)
     for (device, uid), utc in found.items():
-        _forgive(session, site, uid, utc - ahead.get(device, 0.0))
+        gate = there.get(device)
+        if gate is None or uid in _may_forgive(session, gate, [uid]):
+            _forgive(session, site, uid, utc - ahead.get(device, 0.0))
 
 
 def asked(session: Session, site: str) -> None:
@@ -147,6 +155,13 @@ def noted(session: Session, site: str, passed: Passed, ahead_s: float = 0.0) -> 
         for other in sorted({*session.execute(named).scalars()} - {TOLD, site}):
             if _locked(session, other) is not None:
                 _look(session, other, people)
+
+
+def of_gate(session: Session, gate: GateRow, passed: Passed) -> Passed:
+    """What a gate may tell of it: nobody is forgiven whom it does not carry."""
+    whom = _may_forgive(session, gate, sorted(passed.forgiven))
+    told = {uid: utc for uid, utc in passed.forgiven.items() if uid in whom}
+    return replace(passed, forgiven=told)
 
 
 def forget(session: Session, before: datetime) -> None:
@@ -187,7 +202,8 @@ def inside_unknown(session: Session, gate: GateRow, from_utc: float) -> int:
 def clock_ahead_s(gate: GateRow) -> float:
     """How many seconds the clock of a gate was ahead of the hub's when it was last heard of."""
     told = gate.status.get("clock")
-    if gate.seen_at is None or not isinstance(told, int | float):
+    right = isinstance(told, int | float) and 0 <= told < LATEST
+    if gate.seen_at is None or not right:
         return 0.0
     ahead = float(told) - gate.seen_at.timestamp()
     return ahead if abs(ahead) > CLOCK_TOLERANCE_S else 0.0
@@ -234,13 +250,14 @@ def _last(session: Session, site: str, people: Sequence[int] | None) -> list[Sta
 
     Clocks of gates differ: what each has as the last one is compared by the hub's time.
     """
-    ahead = _clocks_ahead(session, site)
+    ahead, end_ = _clocks_ahead(session, site), utcnow().timestamp() + AHEAD_S
     latest: dict[int, Stand] = {}
     for row in attendance.last_of_chains(session, site, utcnow() - WINDOW, people):
         device = row.chain.rpartition("/")[0]
         utc = row.created_at.timestamp() - ahead.get(device, 0.0)
         known = latest.get(row.person_id)
-        if known is None or known.utc is None or utc >= known.utc:
+        later = known is None or known.utc is None or utc >= known.utc
+        if later and utc <= end_:
             stand = Stand(row.uid, 0, row.direction, utc, row.gate_name, device)
             latest[row.person_id] = stand
     missing = set(people or ()) - latest.keys()
@@ -250,8 +267,17 @@ def _last(session: Session, site: str, people: Sequence[int] | None) -> list[Sta
 
 def _clocks_ahead(session: Session, site: str) -> dict[str | None, float]:
     """Uid of the journal -> seconds, of the gates of a site."""
+    return {device: clock_ahead_s(gate) for device, gate in _gates(session, site).items()}
+
+
+def _gates(session: Session, site: str) -> dict[str | None, GateRow]:
+    """Uid of the journal -> gate, of a site."""
     found = session.execute(sa.select(*columns_of(GateRow, gates)).where(gates.c.site == site))
-    return {g.device: clock_ahead_s(g) for g in (record(GateRow, row) for row in found)}
+    return {g.device: g for g in (record(GateRow, row) for row in found)}
+
+
+def _may_forgive(session: Session, gate: GateRow, uids: Sequence[str]) -> set[str]:
+    return {*carried.uids_of(session, gate, uids), EVERYBODY}
 
 
 def _write(session: Session, site: str, stands: Sequence[Stand]) -> None:
@@ -267,6 +293,7 @@ def _write(session: Session, site: str, stands: Sequence[Stand]) -> None:
 
 
 def _forgive(session: Session, site: str, uid: str, utc: float) -> None:
+    utc = min(utc, utcnow().timestamp())  # nobody is forgiven what is still to come
     known = _stored(session, site, [uid]).get(uid, Stand(uid))
     if known.forgiven_utc is None or utc > known.forgiven_utc:
         _number(session, site, [replace(known, forgiven_utc=utc)])

@@ -93,7 +93,8 @@ class Collector:
             self._tell_of_holes(session, gate, taken)
             self._tell(session, gate, batch, taken)
             ahead_s = site_presence.clock_ahead_s(gate)
-            site_presence.noted(session, gate.site, taken.passed, ahead_s)
+            passed = site_presence.of_gate(session, gate, taken.passed)
+            site_presence.noted(session, gate.site, passed, ahead_s)
         return taken
 
     def heard(self, gate: GateRow, model: str | None, status: Mapping[str, Any]) -> dict[str, int]:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 import sqlalchemy as sa
 
+from gated.api.schemas_sync import JournalIn
 from gated.config import Settings, SyncSettings
 from gated.core.model import Direction, PresenceTold
 from gated.core.plan import AntiPassback, SiteRules, WithoutHub
@@ -24,9 +25,11 @@ from gated.services.people import People
 from gated.services.sync.elsewhere import FromHub, known
 from gated.services.sync.uplink import Uplink
 from gated.services.workspace import Workspace
-from gated.storage import attendance, gates, persons, site_presence
+from gated.storage import attendance, gates, persons, presence, site_presence
+from gated.storage.journal import Entry
 from gated.storage.tables import site_presence as table
 from gated.storage.tables import utcnow
+from tests.bench.light_gates import LightGate
 from tests.fleet.relay import Relay
 from tests.services.sync.lane import Lane, within
 from tests.services.sync.test_down import hire, pull_all
@@ -274,3 +277,43 @@ def test_clocks_that_differ_do_not_turn_the_order_round(site: Site) -> None:
     assert FromHub(south.workspace, south.client, SystemClock()).next(0) is not None
     (word,) = known(south.workspace)[0].passages.values()
     assert word.direction is None, "its own passage is no news to a gate"
+
+
+def test_what_a_gate_says_of_other_times_and_people_counts_for_nobody(site: Site) -> None:
+    """A clock that is none, forgiveness in advance, and of people whom it does not carry."""
+    ann, guest = hire(site.hub), hire(site.hub, "guests")
+    services = site.world.hub.services
+    services.site_presence.keep("works")
+    liar = LightGate(services.fleet, "liar", 0)
+    row = services.fleet.by_name("liar").gate
+    services.fleet.update(row.id, {"everyone": False, "groups": ["guests"]}, actor=ACTOR)
+    clock = SystemClock().now()
+    later = replace(clock, utc=clock.utc + 10**7)
+
+    def forgiven(body: dict[str, Any], **whom: Any) -> Entry:
+        return Entry(later, presence.KIND, body, {"subject": whom} if whom else {})
+
+    told = [
+        forgiven({"everybody": True}),
+        forgiven({}),
+        forgiven({"everybody": False}, name="nobody"),
+        forgiven({"everybody": False}, uid="no-such-person"),
+        forgiven({"everybody": False}, uid=ann.uid),
+        forgiven({"everybody": False}, uid=guest.uid),
+        entry(guest.ref, later),
+    ]
+    batch = JournalIn(**liar.journal.batch([entry(), *told])).batch()
+    services.collector.heard(row, None, {"clock": 10**400})
+    services.collector.take(services.fleet.by_name("liar").gate, batch)
+    for again in (False, True):
+        with site.hub.database.write() as session:
+            if again:
+                site_presence.end(session, "works")
+                site_presence.begin(session, "works")
+            found = {s.uid: s for s in site_presence.since(session, "works", 0)}
+            assert presence.forgiven(session, utcnow() - timedelta(days=1)).keys() >= {None}
+        assert found.keys() == {"", guest.uid}
+        for stand in found.values():
+            assert stand.direction is None
+            assert stand.forgiven_utc is not None
+            assert stand.forgiven_utc <= SystemClock().now().utc
