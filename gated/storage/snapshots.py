@@ -52,11 +52,11 @@ def has(session: Session, uid: str) -> bool:
     return rows.one(session, snapshots, [snapshots.c.id], uid=uid) is not None
 
 
-def count(session: Session, gate_name: str, since: datetime) -> int:
-    """How many pictures a gate has taken at or after a time."""
+def count(session: Session, gate_name: str, since: datetime, to: datetime) -> int:
+    """How many pictures a gate has taken from one time up to another."""
     c = snapshots.c
-    found = sa.select(sa.func.count()).where(c.taken_at >= since, c.gate_name == gate_name)
-    return int(session.execute(found).scalar_one())
+    found = sa.select(sa.func.count()).where(c.taken_at.between(since, to))
+    return int(session.execute(found.where(c.gate_name == gate_name)).scalar_one())
 
 
 def delete_older(session: Session, before: datetime, limit: int) -> list[str]:

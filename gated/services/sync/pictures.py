@@ -14,6 +14,8 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from gated.core.chain import canonical
 from gated.core.model import Reason
 from gated.errors import HubError, HubUnreachable, SealError, SourceError, StorageError
@@ -23,10 +25,10 @@ from gated.services.snapshots import PER_DAY
 from gated.services.sync.client import HubClient
 from gated.services.sync.signing import Envelopes, Opener
 from gated.services.workspace import Service, Workspace
-from gated.storage import changes, mirror, persons, snapshots
+from gated.storage import carried, changes, mirror, persons, snapshots
 from gated.storage import settings as settings_store
 from gated.storage.gates import GateRow
-from gated.storage.records import Snapshot
+from gated.storage.records import Person, Snapshot
 
 LARGEST = 512 * 1024
 """Bytes of a picture that travels."""
@@ -34,6 +36,7 @@ LARGEST = 512 * 1024
 KEY = "sync_pictures"
 """The id of the last snapshot that the hub was given."""
 
+_HALF_A_DAY = timedelta(hours=12)
 _KINDS = frozenset({Reason.SPOOF.value, Reason.NO_MATCH.value})
 _JPEG = b"\xff\xd8\xff"
 _USELESS = (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY)
@@ -139,8 +142,9 @@ class PictureIntake(Service):
     def take(self, gate: GateRow, uid: str, ephemeral: str, sealed: str) -> bool:
         """Keep a snapshot of a gate, once; whether it is kept. SourceError, StorageError.
 
-        Not kept: what the settings of the hub keep none of, more than `PER_DAY` of a gate, and what
-        was taken in the name of somebody who is not known here, and so could not be erased.
+        Not kept: what the settings of the hub keep none of or not any more, more than `PER_DAY` of
+        a gate and a day, and what was taken in the name of somebody whom the gate does not carry,
+        or who is not known here and so could not be erased.
         """
         try:
             plain = self._opener.envelopes(ephemeral).open(sealed, sealed_for(uid))
@@ -159,14 +163,19 @@ class PictureIntake(Service):
         return kept
 
     def _keep(self, gate: GateRow, uid: str, picture: Picture, path: str) -> bool:
+        # what is to come would never be old enough to go
         now = moment(self._clock.now())
+        taken_at = min(picture.taken_at, now)
+        days = timedelta(days=self._workspace.settings.privacy.unknown_faces_days)
         with self._workspace.database.write() as session:
-            if snapshots.has(session, uid):
+            if snapshots.has(session, uid) or taken_at < now - days:
                 return False
-            if snapshots.count(session, gate.name, now - timedelta(days=1)) >= PER_DAY:
+            # around its own time, of which the gate may say what it likes
+            near = taken_at - _HALF_A_DAY, taken_at + _HALF_A_DAY
+            if snapshots.count(session, gate.name, *near) >= PER_DAY:
                 return False
-            person = mirror.find(session, picture.person) if picture.person else None
-            if picture.person and (person is None or changes.erased(session, [picture.person])):
+            person = self._named(session, gate, picture)
+            if picture.person and person is None:
                 return False
             values: dict[str, Any] = {
                 "reason": picture.reason,
@@ -174,11 +183,18 @@ class PictureIntake(Service):
                 "visit": picture.visit,
                 "pad": picture.pad,
                 "path": path,
-                # what is to come would never be old enough to go
-                "taken_at": min(picture.taken_at, now),
+                "taken_at": taken_at,
             }
             id_ = person.id if person is not None else None
             return snapshots.add(session, person_id=id_, uid=uid, **values)
+
+    def _named(self, session: Session, gate: GateRow, picture: Picture) -> Person | None:
+        """In whose name an attack was made; None for who is erased, or is not of this gate."""
+        if picture.person is None or changes.erased(session, [picture.person]):
+            return None
+        if not carried.uids_of(session, gate, [picture.person]):
+            return None
+        return mirror.find(session, picture.person)
 
 
 def sealed_for(uid: str) -> str:

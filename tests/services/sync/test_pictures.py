@@ -33,8 +33,11 @@ def engine() -> str:
 @pytest.fixture(autouse=True)
 def hub_keeps_pictures(world: World) -> None:
     """For three days."""
-    hub = world.hub.workspace
-    privacy = hub.settings.privacy.model_copy(update={"unknown_faces_days": 3})
+    keep_for(world.hub.workspace, 3)
+
+
+def keep_for(hub: Workspace, days: int) -> None:
+    privacy = hub.settings.privacy.model_copy(update={"unknown_faces_days": days})
     hub.settings = hub.settings.model_copy(update={"privacy": privacy})
 
 
@@ -86,8 +89,9 @@ def test_pictures_reach_the_hub_under_the_name_of_the_gate(world: World) -> None
     # it goes with the person in whose name the attack was, and the others with time
     People.of(world.hub.workspace).delete(person.id, actor=ACTOR)
     assert kept(world) == [stranger]
-    take(gate, at=NOW - timedelta(days=4))
+    take(gate, at=NOW - timedelta(days=2))
     send_all(gate)
+    keep_for(world.hub.workspace, 1)
     assert Privacy(world.hub.workspace, SystemClock()).apply().snapshots == 1
     assert files(world.hub.workspace) == 1
 
@@ -137,6 +141,23 @@ def test_the_hub_keeps_few_and_none_that_it_could_not_erase(
     assert files(world.hub.workspace) == 2
 
 
+def test_whatever_time_a_gate_says_few_pictures_are_kept_and_of_its_people_only(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gated.services.sync.pictures.PER_DAY", 2)
+    person = hire(world.hub.workspace, "staff")
+    gate = world.gate("north", groups=["staff"])
+    pull_all(gate)
+    fleet = world.hub.services.fleet
+    fleet.update(fleet.by_name("north").gate.id, {"groups": []}, actor=ACTOR)
+    take(gate, person)
+    for days in (-9, -9, -9, 2, 2, 2, 4):
+        take(gate, at=NOW - timedelta(days=days))
+    assert send_all(gate) == 8
+    assert [(s.reason, s.person_id) for s in kept(world)] == [("no_match", None)] * 4
+    assert files(world.hub.workspace) == 4
+
+
 def test_a_picture_is_for_the_hub_alone_and_for_its_place(world: World) -> None:
     gate = world.gate("north")
     take(gate)
@@ -164,8 +185,7 @@ def test_a_picture_is_for_the_hub_alone_and_for_its_place(world: World) -> None:
 
 def test_a_hub_that_keeps_none_takes_none(world: World) -> None:
     hub = world.hub.workspace
-    none = hub.settings.privacy.model_copy(update={"unknown_faces_days": 0})
-    hub.settings = hub.settings.model_copy(update={"privacy": none})
+    keep_for(hub, 0)
     gate = world.gate("north")
     take(gate)
     assert send_all(gate) == 1
