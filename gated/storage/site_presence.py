@@ -202,8 +202,7 @@ def inside_unknown(session: Session, gate: GateRow, from_utc: float) -> int:
 def clock_ahead_s(gate: GateRow) -> float:
     """How many seconds the clock of a gate was ahead of the hub's when it was last heard of."""
     told = gate.status.get("clock")
-    right = isinstance(told, int | float) and 0 <= told < LATEST
-    if gate.seen_at is None or not right:
+    if gate.seen_at is None or not isinstance(told, int | float) or not 0 <= told < LATEST:
         return 0.0
     ahead = float(told) - gate.seen_at.timestamp()
     return ahead if abs(ahead) > CLOCK_TOLERANCE_S else 0.0
