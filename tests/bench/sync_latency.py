@@ -1,10 +1,13 @@
 """Whether a gate decides as fast while it takes in thousands of people.
 
     python -m tests.bench.sync_latency --persons 10000
+    python -m tests.bench.sync_latency --persons 10000 --as-hub
 
 A whole gate, before whose camera people walk up, and its hub, each in a process of its own. Spans
 in which nothing comes take turns with spans in which the hub tells everything anew; first comes the
 first sync of all. What both share, this machine, shows in both.
+
+As hub: the gate is itself the hub, on SQLite, and tells everything to another gate.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ from gated.storage import settings as settings_store
 from gated.vision.assets import AssetStore
 from tests.bench.staff import hire
 from tests.databases import postgresql_server
+from tests.e2e.process import Process
 from tests.fleet.simulation import Simulation
 
 ACTOR = "bench"
@@ -61,16 +65,16 @@ class Span:
 
 
 class Measured:
-    """A gate that runs, and the hub that it belongs to."""
+    """A gate that runs, a hub, and whom the hub tells: that gate, or another one."""
 
-    def __init__(self, run: Simulation, site: Site, gate: Running) -> None:
-        self._run = run
-        self._workspace = Workspace(site.settings)
+    def __init__(self, hub: Workspace, told: Workspace, gate: Running) -> None:
+        self._hub = hub
+        self._workspace = told
         self._gate = gate
 
     def is_behind(self) -> bool:
         """Whether the hub has told more than the gate has applied."""
-        with self._run.desk.database.read() as session:
+        with self._hub.database.read() as session:
             head = changes.head(session)
         with self._workspace.database.read() as session:
             cursor = settings_store.get(session, "sync_cursor", {}).get("cursor") or "..."
@@ -100,30 +104,58 @@ class Measured:
 
     def anew(self, span: Span) -> float:
         """Let the hub tell everything anew, and collect until the gate has it."""
-        Feed.of(self._run.desk).renew(actor=ACTOR)
+        Feed.of(self._hub).renew(actor=ACTOR)
         return self.told_all(span)
 
-    def close(self) -> None:
-        self._workspace.close()
+
+def measure_as_hub(folder: Path, persons: int, rounds: int) -> Iterator[str]:
+    """Lines of the report of a gate that tells another one."""
+    site, model = walked_up(folder)
+    run = Simulation(folder, f"sqlite:///{folder / 'unused.db'}", gates=0, hubs=0, seed=1)
+    own, other = Workspace(site.settings), Workspace(run.gate_settings("other"))
+    hire(own, persons, model)
+    with Running(site) as gate:
+        gate.wait_ready()
+        _, code = Fleet.of(own).invite("other", "works", {"everyone": True}, actor=ACTOR)
+        Membership.of(other).join(site.address, code, actor=ACTOR)
+        with Process("--config", folder / "other.yaml"):
+            alone, telling = Span(), Span()
+            measured = Measured(own, other, gate)
+            took = measured.told_all(Span())
+            yield f"{persons} persons to the other gate: {took:.1f} s; {gate.resident_mb:.0f} MB"
+            for _ in range(rounds):
+                gate.collect(3.0)
+                measured.alone(alone)
+                measured.anew(telling)
+        gate.end()
+    for workspace in (own, other):
+        workspace.close()
+    run.close()
+    yield compared("hub of another gate that is told anew / at rest", telling, alone)
 
 
-def measure(folder: Path, url: str, persons: int, rounds: int) -> Iterator[str]:
-    """Lines of the report."""
+def walked_up(folder: Path) -> tuple[Site, str]:
+    """A gate before which people whom it knows walk up, and its model."""
     assets = AssetStore([INSTALLED])
     with walker_kit(assets, 2) as kit:
         walk = film(brisk_walk_ups(kit), folder / "walk.avi")
         site = Site(folder / "gate", assets, {"source": str(walk)})
         site.enroll_walkers(kit)
-        model = kit.model
+        return site, kit.model
+
+
+def measure(folder: Path, url: str, persons: int, rounds: int) -> Iterator[str]:
+    """Lines of the report."""
+    site, model = walked_up(folder)
     run = Simulation(folder, url, gates=0, hubs=1, seed=1)
     try:
         run.start()
         _, code = Fleet.of(run.desk).invite("gate", "works", {"everyone": True}, actor=ACTOR)
         with Workspace(site.settings) as workspace:
             Membership.of(workspace).join(f"http://127.0.0.1:{run.hubs[0].port}", code, actor=ACTOR)
-        with Running(site) as gate:
+        with Running(site) as gate, Workspace(site.settings) as own:
             gate.wait_ready()
-            measured = Measured(run, site, gate)
+            measured = Measured(run.desk, own, gate)
             empty, first, alone, again = Span(), Span(), Span(), Span()
             measured.told_all(Span())
             gate.collect(2.0)
@@ -138,7 +170,6 @@ def measure(folder: Path, url: str, persons: int, rounds: int) -> Iterator[str]:
                 yield f"told anew: {took:.1f} s; gate {gate.resident_mb:.0f} MB"
                 gate.collect(3.0)
             measured.alone(alone)
-            measured.close()
             gate.end()
     finally:
         run.close()
@@ -171,14 +202,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--persons", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--as-hub", action="store_true")
     given = parser.parse_args()
-    with (
-        postgresql_server(durable=True) as server,
-        tempfile.TemporaryDirectory() as folder,
-    ):
-        for line in measure(Path(folder), server.migrated(), given.persons, given.rounds):
-            print(line, flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        if given.as_hub:
+            report(measure_as_hub(Path(folder), given.persons, given.rounds))
+        else:
+            with postgresql_server(durable=True) as server:
+                report(measure(Path(folder), server.migrated(), given.persons, given.rounds))
     return 0
+
+
+def report(lines: Iterator[str]) -> None:
+    for line in lines:
+        print(line, flush=True)
 
 
 if __name__ == "__main__":
