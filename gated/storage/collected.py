@@ -281,6 +281,8 @@ class _Intake:
                 try:
                     payload = row.payload(part)
                     uid = _uid_of(payload)
+                    if part["role"] in row.private:
+                        raise ValueError("told twice")
                 except (ValueError, TypeError, KeyError, RecursionError):
                     self._flaw(part, "altered")
                     continue
@@ -392,9 +394,12 @@ class _Intake:
 
     def _mark_unused(self, rows: Sequence[_Row]) -> None:
         for row in rows:
-            if visit := unused(row.fields):
-                people = mark_unused(self._session, row.chain, row.seq, str(visit))
-                self._taken.passed.people |= people
+            try:
+                if visit := unused(row.fields):
+                    people = mark_unused(self._session, row.chain, row.seq, fits.text(visit))
+                    self._taken.passed.people |= people
+            except ValueError:
+                self._flaw(row.stored, quarantine.PROJECTION)
 
     def _person_ids(self, rows: Sequence[_Row]) -> dict[str | None, int]:
         """uid -> id here; the gate's own numbers mean nothing to us. Locked against erasure."""
@@ -412,12 +417,12 @@ class _Intake:
             if row.fields["kind"] != "redacted":
                 continue
             try:
-                chain, role, seqs = (row.fields["body"][k] for k in ("chain", "role", "seqs"))
+                chain, role = (fits.text(row.fields["body"][k]) for k in ("chain", "role"))
                 if chain.rpartition("/")[0] != row.chain.rpartition("/")[0]:
                     raise ValueError("not a chain of this gate")
-                for first, last in seqs:
+                for first, last in row.fields["body"]["seqs"]:
                     ends = fits.number(first), fits.number(last)
-                    _forget(self._session, chain, str(role), *ends)
+                    _forget(self._session, chain, role, *ends)
             except (KeyError, ValueError, TypeError, AttributeError):
                 self._flaw(row.stored, quarantine.PROJECTION)
 
@@ -480,9 +485,7 @@ class _Row:
 def _uid_of(payload: Mapping[str, Any]) -> str | None:
     """Whom a private part speaks of; ValueError for what is no uid."""
     uid = payload.get("uid")
-    if uid is None or isinstance(uid, str):
-        return uid
-    raise ValueError("no uid")
+    return None if uid is None else fits.text(uid)
 
 
 def _forget(session: Session, chain: str, role: str, first: int, last: int) -> None:

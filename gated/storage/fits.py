@@ -25,7 +25,7 @@ def require(values: Mapping[str, Any]) -> None:
         right = nullable if value is None else _is(value, kind)
         if not right:
             raise ValueError(f"{name} cannot be {value!r}")
-    if not all(isinstance(flag, str) for flag in values["flags"]):
+    if not all(_is_text(flag) for flag in values["flags"]):
         raise ValueError("flags are words")
 
 
@@ -34,6 +34,20 @@ def number(value: Any) -> int:
     if not _is_whole(value, LARGEST):
         raise ValueError("no number")
     return int(value)
+
+
+def text(value: Any) -> str:
+    """A text that every engine holds; ValueError."""
+    if not _is_text(value):
+        raise ValueError("no text")
+    return str(value)
+
+
+def _is_text(value: Any) -> bool:
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    value.encode()  # ValueError for half a character
+    return True
 
 
 def _is_whole(value: Any, largest: int) -> bool:
@@ -46,5 +60,5 @@ def _is(value: Any, kind: sa.types.TypeEngine[Any]) -> bool:
     if isinstance(kind, sa.Integer):
         return _is_whole(value, LARGEST if isinstance(kind, sa.BigInteger) else 2**31)
     if isinstance(kind, sa.Text):
-        return isinstance(value, str)
+        return _is_text(value)
     return isinstance(value, list if isinstance(kind, sa.JSON) else datetime)

@@ -24,6 +24,7 @@ from gated.services.sync.uplink import Uplink, status_of, wire_of
 from gated.services.workspace import Workspace
 from gated.storage import attendance, corrections, outbox, quarantine
 from gated.storage.cuts import own_chains
+from gated.storage.journal import Entry
 from gated.storage.outbox import Batch
 from gated.storage.quarantine import SetApart
 from gated.storage.records import AttendanceRow, Person
@@ -229,13 +230,21 @@ def test_nothing_of_a_gate_gets_into_the_log_that_nobody_can_read(world: World) 
     assert alarms(world) == [{"projection": len(junk)}]
 
 
-def test_a_name_that_is_none_keeps_no_row_away(world: World) -> None:
+def test_texts_that_no_database_holds_keep_no_row_away(world: World) -> None:
     gate = LightGate(world.hub.services.fleet, "north", 0)
-    odd = dataclasses.replace(entry(), private={"subject": {"uid": {"a": 1}}})
-    batch = JournalIn(**gate.journal.batch([entry(), odd, entry()])).batch()
-    world.hub.services.collector.take(registered(world, "north").gate, batch)
-    assert [r.seq for r in rows_of(world.hub.workspace, attendance_logs, batch.chain)] == [2, 3]
-    assert alarms(world) == [{"altered": 1}]
+    uids: list[Any] = [{"a": 1}, "\0", "\ud800"]
+    odd = [dataclasses.replace(entry(), private={"subject": {"uid": uid}}) for uid in uids]
+    odd += [
+        Entry(NOW, "not_used", {"visit_uid": "\0"}),
+        Entry(NOW, "redacted", {"chain": "\ud800/1", "role": "subject", "seqs": []}),
+        dataclasses.replace(entry(), private={"subject": {"uid": "x"}}),
+    ]
+    batch = JournalIn(**gate.journal.batch([entry(), *odd, entry()])).batch()
+    twice = dataclasses.replace(batch, private=[*batch.private, batch.private[-1]])
+    world.hub.services.collector.take(registered(world, "north").gate, twice)
+    logs = rows_of(world.hub.workspace, attendance_logs, batch.chain)
+    assert [r.seq for r in logs] == [2, 3, 4, 7, 8]
+    assert alarms(world) == [{"altered": 4, "projection": 2}]
 
 
 def test_an_altered_name_is_not_taken_in(world: World) -> None:
