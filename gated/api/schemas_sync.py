@@ -385,7 +385,10 @@ def _short(status: dict[str, Any]) -> dict[str, Any]:
 
 
 class HeartbeatIn(In):
-    model: Annotated[str, StringConstraints(max_length=200)] | None = None
+    model: (
+        Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+        | None
+    ) = None
     status: Annotated[dict[str, Any], Field(max_length=64), AfterValidator(_short)]
 
 

@@ -9,6 +9,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+LARGEST = 2**53
+"""A number of a gate that is as large as this is none."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReportedSettings:
@@ -81,8 +84,17 @@ def reported(status: Mapping[str, Any]) -> Reported:
 
 def words(value: Any) -> tuple[str, ...]:
     """The texts of a list, none of anything else."""
-    return tuple(w for w in value if isinstance(w, str)) if isinstance(value, list) else ()
+    return tuple(_shown(w) for w in value if isinstance(w, str)) if isinstance(value, list) else ()
 
 
 def _some(value: Any, kind: type[T]) -> T | None:
-    return value if isinstance(value, kind) else None
+    if isinstance(value, str) and kind is str:
+        return _shown(value)  # type: ignore[return-value]
+    if not isinstance(value, kind) or (isinstance(value, int) and abs(value) >= LARGEST):
+        return None
+    return value
+
+
+def _shown(text: str) -> str:
+    """A text that a terminal can be trusted with."""
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)

@@ -20,6 +20,7 @@ from gated.services.gate import GateBoard
 from gated.services.people import People
 from gated.services.sync.collect import AT_A_TIME, WAITING, Collector
 from gated.services.sync.fleet import FleetGate
+from gated.services.sync.reported import reported
 from gated.services.sync.uplink import Uplink, status_of, wire_of
 from gated.services.workspace import Workspace
 from gated.storage import attendance, corrections, outbox, quarantine
@@ -536,6 +537,21 @@ def test_what_a_gate_tells_of_itself_is_bounded(world: World, status: dict[str, 
     with pytest.raises(HubError) as refused:
         Uplink.of(gate.workspace, gate.client).greet(status, None)
     assert refused.value.status == 422
+
+
+def test_what_a_gate_tells_of_itself_can_be_shown() -> None:
+    told = reported(
+        {
+            "version": "1\x1b[2J",
+            "alarms": ["a\x9b", 5],
+            "disk_free": 10**400,
+            "people": "many",
+            "settings": {"reason": "two\nlines", "revision": 3},
+        }
+    )
+    assert (told.version, told.alarms) == ("1?[2J", ("a?",))
+    assert (told.disk_free, told.people) == (None, None)
+    assert (told.settings.reason, told.settings.revision) == ("two\nlines", 3)
 
 
 def test_quarantine_holds_no_names(world: World) -> None:
