@@ -39,6 +39,9 @@ EVERYBODY = ""
 CLOCK_TOLERANCE_S = 1.0
 """A clock that is no further off is taken to be right; that is how exactly it is known."""
 
+ON_ITS_WAY_S = 30.0
+"""No message of a gate is on its way for longer: it gives up before."""
+
 LATEST = 2**32
 """UTC seconds that a clock may show; what else a gate says of its clock is nonsense."""
 
@@ -199,13 +202,32 @@ def inside_unknown(session: Session, gate: GateRow, from_utc: float) -> int:
     return int(session.execute(found).scalar_one())
 
 
+def clock_offset(status: Mapping[str, Any], heard: datetime) -> tuple[float, float] | None:
+    """How many seconds the clock of a gate is ahead of the hub's, and how exactly that is known.
+
+    A gate compares the clocks by a question and its answer: what is on its way slowly, or waits
+    its turn here, must not look like a wrong clock. Until it has, the time that it told, `heard`
+    at once or after a while, must do. None when it said nothing that makes sense.
+    """
+    measured = _seconds(status.get("clock_ahead_s")), _seconds(status.get("clock_within_s"))
+    if measured[0] is not None and measured[1] is not None:
+        return measured[0], abs(measured[1])
+    told = _seconds(status.get("clock"))
+    return None if told is None or told < 0 else (told - heard.timestamp(), ON_ITS_WAY_S)
+
+
+def _seconds(value: Any) -> float | None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if number and -LATEST < value < LATEST else None
+
+
 def clock_ahead_s(gate: GateRow) -> float:
-    """How many seconds the clock of a gate was ahead of the hub's when it was last heard of."""
-    told = gate.status.get("clock")
-    if gate.seen_at is None or not isinstance(told, int | float) or not 0 <= told < LATEST:
+    """How many seconds the clock of a gate was certainly ahead of the hub's, as last heard."""
+    found = None if gate.seen_at is None else clock_offset(gate.status, gate.seen_at)
+    if found is None:
         return 0.0
-    ahead = float(told) - gate.seen_at.timestamp()
-    return ahead if abs(ahead) > CLOCK_TOLERANCE_S else 0.0
+    ahead, within = found
+    return ahead if abs(ahead) > max(CLOCK_TOLERANCE_S, within) else 0.0
 
 
 # --- on a gate ------------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
+from gated.storage.site_presence import clock_offset
+
 T = TypeVar("T")
 
 LARGEST = 2**53
@@ -52,9 +54,8 @@ class Reported:
 
 def received(status: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """What a gate said, as the hub keeps it: with its clock compared to ours, now."""
-    clock = _some(status.get("clock"), float)
-    offset = None if clock is None else round(clock - now.timestamp(), 3)
-    return {**status, "clock_offset_s": offset}
+    found = clock_offset(status, now)
+    return {**status, "clock_offset_s": None if found is None else round(found[0], 3)}
 
 
 def reported(status: Mapping[str, Any]) -> Reported:

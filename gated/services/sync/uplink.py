@@ -13,6 +13,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Self
 
@@ -44,6 +45,7 @@ class Uplink:
         self._gate = workspace.journal.gate_uid()
         self.hurry = False
         """Whether another gate of the site waits for who passes here, as the hub said last."""
+        self._clocks: dict[str, float] = {}
 
     @classmethod
     def of(cls, workspace: Workspace, client: HubClient) -> Self:
@@ -65,10 +67,16 @@ class Uplink:
 
     def greet(self, status: Mapping[str, Any], model: str | None) -> None:
         """Tell the hub how this gate is, and learn how far it has our chains. HubError."""
-        told = self._client.post("/api/sync/heartbeat", {"model": model, "status": dict(status)})
+        asked = self._clock.now()
+        said = {"model": model, "status": {**status, **self._clocks}}
+        told = self._client.post("/api/sync/heartbeat", said)
+        took = self._clock.now().mono - asked.mono
         try:
             positions = {str(c): int(n) for c, n in told["acknowledged"].items()}
             self.hurry = bool(told.get("hurry"))
+            here = datetime.fromisoformat(told["now"]).timestamp()
+            ahead = round(asked.utc + took / 2 - here, 3)
+            self._clocks = {"clock_ahead_s": ahead, "clock_within_s": round(took / 2, 3)}
         except (AttributeError, KeyError, TypeError, ValueError):
             raise HubUnreachable("the hub's answer cannot be understood") from None
         with self._workspace.database.read() as session:

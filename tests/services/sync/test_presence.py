@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -16,10 +17,10 @@ import sqlalchemy as sa
 
 from gated.api.schemas_sync import JournalIn
 from gated.config import Settings, SyncSettings
-from gated.core.model import Direction, PresenceTold
+from gated.core.model import Direction, Instant, PresenceTold
 from gated.core.plan import AntiPassback, SiteRules, WithoutHub
 from gated.core.policy import GatePolicy
-from gated.devices.clock import SystemClock
+from gated.devices.clock import ManualClock, SystemClock
 from gated.services.explain import explain
 from gated.services.people import People
 from gated.services.sync.elsewhere import FromHub, known
@@ -277,6 +278,28 @@ def test_clocks_that_differ_do_not_turn_the_order_round(site: Site) -> None:
     assert FromHub(south.workspace, south.client, SystemClock()).next(0) is not None
     (word,) = known(south.workspace)[0].passages.values()
     assert word.direction is None, "its own passage is no news to a gate"
+
+
+class SlowWay(ManualClock):
+    """The clock of a gate whose questions are on their way for eight seconds."""
+
+    def now(self) -> Instant:
+        at = super().now()
+        self.advance(8.0)
+        return at
+
+
+@pytest.mark.parametrize("ahead", [0.0, 100.0])
+def test_a_slow_way_to_the_hub_is_not_taken_for_a_wrong_clock(site: Site, ahead: float) -> None:
+    gate = site.world.gate("north")
+    clock = SlowWay(utc=time.time() - 7 + ahead)
+    uplink = Uplink(gate.workspace, gate.client, clock)
+    for _ in range(2):
+        uplink.greet({"clock": clock.utc}, None)
+        clock.utc = time.time() - 7 + ahead
+    row = site.world.hub.services.fleet.by_name("north").gate
+    assert site_presence.clock_ahead_s(row) == pytest.approx(ahead, abs=8.0 if ahead else 0.0)
+    assert row.status["clock_within_s"] == 4.0
 
 
 def test_what_a_gate_says_of_other_times_and_people_counts_for_nobody(site: Site) -> None:
