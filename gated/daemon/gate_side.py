@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import secrets
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -108,6 +109,8 @@ class GateSide:
         self.live = LiveGate(around.tap, self._inbox.post)
         self.room = Room(around.workspace, around.clock)
         self.door: Door | None = None
+        self.many_changes = threading.Event()
+        """Set while the hub tells of many people one after another."""
         self.loops: list[Loop] = []
         self._indicators: Indicators = NoIndicators()
         self._camera_wrong = False
@@ -193,9 +196,10 @@ class GateSide:
                 Watched(
                     "gallery", workspace.gallery_stamp, lambda: self._renew_gallery(kit, cache)
                 ),
-                Watched("orders", lambda: order_stamp(workspace), self._obey),
+                Watched("orders", lambda: order_stamp(workspace), self._obey, urgent=True),
             ),
             self._crash,
+            self.many_changes.is_set,
         )
 
     def _going_on(self) -> bool:

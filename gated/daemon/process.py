@@ -168,7 +168,8 @@ class Daemon:
     def _follow_hub(self, stack: ExitStack) -> None:
         """Begin to send and ask, where this gate belongs to a hub."""
         post = self._gate.live.post if self._gate else None
-        for loop in loops_of(self.workspace, self.board, self.clock, post, self._crash):
+        many = self._gate.many_changes if self._gate else threading.Event()
+        for loop in loops_of(self.workspace, self.board, self.clock, post, many, self._crash):
             stack.callback(end, loop)
             loop.start()
             self.loops.append(loop)

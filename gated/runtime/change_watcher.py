@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,48 +16,66 @@ INTERVAL_S = 0.2
 PAUSE_S = 5.0
 """After a failure."""
 
+REST_S = 3.0
+"""How long all but urgent changes wait behind the last ones while many come one after another:
+each time the gallery and the rules of thousands are read, the next decision waits for its turn."""
+
 
 @dataclass(frozen=True, slots=True)
 class Watched:
     """Something that the gate works with. stamp: names its state. renew: hands the gate the new
-    one; until then the old one stays in use."""
+    one; until then the old one stays in use. urgent: also while many changes come."""
 
     name: str
     stamp: Callable[[], object]
     renew: Callable[[], None]
+    urgent: bool = False
 
 
 class ChangeWatcher(Loop):
     """Looks for commits a few times a second and renews what they changed.
 
-    changed: cheap, True when something was committed since the last call.
+    changed: cheap, True when something was committed since the last call. many: whether changes
+    come by the hundreds at present.
     """
 
     beat_limit_s = 60.0  # a rebuild of a large gallery on a slow card
 
     def __init__(
-        self, changed: Callable[[], bool], watched: Sequence[Watched], on_crash: OnCrash
+        self,
+        changed: Callable[[], bool],
+        watched: Sequence[Watched],
+        on_crash: OnCrash,
+        many: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__("changes", on_crash)
         self._changed = changed
+        self._many = many
+        self._rests_until = time.monotonic()
         self._seen = [(one, one.stamp()) for one in watched]
 
     def work(self) -> None:
-        unfinished = False
-        while not self.stopping.wait(PAUSE_S if unfinished else INTERVAL_S):
+        unfinished, pause = False, INTERVAL_S
+        while not self.stopping.wait(pause):
             self.beat()
+            unfinished, pause = self._changed() or unfinished, INTERVAL_S
+            if not unfinished:
+                continue
+            resting = self._many() and time.monotonic() < self._rests_until
             try:
-                if self._changed() or unfinished:
-                    unfinished = True
-                    self._look()
-                unfinished = False
+                self._look(urgent_only=resting)
+                unfinished = resting
             except StorageError as error:
                 log.error("changes cannot be read, all stays as it is: %s", error)
-                unfinished = True
+                pause = PAUSE_S
 
-    def _look(self) -> None:
+    def _look(self, urgent_only: bool) -> None:
         for i, (one, seen) in enumerate(self._seen):
+            if urgent_only and not one.urgent:
+                continue
             stamp = one.stamp()
             if stamp != seen:
                 one.renew()
                 self._seen[i] = (one, stamp)
+        if not urgent_only:
+            self._rests_until = time.monotonic() + REST_S

@@ -174,15 +174,25 @@ class UplinkLoop(HubLoop):
 
 
 class DownlinkLoop(HubLoop):
-    """Applies what the hub tells, as soon as it does."""
+    """Applies what the hub tells, as soon as it does.
 
-    def __init__(self, downlink: Downlink, client: HubClient, on_crash: OnCrash) -> None:
+    many: set while page follows page.
+    """
+
+    def __init__(
+        self, downlink: Downlink, client: HubClient, many: threading.Event, on_crash: OnCrash
+    ) -> None:
         super().__init__("hub-down", client, on_crash)
         self._downlink = downlink
+        self._many = many
 
     def turn(self) -> float:
         began = time.thread_time()
-        more = self._downlink.pull(wait=WAIT_S if self.connected else 0)
+        more = False
+        try:
+            more = self._downlink.pull(wait=WAIT_S if self.connected else 0)
+        finally:
+            (self._many.set if more else self._many.clear)()
         if more:
             return REST * (time.thread_time() - began)
         return random.uniform(*GATHER_S)  # noqa: S311
@@ -268,11 +278,13 @@ def loops_of(
     board: GateBoard,
     clock: Clock,
     post: Callable[[Event], object] | None,
+    many: threading.Event,
     on_crash: OnCrash,
 ) -> list[Loop]:
     """What a gate runs for its hub, or for the other gates where it is the hub itself.
 
-    post: hands an event to the gate; None where there is none. SealError.
+    post: hands an event to the gate; None where there is none. many: is set while the hub tells
+    page after page. SealError.
     """
     membership = Membership(workspace, clock)
     member = membership.find()
@@ -298,7 +310,8 @@ def loops_of(
     workspace.journal.on_append = uplink.grown
     loops: list[Loop] = [uplink]
     if (model := board.snapshot().model) is not None:
-        loops.append(DownlinkLoop(Downlink(workspace, down, clock, model), down, on_crash))
+        pulls = Downlink(workspace, down, clock, model)
+        loops.append(DownlinkLoop(pulls, down, many, on_crash))
     if post is not None:
         asks = FromHub(workspace, beside, clock)
         loops.append(PresenceLoop(asks, beside, workspace, post, board.publish, on_crash))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -83,3 +84,21 @@ def test_what_could_not_be_read_is_tried_again_without_another_commit(
     finally:
         end(watcher)
     assert world.failures == 0
+
+
+def test_while_many_changes_come_only_what_is_urgent_is_renewed_at_once() -> None:
+    world, many = World(), threading.Event()
+    gallery, rules = world.watched()
+    urgent = replace(rules, urgent=True)
+    watcher = ChangeWatcher(world.changed, (gallery, urgent), crashed, many.is_set)
+    many.set()
+    watcher.start()
+    try:
+        world.commit("gallery", "rules")
+        world.wait_for("gallery", "rules")
+        world.commit("gallery", "rules")
+        world.wait_for("gallery", "rules", "rules")
+        many.clear()
+        world.wait_for("gallery", "rules", "rules", "gallery")
+    finally:
+        end(watcher)

@@ -75,7 +75,9 @@ class Lane:
         self.loops: list[Loop] = [
             self._journal,
             self._controller,
-            *loops_of(workspace, self.board, self._clock, self._hear, self._crash),
+            *loops_of(
+                workspace, self.board, self._clock, self._hear, threading.Event(), self._crash
+            ),
         ]
 
     @contextmanager
