@@ -298,15 +298,20 @@ class Rollouts(Service):
 
 
 def welcome(session: Session, gate: GateRow, now: datetime) -> None:
-    """Give a gate that is new what the last roll-out has given to everyone."""
+    """Give a gate that is new what the last roll-out has given to everyone, or is giving."""
     if rollouts.given_to(session, [gate.id]):
         return
     for rollout in rollouts.list_(session)[0]:
         whole = [n for n, s in enumerate(rollout.stages) if s["everyone"]]
-        if whole and rollout.state == "done":
-            given = _giving(rollout, gate, whole[0], rollout.configuration_id, None, now)
+        if whole and (rollout.state == "done" or _is_going_on(rollout, whole[0])):
+            stage = whole[0] if rollout.state == "done" else rollout.stage
+            given = _giving(rollout, gate, stage, rollout.configuration_id, None, now)
             rollouts.give(session, [given])
             return
+
+
+def _is_going_on(rollout: Rollout, stage: int) -> bool:
+    return rollout.state == "running" and rollout.stage >= stage
 
 
 # --- stages -------------------------------------------------------------------------------------

@@ -200,6 +200,18 @@ def test_by_hand_it_waits_at_each_stage(fleet: Fleet) -> None:
     assert fleet.journaled("rollout_halted").actor["name"] == "otto"
 
 
+def test_a_gate_that_joins_during_the_stage_of_everyone_belongs_to_it(fleet: Fleet) -> None:
+    begun = fleet.start([EVERYONE], LAX)
+    fleet.join("south")
+    fleet.take("north", "east", "west")
+    fleet.later(400)
+    assert "south" in fleet.now(begun).waiting_for
+    fleet.take("south")
+    assert fleet.running["south"].values == LAX
+    fleet.later(400)
+    assert fleet.now(begun).rollout.state == "done"
+
+
 def test_rolled_back_gates_have_what_they_had_before(fleet: Fleet) -> None:
     first = fleet.start([EVERYONE], LAX)
     fleet.take("north", "east", "west")
