@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -27,6 +28,12 @@ settings.register_profile(
     stateful_step_count=80,
 )
 settings.load_profile(os.environ.get("GATED_HYPOTHESIS", "check"))
+
+
+def pytest_collection_finish() -> None:
+    """What thousands of tests need stays: the garbage collector need not look through it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -92,7 +92,11 @@ def profile(examples: int, **more: Any) -> settings:
     )
 
 
-@pytest.mark.parametrize("role", ROLES, indirect=True)
+@pytest.mark.parametrize(
+    "role",
+    [r if r in ("admin", "self") else pytest.param(r, marks=pytest.mark.long) for r in ROLES],
+    indirect=True,
+)
 def test_no_request_is_answered_as_it_is_not_described(server: Running, role: str) -> None:
     schema, headers = described(server), headers_of(server, role)
     answers = Tally()

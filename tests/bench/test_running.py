@@ -16,6 +16,7 @@ from gated.bench.walkups import walker_kit
 from tests.assets import require_assets
 
 
+@pytest.mark.long
 def test_relay_and_load_are_measured_in_one_run(tmp_path: Path) -> None:
     assets = require_assets("default", "demo", "pad")
     with walker_kit(assets, 2) as kit:

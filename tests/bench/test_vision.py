@@ -10,6 +10,7 @@ from gated.bench import measure_vision
 from tests.assets import require_assets
 
 
+@pytest.mark.long
 def test_both_pipelines_are_measured_on_the_same_frames() -> None:
     assets = require_assets("default", "demo", "pad", "dlib")
     pytest.importorskip("dlib", reason="the module dlib is missing (extra dlib)")

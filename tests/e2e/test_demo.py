@@ -17,7 +17,9 @@ def config(tmp_path: Path) -> Path:
     return demo_config(tmp_path)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGTERM, marks=pytest.mark.long), signal.SIGINT]
+)
 def test_demo_admits_the_known_and_refuses_the_stranger(config: Path, number: int) -> None:
     with Process("--config", config) as gate:
         banner = gate.wait_for("liveness")
@@ -87,6 +89,7 @@ def test_killed_at_any_moment_the_journal_verifies(config: Path) -> None:
         assert gate.end() == 0
 
 
+@pytest.mark.long
 def test_another_engine_makes_its_templates_from_the_stored_photos(config: Path) -> None:
     require_assets("dlib")
     pytest.importorskip("dlib", reason="the extra dlib is not installed")

@@ -44,6 +44,7 @@ def broken_references(config: Path) -> list[str]:
     return broken
 
 
+@pytest.mark.long
 def test_an_import_killed_at_any_moment_goes_on_where_it_was(config: Path) -> None:
     args = [*GATED, "import", str(config.parent / "staff"), "--config", str(config)]
     for delay in (0.7, 1.1, 1.4, 1.7, 2.0):

@@ -48,7 +48,7 @@ def granted(rows: list[dict[str, object]]) -> set[str]:
     return {p["personnel_code"] for p in people if isinstance(p, dict)}
 
 
-@pytest.mark.parametrize("number", [10, 19])
+@pytest.mark.parametrize("number", [10, pytest.param(19, marks=pytest.mark.long)])
 def test_the_woman_is_granted_and_nobody_else(config: Path, tmp_path: Path, number: int) -> None:
     enroll(config, "W1", woman(number, tmp_path))
     for name in ("head-pose-face-detection-female-and-male", "face-demographics-walking-and-pause"):
