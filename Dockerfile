@@ -14,7 +14,7 @@ RUN pip install --require-hashes -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY gated gated
 RUN pip install --no-deps --no-build-isolation . \
- && gated assets install default demo --into /opt/gated/share/gated/models --quiet
+ && gated assets install default demo mesh --into /opt/gated/share/gated/models --quiet
 
 FROM python:3.11-slim
 RUN useradd --system --uid 10001 --home-dir /var/lib/gated --no-create-home gated \

@@ -1,13 +1,13 @@
 # make run    set up and start the gate in its demo
 # make test   set up and run the tests
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check check-long bench format lock clean
+.PHONY: help setup run test check check-long check-wheels check-debian sbom deb bench format lock clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 MODELS := .venv/share/gated/models
-ASSET_SETS := default demo
+ASSET_SETS := default demo mesh
 # the environment is made anew when the lock or the entry points change, and not otherwise
 STAMP := .venv/.made
 
@@ -28,21 +28,31 @@ $(STAMP): requirements.lock pyproject.toml
 run: setup  ## start the gate in its demo; Ctrl-C ends it
 	@$(BIN)/gated run --config gate.yaml
 
+# One file stays in one process: what its tests share is made once. Four processes on two cores:
+# tests of whole processes wait more than they work. Files in the order of tests/conftest.py: the
+# longest first. Two arenas: a heap a thread is never given back.
+PYTEST := MALLOC_ARENA_MAX=2 $(BIN)/python -m pytest --numprocesses 4 --dist loadfile \
+	--no-loadscope-reorder
+
 test: setup  ## run the tests
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
 
 check: setup  ## format, lint, types, import contracts, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -m "not long"
+	$(PYTEST)
 
-check-long: setup  ## everything, also what takes minutes
+check-long: setup  ## everything, also what takes minutes, and a gate at work for an hour
 	@$(BIN)/gated assets install default demo pad mesh dlib --into $(MODELS) --quiet || true
-	GATED_HYPOTHESIS=long $(BIN)/python -m pytest
+	GATED_HYPOTHESIS=long $(BIN)/python -m pytest -m "long or not long"
+	$(BIN)/python -m tests.bench.soak 60
+	@$(MAKE) --no-print-directory deb
+	@tests/packaging/try_package.sh
+	@tests/packaging/boot_package.sh
 
-bench: setup  ## measure everything in one run, beside face_recognition; then the hub; six minutes
+bench: setup  ## measure everything in one run, beside face_recognition; then the hub; nine minutes
 	@$(BIN)/gated assets install dlib --into $(MODELS) --quiet
 	@$(BIN)/gated assets install pad --into $(MODELS) --quiet || true
 	@$(BIN)/gated bench
@@ -59,6 +69,26 @@ lock: setup  ## write the locks anew: everything, and what a gate or hub needs
 	$(COMPILE) --extra dev pyproject.toml -o requirements.lock
 	echo "hatchling>=1.27" | $(COMPILE) --no-annotate --extra pi --extra hub \
 		-c requirements.lock pyproject.toml - -o requirements-gate.lock
+
+# (Python, machine) for which every locked package has to have a wheel
+PAIRS := $(foreach version,3.11 3.12 3.13,$(version)/x86_64 $(version)/aarch64)
+
+check-wheels: setup  ## ask the registry for a wheel of every locked package, Python and machine
+	@for pair in $(PAIRS); do for lock in requirements.lock requirements-gate.lock; do \
+		$(BIN)/uv pip install --quiet --dry-run --target .venv/wheels --only-binary :all: --require-hashes \
+			--python-version $${pair%/*} --python-platform $${pair#*/}-manylinux_2_34 -r $$lock \
+			&& echo "Python $${pair%/*} on $${pair#*/}: $$lock" || exit 1; \
+	done; done
+
+check-debian:  ## set-up, demo and the chosen tests in a new tree of Debian 13 (root, debootstrap)
+	@tests/machine/in_debian.sh trixie
+
+sbom: setup  ## write the bill of materials (CycloneDX) of a gate or hub, into dist/
+	@mkdir -p dist
+	@$(BIN)/python packaging/sbom.py requirements-gate.lock >dist/gated.cdx.json
+
+deb: setup  ## build the Debian packages gated and gated-hub for this machine, into dist/
+	@packaging/build.sh
 
 clean:  ## remove the environment and caches (not the state of the demo)
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -6,8 +6,11 @@ GatedError
 ├── StorageError           database or files       exit 5
 │   ├── SchemaTooNew       written by a newer one  exit 7
 │   ├── SealError          cannot be unsealed      exit 5
-│   └── StateLocked        another gated runs here exit 5
+│   ├── Unreadable         no value of ours        exit 5
+│   ├── StateLocked        another gated runs here exit 5
+│   └── NotOwner           somebody else's data    exit 5
 ├── DeviceError            camera, door            exit 6
+├── GateUnavailable        the door process is away exit 6
 ├── SourceError            unreadable input        exit 2
 ├── HubError               the hub                 exit 1
 │   └── HubUnreachable     no answer from it       exit 1
@@ -21,7 +24,8 @@ GatedError
     │   ├── BelongsToHub
     │   ├── EditConflict
     │   ├── ConsentMissing
-    │   └── RetentionHold
+    │   ├── RetentionHold
+    │   └── ClockDoubtful
     ├── EnrollmentRefused
     │   ├── NoPicture
     │   └── PictureTooLarge
@@ -29,6 +33,8 @@ GatedError
     ├── TooMany
     ├── SettingsRefused
     ├── WeakPassword
+    ├── CardRefused
+    ├── TextRefused
     ├── RuleMisfit
     ├── NotAllowed
     │   ├── CsrfMissing
@@ -36,6 +42,7 @@ GatedError
     └── NotSignedIn
         ├── BadCredentials
         ├── SignInAgain
+        ├── Revoked
         ├── BadSignature
         │   └── ClockSkew
         └── Throttled
@@ -93,10 +100,20 @@ class SealError(StorageError):
     code = "seal"
 
 
+class Unreadable(StorageError, ValueError):
+    """The database holds a value that this program never writes into such a column."""
+
+
 class StateLocked(StorageError):
     """Another program uses the state directory."""
 
     code = "state_locked"
+
+
+class NotOwner(StorageError):
+    """The state directory belongs to another user than the one who types a command."""
+
+    code = "not_owner"
 
 
 class DeviceError(GatedError):
@@ -106,8 +123,15 @@ class DeviceError(GatedError):
     exit_code = 6
 
 
+class GateUnavailable(GatedError):
+    """The process that holds camera and door does not answer, or not in time."""
+
+    code = "gate_unavailable"
+    exit_code = 6
+
+
 class SourceError(GatedError):
-    """What the user named as input (video, folder, CSV, photo) cannot be read."""
+    """An input that the user named (video, folder, CSV, photo) cannot be read."""
 
     code = "source"
     exit_code = 2
@@ -115,15 +139,22 @@ class SourceError(GatedError):
 
 class HubError(GatedError):
     """The hub did not do what it was asked for; `status` and `told` are its own, 0 and empty
-    without an answer. Try again after `retry_after` seconds, where it said so."""
+    without an answer. Try again after `retry_after` seconds, where it said so. reason: why the
+    network or TLS failed, as a code."""
 
     code = "hub"
     exit_code = 1
 
     def __init__(
-        self, message: str, status: int = 0, told: str = "", retry_after: float | None = None
+        self,
+        message: str,
+        status: int = 0,
+        told: str = "",
+        retry_after: float | None = None,
+        reason: str = "",
     ) -> None:
         super().__init__(message)
+        self.reason = reason
         self.status = status
         self.told = told
         self.retry_after = retry_after
@@ -183,7 +214,7 @@ class SnapshotNeeded(Conflict):
 
 
 class BelongsToHub(Conflict):
-    """What the hub has given to this gate is changed there and nowhere else."""
+    """A thing that the hub has given to this gate is changed there and nowhere else."""
 
     code = "belongs_to_hub"
 
@@ -221,6 +252,12 @@ class RetentionHold(Conflict):
         self.until = until
 
 
+class ClockDoubtful(Conflict):
+    """Nothing that cannot be undone may follow from a clock that is not known to be right."""
+
+    code = "clock_doubtful"
+
+
 class NotAllowed(Refused):
     """The caller may not do this."""
 
@@ -239,6 +276,12 @@ class CsrfMissing(NotAllowed):
     code = "csrf"
 
 
+class ForeignOrigin(NotAllowed):
+    """A page of another site asks for a browser's session here."""
+
+    code = "foreign_origin"
+
+
 class SettingsRefused(Refused):
     """A hub cannot give these settings; `problems` says of each key why."""
 
@@ -253,6 +296,18 @@ class WeakPassword(Refused):
     """The password is too easy to guess."""
 
     code = "weak_password"
+
+
+class CardRefused(Refused):
+    """The number cannot be that of a card here, or is too easy."""
+
+    code = "card_refused"
+
+
+class TextRefused(Refused, ValueError):
+    """A name or code holds a character that nobody sees, or that turns the direction of writing."""
+
+    code = "text_refused"
 
 
 class RuleMisfit(Refused):
@@ -303,6 +358,12 @@ class ClockSkew(BadSignature):
     def __init__(self, now: int) -> None:
         super().__init__("the request was signed at another time: use the hub's")
         self.now = now
+
+
+class Revoked(NotSignedIn):
+    """The credentials of a gate are void here: it was revoked, replaced, or is not known."""
+
+    code = "revoked"
 
 
 class Throttled(NotSignedIn):

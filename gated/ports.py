@@ -1,4 +1,4 @@
-"""What the gate needs from the world; `devices` and `vision` implement it."""
+"""Declare what the gate needs from the world; `devices` and `vision` implement it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from gated.core.model import Event, Face, Image, Instant, Light, Mesh, Vector
+from gated.core.messages import Event
+from gated.core.values import Face, Image, Instant, Light, Mesh, PadReading, Vector
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One picture of the camera: BGR uint8, monotonic seconds of its capture, running number."""
+    """One picture of the camera: BGR uint8, monotonic seconds of its capture, running number.
+
+    small: the same picture with fewer pixels, where the camera makes one itself; faces are looked
+    for in it.
+    """
 
     image: Image
     captured_at: float
     number: int
+    small: Image | None = None
 
 
 class EndOfStream(Exception):
@@ -78,15 +84,15 @@ class PadModel(Protocol):
 
     model: str
 
-    def score(self, image: Image, face: Face) -> float | None:
-        """Live score in [0, 1] of one face of a BGR frame; None where it would mean nothing."""
+    def read(self, image: Image, face: Face) -> PadReading:
+        """Judge one face of a BGR frame."""
 
 
 class MeshModel(Protocol):
     """Lays a mesh over a face."""
 
     def measure(self, image: Image, face: Face) -> Mesh:
-        """Where one face of a BGR frame looks, and how open its eyes are."""
+        """Measure where one face of a BGR frame looks, and how open its eyes are."""
 
 
 class Door(Protocol):
@@ -103,11 +109,11 @@ class Door(Protocol):
 
     @property
     def unlocked(self) -> bool:
-        """Whether the relay is at its releasing level."""
+        """True while the relay is at its releasing level."""
 
     @property
     def contact_open(self) -> bool | None:
-        """Whether the door leaf stands open; None without a contact."""
+        """True while the door leaf stands open; None without a contact."""
 
     def close(self) -> None:
         """Lock, then let go of the pins; safe to call twice."""
@@ -117,7 +123,7 @@ class Indicators(Protocol):
     """Lamps and sounders. Any thread may call; nothing waits, and nothing that fails raises."""
 
     def show(self, lights: frozenset[Light]) -> None:
-        """What holds from now on, for as long as it holds; sounds end by themselves."""
+        """Show these lights until the next call; sounds end by themselves."""
 
     def flash(self, granted: bool) -> None:
         """A decision: shown for a moment."""
@@ -151,3 +157,13 @@ class Inbox(Protocol):
     """The controller's letter box; never blocks, bounded: stale observations are dropped first."""
 
     def post(self, event: Event) -> None: ...
+
+
+class ContractBroken(AssertionError):
+    """A driver does not do what every driver of its kind does (`devices.contract`)."""
+
+
+def expect(holds: object, otherwise: str) -> None:
+    """Raise ContractBroken unless it holds."""
+    if not holds:
+        raise ContractBroken(otherwise)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.databases import Server, postgresql_server
+
+pytest_plugins = ["tests.fixtures.server", "tests.fixtures.storage", "tests.fixtures.workspace"]
 
 # No deadline: the machine that runs the tests may be slow, busy or both.
 settings.register_profile(
@@ -28,6 +31,20 @@ settings.register_profile(
     stateful_step_count=80,
 )
 settings.load_profile(os.environ.get("GATED_HYPOTHESIS", "check"))
+
+
+SLOW_ROOMS = ("e2e", "ui", "fleet", "live", "webhooks", "enrollment", "web", "devices", "door")
+"""Where tests are few to a file and long: whole programs, servers, browsers, models."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with long files where processes share the work: none waits at the end for another's."""
+    if hasattr(config, "workerinput"):
+        tests = Path(__file__).parent
+        ranks = {tests / room: rank for rank, room in enumerate(SLOW_ROOMS)}
+        items.sort(
+            key=lambda item: min(ranks.get(p, len(ranks)) for p in (item.path, *item.path.parents))
+        )
 
 
 def pytest_collection_finish() -> None:

@@ -9,25 +9,29 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from gated.storage.tables import metadata
+from gated.database.tables import metadata
 
 
 class Server:
     """PostgreSQL with one database, handed out again and again: making one takes long.
 
-    pid: of its first process, the parent of all others.
+    pid: of its first process, the parent of all others. control: pg_ctl with what names the server.
     """
 
-    def __init__(self, url: str, pid: int) -> None:
+    def __init__(
+        self, url: str, pid: int, control: Sequence[str | Path] = (), options: str = ""
+    ) -> None:
         self.url = url
         self.pid = pid
+        self._control = control
+        self._options = options
         self.admin = sa.create_engine(
             url.replace("://", "+psycopg://"), isolation_level="AUTOCOMMIT"
         )
@@ -48,6 +52,35 @@ class Server:
         else:
             self.empty()
         return self.url
+
+    def stop(self) -> None:
+        """End the server, as its administrator would at once."""
+        self.admin.dispose()
+        _as_postgres(*self._control, "-m", "fast", "stop")
+
+    def start(self, more: str = "") -> None:
+        """Start it again where it was; more: options beside those of before."""
+        _as_postgres(*self._control, "-o", f"{self._options} {more}", "start")
+
+    @contextmanager
+    def standby(self) -> Iterator[str]:
+        """A hot standby of this server while the block runs; gives its URL."""
+        binaries = _server_binaries()
+        assert binaries is not None
+        root = Path(self.url.partition("host=")[2])
+        data, socket = root / "standby", root / "standby-socket"
+        _as_postgres(
+            binaries / "pg_basebackup", "-h", root, "-U", "gated", "-D", data, "-R", "-c", "fast"
+        )
+        _as_postgres("mkdir", socket)
+        control = binaries / "pg_ctl", "-D", data, "-w", "-l", root / "standby-log"
+        options = f"-c listen_addresses= -c unix_socket_directories={socket} -c fsync=off"
+        _as_postgres(*control, "-o", options, "start")
+        try:
+            yield f"postgresql://gated@/postgres?host={socket}"
+        finally:
+            _as_postgres(*control, "-m", "immediate", "stop")
+            _as_postgres("rm", "-r", data, socket)
 
     def _run(self, *statements: str) -> None:
         with self.admin.connect() as connection:
@@ -106,7 +139,7 @@ def postgresql_server(*, durable: bool = False) -> Iterator[Server]:
         _as_postgres(*control, "-o", options, "start")
         try:
             pid = int((data / "postmaster.pid").read_text().split()[0])
-            server = Server(f"postgresql://gated@/postgres?host={root}", pid)
+            server = Server(f"postgresql://gated@/postgres?host={root}", pid, control, options)
             yield server
             server.admin.dispose()
         finally:

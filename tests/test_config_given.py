@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from gated.config import REACH, SECTIONS, Origin, Settings, check_given, load_with
+from gated.config import SCOPES, SECTIONS, Settings, ValueOrigin, check_given, load_with
+from gated.config.settings import HubMaySet
 from gated.errors import ConfigError
 
 REFERENCE = Path(__file__).parent.parent / "config" / "gate.reference.yaml"
@@ -22,8 +23,15 @@ def written(folder: Path, text: str) -> Path:
     return file
 
 
-def test_every_key_is_marked() -> None:
-    assert set(REACH) == EVERY_KEY
+def test_a_key_is_set_in_the_file_alone_unless_it_is_marked() -> None:
+    """The mark counts at the key itself: one that is buried in a part of the type is a mistake."""
+    assert set(SCOPES) == EVERY_KEY
+    for (name, key), scope in SCOPES.items():
+        info = SECTIONS[name].model_fields[key]
+        marks = sum(isinstance(m, HubMaySet) for m in info.metadata)
+        assert marks == (scope == "runtime"), key
+        assert "HubMaySet" not in repr(info.annotation), key
+    assert "file beside the gate alone" in (HubMaySet.__doc__ or "")
 
 
 def test_the_reference_shows_which_keys_a_hub_may_set() -> None:
@@ -33,18 +41,18 @@ def test_the_reference_shows_which_keys_a_hub_may_set() -> None:
             section = found[1]
         elif (found := re.match(r"  (\w+):", line)) and "#*" in line:
             starred.add((section, found[1]))
-    assert starred == {key for key, reach in REACH.items() if reach == "runtime"}
+    assert starred == {key for key, scope in SCOPES.items() if scope == "runtime"}
 
 
 def test_a_hub_cannot_take_the_door_or_the_machine_away() -> None:
     """Whole sections, and any kind of value that names a device, a place, a key or a person."""
-    for (section, key), reach in REACH.items():
+    for (section, key), scope in SCOPES.items():
         annotation = str(SECTIONS[section].model_fields[key].annotation)
         if section in {"gate", "camera", "indicators", "api", "ui"}:
-            assert reach == "file", key
+            assert scope == "file", key
         if re.search(r"Path|SecretStr|_pin|driver|url|accept_|insecure", f"{annotation} {key}"):
-            assert reach == "file", key
-    assert REACH["door", "max_unlock_s"] == "file"
+            assert scope == "file", key
+    assert SCOPES["door", "max_unlock_s"] == "file"
 
 
 def test_environment_and_file_come_before_the_hub(tmp_path: Path) -> None:
@@ -65,13 +73,13 @@ def test_environment_and_file_come_before_the_hub(tmp_path: Path) -> None:
         "recognition.face_tolerance",
         "liveness.level",
     )
-    assert found.origin(("recognition", "frames")) == Origin("file", f"{file}:2")
-    assert found.origin(("liveness", "level")) == Origin("file", f"{file}:3")
-    assert found.origin(("recognition", "face_tolerance")) == Origin(
+    assert found.origin(("recognition", "frames")) == ValueOrigin("file", f"{file}:2")
+    assert found.origin(("liveness", "level")) == ValueOrigin("file", f"{file}:3")
+    assert found.origin(("recognition", "face_tolerance")) == ValueOrigin(
         "environment", "FACE_TOLERANCE"
     )
-    assert found.origin(("privacy", "photos_days")) == Origin("hub", "revision 7")
-    assert found.origin(("door", "unlock_s")) == Origin("default")
+    assert found.origin(("privacy", "photos_days")) == ValueOrigin("hub", "revision 7")
+    assert found.origin(("door", "unlock_s")) == ValueOrigin("default")
     assert load_with(file, {}).settings.privacy.photos_days is None
 
 
@@ -132,7 +140,7 @@ def test_what_depends_on_the_gate_is_left_to_the_gate() -> None:
 def test_the_defaults_themselves_may_be_given() -> None:
     plain = Settings().model_dump(mode="json")
     given: dict[str, dict[str, Any]] = {}
-    for (section, key), reach in REACH.items():
-        if reach == "runtime":
+    for (section, key), scope in SCOPES.items():
+        if scope == "runtime":
             given.setdefault(section, {})[key] = plain[section][key]
     assert check_given(given) == {}

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from gated.bench.rival import face_distance
-from gated.core.gallery import Gallery, Member, unit
-from gated.core.model import PersonRef
+from gated.core.gallery import Gallery, GalleryPerson, unit
+from gated.core.values import PersonRef
 
 SIZES = (1_000, 10_000, 100_000)
 DIMENSION = 128
@@ -27,7 +27,7 @@ def measure_identification(repeats: int = 15) -> list[dict[str, float]]:
 def _measure(size: int, repeats: int) -> dict[str, float]:
     random = np.random.default_rng(size)
     vectors = unit(random.normal(size=(size, DIMENSION)).astype(np.float32))
-    members = tuple(Member(PersonRef(i, str(i), str(i), "")) for i in range(size))
+    members = tuple(GalleryPerson(PersonRef(i, str(i), str(i), "")) for i in range(size))
     gallery = Gallery("bench", "cosine", vectors, np.arange(size, dtype=np.int32), members)
     encodings = vectors.astype(np.float64)
     probe = vectors[size // 2]

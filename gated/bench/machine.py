@@ -1,4 +1,4 @@
-"""Where the figures come from."""
+"""Name the machine that the figures come from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole daemon in a process that tells what it does, one JSON object a line.
+"""A gate with its service as a child, as `gated run` is, that tells what it does in lines of JSON.
 
 `python -m gated.bench.observed CONFIG`; ends at SIGTERM. Times are monotonic seconds.
 """
@@ -14,11 +14,12 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from gated.config import load
-from gated.core.model import Attention, CameraEvent, Decision, Notice, Observation
-from gated.daemon import Daemon
+from gated.core.messages import Attention, CameraEvent, Decision, Notice, Observation, RecordEvent
+from gated.daemon.door_process import DoorProcess
+from gated.daemon.screen import Started
+from gated.fleet.gate.config_trial import in_force
+from gated.link.running_gate import Analyse, FrameTap
 from gated.ports import Frame
-from gated.services.live import Analyse, FrameTap
 
 
 class NotingTap(FrameTap):
@@ -52,8 +53,8 @@ class Teller:
     def __init__(self, tap: NotingTap) -> None:
         self._tap = tap
 
-    def ready(self, daemon: Daemon) -> None:
-        tell(kind="ready", address=daemon.address)
+    def ready(self, started: Started) -> None:
+        tell(kind="ready", address=started.address)
 
     def decision(self, decision: Decision, edge: float | None) -> None:
         took, self._tap.took_ms = self._tap.took_ms, []
@@ -68,6 +69,8 @@ class Teller:
         )
 
     def notice(self, notice: Notice) -> None: ...
+
+    def event(self, event: RecordEvent) -> None: ...
 
     def camera(self, event: CameraEvent) -> None: ...
 
@@ -86,9 +89,10 @@ def main() -> int:
     """Run until SIGTERM."""
     gc.disable()  # as `gated run` does
     tap = NotingTap()
-    daemon = Daemon(load(Path(sys.argv[1])), Teller(tap))
-    daemon.tap = tap
-    return asyncio.run(daemon.run())
+    origin = in_force(Path(sys.argv[1]))
+    process = DoorProcess(origin.settings, Teller(tap), origin, log_level="error")
+    process.gate_part.tap = tap
+    return asyncio.run(process.run())
 
 
 if __name__ == "__main__":

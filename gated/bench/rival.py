@@ -1,4 +1,4 @@
-"""What face_recognition 1.3 does in its examples, through dlib: HOG with one upsampling, the
+"""Do what face_recognition 1.3 does in its examples, through dlib: HOG with one upsampling, the
 five-point predictor, the ResNet; compared by Euclidean distance with the tolerance 0.6."""
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gated.core.model import Image
+from gated.core.values import Image
 from gated.errors import AssetError
 from gated.vision import manifest
 from gated.vision.assets import AssetStore

@@ -6,6 +6,7 @@ import json
 import secrets
 import socket
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,30 +14,36 @@ import cv2
 import numpy as np
 import sqlalchemy as sa
 
+from gated.accounts.accounts import Accounts
 from gated.config import load
-from gated.core.gallery import Member, unit
-from gated.core.model import Image, PersonRef
+from gated.core.gallery import GalleryPerson, unit
+from gated.core.values import Image, PersonRef
+from gated.database import stored_settings
+from gated.database.tables import attendance_logs, enrollments, persons
 from gated.devices.clock import SystemClock
-from gated.devices.walkup import Pace, walk_ups
-from gated.services.accounts import Accounts
-from gated.services.models import DEMO_WALKERS, VisionKit, asset_store
-from gated.services.office import office_of
-from gated.services.workspace import Workspace
-from gated.storage import gallery_cache, settings
-from gated.storage.gallery_cache import Packed
-from gated.storage.tables import enrollments, persons
+from gated.devices.demo_scene import WalkPace, walk_ups
+from gated.enrollment import gallery_cache
+from gated.enrollment.enrollment_context import enrollment_context
+from gated.enrollment.gallery_cache import Packed
+from gated.enrollment.models import DEMO_WALKERS, VisionKit, asset_store
 from gated.vision.assets import AssetStore
+from gated.workspace import Workspace
 
 FPS = 15
 SIZE = (640, 480)
-BRISK = Pace(walk_s=1.5, stand_s=0.8, pause_s=0.7)
+BRISK = WalkPace(walk_s=1.5, stand_s=0.8, pause_s=0.7)
 """Many decisions a minute; a visit still ends before the same person comes again."""
 
 USERNAME = "bench"
+AT_A_TIME = 10_000
+FIRST_PASSAGE = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 class Site:
-    """One state directory with its configuration; `password` is the account's."""
+    """One state directory with its configuration.
+
+    password: of the account that measures. accounts: name -> password of all.
+    """
 
     def __init__(self, folder: Path, assets: AssetStore, camera: dict[str, Any], threads: int = 2):
         folder.mkdir()
@@ -53,8 +60,10 @@ class Site:
         self.config.write_text(json.dumps(content))  # which YAML includes
         self.settings = load(self.config, {})
         self.password = secrets.token_urlsafe(16)
+        self.accounts = {USERNAME: self.password, "other": secrets.token_urlsafe(16)}
         with Workspace(self.settings) as workspace:
-            Accounts.of(workspace).create(USERNAME, "admin", self.password, actor="bench")
+            for name, password in self.accounts.items():
+                Accounts.of(workspace).create(name, "admin", password, actor="bench")
 
     @property
     def address(self) -> str:
@@ -64,7 +73,7 @@ class Site:
         """Both people of the demo become known."""
         store = asset_store(self.settings)
         with Workspace(self.settings) as workspace:
-            enrollment = office_of(workspace, kit, SystemClock()).enrollment
+            enrollment = enrollment_context(workspace, kit, SystemClock()).enrollment
             for number, name in enumerate(DEMO_WALKERS):
                 names = {"first_name": "Walker", "last_name": str(number)}
                 enrollment.enroll_as(f"WALKER-{number}", names, store.read(name), "bench")
@@ -72,24 +81,35 @@ class Site:
     def add_people(self, count: int) -> None:
         """Persons of whom nothing biometric is stored."""
         with Workspace(self.settings) as workspace, workspace.database.write() as session:
-            session.execute(sa.insert(persons), [_person(n) for n in range(count)])
+            session.execute(sa.insert(persons), [person_values(n) for n in range(count)])
+
+    def add_passages(self, count: int) -> None:
+        """Rows of the attendance log, a minute apart, of the persons with the lowest numbers."""
+        with Workspace(self.settings) as workspace, workspace.database.write() as session:
+            people = session.execute(sa.select(sa.func.count()).select_from(persons)).scalar_one()
+            for start in range(0, count, AT_A_TIME):
+                rows = range(start, min(count, start + AT_A_TIME))
+                made = [_passage(number, number % people + 1) for number in rows]
+                session.execute(sa.insert(attendance_logs), made)
 
     def add_templates(self, kit: VisionKit, count: int) -> None:
         """Persons with one template each, in the packed gallery as after a start."""
         vectors = unit(np.random.default_rng(1).normal(size=(count, 128)).astype(np.float32))
         with Workspace(self.settings) as workspace:
             with workspace.database.write() as session:
-                session.execute(sa.insert(persons), [_person(n) for n in range(count)])
+                session.execute(sa.insert(persons), [person_values(n) for n in range(count)])
                 known = session.execute(sa.select(persons.c.id, persons.c.uid)).all()
                 rows = [_enrollment(row.id, kit.model) for row in known]
                 session.execute(sa.insert(enrollments), rows)
-                settings.touch_gallery(session)
-                stamp = settings.gallery_stamp(session)
+                stored_settings.touch_gallery(session)
+                stamp = stored_settings.gallery_stamp(session)
             packed = Packed(
                 kit.model,
                 kit.metric,
                 stamp,
-                tuple(Member(PersonRef(row.id, row.uid, f"B{row.id}", "B")) for row in known),
+                tuple(
+                    GalleryPerson(PersonRef(row.id, row.uid, f"B{row.id}", "B")) for row in known
+                ),
                 np.arange(count, dtype=np.int32),
                 vectors,
                 tuple(row["face_encoding_path"] for row in rows),
@@ -101,13 +121,36 @@ class Site:
 
 
 def has_liveness(assets: AssetStore) -> bool:
-    """Whether the liveness models are there."""
+    """Return whether the liveness models are there."""
     return all(s.verified for s in assets.status() if s.set == "pad")
 
 
-def _person(number: int) -> dict[str, Any]:
+def person_values(number: int) -> dict[str, Any]:
+    """The columns of a person who is one of many."""
     code = f"B{number}"
     return {"first_name": "B", "last_name": code, "personnel_code": code, "search": code.lower()}
+
+
+def _passage(number: int, person_id: int) -> dict[str, Any]:
+    at = FIRST_PASSAGE + timedelta(minutes=number)
+    return {
+        "uid": f"bench-{number}",
+        "person_id": person_id,
+        "gate_name": "bench",
+        "direction": "exit" if number % 2 else "entry",
+        "confidence_score": 0.9,
+        "camera_name": "camera",
+        "status": "granted",
+        "created_at": at,
+        "recorded_at": at,
+        "reason": "granted",
+        "method": "face",
+        "frames": 3,
+        "flags": [],
+        "site": "",
+        "chain": "bench/1",
+        "seq": number + 1,
+    }
 
 
 def _enrollment(person_id: int, model: str) -> dict[str, Any]:
@@ -138,10 +181,10 @@ def film(frames: Iterator[Image], file: Path, fps: int = FPS) -> Path:
 
 def brisk_walk_ups(kit: VisionKit) -> Iterator[Image]:
     """Both people of the demo, one after the other."""
-    return walk_ups(kit.demo_portraits(), SIZE, FPS, pace=BRISK)
+    return walk_ups(kit.demo_portraits(phone=False), SIZE, FPS, pace=BRISK)
 
 
 def nobody(kit: VisionKit) -> Iterator[Image]:
     """Three seconds of an empty scene, with the noise of its sensor."""
-    pace = Pace(walk_s=0.0, stand_s=0.0, pause_s=3.0)
-    return walk_ups(kit.demo_portraits()[:1], SIZE, FPS, pace=pace)
+    pace = WalkPace(walk_s=0.0, stand_s=0.0, pause_s=3.0)
+    return walk_ups(kit.demo_portraits(phone=False)[:1], SIZE, FPS, pace=pace)

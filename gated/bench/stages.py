@@ -17,7 +17,7 @@ import numpy as np
 from gated.bench.rival import Rival
 from gated.bench.site import has_liveness
 from gated.config import VisionSettings
-from gated.core.model import Image
+from gated.core.values import Image
 from gated.vision.assets import AssetStore
 from gated.vision.decoding import decode
 from gated.vision.factory import Models, build_models
@@ -64,7 +64,7 @@ def gated_pipeline(models: Models) -> Pipeline:
         embedded = time.perf_counter()
         found = _stages(start, detected, aligned, embedded)
         if models.pad is not None:
-            models.pad.score(frame, face)
+            models.pad.read(frame, face)
             found["liveness"] = (time.perf_counter() - embedded) * 1e3
         return found
 

@@ -26,21 +26,23 @@ from gated.config import (
     StorageSettings,
     VisionSettings,
 )
-from gated.core.gallery import Gallery, Member, Template
+from gated.core.gallery import Gallery, GalleryPerson, Template
 from gated.core.gate import Gate
-from gated.core.model import Attention, Image, Observation, PersonRef
+from gated.core.messages import Attention, Observation
+from gated.core.values import Image, PersonRef
 from gated.devices.clock import ManualClock
+from gated.devices.demo_scene import walk_ups
 from gated.devices.recorded import RecordedCamera
-from gated.devices.walkup import walk_ups
+from gated.enrollment.models import VisionKit, asset_store, policy_of
+from gated.evaluation.replay import replay
+from gated.live.demo import PHOTO
 from gated.ports import Frame
-from gated.services.demo import PHOTO
-from gated.services.models import VisionKit, asset_store, policy_of
-from gated.services.replay import replay
 from gated.vision.assets import AssetStore
 from gated.vision.decoding import decode
+from gated.vision.photo import PhotoExaminer
 
 FPS = 15.0
-ANNA = Member(PersonRef(1, "1", "DEMO-1", "the enrolled person"))
+ANNA = GalleryPerson(PersonRef(1, "1", "DEMO-1", "the enrolled person"))
 
 Tell = Callable[[str], None]
 
@@ -54,7 +56,7 @@ def measure_walkups(
     those between.
     """
     with walker_kit(assets, 1) as kit:
-        frames = list(walk_ups(kit.demo_portraits(), (640, 480), FPS))
+        frames = list(walk_ups(kit.demo_portraits(phone=False), (640, 480), FPS))
     found: dict[str, Any] = {"frames": len(frames)}
     for threads in (1, 2):
         tell(f"walk-ups through gated, {threads} threads")
@@ -85,7 +87,8 @@ def walker_kit(assets: AssetStore, threads: int) -> Iterator[VisionKit]:
 
 def _ours(kit: VisionKit, frames: list[Image]) -> dict[str, Any]:
     photo = decode(asset_store(kit.settings).read(PHOTO))
-    template = Template(1, 1, kit.examiner().examine(photo).embedding, kit.model)
+    examiner = PhotoExaminer(kit.models, kit.settings.vision)
+    template = Template(1, 1, examiner.examine(photo).embedding, kit.model)
     gallery = Gallery.build(kit.model, kit.metric, [ANNA], [template])
     gate = Gate(policy_of(kit.settings, kit.calibration), gallery, kit.calibration)
     analyzer = kit.analyzer()

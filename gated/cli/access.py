@@ -13,7 +13,7 @@ import click
 from gated.cli.common import config_option, json_option, settings_of
 
 if TYPE_CHECKING:
-    from gated.services.explain import Explanation
+    from gated.access.explain import Explanation
 
 FACTORS = ("face", "card", "pin", "qr")
 MARKS = {"passed": "ok", "refused": "NO", "missing": "??"}
@@ -43,7 +43,7 @@ def access() -> None:
 def explain(
     code: str, at: str | None, shown: tuple[str, ...], as_json: bool, config: Path | None
 ) -> int:
-    """Why the person with this personnel CODE would or would not pass.
+    """Explain why the person with this personnel CODE would or would not pass.
 
     Asks the rules that the gate asks. Who is inside is what the log says now. A TIME without a zone
     is one on the clock of the site. Exit code 1 when they would not be let in.
@@ -52,15 +52,57 @@ def explain(
     Example: gated access explain E17
     Example: gated access explain E17 --at 2026-12-24T17:30 --with card --with pin --json
     """
-    from gated.core.model import Method
-    from gated.services.explain import explain as explain_
-    from gated.services.workspace import Workspace
+    from gated.access.explain import explain as explain_
+    from gated.core.values import Method
+    from gated.workspace import Workspace
 
     moment = _moment(at)
     with Workspace(settings_of(config), create=False) as workspace:
         told = explain_(workspace, code, moment, [Method(name) for name in shown])
     click.echo(json.dumps(asdict(told), indent=2, default=str) if as_json else _in_words(told))
     return int(told.outcome != "granted")
+
+
+@access.command("whose-card")
+@click.argument("number", required=False)
+@json_option
+@config_option
+def whose_card(number: str | None, as_json: bool, config: Path | None) -> int:
+    """Look up whose card has this NUMBER, blocked or not; asks for it when it is not given.
+
+    Hold the card to a reader that types like a keyboard, or type what is printed on it. Each
+    look-up is journaled. Exit code 1 when it is nobody's.
+
+    \b
+    Example: gated access whose-card
+    Example: gated access whose-card 188-24910 --json
+    """
+    from gated.access.credentials import Credentials
+    from gated.errors import NotFound
+    from gated.workspace import Workspace
+
+    settings = settings_of(config)
+    text = number or click.prompt("Card number", err=True)
+    with Workspace(settings, create=False) as workspace, workspace.change("command line") as change:
+        found = Credentials.of(workspace).owner(change, str(text).strip())
+    if found is None:
+        raise NotFound("this card is nobody's")
+    person, card = found
+    told = {
+        "personnel_code": person.personnel_code,
+        "name": person.name,
+        "label": card.label,
+        "is_active": card.is_active,
+        "valid_from": card.valid_from,
+        "valid_until": card.valid_until,
+    }
+    if as_json:
+        click.echo(json.dumps(told, default=str))
+    else:
+        state = "" if card.is_active else ", blocked"
+        label = f" ({card.label})" if card.label else ""
+        click.echo(f"{person.name} ({person.personnel_code}){state}{label}")
+    return 0
 
 
 def _moment(text: str | None) -> datetime | None:

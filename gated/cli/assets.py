@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gated.cli.common import config_option, json_option, progress_bar, settings_of
+from gated.cli.common import config_option, json_option, progress_bar, settings_alone
 
 if TYPE_CHECKING:
     from gated.vision.assets import AssetStore
@@ -48,7 +48,8 @@ def install(
 ) -> None:
     """Fetch, check and install sets of assets.
 
-    Sets: default (what the gate needs), demo (portraits), pad (liveness), mesh, dlib.
+    Sets: default (what the gate needs), demo (portraits), pad (liveness), mesh (movements, and
+    liveness: strict), dlib. Without a set: default and mesh.
 
     \b
     Example: gated assets install default demo
@@ -62,7 +63,9 @@ def install(
     store = AssetStore([into]) if into else store_of(config)
     with progress_bar("assets") as progress:
         installed = store.install(
-            sets or ("default",), source, lambda _name, done, total: progress.show(done, total)
+            sets or ("default", "mesh"),
+            source,
+            lambda _name, done, total: progress.show(done, total),
         )
     for item in installed:
         if not (quiet and item.origin == "present"):
@@ -90,6 +93,10 @@ def list_(as_json: bool, config: Path | None) -> None:
 
 def store_of(config: Path | None) -> AssetStore:
     """The assets that the configuration leads to."""
-    from gated.services.models import asset_store
+    from gated.cli.owner import become_owner
+    from gated.enrollment.models import asset_store
 
-    return asset_store(settings_of(config))
+    settings = settings_alone(config)
+    store = asset_store(settings)
+    become_owner(settings.vision.assets_dir or settings.storage.state_dir)
+    return store

@@ -1,4 +1,4 @@
-"""What several commands share: the configuration option and progress bars."""
+"""Share the configuration option and progress bars among commands."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 config_option = click.option(
     "--config",
     "-c",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False, readable=False),  # the reason is told later
     help="Configuration file. Default: $GATED_CONFIG, ./gate.yaml, /etc/gated/gate.yaml.",
 )
 
@@ -28,8 +28,21 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 
 
 def settings_of(config: Path | None) -> Settings:
-    """The settings that a command works with; ConfigError with every mistake."""
-    from gated.services.takeover import settings_in_force
+    """The settings that a command works with, which goes on as the owner of the state directory.
+
+    What it writes for its user is opened before. Raises: ConfigError with every mistake, NotOwner.
+    """
+    from gated.cli.owner import become_owner
+    from gated.config import load
+    from gated.fleet.gate.config_trial import settings_in_force
+
+    become_owner(load(config).storage.state_dir)
+    return settings_in_force(config)
+
+
+def settings_alone(config: Path | None) -> Settings:
+    """The settings that a command works with which opens nothing of the state. ConfigError."""
+    from gated.fleet.gate.config_trial import settings_in_force
 
     return settings_in_force(config)
 

@@ -24,22 +24,26 @@ def config() -> None:
 @config_option
 @click.option("--all", "everything", is_flag=True, help="Defaults, too.")
 def show(as_json: bool, config: Path | None, everything: bool) -> None:
-    """Show the settings in force and where each comes from: environment, file, hub or default.
+    """Show the settings in force and where each comes from.
+
+    That is the environment, the pages of the gate, the file, the hub, or the default.
 
     \b
     Example: gated config show --json
     """
-    from gated.config import REACH, effective
-    from gated.services.takeover import in_force
+    from gated.cli.owner import become_owner
+    from gated.config import SCOPES, effective, load
+    from gated.fleet.gate.config_trial import in_force
 
+    become_owner(load(config).storage.state_dir)
     found = in_force(config)
     loaded, values = found.loaded, effective(found.settings)
     rows = []
-    for (section, key), reach in REACH.items():
+    for (section, key), scope in SCOPES.items():
         origin = loaded.origin((section, key))
         name = f"{section}.{key}"
         told = {"key": name, "value": values[section][key], "source": origin.source}
-        rows.append({**told, "place": origin.place, "set_by": reach})
+        rows.append({**told, "place": origin.place, "set_by": scope})
     if as_json:
         revision = found.given.revision if found.given else 0
         told = {"revision": revision, "overruled": loaded.overruled, "settings": rows}
@@ -55,21 +59,28 @@ def show(as_json: bool, config: Path | None, everything: bool) -> None:
 
 @config.command("forget")
 @config_option
-def forget(config: Path | None) -> None:
+@click.option("--pages", is_flag=True, help="What was set on the pages of this gate.")
+def forget(config: Path | None, pages: bool) -> None:
     """Drop the settings that a hub has given, on a gate that has left it. Start it again then.
+
+    --pages drops what was set on the pages instead, as far as it is not in the file.
 
     \b
     Example: gated config forget
+    Example: gated config forget --pages
     """
+    from gated.cli.owner import become_owner
     from gated.config import load
-    from gated.devices.clock import SystemClock
     from gated.errors import Conflict
-    from gated.services.sync.membership import Membership
-    from gated.services.takeover import forget
-    from gated.services.workspace import Workspace
+    from gated.fleet.gate.config_trial import forget
+    from gated.fleet.gate.membership import Membership
+    from gated.workspace import Workspace
 
-    with Workspace(load(config), create=False) as workspace:
-        if Membership.of(workspace).find() is not None:
+    settings = load(config)
+    become_owner(settings.storage.state_dir)
+    with Workspace(settings, create=False) as workspace:
+        if not pages and Membership.of(workspace).find() is not None:
             raise Conflict("the hub would give them again: use a roll-out, or leave the hub first")
-        forget(workspace, SystemClock(), actor="command line")
-    click.echo("the file and the environment hold alone; start the gate again")
+        forget(workspace, workspace.clock, "pages" if pages else "hub", actor="command line")
+    left = "the file and the environment hold" if not pages else "what was set on the pages is gone"
+    click.echo(f"{left}{' alone' if not pages else ''}; start the gate again")

@@ -1,8 +1,9 @@
-"""gated door lock, mode, reset-fire, test, report."""
+"""gated door lock, open, mode, reset-fire, test, report."""
 
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,9 @@ import click
 from gated.cli.common import config_option, json_option, settings_of
 
 if TYPE_CHECKING:
-    from gated.devices.leased import Input
+    from gated.config import Settings
+    from gated.core.messages import Event
+    from gated.devices.timed_door import Input
 
 ACTOR = "command line"
 
@@ -44,17 +47,37 @@ def lock(config: Path | None) -> None:
 _reason = click.option("--reason", required=True, help="Why; stands in the journal.")
 
 
+@door.command("open")
+@click.option("--for", "for_s", type=click.FloatRange(0.1, 600), metavar="S", help="So long.")
+@_reason
+@config_option
+def open_(for_s: float | None, reason: str, config: Path | None) -> None:
+    """Open the running gate's door once; who and why goes into the journal first.
+
+    
+    Example: gated door open --reason "delivery"
+    """
+    from gated.core.messages import OperatorUnlock
+
+    settings = settings_of(config)
+    _ask(settings, OperatorUnlock(ACTOR, reason, for_s or settings.door.unlock_s))
+    click.echo("the door was asked to open")
+
+
 @door.command("mode")
 @click.argument("mode", type=click.Choice(["normal", "lockdown", "free_access", "out_of_service"]))
 @_reason
 @config_option
 def set_mode(mode: str, reason: str, config: Path | None) -> None:
-    """Set the running gate's door to a mode, within a second.
+    """Set the running gate's door to a mode.
 
     \b
     Example: gated door mode lockdown --reason "intruder in the yard"
     """
-    _order(config, mode, reason)
+    from gated.core.messages import SetDoorMode
+    from gated.core.values import DoorMode
+
+    _ask(settings_of(config), SetDoorMode(DoorMode(mode), ACTOR, reason))
     click.echo(f"the gate was asked for the mode {mode}")
 
 
@@ -67,18 +90,18 @@ def reset_fire(reason: str, config: Path | None) -> None:
     \b
     Example: gated door reset-fire --reason "false alarm, building checked"
     """
-    from gated.services.door_orders import RESET_FIRE
+    from gated.core.messages import ResetFire
 
-    _order(config, RESET_FIRE, reason)
+    _ask(settings_of(config), ResetFire(ACTOR, reason))
     click.echo("the gate was asked to end the fire release")
 
 
-def _order(config: Path | None, act: str, reason: str) -> None:
-    from gated.services.door_orders import leave_order
-    from gated.services.workspace import Workspace
+def _ask(settings: Settings, event: Event) -> None:
+    """Have the gate that runs here do something, or say why it does not."""
+    from gated.link.command import running_door
 
-    with Workspace(settings_of(config), create=False) as workspace:
-        leave_order(workspace, act, actor=ACTOR, cause=reason)
+    with running_door(settings.storage.state_dir) as gate:
+        gate.ask(event)
 
 
 class _Installer:
@@ -103,14 +126,17 @@ def test(yes: bool, as_json: bool, config: Path | None) -> int:
     \b
     Example: gated door test
     """
-    from gated.services.door_check import check_door
+    from gated.door.door_test import check_door
+    from gated.runtime.signals import exit_on_signals
 
     steps = []
-    for step in check_door(settings_of(config), None if yes else _Installer()):
-        steps.append(step)
-        if not as_json:
-            mark = click.style("ok  ", fg="green") if step.ok else click.style("fail", fg="red")
-            click.echo(f"{mark}  {step.name:11} {step.detail}")
+    walk = check_door(settings_of(config), None if yes else _Installer())
+    with exit_on_signals(), closing(walk):  # whatever ends it, the door is locked
+        for step in walk:
+            steps.append(step)
+            if not as_json:
+                mark = click.style("ok  ", fg="green") if step.ok else click.style("fail", fg="red")
+                click.echo(f"{mark}  {step.name:11} {step.detail}")
     if as_json:
         click.echo(json.dumps([asdict(step) for step in steps], indent=2))
     return int(not all(step.ok for step in steps))
@@ -124,6 +150,6 @@ def report(config: Path | None) -> None:
     \b
     Example: gated door report > acceptance.md
     """
-    from gated.services.door_report import acceptance_sheet
+    from gated.door.door_report import acceptance_sheet
 
     click.echo(acceptance_sheet(settings_of(config)), nl=False)

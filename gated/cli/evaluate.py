@@ -10,15 +10,27 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gated.cli.common import config_option, json_option, progress_bar, settings_of
+from gated.cli.common import config_option, json_option, progress_bar, settings_alone
 from gated.cli.evaluate_pad import pad
 
 if TYPE_CHECKING:
     from gated.config import Settings
-    from gated.services.evaluation import Progress
+    from gated.evaluation.recognition import Progress
+
+
+def _known_engine(context: click.Context, option: click.Parameter, name: str | None) -> str | None:
+    from gated.config.drivers import problem_of_name
+
+    if name is not None and (problem := problem_of_name("gated.engines", name)):
+        raise click.BadParameter(problem)
+    return name
+
 
 engine_option = click.option(
-    "--engine", type=click.Choice(["sface", "dlib"]), help="Default: vision.engine."
+    "--engine",
+    metavar="NAME",
+    callback=_known_engine,
+    help="sface, dlib or another one. Default: vision.engine.",
 )
 
 folder = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
@@ -59,6 +71,9 @@ evaluate.add_command(pad)
 @click.option(
     "--det", type=click.Path(path_type=Path, dir_okay=False), help="Draw the DET curve as a PNG."
 )
+@click.option(
+    "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as a page."
+)
 @engine_option
 @click.option("--fuse", is_flag=True, help="SFace and dlib together (to see what it would bring).")
 @json_option
@@ -70,6 +85,7 @@ def faces(
     galleries: int,
     photos: int,
     det: Path | None,
+    html: Path | None,
     engine: str | None,
     fuse: bool,
     as_json: bool,
@@ -87,7 +103,7 @@ def faces(
     Example: gated evaluate faces people/ --fpir 0.01 --det det.png
     Example: gated evaluate faces lfw/ --pairs lfw/pairs.txt --json
     """
-    from gated.services.evaluation import evaluate_faces
+    from gated.evaluation.recognition import evaluate_faces
 
     with _bars() as progress:
         report = evaluate_faces(
@@ -98,6 +114,7 @@ def faces(
             galleries=galleries,
             enrolled_from=photos,
             det=det,
+            html=html,
             fuse=fuse,
             progress=progress,
         )
@@ -112,24 +129,41 @@ def faces(
     required=True,
     help="Folder of other people, who stand for the gallery.",
 )
+@click.option(
+    "--enrolled",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="People in the gallery whom clips in folders of the same names show.",
+)
+@click.option(
+    "--fpir",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Promise to be held. Default: recognition.fpir.",
+)
 @engine_option
 @json_option
 @config_option
 def visits(
-    clips: Path, people: Path, engine: str | None, as_json: bool, config: Path | None
+    clips: Path,
+    people: Path,
+    enrolled: Path | None,
+    fpir: float | None,
+    engine: str | None,
+    as_json: bool,
+    config: Path | None,
 ) -> None:
-    """How often a whole visit is taken for somebody, on CLIPS of people who are not in --people.
+    """Measure how often a whole visit is taken for somebody, on CLIPS of people not in --people.
 
     Checks the assumption about visits that is in the threshold: of how many comparisons with each
     template a visit is worth.
 
     \b
     Example: gated evaluate visits strangers/ --people people/
+    Example: gated evaluate visits clips/ --people people/ --enrolled staff/ --fpir 0.001
     """
-    from gated.services.evaluation_visits import evaluate_visits
+    from gated.evaluation.visits import evaluate_visits
 
     with _bars() as progress:
-        report = evaluate_visits(_settings(config, engine), clips, people, progress)
+        report = evaluate_visits(_settings(config, engine), clips, people, progress, enrolled, fpir)
     if as_json:
         click.echo(json.dumps(report, indent=2))
         return
@@ -137,6 +171,14 @@ def visits(
         f"{report['tracks']} tracks with {report['frames']} frames against "
         f"{report['templates']} people"
     )
+    for key, how in (("visits", ""), ("visits_by_scores_alone", ", by scores alone")):
+        for name, whose in (("fpir", "strangers taken"), ("fnir", "enrolled people missed")):
+            one = report[key][name]
+            if one["total"]:
+                click.echo(
+                    f"{name.upper()} of visits (threshold {report['threshold']:.3f}{how}): "
+                    f"{one['errors']} of {one['total']} {whose} {_percent(one['interval'])}"
+                )
     click.echo("     FMR  threshold  per comparison  per visit  a visit is worth")
     for row in report["rates"]:
         worth = "-" if row["chances"] is None else f"{row['chances']:.1f}"
@@ -166,7 +208,7 @@ def calibrate(folder: Path, out: Path, engine: str | None, config: Path | None) 
     Example: gated calibrate people/ --out calibration.json
     """
     from gated.errors import SourceError
-    from gated.services.evaluation import calibrate as measure
+    from gated.evaluation.recognition import calibrate as measure
 
     with _bars() as progress:
         calibration = measure(_settings(config, engine), folder, progress)
@@ -182,10 +224,10 @@ def calibrate(folder: Path, out: Path, engine: str | None, config: Path | None) 
 
 def _settings(config: Path | None, engine: str | None) -> Settings:
     """The settings; with another engine than theirs also without its calibration."""
-    settings = settings_of(config)
+    settings = settings_alone(config)
     if engine in (None, settings.vision.engine):
         return settings
-    vision = settings.vision.model_copy(update={"engine": engine})
+    vision = settings.vision.model_copy(update={"engine": engine, "options": {}})
     recognition = settings.recognition.model_copy(update={"calibration": None})
     return settings.model_copy(update={"vision": vision, "recognition": recognition})
 

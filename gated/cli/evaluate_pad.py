@@ -3,41 +3,83 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from gated.cli.common import config_option, json_option, progress_bar, settings_of
+from gated.cli.common import config_option, json_option, progress_bar, settings_alone
+
+if TYPE_CHECKING:
+    from gated.evaluation.liveness import Level
 
 
 @click.command("pad")
-@click.argument("manifest", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("manifest", type=click.Path(path_type=Path, dir_okay=False), required=False)
 @click.option(
     "--level",
     type=click.Choice(["normal", "strict"]),
     help="Default: liveness.level, or normal where that is off.",
 )
+@click.option(
+    "--conditions", "all_conditions", is_flag=True, help="Also under all camera conditions below."
+)
+@click.option(
+    "--condition", "some", multiple=True, metavar="NAME", help="Also under this one. Repeatable."
+)
+@click.option(
+    "--paper",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Also N prints and paper masks of each species, made from the demo's portraits.",
+)
+@click.option(
+    "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as a page."
+)
 @json_option
 @config_option
-def pad(manifest: Path, level: str | None, as_json: bool, config: Path | None) -> None:
+def pad(
+    manifest: Path | None,
+    level: Level | None,
+    all_conditions: bool,
+    some: tuple[str, ...],
+    paper: int,
+    html: Path | None,
+    as_json: bool,
+    config: Path | None,
+) -> None:
     """Attacks accepted (APCER) and living people refused (BPCER) on the recordings of MANIFEST.
 
     MANIFEST is a CSV file with the columns path (a video, a folder of frames or a still, relative
     to the file), species (bona_fide for living people; print, replay, mask, ... for attacks) and,
     optionally, person. Every face counts as if it were that of an enrolled person. Intervals are
-    Clopper-Pearson, 95 %; frames of one clip resemble each other, so believe those of the clips.
+    Clopper-Pearson, 95 %; who would be asked for movements counts as neither accepted nor refused;
+    frames of one clip resemble each other, so believe those of the clips.
+
+    \b
+    Camera conditions, made from the recordings: noise_3, noise_8, noise_20, noise_40, grain_8,
+    grain_20 (correlated noise), jpeg_15, low_rate, gamma_2, gamma_4, backlight, blur, small.
 
     \b
     Example: gated evaluate pad clips/manifest.csv
     Example: gated evaluate pad clips/manifest.csv --level strict --json
+    Example: gated evaluate pad clips/manifest.csv --conditions --html liveness.html
+    Example: gated evaluate pad --paper 4 --level strict
+    Example: gated evaluate pad clips/manifest.csv --condition noise_8 --condition gamma_2
     """
-    from gated.services.pad_evaluation import evaluate_pad
+    from gated.evaluation.liveness import evaluate_pad
+    from gated.evaluation.page import pad_parts, write_page
 
-    settings = settings_of(config)
+    if manifest is None and not paper:
+        raise click.UsageError("Name a MANIFEST, or ask for --paper 4.")
+    settings = settings_alone(config)
+    conditions = None if not (all_conditions or some) else () if all_conditions else some
     with progress_bar("recordings") as progress:
-        report = evaluate_pad(settings, manifest, level, progress.show)
+        report = evaluate_pad(settings, manifest, level, progress.show, conditions, paper)
+    if html is not None:
+        write_page(html, "Liveness", pad_parts(report))
     if as_json:
         click.echo(json.dumps(report, indent=2, ensure_ascii=False))
     else:
@@ -60,10 +102,21 @@ def _in_words(report: Mapping[str, Any]) -> Iterator[str]:
     for species, found in report["apcer"].items():
         yield from _rates(f"APCER {species}", found)
     yield from _rates("BPCER", report["bpcer"])
+    yield from _by_condition(report.get("conditions", {}))
 
 
-def _rates(title: str, found: Mapping[str, Any]) -> Iterator[str]:
-    for unit in ("clips", "frames"):
+def _by_condition(conditions: Mapping[str, Any]) -> Iterator[str]:
+    for name, found in conditions.items():
+        yield f"{name}: {found['described']}"
+        for species, attacks in found["apcer"].items():
+            yield from _rates(f"  APCER {species}", attacks, ("clips",))
+        yield from _rates("  BPCER", found["bpcer"], ("clips",))
+
+
+def _rates(
+    title: str, found: Mapping[str, Any], units: Sequence[str] = ("clips", "frames")
+) -> Iterator[str]:
+    for unit in units:
         one = found[unit]
         if one["rate"] is None:
             yield f"{title:16} {unit:6}  none"
@@ -74,5 +127,6 @@ def _rates(title: str, found: Mapping[str, Any]) -> Iterator[str]:
             f"{title:16} {unit:6} {one['rate']:8.2%}  ({low:.2%} to {high:.2%})  "
             f"{one['errors']} of {one['total']}"
             + (f", {one['undecided']} undecided" if one.get("undecided") else "")
+            + (f", {one['asked']} asked for movements" if one.get("asked") else "")
             + (f", {left_out} without a usable face left out" if left_out else "")
         )

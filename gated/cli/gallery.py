@@ -39,15 +39,14 @@ def check(set_aside: bool, as_json: bool, config: Path | None) -> int:
     Example: gated gallery check
     Example: gated gallery check --set-aside --json
     """
-    from gated.devices.clock import SystemClock
-    from gated.services.gallery_check import check_gallery, set_outliers_aside
-    from gated.services.models import VisionKit
-    from gated.services.workspace import Workspace
+    from gated.enrollment.gallery_check import check_gallery, set_outliers_aside
+    from gated.enrollment.models import VisionKit
+    from gated.workspace import Workspace
 
     settings = settings_of(config)
     kit = VisionKit(settings)
     with Workspace(settings, create=False) as workspace:
-        report = check_gallery(workspace, settings, kit, SystemClock().now())
+        report = check_gallery(workspace, settings, kit, workspace.clock.now())
         if set_aside:
             report["set_aside"] = set_outliers_aside(workspace, report, ACTOR)
     click.echo(json.dumps(report, indent=2, ensure_ascii=False) if as_json else _in_words(report))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -15,10 +16,10 @@ from gated.cli.common import config_option, json_option, settings_of, show_table
 from gated.cli.rollouts import configure, rollout
 
 if TYPE_CHECKING:
-    from gated.services.sync.fleet import FleetGate
+    from gated.fleet.hub.fleet import FleetGate
 
 if TYPE_CHECKING:
-    from gated.services.sync.review import Review, ReviewedEdit
+    from gated.fleet.hub.review import Review, ReviewedEdit
 
 ACTOR = "command line"
 STATES = ("invited", "joined", "revoked", "silent", "troubled")
@@ -50,8 +51,8 @@ def gates(state: str | None, site: str | None, as_json: bool, config: Path | Non
     \b
     Example: gated hub gates --state troubled
     """
-    from gated.services.sync.fleet import Fleet
-    from gated.services.workspace import Workspace
+    from gated.fleet.hub.fleet import Fleet
+    from gated.workspace import Workspace
 
     with Workspace(settings_of(config), create=False) as workspace:
         found, _ = Fleet.of(workspace).list_(state=state, site=site)
@@ -81,6 +82,7 @@ def _told(found: FleetGate) -> dict[str, Any]:
         "seen_at": gate.seen_at and gate.seen_at.isoformat(),
         "model": gate.model,
         "configuration": found.wanted,
+        "troubles": list(found.troubles),
         "reported": asdict(found.reported),
         "status": gate.status,
     }
@@ -101,7 +103,7 @@ def _row(found: FleetGate) -> tuple[str, ...]:
         "" if offset is None else f"{offset:+.1f} s",
         "" if disk is None else f"{disk / 1e9:.1f} GB",
         "" if told.backlog is None else str(told.backlog),
-        ", ".join(dict.fromkeys((*told.problems, *told.alarms))),
+        ", ".join(found.troubles),
     )
 
 
@@ -142,8 +144,8 @@ def invite(
     \b
     Example: gated hub invite north-gate --site works --group staff --group visitors
     """
-    from gated.services.sync.fleet import Fleet
-    from gated.services.workspace import Workspace
+    from gated.fleet.hub.fleet import Fleet
+    from gated.workspace import Workspace
 
     wanted = {"groups": groups, "everyone": everyone, "photos": photos, "edits": edits}
     with Workspace(settings_of(config)) as workspace:
@@ -162,13 +164,37 @@ def replace_gate(name: str, config: Path | None) -> None:
     \b
     Example: gated hub replace-gate north-gate
     """
-    from gated.services.sync.fleet import Fleet
-    from gated.services.workspace import Workspace
+    from gated.fleet.hub.fleet import Fleet
+    from gated.workspace import Workspace
 
     with Workspace(settings_of(config), create=False) as workspace:
         fleet = Fleet.of(workspace)
         _, code = fleet.replace(fleet.by_name(name).gate.id, actor=ACTOR)
     _show(name, code)
+
+
+@hub.command("accept-key")
+@click.argument("name")
+@click.argument("key")
+@click.option("--reason", required=True, help="Why the gate has another key.")
+@config_option
+def accept_key(name: str, key: str, reason: str, config: Path | None) -> None:
+    """Let a gate's journal go on under a key that nothing proves to follow the one before.
+
+    Compare KEY, which the alarm and the gate's sync status show, with the one that the gate itself
+    shows (`gated journal key`). A key that was rotated by `gated journal rotate-key` needs no word.
+
+    \b
+    Example: gated hub accept-key north-gate 5d1e... --reason "its card broke, new keys"
+    """
+    from gated.fleet.hub.collect import Collector
+    from gated.workspace import Workspace
+
+    if not re.fullmatch("[0-9a-f]{64}", key):
+        raise click.BadParameter("a key has 64 digits from 0 to f", param_hint="KEY")
+    with Workspace(settings_of(config), create=False) as workspace:
+        Collector.of(workspace).accept_key(name, key, actor=ACTOR, reason=reason)
+    click.echo(f"{name}: rows under this key are taken from now on")
 
 
 @hub.command("revoke")
@@ -180,8 +206,8 @@ def revoke(name: str, config: Path | None) -> None:
     \b
     Example: gated hub revoke north-gate
     """
-    from gated.services.sync.fleet import Fleet
-    from gated.services.workspace import Workspace
+    from gated.fleet.hub.fleet import Fleet
+    from gated.workspace import Workspace
 
     with Workspace(settings_of(config), create=False) as workspace:
         fleet = Fleet.of(workspace)
@@ -203,11 +229,14 @@ def rotate_credential_keys(as_json: bool, config: Path | None) -> None:
     \b
     Example: gated hub rotate-credential-keys
     """
-    from gated.services.credential_keys import rotate
-    from gated.services.workspace import Workspace
+    from gated.access.credential_keys import rotate
+    from gated.workspace import Workspace
 
-    with Workspace(settings_of(config), create=False) as workspace:
-        rotated = rotate(workspace, actor=ACTOR)
+    with (
+        Workspace(settings_of(config), create=False) as workspace,
+        workspace.change(ACTOR) as change,
+    ):
+        rotated = rotate(change, workspace)
     if as_json:
         click.echo(json.dumps(asdict(rotated)))
         return
@@ -224,8 +253,8 @@ def resync(config: Path | None) -> None:
     \b
     Example: gated hub resync
     """
-    from gated.services.sync.feed import Feed
-    from gated.services.workspace import Workspace
+    from gated.fleet.hub.feed import Feed
+    from gated.workspace import Workspace
 
     with Workspace(settings_of(config), create=False) as workspace:
         Feed.of(workspace).renew(actor=ACTOR)
@@ -247,8 +276,8 @@ def operator(
     Example: gated hub operator olga --group staff
     Example: gated hub operator olga --forbid
     """
-    from gated.services.sync.operators import Operators
-    from gated.services.workspace import Workspace
+    from gated.fleet.hub.operators import Operators
+    from gated.workspace import Workspace
 
     if (bool(groups) or everyone) == forbid:
         raise click.UsageError("give --group or --everyone, or else --forbid")
@@ -324,12 +353,12 @@ def refuse(id_: int, reason: str | None, erase: bool, config: Path | None) -> No
 
 @contextmanager
 def _review(config: Path | None) -> Iterator[Review]:
-    from gated.services.desk import EnrollmentDesk
-    from gated.services.sync.review import Review
-    from gated.services.workspace import Workspace
+    from gated.enrollment.enrollment_queue import EnrollmentQueue
+    from gated.fleet.hub.review import Review
+    from gated.workspace import Workspace
 
     with Workspace(settings_of(config), create=False) as workspace:
-        yield Review.with_desk(workspace, EnrollmentDesk(workspace))
+        yield Review.with_desk(workspace, EnrollmentQueue(workspace))
 
 
 def _edit_told(found: ReviewedEdit) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from gated.cli.common import config_option, json_option, settings_of
+from gated.cli.common import config_option, json_option, progress_bar, settings_of
 
 
 @click.command("check-config")
@@ -19,12 +19,19 @@ def check_config(file: Path | None, as_json: bool) -> None:
     \b
     Example: gated check-config /etc/gated/gate.yaml
     """
-    from gated.config import effective, load
+    from gated.config import effective, exposed, find_config, load
+    from gated.config.drivers import BUILT_IN
 
     settings = load(file)
+    if any(options or name not in BUILT_IN[g] for g, (name, options) in settings.drivers.items()):
+        from gated.devices.drivers import check_options
+
+        check_options(settings)
+    for found in exposed(settings, find_config(file)):
+        click.echo(f"warning: {found}: {found.advice}", err=True)
     tolerance = ""
     if settings.recognition.face_tolerance is not None:
-        from gated.services.models import tolerance_in_words
+        from gated.enrollment.models import tolerance_in_words
 
         tolerance = tolerance_in_words(settings)
     if as_json:
@@ -48,9 +55,11 @@ def doctor(as_json: bool, config: Path | None) -> int:
     \b
     Example: gated doctor
     """
-    from gated.services.doctor import examine
+    from gated.config import find_config
+    from gated.doctor import DoctorContext, examine
 
-    findings = examine(settings_of(config))
+    settings = settings_of(config)
+    findings = examine(settings, DoctorContext(settings, config=find_config(config)))
     if as_json:
         fields = ("name", "state", "message", "advice")
         click.echo(json.dumps([{k: getattr(f, k) for k in fields} for f in findings], indent=2))
@@ -75,20 +84,30 @@ def journal() -> None:
 
 @journal.command()
 @json_option
+@click.option(
+    "--closely",
+    is_flag=True,
+    help="Look at each row as at a strange one, and at every signature: ten times as long.",
+)
 @config_option
-def verify(as_json: bool, config: Path | None) -> int:
+def verify(as_json: bool, closely: bool, config: Path | None) -> int:
     """Check the chain, the seals, the head file and the attendance log made from them.
 
-    Exit code 1 when something was altered, removed, reordered or cut off; the first wrong row is
-    named. Whoever holds the gate's key can forge a whole chain: only a copy elsewhere catches that.
+    Exit code 1 when something was altered, added, removed, reordered or cut off; the first wrong
+    row is named, until somebody has acknowledged it with `gated journal acknowledge`. Whoever holds
+    the gate's key can forge a whole chain: only a copy elsewhere catches that. The signature of a
+    seal stands for all rows before it, so that old ones are not checked again without --closely.
 
     \b
     Example: gated journal verify --json
     """
-    from gated.services.workspace import Workspace
+    from gated.workspace import Workspace
 
-    with Workspace(settings_of(config), create=False) as workspace:
-        result = workspace.journal.verify()
+    with (
+        Workspace(settings_of(config), create=False) as workspace,
+        progress_bar("rows") as bar,
+    ):
+        result = workspace.journal.verify(bar.show, closely=closely)
     problem = result.first_problem
     if as_json:
         where = problem and {"chain": problem.chain, "seq": problem.seq, "what": problem.what}
@@ -102,6 +121,61 @@ def verify(as_json: bool, config: Path | None) -> int:
     else:
         click.echo(f"row {problem.seq} of chain {problem.chain}: {problem.what}", err=True)
     return 0 if result.ok else 1
+
+
+@journal.command()
+@click.option("--reason", required=True, help="What happened, as far as it was found out.")
+@config_option
+def acknowledge(reason: str, config: Path | None) -> None:
+    """Put on record that what `gated journal verify` names was looked into, and why it is so.
+
+    It counts as a failure no more, as long as it stays as it is. Needed after a restore from a
+    backup, before the gate is started, and after the journal's key was lost.
+
+    \b
+    Example: gated journal acknowledge --reason "backup of 3 May restored after a broken disk"
+    """
+    from gated.live.journal_review import JournalReview
+    from gated.workspace import Workspace
+
+    with Workspace(settings_of(config), create=False) as workspace:
+        found = JournalReview.of(workspace).acknowledge(actor="command line", reason=reason)
+    for problem in found.problems:
+        click.echo(f"acknowledged: {problem}")
+
+
+@journal.command("key")
+@config_option
+def key(config: Path | None) -> None:
+    """Show the public half of the key that seals the journal now.
+
+    \b
+    Example: gated journal key
+    """
+    from gated.workspace import Workspace
+
+    with Workspace(settings_of(config), create=False) as workspace:
+        click.echo(workspace.journal.public_key)
+
+
+@journal.command("rotate-key")
+@click.option("--reason", required=True, help="Why: by a rule, or somebody may have the old one.")
+@config_option
+def rotate_key(reason: str, config: Path | None) -> None:
+    """Let a new key seal the journal from now on. The gate must be stopped for that moment.
+
+    The old key agrees to it in the journal and is destroyed; rows under it stay right. A hub that
+    knows the old key takes the new one from the journal.
+
+    \b
+    Example: gated journal rotate-key --reason "the card was out of the house"
+    """
+    from gated.live.journal_review import JournalReview
+    from gated.workspace import Workspace
+
+    with Workspace(settings_of(config), create=False) as workspace:
+        key = JournalReview.of(workspace).rotate_key(actor="command line", reason=reason)
+    click.echo(f"the journal is sealed with a new key: {key}")
 
 
 @click.group()
@@ -121,7 +195,7 @@ def upgrade(config: Path | None) -> None:
     \b
     Example: gated db upgrade
     """
-    from gated.services.workspace import Workspace
+    from gated.workspace import Workspace
 
     with Workspace(settings_of(config)):
         click.echo("the database is up to date")
@@ -129,9 +203,9 @@ def upgrade(config: Path | None) -> None:
 
 @click.command()
 @json_option
-@click.option("--markdown", is_flag=True, help="Print the tables of the README.")
+@click.option("--markdown", is_flag=True, help="Print the tables of docs/speed.md.")
 def bench(as_json: bool, markdown: bool) -> None:
-    """Measure this machine, side by side with the face_recognition pipeline; four minutes.
+    """Measure this machine, side by side with the face_recognition pipeline; nine minutes.
 
     \b
     Example: gated bench --json

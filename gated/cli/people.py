@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gated.cli.common import config_option, json_option, progress_bar, settings_of
+from gated.cli.output import OutputFile, output_file
 
 if TYPE_CHECKING:
     from gated.config import Settings
-    from gated.services.importer import Report
-    from gated.services.office import Office
-    from gated.services.roster import Candidate
+    from gated.enrollment.enrollment_context import EnrollmentContext
+    from gated.enrollment.import_source import ImportRow
+    from gated.enrollment.importer import ImportReport
 
 ACTOR = "command line"
 
@@ -46,60 +48,99 @@ def enroll(
     \b
     Example: gated enroll E17 anna.jpg --first-name Anna --last-name Berg
     """
-    from gated.services.importer import Report, read_photo
-    from gated.services.roster import Candidate
+    from gated.enrollment.import_source import ImportRow, LoadedPhoto
+    from gated.enrollment.importer import ImportReport, read_photo
 
+    # before the rights to read them are given away
+    opened = tuple(LoadedPhoto(photo.name, read_photo(photo)) for photo in photos)
     settings = settings_of(config)
-    for photo in photos:
-        read_photo(photo)
     names = {"first_name": first_name or code, "last_name": last_name}
-    report = Report()
+    report = ImportReport()
     with ready_office(settings) as office:
-        import_all(office, [Candidate(code, names, photos)], report)
+        import_all(office, [ImportRow(code, names, opened)], report)
     return show(report, as_json)
 
 
 @click.command("import")
 @click.argument("source", type=click.Path(path_type=Path))
+@click.option(
+    "--columns",
+    multiple=True,
+    metavar="FIELD=HEADING",
+    help="Which column is which, for headings that are not known; several with commas.",
+)
+@click.option(
+    "--failures",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write what failed into this CSV, to be mended and imported again.",
+)
 @json_option
 @config_option
-def import_people(source: Path, as_json: bool, config: Path | None) -> int:
-    """Import many people from SOURCE: a folder named by personnel code, or a CSV.
+def import_people(
+    source: Path,
+    columns: tuple[str, ...],
+    failures: Path | None,
+    as_json: bool,
+    config: Path | None,
+) -> int:
+    """Import many people from SOURCE: a folder or ZIP named by personnel code, or a table.
 
-    A folder holds a sub-folder or a photo per person, named by the personnel code. A CSV (UTF-8)
-    has the columns personnel_code and photo, and may have first_name, last_name, department,
-    position, email and phone; one row a photo; a row without one adds the person alone.
+    A folder holds a sub-folder or a photo per person, named by the personnel code, or a table and
+    its photos. A single folder on top is looked through. A table (CSV, or the first sheet of an
+    Excel workbook, .xlsx) has the columns personnel_code and photo, and may have first_name,
+    last_name, department, position, email and phone; one row a photo; a row without one adds the
+    person alone, and so does one whose photo is refused. German and French headings are understood;
+    for others: --columns personnel_code=ID. Rows of one code that disagree are refused.
 
     With vision.engine: dlib, encodings that face_recognition made (.npy files) may stand in place
     of photos, in the folder or in a column encoding.
 
-    Safe to run again: what is known already is left alone. Exit code 1 when something was refused.
+    Safe to run again: what is known already is left alone, and named where the table has it
+    otherwise. Exit code 1 when something was refused, left out or left alone so.
 
     \b
     Example: gated import staff/
-    Example: gated import staff.csv --json
+    Example: gated import staff.csv --failures mend.csv
+    Example: gated import staff.csv --columns personnel_code=ID,photo=Picture --json
     """
-    from gated.services.importer import Report
-    from gated.services.roster import read_roster
+    from gated.enrollment.headings import columns_given
+    from gated.enrollment.import_source import TABLE_SUFFIXES
+    from gated.enrollment.importer import begun
+    from gated.enrollment.reading import read_roster
 
-    settings = settings_of(config)
-    roster = read_roster(source)
-    report = Report(skipped=list(roster.skipped))
-    for line in roster.nameless:
-        report.refused.append(
-            {"photo": f"line {line}", "code": "refused", "detail": "it has no personnel_code"}
-        )
-    with ready_office(settings) as office, progress_bar("people") as progress:
-        import_all(office, progress(roster.people), report)
+    if failures is not None and os.path.abspath(failures) == os.path.abspath(source):
+        raise click.UsageError("--failures must be another file than the source")
+    with output_file(failures) if failures is not None else nullcontext() as target:
+        settings = settings_of(config)
+        roster = read_roster(source, columns_given(columns))
+        report = begun(roster)
+        with ready_office(settings) as office, progress_bar("people") as progress:
+            import_all(office, progress(roster.people), report)
+        if target is not None:
+            is_table = source.suffix.lower() in TABLE_SUFFIXES
+            _write_failures(report, source.parent if is_table else source / roster.base, target)
     return show(report, as_json)
 
 
-@contextmanager
-def ready_office(settings: Settings) -> Iterator[Office]:
-    """The office with every template made by the present model, as far as that can be had."""
-    from gated.services.office import ensure_templates_when_idle, open_office
+def _write_failures(report: ImportReport, folder: Path, target: OutputFile) -> None:
+    """Write a table of what failed; names of files, seen from `folder`, become such as are seen
+    from its own. SourceError."""
+    from gated.enrollment.failures import failures_csv
 
-    with open_office(settings) as office:
+    def moved(name: str) -> str:
+        return os.path.relpath(folder / name, target.path.parent)
+
+    # names in an archive stay as they are: the table goes back into it
+    target.write(failures_csv(asdict(report), None if folder.is_file() else moved))
+
+
+@contextmanager
+def ready_office(settings: Settings) -> Iterator[EnrollmentContext]:
+    """The office with every template made by the present model, as far as that can be had."""
+    from gated.cli.opening import open_enrollment_context
+    from gated.enrollment.enrollment_context import ensure_templates_when_idle
+
+    with open_enrollment_context(settings) as office:
         with progress_bar("templates") as progress:
             problems = ensure_templates_when_idle(office, progress.show)
         for problem in problems:
@@ -107,33 +148,51 @@ def ready_office(settings: Settings) -> Iterator[Office]:
         yield office
 
 
-def import_all(office: Office, people: Iterable[Candidate], report: Report) -> None:
+def import_all(
+    office: EnrollmentContext, people: Iterable[ImportRow], report: ImportReport
+) -> None:
     """Import one person after the other into the report."""
-    from gated.services.importer import import_person
+    from gated.enrollment.importer import import_person
 
     for person in people:
         import_person(office, person, report, ACTOR)
 
 
-def show(report: Report, as_json: bool) -> int:
+def show(report: ImportReport, as_json: bool) -> int:
     """Print what came of each photo; returns the exit code."""
     if as_json:
         click.echo(json.dumps(asdict(report)))
     else:
         for line in report.advice:
             click.echo(line)
+        for line in report.notes:
+            click.echo(line, err=True)
         for name in report.skipped:
-            click.echo(f"{name}: left out, neither photo nor encoding", err=True)
+            click.echo(f"{name}: left out, not named by any row, or no photo", err=True)
         for row in report.refused:
-            click.echo(f"{row['photo']}: refused ({row['code']}): {row['detail']}", err=True)
+            text = f"{row['photo']}: refused ({row['code']}): {row['detail']}"
+            click.echo(f"{_where(row)}{text}", err=True)
+        for row in report.differing:
+            click.echo(f"{_where(row)}{row['photo']}: {row['detail']}", err=True)
         click.echo(", ".join(_counts(report)))
-    return 1 if report.refused else 0
+    return 0 if report.is_whole else 1
 
 
-def _counts(report: Report) -> Iterator[str]:
+def _where(row: Mapping[str, Any]) -> str:
+    lines = [str(n) for n in row["lines"]]
+    if not lines or row["photo"] == f"line {lines[0]}":
+        return ""
+    return f"line{'s' if len(lines) > 1 else ''} {', '.join(lines)}: "
+
+
+def _counts(report: ImportReport) -> Iterator[str]:
     yield f"{len(report.enrolled)} enrolled"
     if report.known:
         yield f"{len(report.known)} known already"
     if report.without_photo:
         yield f"{len(report.without_photo)} people added without photo"
     yield f"{len(report.refused)} refused"
+    if report.differing:
+        yield f"{len(report.differing)} different in the table, left alone"
+    if report.skipped:
+        yield f"{len(report.skipped)} left out"

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from gated.cli.common import config_option, json_option, settings_of
+from gated.cli.output import output_file
 
 
 @click.group()
@@ -29,8 +30,8 @@ def apply(as_json: bool, config: Path | None) -> None:
     \b
     Example: gated privacy apply --json
     """
-    from gated.services.privacy import Privacy
-    from gated.services.workspace import Workspace
+    from gated.privacy.privacy import Privacy
+    from gated.workspace import Workspace
 
     with Workspace(settings_of(config), create=False) as workspace:
         done = asdict(Privacy.of(workspace).apply())
@@ -51,13 +52,14 @@ def export(code: str, file: Path, config: Path | None) -> None:
     \b
     Example: gated privacy export E17 anna.zip
     """
-    from gated.services.people import People
-    from gated.services.privacy import Privacy
-    from gated.services.workspace import Workspace
-    from gated.storage.files import write_atomic
+    from gated.people.people import People
+    from gated.privacy.export import archive_of, record_export
+    from gated.workspace import Workspace
 
-    with Workspace(settings_of(config), create=False) as workspace:
+    with output_file(file) as out, Workspace(settings_of(config), create=False) as workspace:
         person = People.of(workspace).by_code(code)
-        archive = Privacy.of(workspace).export(person.id, actor="command line")
-        write_atomic(file, archive)
+        with workspace.change("command line") as change:
+            record_export(change, person.id)
+        archive = archive_of(workspace, person)
+        out.write([archive])
     click.echo(f"{file}: {len(archive)} bytes")

@@ -21,18 +21,28 @@ def replay(source: Path, as_json: bool, config: Path | None) -> None:
     Every frame is analysed, at the recorded times, with the people enrolled here, without waiting
     for a trigger. The door is never touched and nothing is logged.
 
+    An incident (`gated incident export`) is decided again with the settings that it was exported
+    with, or those of --config; what differs from then is printed, and the exit code is 1.
+
     \b
+    Example: gated replay door.incident --config stricter.yaml
     Example: gated replay corridor.mp4
     Example: gated replay corridor.mp4 --json | jq .person.name
     """
+    from gated.evaluation.incident import SUFFIX
+
+    if source.suffix == SUFFIX:
+        _replay_incident(source, config, as_json)
+        return
     from gated.core.gate import Gate
     from gated.devices.cameras import open_camera
     from gated.devices.clock import SystemClock
-    from gated.services.models import VisionKit, policy_of
-    from gated.services.office import stale_warning
-    from gated.services.replay import as_json as line_of
-    from gated.services.replay import replay as run
-    from gated.services.workspace import Workspace
+    from gated.enrollment.enrollment_context import stale_warning
+    from gated.enrollment.gallery_cache import open_gallery
+    from gated.enrollment.models import VisionKit, policy_of
+    from gated.evaluation.replay import as_json as line_of
+    from gated.evaluation.replay import replay as run
+    from gated.workspace import Workspace
 
     settings = settings_of(config)
     recorded = settings.camera.model_copy(
@@ -42,7 +52,7 @@ def replay(source: Path, as_json: bool, config: Path | None) -> None:
     kit = VisionKit(settings, pad=True)
     policy = dataclasses.replace(policy_of(settings, kit.calibration), trigger=False)
     with Workspace(settings) as workspace:
-        gallery = workspace.gallery(kit.model, kit.metric).load()
+        gallery = open_gallery(workspace, kit.model, kit.metric).load()
         warnings = kit.pad_problem, stale_warning(workspace, kit.model)
     for warning in filter(None, warnings):
         click.echo(warning, err=True)
@@ -64,3 +74,37 @@ def replay(source: Path, as_json: bool, config: Path | None) -> None:
             )
     if not decisions and not as_json:
         click.echo("no decision: nobody came close enough, or nobody was seen")
+
+
+def _replay_incident(source: Path, config: Path | None, as_json: bool) -> None:
+    """Decide an incident again, and print where the decisions differ."""
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    from gated.enrollment.models import policy_of
+    from gated.evaluation.incident import Incident, ReplayedDecision, decide_again, differences
+
+    found = Incident.read(source)
+    policy = found.policy
+    if config is not None:
+        policy = policy_of(settings_of(config), found.calibration)
+    then, now = decide_again(found, policy)
+    parts = differences(then, now)
+
+    def told(verdicts: tuple[ReplayedDecision, ...]) -> str:
+        return ", ".join(
+            f"{datetime.fromtimestamp(v.utc, ZoneInfo(found.zone)):%H:%M:%S} {v.outcome} "
+            f"{v.reason} {'-' if v.person is None else f'P{v.person}'}"
+            for v in verdicts
+        )
+
+    for part in parts:
+        if as_json:
+            sides = {"then": part.then, "now": part.now}
+            line = {k: [dataclasses.asdict(v) for v in side] for k, side in sides.items()}
+            click.echo(json.dumps(line))
+        else:
+            click.echo(f"then: {told(part.then) or 'nothing'}; now: {told(part.now) or 'nothing'}")
+    if not as_json:
+        click.echo(f"{len(then)} decisions then, {len(now)} now, {len(parts)} differences")
+    raise click.exceptions.Exit(1 if parts else 0)

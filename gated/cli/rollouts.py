@@ -14,7 +14,7 @@ import click
 from gated.cli.common import config_option, json_option, settings_of, show_table
 
 if TYPE_CHECKING:
-    from gated.services.sync.rollouts import Progress, Rollouts, Stage
+    from gated.fleet.hub.rollouts import Progress, Rollouts, Stage
 
 ACTOR = "command line"
 
@@ -82,7 +82,7 @@ def configure(
 
 @click.group("rollout")
 def rollout() -> None:
-    """How a revision of settings goes out to the gates.
+    """Roll a revision of settings out to the gates.
 
     \b
     Example: gated hub rollout status
@@ -174,8 +174,8 @@ def rollback(id_: int | None, as_json: bool, config: Path | None) -> None:
 
 @contextmanager
 def _opened(config: Path | None) -> Iterator[Rollouts]:
-    from gated.services.sync.rollouts import Rollouts
-    from gated.services.workspace import Workspace
+    from gated.fleet.hub.rollouts import Rollouts
+    from gated.workspace import Workspace
 
     with Workspace(settings_of(config), create=False) as workspace:
         yield Rollouts.of(workspace)
@@ -201,7 +201,7 @@ def _act(
 
 def _stage(text: str) -> Stage:
     """`north-gate,site:works` -> a stage; UsageError for one that names nobody."""
-    from gated.services.sync.rollouts import Stage
+    from gated.fleet.hub.rollouts import Stage
 
     words = [word.strip() for word in text.split(",") if word.strip()]
     if not words:

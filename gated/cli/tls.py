@@ -19,6 +19,30 @@ def tls() -> None:
     """
 
 
+@tls.command("show")
+@config_option
+def show(config: Path | None) -> int:
+    """Show the fingerprint and the end of the API's certificate; exit code 1 within 30 days of it.
+
+    \b
+    Example: gated tls show
+    """
+    from datetime import UTC, datetime
+
+    from gated.accounts import certificates
+
+    file = settings_of(config).api.tls_certificate
+    if file is None:
+        click.echo("the API has no certificate (api.tls_certificate)")
+        return 1
+    click.echo(f"{file}, valid until {certificates.ends(file):%Y-%m-%d %H:%M} UTC")
+    click.echo(f"SHA-256 fingerprint {certificates.fingerprint(file)}")
+    soon = certificates.expiring(file, datetime.now(UTC))
+    if soon:
+        click.echo(soon, err=True)
+    return int(bool(soon))
+
+
 @tls.command("self-signed")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--days", type=click.IntRange(1, 3650), default=825, show_default=True)
@@ -32,7 +56,7 @@ def self_signed(names: tuple[str, ...], days: int, replace: bool, config: Path |
     \b
     Example: gated tls self-signed north-gate.local 192.168.1.20
     """
-    from gated.services import certificates
+    from gated.accounts import certificates
 
     wanted = names or (socket.gethostname(), "localhost", "127.0.0.1", "::1")
     folder = settings_of(config).storage.state_dir / "keys"

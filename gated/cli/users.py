@@ -34,14 +34,38 @@ def add(name: str, role: str, password_stdin: bool, config: Path | None) -> None
     Example: gated user add anna --role admin
     Example: printf '%s' "$PASSWORD" | gated user add anna --role viewer --password-stdin
     """
-    from gated.services.accounts import Accounts
-    from gated.services.workspace import Workspace
+    from gated.accounts.accounts import Accounts
+    from gated.workspace import Workspace
 
     settings = settings_of(config)
     password = _password(password_stdin)
     with Workspace(settings) as workspace:
         account = Accounts.of(workspace).create(name, role, password, actor="command line")
     click.echo(f"account {account.username} created, role {account.role}")
+
+
+@user.command("setup-code")
+@config_option
+def setup_code(config: Path | None) -> int:
+    """Print a new code that makes the first administrator; codes from before are void.
+
+    It is asked for by the page and by POST /api/auth/setup, and is over after a day, or when the
+    gate starts again. Ends with 1 when there is an account already.
+
+    \b
+    Example: gated user setup-code
+    """
+    from gated.accounts.setup import FirstAdmin
+    from gated.devices.clock import SystemClock
+    from gated.workspace import Workspace
+
+    with Workspace(settings_of(config)) as workspace:
+        code = FirstAdmin(workspace, SystemClock()).new_code()
+    if code is None:
+        click.echo("there is an account already: sign in, or `gated user add`", err=True)
+        return 1
+    click.echo(code)
+    return 0
 
 
 @user.command("list")
@@ -53,8 +77,8 @@ def list_(as_json: bool, config: Path | None) -> None:
     \b
     Example: gated user list --json
     """
-    from gated.services.accounts import Accounts
-    from gated.services.workspace import Workspace
+    from gated.accounts.accounts import Accounts
+    from gated.workspace import Workspace
 
     with Workspace(settings_of(config)) as workspace:
         rows = Accounts.of(workspace).list_()
@@ -78,8 +102,8 @@ def passwd(name: str, password_stdin: bool, config: Path | None) -> None:
     \b
     Example: gated user passwd anna
     """
-    from gated.services.accounts import Accounts
-    from gated.services.workspace import Workspace
+    from gated.accounts.accounts import Accounts
+    from gated.workspace import Workspace
 
     settings = settings_of(config)
     password = _password(password_stdin)
@@ -97,11 +121,11 @@ def disable(name: str, config: Path | None) -> None:
     \b
     Example: gated user disable anna
     """
-    from gated.services.accounts import Accounts
-    from gated.services.workspace import Workspace
+    from gated.accounts.accounts import Accounts
+    from gated.workspace import Workspace
 
-    with Workspace(settings_of(config)) as workspace:
-        Accounts.of(workspace).disable(name, actor="command line")
+    with Workspace(settings_of(config)) as workspace, workspace.change("command line") as change:
+        Accounts.of(workspace).disable(change, name)
     click.echo(f"account {name} disabled")
 
 

@@ -12,15 +12,27 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from gated.config.places import Draft, Keys, dotted, parse
-from gated.config.reach import REACH
-from gated.config.settings import COLLECT_MISFITS, SECTIONS, Misfit, Section, Settings
+from gated.config.settings import (
+    COLLECT_MISFITS,
+    ON_PAGES,
+    SCOPES,
+    SECTIONS,
+    Misfit,
+    Section,
+    Settings,
+)
+from gated.config.yaml_locations import Keys, YamlDraft, dotted, parse
 from gated.errors import ConfigError
 
 if TYPE_CHECKING:
     from gated.core.calibration import Calibration
 
-_SECRET_PARTS = re.compile(r"(?<=//)[^/@\s]+@|(?<=password=)[^&\s]+", re.IGNORECASE)
+_SECRET_PARTS = re.compile(
+    # up to the last @, as a password may hold one, and whatever else ends an address too early
+    r"(?<=://).+@|(?<=password=)[^&\s]+|(?<=[?&]pwd=)[^&\s]+|(?<=[?&]token=)[^&\s]+"
+    r"|(?<=[?&]pass=)[^&\s]+|(?<=[?&]key=)[^&\s]+|(?<=[?&]secret=)[^&\s]+",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 ENVIRONMENT: Mapping[str, tuple[str, str]] = {
@@ -42,10 +54,10 @@ Values = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """Where the value of a key comes from; `place`: which file and line, variable or revision."""
+class ValueOrigin:
+    """The source of a value; `place`: which file and line, variable or revision."""
 
-    source: Literal["environment", "file", "hub", "default"]
+    source: Literal["environment", "pages", "file", "hub", "default"]
     place: str = ""
 
 
@@ -54,12 +66,12 @@ class Loaded:
     """Settings, where those that are no defaults come from, and which of the hub's do not hold."""
 
     settings: Settings
-    origins: Mapping[Key, Origin]
+    origins: Mapping[Key, ValueOrigin]
     overruled: tuple[str, ...] = ()
 
-    def origin(self, key: Key) -> Origin:
-        """Where the value of a key comes from."""
-        return self.origins.get(key, Origin("default"))
+    def origin(self, key: Key) -> ValueOrigin:
+        """Return where the value of a key comes from."""
+        return self.origins.get(key, ValueOrigin("default"))
 
 
 def find_config(explicit: Path | None, environ: Mapping[str, str] = os.environ) -> Path | None:
@@ -72,7 +84,18 @@ def find_config(explicit: Path | None, environ: Mapping[str, str] = os.environ) 
     places = [Path("gate.yaml"), Path("/etc/gated/gate.yaml")]
     if (checkout / "pyproject.toml").is_file():
         places.insert(1, checkout / "gate.yaml")
-    return next((place for place in places if place.is_file()), None)
+    return next((place for place in places if _is_there(place)), None)
+
+
+def _is_there(place: Path) -> bool:
+    """Tell whether there is a file; a usual place that may not be looked into has one.
+
+    The working directory says nothing of the gate.
+    """
+    try:
+        return place.is_file()
+    except OSError:
+        return place.is_absolute()
 
 
 def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -85,24 +108,29 @@ def load_with(
     environ: Mapping[str, str] = os.environ,
     given: Values | None = None,
     given_by: str = "hub",
+    own: Values | None = None,
 ) -> Loaded:
-    """The same with the values that a hub gave, where neither file nor environment has one."""
+    """The same with the values that a hub gave, where neither file nor environment has one.
+
+    own: what was set on the pages; it comes before the file, and after the environment.
+    """
     file = find_config(path, environ)
     if file is None:
         raise ConfigError(
             "no gate.yaml here or in /etc/gated: name one with --config or GATED_CONFIG"
         )
     draft = parse(_read(file), _shown(file))
-    base = Path(os.path.abspath(file)).parent
+    base = _absolute(file).parent
     _write_out(draft)
     origins = {
-        (section, key): Origin("file", draft.origins.get((section, key), ""))
+        (section, key): ValueOrigin("file", draft.origins.get((section, key), ""))
         for section, values in draft.values.items()
         if isinstance(values, dict)
         for key in values
     }
     variables = _apply_environment(draft, environ, base)
-    origins |= {key: Origin("environment", name) for key, name in variables.items()}
+    origins |= {key: ValueOrigin("environment", name) for key, name in variables.items()}
+    _apply_own(draft, own or {}, origins)
     overruled = tuple(_apply_given(draft, given or {}, given_by, origins))
     settings = _build(draft, base)
     if settings is None:
@@ -110,13 +138,29 @@ def load_with(
     return Loaded(settings, origins, overruled)
 
 
+def check_own(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return what is wrong with values that somebody would set on the pages: key -> why.
+
+    What is impossible together with the rest is told by `load_with`.
+    """
+    draft = YamlDraft(dict(values), {(): ""})
+    for section, part in draft.values.items():
+        for key in part if isinstance(part, dict) and section in SECTIONS else ():
+            if key in SECTIONS[section].model_fields and (section, key) not in ON_PAGES:
+                draft.complain((section, str(key)), "is set in the file of the gate only")
+            elif not _is_finite(part[key]):
+                draft.complain((section, str(key)), "should be a finite number")
+    _sections(draft, Path())
+    return {p.split(": ")[1]: p.split(": ", 2)[2] for p in draft.problems}
+
+
 def check_given(values: Mapping[str, Any]) -> dict[str, str]:
-    """What is wrong with values that a hub would give: key -> why; empty when all is well.
+    """Return what is wrong with values that a hub would give: key -> why; empty when all is well.
 
     What is impossible together is told where all keys concerned are given: with others it depends
     on the gate.
     """
-    draft = Draft(dict(values), {(): ""})
+    draft = YamlDraft(dict(values), {(): ""})
     _check_given(draft)
     return {p.split(": ")[1]: p.split(": ", 2)[2] for p in draft.problems}
 
@@ -131,12 +175,12 @@ def read_given(file: Path) -> dict[str, dict[str, Any]]:
     return draft.values
 
 
-def _check_given(draft: Draft) -> None:
+def _check_given(draft: YamlDraft) -> None:
     told: set[Keys] = set()
     for section, part in draft.values.items():
         for key in part if isinstance(part, dict) and section in SECTIONS else ():
             told.add((section, key))
-            if REACH.get((section, str(key))) == "file":
+            if SCOPES.get((section, str(key))) == "file":
                 draft.complain((section, str(key)), "is set in the file of the gate only")
             elif not _is_finite(part[key]):
                 draft.complain((section, str(key)), "should be a finite number")
@@ -146,7 +190,7 @@ def _check_given(draft: Draft) -> None:
 
 
 def _is_finite(value: Any) -> bool:
-    """Whether JSON can hold it."""
+    """Tell whether JSON can hold it."""
     try:
         json.dumps(value, allow_nan=False)
     except ValueError:
@@ -165,7 +209,8 @@ def check_tolerance(settings: Settings, calibration: Calibration) -> float | Non
     tolerance = settings.recognition.face_tolerance
     if tolerance is None:
         return None
-    cosine = settings.vision.engine == "sface"
+    # an engine from outside is compared by cosine
+    cosine = settings.vision.engine != "dlib"
     fmr = calibration.fmr(1.0 - tolerance if cosine else -tolerance)
     if fmr > TOLERANCE_LIMIT * (1 + 1e-9) and not settings.recognition.accept_lax_tolerance:
         limit = calibration.similarity_at(TOLERANCE_LIMIT)
@@ -185,11 +230,24 @@ def effective(settings: Settings) -> dict[str, Any]:
 
 def _masked(value: Any) -> Any:
     if isinstance(value, dict):
-        return {k: _masked(v) for k, v in value.items()}
+        return {k: _masked(_without_secrets(v) if k == "options" else v) for k, v in value.items()}
     if isinstance(value, list):
         return [_masked(v) for v in value]
     if isinstance(value, str):
         return _SECRET_PARTS.sub(lambda m: "***@" if m[0].endswith("@") else "***", value)
+    return value
+
+
+_SECRET_NAME = re.compile(r"pass(word|wd|phrase)|secret|token|(^|_)(key|pin)$", re.IGNORECASE)
+"""What a driver from outside may call a secret; its options have no types here."""
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            k: "***" if v and _SECRET_NAME.search(k) else _without_secrets(v)
+            for k, v in value.items()
+        }
     return value
 
 
@@ -198,15 +256,35 @@ def _read(file: Path) -> str:
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{_shown(file)}: is not UTF-8 text (byte {error.start})") from None
+    except PermissionError as error:
+        raise ConfigError(f"{_shown(file)}: {error.strerror}: try it with sudo") from None
     except OSError as error:
         raise ConfigError(f"{_shown(file)}: {error.strerror or error}") from None
 
 
 def _shown(file: Path) -> str:
     """The path as short as it is unambiguous from here."""
-    absolute = Path(os.path.abspath(file))
-    here = Path.cwd()
+    absolute, here = _absolute(file), _here()
     return str(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute)
+
+
+def _here() -> Path:
+    """The working directory; the root where it is gone, or lies where nobody may look."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return Path("/")
+
+
+def _is_plain_file(place: Path) -> bool:
+    try:
+        return place.is_file()
+    except OSError:
+        return False
+
+
+def _absolute(file: Path) -> Path:
+    return Path(os.path.normpath(_here() / file))
 
 
 # --- environment ----------------------------------------------------------------------------------
@@ -242,15 +320,24 @@ def _unquoted(value: str) -> str:
     return re.sub(r"\\(.)", lambda m: {"n": "\n", "t": "\t"}.get(m[1], m[1]), end[1])
 
 
-def _apply_environment(draft: Draft, environ: Mapping[str, str], base: Path) -> dict[Key, str]:
+def dotenv_of(config: Path) -> Path | None:
+    """The `.env` that is read with a configuration file; None where there is none."""
+    return _dotenv_in(_absolute(config).parent)
+
+
+def _dotenv_in(base: Path) -> Path | None:
+    return next((f for f in (base / ".env", _here() / ".env") if _is_plain_file(f)), None)
+
+
+def _apply_environment(draft: YamlDraft, environ: Mapping[str, str], base: Path) -> dict[Key, str]:
     """Let the variables of the environment, then those of `.env`, override the file; which did."""
     found: dict[str, tuple[str, str, Path]] = {}
-    dotenv = next((f for f in (base / ".env", Path.cwd() / ".env") if f.is_file()), None)
+    dotenv = _dotenv_in(base)
     if dotenv is not None:
         values, problems = read_dotenv(_read(dotenv), _shown(dotenv))
         draft.problems += problems
         found = {k: (v, f"{place}: {k}", dotenv.parent) for k, (v, place) in values.items()}
-    found |= {k: (v, k, Path.cwd()) for k, v in environ.items() if v}
+    found |= {k: (v, k, _here()) for k, v in environ.items() if v}
     applied: dict[Key, str] = {}
     for variable, keys in ENVIRONMENT.items():
         value, origin, relative_to = found.get(variable, ("", "", base))
@@ -260,7 +347,7 @@ def _apply_environment(draft: Draft, environ: Mapping[str, str], base: Path) -> 
     return applied
 
 
-def _override(draft: Draft, keys: Key, text: str, origin: str, base: Path) -> None:
+def _override(draft: YamlDraft, keys: Key, text: str, origin: str, base: Path) -> None:
     """Put the text of a variable in the place of the file's value; `base` is for its paths."""
     section, key = keys
     draft.origins[keys] = origin
@@ -283,7 +370,7 @@ def _override(draft: Draft, keys: Key, text: str, origin: str, base: Path) -> No
             target[key] = _absolute_sqlite(text, base)
 
 
-def _write_out(draft: Draft) -> None:
+def _write_out(draft: YamlDraft) -> None:
     """Put a whole section where one word stands in its place, and none where nothing does."""
     for name, values in list(draft.values.items()):
         if name in SECTIONS and values is None:
@@ -293,8 +380,21 @@ def _write_out(draft: Draft) -> None:
             draft.origins[name, word] = draft.origins[name,]
 
 
+def _apply_own(draft: YamlDraft, own: Values, origins: dict[Key, ValueOrigin]) -> None:
+    """Put what was set on the pages in the place of the file's values."""
+    for section, values in own.items():
+        target = draft.values.setdefault(section, {})
+        for key, value in values.items():
+            before = origins.get((section, key), ValueOrigin("default"))
+            if before.source == "environment" or not isinstance(target, dict):
+                continue
+            target[key] = value
+            draft.origins[section, key] = "settings page"
+            origins[section, key] = ValueOrigin("pages", "settings page")
+
+
 def _apply_given(
-    draft: Draft, given: Values, given_by: str, origins: dict[Key, Origin]
+    draft: YamlDraft, given: Values, given_by: str, origins: dict[Key, ValueOrigin]
 ) -> Iterator[str]:
     """Put the hub's values where nobody else has one; yields the keys where somebody has."""
     for section, values in given.items():
@@ -305,12 +405,12 @@ def _apply_given(
             elif isinstance(target, dict):
                 target[key] = value
                 draft.origins[section, key] = given_by
-                origins[section, key] = Origin("hub", given_by)
-                if REACH.get((section, key)) == "file":
+                origins[section, key] = ValueOrigin("hub", given_by)
+                if SCOPES.get((section, key)) == "file":
                     draft.complain((section, key), "is set in the file of the gate only")
 
 
-def _build(draft: Draft, base: Path) -> Settings | None:
+def _build(draft: YamlDraft, base: Path) -> Settings | None:
     """The settings, or None when the draft has problems (all of them are noted then)."""
     parts = _sections(draft, base)
     for misfit, places in _misfits_of(parts, draft):
@@ -322,7 +422,7 @@ def _build(draft: Draft, base: Path) -> Settings | None:
     return Settings.model_validate(parts, context=COLLECT_MISFITS)
 
 
-def _sections(draft: Draft, base: Path) -> dict[str, Section]:
+def _sections(draft: YamlDraft, base: Path) -> dict[str, Section]:
     """The sections as far as their values are right; what is wrong is noted."""
     parts: dict[str, Section] = {}
     for name, values in draft.values.items():
@@ -336,9 +436,10 @@ def _sections(draft: Draft, base: Path) -> dict[str, Section]:
 
 
 def _misfits_of(
-    parts: Mapping[str, Section], draft: Draft
+    parts: Mapping[str, Section], draft: YamlDraft
 ) -> Iterator[tuple[Misfit, list[tuple[str, ...]]]]:
-    """What is impossible together, with the places of the values, where none is wrong anyway."""
+    """Return what is impossible together, with the places of the values, where none is wrong
+    anyway."""
     settings = Settings.model_validate(parts, context=COLLECT_MISFITS)
     for keys, misfit in _all_misfits(settings, ()):
         places = [(*keys, *key.split(".")) for key in misfit.keys]
@@ -346,7 +447,7 @@ def _misfits_of(
             yield misfit, places
 
 
-def _section(name: str, values: dict[str, Any], draft: Draft, base: Path) -> Section:
+def _section(name: str, values: dict[str, Any], draft: YamlDraft, base: Path) -> Section:
     """The section as far as its values are right; the wrong ones are noted and left out."""
     cls = SECTIONS[name]
     values = {k: v for k, v in values.items() if all(w[:2] != (name, k) for w in draft.wrong)}
@@ -416,6 +517,8 @@ def _anchored(section: Section, base: Path) -> Section:
     for name, value in section:
         if isinstance(value, Section):
             changed[name] = _anchored(value, base)
+        elif isinstance(value, tuple) and any(isinstance(item, Section) for item in value):
+            changed[name] = tuple(_anchored(item, base) for item in value)
         elif isinstance(value, Path):
             changed[name] = Path(os.path.normpath(base / value))
         elif name == "database_url" and value:

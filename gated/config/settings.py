@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, NamedTuple, Self
-from zoneinfo import ZoneInfo
+from string import Formatter
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -17,12 +19,51 @@ from pydantic import (
     model_validator,
 )
 
-Name = Annotated[str, Field(min_length=1, max_length=100)]
+from gated.config.addresses import problem_of, problem_of_database, shown
+from gated.config.drivers import KINDS, Group, problem_of_name
+from gated.config.zones import advice, find_zone
+from gated.core.cards import CardFormat
+from gated.core.text import clean_text
+
+
+def _clean_name(value: str) -> str:
+    return clean_text(value, "the name")
+
+
+Name = Annotated[str, AfterValidator(_clean_name), Field(min_length=1, max_length=100)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Days = Annotated[int, Field(ge=1, le=36_500)]
-Pin = Annotated[int, Field(ge=0, le=27)]
-"""GPIO number (BCM) on the 40-pin header."""
+Pin = Annotated[int, Field(ge=0, le=1023)]
+"""gpiozero: GPIO number (BCM) on the 40-pin header. gpiochip: number of the line on its chip."""
+LAST_HEADER_PIN = 27
+EventType = Literal["passage", "refusal", "punch", "door", "alarm", "person", "audit"]
+MqttCommand = Literal["open", "normal", "lockdown", "out_of_service", "free_access", "silence"]
+WEBHOOK_FIELDS = frozenset(
+    {
+        *("id", "type", "kind", "time", "local_time", "unix", "gate", "site"),
+        *("direction", "in_out", "reason", "method", "confidence", "severity", "detail"),
+        *("personnel_code", "person_uid", "person_name"),
+    }
+)
+"""Names that the template of a target may hold in braces."""
+DriverName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+Options = dict[str, Any]
+"""Settings of a driver from outside, as its own model has them."""
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class HubMaySet:
+    """Marks a key that a hub may set for its gates: how strict, how long, how often.
+
+    A key without the mark stands in the file beside the gate alone. That is right for what could
+    take the door or the machine away, or is true of one gate only: wiring, devices, paths,
+    addresses, keys, names, bounds that keep people safe, and whatever is accepted in words.
+    """
+
+
+T = TypeVar("T")
+FromHub = Annotated[T, HubMaySet()]
+"""The type of a key that a hub may set."""
 
 COLLECT_MISFITS = {"misfits": "collected by the loader"}
 """Validation context in which misfits are gathered instead of raised."""
@@ -55,20 +96,25 @@ class Section(BaseModel):
         return self
 
 
+def _unknown_driver(group: Group, name: str) -> Iterator[Misfit]:
+    """A driver that nobody brings."""
+    if problem := problem_of_name(group, name):
+        yield Misfit((KINDS[group][1].split(".")[1],), problem)
+
+
 class GateSettings(Section):
     name: Name = "gate"
     """Written as `gate_name` into every attendance row."""
     role: Literal["gate", "hub"] = "gate"
     site: Name = "site"
-    timezone: str = "UTC"
+    timezone: str | None = None
+    """Of this machine, whatever its site has; null: that of the site, and without one UTC."""
     demo: bool = False
     """Enrol the demo person at start; refused with a real door or camera."""
 
     def misfits(self) -> Iterator[Misfit]:
-        try:
-            ZoneInfo(self.timezone)
-        except (KeyError, ValueError, OSError):
-            yield Misfit(("timezone",), f"{self.timezone!r} is not an IANA time zone")
+        if self.timezone is not None and find_zone(self.timezone) is None:
+            yield Misfit(("timezone",), advice(self.timezone))
 
 
 class Zone(Section):
@@ -87,7 +133,10 @@ class Zone(Section):
 
 
 class CameraSettings(Section):
-    driver: Literal["picamera2", "v4l2", "rtsp", "replay", "none"] = "replay"
+    driver: DriverName = "replay"
+    """picamera2, v4l2, rtsp, replay, none, or one that another package brings."""
+    options: Options = Field(default_factory=dict, repr=False)
+    """Of a driver from outside: its own settings."""
     name: Name = "camera"
     """Written as `camera_name` into every attendance row."""
     device: int | str = 0
@@ -117,8 +166,11 @@ class CameraSettings(Section):
     zone: Zone = Zone()
 
     def misfits(self) -> Iterator[Misfit]:
+        yield from _unknown_driver("gated.cameras", self.driver)
         if self.driver == "rtsp" and not (self.url or "").startswith(("rtsp://", "rtsps://")):
             yield Misfit(("url", "driver"), "driver rtsp needs url: rtsp://... or rtsps://...")
+        elif self.driver == "rtsp" and (problem := problem_of(self.url or "")):
+            yield Misfit(("url",), problem)
         if self.certificate and not (self.url or "").startswith("rtsps://"):
             yield Misfit(("certificate", "url"), "only a host of rtsps:// has a certificate")
         if self.driver == "replay" and self.source is None:
@@ -129,51 +181,57 @@ class CameraSettings(Section):
 
 
 class VisionSettings(Section):
-    engine: Literal["sface", "dlib"] = "sface"
+    engine: DriverName = "sface"
+    """sface, dlib, or one that another package brings."""
+    options: Options = Field(default_factory=dict, repr=False)
+    """Of an engine from outside: its own settings."""
     detection_size: Annotated[int, Field(ge=96, le=1920)] = 320
     """Long side of the picture that the detector sees."""
     threads: Annotated[int, Field(ge=1, le=16)] = 2
     assets_dir: Path | None = None
     """Looked at first for model files; then the state directory, then the installation."""
-    idle_fps: Annotated[float, Field(gt=0, le=30)] = 2.0
+    idle_fps: FromHub[Annotated[float, Field(gt=0, le=30)]] = 2.0
     """How often a still scene is looked at by the detector."""
-    min_detection: Fraction = 0.7
-    min_eye_distance: Annotated[float, Field(ge=8)] = 14.0
-    max_yaw: Annotated[float, Field(gt=0, le=90)] = 35.0
-    max_pitch: Annotated[float, Field(gt=0, le=90)] = 30.0
-    max_roll: Annotated[float, Field(gt=0, le=180)] = 45.0
-    min_sharpness: Annotated[float, Field(ge=0, le=1)] = 0.1
-    min_brightness: Annotated[float, Field(ge=0, le=255)] = 30.0
-    max_brightness: Annotated[float, Field(ge=0, le=255)] = 235.0
-    enroll_min_eye_distance: Annotated[float, Field(ge=8)] = 30.0
-    enroll_good_eye_distance: Annotated[float, Field(ge=8)] = 60.0
+    min_detection: FromHub[Fraction] = 0.7
+    min_eye_distance: FromHub[Annotated[float, Field(ge=8)]] = 14.0
+    max_yaw: FromHub[Annotated[float, Field(gt=0, le=90)]] = 35.0
+    max_pitch: FromHub[Annotated[float, Field(gt=0, le=90)]] = 30.0
+    max_roll: FromHub[Annotated[float, Field(gt=0, le=180)]] = 45.0
+    min_sharpness: FromHub[Annotated[float, Field(ge=0, le=1)]] = 0.1
+    min_brightness: FromHub[Annotated[float, Field(ge=0, le=255)]] = 30.0
+    max_brightness: FromHub[Annotated[float, Field(ge=0, le=255)]] = 235.0
+    enroll_min_eye_distance: FromHub[Annotated[float, Field(ge=8)]] = 30.0
+    enroll_good_eye_distance: FromHub[Annotated[float, Field(ge=8)]] = 60.0
+
+    def misfits(self) -> Iterator[Misfit]:
+        yield from _unknown_driver("gated.engines", self.engine)
 
 
 class RecognitionSettings(Section):
     trigger: Literal["continuous", "input", "card"] = "continuous"
     """`input`: faces are matched only after `door.trigger_pin` was active."""
-    trigger_window_s: Seconds = 10.0
+    trigger_window_s: FromHub[Seconds] = 10.0
     """After a trigger faces are matched for so long."""
-    frames: Annotated[int, Field(ge=1, le=20)] = 3
+    frames: FromHub[Annotated[int, Field(ge=1, le=20)]] = 3
     """Agreeing usable frames that a grant needs."""
-    fpir: Fraction = 0.001
+    fpir: FromHub[Fraction] = 0.001
     """Wanted false identification rate of the whole gate: strangers taken for somebody."""
     calibration: Path | None = None
     """False match rates as `gated calibrate` wrote them; null: those that come with the program."""
-    face_tolerance: Annotated[float, Field(gt=0, le=2)] | None = None
+    face_tolerance: FromHub[Annotated[float, Field(gt=0, le=2)] | None] = None
     """Largest accepted distance in the model's own metric; overrides the calibrated threshold."""
     accept_lax_tolerance: bool = False
     """Accept a tolerance laxer than a false match rate of 1e-3."""
-    margin: Annotated[float, Field(ge=0, le=1)] = 0.05
+    margin: FromHub[Annotated[float, Field(ge=0, le=1)]] = 0.05
     """How far the best person must be ahead of the next one, in similarity."""
-    max_frame_age_s: Seconds = 1.0
-    max_attempts: Annotated[int, Field(ge=3, le=200)] = 30
+    max_frame_age_s: FromHub[Seconds] = 1.0
+    max_attempts: FromHub[Annotated[int, Field(ge=3, le=200)]] = 30
     """Embeddings per track; then the track is settled until it changes hands."""
-    decide_after_s: Seconds = 1.5
+    decide_after_s: FromHub[Seconds] = 1.5
     """Usable frames for so long without a grant end in a denial."""
-    visit_closes_after_s: Seconds = 2.0
-    denial_interval_s: Seconds = 5.0
-    max_denials_per_visit: Annotated[int, Field(ge=1, le=100)] = 3
+    visit_closes_after_s: FromHub[Seconds] = 2.0
+    denial_interval_s: FromHub[Seconds] = 5.0
+    max_denials_per_visit: FromHub[Annotated[int, Field(ge=1, le=100)]] = 3
 
 
 MovementName = Literal["turn_left", "turn_right", "look_up", "blink_twice", "come_closer"]
@@ -182,22 +240,53 @@ MovementName = Literal["turn_left", "turn_right", "look_up", "blink_twice", "com
 class LivenessSettings(Section):
     word = "level"
 
-    level: Literal["off", "normal", "strict", "challenge"] = "normal"
+    level: FromHub[Literal["off", "normal", "strict", "challenge"]] = "normal"
     """off: none. normal: three frames. strict: five, with higher scores. challenge: movements, too.
     """
-    lockout_s: Annotated[float, Field(ge=0, le=600)] = 10.0
+    lockout_s: FromHub[Annotated[float, Field(ge=0, le=600)]] = 10.0
     """After an attack in somebody's name that person is not let in for so long."""
-    alarm_attacks: Annotated[int, Field(ge=1, le=100)] = 3
+    alarm_attacks: FromHub[Annotated[int, Field(ge=1, le=100)]] = 3
     """So many attacks within `alarm_window_s` raise an alarm."""
-    alarm_window_s: Seconds = 300.0
-    movements: Annotated[int, Field(ge=1, le=3)] = 2
+    alarm_window_s: FromHub[Seconds] = 300.0
+    movements: FromHub[Annotated[int, Field(ge=1, le=3)]] = 2
     """challenge: so many are asked for."""
-    ask_for: tuple[MovementName, ...] = ("turn_left", "turn_right", "look_up", "come_closer")
+    ask_for: FromHub[tuple[MovementName, ...]] = (
+        "turn_left",
+        "turn_right",
+        "look_up",
+        "come_closer",
+    )
     """challenge: the movements to draw from."""
-    challenge_s: Annotated[float, Field(ge=3, le=60)] = 12.0
+    # no blinks: a photo that is tilted closes its eyes by a third, and none of the clips that were
+    # measured shows a blink by which the mesh could be judged
+    challenge_s: FromHub[Annotated[float, Field(ge=3, le=60)]] = 12.0
     """challenge: the time for all of them."""
+    step_up: FromHub[bool] = True
+    """strict: who is not seen to speak or to change their expression is asked for movements, as
+    paper masks are taken for living faces."""
+    doubt_s: FromHub[Annotated[float, Field(ge=0, le=10)]] = 1.5
+    """step_up: so long a face may take to be seen moving by itself."""
+    infra_red: FromHub[Literal["refuse", "challenge"]] = "refuse"
+    """Faces in pictures without colour, which the networks cannot judge. challenge: who does what
+    is asked is living; only for a camera that sees near infra-red, in which screens show no face.
+    """
+
+    @property
+    def steps_up(self) -> bool:
+        """Tell whether movements are asked for in doubt only."""
+        return self.level == "strict" and self.step_up
+
+    @property
+    def needs_mesh(self) -> bool:
+        """Tell whether movements may be asked for at all."""
+        return self.level == "challenge" or self.steps_up
 
     def misfits(self) -> Iterator[Misfit]:
+        if self.infra_red == "challenge" and not self.needs_mesh:
+            yield Misfit(
+                ("infra_red", "level"),
+                "challenge asks for movements: it needs level: challenge, or strict with step_up",
+            )
         if len(set(self.ask_for)) < max(2, self.movements) or len(set(self.ask_for)) < len(
             self.ask_for
         ):
@@ -209,34 +298,48 @@ class LivenessSettings(Section):
 
 
 class AccessSettings(Section):
-    cooldown_s: Annotated[float, Field(ge=0, le=86_400)] = 3.0
+    cooldown_s: FromHub[Annotated[float, Field(ge=0, le=86_400)]] = 3.0
     """After a grant the same person is not granted again in a new visit for so long."""
 
 
 class CredentialSettings(Section):
-    reader: Literal["keyboard", "simulated", "none"] = "none"
+    reader: DriverName = "none"
     """A card reader. keyboard: one that types like a keyboard (USB HID), at `device`. simulated:
-    keystrokes written into a pipe that is made at `device`."""
+    keystrokes written into a pipe that is made at `device`. Else one of another package."""
+    options: Options = Field(default_factory=dict, repr=False)
+    """Of a reader from outside: its own settings."""
     device: Path | None = None
     """Such as /dev/input/by-id/usb-...-event-kbd, which stays the same when others are plugged."""
     card_length: Annotated[int, Field(ge=4, le=40)] = 32
-    """Characters of a number; what is longer is dropped."""
+    """Characters of a number, as the reader types it; longer ones are dropped, and not given."""
+    card_format: CardFormat = "plain"
+    """What a number means; the same at a hub and its gates, and where cards are given."""
+    card_digits: Annotated[int, Field(ge=1, le=10)] = 5
+    """card_format facility_digits: so many digits of what is typed are the number."""
     key_timeout_s: Annotated[float, Field(gt=0, le=5)] = 0.5
     """Readers type faster: after so long between two keys a number begins anew."""
-    badges: bool = False
+    badges: FromHub[bool] = False
     """Look for badges (QR codes) in the picture."""
-    badge_interval_s: Annotated[float, Field(ge=0.1, le=10)] = 0.5
+    badge_interval_s: FromHub[Annotated[float, Field(ge=0.1, le=10)]] = 0.5
     """So often; three times as rarely while a face is being recognised."""
-    pin_digits: Annotated[int, Field(ge=4, le=12)] = 4
+    pin_digits: FromHub[Annotated[int, Field(ge=4, le=12)]] = 4
     """The shortest PIN that may be given."""
 
     def misfits(self) -> Iterator[Misfit]:
-        if self.reader != "none" and self.device is None:
+        yield from _unknown_driver("gated.readers", self.reader)
+        if self.reader in {"keyboard", "simulated"} and self.device is None:
             yield Misfit(("device", "reader"), f"reader {self.reader} needs device")
 
 
 class DoorSettings(Section):
-    driver: Literal["gpiozero", "simulated", "none"] = "simulated"
+    driver: DriverName = "simulated"
+    """gpiozero, gpiochip, simulated, none, or one that another package brings."""
+    options: Options = Field(default_factory=dict, repr=False)
+    """Of a driver from outside: its own settings."""
+    chip: str | None = None
+    """gpiochip: label or path of the chip that the pins are lines of; `gpiodetect` lists them."""
+    pull_up: bool = True
+    """gpiochip: use the chip's own pull-up resistors; false: there are resistors outside."""
     relay_pin: Pin | None = None
     relay_active_high: bool = True
     lock_type: Literal["strike", "maglock"] = "strike"
@@ -255,35 +358,64 @@ class DoorSettings(Section):
     fire_reset_pin: Pin | None = None
     """Key switch that ends the fire release."""
     debounce_s: Annotated[float, Field(ge=0, le=1)] = 0.05
-    unlock_s: Annotated[float, Field(gt=0, le=120)] = 3.0
-    extended_unlock_s: Annotated[float, Field(gt=0, le=120)] = 10.0
+    unlock_s: FromHub[Annotated[float, Field(gt=0, le=120)]] = 3.0
+    extended_unlock_s: FromHub[Annotated[float, Field(gt=0, le=120)]] = 10.0
     """For people who need more time (`extended_unlock` of a person)."""
     max_unlock_s: Annotated[float, Field(gt=0, le=600)] = 30.0
     relock: Literal["close", "open", "deadline"] = "close"
     """What ends a release early: the leaf was closed again, was opened, or nothing."""
-    held_open_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    held_open_s: FromHub[Annotated[float, Field(gt=0, le=3600)]] = 30.0
     """The leaf may stand open for so long after the release, then there is an alarm."""
-    held_warning_s: Annotated[float, Field(ge=0, le=3600)] = 10.0
+    held_warning_s: FromHub[Annotated[float, Field(ge=0, le=3600)]] = 10.0
     """The buzzer warns so long before that alarm."""
     mounting: Literal["inside", "outside"] = "inside"
     """On which side of the wall the computer hangs."""
     accept_outside_relay: bool = False
     accept_boot_glitch: bool = False
     """Accept a relay pin whose level at reset energises the relay."""
+    accept_release_at_exit: bool = False
+    """Accept a maglock on a kernel that lets the pins go when the program ends: it is free then."""
     rex_releases: bool = True
 
     def misfits(self) -> Iterator[Misfit]:
-        if self.driver != "gpiozero":
-            return
-        if self.relay_pin is None:
-            yield Misfit(("relay_pin", "driver"), "driver gpiozero needs relay_pin")
-        yield from self._shared_pins()
-        if self.mounting == "outside" and not self.accept_outside_relay:
+        yield from _unknown_driver("gated.doors", self.driver)
+        if self.is_real and self.mounting == "outside" and not self.accept_outside_relay:
             yield Misfit(
                 ("mounting", "accept_outside_relay", "driver"),
                 "a relay on the outside of the wall is a skeleton key: mount the computer inside, "
                 "or accept it with accept_outside_relay: true",
             )
+        if self.is_on_pins:
+            yield from self._wrong_pins()
+
+    @property
+    def is_real(self) -> bool:
+        """Tell whether a door moves when the relay does."""
+        return self.driver not in {"simulated", "none"}
+
+    @property
+    def is_on_pins(self) -> bool:
+        """Tell whether the `_pin` keys name what it is wired to."""
+        return self.driver in {"gpiozero", "gpiochip"}
+
+    def line(self, pin: int | None) -> str:
+        """Name a pin as it is printed where it has to be found."""
+        return f"line {pin} of {self.chip}" if self.driver == "gpiochip" else f"GPIO{pin}"
+
+    def _wrong_pins(self) -> Iterator[Misfit]:
+        if self.relay_pin is None:
+            yield Misfit(("relay_pin", "driver"), f"driver {self.driver} needs relay_pin")
+        yield from self._shared_pins()
+        if self.driver == "gpiochip":
+            if self.chip is None:
+                yield Misfit(
+                    ("chip", "driver"),
+                    "driver gpiochip needs chip: the label or the path of a chip (`gpiodetect`)",
+                )
+            return
+        for key, pin in self.pins().items():
+            if pin > LAST_HEADER_PIN:
+                yield Misfit((key, "driver"), f"the header has GPIO0 to GPIO{LAST_HEADER_PIN}")
         if self.relay_pin is not None and not self.accept_boot_glitch:
             yield from self._boot_glitch(self.relay_pin)
 
@@ -296,12 +428,24 @@ class DoorSettings(Section):
         users: dict[int, str] = {}
         for key, pin in self.pins().items():
             if users.setdefault(pin, key) != key:
-                yield Misfit((key, users[pin], "driver"), f"GPIO{pin} is {users[pin]} already")
+                yield Misfit(
+                    (key, users[pin], "driver"), f"{self.line(pin)} is {users[pin]} already"
+                )
+
+    @property
+    def energised_at_reset(self) -> bool:
+        """Tell whether the pull resistor of the relay's pin, alone, energises the relay."""
+        # BCM2711/BCM2712 data sheets: GPIO 0-8 are pulled up at reset, 9-27 pulled down; of the
+        # chips of other boards nothing is known
+        return (
+            self.driver == "gpiozero"
+            and self.relay_pin is not None
+            and (self.relay_pin <= 8) == self.relay_active_high
+        )
 
     def _boot_glitch(self, pin: int) -> Iterator[Misfit]:
-        # BCM2711/BCM2712 data sheets: GPIO 0-8 are pulled up at reset, 9-27 pulled down
         pulled_up = pin <= 8
-        if self.lock_type == "strike" and pulled_up == self.relay_active_high:
+        if self.lock_type == "strike" and self.energised_at_reset:
             yield Misfit(
                 ("relay_pin", "relay_active_high", "lock_type", "accept_boot_glitch", "driver"),
                 f"GPIO{pin} is pulled {'up' if pulled_up else 'down'} at reset, which energises "
@@ -331,22 +475,22 @@ class IndicatorSettings(Section):
 
 
 class AlarmSettings(Section):
-    denials: Annotated[int, Field(ge=2, le=1000)] = 10
+    denials: FromHub[Annotated[int, Field(ge=2, le=1000)]] = 10
     """So many denials within `denials_window_s` are a warning."""
-    denials_window_s: Seconds = 60.0
-    sound_s: Annotated[float, Field(ge=1, le=3600)] = 180.0
+    denials_window_s: FromHub[Seconds] = 60.0
+    sound_s: FromHub[Annotated[float, Field(ge=1, le=3600)]] = 180.0
     """The alarm output is on for so long at most, until somebody acknowledges or silences it."""
 
 
 class AttendanceSettings(Section):
     direction: Literal["entry", "exit", "auto"] = "auto"
-    auto_reset_h: Annotated[float, Field(gt=0, le=168)] = 16.0
+    auto_reset_h: FromHub[Annotated[float, Field(gt=0, le=168)]] = 16.0
     """The longest visit: `auto` begins with an entry again after so long, and in reports an exit so
     long after the entry does not belong to it."""
-    double_punch_s: Annotated[float, Field(ge=0, le=3600)] = 60.0
+    double_punch_s: FromHub[Annotated[float, Field(ge=0, le=3600)]] = 60.0
     """In reports punches in the same direction that follow each other within it are one; with
     `auto` who is recognised again within it still goes the same way."""
-    day_start_h: Annotated[float, Field(ge=0, lt=24)] = 0.0
+    day_start_h: FromHub[Annotated[float, Field(ge=0, lt=24)]] = 0.0
     """Hours after midnight; in reports a visit that begins earlier belongs to the day before."""
 
 
@@ -360,11 +504,13 @@ class StorageSettings(Section):
     key_file: Path | None = None
     """Key of the sealed files; default: a systemd credential, else keys/seal.key (0600)."""
     journal_queue: Annotated[int, Field(ge=8, le=65_536)] = 1024
-    keep_stranger_pictures: bool = False
-    keep_acknowledged_days: Days | None = None
+    keep_stranger_pictures: FromHub[bool] = False
+    keep_acknowledged_days: FromHub[Days | None] = None
     """Rows of the log that the hub has are dropped here so long after they were written."""
     reserve_mb: Annotated[int, Field(ge=8, le=65_536)] = 16
     """Kept free for the newest rows of the log, when the disk is full."""
+    incident_mb: Annotated[int, Field(ge=0, le=1024)] = 8
+    """Keeps so much of what the gate was told, sealed, for `gated incident export`; 0: nothing."""
     when_full: Literal["stop", "drop_oldest"] = "stop"
     """Of rows that no hub has: deny faces, or drop the oldest ones after an alarm."""
 
@@ -374,6 +520,13 @@ class StorageSettings(Section):
                 ("database_url",), "must begin with sqlite:/// or postgresql:// (no other database)"
             )
 
+        elif (
+            self.database_url
+            and self.database_url.startswith("postgresql")
+            and (problem := problem_of_database(self.database_url))
+        ):
+            yield Misfit(("database_url",), problem)
+
     @property
     def url(self) -> str:
         """The database to use; may hold a password."""
@@ -381,7 +534,7 @@ class StorageSettings(Section):
 
     @property
     def uploads(self) -> Path:
-        """Where photos and encodings live."""
+        """Return where photos and encodings live."""
         return self.upload_dir or self.state_dir / "uploads"
 
 
@@ -397,11 +550,17 @@ class ApiSettings(Section):
     trusted_proxies: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     """Web sites whose pages may use the API with a bearer token, such as https://hr.example.org."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names by which this machine is asked, besides its own, those of its certificate and its
+    addresses; `.example.org`: all below it."""
 
     def misfits(self) -> Iterator[Misfit]:
         for origin in self.cors_origins:
             if not re.fullmatch(r"https?://[^/*\s]+", origin):
                 yield Misfit(("cors_origins",), f"{origin!r} is no origin such as https://host")
+        for name in self.allowed_hosts:
+            if not re.fullmatch(r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", name):
+                yield Misfit(("allowed_hosts",), f"{name!r} is no name such as gate.example.org")
         if (self.tls_certificate is None) != (self.tls_key is None):
             yield Misfit(
                 ("tls_certificate", "tls_key"), "tls_certificate and tls_key belong together"
@@ -418,13 +577,20 @@ class ApiSettings(Section):
 class AuthSettings(Section):
     secret_key: SecretStr | None = None
     """Key of the tokens; default: made once and kept in keys/token.key with mode 0600."""
-    access_token_expire_minutes: Annotated[int, Field(ge=1, le=1440)] = 30
-    registration: Literal["closed", "approval", "open"] = "approval"
-    door_confirmation_s: Annotated[float, Field(ge=0, le=86_400)] | None = 300.0
+    access_token_expire_minutes: FromHub[Annotated[int, Field(ge=1, le=1440)]] = 30
+    session_hours: FromHub[Annotated[float, Field(gt=0, le=168)]] = 12.0
+    """A browser's session that is used goes on for so long after the password was given."""
+    registration: FromHub[Literal["closed", "approval", "open"]] = "approval"
+    door_confirmation_s: FromHub[Annotated[float, Field(ge=0, le=86_400)] | None] = 300.0
     """Acts at the door over the API need a token that is not older, or the password in the body;
     0: always the password; null: nothing more than the role."""
-    door_acts_per_minute: Annotated[int, Field(ge=1, le=600)] = 20
+    door_acts_per_minute: FromHub[Annotated[int, Field(ge=1, le=600)]] = 20
     """By one account, over the API."""
+    password_passes: Annotated[int, Field(ge=1, le=100)] = 2
+    password_memory_kib: Annotated[int, Field(ge=8, le=1_048_576)] = 19_456
+    """What one argon2id hash costs. The default is OWASP's profile of 19 MiB and two passes: it
+    fits a small computer, where the 64 MiB of RFC 9106 would not, once several people sign in
+    together. Lower it for tests only."""
 
     def misfits(self) -> Iterator[Misfit]:
         key = self.secret_key.get_secret_value() if self.secret_key else None
@@ -438,22 +604,24 @@ class AuthSettings(Section):
 
 
 class PrivacySettings(Section):
-    require_consent: bool = False
+    require_consent: FromHub[bool] = False
     """Refuse to enrol without a recorded consent; what is enrolled without one is removed."""
-    photos_days: Days | None = None
+    photos_days: FromHub[Days | None] = None
     """Reference photos are removed so long after they were enrolled; the templates stay."""
-    access_log_days: Days | None = None
+    access_log_days: FromHub[Days | None] = None
     """Refusals and unused grants lose the name of the person."""
-    attendance_days: Days | None = None
+    attendance_days: FromHub[Days | None] = None
     """Entries and exits lose the name of the person."""
-    audit_days: Days | None = None
+    audit_days: FromHub[Days | None] = None
     """Acts of administration lose the names and addresses."""
-    leavers_days: Days | None = None
+    leavers_days: FromHub[Days | None] = None
     """Who has left is erased so long after the last day, or as soon as no hold forbids it."""
-    hold_days: Annotated[int, Field(ge=0, le=36_500)] = 0
+    hold_days: FromHub[Annotated[int, Field(ge=0, le=36_500)]] = 0
     """Persons are not erased so long after their last passage, unless an admin gives a reason."""
-    unknown_faces_days: Annotated[int, Field(ge=0, le=3650)] = 0
+    unknown_faces_days: FromHub[Annotated[int, Field(ge=0, le=3650)]] = 0
     """Pictures of attacks and, with `storage.keep_stranger_pictures`, of strangers; 0: none."""
+    longest_off_h: FromHub[Annotated[float, Field(gt=0, le=87_600)]] = 24.0
+    """After a longer time off nothing is erased until the hub or an admin confirms the clock."""
 
     def misfits(self) -> Iterator[Misfit]:
         if self.attendance_days is not None and self.attendance_days < self.hold_days:
@@ -470,27 +638,198 @@ class SyncSettings(Section):
     """Certificate (PEM) of who has signed the hub's, besides those that the system trusts."""
     insecure: bool = False
     """Accept a hub over plain HTTP from another machine: names would travel in the open."""
-    catch_up_after_h: Annotated[float, Field(gt=0, le=87_600)] = 720.0
+    catch_up_after_h: FromHub[Annotated[float, Field(gt=0, le=87_600)]] = 720.0
     """Hours without the hub after which a gate that starts waits for it before it opens."""
     snapshots: bool = False
     """Send the hub the pictures that `privacy.unknown_faces_days` keeps here."""
     forget_days: Days = 90
     """What was removed is told to gates so long, and of erasures which gates confirmed them; a gate
     that was away for longer takes everything anew."""
-    presence_stale_s: Annotated[float, Field(ge=3, le=3600)] = 30.0
+    presence_stale_s: FromHub[Annotated[float, Field(ge=3, le=3600)]] = 30.0
     """Seconds without the hub after which the rules' `without_hub` holds."""
+    degraded_after_s: FromHub[Annotated[float, Field(ge=1, le=604_800)]] = 300.0
+    """What fails between this gate and its hub for so long is a problem in /health."""
+    when_revoked: Literal["go_on", "deny_faces"] = "deny_faces"
+    """At a gate that its hub has revoked: go on with the people known here, or let nobody in by
+    face once `revoked_grace_h` are over."""
+    revoked_grace_h: Annotated[float, Field(ge=0, le=8760)] = 72.0
+    """Hours after the gate heard that it was revoked, until `when_revoked` holds."""
     take_over_within_s: Seconds = 300.0
     """Settings from the hub wait so long for nobody to be at the gate; then they take over."""
     trial_s: Annotated[float, Field(ge=1, le=3600)] = 60.0
     """A gate with new settings has so long to show that it works; else those before come back."""
 
+    def misfits(self) -> Iterator[Misfit]:
+        if self.hub_url and (problem := problem_of(self.hub_url)):
+            yield Misfit(("hub_url",), problem)
+
 
 class UiSettings(Section):
     enabled: bool = True
+    kiosk_language: Literal["en", "de", "fr", "es", "ar", "fa"] = "en"
+    kiosk_names: bool = False
+    """Greet by name whoever is let in; those behind them read it, too."""
+    kiosk_sound: bool = True
+    kiosk_pin: bool = True
+    """Offer a pad for personnel code and PIN."""
 
 
 class LoggingSettings(Section):
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    level: FromHub[Literal["debug", "info", "warning", "error"]] = "info"
+
+
+class WebhookTarget(Section):
+    """Another program that is told what happens here, by HTTP."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+    url: Annotated[str, Field(max_length=2000)]
+    secret_file: Path
+    """Signs each body; 16 characters or more."""
+    events: tuple[EventType, ...] = ("passage",)
+    person: Literal["none", "code", "name"] = "code"
+    """What the target may know of people: nothing, uid and personnel code, the name as well."""
+    authorization_file: Path | None = None
+    """Holds the whole value of the header `Authorization`, where the target asks for one."""
+    private_network: bool = False
+    """The target is in a private network or on this machine."""
+    ca_file: Path | None = None
+    body: dict[str, Any] | None = None
+    """What is sent instead of the event: JSON whose texts may hold `{personnel_code}` and such."""
+
+    @property
+    def shown(self) -> str:
+        """The address as anybody may see it."""
+        return shown(self.url, "the address of the target")
+
+    def misfits(self) -> Iterator[Misfit]:
+        parts = urlsplit(self.url)
+        if problem := problem_of(self.url):
+            yield Misfit(("url",), problem)
+        elif parts.scheme not in ("http", "https") or not parts.hostname:
+            yield Misfit(("url",), "no address such as https://payroll.example.org/hook")
+        elif parts.scheme == "http" and not self.private_network:
+            yield Misfit(("url",), "use https: only with private_network: true may it be http")
+        if unknown := sorted(_placeholders(self.body) - WEBHOOK_FIELDS):
+            known = ", ".join(sorted(WEBHOOK_FIELDS))
+            yield Misfit(("body",), f"{{{unknown[0]}}} is not known; there are {known}")
+
+
+def _placeholders(template: Any) -> set[str]:
+    """Collect the names in braces in a template; of a text that is none its own text."""
+    if isinstance(template, Mapping):
+        return set().union(*(_placeholders(value) for value in template.values()))
+    if isinstance(template, list | tuple):
+        return set().union(*(_placeholders(value) for value in template))
+    if not isinstance(template, str):
+        return set()
+    try:
+        parsed = list(Formatter().parse(template))
+    except ValueError:
+        return {template}
+    plain = {name for _, name, spec, how in parsed if name is not None and not (spec or how)}
+    return plain | {f"{name}:{spec or how}" for _, name, spec, how in parsed if spec or how}
+
+
+class WebhookSettings(Section):
+    targets: Annotated[tuple[WebhookTarget, ...], Field(max_length=8)] = ()
+    keep_days: Annotated[int, Field(ge=1, le=90)] = 7
+    """What a target did not take so long is passed over."""
+
+    def misfits(self) -> Iterator[Misfit]:
+        names = [target.name for target in self.targets]
+        if len(set(names)) < len(names):
+            yield Misfit(("targets",), "two targets have one name")
+
+
+class MqttSettings(Section):
+    """A broker that is told how the gate is and what happens, and may be asked to act."""
+
+    host: str | None = None
+    """Name or address of the broker; without one nothing is sent."""
+    port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    """null: 8883, and 1883 without TLS."""
+    tls: bool = True
+    """Off: names, events and the password travel in the open."""
+    ca_file: Path | None = None
+    """Certificate (PEM) of who has signed the broker's; null: those that the system trusts."""
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    """Of this gate, where the broker asks for a certificate."""
+    username: Name | None = None
+    password_file: Path | None = None
+    topic: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", max_length=100)] = (
+        "gated"
+    )
+    """All topics begin with this and the gate's uid."""
+    discovery: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)] | None = (
+        "homeassistant"
+    )
+    """Where Home Assistant looks for devices; null: it is not told of this one."""
+    events: tuple[EventType, ...] = ("passage", "refusal", "door", "alarm")
+    person: Literal["none", "code", "name"] = "none"
+    """What may be told of people, in events and as the last one who passed."""
+    pictures: bool = False
+    """Send a picture of the camera with each decision; each is journaled."""
+    commands: tuple[MqttCommand, ...] = ()
+    """What may be asked for over the broker."""
+    account: Name | None = None
+    """The account in whose name and with whose role commands are executed."""
+    command_within_s: Annotated[float, Field(ge=1, le=60)] = 10.0
+    """A command that was given earlier is not executed; clocks may differ by as much."""
+    keep_days: Annotated[int, Field(ge=1, le=90)] = 7
+    """What the broker did not take so long is passed over."""
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The broker's host and port."""
+        return self.host or "", self.port or (8883 if self.tls else 1883)
+
+    def misfits(self) -> Iterator[Misfit]:
+        if (self.certificate_file is None) != (self.key_file is None):
+            yield Misfit(("certificate_file", "key_file"), "a certificate needs its key")
+        if self.password_file is not None and self.username is None:
+            yield Misfit(("password_file", "username"), "a password needs a username")
+        if self.commands and self.account is None:
+            yield Misfit(
+                ("commands", "account"),
+                "commands need an account: gated user add NAME --role operator",
+            )
+        if self.commands and self.host and not self.tls and not _is_here(self.host):
+            yield Misfit(("commands", "tls"), "over the network commands are taken with TLS only")
+
+
+class SyslogSettings(Section):
+    """A collector of logs that gets what happens here, by syslog over TLS (RFC 5424, 5425)."""
+
+    host: str | None = None
+    """Name or address of the collector; without one nothing is sent."""
+    port: Annotated[int, Field(ge=1, le=65_535)] = 6514
+    ca_file: Path | None = None
+    """Certificate (PEM) of who has signed the collector's; null: those that the system trusts."""
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    """Of this gate, where the collector asks for a certificate."""
+    format: Literal["json", "cef"] = "json"
+    """Of the body: the event as JSON, or ArcSight's Common Event Format."""
+    facility: Literal[
+        "authpriv", "audit", "local0", "local1", "local2", "local3", "local4", "local5", "local6",
+        "local7",
+    ] = "authpriv"  # fmt: skip
+    events: tuple[EventType, ...] = (
+        "passage", "refusal", "punch", "door", "alarm", "person", "audit",
+    )  # fmt: skip
+    person: Literal["none", "code", "name"] = "code"
+    """What the collector may know of people and of those who act."""
+    keep_days: Annotated[int, Field(ge=1, le=365)] = 30
+    """What the collector did not take so long is passed over."""
+
+    def misfits(self) -> Iterator[Misfit]:
+        if (self.certificate_file is None) != (self.key_file is None):
+            yield Misfit(("certificate_file", "key_file"), "a certificate needs its key")
+
+
+def _is_here(host: str) -> bool:
+    return host in ("localhost", "127.0.0.1", "::1")
 
 
 class Settings(Section):
@@ -513,6 +852,9 @@ class Settings(Section):
     privacy: PrivacySettings = PrivacySettings()
     sync: SyncSettings = SyncSettings()
     ui: UiSettings = UiSettings()
+    webhooks: WebhookSettings = WebhookSettings()
+    mqtt: MqttSettings = MqttSettings()
+    syslog: SyslogSettings = SyslogSettings()
     logging: LoggingSettings = LoggingSettings()
 
     def _shared_pins(self) -> Iterator[Misfit]:
@@ -521,10 +863,29 @@ class Settings(Section):
         for key, pin in self.indicators.pins().items():
             name = f"indicators.{key}"
             if users.setdefault(pin, name) != name:
-                yield Misfit((name, users[pin]), f"GPIO{pin} is {users[pin]} already")
+                yield Misfit((name, users[pin]), f"{self.door.line(pin)} is {users[pin]} already")
+
+    @property
+    def drivers(self) -> dict[Group, tuple[str, Options]]:
+        """The driver of each kind that is named, and the options that are given to it."""
+        return {
+            "gated.cameras": (self.camera.driver, self.camera.options),
+            "gated.doors": (self.door.driver, self.door.options),
+            "gated.readers": (self.credentials.reader, self.credentials.options),
+            "gated.engines": (self.vision.engine, self.vision.options),
+        }
+
+    def _indicators_off_the_header(self) -> Iterator[Misfit]:
+        if self.door.driver == "gpiozero":
+            for key, pin in self.indicators.pins().items():
+                if pin > LAST_HEADER_PIN:
+                    yield Misfit(
+                        (f"indicators.{key}", "door.driver"),
+                        f"the header has GPIO0 to GPIO{LAST_HEADER_PIN}",
+                    )
 
     def _forgotten_too_early(self) -> Iterator[Misfit]:
-        """What the log of the gate itself is still needed for."""
+        """Return what the log of the gate itself is still needed for."""
         days = self.storage.keep_acknowledged_days
         if days is None:
             return
@@ -539,7 +900,7 @@ class Settings(Section):
                 )
 
     def _has_no_trigger(self) -> bool:
-        return self.door.driver == "gpiozero" and self.door.trigger_pin is None
+        return self.door.is_on_pins and self.door.trigger_pin is None
 
     def _has_no_cards(self) -> bool:
         return self.credentials.reader == "none" and not self.credentials.badges
@@ -547,12 +908,16 @@ class Settings(Section):
     def misfits(self) -> Iterator[Misfit]:
         camera, door, gate = self.camera.driver, self.door.driver, self.gate
         drivers = ("camera.driver", "door.driver")
-        if camera == "replay" and door == "gpiozero":
-            yield Misfit(drivers, "a replay never drives a real door (door.driver: gpiozero)")
+        if camera == "replay" and self.door.is_real:
+            yield Misfit(drivers, f"a replay never drives a real door (door.driver: {door})")
         if gate.demo and (camera != "replay" or door != "simulated"):
             yield Misfit(
                 ("gate.demo", *drivers),
                 "the demo needs camera.driver: replay and door.driver: simulated",
+            )
+        if gate.role == "hub" and self.mqtt.host is not None:
+            yield Misfit(
+                ("gate.role", "mqtt.host"), "a hub has no door: name the broker at its gates"
             )
         yield from self._shared_pins()
         if self.recognition.trigger == "input" and self._has_no_trigger():
@@ -566,10 +931,10 @@ class Settings(Section):
                 "nothing would ever ask for a decision: trigger card needs credentials.reader or "
                 "credentials.badges",
             )
-        if self.door.driver == "gpiozero" and self.credentials.reader == "simulated":
+        if self.door.is_real and self.credentials.reader == "simulated":
             yield Misfit(
                 ("credentials.reader", "door.driver"),
-                "a simulated reader never opens a real door (door.driver: gpiozero)",
+                f"a simulated reader never opens a real door (door.driver: {door})",
             )
         yield from self._forgotten_too_early()
         if self.sync.snapshots and not self.privacy.unknown_faces_days:
@@ -592,6 +957,7 @@ class Settings(Section):
             )
         if gate.role == "gate" and camera == "none":
             yield Misfit(("camera.driver", "gate.role"), "a gate needs a camera (gate.role: gate)")
+        yield from self._indicators_off_the_header()
         if gate.role == "hub" and (camera != "none" or door != "none"):
             yield Misfit(
                 ("gate.role", *drivers), "a hub needs camera.driver: none and door.driver: none"
@@ -603,3 +969,27 @@ SECTIONS: Mapping[str, type[Section]] = {
     for name, info in Settings.model_fields.items()
     if isinstance(info.annotation, type) and issubclass(info.annotation, Section)
 }
+
+Scope = Literal["file", "runtime"]
+
+SCOPES: Mapping[tuple[str, str], Scope] = {
+    (name, key): "runtime" if any(isinstance(m, HubMaySet) for m in info.metadata) else "file"
+    for name, section in SECTIONS.items()
+    for key, info in section.model_fields.items()
+}
+"""(section, key) -> where it may be set: in the file alone, or by a hub as well (`HubMaySet`)."""
+
+_TRUE_OF_THIS_GATE = frozenset(
+    {
+        *(("gate", key) for key in ("name", "timezone")),
+        *(("camera", key) for key in ("name", "rotate", "mirror")),
+        ("attendance", "direction"),
+        *(("ui", key) for key in UiSettings.model_fields if key.startswith("kiosk_")),
+    }
+)
+
+ON_PAGES: frozenset[tuple[str, str]] = _TRUE_OF_THIS_GATE | frozenset(
+    key for key, scope in SCOPES.items() if scope == "runtime"
+)
+"""(section, key) that an administrator may set on the pages of the gate: what a hub may set, and
+what is true of one gate and can take neither door nor machine away."""

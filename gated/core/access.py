@@ -1,4 +1,4 @@
-"""Whether someone who was identified may pass now: each rule on its own, in one order.
+"""The rules of access for somebody who was identified: each rule on its own, in one order.
 
 What forbids comes first, what is only missing (a second factor, a second person) last. A rule that
 asks for the time is refused or trusted, as the site says, while nobody has set the clock; who may
@@ -12,14 +12,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from gated.core.model import Decision, Direction, Instant, Method, PersonRef, Reason
+from gated.core.messages import Decision
 from gated.core.plan import AccessPlan, AntiPassback, Pass, UnsetClock, WithoutHub
 from gated.core.presence import Passed, Presence, forgiven_before
 from gated.core.schedule import ALWAYS
+from gated.core.values import Direction, Instant, Method, PersonRef, Reason
 
 
 class Need(StrEnum):
-    """What somebody to whom nothing is opposed still has to bring."""
+    """Things that somebody to whom nothing is opposed still has to bring."""
 
     FACE = "face"
     SECOND_FACTOR = "second_factor"
@@ -57,7 +58,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the rules say. need: nothing is opposed, but this is missing.
+    """The answer of the rules. need: nothing is opposed, but this is missing.
 
     rule: which one, with the name of the schedule or group where there is one. text: a sentence
     for the admin. Neither holds personal data. flags: for the row of the log.
@@ -112,13 +113,13 @@ class AccessRules:
         return Verdict(flags=flags)
 
     def examine(self, request: Request, now: Instant) -> Iterator[tuple[str, Verdict]]:
-        """What each rule says, in the order in which they count; (name, verdict)."""
+        """Return what each rule says, in the order in which they count; (name, verdict)."""
         own = self.pass_of(request)
         for name, rule in RULES:
             yield name, rule(self, request, own, now) or Verdict(rule=name)
 
     def pass_of(self, request: Request) -> Pass:
-        """What this person may do; the rules of everybody for who has none of their own."""
+        """Return what this person may do; the rules of everybody for who has none of their own."""
         return self.plan.people.get(request.person.id) or Pass(request.person)
 
     def granted(self, request: Request, now: Instant) -> Passed | None:
@@ -142,21 +143,29 @@ class AccessRules:
 
         Cheap enough to be asked at every event.
         """
-        if not self.presence or not now.clock_ok:
+        if not self.presence or not now.sure:
             return 0
         return self.presence.forgive_before(forgiven_before(self.plan, now.utc))
 
     # --- the rules, each with its verdict when something is against it -------------------------
 
     def _active(self, request: Request, own: Pass, now: Instant) -> Verdict | None:
-        if request.active and own.active:
-            return None
-        return Verdict(Reason.INACTIVE, "active", "the person is switched off")
+        if not (request.active and own.active):
+            return Verdict(Reason.INACTIVE, "active", "the person is switched off")
+        if own.leaves_at is not None and now.utc >= own.leaves_at:
+            text = f"the last day was over {self.plan.wall(own.leaves_at):%Y-%m-%d %H:%M}"
+            return Verdict(Reason.INACTIVE, "active", text)
+        return None
 
     def _journal(self, request: Request, own: Pass, now: Instant) -> Verdict | None:
         if self.journal_available:
             return None
         return Verdict(Reason.LOG_UNAVAILABLE, "journal", "nothing can be recorded at the moment")
+
+    def _hub(self, request: Request, own: Pass, now: Instant) -> Verdict | None:
+        if self.plan.faces or Method.FACE not in request.factors:
+            return None
+        return Verdict(Reason.HUB_REVOKED, "hub", "the hub has revoked this gate: join it again")
 
     def _validity(self, request: Request, own: Pass, now: Instant) -> Verdict | None:
         if request.leaving or (own.valid_from is None and own.valid_until is None):
@@ -273,7 +282,8 @@ class AccessRules:
         return _missing(Need.SECOND_PERSON, "two people have to open this door together")
 
     def is_open(self, schedule_id: int, now: Instant) -> bool:
-        """Whether a schedule is open now; one that asks for the time is not without a clock."""
+        """Tell whether a schedule is open now; one that asks for the time is not without a
+        clock."""
         if schedule_id != ALWAYS and self._clock_is_unset(now):
             return False
         return self.plan.is_open(schedule_id, now.utc)
@@ -281,7 +291,7 @@ class AccessRules:
     # --- what rules have in common -------------------------------------------------------------
 
     def _unheard(self, answer: WithoutHub) -> bool:
-        """Whether the other gates are not heard of, and the site has this answer to that."""
+        """Tell whether the other gates are not heard of, and the site has this answer to that."""
         return not self.site_heard and self.plan.rules.without_hub is answer
 
     def _clock_is_unset(self, now: Instant) -> bool:
@@ -307,6 +317,7 @@ Rule = Callable[[AccessRules, Request, Pass, Instant], Verdict | None]
 RULES: tuple[tuple[str, Rule], ...] = (
     ("active", AccessRules._active),
     ("journal", AccessRules._journal),
+    ("hub", AccessRules._hub),
     ("validity", AccessRules._validity),
     ("schedule", AccessRules._schedule),
     ("cooldown", AccessRules._cooldown),

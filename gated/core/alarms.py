@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from gated.core.model import Severity
+from gated.core.values import Severity
 
 SOUNDING = frozenset(
     {"door_forced", "door_held_open", "door_tamper", "door_fire", "repeated_attacks"}
@@ -19,7 +19,7 @@ SOUNDING = frozenset(
 
 
 @dataclass(slots=True)
-class Alarms:
+class AlarmSounder:
     """sound_s: longest sound of one alarm, in seconds. sounds_until: None while it is quiet."""
 
     sound_s: float = 180.0
@@ -60,7 +60,7 @@ class Repetition:
     times: deque[float] = field(default_factory=deque)
 
     def happened(self, now: float) -> bool:
-        """Whether this time makes it too often."""
+        """Tell whether this time makes it too often."""
         while self.times and now - self.times[0] >= self.window_s:
             self.times.popleft()
         self.times.append(now)

@@ -34,11 +34,16 @@ SECONDS_PER_YEAR = 365.25 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """False match rate per comparison of one model; `knots` are (similarity, log10 FMR)."""
+    """False match rate per comparison of one model; `knots` are (similarity, log10 FMR).
+
+    pools: how much more often the mean embedding of several frames matches a stranger than a single
+    one does, at the same similarity; None where that was not measured.
+    """
 
     model: str
     source: str
     knots: tuple[tuple[float, float], ...]
+    pools: float | None = None
 
     def __post_init__(self) -> None:
         scores = [s for s, _ in self.knots]
@@ -75,6 +80,11 @@ class Calibration:
     def decade(self) -> float:
         """By how much similarity rises where the rate falls tenfold, at the rates of a gate."""
         return (self.similarity_at(1e-5) - self.similarity_at(1e-3)) / 2.0
+
+    @property
+    def pool_shift(self) -> float | None:
+        """By how much more alike a mean embedding has to be than a single one."""
+        return None if self.pools is None else self.decade * math.log10(self.pools)
 
     def confidence(self, similarity: float) -> float:
         """`clip(-log10(FMR) / 6, 0, 1)`: 0.5 is a false match rate of 1e-3, 1.0 one of 1e-6."""
@@ -136,7 +146,7 @@ def _excess(shape: float, scale: float, rate: float) -> float:
 
 
 def fpir_of(fmr: float, templates: int, chances: float = 1.0) -> float:
-    """How probable it is that a stranger resembles one of so many templates in one visit."""
+    """Return how probable it is that a stranger resembles one of so many templates in one visit."""
     return -math.expm1(templates * chances * math.log1p(-min(fmr, 1.0 - 1e-12)))
 
 

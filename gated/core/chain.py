@@ -19,6 +19,8 @@ from typing import Any
 _spelled = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 _TEXTS = frozenset({"body", "commits"})
 
+_VARIANT = {f"{i:x}": f"{i & 0x3 | 0x8:x}" for i in range(16)}
+
 GENESIS = "0" * 64
 """`prev` of the first row of a chain."""
 
@@ -90,6 +92,13 @@ def uuid7(unix_ms: int, entropy: bytes) -> str:
     return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
 
 
+def row_uid(at_us: int, hash_: str) -> str:
+    """The uid of what follows from a row: `uuid7` of its time and its hash, written at once."""
+    ms = at_us // 1000 & (1 << 48) - 1
+    variant = _VARIANT[hash_[4]]
+    return f"{ms >> 16:08x}-{ms & 0xFFFF:04x}-7{hash_[1:4]}-{variant}{hash_[5:8]}-{hash_[8:20]}"
+
+
 def utc(microseconds: int) -> datetime:
     """The aware UTC datetime so many microseconds after 1970."""
     return _EPOCH + timedelta(microseconds=microseconds)
@@ -139,6 +148,8 @@ def project(
         "usable_to_decision_ms": body.get("usable_to_decision_ms"),
         # a correction is written now and speaks of a passage of then
         "created_at": utc(body.get("passed_at_utc", at_us)),
+        # of the gate; rows from before they said so have none
+        "timezone": body.get("timezone"),
         "superseded_by": None,
     }
 

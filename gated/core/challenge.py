@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from gated.core.model import TrackedFace
+from gated.core.values import TrackedFace
 
 
 class Movement(StrEnum):
-    """What may be asked for; the codes are shown to the person. Left is the person's left."""
+    """Movements to ask for; the codes are shown to the person. Left is the person's left."""
 
     TURN_LEFT = "turn_left"
     TURN_RIGHT = "turn_right"
@@ -33,10 +33,6 @@ BACK = "look_here"
 
 PROVING = tuple(m for m in Movement if m is not Movement.COME_CLOSER)
 """A photo can come closer too: one of these is always asked for."""
-
-USUAL = (Movement.TURN_LEFT, Movement.TURN_RIGHT, Movement.LOOK_UP, Movement.COME_CLOSER)
-"""Asked for where nothing else is configured. No blinks: a photo that is tilted closes its eyes by
-a third, and none of the clips shows a blink by which the mesh could be judged."""
 
 TURNED = 18.0
 RAISED = 12.0
@@ -58,22 +54,26 @@ HELD = 2
 """So many frames in a row have to show a movement: one may be a mistake of the landmarks."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChallengePolicy:
     """count: movements to ask for, 0 for none. limit_s: for all of them together, seconds.
 
-    mirrored: the picture is swapped left to right.
+    mirrored: the picture is swapped left to right. doubt_s: None asks everybody; else only a face
+    that was not seen to move by itself for so many seconds. infra_red: in pictures without colour,
+    which the networks cannot judge, who does what is asked is living.
     """
 
-    count: int = 0
-    limit_s: float = 12.0
-    movements: tuple[Movement, ...] = USUAL
-    mirrored: bool = False
+    count: int
+    limit_s: float
+    movements: tuple[Movement, ...]
+    mirrored: bool
+    doubt_s: float | None
+    infra_red: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Posture:
-    """Where a face looks, in degrees as `quality.pose` has them, twice: by landmarks and by mesh.
+    """Direction of a face in degrees as `quality.pose` has them, twice: by landmarks and by mesh.
 
     eyes: how far they are open, height by width. eye_distance: pixels.
     """
@@ -88,7 +88,7 @@ class Posture:
         return max(map(abs, self.yaw)) <= FRONTAL
 
     def near(self, other: Posture) -> bool:
-        """Whether the head is back where it was."""
+        """Tell whether the head is back where it was."""
         turned = abs(_moved(self.yaw, other.yaw)), abs(_moved(self.pitch, other.pitch))
         return max(turned) <= BACK_WITHIN
 
@@ -154,7 +154,7 @@ class Challenge:
 
     @property
     def prompt(self) -> str:
-        """What to tell the person now: the code of a movement, or to look here."""
+        """Return what to tell the person now: the code of a movement, or to look here."""
         if self._start is None or self._returning or self.done >= len(self.movements):
             return BACK
         return self.movements[self.done]
@@ -192,7 +192,7 @@ class Challenge:
                 self._returning = True
 
     def _blinked(self, posture: Posture, start: Posture) -> bool:
-        """Whether the second of two blinks ends in this frame."""
+        """Tell whether the second of two blinks ends in this frame."""
         moved = max(
             abs(now - then)
             for now, then in zip(

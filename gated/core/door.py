@@ -13,15 +13,20 @@ access is a lease that is renewed for ever, so that it ends soon after the progr
 the adapter has released before the gate hears of it, and nothing here locks until it is cleared.
 Who presses the exit button is let out in every mode: no change of mode and no other door cuts that
 release short.
+
+A leaf that falls shut may rebound from its frame before the latch catches. What opens within the
+grace time after a closing belongs to the opening before: it is not forced when that was not, it
+takes nothing from who was let in meanwhile, and the time for which the door is held goes on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
-from gated.core.model import Command, DoorMode, Instant, Lock, Reason, RecordEvent, Severity, Unlock
+from gated.core.messages import Command, Lock, RecordEvent, Unlock
+from gated.core.values import DoorMode, Instant, Reason, Severity
 
 
 class DoorState(StrEnum):
@@ -38,7 +43,7 @@ class DoorState(StrEnum):
 
 
 class DoorInput(StrEnum):
-    """What may happen to a door."""
+    """Inputs of a door."""
 
     GRANT = "grant"
     OPERATOR = "operator"
@@ -65,6 +70,7 @@ class When(StrEnum):
     ALWAYS = ""
     ADMITTED = "the mode and the other door allow it"
     RELOCKS_ON_OPEN = "`door.relock: open`"
+    JUST_SHUT = "it was opened by right and closed less than a second ago"
     JUST_LOCKED = "a release ended less than a second ago"
     STILL_WANTED = "somebody was let in since it opened, or `door.relock: deadline`"
 
@@ -84,6 +90,7 @@ class Rest(StrEnum):
 
     STAY = "(same)"
     REST = "(rest)"
+    AGAIN = "(as before it closed)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +125,7 @@ TABLE: tuple[Transition, ...] = (
     # the leaf
     Transition((_S.UNLOCKED,), _I.OPENED, _S.OPEN, _E.LOCK, _W.RELOCKS_ON_OPEN),
     Transition((_S.UNLOCKED,), _I.OPENED, _S.OPEN),
+    Transition(_SHUT, _I.OPENED, Rest.AGAIN, when=_W.JUST_SHUT),
     Transition(_SHUT, _I.OPENED, _S.OPEN, when=_W.JUST_LOCKED),
     Transition(_SHUT, _I.OPENED, _S.FORCED, tells=("door_forced", "alarm")),
     Transition(_SHUT, _I.FOUND_OPEN, _S.OPEN),
@@ -159,26 +167,40 @@ MODE_INPUTS = {
     DoorMode.LOCKDOWN: DoorInput.LOCKDOWN,
     DoorMode.OUT_OF_SERVICE: DoorInput.OUT_OF_SERVICE,
 }
+REBOUND_S = 0.5
+"""A leaf that opens just after it was closed and is shut again within this time has rebounded from
+its frame: nobody has gone through."""
+
 LOCK_CAUSES = {DoorInput.LEASE_OVER: "deadline"}
 """What the Lock of an input is called where it is not the input's own name."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DoorRules:
     """Times in seconds. relock: `close`, `open` or `deadline`: what ends a lease before its end.
 
     held_open_s: the leaf may stand open for so long after the release; the warning comes
     held_warning_s before the alarm. grace_s: who pulls at the very end is heard of after it, as a
-    contact is believed only when it has settled.
+    contact is believed only when it has settled; and so long a leaf may rebound from its frame.
     """
 
-    max_s: float = 30.0
-    rex_releases: bool = True
+    max_s: float
+    rex_releases: bool
     """False: the exit button is wired to the lock alone, and the program only hears of it."""
-    relock: str = "close"
-    held_open_s: float = 30.0
-    held_warning_s: float = 10.0
+    relock: str
+    held_open_s: float
+    held_warning_s: float
     grace_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """The leaf was closed. at: monotonic seconds; the rest is what held until then."""
+
+    at: float
+    state: DoorState
+    opened_at: float | None
+    watched: float | None
 
 
 @dataclass(slots=True)
@@ -187,10 +209,11 @@ class DoorControl:
 
     until: end of the lease, None without one. egress_until: end of what the exit button gave.
     allowed_until: end of the last release, also when the door was locked before. watched: since
-    when the leaf counts as held.
+    when the leaf counts as held. closing: the last one. reopened: the closing that the leaf was
+    opened just after, while it stands open; it may be a rebound.
     """
 
-    rules: DoorRules = field(default_factory=DoorRules)
+    rules: DoorRules
     mode: DoorMode = DoorMode.NORMAL
     state: DoorState = DoorState.LOCKED
     leaf_open: bool = False
@@ -202,6 +225,8 @@ class DoorControl:
     locked_at: float | None = None
     opened_at: float | None = None
     watched: float | None = None
+    closing: Closing | None = None
+    reopened: Closing | None = None
 
     # --- what others ask ---
 
@@ -211,12 +236,19 @@ class DoorControl:
 
     @property
     def deadline(self) -> float | None:
-        """When `advance` has something to do; None: never."""
+        """Return when `advance` has something to do; None: never."""
         due = (self._lease_due, self._held_due)
         return min((t for t in due if t is not None), default=None)
 
+    def maybe_rebound(self, now: float) -> bool:
+        """Tell whether the leaf stands open, and nobody can say yet that it has not merely
+        rebounded."""
+        if self.reopened is None or self.opened_at is None:
+            return False
+        return now - self.opened_at < REBOUND_S
+
     def refusal(self) -> Reason | None:
-        """Why nobody may be let in now, whoever it is; None: the door has no objection."""
+        """Return why nobody may be let in now, whoever it is; None: the door has no objection."""
         if self.state is DoorState.FIRE or self.mode is DoorMode.FREE_ACCESS:
             return None
         if self.mode is DoorMode.LOCKDOWN:
@@ -237,11 +269,15 @@ class DoorControl:
 
     def leaf(self, is_open: bool, now: Instant, found: bool = False) -> list[Command]:
         """The leaf was opened or closed; found: it stood open at the start already."""
-        self.leaf_open = is_open
+        was_open, self.leaf_open = self.leaf_open, is_open
         if not is_open:
+            closing = Closing(now.mono, self.state, self._opened_at(now.mono), self.watched)
             commands = self.take(DoorInput.CLOSED, now)
-            self.opened_at = None
+            if was_open:
+                self.closing = closing
+            self.opened_at = self.reopened = None
             return commands
+        self.reopened = self.closing if self._just_shut(now.mono) else None
         self.opened_at = now.mono
         return self.take(DoorInput.FOUND_OPEN if found else DoorInput.OPENED, now)
 
@@ -251,7 +287,7 @@ class DoorControl:
         return self.take(DoorInput.OTHER_OPENED, now) if is_open else []
 
     def set_mode(self, mode: DoorMode, now: Instant) -> list[Command]:
-        """What the door returns to from now on; in a fire it takes effect afterwards."""
+        """Return what the door returns to from now on; in a fire it takes effect afterwards."""
         self.mode = mode
         return self.take(MODE_INPUTS[mode], now)
 
@@ -300,6 +336,8 @@ class DoorControl:
 
     def _holds(self, when: When, now: float) -> bool:
         match when:
+            case When.JUST_SHUT:
+                return self._just_shut(now)
             case When.JUST_LOCKED:
                 return self.locked_at is not None and now - self.locked_at < self.rules.grace_s
             case When.ADMITTED:
@@ -307,7 +345,7 @@ class DoorControl:
             case When.RELOCKS_ON_OPEN:
                 return self.rules.relock == "open"
             case When.STILL_WANTED:
-                released, opened = self.released_at, self.opened_at
+                released, opened = self.released_at, self._opened_at(now)
                 since = released is not None and opened is not None and released > opened
                 return self.until is not None and (since or self.rules.relock == "deadline")
         return True
@@ -326,7 +364,7 @@ class DoorControl:
                 return []
             case Effect.LOCK | Effect.SECURE:
                 idle = self.until is None and input_ is DoorInput.CLOSED
-                self.locked_at = now.mono if self.until is not None else self.locked_at
+                self.locked_at = now.mono if self.unlocked else self.locked_at
                 self.until = self.egress_until = None
                 return [] if idle else [Lock(cause)]
             case Effect.TELL:
@@ -348,7 +386,25 @@ class DoorControl:
     def _leaving(self, now: float) -> bool:
         return self.egress_until is not None and now < self.egress_until
 
+    def _just_shut(self, now: float) -> bool:
+        closing = self.closing
+        if closing is None or closing.state is DoorState.FORCED:
+            return False
+        return now - closing.at < self.rules.grace_s
+
+    def _opened_at(self, now: float) -> float | None:
+        """Return when the leaf was opened by somebody: a rebound is a part of the opening before
+        it."""
+        reopened = self.reopened
+        return reopened.opened_at if reopened and self.maybe_rebound(now) else self.opened_at
+
     def _enter(self, next_: DoorState | Rest, now: Instant) -> list[Command]:
+        if next_ is Rest.AGAIN and self.closing is not None and self.closing.watched is not None:
+            # what a held door was warned of, and when, does not begin anew
+            self.state, self.watched = self.closing.state, self.closing.watched
+            return []
+        if next_ is Rest.AGAIN:
+            next_ = DoorState.OPEN
         self.state = self._rest() if isinstance(next_, Rest) else next_
         if self.state is DoorState.OPEN:
             # who was given more time may also hold the door for longer

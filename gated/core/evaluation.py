@@ -1,4 +1,4 @@
-"""How good a matcher is, from the similarities of photos of known people: 1:1 and open-set 1:N.
+"""Error rates of a matcher, from the similarities of photos of known people: 1:1 and open-set 1:N.
 
 Comparisons that share a person are not independent: intervals come from drawing whole people.
 """
@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from gated.core.calibration import Calibration, fit
 from gated.core.evidence import Criteria, Identity, Sample, weigh
-from gated.core.gallery import Match, Member
-from gated.core.model import PersonRef, Vector
+from gated.core.gallery import GalleryPerson, Match
 from gated.core.statistics import Floats, Interval, bootstrap
+from gated.core.values import PersonRef, Vector
 
 Similarities = npt.NDArray[np.float32]
 Owners = npt.NDArray[np.int64]
@@ -215,7 +215,7 @@ class OpenSet:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Draw:
-    """Who plays which part in one random gallery; indices of photos."""
+    """The parts that people play in one random gallery; indices of photos."""
 
     enrolled: Owners
     mates: Owners
@@ -375,7 +375,9 @@ def taken_in_visit(
     samples that the gate weighs, after each frame.
     """
     found = np.zeros(similarities.shape[1], np.bool_)
-    for column in np.flatnonzero((similarities >= criteria.threshold).any(axis=0)):
+    # the mean embedding of frames may reach what none of them does
+    least = criteria.threshold if criteria.pool_shift is None else criteria.floor
+    for column in np.flatnonzero((similarities >= least).any(axis=0)):
         samples = [
             Sample(float(i), vectors[i], float(weights[i]), True, None, Match(_ANYBODY, float(s)))
             for i, s in enumerate(similarities[:, column])
@@ -388,4 +390,4 @@ def taken_in_visit(
     return found
 
 
-_ANYBODY = Member(PersonRef(0, "", "", ""))
+_ANYBODY = GalleryPerson(PersonRef(0, "", "", ""))

@@ -1,4 +1,4 @@
-"""What the frames of one track say together about who it is.
+"""Evidence of the frames of one track about who it is.
 
 A frame *agrees* with the person it resembles most when it reaches the frame floor. A frame is
 *contrary* when it agrees with somebody else, or resembles nobody (below `reject`). Between the two
@@ -11,10 +11,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
+
 from gated.core.challenge import Posture
-from gated.core.gallery import Match, Member
-from gated.core.model import Vector
+from gated.core.facial_motion import Shape
+from gated.core.gallery import GalleryPerson, Match, unit
 from gated.core.pad import PadScore
+from gated.core.values import Vector
 
 FLOOR_FMR = 1e-3
 """A frame agrees from the similarity of this false match rate on."""
@@ -34,17 +37,26 @@ class Sample:
     pad: PadScore | None
     match: Match | None
     posture: Posture | None = None
+    shape: Shape | None = None
+    """Where the mesh lies, in a frame without much noise."""
+    grey: bool = False
+    """Seen in a picture without colour."""
 
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
-    """Similarities that evidence is held against, and how much of it a match needs."""
+    """Similarities that evidence is held against, and how much of it a match needs.
+
+    pool_shift: by how much more alike the mean embedding of the frames has to be; None: only the
+    mean of the single similarities counts.
+    """
 
     threshold: float
     floor: float
     reject: float
     margin: float
     frames: int
+    pool_shift: float | None = None
 
 
 Pair = tuple[Sample, Match]
@@ -57,24 +69,27 @@ class Identity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Identification:
     """identity; the person and agreeing frames it rests on; mean similarity and margin.
 
-    pads: live scores of the agreeing frames, where there are any. threshold: what the similarity
-    was held against; None where nothing was compared. fresh: the newest frame is an agreeing one.
+    pads: live scores of the agreeing frames, where there are any; shapes: their meshes. threshold:
+    what the similarity was held against; None where nothing was compared. fresh: the newest frame
+    is an agreeing one. grey: all agreeing frames are without colour.
     """
 
     identity: Identity
-    member: Member | None = None
+    member: GalleryPerson | None = None
     similarity: float | None = None
     margin: float | None = None
     frames: int = 0
     pads: tuple[PadScore, ...] = ()
+    shapes: tuple[Shape, ...] = ()
     threshold: float | None = None
     fresh: bool = False
+    grey: bool = False
 
 
-def weigh(samples: Iterable[Sample], criteria: Criteria) -> Finding:
+def weigh(samples: Iterable[Sample], criteria: Criteria) -> Identification:
     """Combine the samples of one track, oldest first.
 
     AMBIGUOUS when the margin is too small, also where the best person changes from frame to frame.
@@ -95,19 +110,21 @@ def weigh(samples: Iterable[Sample], criteria: Criteria) -> Finding:
             known.append((sample, match))
     if not run:
         if not seen:
-            return Finding(Identity.NONE)
-        similarity = _similarity(seen)
-        return Finding(Identity.NONE, similarity=similarity, threshold=criteria.threshold)
+            return Identification(Identity.NONE)
+        similarity = _similarity(seen, criteria)
+        return Identification(Identity.NONE, similarity=similarity, threshold=criteria.threshold)
     identity = _identity(run, known, criteria)
-    return Finding(
+    return Identification(
         identity,
         run[-1][1].member if identity is Identity.MATCH else None,
-        _similarity(run),
+        _similarity(run, criteria),
         _margin(run),
         len(run),
         tuple(sample.pad for sample, _ in run if sample.pad is not None),
+        tuple(sample.shape for sample, _ in run if sample.shape is not None),
         criteria.threshold,
         fresh=run[-1][0] is sample,
+        grey=all(sample.grey for sample, _ in run),
     )
 
 
@@ -120,11 +137,22 @@ def _identity(run: list[Pair], known: list[Pair], criteria: Criteria) -> Identit
 
 
 def _suffice(pairs: list[Pair], criteria: Criteria) -> bool:
-    return len(pairs) >= criteria.frames and _similarity(pairs) >= criteria.threshold
+    return len(pairs) >= criteria.frames and _similarity(pairs, criteria) >= criteria.threshold
 
 
-def _similarity(pairs: list[Pair]) -> float:
-    return _mean((s.weight, m.similarity) for s, m in pairs)
+def _similarity(pairs: list[Pair], criteria: Criteria) -> float:
+    """The mean similarity of the frames, or that of their mean embedding where it says more.
+
+    Frames that differ have a shorter mean of unit vectors, by which the mean of the cosines is
+    divided: that is the cosine of the mean embedding to a template.
+    """
+    mean = _mean((s.weight, m.similarity) for s, m in pairs)
+    if criteria.pool_shift is None or mean <= 0 or len(pairs) < criteria.frames:
+        return mean
+    weights = np.array([s.weight for s, _ in pairs])
+    vectors = unit(np.stack([s.vector for s, _ in pairs]))
+    length = float(np.linalg.norm(weights @ vectors)) / float(weights.sum())
+    return max(mean, mean / max(length, 1e-6) - criteria.pool_shift)
 
 
 def _margin(pairs: list[Pair]) -> float:

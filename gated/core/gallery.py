@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from gated.core.model import PersonRef, Vector
+from gated.core.values import PersonRef, Vector
 
 METRICS = ("cosine", "euclidean")
 
@@ -25,7 +25,7 @@ class Template:
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class GalleryPerson:
     """A person of the gallery. Inactive people are known, so that a denial can say so."""
 
     person: PersonRef
@@ -38,9 +38,9 @@ class Member:
 class Match:
     """The most similar person, and the most similar *other* one."""
 
-    member: Member
+    member: GalleryPerson
     similarity: float
-    runner_up: Member | None = None
+    runner_up: GalleryPerson | None = None
     runner_up_similarity: float = -np.inf
 
 
@@ -56,14 +56,14 @@ class Gallery:
     metric: str
     vectors: npt.NDArray[np.float32]
     owners: npt.NDArray[np.int32]
-    members: tuple[Member, ...]
+    members: tuple[GalleryPerson, ...]
     generation: int = 0
 
     @staticmethod
     def build(
         model: str,
         metric: str,
-        members: Sequence[Member],
+        members: Sequence[GalleryPerson],
         templates: Iterable[Template],
         generation: int = 0,
     ) -> Gallery:
@@ -100,7 +100,7 @@ class Gallery:
 
     @property
     def people(self) -> int:
-        """How many people a probe is compared with: the N of 1:N."""
+        """Return how many people a probe is compared with: the N of 1:N."""
         return len(self.members)
 
     def digest(self) -> str:

@@ -21,51 +21,63 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from gated.core.access import Need
-from gated.core.admission import Admission
+from gated.core.access_control import AccessControl
 from gated.core.calibration import Calibration
 from gated.core.challenge import Challenge, Challenger, posture_of
-from gated.core.claim import REOPENED, Claim
-from gated.core.company import Company
-from gated.core.entrance import Entrance
-from gated.core.evidence import Finding, Identity, Sample, weigh
-from gated.core.fixtures import FixedFaces
-from gated.core.gallery import Gallery, Member, unit
-from gated.core.model import (
+from gated.core.door_supervision import DoorSupervision
+from gated.core.evidence import Identification, Identity, Sample, weigh
+from gated.core.facial_motion import LEAST_FRAMES, moves_by_itself
+from gated.core.gallery import Gallery, GalleryPerson, unit
+from gated.core.messages import (
     Attention,
     Command,
-    Credential,
+    CredentialPresented,
     Decision,
     DoorEvent,
-    DoorEventKind,
     Event,
     Expected,
     Forgive,
     GalleryReplaced,
     GateState,
-    Instant,
     JournalState,
     LastPunches,
-    Method,
     Notice,
     Observation,
-    Outcome,
     PlanReplaced,
     PresenceHeard,
     PresenceTold,
-    Reason,
     RecordEvent,
     Tick,
-    TrackedFace,
     Trigger,
 )
-from gated.core.pad import AttackMemory, Liveness, PadScore, pad_score
+from gated.core.pad import AttackMemory, Liveness, PadScore, pad_score, shape_of
 from gated.core.passage import Passage
 from gated.core.policy import GatePolicy, criteria_for
-from gated.core.visit import TrackState, Visits, VisitState
+from gated.core.static_faces import StaticFaces
+from gated.core.tailgating import Tailgating
+from gated.core.values import DoorEventKind, Instant, Method, Outcome, Reason, TrackedFace
+from gated.core.verification import REOPENED, IdentityClaim
+from gated.core.visit import TrackState, VisitInput, Visits, VisitState
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The evidence of one track as it was weighed at one moment.
+
+    liveness, pad: of the track, and its mean score (None without scores). captured_at: monotonic
+    time of the frame that brought it about.
+    """
+
+    track: TrackState
+    finding: Identification
+    liveness: Liveness
+    pad: float | None
+    captured_at: float
+    now: Instant
 
 
 class Gate:
@@ -82,16 +94,18 @@ class Gate:
         self.policy = policy
         self.calibration = calibration
         self.attacks = AttackMemory(policy.lockout_s, policy.alarm_attacks, policy.alarm_window_s)
-        self.fixed_faces = FixedFaces()
-        self.company = Company(policy.unlock_s)
+        self.fixed_faces = StaticFaces()
+        self.company = Tailgating(policy.unlock_s)
         self.challenger = Challenger(policy.challenge, seed)
-        self.entrance = Entrance(policy, self._settled)
+        self.entrance = DoorSupervision(policy, self._settled)
         self.tracks: dict[int, TrackState] = {}
         self.visits = Visits()
-        self.admission = Admission(policy, self.entrance, self.visits, self.attacks, self.company)
+        self.admission = AccessControl(
+            policy, self.entrance, self.visits, self.attacks, self.company
+        )
         self.stale_frames = 0
         self._triggered_until: float | None = None
-        self.claim: Claim | None = None
+        self.claim: IdentityClaim | None = None
         self._attention = Attention(watching=not policy.trigger)
         self._guidance: tuple[int, str] | None = None
         self._replace_gallery(gallery)
@@ -117,7 +131,7 @@ class Gate:
 
     @property
     def state(self) -> GateState:
-        """What holds now: the door, its mode, the lights, the alarms."""
+        """Return what holds now: the door, its mode, the lights, the alarms."""
         settled = self._attention.settled
         looking = self._attention.watching and any(t not in settled for t in self.tracks)
         return self.entrance.state(looking)
@@ -155,7 +169,7 @@ class Gate:
                 self._replace_gallery(gallery)
             case PlanReplaced() | LastPunches() | Forgive() | PresenceTold() | PresenceHeard():
                 return list(self.admission.take(event, now))
-            case Credential():
+            case CredentialPresented():
                 return list(self._credential(event, now))
             case DoorEvent(DoorEventKind.FIRE | DoorEventKind.FIRE_CLEARED):
                 door = list(self.entrance.handle(event, now))
@@ -181,14 +195,15 @@ class Gate:
         if person_id is None or not for_s > 0:
             return
         until = now.mono + for_s
-        self.claim = Claim.of(person_id, until, self.gallery, self.policy, self.calibration)
+        self.claim = IdentityClaim.of(person_id, until, self.gallery, self.policy, self.calibration)
         for visit in self.visits.values():
             if visit.state is VisitState.DENIED and visit.reason in REOPENED:
-                visit.state, visit.final, visit.denials = VisitState.WATCHING, False, 0
+                visit.take(VisitInput.CLAIMED)
+                visit.denials = 0
         for track in self.tracks.values():
             track.attempts, track.rests_until = 0, None
 
-    def _credential(self, shown: Credential, now: Instant) -> Iterator[Command]:
+    def _credential(self, shown: CredentialPresented, now: Instant) -> Iterator[Command]:
         """A card asks the gate to look, and says for whom."""
         yield from self.admission.present(shown, now)
         if self.admission.needs(shown.person_id) is Need.FACE:
@@ -215,7 +230,7 @@ class Gate:
                 sample.match = match
         if self.claim is not None:
             claim = self.claim
-            self.claim = Claim.of(
+            self.claim = IdentityClaim.of(
                 claim.person_id, claim.until, gallery, self.policy, self.calibration
             )
 
@@ -264,6 +279,7 @@ class Gate:
             # attempts spent while the face was far away must not cost the person at the door
             track.near, track.attempts, track.rests_until = True, 0, None
         if face.flaws:
+            track.dark += close and "too_dark" in face.flaws
             yield from self._wait_for_quality(track, close, face.flaws, captured_at, now)
             return
         track.poor_since = None
@@ -274,8 +290,12 @@ class Gate:
         match = self.gallery.match(face.embedding)
         weight = max(face.quality.score, 1e-3)
         pad = pad_score(face, close, seen.width, seen.height)
+        posture, shape = posture_of(face), shape_of(face)
+        track.grey = face.pad is not None and face.pad.grey
         track.samples.append(
-            Sample(captured_at, face.embedding, weight, close, pad, match, posture_of(face))
+            Sample(
+                captured_at, face.embedding, weight, close, pad, match, posture, shape, track.grey
+            )
         )
         track.attempts += 1
         track.usable_since = captured_at if track.usable_since is None else track.usable_since
@@ -304,23 +324,27 @@ class Gate:
             track.poor_since = captured_at
         elif captured_at - track.poor_since >= self.policy.low_quality_after_s:
             track.poor_since = captured_at
-            nothing = Finding(Identity.NONE)
-            yield from self._deny(track, Reason.LOW_QUALITY, nothing, None, captured_at, now)
+            yield from self._deny(_unweighed(track, captured_at, now), Reason.LOW_QUALITY)
 
     def _judge(self, track: TrackState, captured_at: float, now: Instant) -> Iterator[Command]:
+        judged = self._judged(track, captured_at, now)
+        finding = judged.finding
+        if judged.liveness is Liveness.ATTACK and len(track.samples) >= self.policy.frames:
+            yield from self._deny(judged, Reason.SPOOF)
+        elif track.challenge is not None and not track.challenge.passed:
+            yield from self._follow_challenge(judged, track.challenge)
+        elif finding.identity is Identity.MATCH and finding.member is not None:
+            yield from self._matched(judged, finding.member)
+        elif self._patience_is_over(track, captured_at):
+            yield from self._deny(judged, _reason_against(finding))
+
+    def _judged(self, track: TrackState, captured_at: float, now: Instant) -> Judgement:
+        """Weigh the evidence of a track as it is now."""
         finding = self._who(track, now)
         liveness, pad = self._liveness(track, finding)
-        if liveness is Liveness.ATTACK and len(track.samples) >= self.policy.frames:
-            yield from self._deny(track, Reason.SPOOF, finding, pad, captured_at, now)
-        elif track.challenge is not None and not track.challenge.passed:
-            yield from self._follow_challenge(track, track.challenge, finding, pad, now)
-        elif finding.identity is Identity.MATCH and finding.member is not None:
-            yield from self._matched(track, finding, liveness, pad, captured_at, now)
-        elif self._patience_is_over(track, captured_at):
-            reason = _reason_against(finding)
-            yield from self._deny(track, reason, finding, pad, captured_at, now)
+        return Judgement(track, finding, liveness, pad, captured_at, now)
 
-    def _who(self, track: TrackState, now: Instant) -> Finding:
+    def _who(self, track: TrackState, now: Instant) -> Identification:
         """The person who is expected, or else whoever it is; nobody but them at a gate that waits
         for cards."""
         if self.claim is not None:
@@ -329,7 +353,9 @@ class Gate:
                 return claimed
         return weigh(track.samples, self.criteria)
 
-    def _liveness(self, track: TrackState, finding: Finding) -> tuple[Liveness, float | None]:
+    def _liveness(
+        self, track: TrackState, finding: Identification
+    ) -> tuple[Liveness, float | None]:
         """An attack seen anywhere on the track counts; liveness only on the agreeing frames.
 
         Otherwise a stranger's own live face would vouch for the photo that is held up next.
@@ -339,42 +365,34 @@ class Gate:
             return whole
         return self.policy.pad.verdict(finding.pads)
 
-    def _matched(
-        self,
-        track: TrackState,
-        finding: Finding,
-        liveness: Liveness,
-        pad: float | None,
-        captured_at: float,
-        now: Instant,
-    ) -> Iterator[Command]:
-        member = finding.member
-        assert member is not None  # noqa: S101 - a match has a member
+    def _matched(self, judged: Judgement, member: GalleryPerson) -> Iterator[Command]:
+        track, now = judged.track, judged.now
         if self._join(track, member):
             return
         request = self.admission.request(member.person, Method.FACE, now, member.active)
         request = replace(request, extended=member.extended)
         verdict = self.admission.check(request, now)
         if not verdict.granted and verdict.need is None:
-            yield from self._deny(
-                track, verdict.reason, finding, pad, captured_at, now, verdict.rule
-            )
+            yield from self._deny(judged, verdict.reason, verdict.rule)
             if track.visit.final:
                 track.visit.person_id = member.person.id
             return
-        living = liveness in (Liveness.LIVE, Liveness.OFF)
+        unseen = self._unseen(judged.finding, judged.liveness)
+        living = judged.liveness in (Liveness.LIVE, Liveness.OFF) or unseen
         living = living and not self.attacks.locks(member.person.id, now.mono)
-        if living and self._answered(track, member):
-            draft = self._decision(track, Reason.GRANTED, finding, pad, captured_at, now)
+        if living and self._answered(track, member, judged.finding):
+            draft = self._decision(judged, Reason.GRANTED)
             yield from self.admission.ask(track.visit, request, draft, now)
             self._settle_track(track, member.person.id)
         elif living and self.challenger.seed:
-            yield from self._challenge(track, member, now)
+            if self._doubted_long_enough(judged):
+                yield from self._challenge(track, member, now)
+            else:
+                track.visit.take(VisitInput.ASKED)
         else:
-            track.visit.state = VisitState.PENDING
-            if self._patience_is_over(track, captured_at):
-                reason = Reason.LIVENESS_UNDECIDED
-                yield from self._deny(track, reason, finding, pad, captured_at, now)
+            track.visit.take(VisitInput.ASKED)
+            if self._patience_is_over(track, judged.captured_at):
+                yield from self._deny(judged, Reason.LIVENESS_UNDECIDED)
 
     def _settle_track(self, track: TrackState, person_id: int) -> None:
         """After a grant nothing more is wanted of the track, nor of the claim that led to it."""
@@ -386,16 +404,37 @@ class Gate:
 
     # --- challenges ---------------------------------------------------------------------------
 
-    def _answered(self, track: TrackState, member: Member) -> bool:
-        """Whether nothing is asked for, or this person has done it."""
-        challenge = track.challenge
-        if challenge is None:
-            return not self.policy.challenge.count
-        return challenge.passed and challenge.person_id == member.person.id
+    def _answered(self, track: TrackState, member: GalleryPerson, finding: Identification) -> bool:
+        """Tell whether nothing is asked for, or nothing need be, or this person has done it."""
+        challenge, asks = track.challenge, self.policy.challenge
+        if challenge is not None:
+            return challenge.passed and challenge.person_id == member.person.id
+        if not asks.count:
+            return True
+        if finding.grey and self.policy.pad.enabled:
+            return False
+        return asks.doubt_s is not None and moves_by_itself(finding.shapes)
 
-    def _challenge(self, track: TrackState, member: Member, now: Instant) -> Iterator[Command]:
+    def _unseen(self, finding: Identification, liveness: Liveness) -> bool:
+        """Tell whether only movements can tell, as the picture has no colour."""
+        seen_enough = finding.frames >= self.policy.pad.frames
+        undecided = liveness is Liveness.UNDECIDED and not finding.pads
+        return self.policy.challenge.infra_red and finding.grey and undecided and seen_enough
+
+    def _doubted_long_enough(self, judged: Judgement) -> bool:
+        """Tell whether the face had its time, and its frames, to be seen moving."""
+        wait, since = self.policy.challenge.doubt_s, judged.track.usable_since
+        if wait is None or since is None:
+            return True
+        waited = judged.captured_at - since
+        # in noise no frame may ever tell
+        return waited >= wait and (len(judged.finding.shapes) >= LEAST_FRAMES or waited >= 3 * wait)
+
+    def _challenge(
+        self, track: TrackState, member: GalleryPerson, now: Instant
+    ) -> Iterator[Command]:
         """Ask for movements, unless the visit was refused a moment ago."""
-        track.visit.state = VisitState.PENDING
+        track.visit.take(VisitInput.ASKED)
         if not self.admission.may_refuse(track.visit, now):
             return
         challenge = track.challenge = self.challenger.new(member.person.id, now.mono)
@@ -406,15 +445,9 @@ class Gate:
             self._triggered_until = max(self._triggered_until, challenge.until)
         yield _prompt(track, challenge, now)
 
-    def _follow_challenge(
-        self,
-        track: TrackState,
-        challenge: Challenge,
-        finding: Finding,
-        pad: float | None,
-        now: Instant,
-    ) -> Iterator[Command]:
-        """Only frames that agree with the person who was asked show a movement."""
+    def _follow_challenge(self, judged: Judgement, challenge: Challenge) -> Iterator[Command]:
+        """Look for the movement; only frames that agree with the person who was asked show it."""
+        track, finding = judged.track, judged.finding
         member, sample = finding.member, track.samples[-1]
         prompt = challenge.prompt
         if member is None or member.person.id != challenge.person_id:
@@ -422,22 +455,15 @@ class Gate:
         elif finding.fresh and sample.posture is not None:
             challenge.see(sample.posture)
         if challenge.failed:
-            yield from self._fail(track, finding, pad, sample.captured_at, now)
+            yield from self._fail(replace(judged, captured_at=sample.captured_at))
         elif challenge.prompt != prompt:
-            yield _prompt(track, challenge, now)
+            yield _prompt(track, challenge, judged.now)
 
-    def _fail(
-        self,
-        track: TrackState,
-        finding: Finding,
-        pad: float | None,
-        captured_at: float,
-        now: Instant,
-    ) -> Iterator[Command]:
-        """The next challenge, if there is one, needs evidence of its own."""
-        track.challenge = None
-        yield from self._deny(track, Reason.CHALLENGE_FAILED, finding, pad, captured_at, now)
-        track.samples.clear()
+    def _fail(self, judged: Judgement) -> Iterator[Command]:
+        """End a challenge; the next one, if there is one, needs evidence of its own."""
+        judged.track.challenge = None
+        yield from self._deny(judged, Reason.CHALLENGE_FAILED)
+        judged.track.samples.clear()
 
     def _patience_is_over(self, track: TrackState, captured_at: float) -> bool:
         """Enough was seen for a verdict against: close for a while, or usable for much longer."""
@@ -448,7 +474,7 @@ class Gate:
         since = track.usable_since
         return near or (since is not None and captured_at - since >= 3 * wait)
 
-    def _join(self, track: TrackState, member: Member) -> bool:
+    def _join(self, track: TrackState, member: GalleryPerson) -> bool:
         """Move the track into the open visit in which this person was granted or refused."""
         for visit in self.visits.values():
             if visit is not track.visit and visit.person_id == member.person.id:
@@ -470,40 +496,40 @@ class Gate:
             track.visit.left_at = now.mono
 
     def _last_word(self, track: TrackState, now: Instant) -> Iterator[Command]:
-        """Who leaves before a verdict, and was seen well enough for one, leaves a trace."""
+        """Refuse somebody who leaves before a verdict and was seen well enough for one."""
         state = track.visit.state
-        if state not in (VisitState.WATCHING, VisitState.PENDING) or not track.samples:
+        if state not in (VisitState.WATCHING, VisitState.PENDING):
             return
-        finding = self._who(track, now)
-        _, pad = self._liveness(track, finding)
-        at = track.samples[-1].captured_at
+        if not track.samples:
+            yield from self._too_dark(track, now)
+            return
+        judged = self._judged(track, track.samples[-1].captured_at, now)
+        finding = judged.finding
         if finding.identity is Identity.MATCH:
             waits = self.admission.needs(finding.member.person.id) if finding.member else None
             if state is VisitState.PENDING and waits is None:
                 asked = track.challenge is not None
                 reason = Reason.CHALLENGE_FAILED if asked else Reason.LIVENESS_UNDECIDED
-                yield from self._deny(track, reason, finding, pad, at, now)
+                yield from self._deny(judged, reason)
         elif sum(s.close for s in track.samples) >= self.policy.frames:
-            yield from self._deny(track, _reason_against(finding), finding, pad, at, now)
+            yield from self._deny(judged, _reason_against(finding))
+
+    def _too_dark(self, track: TrackState, now: Instant) -> Iterator[Command]:
+        """Log somebody who came close and was never seen for want of light, once."""
+        if track.dark >= self.policy.frames:
+            track.flaws = ("too_dark",)
+            yield from self._deny(_unweighed(track, now.mono, now), Reason.LOW_QUALITY)
 
     # --- decisions ----------------------------------------------------------------------------
 
-    def _deny(
-        self,
-        track: TrackState,
-        reason: Reason,
-        finding: Finding,
-        pad: float | None,
-        captured_at: float,
-        now: Instant,
-        rule: str = "",
-    ) -> Iterator[Command]:
-        decision = self._decision(track, reason, finding, pad, captured_at, now)
+    def _deny(self, judged: Judgement, reason: Reason, rule: str = "") -> Iterator[Command]:
+        track, now = judged.track, judged.now
+        decision = self._decision(judged, reason)
         if self.admission.may_refuse(track.visit, now) and not self._worth_telling(decision, track):
             self.admission.pass_over(track.visit, reason, now)
             return
         undecided = reason is Reason.LIVENESS_UNDECIDED
-        advice = self.policy.pad.advice(_scores(track)) if undecided else ""
+        advice = self._advice(track) if undecided else ""
         told = list(self.admission.refuse(track.visit, replace(decision, rule=rule), now, advice))
         yield from told
         if told:
@@ -529,15 +555,8 @@ class Gate:
             body = {"attacks": self.policy.alarm_attacks, "within_s": self.policy.alarm_window_s}
             yield RecordEvent(now, "repeated_attacks", body, "alarm")
 
-    def _decision(
-        self,
-        track: TrackState,
-        reason: Reason,
-        finding: Finding,
-        pad: float | None,
-        captured_at: float,
-        now: Instant,
-    ) -> Decision:
+    def _decision(self, judged: Judgement, reason: Reason) -> Decision:
+        track, finding, now = judged.track, judged.finding, judged.now
         similarity = finding.similarity
         person = finding.member.person if finding.member else None
         direction, flags = self.admission.directions.next(person.id if person else None, now)
@@ -553,15 +572,19 @@ class Gate:
             threshold=finding.threshold,
             margin=finding.margin if finding.margin != float("inf") else None,
             frames=finding.frames if finding.member else len(track.samples),
-            pad=pad,
+            pad=judged.pad,
             visit=track.visit.number,
             track_id=track.id,
             first_seen=track.first_seen,
             usable_since=track.usable_since,
-            captured_at=captured_at,
+            captured_at=judged.captured_at,
             box=track.box,
             flaws=track.flaws,
         )
+
+    def _advice(self, track: TrackState) -> str:
+        """Return what would help to tell whether the face lives: a code of a notice."""
+        return "infra_red" if track.grey else self.policy.pad.advice(_scores(track))
 
     # --- time ---------------------------------------------------------------------------------
 
@@ -577,10 +600,8 @@ class Gate:
             if track.rests_until is not None and now.mono >= track.rests_until:
                 track.rests_until = None
             if track.challenge is not None and now.mono >= track.challenge.until:
-                finding = self._who(track, now)
-                _, pad = self._liveness(track, finding)
                 at = track.samples[-1].captured_at
-                yield from self._fail(track, finding, pad, at, now)
+                yield from self._fail(self._judged(track, at, now))
             if now.mono >= track.heard_at + timeout:
                 yield from self._lose(track.id, now)
         if self._triggered_until is not None and now.mono >= self._triggered_until:
@@ -626,13 +647,30 @@ class Gate:
             self._guidance = None
             return
         code = nearest.flaws[0] if nearest.flaws else "look_here"
-        if not nearest.flaws and track.visit.state is VisitState.PENDING:
+        if seen.turn is not None:
+            code = "rotate"
+        elif not nearest.flaws and track.visit.state is VisitState.PENDING:
             if track.visit.number in self.admission.waiting_visits:
                 return
-            code = self.policy.pad.advice(_scores(track))
+            code = self._advice(track)
+        elif not nearest.flaws and self.policy.pad.enabled and _is_cut_off(track):
+            # said before anything is decided: from there on less has to be asked
+            code = "step_back"
         if self._guidance != (nearest.track_id, code):
             self._guidance = (nearest.track_id, code)
             yield Notice(nearest.track_id, code)
+
+
+def _is_cut_off(track: TrackState) -> bool:
+    """Tell whether the face was last seen without what surrounds it."""
+    last = track.samples[-1].pad if track.samples else None
+    return last is not None and not last.whole
+
+
+def _unweighed(track: TrackState, captured_at: float, now: Instant) -> Judgement:
+    """Return the judgement on a track of which no frame could be weighed."""
+    nothing = Identification(Identity.NONE)
+    return Judgement(track, nothing, Liveness.UNDECIDED, None, captured_at, now)
 
 
 def _prompt(track: TrackState, challenge: Challenge, now: Instant) -> Notice:
@@ -645,5 +683,5 @@ def _scores(track: TrackState) -> list[PadScore]:
     return [s.pad for s in track.samples if s.pad is not None]
 
 
-def _reason_against(finding: Finding) -> Reason:
+def _reason_against(finding: Identification) -> Reason:
     return Reason.AMBIGUOUS if finding.identity is Identity.AMBIGUOUS else Reason.NO_MATCH

@@ -1,4 +1,4 @@
-"""Whether who was let in went through: grants that wait for the leaf.
+"""Passages: grants that wait for the leaf.
 
 With a contact a grant is `passed` when the leaf is opened before its release ends, or stands open
 already (at shift change people follow each other); else it is `not_used`. Releases that overlap are
@@ -8,9 +8,9 @@ counts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from gated.core.model import Direction
+from gated.core.values import Direction
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,10 @@ class Passages:
         """The leaf was opened: all who waited have passed."""
         passed, self.waiting, self.until = self.waiting, [], None
         return passed
+
+    def clock_set(self, by_s: float) -> None:
+        """The clock was set by so many seconds."""
+        self.waiting = [replace(p, at_utc=p.at_utc + by_s) for p in self.waiting]
 
     def given_up(self, now: float) -> list[Passage]:
         """Those whose time is over at `now`: they have not used it."""

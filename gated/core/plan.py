@@ -1,4 +1,4 @@
-"""Who may pass this door when: the rules of a gate as data, replaced as a whole."""
+"""The access plan: the rules of a gate as data, replaced as a whole."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, tzinfo
 from enum import StrEnum
 
-from gated.core.model import PersonRef
 from gated.core.schedule import ALWAYS, Schedule
+from gated.core.values import PersonRef
 
 
 class AntiPassback(StrEnum):
-    """What a second entry without an exit between comes to."""
+    """The answer to a second entry without an exit between."""
 
     OFF = "off"
     SOFT = "soft"
@@ -23,7 +23,7 @@ class AntiPassback(StrEnum):
 
 
 class WithoutHub(StrEnum):
-    """What becomes of anti-passback and occupancy while the site's other gates are not heard of."""
+    """The fate of anti-passback and occupancy while the site's other gates are not heard of."""
 
     LOCAL = "local"
     """They go by this gate's own passages and the last that was heard."""
@@ -34,7 +34,7 @@ class WithoutHub(StrEnum):
 
 
 class UnsetClock(StrEnum):
-    """What becomes of rules that ask for the time while nobody has set the clock."""
+    """The fate of rules that ask for the time while nobody has set the clock."""
 
     REFUSE = "refuse"
     TRUST = "trust"
@@ -43,7 +43,7 @@ class UnsetClock(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SiteRules:
-    """What holds for everybody at this door. Times in seconds, times of day in minutes.
+    """Rules for everybody at this door. Times in seconds, times of day in minutes.
 
     Whoever is inside for `forgive_after_s`, or since before the last `forgive_at` on the clock of
     the site, counts as outside again, so that an exit which the gate did not see (a fire door, a
@@ -73,12 +73,12 @@ class SiteRules:
 
     @property
     def count_people(self) -> bool:
-        """Whether it matters who is inside."""
+        """Tell whether it matters who is inside."""
         return self.anti_passback is not AntiPassback.OFF or self.occupancy is not None
 
     @property
     def refuse_by_presence(self) -> bool:
-        """Whether somebody may be refused because of who is inside."""
+        """Tell whether somebody may be refused because of who is inside."""
         return self.occupancy is not None or self.anti_passback in (
             AntiPassback.HARD,
             AntiPassback.TIMED,
@@ -86,7 +86,7 @@ class SiteRules:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class AccessGroup:
     """People with the same rights: they pass this door while one of these schedules is open."""
 
     id: int
@@ -96,7 +96,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """What one person may do. Times in UTC seconds; `valid_until` is the first that is too late."""
+    """The access of one person. Times in UTC seconds; `valid_until` is the first that is too late.
+
+    leaves_at: the end of the last day, on the clock of this gate.
+    """
 
     person: PersonRef
     active: bool = True
@@ -113,6 +116,7 @@ class Pass:
     """Neither anti-passback nor occupancy holds this person up."""
     extended: bool = False
     """Needs more time to go through the door."""
+    leaves_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,24 +131,26 @@ class AccessPlan:
     zone: tzinfo = UTC
     schedules: Mapping[int, Schedule] = field(default_factory=dict)
     holidays: frozenset[date] = frozenset()
-    groups: Mapping[int, Group] = field(default_factory=dict)
+    groups: Mapping[int, AccessGroup] = field(default_factory=dict)
     people: Mapping[int, Pass] = field(default_factory=dict)
     ungrouped: tuple[int, ...] = (ALWAYS,)
     rules: SiteRules = SiteRules()
     generation: int = 0
+    faces: bool = True
+    """Whether anybody passes by face: not at a gate that its hub has revoked for too long."""
 
     def wall(self, utc: float) -> datetime:
-        """What the clock of the site shows."""
+        """Return what the clock of the site shows."""
         return datetime.fromtimestamp(utc, self.zone)
 
     def is_open(self, schedule_id: int, utc: float) -> bool:
-        """Whether a schedule is open at this time; one that is not there never is."""
+        """Tell whether a schedule is open at this time; one that is not there never is."""
         if schedule_id == ALWAYS:
             return True
         schedule = self.schedules.get(schedule_id)
         return schedule is not None and schedule.is_open(self.wall(utc), self.holidays)
 
-    def groups_of(self, pass_: Pass) -> list[Group]:
+    def groups_of(self, pass_: Pass) -> list[AccessGroup]:
         """The groups that say when this person may pass."""
         return [self.groups[id_] for id_ in pass_.groups if id_ in self.groups]
 

@@ -1,4 +1,4 @@
-"""What a face looks like to a matcher: size, pose, sharpness, exposure; and what is wrong with it.
+"""Quality of a face for a matcher: size, pose, sharpness, exposure; and what is wrong with it.
 
 Everything is measured on the five landmarks and on the aligned chip, so that it means the same
 for every engine and every distance.
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from gated.core.model import Face, Quality
+from gated.core.values import Face, Quality
 
 Gray = npt.NDArray[np.uint8]
 """One gray picture: (height, width) uint8."""

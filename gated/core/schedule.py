@@ -1,4 +1,4 @@
-"""When somebody may pass: weekly hours, holidays, one-off exceptions, on the clock of the site.
+"""Schedules: weekly hours, holidays, one-off exceptions, on the clock of the site.
 
 Schedules speak of the clock on the wall. Where it is put back, an hour that comes twice is open or
 closed both times; where it is put forward, the hour that is left out never comes. Hours belong to
@@ -44,7 +44,8 @@ class Hours:
         return Hours(begin_h * 60 + begin_m, end_h * 60 + end_m)
 
     def cover(self, minute: int) -> bool:
-        """Whether they are open so many minutes after the midnight that their day began with."""
+        """Tell whether they are open so many minutes after the midnight that their day began
+        with."""
         end = self.end if self.end > self.begin else self.end + DAY
         return self.begin <= minute < end
 
@@ -75,7 +76,7 @@ class Schedule:
             raise ValueError(f"schedule {self.name}: a week has 7 days, not {len(self.week)}")
 
     def hours_of(self, day: date, holidays: frozenset[date]) -> Day:
-        """What is open of this day."""
+        """Return what is open of this day."""
         exception = self.exceptions.get(day)
         if exception is not None:
             return exception
@@ -84,7 +85,7 @@ class Schedule:
         return self.week[day.weekday()]
 
     def is_open(self, wall: datetime, holidays: frozenset[date]) -> bool:
-        """Whether it is open when the clock of the site shows this."""
+        """Tell whether it is open when the clock of the site shows this."""
         today, minute = wall.date(), wall.hour * 60 + wall.minute
         if any(hours.cover(minute) for hours in self.hours_of(today, holidays)):
             return True

@@ -1,4 +1,4 @@
-"""What a gallery says about itself: who would be missed, who is too alike, which photo is odd.
+"""Self-test of a gallery: who would be missed, who is too alike, which photo is odd.
 
 Each template is tried as a probe against all the others (leave-one-out). Enrollment photos are
 better than what a camera sees, and the gate combines several frames: the figures compare galleries
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gated.core.calibration import Calibration, fpir_of
-from gated.core.gallery import Gallery, Member
+from gated.core.gallery import Gallery, GalleryPerson
 from gated.core.statistics import Interval, clopper_pearson
 
 RESEMBLE_FMR = 1e-3
@@ -28,10 +28,10 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Resemblance:
-    """How alike two people are at most, and how often two strangers are as alike."""
+    """The likeness of two people, and how often two strangers are as alike."""
 
-    first: Member
-    second: Member
+    first: GalleryPerson
+    second: GalleryPerson
     similarity: float
     fmr: float
 
@@ -44,13 +44,13 @@ class Outlier:
     """
 
     row: int
-    member: Member
+    member: GalleryPerson
     similarity: float
     others: float
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
+class Proportion:
     """A share with its 95 % interval."""
 
     value: float
@@ -58,11 +58,11 @@ class Rate:
     trials: int
 
     @staticmethod
-    def of(successes: int, trials: int) -> Rate | None:
+    def of(successes: int, trials: int) -> Proportion | None:
         """None without trials."""
         if not trials:
             return None
-        return Rate(successes / trials, clopper_pearson(successes, trials), trials)
+        return Proportion(successes / trials, clopper_pearson(successes, trials), trials)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +82,11 @@ class GalleryReport:
     threshold: float
     fmr: float
     fpir: float
-    taken: Rate | None
-    missed: Rate | None
+    taken: Proportion | None
+    missed: Proportion | None
     closest: Resemblance | None
     too_alike: tuple[Resemblance, ...]
-    scattered: tuple[Member, ...]
+    scattered: tuple[GalleryPerson, ...]
     outliers: tuple[Outlier, ...]
 
 
@@ -116,8 +116,8 @@ def check(
         threshold,
         fmr,
         fpir_of(fmr, n, chances),
-        Rate.of(int((foreign >= threshold).sum()), int(comparable.sum())),
-        Rate.of(int(missed.sum()), int(several.sum())),
+        Proportion.of(int((foreign >= threshold).sum()), int(comparable.sum())),
+        Proportion.of(int(missed.sum()), int(several.sum())),
         pairs[0] if pairs else None,
         tuple(p for p in pairs if p.similarity >= threshold),
         scattered,
@@ -148,7 +148,7 @@ def _resemblances(
 
 def _odd(
     gallery: Gallery, calibration: Calibration, owners: Rows
-) -> tuple[tuple[Member, ...], tuple[Outlier, ...]]:
+) -> tuple[tuple[GalleryPerson, ...], tuple[Outlier, ...]]:
     """People whose photos do not resemble each other, and photos unlike the person's others."""
     alike = calibration.similarity_at(RESEMBLE_FMR)
     scattered, outliers = [], []

@@ -1,4 +1,4 @@
-"""What a count or a sample allows to be said: intervals, bootstrap, the tail of a distribution."""
+"""Conclusions from a count or a sample: intervals, bootstrap, the tail of a distribution."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gated.core.model import Box, Face
+from gated.core.values import Box, Face
 
 MAX_GAP_S = 0.5
 """A track that was not seen for so long has ended."""
@@ -29,7 +29,7 @@ class _Track:
     velocity: tuple[float, float] = (0.0, 0.0)
 
     def predicted(self, now: float) -> Box:
-        """Where the face should be at `now`."""
+        """Return where the face should be at `now`."""
         dt = max(0.0, now - self.seen)
         vx, vy = self.velocity
         return replace(self.box, x=self.box.x + vx * dt, y=self.box.y + vy * dt)
@@ -46,7 +46,7 @@ class Tracker:
 
     @property
     def open(self) -> int:
-        """How many tracks are followed at the moment."""
+        """Return how many tracks are followed at the moment."""
         return len(self._tracks)
 
     @property
@@ -102,7 +102,7 @@ class Tracker:
 
 
 def affinity(a: Box, b: Box) -> float:
-    """How much two boxes look like one face: [0, 1], the mean of overlap and nearness."""
+    """Return how much two boxes look like one face: [0, 1], the mean of overlap and nearness."""
     small, large = sorted((max(a.width, 1e-6), max(b.width, 1e-6)))
     if small < 0.5 * large:
         return 0.0

@@ -1,4 +1,8 @@
-"""What the gate remembers of who stands before it: visits, and the evidence of their tracks."""
+"""Visits before the gate, and the evidence of their tracks.
+
+`TABLE` holds every transition of a visit: in these states, on this input, under this condition, to
+that state. What it does not list changes nothing. docs/architecture.md prints the table.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,8 @@ from typing import Any
 
 from gated.core.challenge import Challenge
 from gated.core.evidence import Sample
-from gated.core.model import Box, Credential, Reason
+from gated.core.messages import CredentialPresented
+from gated.core.values import Box, Reason
 
 STRANGE_FRAMES = 6
 """So many usable frames that resembled nobody, and another one hardly says anything new."""
@@ -24,9 +29,52 @@ class VisitState(StrEnum):
     CLOSED = "closed"
 
 
+class VisitInput(StrEnum):
+    """Inputs of a visit; the gate and the rules give them."""
+
+    ASKED = "something is still asked for"
+    GRANTED = "granted"
+    REFUSED = "refused, may try again"
+    REFUSED_FINALLY = "refused for good"
+    CLAIMED = "somebody says who comes"
+    OVER = "over"
+
+
+class VisitWhen(StrEnum):
+    """Conditions of transitions."""
+
+    ALWAYS = ""
+    UNDECIDED = "no final decision was made"
+
+
+@dataclass(frozen=True, slots=True)
+class VisitTransition:
+    """One row of the table. final: no later decision changes this one."""
+
+    states: tuple[VisitState, ...]
+    input: VisitInput
+    next: VisitState
+    final: bool = False
+    when: VisitWhen = VisitWhen.ALWAYS
+
+
+_S, _I = VisitState, VisitInput
+_BEFORE = (_S.WATCHING, _S.PENDING, _S.DENIED)
+_UNDECIDED = VisitWhen.UNDECIDED
+
+TABLE: tuple[VisitTransition, ...] = (
+    VisitTransition(_BEFORE, _I.ASKED, _S.PENDING, when=_UNDECIDED),
+    VisitTransition((*_BEFORE, _S.GRANTED), _I.GRANTED, _S.GRANTED, final=True),
+    VisitTransition(_BEFORE, _I.REFUSED, _S.DENIED, when=_UNDECIDED),
+    VisitTransition(_BEFORE, _I.REFUSED_FINALLY, _S.DENIED, final=True, when=_UNDECIDED),
+    VisitTransition((_S.DENIED,), _I.CLAIMED, _S.WATCHING),
+    VisitTransition((*_BEFORE, _S.GRANTED), _I.OVER, _S.CLOSED, final=True),
+)
+
+
 @dataclass(slots=True, eq=False)
 class Visit:
-    """What one person at the gate is going through."""
+    """The stay of one person at the gate."""
 
     number: int
     state: VisitState = VisitState.WATCHING
@@ -39,8 +87,17 @@ class Visit:
     final: bool = False
     """No decision can change any more."""
     left_at: float | None = None
-    shown: Credential | None = None
+    shown: CredentialPresented | None = None
     """The card, PIN or badge that it is about, where it is not about a face."""
+
+    def take(self, input_: VisitInput) -> None:
+        """Follow the table."""
+        for row in TABLE:
+            if row.input is not input_ or self.state not in row.states:
+                continue
+            if row.when is VisitWhen.ALWAYS or not self.final:
+                self.state, self.final = row.next, row.final
+                return
 
 
 class Visits(dict[int, Visit]):
@@ -51,11 +108,11 @@ class Visits(dict[int, Visit]):
         self._count = 0
 
     def of_track(self, track_id: int) -> Visit:
-        """A new visit of the face on this track."""
+        """Open a visit of the face on this track."""
         return self._open(tracks={track_id})
 
-    def of_credential(self, shown: Credential, now: float) -> Visit:
-        """The visit of who presents this; one that was not granted goes on."""
+    def of_credential(self, shown: CredentialPresented, now: float) -> Visit:
+        """Return the visit in which this is presented; one that was not granted goes on."""
         for visit in self.values():
             if visit.shown == shown and visit.state is not VisitState.GRANTED:
                 visit.left_at = now
@@ -63,8 +120,8 @@ class Visits(dict[int, Visit]):
         return self._open(shown=shown, left_at=now)
 
     def close(self, visit: Visit) -> None:
-        """Nothing comes of it any more."""
-        visit.state, visit.final = VisitState.CLOSED, True
+        """End a visit: nothing comes of it any more."""
+        visit.take(VisitInput.OVER)
         self.pop(visit.number, None)
 
     def _open(self, **of: Any) -> Visit:
@@ -92,11 +149,15 @@ class TrackState:
     poor_since: float | None = None
     """Since when the face is close and no frame of it was usable."""
     flaws: tuple[str, ...] = ()
+    dark: int = 0
+    """So many frames in which the face was close and too dark."""
+    grey: bool = False
+    """The face was last looked at in a picture without colour."""
     challenge: Challenge | None = None
     """The movements that are asked for."""
 
     def is_strange(self, floor: float) -> bool:
-        """Whether the last usable frames since the last rest all resembled nobody."""
+        """Tell whether the last usable frames since the last rest all resembled nobody."""
         if self.attempts < STRANGE_FRAMES:
             return False
         last = islice(reversed(self.samples), STRANGE_FRAMES)

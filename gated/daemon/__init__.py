@@ -1,5 +1,5 @@
-"""The composition root: one process, the gate or hub that it runs, and who watches it."""
+"""The composition root: the processes of a gate or hub, and who watches them.
 
-from gated.daemon.process import Daemon
-
-__all__ = ["Daemon"]
+`whole` runs all in one process, as a hub and the tests do. A gate is `door_process`, which nothing
+that speaks HTTP is loaded into, and `service_process`.
+"""

@@ -1,4 +1,4 @@
-"""The process: runs a gate or hub with its API and housekeeping, and ends it in reverse."""
+"""Give every process of the program locks, signals, duties, a watchdog, an orderly end."""
 
 from __future__ import annotations
 
@@ -7,273 +7,334 @@ import contextlib
 import functools
 import logging
 import os
-import signal
-import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, ExitStack
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
-from gated.api.app import ApiServices, create_app
-from gated.api.server import CONNECTIONS, HUB_CONNECTIONS, ApiServer
 from gated.config import Settings
-from gated.daemon.gate_side import GateSide, Surroundings
-from gated.daemon.screen import Screen
+from gated.daemon.screen import Screen, Started
+from gated.daemon.service_child import LIFELINE
+from gated.database.state_lock import DOOR, StateLock
 from gated.devices.clock import SystemClock
-from gated.errors import StorageError
+from gated.errors import GatedError, StorageError
+from gated.fleet.gate.config_trial import InForce, Takeover, uid_of
+from gated.link.loop import Loop
+from gated.link.status_board import StatusBoard
+from gated.live.clock_trust import ClockKeeper, told
+from gated.live.disk_space import room_to_start
+from gated.ports import Clock
 from gated.runtime import watchdog
 from gated.runtime.heap import frugal_heap, settle
-from gated.runtime.hub_loops import loops_of
-from gated.runtime.loop import Loop
-from gated.runtime.pipeline import end
+from gated.runtime.signals import ended_by_signals
 from gated.runtime.vitals import LoopLag, resident_mb
-from gated.services.accounts import Accounts
-from gated.services.conditions import MachineWatch
-from gated.services.gate import GateBoard
-from gated.services.live import LOOKERS, FrameTap
-from gated.services.privacy import Privacy
-from gated.services.room import room_to_start
-from gated.services.strangers import refresh_outlook
-from gated.services.sync.presence import SitePresence
-from gated.services.sync.restored import recover
-from gated.services.sync.rollouts import Rollouts
-from gated.services.sync.tidying import tidy_feed
-from gated.services.takeover import InForce, Takeover
-from gated.services.workspace import Workspace
-from gated.storage.lock import StateLock
+from gated.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
 CRASH_EXIT = 70
-HOUSEKEEPING_S = 3600.0
+CLOCK_S = 5.0
+"""How often the clock is looked at."""
+
 SETTINGS_S = 1.0
-ROLLOUT_S = 5.0
-SWITCH_S = 0.001
-"""How long one thread may keep the others from the interpreter: Python's 5 ms, several times a
-frame, would make the door wait for whoever lists persons. A hub has no door, and dozens of threads
-that ask so often take more of the processor than their work."""
 
 LAST_RESORT_S = 5.0
 """After a crash the process is gone by then, whatever hangs."""
 
 
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """Something that is done now and then, in a thread."""
+
+    name: str
+    every_s: float
+    do: Callable[[], None]
+
+
+class Part(Protocol):
+    """A part that runs in a process: the gate, the service, or both."""
+
+    def prepare(self) -> None:
+        """Set up the process before anything is opened."""
+
+    async def build(self, stack: ExitStack) -> None:
+        """Open, load and start; what is put on the stack is ended in reverse."""
+
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Run whatever needs the event loop, while the block runs."""
+
+    def duties(self) -> Sequence[Duty]:
+        """Return the duties that are due now and then."""
+
+    def watch(self) -> None:
+        """Publish how it is; called every few seconds."""
+
+    def lock(self) -> None:
+        """Lock the door at once, where there is one; from any thread."""
+
+
 @dataclass
-class Daemon:
-    """One running gate or hub."""
+class Process:
+    """One running process."""
 
     settings: Settings
     screen: Screen
     origin: InForce | None = None
-    """Where the settings come from; without it none of a hub are taken over."""
+    """Where the settings come from; without it none of pages or hub are taken over."""
+
+    LOCK: ClassVar[str] = DOOR
+    MEMORY: ClassVar[str] = "process.resident_mb"
+    """The counter that shows how much memory the process holds."""
+    MEMORY_LIMIT_MB: ClassVar[int] = 2048
+    """More than this is a fault: as `MemoryMax` of its unit, where the kernel does not count."""
 
     def __post_init__(self) -> None:
-        self.board = GateBoard()
-        # the search for badges must not cost anybody a place
-        self.tap = FrameTap(LOOKERS + self.settings.credentials.badges)
-        self.clock = SystemClock()
+        self.board = StatusBoard()
+        self.clock: Clock = SystemClock()
+        self.parts: list[Part] = []
         self.loops: list[Loop] = []
         self.address: str | None = None
         self.setup_code: str | None = None
         """Makes the first administrator; None when there is an account."""
-        self._accounts: Accounts | None = None
+        self.closing = False
+        """Whether duties that may take long are to end."""
+        self.fatal: GatedError | None = None
+        """Why the program cannot go on as it was asked to."""
+        self.put_off = False
+        """Whether something waits for the clock to be right."""
+        self._main: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
         self._lag = LoopLag()
         self._house_closed = asyncio.Event()
         self._crashed: str | None = None
         self._again = False
         self._unwanted = False
-        self._takeover: Takeover | None = None
-        self._gate: GateSide | None = None
+        self._takeovers: tuple[Takeover, ...] = ()
+        """Of the pages, and of the hub."""
 
     async def run(self, exit_after: float | None = None) -> int:
-        """Run until SIGTERM, SIGINT, a crash or `exit_after` seconds; return the exit code."""
-        self._main = asyncio.get_running_loop()
-        if self.settings.gate.role == "gate":
-            sys.setswitchinterval(SWITCH_S)
+        """Run until a signal, a crash or `exit_after` seconds end it; return the exit code."""
+        main = self._main = asyncio.get_running_loop()
+        for part in self.parts:
+            part.prepare()
         frugal_heap()
-        self._stop = asyncio.Event()
-        with ExitStack() as stack, self._signals():
-            stack.enter_context(StateLock(self.settings.storage.state_dir))
-            room_to_start(self.settings.storage.state_dir)
-            self.workspace = stack.enter_context(Workspace(self.settings))
+        # outermost: until the door is locked and let go of no signal may end the process
+        with ended_by_signals(main, self._end_for_good), ExitStack() as stack:
+            state_dir = self.settings.storage.state_dir
+            stack.enter_context(StateLock(state_dir, self.LOCK))
+            room_to_start(state_dir)
+            self.workspace = stack.enter_context(Workspace(self.settings, clock=self.clock))
+            self.clock = self.workspace.clock
+            self.keeper = ClockKeeper.of(self.workspace)
             stack.enter_context(self._trying_settings())
-            recover(self.workspace, self.clock)
-            self.workspace.sweep()
-            if self.settings.gate.role == "gate":
-                self._gate = self._gate_side()
-                # in a thread: signals are heard while models load and templates are renewed
-                await asyncio.to_thread(self._gate.build, stack)
-                self.loops += self._gate.loops
-            if not self._stop.is_set():
-                self._follow_hub(stack)
+            with contextlib.suppress(StorageError):  # a full disk: it is looked at again
+                self.look_at_clock()
+            for part in self.parts:
+                await part.build(stack)
+            if not self.stopping():
                 await self._serve(exit_after)
-        self.screen.stopped(self._door_locked())
+            if self.fatal is not None:
+                raise self.fatal
+        # what the threads have handed over for the screen comes before the last line
+        await asyncio.sleep(0)
+        self.screen.stopped(self.door_locked())
         return 0 if self._crashed is None else CRASH_EXIT
+
+    # --- for the parts ------------------------------------------------------------------------
+
+    def stopping(self) -> bool:
+        """Return whether the end was asked for."""
+        return self._stop.is_set()
+
+    def stop(self) -> None:
+        """Ask for the end; from any thread."""
+        if self._main is None:
+            self._stop.set()
+        else:
+            self._call(self._stop.set)
+
+    def start_again(self) -> None:
+        """Ask for the end, and for a new start with other settings; from any thread."""
+        self._again = True
+        self.stop()
+
+    def show(self, show: Callable[..., None], *args: object) -> None:
+        """Hand something to the screen in the main thread; never waits."""
+        self._call(show, *args)
+
+    def _call(self, what: Callable[..., object], *args: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the main loop is closed already
+            if self._main is not None:
+                self._main.call_soon_threadsafe(what, *args)
+
+    def crash(self, name: str, error: BaseException) -> None:
+        """Lock the door and end the process non-zero, as a loop died; systemd starts it again."""
+        log.critical("%s has crashed", name, exc_info=error)
+        self._crashed = f"{name} ({type(error).__name__})"
+        reaper = threading.Timer(LAST_RESORT_S, os._exit, [CRASH_EXIT])
+        reaper.daemon = True
+        reaper.start()
+        for part in self.parts:
+            part.lock()
+        self.stop()
+
+    def task_ended(self, name: str, task: asyncio.Task[None]) -> None:
+        """Crash when a task of the event loop has ended with an error."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.crash(name, error)
+
+    def going_on(self) -> bool:
+        """Return whether a duty that takes long may go on."""
+        return not self.closing
+
+    def look_at_clock(self) -> None:
+        """Judge the clock, and publish what it is worth. StorageError."""
+        self.board.publish(**told(self.keeper.look()))
+
+    def coming_up(self) -> bool:
+        """Return whether a part may still be coming up: nothing is judged by it yet."""
+        return False
+
+    @property
+    def settings_in_force(self) -> str | None:
+        """Name the settings of pages and hub that this run holds; None: none."""
+        if not self._takeovers:
+            return None
+        pages, hub = self._takeovers
+        return uid_of(hub.in_force, pages.in_force)
+
+    @property
+    def held(self) -> InForce | None:
+        """The settings of this run and where they come from, as far as that is known."""
+        return self.origin
+
+    def door_locked(self) -> bool:
+        """Return whether the door of this process is locked; True where there is none."""
+        return True
 
     @property
     def again(self) -> bool:
-        """Whether the program has ended in order to be started again, with other settings."""
+        """True when the program has ended in order to be started again, with other settings."""
         return self._again and not self._unwanted
+
+    # --- settings of pages and hub -------------------------------------------------------------
 
     @contextlib.contextmanager
     def _trying_settings(self) -> Iterator[None]:
-        """What ends the block other than by wish tells against settings that are tried."""
+        """Count what ends the block, other than by wish, against settings that are tried."""
         if self.origin is None:
             yield
             return
-        takeover = Takeover(self.workspace, self.origin, self.board, self.clock)
-        takeover.begin()
-        self._takeover = takeover
+        takeovers = tuple(
+            Takeover(self.workspace, self.origin, self.board, self.clock, giver)
+            for giver in ("pages", "hub")
+        )
+        for takeover in takeovers:
+            takeover.begin()
+        self._takeovers = takeovers
         try:
             yield
         except Exception as error:
-            self._again = takeover.failed(f"{type(error).__name__}: {error}")
+            self._again = self._failed(f"{type(error).__name__}: {error}")
             if not self._again:
                 raise
             self._crashed = type(error).__name__
             return
         if self._crashed is not None:
-            self._again = takeover.failed(f"{self._crashed} has crashed")
+            self._again = self._failed(f"{self._crashed} has crashed")
         elif not self._again:
-            takeover.ended()
+            for takeover in takeovers:
+                takeover.ended()
 
-    def _gate_side(self) -> GateSide:
-        return GateSide(
-            Surroundings(
-                self.settings,
-                self.workspace,
-                self.clock,
-                self.board,
-                self.tap,
-                self.screen,
-                self._show,
-                self._crash,
-                self._stop.is_set,
-            )
-        )
+    def _failed(self, reason: str) -> bool:
+        """Count an end against the settings that are tried; one giver's at a time."""
+        failed = [takeover.failed(reason) for takeover in self._takeovers]
+        return any(failed)
 
-    def _door_locked(self) -> bool:
-        door = self._gate.door if self._gate else None
-        return door is None or not door.unlocked
+    def _take_over(self) -> None:
+        """Let the program start again when other settings, or those before, are due."""
+        if not self._takeovers or self._again or self.coming_up():
+            return
+        for part in self.parts:
+            part.watch()
+        # one thing at a time: a start would end what is tried
+        tried = tuple(t for t in self._takeovers if t.trying)
+        if any(takeover.look() for takeover in tried or self._takeovers):
+            log.info("starts again with other settings")
+            self.start_again()
+
+    # --- running ------------------------------------------------------------------------------
 
     async def _serve(self, exit_after: float | None) -> None:
-        async with self._api(), self._housekeeping(), self._lag.watching():
+        async with contextlib.AsyncExitStack() as stack:
+            for part in self.parts:
+                await stack.enter_async_context(part.running())
+            await stack.enter_async_context(self._housekeeping())
+            await stack.enter_async_context(self._lag.watching())
             settle()
             watchdog.notify("READY=1")
-            self.screen.ready(self)
             if exit_after is not None:
-                self._main.call_later(exit_after, self._stop.set)
-            await self._stand_watch()
+                asyncio.get_running_loop().call_later(exit_after, self._stop.set)
+            announcing = self.announce()
+            try:
+                await self._stand_watch()
+            finally:
+                if announcing is not None:
+                    announcing.cancel()
             watchdog.notify("STOPPING=1")
 
-    def _follow_hub(self, stack: ExitStack) -> None:
-        """Begin to send and ask, where this gate belongs to a hub."""
-        post = self._gate.live.post if self._gate else None
-        many = self._gate.many_changes if self._gate else threading.Event()
-        for loop in loops_of(self.workspace, self.board, self.clock, post, many, self._crash):
-            stack.callback(end, loop)
-            loop.start()
-            self.loops.append(loop)
+    def announce(self) -> asyncio.Task[None] | None:
+        """Show that the program has come up: at once, or by a task where something is awaited."""
+        self.show_ready()
+        return None
 
-    # --- beside the gate ----------------------------------------------------------------------
-
-    @contextlib.asynccontextmanager
-    async def _api(self) -> AsyncIterator[None]:
-        """The HTTP server while the block runs."""
-        if not self.settings.api.enabled:
-            yield
-            return
-        accounts = Accounts.of(self.workspace)
-        self._accounts = accounts
-        live = self._gate.live if self._gate else None
-        services = ApiServices(self.settings, self.workspace, accounts, self.board, live=live)
-        self.setup_code = services.setup.new_code()
-        most = HUB_CONNECTIONS if self.settings.gate.role == "hub" else CONNECTIONS
-        server = ApiServer(create_app(services), self.settings.api, most)
-        serving = asyncio.create_task(server.serve())
-        serving.add_done_callback(functools.partial(self._task_ended, "api"))
-        self.address = await server.started()
-        try:
-            yield
-        finally:
-            services.jobs.stop()
-            services.bell.stop()
-            server.stop()
-            await asyncio.wait([serving])
+    def show_ready(self) -> None:
+        """Show what runs and where; in the main thread."""
+        self.screen.ready(Started(self.board.snapshot(), self.address, self.setup_code))
 
     @contextlib.asynccontextmanager
     async def _housekeeping(self) -> AsyncIterator[None]:
-        """What is due now and then, while the block runs."""
-        privacy = Privacy.of(self.workspace)
-        duties: list[tuple[str, float, Callable[[], None]]] = [
-            # each hour, as days begin anywhere
-            ("retention", HOUSEKEEPING_S, lambda: self._tidy(privacy)),
-            ("roll-out", ROLLOUT_S, Rollouts.of(self.workspace).step),
-        ]
-        if self._takeover is not None:
-            duties.append(("settings", SETTINGS_S, self._take_over))
+        """Do what is due now and then, while the block runs."""
+        duties = [Duty("clock", CLOCK_S, self.look_at_clock)]
+        for part in self.parts:
+            duties += part.duties()
+        if self._takeovers:
+            duties.append(Duty("settings", SETTINGS_S, self._take_over))
         keeping = []
-        for name, every_s, duty in duties:
-            task = asyncio.create_task(self._keep(name, every_s, duty))
-            task.add_done_callback(functools.partial(self._task_ended, name))
+        for duty in duties:
+            task = asyncio.create_task(self._keep(duty))
+            task.add_done_callback(functools.partial(self.task_ended, duty.name))
             keeping.append(task)
         try:
             yield
         finally:
+            self.closing = True
             self._house_closed.set()
             await asyncio.wait(keeping)
 
-    async def _keep(self, name: str, every_s: float, duty: Callable[[], None]) -> None:
+    async def _keep(self, duty: Duty) -> None:
         """Do a duty now and again; a database that cannot be used makes it wait for the next."""
-        told = ""
+        said = ""
         while not self._house_closed.is_set():
             try:
-                await asyncio.to_thread(duty)
-                told = ""
+                await asyncio.to_thread(duty.do)
+                said = ""
             except StorageError as error:
-                if str(error) != told:
-                    log.error("%s: %s", name, error)
-                told = str(error)
+                if str(error) != said:
+                    log.error("%s: %s", duty.name, error)
+                said = str(error)
+            # what waits for the clock is done as soon as that is right
+            pause = min(duty.every_s, CLOCK_S) if self.put_off else duty.every_s
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._house_closed.wait(), every_s)
-
-    def _take_over(self) -> None:
-        """Let the program start again when settings of the hub, or those before, are due."""
-        if self._takeover is None or self._again:
-            return
-        if self._gate is not None:
-            self._gate.report()
-        if self._takeover.look():
-            log.info("starts again with other settings")
-            self._again = True
-            self._main.call_soon_threadsafe(self._stop.set)
-
-    def _house_open(self) -> bool:
-        return not self._house_closed.is_set()
-
-    def _tidy(self, privacy: Privacy) -> None:
-        applied = {name: n for name, n in asdict(privacy.apply(self._house_open)).items() if n}
-        if applied:
-            log.info("retention: %s", applied)
-        # what was cut off just before this start was too young for the sweep of the start
-        self.workspace.sweep(HOUSEKEEPING_S)
-        tidy_feed(self.workspace, self.clock, self._house_open)
-        if self._gate is not None:
-            self._gate.room.expire(self._house_open)
-        if self._accounts is not None:
-            self._accounts.flush_sign_ins()
-        SitePresence(self.workspace, self.clock).forget()
-        refresh_outlook(self.workspace, self.board, self.clock.now())
-
-    # --- running ------------------------------------------------------------------------------
+                await asyncio.wait_for(self._house_closed.wait(), pause)
 
     async def _stand_watch(self) -> None:
         """Tell systemd that all is well, as long as it is, until the end is asked for."""
-        watch = MachineWatch(self.settings.storage.state_dir, self.clock)
         while not self._stop.is_set():
-            if self._gate is not None:
-                self._gate.report()
-                for condition in watch.changes():
-                    self._gate.live.post(condition)
+            for part in self.parts:
+                part.watch()
             self._publish_vitals()
             stuck = watchdog.stuck(self.loops)
             if stuck:
@@ -285,43 +346,19 @@ class Daemon:
 
     def _publish_vitals(self) -> None:
         self.board.gauge(**{"loop.lag_max_ms": self._lag.worst_ms()})
-        if (resident := resident_mb()) is not None:
-            self.board.gauge(**{"process.resident_mb": resident})
+        if (resident := resident_mb()) is None:
+            return
+        self.board.gauge(**{self.MEMORY: resident})
+        if resident > self.MEMORY_LIMIT_MB and self._crashed is None and _is_started_again():
+            says = f"{resident} MiB are held, {self.MEMORY_LIMIT_MB} at most"
+            self.crash("memory", MemoryError(says))
 
-    def _show(self, show: Callable[..., None], *args: object) -> None:
-        """Hand something to the screen in the main thread; never waits."""
-        with contextlib.suppress(RuntimeError):  # the main loop is closed already
-            self._main.call_soon_threadsafe(show, *args)
-
-    def _task_ended(self, name: str, task: asyncio.Task[None]) -> None:
-        error = task.exception()
-        if error is not None:
-            self._crash(name, error)
-
-    def _crash(self, name: str, error: BaseException) -> None:
-        """A loop died: lock the door, end the process non-zero; systemd starts it again."""
-        log.critical("%s has crashed", name, exc_info=error)
-        self._crashed = f"{name} ({type(error).__name__})"
-        reaper = threading.Timer(LAST_RESORT_S, os._exit, [CRASH_EXIT])
-        reaper.daemon = True
-        reaper.start()
-        if self._gate is not None and self._gate.door is not None:
-            self._gate.door.lock()
-        with contextlib.suppress(RuntimeError):
-            self._main.call_soon_threadsafe(self._stop.set)
-
-    def _end_for_good(self) -> None:
+    def _end_for_good(self, signal_name: str) -> None:
+        log.info("%s: the program ends", signal_name)
         self._unwanted = True
         self._stop.set()
 
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        """SIGTERM and SIGINT end the run; handlers of our own, because the process must not die
-        before the door is locked."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._main.add_signal_handler(number, self._end_for_good)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                self._main.remove_signal_handler(number)
+
+def _is_started_again() -> bool:
+    """Return whether somebody starts the process anew when it has ended: systemd, or its door."""
+    return "NOTIFY_SOCKET" in os.environ or LIFELINE in os.environ

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from gated.config import CameraSettings
-from gated.core.model import Image
+from gated.core.values import Image
+from gated.devices.demo_scene import Portrait, walk_ups
+from gated.devices.drivers import CameraDriver, CameraSetup, camera_driver, make_camera
 from gated.devices.recorded import RecordedCamera, Source, recording
-from gated.devices.walkup import Portrait, walk_ups
+from gated.devices.turning import turned
 from gated.errors import ConfigError
 from gated.ports import Camera, Clock
 
@@ -19,35 +18,21 @@ from gated.ports import Camera, Clock
 def open_camera(settings: CameraSettings, clock: Clock, demo: Sequence[Portrait] = ()) -> Camera:
     """The configured camera, not yet delivering; `demo`: who walks up when the source is `demo`.
 
-    SourceError when a recording cannot be read; ConfigError without a camera.
+    SourceError when a recording cannot be read; ConfigError without a camera or its driver.
     """
-    match settings.driver:
-        case "replay":
-            return _replay(settings, clock, demo)
-        case "v4l2":
-            from gated.devices.live import V4l2Camera
-
-            return V4l2Camera(settings, clock)
-        case "rtsp":
-            from gated.devices.live import RtspCamera
-
-            return RtspCamera(settings, clock)
-        case "picamera2":
-            from gated.devices.picamera import PiCamera
-
-            return PiCamera(settings, clock)
-        case "none":
-            raise ConfigError("camera.driver: none: this program has no camera")
+    driver, setup = camera_driver(settings, clock, demo)
+    return make_camera(driver, setup)
 
 
-def _replay(settings: CameraSettings, clock: Clock, demo: Sequence[Portrait]) -> Camera:
+def _replay(setup: CameraSetup) -> Camera:
+    settings = setup.settings
     source: Source
     fps = settings.fps
     if settings.source == "demo":
         size = (settings.width, settings.height)
 
         def source() -> Iterator[Image]:
-            return walk_ups(demo, size, settings.fps)
+            return walk_ups(setup.demo, size, settings.fps)
 
     else:
         source, fps = recording(Path(settings.source or ""), settings.fps)
@@ -56,25 +41,15 @@ def _replay(settings: CameraSettings, clock: Clock, demo: Sequence[Portrait]) ->
         settings.name,
         lambda: map(turn, source()),
         fps,
-        clock,
+        setup.clock,
         loop=settings.loop,
         realtime=settings.realtime,
     )
 
 
-class turned:  # noqa: N801 - used like a function
-    """Rotates and mirrors pictures as the settings say."""
+def _none(setup: CameraSetup) -> Camera:
+    raise ConfigError("camera.driver: none: this program has no camera")
 
-    def __init__(self, settings: CameraSettings) -> None:
-        codes = {
-            90: cv2.ROTATE_90_CLOCKWISE,
-            180: cv2.ROTATE_180,
-            270: cv2.ROTATE_90_COUNTERCLOCKWISE,
-        }
-        self._code = codes.get(settings.rotate)
-        self._mirror = settings.mirror
 
-    def __call__(self, image: Image) -> Image:
-        if self._code is not None:
-            image = np.asarray(cv2.rotate(image, self._code), np.uint8)
-        return np.asarray(cv2.flip(image, 1), np.uint8) if self._mirror else image
+REPLAY = CameraDriver(name="replay", make=_replay)
+NONE = CameraDriver(name="none", make=_none)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
 from pathlib import Path
 
-from gated.core.model import Instant
+from gated.core.clock import Evidence, judge, judged
+from gated.core.values import Instant
+from gated.ports import Clock
 
 RTC_EPOCH = 1_735_689_600.0
 """2025-01-01: a clock that shows less was never set (computers without a battery start at 1970)."""
 
 TIMESYNC = Path("/run/systemd/timesync/synchronized")
+OTHER_SERVICES = tuple(map(Path, ("/run/chrony", "/run/ntpd.pid", "/run/ntpsec")))
+"""What other time services leave while they run: then the kernel knows whether it was set."""
+
 RECHECK_S = 5.0
 
 
@@ -32,9 +38,50 @@ class SystemClock:
 
 
 def _synchronised(marker: Path) -> bool:
-    # timesyncd writes its marker late on a warm boot; another time service (chrony, an RTC) never
-    # does, so its absence says something only while timesyncd's directory is there
-    return marker.exists() or not marker.parent.is_dir()
+    # timesyncd writes its marker late on a warm boot; another time service never does, so its
+    # absence says something only while timesyncd's directory is there
+    if marker.exists():
+        return True
+    if marker.parent.is_dir():
+        return False
+    # with no time service at all the kernel never hears of a synchronisation
+    return _kernel_is_synchronised() or not any(path.exists() for path in OTHER_SERVICES)
+
+
+class _Timex(ctypes.Structure):
+    """The first word of struct timex and room for the rest of it; 0: only look."""
+
+    _fields_ = (("modes", ctypes.c_uint), ("rest", ctypes.c_byte * 252))
+
+
+TIME_ERROR = 5
+
+
+def _kernel_is_synchronised() -> bool:
+    """Return whether a time service has told the kernel that the clock is right."""
+    try:
+        state = int(ctypes.CDLL(None).adjtimex(ctypes.byref(_Timex())))
+    except (OSError, AttributeError):
+        return False
+    return 0 <= state < TIME_ERROR
+
+
+class JudgedClock:
+    """Another clock, and at every moment what its time is worth by the evidence."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.raw = clock
+        self.evidence = Evidence()
+        """Replaced as a whole, by any thread."""
+
+    def now(self) -> Instant:
+        """The moment, judged."""
+        return judged(self.raw.now(), self.evidence)
+
+    @property
+    def trusted(self) -> bool:
+        """True when what cannot be undone may follow from the time."""
+        return judge(self.raw.now(), self.evidence).trusted
 
 
 class ManualClock:
@@ -44,10 +91,11 @@ class ManualClock:
         self.mono = mono
         self.utc = utc
         self.clock_ok = clock_ok
+        self.doubted = False
 
     def now(self) -> Instant:
         """The moment it was set to."""
-        return Instant(self.mono, self.utc, self.clock_ok)
+        return Instant(self.mono, self.utc, self.clock_ok, self.doubted)
 
     def advance(self, seconds: float) -> None:
         """Let `seconds` pass on both clocks."""

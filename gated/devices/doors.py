@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gated.config import DoorSettings
-from gated.core.model import DoorEvent
-from gated.ports import Clock, Door
+from gated.config import DoorSettings, Settings
+from gated.core.messages import DoorEvent
+from gated.devices.clock import SystemClock
+from gated.devices.drivers import DoorDriver, DoorHardware, door_driver, make_door
+from gated.devices.indicators import NoIndicators
+from gated.ports import Clock, Door, Indicators
 
 
 def open_door(
@@ -15,22 +18,25 @@ def open_door(
     post: Callable[[DoorEvent], None],
     clock: Clock,
     pin_factory: Any = None,
+    hardware: DoorHardware | None = None,
 ) -> Door:
     """The configured door, locked. `pin_factory`: gpiozero's, in place of lgpio; else DeviceError.
 
     `post` is called from the door's own thread and must not block.
     """
-    match settings.driver:
-        case "gpiozero":
-            from gated.devices.gpio import GpioDoor
+    at = hardware or DoorHardware(pins=pin_factory)
+    driver, setup = door_driver(settings, post, clock, at)
+    return make_door(driver, setup)
 
-            return GpioDoor(settings, post, pin_factory)
-        case "simulated":
-            from gated.devices.simulated import SimulatedDoor
 
-            return SimulatedDoor(settings, post, clock)
-        case "none":
-            return NoDoor()
+def open_indicators(settings: Settings, pin_factory: Any = None) -> Indicators:
+    """Lamps and sounders on the door's hardware, all off; DeviceError."""
+    at = DoorHardware(pins=pin_factory)
+    driver, setup = door_driver(settings.door, lambda event: None, SystemClock(), at)
+    wired = settings.indicators.pins() or not settings.door.is_on_pins
+    if driver.indicators is None or not wired:
+        return NoIndicators()
+    return driver.indicators(settings, setup)
 
 
 class NoDoor:
@@ -51,3 +57,6 @@ class NoDoor:
 
     def close(self) -> None:
         """There is nothing to let go of."""
+
+
+NONE = DoorDriver(name="none", make=lambda setup: NoDoor())

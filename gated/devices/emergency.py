@@ -1,6 +1,6 @@
 """Locks the door without the program: what systemd runs after every stop, crashes included.
 
-Stands on lgpio alone, so that it works when the rest does not.
+Stands on lgpio alone, so that it works when the rest does not; a door from outside brings its own.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gated.config import DoorSettings
-from gated.devices.header import DEV, header_chip, import_lgpio
+from gated.devices.header import DEV, SYS, Header, find_chip, find_header, import_lgpio
 from gated.errors import DeviceError
 
 
@@ -19,37 +19,114 @@ def locked_level(door: DoorSettings) -> int:
     return int(energised == door.relay_active_high)
 
 
-def lock_door(door: DoorSettings, lgpio: Any = None, dev: Path = DEV) -> str:
-    """Drive the relay to its locked level and leave it there; say in one line what was done.
+def locks_undriven(door: DoorSettings) -> bool:
+    """Return whether the door stays locked when only the pull resistor drives the relay's pin.
+
+    A maglock is held by a relay that is energised, which no pull resistor does.
+    """
+    return door.lock_type == "strike" and not door.energised_at_reset
+
+
+def at_exit(door: DoorSettings, header: Header, sys: Path = SYS) -> str | None:
+    """Explain why the door would not stay locked when the program ends, with advice; None: it does.
+
+    What the kernel does not tell counts as well.
+    """
+    if header.keeps_outputs(sys) is not False or locks_undriven(door):
+        return None
+    return (
+        f"this kernel lets GPIO{door.relay_pin} go when the program ends, and the {door.lock_type} "
+        f"is released then: {header.advice}"
+    )
+
+
+def lock_door(door: DoorSettings, lgpio: Any = None, dev: Path = DEV, sys: Path = SYS) -> str:
+    """Lock without the program; say in one line what was done.
+
+    Raises: DeviceError when it cannot be locked, for instance because the gate is running.
+    """
+    match door.driver:
+        case "gpiozero":
+            return lock_on_header(door, lgpio, dev, sys)
+        case "gpiochip":
+            return lock_on_chip(door, lgpio, dev)
+        case "simulated" | "none":
+            return f"door.driver is {door.driver}: there is nothing to drive"
+        case _:
+            return _lock_from_outside(door)
+
+
+def _lock_from_outside(door: DoorSettings) -> str:
+    from gated.devices.clock import SystemClock
+    from gated.devices.drivers import door_driver
+
+    driver, setup = door_driver(door, lambda event: None, SystemClock())
+    if driver.lock is None:
+        raise DeviceError(
+            f"door.driver {door.driver} cannot lock without the program: look at the door"
+        )
+    return driver.lock(setup)
+
+
+def lock_on_chip(door: DoorSettings, lgpio: Any = None, dev: Path = DEV) -> str:
+    """Drive the relay's line to its locked level; say what was done. DeviceError."""
+    lgpio = lgpio if lgpio is not None else import_lgpio()
+    done, locked = lock_line(door, lgpio, find_chip(lgpio, door.chip or "", dev))
+    return f"{done}; a resistor keeps it so" if locked else done
+
+
+def lock_on_header(door: DoorSettings, lgpio: Any = None, dev: Path = DEV, sys: Path = SYS) -> str:
+    """Drive the relay's pin to its locked level and leave it there; say what was done.
 
     A fire input that is active is obeyed: the relay is left as it is. DeviceError when the pin
-    cannot be had, for instance because the gate is running.
+    cannot be had, for instance because the gate is running, or when the kernel does not keep it.
     """
-    if door.driver != "gpiozero":
-        return f"door.driver is {door.driver}: there is nothing to drive"
     lgpio = lgpio if lgpio is not None else import_lgpio()
-    chip = header_chip(lgpio, dev)
+    header = find_header(lgpio, dev)
+    done, locked = lock_line(door, lgpio, header.chip)
+    return done if not locked else _kept(door, done, header, sys)
+
+
+def lock_line(door: DoorSettings, lgpio: Any, chip: int) -> tuple[str, bool]:
+    """Drive the relay's line of a chip to its locked level; what was done, and whether it is.
+
+    Raises: DeviceError when the line cannot be had.
+    """
     try:
         handle = lgpio.gpiochip_open(chip)
         try:
             return _lock(door, lgpio, handle)
         finally:
-            # the kernel of Raspberry Pi OS goes on driving the pin
             lgpio.gpiochip_close(handle)
     except Exception as error:
         raise DeviceError(
-            f"the relay on GPIO{door.relay_pin} cannot be driven: {error} "
+            f"the relay on {door.line(door.relay_pin)} cannot be driven: {error} "
             "(a running gate holds it and locks it itself)"
         ) from error
 
 
-def _lock(door: DoorSettings, lgpio: Any, handle: int) -> str:
+def _kept(door: DoorSettings, done: str, header: Header, sys: Path) -> str:
+    """Describe the state of the pin after it was let go of."""
+    problem = at_exit(door, header, sys)
+    if problem is None and header.keeps_outputs(sys) is False:
+        return f"{done} and was let go of: its pull resistor keeps the strike locked"
+    if problem is None:
+        return done
+    if door.accept_release_at_exit:
+        return f"NOT locked: {problem}"
+    raise DeviceError(f"NOT locked: {problem}")
+
+
+def _lock(door: DoorSettings, lgpio: Any, handle: int) -> tuple[str, bool]:
+    """Lock the door; return what was done, and whether the pin is at its locked level now."""
     if door.fire_pin is not None:
-        lgpio.gpio_claim_input(handle, door.fire_pin, lgpio.SET_PULL_UP)
+        lgpio.gpio_claim_input(handle, door.fire_pin, lgpio.SET_PULL_UP if door.pull_up else 0)
         if lgpio.gpio_read(handle, door.fire_pin):
-            return f"the fire input (GPIO{door.fire_pin}) is active: the door is left as it is"
+            fire = door.line(door.fire_pin)
+            return f"the fire input ({fire}) is active: the door is left as it is", False
     level = locked_level(door)
     lgpio.gpio_claim_output(handle, door.relay_pin, level)
     if lgpio.gpio_read(handle, door.relay_pin) != level:
         raise DeviceError("the pin does not follow")
-    return f"locked: GPIO{door.relay_pin} is driven {'high' if level else 'low'}"
+    relay = door.line(door.relay_pin)
+    return f"locked: {relay} is driven {'high' if level else 'low'}", True

@@ -6,23 +6,29 @@ button closes when pressed, the fire loop is closed while all is well, so that a
 likewise tamper, power and the other door's contact. The key of the fire reset closes when turned.
 
 The kernel of Raspberry Pi OS keeps an output driven after the process that set it is gone, killed
-or not (pinctrl parameter persist_gpio_outputs): a gate that is killed while the door is released
-leaves it released until `gated door lock` runs, which relies on the same.
+or not (its parameter persist_gpio_outputs): a gate that is killed while the door is released leaves
+it released until `gated door lock` runs, which relies on the same. Other kernels make an input of
+it. There a strike is locked at once, and a maglock is free: that is refused unless accepted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
-from gated.config import DoorSettings
-from gated.core.model import DoorEvent
-from gated.devices.header import header_chip, import_lgpio
-from gated.devices.leased import PRESSED_TO_GROUND, Input, LeasedDoor
+from gated.config import DoorSettings, Settings
+from gated.core.messages import DoorEvent
+from gated.devices.drivers import Check, DoorDriver, DoorSetup
+from gated.devices.emergency import at_exit, lock_on_header, locks_undriven
+from gated.devices.header import DEV, SYS, Header, find_header, import_lgpio
+from gated.devices.indicators import Output, PlayedIndicators, outputs_of
+from gated.devices.timed_door import PRESSED_TO_GROUND, Input, TimedDoor, wired
 from gated.errors import DeviceError
+from gated.ports import Indicators
 
 
-class GpioDoor(LeasedDoor):
+class GpioDoor(TimedDoor):
     """Relay and inputs on GPIO pins; locked from the first moment on."""
 
     def __init__(
@@ -30,23 +36,17 @@ class GpioDoor(LeasedDoor):
         settings: DoorSettings,
         post: Callable[[DoorEvent], None],
         pin_factory: Any = None,
+        dev: Path = DEV,
+        sys: Path = SYS,
     ) -> None:
         """DeviceError when a pin cannot be had. `pin_factory`: gpiozero's; lgpio unless given."""
-        wired = {
-            Input.CONTACT: settings.contact_pin,
-            Input.REX: settings.rex_pin,
-            Input.FIRE: settings.fire_pin,
-            Input.TRIGGER: settings.trigger_pin,
-            Input.TAMPER: settings.tamper_pin,
-            Input.POWER_FAIL: settings.power_fail_pin,
-            Input.OTHER_DOOR: settings.other_door_pin,
-            Input.FIRE_RESET: settings.fire_reset_pin,
-        }
-        pins = {name: pin for name, pin in wired.items() if pin is not None}
+        pins = wired(settings)
         super().__init__(settings, post, pins)
         self._energised_is_locked = settings.lock_type == "maglock"
         self._own_factory = pin_factory is None
-        self._factory = pin_factory if pin_factory is not None else header_factory()
+        if pin_factory is None:
+            _refuse_release_at_exit(settings, find_header(import_lgpio(), dev), sys)
+        self._factory = steady(pin_factory) if pin_factory is not None else header_factory(dev)
         self._devices: dict[Input, Any] = {}
         self._relay: Any = None
         try:
@@ -59,7 +59,7 @@ class GpioDoor(LeasedDoor):
     def _claim(self, pins: dict[Input, int]) -> None:
         from gpiozero import DigitalInputDevice, OutputDevice
 
-        # direction and level in one step; None instead of a level would read as "on" for some
+        # None instead of a level would read as "on" for some
         self._relay = OutputDevice(
             self._settings.relay_pin,
             active_high=self._settings.relay_active_high,
@@ -94,16 +94,102 @@ class GpioDoor(LeasedDoor):
             self._factory.close()
 
 
-def header_factory() -> Any:
-    """gpiozero's lgpio factory on the chip of the 40-pin header; DeviceError when there is none."""
+def _refuse_release_at_exit(door: DoorSettings, header: Header, sys: Path) -> None:
+    """DeviceError when a maglock would be free at each end of the program, and nobody said so."""
+    problem = at_exit(door, header, sys)
+    if problem and door.lock_type == "maglock" and not door.accept_release_at_exit:
+        raise DeviceError(f"{problem}, or accept it with door.accept_release_at_exit: true")
+
+
+def header_factory(dev: Path = DEV) -> Any:
+    """gpiozero's lgpio factory on the chip of the 40-pin header; DeviceError when there is none.
+
+    Its pins are claimed once, outputs with their level.
+    """
     lgpio = import_lgpio()
     try:
-        from gpiozero.pins.lgpio import LGPIOFactory
+        from gated.devices.pins import HeaderFactory
     except ImportError as error:
-        raise DeviceError(f"door.driver: gpiozero needs the extra `pi`: {error}") from error
+        raise DeviceError(
+            f"door.driver: gpiozero needs the extra `pi` (pip install 'gated[pi]'): {error}"
+        ) from error
+    except Exception as error:
+        raise DeviceError(f"door.driver: gpiozero does not start: {error}") from error
     try:
-        return LGPIOFactory(chip=header_chip(lgpio))
+        return HeaderFactory(find_header(lgpio, dev).chip)
     except DeviceError:
         raise
     except Exception as error:
         raise DeviceError(f"the GPIO pins cannot be opened: {error}") from error
+
+
+def steady(factory: Any) -> Any:
+    """A factory that was given, claiming its pins once if it works on lgpio."""
+    if type(factory).__module__ == "gpiozero.pins.lgpio":
+        from gated.devices.pins import claimed_once
+
+        return claimed_once(factory)
+    return factory
+
+
+class GpioIndicators(PlayedIndicators):
+    """Outputs on GPIO pins; off from the first moment on. `pin_factory`: lgpio unless given."""
+
+    def __init__(
+        self, pins: dict[Output, int], active_high: bool, alarm_s: float, pin_factory: Any = None
+    ) -> None:
+        """DeviceError when a pin cannot be had."""
+        super().__init__(pins, alarm_s)
+        self._own_factory = pin_factory is None
+        self._factory = steady(pin_factory) if pin_factory is not None else header_factory()
+        self._devices: dict[Output, Any] = {}
+        try:
+            from gpiozero import OutputDevice
+
+            for name, pin in pins.items():
+                self._devices[name] = OutputDevice(
+                    pin, active_high=active_high, initial_value=False, pin_factory=self._factory
+                )
+        except Exception as error:
+            self._let_go()
+            raise DeviceError(f"the pins of the indicators cannot be used: {error}") from error
+        self._thread.start()
+
+    def _drive(self, output: Output, on: bool) -> None:
+        self._devices[output].value = on
+
+    def _let_go(self) -> None:
+        for device in self._devices.values():
+            device.close()
+        if self._own_factory:
+            self._factory.close()
+
+
+def _indicators(settings: Settings, setup: DoorSetup) -> Indicators:
+    pins, high = outputs_of(settings), settings.indicators.active_high
+    return GpioIndicators(pins, high, settings.alarms.sound_s, setup.pins)
+
+
+def _when_it_ends(setup: DoorSetup) -> Iterator[Check]:
+    """Check the state of the relay after the program ends or is killed."""
+    door = setup.settings
+    header = find_header(setup.lgpio or import_lgpio(), setup.dev)
+    problem, keeps = at_exit(door, header, setup.sys), header.keeps_outputs(setup.sys)
+    if problem is not None:
+        message, _, advice = problem.partition(": ")
+        yield Check("warn", message, advice)
+    elif keeps is None and not locks_undriven(door):
+        message = "this kernel does not say whether it keeps the relay when the program ends"
+        yield Check("warn", message, f"{header.advice}; then try it")
+    else:
+        kept = "the kernel keeps its level" if keeps else "its pull resistor keeps it locked"
+        yield Check("ok", f"when the program ends, {kept}")
+
+
+DRIVER = DoorDriver(
+    name="gpiozero",
+    make=lambda setup: GpioDoor(setup.settings, setup.post, setup.pins, setup.dev, setup.sys),
+    lock=lambda setup: lock_on_header(setup.settings, setup.lgpio, setup.dev, setup.sys),
+    indicators=_indicators,
+    check=_when_it_ends,
+)

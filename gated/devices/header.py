@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -10,8 +11,16 @@ from typing import Any
 from gated.errors import DeviceError
 
 DEV = Path("/dev")
-HEADER_LABELS = ("pinctrl-rp1", "pinctrl-bcm2")
-"""Labels of the chips that carry the header (Pi 5; Pi 4 and older)."""
+SYS = Path("/sys")
+PINCTRL = {"pinctrl-rp1": "pinctrl_rp1", "pinctrl-bcm2": "pinctrl_bcm2835"}
+"""Labels of chips that carry the header (Pi 5; Pi 4 and older) -> their driver in the kernel."""
+HEADER_LABELS = tuple(PINCTRL)
+KEEPS = "persist_gpio_outputs"
+CMDLINE = "/boot/firmware/cmdline.txt"
+LGPIO_ADVICE = (
+    "install the extra `pi` (pip install 'gated[pi]'); from Python 3.13 on, for which lgpio has no "
+    "wheel, the Debian package python3-lgpio and an environment made with --system-site-packages"
+)
 
 
 def import_lgpio() -> Any:
@@ -21,18 +30,42 @@ def import_lgpio() -> Any:
         with TemporaryDirectory(prefix="gated-lgpio-") as room, contextlib.chdir(room):
             import lgpio
     except ImportError as error:
-        raise DeviceError(
-            f"door.driver: gpiozero needs the extra `pi` (pip install 'gated[pi]'): {error}"
-        ) from error
-    except OSError as error:
+        raise DeviceError(f"the door's driver needs lgpio: {LGPIO_ADVICE} ({error})") from error
+    except Exception as error:
         raise DeviceError(f"lgpio cannot be started: {error}") from error
     return lgpio
 
 
-def header_chip(lgpio: Any, dev: Path = DEV) -> int:
-    """Number of the gpiochip that carries the 40-pin header; it differs between Pi models."""
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The chip that carries the 40-pin header: number of the gpiochip, which differs between models
+    of the Pi, and what it is called."""
+
+    chip: int
+    label: str
+
+    def keeps_outputs(self, sys: Path = SYS) -> bool | None:
+        """Return whether outputs stay driven when their program ends; None: not known."""
+        try:
+            text = (sys / "module" / self._driver / "parameters" / KEEPS).read_text()
+        except OSError:
+            return None
+        return text.strip().upper() in {"Y", "1"}
+
+    @property
+    def advice(self) -> str:
+        """The setting that makes the kernel keep its outputs."""
+        return f"add {self._driver}.{KEEPS}=y to the one line of {CMDLINE} and restart the computer"
+
+    @property
+    def _driver(self) -> str:
+        return next(name for label, name in PINCTRL.items() if self.label.startswith(label))
+
+
+def labels_of_chips(lgpio: Any, dev: Path = DEV) -> tuple[dict[int, str], list[str]]:
+    """Number -> label of every chip that may be opened, and why others may not."""
     numbers = sorted(int(p.name[8:]) for p in dev.glob("gpiochip*") if p.name[8:].isdigit())
-    problems = []
+    labels, problems = {}, []
     for number in numbers:
         try:
             handle = lgpio.gpiochip_open(number)
@@ -40,11 +73,45 @@ def header_chip(lgpio: Any, dev: Path = DEV) -> int:
             problems.append(f"/dev/gpiochip{number}: {error}")
             continue
         try:
-            label = str(lgpio.gpio_get_chip_info(handle)[3])
+            labels[number] = str(lgpio.gpio_get_chip_info(handle)[3])
         finally:
             lgpio.gpiochip_close(handle)
+    return labels, problems
+
+
+def find_header(lgpio: Any, dev: Path = DEV) -> Header:
+    """The chip of the 40-pin header; DeviceError when there is none, or none that may be used."""
+    labels, problems = labels_of_chips(lgpio, dev)
+    for number, label in labels.items():
         if label.startswith(HEADER_LABELS):
-            return number
+            return Header(number, label)
     if problems:
         raise DeviceError(f"{'; '.join(problems)} (is the user in the group gpio?)")
-    raise DeviceError("this computer has no GPIO header: door.driver: simulated or none")
+    raise DeviceError("this computer has no GPIO header: door.driver: gpiochip, simulated or none")
+
+
+def find_chip(lgpio: Any, wanted: str, dev: Path = DEV) -> int:
+    """Number of the chip with this path or label.
+
+    Raises: DeviceError when there is none, more than one, or none that may be opened.
+    """
+    if wanted.startswith("/"):
+        name = (dev / Path(wanted).relative_to("/dev")).resolve().name if _in_dev(wanted) else ""
+        if not (name.startswith("gpiochip") and name[8:].isdigit()):
+            raise DeviceError(f"door.chip: {wanted} is no GPIO chip (`gpiodetect` lists them)")
+        return int(name[8:])
+    labels, problems = labels_of_chips(lgpio, dev)
+    found = [number for number, label in labels.items() if label == wanted]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        paths = " and ".join(f"/dev/gpiochip{number}" for number in found)
+        raise DeviceError(f"door.chip: {paths} are both called {wanted}: give the path of one")
+    if problems:
+        raise DeviceError(f"{'; '.join(problems)} (is the user in the group gpio?)")
+    present = ", ".join(labels.values()) or "none at all"
+    raise DeviceError(f"door.chip: no GPIO chip is called {wanted}; there are: {present}")
+
+
+def _in_dev(path: str) -> bool:
+    return Path(path).is_relative_to("/dev")

@@ -1,4 +1,4 @@
-"""Which camera is it? What tells one from another that is put in its place."""
+"""Identify a camera, to tell it from another that is put in its place."""
 
 from __future__ import annotations
 
@@ -6,32 +6,25 @@ import hashlib
 import socket
 import ssl
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from gated.config import CameraSettings
+from gated.config.addresses import authority
+from gated.devices.clock import SystemClock
+from gated.devices.drivers import VIDEO, camera_driver
 from gated.errors import DeviceError
 
-SYSFS = Path("/sys/class/video4linux")
 RTSPS_PORT = 322
 TIMEOUT_S = 3.0
 
 
-def identity_of(settings: CameraSettings, sysfs: Path = SYSFS) -> str | None:
-    """A name that another camera would not have; None where the driver knows none. DeviceError.
-
-    USB: maker, model and serial number, or the socket where there is no serial number. RTSP over
-    TLS: the SHA-256 of the host's certificate; without TLS only the address, which proves nothing.
-    """
-    match settings.driver:
-        case "v4l2":
-            return _usb(settings.device, sysfs)
-        case "rtsp":
-            return _host(settings.url or "")
-        case _:
-            return None
+def identity_of(settings: CameraSettings, sysfs: Path = VIDEO) -> str | None:
+    """A name that another camera would not have; None where the driver knows none. DeviceError."""
+    driver, setup = camera_driver(settings, SystemClock(), video=sysfs)
+    return driver.identity(setup)
 
 
-def _usb(device: int | str, sysfs: Path) -> str | None:
+def usb_identity(device: int | str, sysfs: Path = VIDEO) -> str | None:
+    """Maker, model and serial number, or the socket where there is no serial number."""
     node = Path(f"/dev/video{device}" if isinstance(device, int) else device).resolve().name
     interface = (sysfs / node / "device").resolve()
     about = interface.parent
@@ -49,9 +42,15 @@ def _read(file: Path) -> str:
         return ""
 
 
-def _host(url: str) -> str:
-    parts = urlsplit(url)
-    host = parts.hostname or ""
+def host_identity(url: str) -> str:
+    """Name the host of an RTSP address; DeviceError.
+
+    Over TLS by the SHA-256 of its certificate; without TLS its address, which proves nothing.
+    """
+    parts = authority(url)
+    if parts is None:
+        raise DeviceError("the address of the camera can be read in more than one way")
+    host = parts.host.strip("[]")
     if parts.scheme != "rtsps":
         return f"rtsp {host}"
     # no chain is checked: cameras sign their own certificates, and this one is known by its digest

@@ -14,13 +14,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from gated.config import Settings
-from gated.core.model import Light
-from gated.devices.gpio import header_factory
-from gated.errors import DeviceError
-from gated.ports import Indicators
+from gated.core.values import Light
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +29,7 @@ STEP_S = 0.05
 
 
 class Output(StrEnum):
-    """What may be wired; the pin of each is `indicators.<name>_pin`."""
+    """An output that may be wired; its pin is `indicators.<name>_pin`."""
 
     BUZZER = "buzzer"
     ALARM = "alarm"
@@ -53,7 +49,7 @@ LAMPS = {
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What is to be shown: lights with the monotonic second since when, and the last decision."""
+    """Lights to be shown, each with the monotonic second since when, and the last decision."""
 
     since: dict[Light, float]
     granted: bool = False
@@ -104,11 +100,11 @@ class PlayedIndicators(ABC):
 
     @property
     def on(self) -> set[Output]:
-        """What is switched on now."""
+        """The outputs that are switched on now."""
         return {output for output, on in self._on.items() if on}
 
     def show(self, lights: frozenset[Light]) -> None:
-        """What holds from now on; a light that held before goes on from where it was."""
+        """Show these lights from now on; one that held before goes on from where it was."""
         now = time.monotonic()
         with self._changed:
             before = self._shown
@@ -156,55 +152,6 @@ class PlayedIndicators(ABC):
                     log.error("indicator %s: %s", output, error)
 
 
-class GpioIndicators(PlayedIndicators):
-    """Outputs on GPIO pins; off from the first moment on. `pin_factory`: lgpio unless given."""
-
-    def __init__(
-        self, pins: dict[Output, int], active_high: bool, alarm_s: float, pin_factory: Any = None
-    ) -> None:
-        """DeviceError when a pin cannot be had."""
-        super().__init__(pins, alarm_s)
-        self._own_factory = pin_factory is None
-        self._factory = pin_factory if pin_factory is not None else header_factory()
-        self._devices: dict[Output, Any] = {}
-        try:
-            from gpiozero import OutputDevice
-
-            for name, pin in pins.items():
-                self._devices[name] = OutputDevice(
-                    pin, active_high=active_high, initial_value=False, pin_factory=self._factory
-                )
-        except Exception as error:
-            self._let_go()
-            raise DeviceError(f"the pins of the indicators cannot be used: {error}") from error
-        self._thread.start()
-
-    def _drive(self, output: Output, on: bool) -> None:
-        self._devices[output].value = on
-
-    def _let_go(self) -> None:
-        for device in self._devices.values():
-            device.close()
-        if self._own_factory:
-            self._factory.close()
-
-
-class SimulatedIndicators(PlayedIndicators):
-    """Outputs that exist only in the program; `broken` ones cannot be switched."""
-
-    def __init__(self, alarm_s: float) -> None:
-        super().__init__(Output, alarm_s)
-        self.broken: set[Output] = set()
-        self._thread.start()
-
-    def _drive(self, output: Output, on: bool) -> None:
-        if output in self.broken:
-            raise DeviceError("the simulated lamp is broken")
-
-    def _let_go(self) -> None:
-        """There is nothing to give back."""
-
-
 class NoIndicators:
     """A gate that shows nothing."""
 
@@ -218,12 +165,7 @@ class NoIndicators:
         """There is nothing to let go of."""
 
 
-def open_indicators(settings: Settings, pin_factory: Any = None) -> Indicators:
-    """The indicators of the door's driver, all off; DeviceError."""
-    wired = settings.indicators
-    pins = {o: pin for o in Output if (pin := getattr(wired, f"{o}_pin")) is not None}
-    if settings.door.driver == "gpiozero" and pins:
-        return GpioIndicators(pins, wired.active_high, settings.alarms.sound_s, pin_factory)
-    if settings.door.driver == "simulated":
-        return SimulatedIndicators(settings.alarms.sound_s)
-    return NoIndicators()
+def outputs_of(settings: Settings) -> dict[Output, int]:
+    """The pin of each output that has one."""
+    pins = settings.indicators.pins()
+    return {output: pins[key] for output in Output if (key := f"{output}_pin") in pins}

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
 
 from gated.config import CameraSettings
+from gated.config.addresses import shown
+from gated.devices.drivers import CameraDriver
+from gated.devices.identity import host_identity, usb_identity
 from gated.devices.opencv import silence_opencv
+from gated.devices.turning import turned
 from gated.errors import DeviceError
 from gated.ports import Clock, Frame
 
@@ -21,7 +24,7 @@ OpenCV answers the first reads after a stall with old frames (seen with 5.0 and 
 
 
 class CaptureCamera:
-    """What the drivers on cv2.VideoCapture share."""
+    """Base of the drivers on cv2.VideoCapture."""
 
     def __init__(self, settings: CameraSettings, clock: Clock) -> None:
         self.name = settings.name
@@ -29,6 +32,7 @@ class CaptureCamera:
         self._clock = clock
         self._capture: cv2.VideoCapture | None = None
         self._number = 0
+        self._turn = turned(settings)
 
     @property
     @abstractmethod
@@ -67,7 +71,7 @@ class CaptureCamera:
         if now - began > SLOW_READ * self._settings.read_timeout_s:
             raise DeviceError(f"{self._where} stalled for {now - began:.1f} s")
         self._number += 1
-        return Frame(np.asarray(image, np.uint8), now, self._number)
+        return Frame(self._turn(np.asarray(image, np.uint8)), now, self._number)
 
     def close(self) -> None:
         """Release the device; safe to call twice."""
@@ -112,7 +116,7 @@ class RtspCamera(CaptureCamera):
 
     @property
     def _where(self) -> str:
-        return shown(self._settings.url or "")
+        return shown(self._settings.url or "", "the RTSP address")
 
     def _connect(self) -> cv2.VideoCapture:
         settings = self._settings
@@ -128,11 +132,13 @@ class RtspCamera(CaptureCamera):
         )
 
 
-def shown(url: str) -> str:
-    """The address without user, password, path and query: any of them may hold a secret."""
-    try:
-        parts = urlsplit(url)
-        port = f":{parts.port}" if parts.port else ""
-        return f"{parts.scheme}://{parts.hostname}{port}"
-    except ValueError:
-        return "the RTSP address"
+V4L2 = CameraDriver(
+    name="v4l2",
+    make=lambda setup: V4l2Camera(setup.settings, setup.clock),
+    identity=lambda setup: usb_identity(setup.settings.device, setup.video),
+)
+RTSP = CameraDriver(
+    name="rtsp",
+    make=lambda setup: RtspCamera(setup.settings, setup.clock),
+    identity=lambda setup: host_identity(setup.settings.url or ""),
+)

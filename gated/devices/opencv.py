@@ -1,4 +1,4 @@
-"""What is set once for OpenCV's video input."""
+"""Set OpenCV's video input up, once."""
 
 from __future__ import annotations
 

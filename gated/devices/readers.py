@@ -18,6 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from gated.config import CredentialSettings
+from gated.core.cards import SHORTEST
+from gated.devices.drivers import ReaderDriver, make_reader, reader_driver
 from gated.errors import DeviceError
 from gated.ports import CardReader
 
@@ -38,10 +40,9 @@ KEYS = (
     | dict(zip(range(16, 26), "QWERTYUIOP", strict=True))
     | dict(zip(range(30, 39), "ASDFGHJKL", strict=True))
     | dict(zip(range(44, 51), "ZXCVBNM", strict=True))
+    | {12: "-", 51: ",", 52: ".", 53: "/", 57: " ", 39: ":", 74: "-", 83: ".", 98: "/"}
     | {71: "7", 72: "8", 73: "9", 75: "4", 76: "5", 77: "6", 79: "1", 80: "2", 81: "3", 82: "0"}
 )
-
-SHORTEST = 4
 
 
 class Keystrokes:
@@ -170,13 +171,13 @@ class SimulatedReader(KeyboardReader):
 
 def open_reader(settings: CredentialSettings) -> CardReader | None:
     """The configured reader, not yet opened; None without one. Drivers are named, never guessed."""
-    match settings.reader:
-        case "keyboard":
-            return KeyboardReader(settings)
-        case "simulated":
-            return SimulatedReader(settings)
-        case "none":
-            return None
+    driver, setup = reader_driver(settings)
+    return make_reader(driver, setup)
+
+
+KEYBOARD = ReaderDriver(name="keyboard", make=lambda setup: KeyboardReader(setup.settings))
+SIMULATED = ReaderDriver(name="simulated", make=lambda setup: SimulatedReader(setup.settings))
+NONE = ReaderDriver(name="none", make=lambda setup: None)
 
 
 def keystrokes(number: str, at: float = 0.0, gap_s: float = 0.005, enter: bool = True) -> bytes:

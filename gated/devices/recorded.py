@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from gated.core.model import Image
+from gated.core.values import Image
 from gated.devices.opencv import silence_opencv
 from gated.errors import SourceError
 from gated.ports import Clock, EndOfStream, Frame

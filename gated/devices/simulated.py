@@ -9,21 +9,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from gated.config import DoorSettings
-from gated.core.model import DoorEvent, Image
-from gated.devices.leased import Input, LeasedDoor
+from gated.core.messages import DoorEvent
+from gated.core.values import Image
+from gated.devices.drivers import DoorDriver
+from gated.devices.indicators import Output, PlayedIndicators
+from gated.devices.timed_door import Input, TimedDoor
 from gated.errors import DeviceError
 from gated.ports import Clock, Frame
 
 
 @dataclass(frozen=True, slots=True)
-class Edge:
+class RelayEdge:
     """The relay moved: monotonic seconds, and whether it releases since."""
 
     at: float
     released: bool
 
 
-class SimulatedDoor(LeasedDoor):
+class SimulatedDoor(TimedDoor):
     """A door without hardware; `edges` tells when it was released and locked.
 
     `press_rex`, `press_trigger`, `open_leaf`, `close_leaf`, `fire` and `end_fire` are what people
@@ -35,7 +38,7 @@ class SimulatedDoor(LeasedDoor):
         self, settings: DoorSettings, post: Callable[[DoorEvent], None], clock: Clock
     ) -> None:
         super().__init__(settings, post, tuple(Input))
-        self.edges: list[Edge] = []
+        self.edges: list[RelayEdge] = []
         self._clock = clock
         self._released = False
         self._jammed = False
@@ -91,10 +94,26 @@ class SimulatedDoor(LeasedDoor):
             raise DeviceError("the simulated relay is jammed")
         if released != self._released:
             self._released = released
-            self.edges.append(Edge(self._clock.now().mono, released))
+            self.edges.append(RelayEdge(self._clock.now().mono, released))
 
     def _active(self, name: Input) -> bool:
         return self._levels[name]
+
+    def _let_go(self) -> None:
+        """There is nothing to give back."""
+
+
+class SimulatedIndicators(PlayedIndicators):
+    """Outputs that exist only in the program; `broken` ones cannot be switched."""
+
+    def __init__(self, alarm_s: float) -> None:
+        super().__init__(Output, alarm_s)
+        self.broken: set[Output] = set()
+        self._thread.start()
+
+    def _drive(self, output: Output, on: bool) -> None:
+        if output in self.broken:
+            raise DeviceError("the simulated lamp is broken")
 
     def _let_go(self) -> None:
         """There is nothing to give back."""
@@ -162,13 +181,15 @@ class SimulatedCamera:
 
 
 class SimulatedGpio:
-    """The part of the `lgpio` module that `gpio` and `emergency` use, over pins in memory.
+    """The part of the `lgpio` module that doors use, over lines in memory.
 
-    labels: chip -> label; chips that are not in it cannot be opened. levels: pin -> level, kept
-    when the chip is closed, as the kernel of Raspberry Pi OS does. busy: pins that others hold.
+    labels: chip -> label; chips that are not in it cannot be opened. levels: line -> level, kept
+    when the chip is closed, as the kernel of Raspberry Pi OS does. busy: lines that others hold.
+    without_edges and without_pulls: the chip has no such thing. `turn` is what the wires do.
     """
 
     SET_PULL_UP = 32
+    BOTH_EDGES = 3
 
     def __init__(
         self, labels: dict[int, str] | None = None, levels: dict[int, int] | None = None
@@ -178,6 +199,18 @@ class SimulatedGpio:
         self.driven: set[int] = set()
         self.busy: set[int] = set()
         self.open_chips: set[int] = set()
+        self.without_edges = False
+        self.without_pulls = False
+        self.written: list[tuple[int, int]] = []
+        """(line, level) of each output as it was driven."""
+        self._claimed: set[int] = set()
+        self._watching: dict[int, Callable[[int, int, int, int], None]] = {}
+
+    def turn(self, line: int, level: int) -> None:
+        """Something outside pulls an input to this level."""
+        before, self.levels[line] = self.levels.get(line), level
+        if before != level and line in self._watching:
+            self._watching[line](0, line, level, 0)
 
     def gpiochip_open(self, chip: int) -> int:
         if chip not in self.labels:
@@ -189,19 +222,64 @@ class SimulatedGpio:
         return [0, 58, f"gpiochip{handle}", self.labels[handle]]
 
     def gpio_claim_input(self, handle: int, pin: int, flags: int = 0) -> int:
+        self._claim(pin, flags)
         self.levels.setdefault(pin, 1 if flags & self.SET_PULL_UP else 0)
         return 0
 
+    def gpio_claim_alert(self, handle: int, pin: int, edges: int, flags: int = 0) -> int:
+        if self.without_edges:
+            raise OSError("bad event request")
+        return self.gpio_claim_input(handle, pin, flags)
+
+    def callback(
+        self, handle: int, pin: int, edge: int, func: Callable[[int, int, int, int], None]
+    ) -> SimulatedCallback:
+        self._watching[pin] = func
+        return SimulatedCallback(lambda: self._watching.pop(pin, None))
+
     def gpio_claim_output(self, handle: int, pin: int, level: int = 0) -> int:
-        if pin in self.busy:
-            raise OSError("GPIO busy")
+        self._claim(pin, 0)
         self.driven.add(pin)
+        return self.gpio_write(handle, pin, level)
+
+    def gpio_write(self, handle: int, pin: int, level: int) -> int:
         self.levels[pin] = level
+        self.written.append((pin, level))
         return 0
 
     def gpio_read(self, handle: int, pin: int) -> int:
         return self.levels[pin]
 
+    def gpio_free(self, handle: int, pin: int) -> int:
+        self._claimed.discard(pin)
+        return 0
+
     def gpiochip_close(self, handle: int) -> int:
         self.open_chips.discard(handle)
+        self._claimed.clear()
         return 0
+
+    def _claim(self, pin: int, flags: int) -> None:
+        if pin in self.busy | self._claimed:
+            raise OSError("GPIO busy")
+        if flags and self.without_pulls:
+            raise OSError("bad bias flags")
+        self._claimed.add(pin)
+
+
+class SimulatedCallback:
+    """The handle that `SimulatedGpio.callback` returns."""
+
+    def __init__(self, cancel: Callable[[], object]) -> None:
+        self._cancel = cancel
+
+    def cancel(self) -> None:
+        """No edge is told from now on."""
+        self._cancel()
+
+
+DOOR = DoorDriver(
+    name="simulated",
+    make=lambda setup: SimulatedDoor(setup.settings, setup.post, setup.clock),
+    indicators=lambda settings, setup: SimulatedIndicators(settings.alarms.sound_s),
+)

@@ -1,4 +1,14 @@
-"""A camera that is never given up."""
+"""A camera that is never given up.
+
+Theory of operation. A camera that fails is reopened after a pause. One that goes on delivering is
+read on, whatever it delivers, so that the first picture that differs is seen at once:
+
+- The same picture for `frozen_after_s`, or pictures that come in a loop, are an outage; what is
+  known already is withheld, and the camera is reopened now and then, as a driver may be stuck.
+- The same picture that is black or white all over is none. Cameras with noise reduction give it in
+  the dark: it is handed on, as no face can be in it. The same dark picture with a lamp in it is no
+  outage either, but is withheld, as a face could be next to the lamp.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +19,25 @@ from collections.abc import Callable
 
 import numpy as np
 
-from gated.core.model import CameraEvent, CameraEventKind, Image
+from gated.core.messages import CameraEvent
+from gated.core.values import CameraEventKind, Image
+from gated.devices.exposure import blank, dim
+from gated.devices.loop_detection import LoopDetector
 from gated.devices.recorded import RecordedCamera
-from gated.devices.repetition import LoopDetector
 from gated.errors import DeviceError
 from gated.ports import Camera, Clock, EndOfStream, Frame
 
 log = logging.getLogger(__name__)
 
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 30.0
+FIRST_REOPENING_S, LAST_REOPENING_S = 30.0, 600.0
+"""Between attempts to mend a stuck driver by opening the camera again, the longest in the end."""
+DARK_REOPENING_S = 3600.0
+"""The same in the dark, where nothing tells a stuck driver from the night."""
+TOLD_AGAIN_S = 60.0
+"""So long after it became clear the dark is told again: a lamp that blinks fills no log."""
+PACE_S = 0.02
+"""A stuck driver may answer at once, for ever: what is withheld is not asked for faster."""
 STABLE_S = 10.0
 """A camera that delivers for so long is well again: the next failure starts with a short delay."""
 
@@ -27,6 +47,7 @@ class SupervisedCamera:
 
     An outage is a DeviceError, the same picture for `frozen_after_s`, or pictures that come again
     in a loop (a recording may do both). They are withheld until others come, reopened or not.
+    DARK, GLARE and CLEAR tell of a camera that works and of what can be seen in its picture.
     heartbeat is called before each step that may take long; replace it to prove liveness.
     """
 
@@ -58,6 +79,11 @@ class SupervisedCamera:
         self._well_since = 0.0
         self._still: Image | None = None
         self._still_since = 0.0
+        self._unseen: CameraEventKind | None = None
+        self._told_unseen = False
+        self._clear_since = -TOLD_AGAIN_S
+        self._reopen_at: float | None = None
+        self._reopenings = 0
 
     def open(self) -> None:
         """Begin to deliver; the device is opened by the first `read`."""
@@ -91,24 +117,68 @@ class SupervisedCamera:
             self._is_open = True
             self._still_since = self._clock.now().mono
             self.heartbeat()
+        began = self._clock.now().mono
         frame = self._camera.read()
         now = self._clock.now().mono
+        if self._outage is CameraEventKind.LOST:
+            self._recover(now)
         if self._frozen_after_s is not None and self._stands_still(frame.image):
+            withheld = self._outage is not None
             if now - self._still_since >= self._frozen_after_s:
-                self._lose(
-                    CameraEventKind.FROZEN, f"the same picture for {now - self._still_since:.0f} s"
-                )
-                return None
-            return None if self._outage is CameraEventKind.FROZEN else frame
+                withheld = self._judge_still(frame.image, now)
+            if withheld and now - began < PACE_S:
+                self._wait(PACE_S)
+            return None if withheld else frame
         self._still_since = now
         if self._loops is not None:
             if self._loops.repeats(frame.image):
-                self._lose(CameraEventKind.LOOPED, "the same pictures come again and again")
+                self._stuck(CameraEventKind.LOOPED, "the same pictures come again and again", now)
                 return None
             if self._outage is CameraEventKind.LOOPED and self._loops.known:
                 return None
+        self._see(now)
         self._recover(now)
         return frame
+
+    def _judge_still(self, image: Image, now: float) -> bool:
+        """Say what a picture that does not change is; whether it is withheld."""
+        empty = blank(image)
+        kind = empty or (CameraEventKind.DARK if dim(image) else None)
+        since = f"the same picture for {now - self._still_since:.0f} s"
+        if kind is None:
+            self._stuck(CameraEventKind.FROZEN, since, now)
+            return True
+        if self._outage is None and self._unseen is None:
+            self._unseen = kind
+            self._reopen_at = now + DARK_REOPENING_S
+            if now - self._clear_since >= TOLD_AGAIN_S:
+                self._told_unseen = True
+                self._tell(kind, f"nothing to be seen: {since}")
+        if self._reopen_at is not None and now >= self._reopen_at:
+            self._reopen_at = now + DARK_REOPENING_S
+            self._close_quietly()
+        return empty is None
+
+    def _see(self, now: float) -> None:
+        """A picture came that is not the one before."""
+        if self._unseen is not None and self._told_unseen:
+            self._clear_since = now
+            self._tell(CameraEventKind.CLEAR, "")
+        self._unseen, self._told_unseen = None, False
+
+    def _stuck(self, kind: CameraEventKind, detail: str, now: float) -> None:
+        """Pictures come, and are those from before: tell it once, and reopen the camera at times.
+
+        It is read on between, and no time is lost to a pause.
+        """
+        if self._outage is None:
+            self._begin_outage(kind, detail)
+            self._reopen_at, self._reopenings = now, 0
+        if self._reopen_at is not None and now >= self._reopen_at:
+            pause = FIRST_REOPENING_S * 2.0 ** min(self._reopenings, 16)
+            self._reopen_at = now + min(LAST_REOPENING_S, pause)
+            self._reopenings += 1
+            self._close_quietly()
 
     def _stands_still(self, image: Image) -> bool:
         before, self._still = self._still, image
@@ -122,10 +192,9 @@ class SupervisedCamera:
     def _lose(self, kind: CameraEventKind, detail: str) -> None:
         """The camera failed: close it, tell it once, and wait before the next attempt."""
         self._close_quietly()
+        self._unseen, self._told_unseen = None, False
         if self._outage is None:
-            self._outage = kind
-            log.warning("camera %s %s: %s", self.name, kind, detail)
-            self._on_event(CameraEvent(kind, detail))
+            self._begin_outage(kind, detail)
         if self._well_since and self._clock.now().mono - self._well_since >= STABLE_S:
             self._attempts = 0
         self._well_since = 0.0
@@ -133,6 +202,15 @@ class SupervisedCamera:
         self._attempts += 1
         self.heartbeat()
         self._wait(delay * (0.5 + 0.5 * self._jitter()))
+
+    def _begin_outage(self, kind: CameraEventKind, detail: str) -> None:
+        self._outage = kind
+        log.warning("camera %s %s: %s", self.name, kind, detail)
+        self._on_event(CameraEvent(kind, detail))
+
+    def _tell(self, kind: CameraEventKind, detail: str) -> None:
+        log.info("camera %s: %s", self.name, kind)
+        self._on_event(CameraEvent(kind, detail))
 
     def _recover(self, now: float) -> None:
         self._well_since = self._well_since or now

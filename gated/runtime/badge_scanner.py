@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 
-from gated.core.model import Image
-from gated.runtime.loop import Loop, OnCrash
-from gated.services.live import Looker
+from gated.core.values import Image
+from gated.link.loop import Loop, OnCrash
+from gated.link.running_gate import FrameSubscriber
 
 GONE_S = 3.0
 """A badge that was not seen for so long is shown anew when it comes back; one that stays in the
@@ -31,7 +31,7 @@ class BadgeScanner(Loop):
 
     def __init__(
         self,
-        look: Callable[[], AbstractContextManager[Looker]],
+        look: Callable[[], AbstractContextManager[FrameSubscriber]],
         read: Callable[[Image], str],
         present: Callable[[str], None],
         interval_s: float,

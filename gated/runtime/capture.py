@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from gated.link.loop import Loop, OnCrash
 from gated.ports import Camera, EndOfStream
-from gated.runtime.loop import Loop, OnCrash
 from gated.runtime.slot import FrameSlot
 
 log = logging.getLogger(__name__)
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 class Capture(Loop):
     """Reads the (supervised) camera as fast as it delivers; ends at the end of a recording."""
 
-    beat_limit_s = 45.0  # the longest backoff of a camera that is being reopened, and a read
+    beat_limit_s = 60.0  # the longest pause before a camera is opened again, that, and a read
 
     def __init__(self, camera: Camera, slot: FrameSlot, on_crash: OnCrash) -> None:
         super().__init__("capture", on_crash)
@@ -31,7 +31,8 @@ class Capture(Loop):
                 self._slot.put(self._camera.read())
                 self.frames += 1
         except EndOfStream:
-            log.info("the recorded source has ended")
+            if not self.stopping.is_set():  # a camera that is stopped ends as well
+                log.info("the recorded source has ended")
             self.ended = True
         finally:
             self._camera.close()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from gated.core.model import Condition, Event
+from gated.core.messages import Condition, Event
 from gated.errors import DeviceError
+from gated.link.loop import Loop, OnCrash
 from gated.ports import CardReader
-from gated.runtime.loop import Loop, OnCrash
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gated.errors import StorageError
-from gated.runtime.loop import Loop, OnCrash
+from gated.link.loop import Loop, OnCrash
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ each time the gallery and the rules of thousands are read, the next decision wai
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class WatchedState:
     """Something that the gate works with. stamp: names its state. renew: hands the gate the new
     one; until then the old one stays in use. urgent: also while many changes come."""
 
@@ -44,7 +44,7 @@ class ChangeWatcher(Loop):
     def __init__(
         self,
         changed: Callable[[], bool],
-        watched: Sequence[Watched],
+        watched: Sequence[WatchedState],
         on_crash: OnCrash,
         many: Callable[[], bool] = lambda: False,
     ) -> None:

@@ -10,15 +10,14 @@ thread, the door is locked on the way out.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gated.core.gate import Gate
-from gated.core.model import (
+from gated.core.messages import (
     Attention,
     Command,
     Decision,
     DoorEvent,
-    DoorEventKind,
     Event,
     GateState,
     JournalState,
@@ -30,15 +29,18 @@ from gated.core.model import (
     Tick,
     Unlock,
 )
+from gated.core.values import DoorEventKind, Instant
 from gated.errors import DeviceError
+from gated.link.loop import Loop, OnCrash
 from gated.ports import Clock, Door
 from gated.runtime.inbox import BoundedInbox
 from gated.runtime.journal_writer import JournalWriter
-from gated.runtime.loop import Loop, OnCrash
 
 log = logging.getLogger(__name__)
 
 IDLE_S = 1.0
+
+Tape = Callable[[Event, Instant, Sequence[Command]], None]
 
 
 class Controller(Loop):
@@ -47,7 +49,8 @@ class Controller(Loop):
     on_attention: takes what the inference thread is to look for. on_decision: told of each
     decision with the monotonic time of the relay's edge (None when the door was not moved).
     on_notice: told what to show. on_event: told of each event that is recorded. on_state: told what
-    holds, at the start and when it changes. All must return at once.
+    holds, at the start and when it changes. tape: given each event with its time and what the gate
+    answered. All must return at once.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class Controller(Loop):
         on_notice: Callable[[Notice], None],
         on_event: Callable[[RecordEvent], None],
         on_state: Callable[[GateState], None],
+        tape: Tape | None = None,
     ) -> None:
         super().__init__("controller", on_crash)
         self._gate = gate
@@ -76,6 +80,7 @@ class Controller(Loop):
         self._on_notice = on_notice
         self._on_event = on_event
         self._on_state = on_state
+        self._tape = tape
         self._state: GateState | None = None
         self._recordable = True
 
@@ -97,7 +102,7 @@ class Controller(Loop):
         if event is None and (deadline is None or self._clock.now().mono < deadline):
             return
         self._follow_journal()
-        self._handle(event or Tick())
+        self._process(event or Tick())
 
     def _follow_journal(self) -> None:
         recordable = self._journal.available
@@ -108,13 +113,15 @@ class Controller(Loop):
                 "decisions %s be recorded",
                 "can" if recordable else "cannot",
             )
-            self._handle(JournalState(recordable))
+            self._process(JournalState(recordable))
 
-    def _handle(self, event: Event) -> None:
+    def _process(self, event: Event) -> None:
         decision: Decision | None = None
         recorded = True
         edge: float | None = None
-        for command in self._gate.handle(event, self._clock.now()):
+        now = self._clock.now()
+        commands = self._gate.handle(event, now)
+        for command in commands:
             if isinstance(command, RecordDecision):
                 if decision is not None:
                     self._on_decision(decision, edge)
@@ -127,6 +134,8 @@ class Controller(Loop):
                 self._execute(command)
         if decision is not None:
             self._on_decision(decision, edge)
+        if self._tape is not None:
+            self._tape(event, now, commands)
         state = self._gate.state
         if state != self._state:
             self._state = state

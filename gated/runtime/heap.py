@@ -1,4 +1,4 @@
-"""What the C library does with memory that is free again: give it back, for this runs for years."""
+"""Make the C library give free memory back, for this runs for years."""
 
 from __future__ import annotations
 
@@ -17,13 +17,22 @@ ARENAS = 2
 
 
 def settle() -> None:
-    """What is there now stays: the garbage collector need not look through it again.
+    """Keep the garbage collector from looking again through what is there now, which stays.
 
     After the start that is nearly everything, and looking through it stops every thread for a tenth
     of a second, the door's included.
     """
     gc.freeze()
     gc.enable()
+    give_back()
+
+
+def give_back() -> None:
+    """Return to the machine what is free between blocks in use, as after loading models."""
+    if sys.platform.startswith("linux"):
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
 
 
 def frugal_heap() -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from dataclasses import replace
 
-from gated.core.model import Event, Observation
+from gated.core.messages import Event, Observation
 
 
 class BoundedInbox:
@@ -17,6 +18,8 @@ class BoundedInbox:
         self._capacity = capacity
         self._arrived = threading.Condition()
         self._events: deque[Event] = deque()
+        self._posted: deque[float] = deque()
+        self._waited_s = 0.0
         self.stripped = 0
         self.dropped = 0
 
@@ -27,6 +30,7 @@ class BoundedInbox:
                 self.dropped += 1
                 return
             self._events.append(event)
+            self._posted.append(time.monotonic())
             self._arrived.notify()
 
     def get(self, timeout: float) -> Event | None:
@@ -34,7 +38,17 @@ class BoundedInbox:
         with self._arrived:
             if not self._events:
                 self._arrived.wait(timeout)
-            return self._events.popleft() if self._events else None
+            if not self._events:
+                return None
+            self._waited_s = max(self._waited_s, time.monotonic() - self._posted.popleft())
+            return self._events.popleft()
+
+    def longest_wait_s(self) -> float:
+        """Return how long an event waited at most since the last call, a waiting one included."""
+        with self._arrived:
+            waiting = time.monotonic() - self._posted[0] if self._posted else 0.0
+            waited, self._waited_s = max(self._waited_s, waiting), 0.0
+        return waited
 
     def _make_room(self) -> bool:
         lost: tuple[int, ...] = ()
@@ -51,4 +65,6 @@ class BoundedInbox:
         if lost:
             kept.append(replace(last, faces=(), lost=lost))
         self._events = kept
+        while len(self._posted) > len(kept):
+            self._posted.popleft()
         return len(kept) < self._capacity

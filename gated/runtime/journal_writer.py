@@ -7,9 +7,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from gated.core.model import RecordDecision, RecordEvent
+from gated.core.messages import RecordDecision, RecordEvent
 from gated.errors import StorageError
-from gated.runtime.loop import Loop, OnCrash
+from gated.link.loop import Loop, OnCrash
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class JournalWriter(Loop):
 
     @property
     def available(self) -> bool:
-        """Whether the records of one more event are sure to find a place."""
+        """True when the records of one more event are sure to find a place."""
         return not self.disk_full and len(self._queue) <= self._capacity - RESERVE
 
     @property

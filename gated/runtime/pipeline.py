@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 from gated.core.gate import Gate
-from gated.core.model import Attention, Decision, GateState, Notice, RecordEvent
+from gated.core.messages import Attention, Decision, GateState, Notice, RecordEvent
+from gated.link.loop import Loop, OnCrash, end
+from gated.live.strain import Load
 from gated.ports import Clock, Door, SupervisedSource
 from gated.runtime.capture import Capture
-from gated.runtime.controller import Controller
+from gated.runtime.controller import Controller, Tape
 from gated.runtime.inbox import BoundedInbox
 from gated.runtime.inference import Analyse, Inference
 from gated.runtime.journal_writer import Append, JournalWriter
-from gated.runtime.loop import Loop, OnCrash
 from gated.runtime.slot import FrameSlot
-
-log = logging.getLogger(__name__)
-
-STOP_S = 5.0
-"""How long one loop may take to end."""
 
 
 class Pipeline:
@@ -45,6 +40,7 @@ class Pipeline:
         on_notice: Callable[[Notice], None],
         on_event: Callable[[RecordEvent], None],
         on_state: Callable[[GateState], None],
+        tape: Tape | None = None,
     ) -> None:
         self._gate = gate
         self._camera = camera
@@ -64,6 +60,7 @@ class Pipeline:
             on_notice=on_notice,
             on_event=on_event,
             on_state=on_state,
+            tape=tape,
         )
         self.capture = Capture(camera, self._slot, on_crash)
         camera.heartbeat = self.capture.beat
@@ -85,8 +82,17 @@ class Pipeline:
         for loop in reversed(self.loops):
             end(loop)
 
+    def load(self) -> Load:
+        """Return the load: frames in and looked at, the time that took, the time events waited."""
+        return Load(
+            self.capture.frames,
+            self.inference.frames,
+            self._inbox.longest_wait_s(),
+            self.inference.longest_look_s(),
+        )
+
     def counters(self) -> dict[str, int]:
-        """What was dropped, refused and done since the start."""
+        """Count what was dropped, refused and done since the start."""
         first = self.inference.first_frame_s
         return {
             **({} if first is None else {"start.first_frame_ms": round(first * 1000)}),
@@ -102,12 +108,3 @@ class Pipeline:
 
     def _attend(self, attention: Attention) -> None:
         self.inference.attention = attention
-
-
-def end(loop: Loop) -> None:
-    """Stop a loop and wait for it; a loop that hangs is left behind and logged."""
-    loop.stop()
-    if loop.is_alive():
-        loop.join(timeout=STOP_S)
-    if loop.is_alive():
-        log.error("%s did not end in time", loop.name)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from gated.errors import StorageError
-from gated.runtime.loop import Loop, OnCrash
+from gated.link.loop import Loop, OnCrash
 
 log = logging.getLogger(__name__)
 

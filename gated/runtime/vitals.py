@@ -1,4 +1,4 @@
-"""How the process itself fares: its age, its memory, and how late the event loop is."""
+"""Measure the process itself: its age, its memory, and how late the event loop is."""
 
 from __future__ import annotations
 

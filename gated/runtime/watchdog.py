@@ -1,4 +1,4 @@
-"""What systemd is told: READY, STOPPING, and WATCHDOG only while every loop is alive."""
+"""Notify systemd: READY, STOPPING, and WATCHDOG only while every loop is alive."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Iterable, Mapping
 
-from gated.runtime.loop import Loop
+from gated.link.loop import Loop
 
 
 def notify(message: str, environ: Mapping[str, str] = os.environ) -> bool:

@@ -13,12 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from gated.config import VisionSettings, Zone
-from gated.core.model import Attention, Face, Observation, TrackedFace
+from gated.core.messages import Attention, Observation
 from gated.core.quality import flaws
 from gated.core.tracking import Tracker
+from gated.core.values import Face, TrackedFace
 from gated.ports import Frame
 from gated.vision.factory import Models
 from gated.vision.measuring import limits_of, measure
+from gated.vision.uprightness import Uprightness
 
 THUMBNAIL = (64, 48)
 CHANGED_BY = 10
@@ -38,7 +40,7 @@ cannot stall a door."""
 
 @dataclass(slots=True)
 class Counters:
-    """What was done since the start; read by other threads, written by one."""
+    """Counts of what was done since the start; read by other threads, written by one."""
 
     frames: int = 0
     skipped: int = 0
@@ -51,6 +53,8 @@ class Analyzer:
     """Turns frames into observations; used by one thread, owns its tracker.
 
     still_gate: False analyses every frame and embeds every usable face, whatever the attention.
+    meshed: a mesh is laid over every face that is looked at for evidence, not only where movements
+    were asked for.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class Analyzer:
         settings: VisionSettings,
         zone: Zone,
         still_gate: bool = True,
+        meshed: bool = False,
     ) -> None:
         self.counters = Counters()
         self._models = models
@@ -68,12 +73,22 @@ class Analyzer:
         self._idle_s = 1.0 / settings.idle_fps
         self._zone = zone
         self._still_gate = still_gate
+        self._meshed = meshed
         self._seen: npt.NDArray[np.int16] | None = None
         self._seen_at = -np.inf
+        self._moved = False
+        self.grey = False
+        """Whether the face that was last looked at had no colour."""
         self._last: Observation | None = None
         self._detected_at = -np.inf
+        self._uprightness = Uprightness(models.detector) if still_gate else None
         self._examined: dict[int, float] = {}
         """When the face of a track was last looked at for evidence."""
+
+    @property
+    def turn(self) -> int | None:
+        """Degrees clockwise by which pictures have to be turned to show faces; None: by none."""
+        return self._uprightness.turn if self._uprightness is not None else None
 
     def analyse(self, frame: Frame, attention: Attention) -> Observation:
         """Detect, track, measure and, where it is wanted, embed the faces of one frame."""
@@ -96,7 +111,9 @@ class Analyzer:
         else:
             self.counters.detections += 1
             self._detected_at = frame.captured_at
-            faces = self._models.detector.detect(frame.image)
+            faces = self._detected(frame)
+            if self._uprightness is not None and (faces or self._moved):
+                self._uprightness.saw(frame.image, faces, frame.captured_at)
         ids, lost = self._tracker.update(faces, frame.captured_at)
         for track_id in lost:
             self._examined.pop(track_id, None)
@@ -108,24 +125,35 @@ class Analyzer:
             height,
             self._examine(frame, faces, ids, attention),
             tuple(lost),
+            self.turn,
         )
 
+    def _detected(self, frame: Frame) -> list[Face]:
+        """The faces of a frame, in its pixels."""
+        if frame.small is None:
+            return self._models.detector.detect(frame.image)
+        (height, width), (low, narrow) = frame.image.shape[:2], frame.small.shape[:2]
+        across, down = width / narrow, height / low
+        return [face.scaled(across, down) for face in self._models.detector.detect(frame.small)]
+
     def _is_settled(self, frame: Frame, attention: Attention) -> bool:
-        """Whether nobody in view is wanted, and the detector looked a moment ago."""
+        """Return whether nobody in view is wanted, and the detector looked a moment ago."""
         tracks, now = self._tracker.ids, frame.captured_at
         if not tracks or not 0 <= now - self._detected_at < SETTLED_S:
             return False
         return not any(self._is_wanted(track_id, attention, now) for track_id in tracks)
 
     def _is_still(self, frame: Frame) -> bool:
-        """Whether nothing changed since the detector last looked, and it may wait longer."""
-        small = cv2.resize(frame.image, THUMBNAIL, interpolation=cv2.INTER_AREA)
+        """Return whether nothing changed since the detector last looked, and it may wait longer."""
+        source = frame.image if frame.small is None else frame.small
+        small = cv2.resize(source, THUMBNAIL, interpolation=cv2.INTER_AREA)
         gray = np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.int16)
         before, waited = self._seen, frame.captured_at - self._seen_at
         if before is not None and not self._tracker.open and 0 <= waited < self._idle_s:
             changed = np.count_nonzero(np.abs(gray - before) > CHANGED_BY)
             if changed < CHANGED_CELLS:
                 return True
+        self._moved = before is not None and 0 <= waited < self._idle_s
         self._seen, self._seen_at = gray, frame.captured_at
         return False
 
@@ -140,7 +168,7 @@ class Analyzer:
             budget -= wanted
             if wanted:
                 self._examined[track_id] = frame.captured_at
-            challenged = track_id in attention.challenged
+            challenged = self._meshed or track_id in attention.challenged
             tracked.append(self._examine_one(frame, face, track_id, wanted, challenged))
         return tuple(tracked)
 
@@ -156,7 +184,8 @@ class Analyzer:
             return TrackedFace(track_id, face, quality, flawed)
         self.counters.embeddings += 1
         embedding = self._models.embedder.embed_chip(chip)
-        pad = self._models.pad.score(frame.image, face) if self._models.pad else None
+        pad = self._models.pad.read(frame.image, face) if self._models.pad else None
+        self.grey = pad is not None and pad.grey
         mesh = None
         if challenged and self._models.mesh is not None:
             mesh = self._models.mesh.measure(frame.image, face)

@@ -16,6 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import cv2
+import numpy as np
+
+from gated.core.values import Image
 from gated.errors import AssetError
 from gated.vision import fetch
 from gated.vision.manifest import MANIFEST, SETS, Asset
@@ -30,7 +34,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """What `install` did with one asset. `origin`: present, directory, package or url."""
+    """The outcome of `install` for one asset. `origin`: present, directory, package or url."""
 
     name: str
     path: Path
@@ -39,7 +43,7 @@ class Installed:
 
 @dataclass(frozen=True, slots=True)
 class AssetStatus:
-    """Whether an asset is there. `path` is None when absent; `verified`: its sha256 is right."""
+    """The presence of an asset. `path` is None when absent; `verified`: its sha256 is right."""
 
     name: str
     set: str
@@ -66,12 +70,22 @@ class AssetStore:
         self._assets = {asset.name: asset for asset in manifest}
 
     def path(self, name: str) -> Path:
-        """Where the verified file lies; AssetError when it is missing or damaged."""
+        """Return the verified file's path. Raises: AssetError when it is missing or damaged."""
         return self._load(name)[0]
 
     def read(self, name: str) -> bytes:
         """The verified content; AssetError when it is missing or damaged."""
         return self._load(name)[1]
+
+    def portrait(self, name: str) -> Image:
+        """Return a picture of ours, (h, w, 3) BGR uint8. Raises: AssetError.
+
+        By OpenCV, as its digest was checked: what strangers send goes through `decoding`.
+        """
+        image = cv2.imdecode(np.frombuffer(self.read(name), np.uint8), cv2.IMREAD_COLOR)
+        if image is None:
+            raise AssetError(f"{name} is no picture")
+        return np.asarray(image, np.uint8)
 
     def status(self) -> list[AssetStatus]:
         """Every asset of the manifest, whether it is there and whether it is the right one."""
@@ -142,7 +156,7 @@ class AssetStore:
 
 
 class _Origins:
-    """Where the files of one installation come from; a package is fetched once."""
+    """The sources of one installation's files; a package is fetched once."""
 
     def __init__(
         self,

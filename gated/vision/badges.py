@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from gated.core.model import Image
+from gated.core.values import Image
 
 MODULE_PX = 8
 QUIET = 4

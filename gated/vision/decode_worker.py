@@ -89,7 +89,7 @@ def _decode_one(photo: int, pixels: int) -> None:
 
 
 def be_killed_first() -> None:
-    """When memory is short, this process has to go, not the gate."""
+    """Let the kernel kill this process, not the gate, when memory is short."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
 

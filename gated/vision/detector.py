@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from gated.core.model import Box, Face, Image
+from gated.core.values import Box, Face, Image
 from gated.errors import AssetError
 
 SCORE_FLOOR = 0.5

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from gated.core.model import Face, Image, Vector
+from gated.core.values import Face, Image, Vector
 from gated.errors import AssetError, SourceError
 from gated.vision import onnx
 

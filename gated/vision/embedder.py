@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from gated.core.gallery import unit
-from gated.core.model import Face, Image, Vector
+from gated.core.values import Face, Image, Vector
 from gated.errors import AssetError
 from gated.ports import Embedder
-from gated.vision.cleaning import RECIPE, clean_sface
+from gated.vision.sface_converter import RECIPE, clean_sface
 
 CHIP = 112
 CHIP_EYE_DISTANCE = 35.2
@@ -63,7 +63,7 @@ def mirrored_embedding(embedder: Embedder, chip: Image) -> Vector:
 
 
 def template_and_probe(embedder: Embedder, chip: Image) -> tuple[Vector, Vector]:
-    """What enrollment would keep of a chip, and what the gate would compare with it."""
+    """Return the template that enrollment would keep of a chip, and the gate's probe of it."""
     probe = embedder.embed_chip(chip)
     return (_averaged(embedder.embed_chip, chip, probe) if embedder.mirrors else probe), probe
 

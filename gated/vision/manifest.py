@@ -1,4 +1,4 @@
-"""Which files gated needs, pinned by sha256, and who carries them under what licence."""
+"""List the assets, pinned by sha256, and who carries them under what licence."""
 
 from __future__ import annotations
 

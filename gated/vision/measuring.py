@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 
 from gated.config import VisionSettings
-from gated.core.model import Face, Image, Quality
 from gated.core.quality import QualityLimits, assess
+from gated.core.values import Face, Image, Quality
 from gated.vision.embedder import CHIP
 
 
@@ -19,7 +19,7 @@ def measure(face: Face, chip: Image) -> Quality:
 
 
 def limits_of(settings: VisionSettings) -> QualityLimits:
-    """What a usable frame is, as configured."""
+    """Return the limits of a usable frame, as configured."""
     return QualityLimits(
         min_detection=settings.min_detection,
         min_eye_distance=settings.min_eye_distance,

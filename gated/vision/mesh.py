@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from gated.core.model import Face, Image, Mesh
+from gated.core.values import Face, Image, Mesh
 from gated.errors import AssetError
 
 INPUT = 192
@@ -25,6 +25,9 @@ LEFT_EYE = (362, 385, 387, 263, 373, 380)
 """Corner, two on the upper lid, corner, two on the lower lid."""
 
 RIGHT_CHEEK, LEFT_CHEEK, FOREHEAD, CHIN = 234, 454, 10, 152
+
+SHAPE = np.array([RIGHT_EYE[0], LEFT_EYE[3], *range(4, POINTS, 8)])
+"""Points that tell whether a face moves by itself: corners of the eyes, and every eighth."""
 
 Points = npt.NDArray[np.float32]
 
@@ -44,7 +47,8 @@ class FaceMesh:
         self._net.setInput(cv2.dnn.blobFromImage(crop, 1.0 / 255.0, swapRB=True))
         points = np.asarray(self._net.forward(), np.float32).reshape(POINTS, 3)
         yaw, pitch = _angles(points)
-        return Mesh(yaw, pitch, (_opening(points, RIGHT_EYE) + _opening(points, LEFT_EYE)) / 2)
+        opening = (_opening(points, RIGHT_EYE) + _opening(points, LEFT_EYE)) / 2
+        return Mesh(yaw, pitch, opening, points[SHAPE, :2].copy())
 
 
 def _upright(image: Image, face: Face) -> Image:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from gated.core.model import Face, Image
+from gated.core.values import Face, Image
 
 SIZE = 112
 PLACES = ((38.3, 51.7), (73.5, 51.5), (56.0, 71.7), (41.5, 92.4), (70.7, 92.2))
@@ -39,12 +39,12 @@ class Visibility:
 
     @property
     def covered(self) -> bool:
-        """Whether mouth or eyes are hidden."""
+        """True when mouth or eyes are hidden."""
         return self.mouth < LEAST_MOUTH or self.eyes < LEAST_EYES
 
 
 def visibility(image: Image, face: Face) -> Visibility:
-    """How much there is to be seen of mouth and eyes; image: BGR uint8."""
+    """Measure how much there is to be seen of mouth and eyes; image: BGR uint8."""
     grey = _aligned(image, face)
     slope = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1))
     structure = np.asarray(slope, np.float32)

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 
 from gated.config import VisionSettings
-from gated.core.model import Box, Face, Image, Quality, Vector
 from gated.core.quality import QualityLimits, flaws
 from gated.core.tracking import overlap, overlap_area
+from gated.core.values import Box, Face, Image, Quality, Vector
 from gated.errors import EnrollmentRefused
-from gated.vision.decoding import unreadable
 from gated.vision.embedder import mirrored_embedding
 from gated.vision.factory import Models
 from gated.vision.measuring import limits_of, measure
 from gated.vision.occlusion import Visibility, visibility
-
-JPEG_QUALITY = 95
 
 MAX_YAW = 45.0
 """A photo may show more of a profile than a probe: the person's other photos make up for it."""
@@ -44,16 +42,8 @@ GOOD_YAW = 25.0
 GOOD_SHARPNESS = 0.4
 
 
-def encode_jpeg(image: Image, quality: int = JPEG_QUALITY) -> bytes:
-    """A JPEG file of the picture without any metadata."""
-    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    if not done:
-        raise unreadable("cannot be stored as JPEG")
-    return bytes(data)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class Examined:
+class ExaminedPhoto:
     """A photo that can be enrolled: its face, quality and template; how it could be better."""
 
     face: Face
@@ -75,9 +65,10 @@ class PhotoExaminer:
             min_sharpness=max(MIN_SHARPNESS, settings.min_sharpness),
         )
 
-    def examine(self, image: Image) -> Examined:
+    def examine(self, image: Image) -> ExaminedPhoto:
         """The face, its quality and template; EnrollmentRefused with the contract's code."""
-        face = self._models.look_closer(image, self._only_face(image))
+        found, others = self._only_face(image)
+        face = self._models.look_closer(image, found)
         if not self._is_upright(image, face):
             raise EnrollmentRefused(*REFUSALS["extreme_pose"], {"detection": face.score})
         chip = self._models.embedder.align(image, face)
@@ -85,9 +76,11 @@ class PhotoExaminer:
         _refuse(quality, self._limits)
         _refuse_covered(visibility(image, face))
         embedding = mirrored_embedding(self._models.embedder, chip)
-        return Examined(face, quality, embedding, self._advice(quality))
+        advice = [*_told_apart(face, others, image.shape[1]), *self._advice(quality)]
+        return ExaminedPhoto(face, quality, embedding, advice)
 
-    def _only_face(self, image: Image) -> Face:
+    def _only_face(self, image: Image) -> tuple[Face, list[Face]]:
+        """The face that the photo shows, and the lesser ones beside it; EnrollmentRefused."""
         found = [f for f in self._detect(image) if f.score >= self._limits.min_detection]
         if not found:
             raise EnrollmentRefused(
@@ -105,7 +98,7 @@ class PhotoExaminer:
                 "There are several faces. Use a photo that shows the person alone, or cut it out.",
                 {"faces": len(rivals) + 1},
             )
-        return face
+        return face, [f for _, f in others]
 
     def _detect(self, image: Image) -> list[Face]:
         """Faces at every size: small ones in large photos, and such that fill the picture."""
@@ -150,6 +143,33 @@ class PhotoExaminer:
         if quality.sharpness < GOOD_SHARPNESS:
             advice.append("A sharper photo would be recognised better.")
         return advice
+
+
+def _told_apart(face: Face, others: Sequence[Face], width: int) -> list[str]:
+    """Name the one of several people who was taken, and what would be better; empty for one."""
+    if not others:
+        return []
+    x = face.box.centre[0]
+    left = sum(other.box.centre[0] < x for other in others)
+    place = _place(left, len(others)) if len(others) < 4 else _third(x / width)
+    return [
+        f"The photo shows {len(others) + 1} people. The {place} was taken, whose face "
+        f"({face.box.width:.0f} of {width} pixels wide) stands out most. Check that this is the "
+        "right person; better, use a photo that shows the person alone."
+    ]
+
+
+def _place(left: int, others: int) -> str:
+    """Name the person by the number of people on the left."""
+    if left == 0:
+        return "one on the left"
+    return "one on the right" if left == others else f"{('second', 'third')[left - 1]} from left"
+
+
+def _third(x: float) -> str:
+    return "one " + (
+        "on the left" if x < 1 / 3 else "in the middle" if x < 2 / 3 else "on the right"
+    )
 
 
 def _refuse(quality: Quality, limits: QualityLimits) -> None:
@@ -208,7 +228,7 @@ def _first(pair: tuple[float, Face]) -> float:
 
 
 def _same(a: Box, b: Box) -> bool:
-    """Whether detections of two looks at a picture are one face."""
+    """Return whether detections of two looks at a picture are one face."""
     (ax, ay), (bx, by) = a.centre, b.centre
     near = abs(ax - bx) < max(a.width, b.width) / 2 and abs(ay - by) < max(a.height, b.height) / 2
     return near or overlap(a, b) > 0.3

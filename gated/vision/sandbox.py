@@ -16,7 +16,7 @@ from typing import BinaryIO, Final
 
 import numpy as np
 
-from gated.core.model import Image
+from gated.core.values import Image
 from gated.errors import EnrollmentRefused, NoPicture, PictureTooLarge
 from gated.vision.decoding import MAX_SIDE, check_file, unreadable
 
@@ -119,7 +119,7 @@ atexit.register(decoders.close)
 
 
 def _result(pixels: BinaryIO) -> Image:
-    """What the process has left behind, of which nothing is believed that was not checked."""
+    """Read what the process has left behind; nothing of it is believed that was not checked."""
     head, _, _ = os.pread(pixels.fileno(), 4096, 0).partition(b"\n")
     try:
         told = json.loads(head)

@@ -13,9 +13,9 @@ import time
 from zoneinfo import ZoneInfo
 
 from gated.core.access import AccessRules, Request
-from gated.core.model import Direction, Instant, Method, PersonRef
-from gated.core.plan import AccessPlan, AntiPassback, Group, Pass, SiteRules
+from gated.core.plan import AccessGroup, AccessPlan, AntiPassback, Pass, SiteRules
 from gated.core.schedule import Hours, Schedule
+from gated.core.values import Direction, Instant, Method, PersonRef
 
 UTC = 1_800_000_000.0
 GROUPS, DECISIONS = 200, 20_000
@@ -28,7 +28,7 @@ def crowd(people: int) -> AccessRules:
     plan = AccessPlan(
         ZoneInfo("Europe/Berlin"),
         schedules,
-        groups={n: Group(n, f"group {n}", (n,)) for n in schedules},
+        groups={n: AccessGroup(n, f"group {n}", (n,)) for n in schedules},
         people={n: _pass(n) for n in range(people)},
         rules=SiteRules(AntiPassback.HARD, occupancy=people, two_factors=1),
     )

@@ -12,14 +12,15 @@ import cv2
 import numpy as np
 import sqlalchemy as sa
 
+from gated.access.access_plan import load_plan
+from gated.access.rules import Access, GroupRule
 from gated.config import Settings, StorageSettings
-from gated.core.model import Image
-from gated.services.access import Access, GroupRule
-from gated.services.access_plan import load_plan
-from gated.services.workspace import Workspace
-from gated.storage import groups
-from gated.storage.tables import credentials, group_members, new_uid, persons, utcnow
+from gated.core.values import Image
+from gated.database.tables import credentials, group_members, new_uid, persons, utcnow
+from gated.people import group_store
 from gated.vision.badges import BadgeReader
+from gated.workspace import Workspace
+from tests.changes import done_by
 
 PEOPLE = (1_000, 100_000)
 SIZES = ((640, 480), (1280, 720))
@@ -31,7 +32,7 @@ def fill(workspace: Workspace, people: int) -> None:
     now = utcnow()
     times = {"version": 1, "created_at": now, "updated_at": now}
     with workspace.database.write() as session:
-        staff = groups.add(session, "Staff")
+        staff = group_store.add(session, "Staff")
         rows = [
             {
                 "uid": new_uid(),
@@ -54,8 +55,10 @@ def fill(workspace: Workspace, people: int) -> None:
         ]
         session.execute(sa.insert(credentials), cards)
     access = Access.of(workspace)
-    office = access.add_schedule({"name": "Office", "week": [["08:00-17:00"]] * 7}, actor="bench")
-    access.set_rules_of_group(staff.id, [GroupRule(None, office.id)], actor="bench")
+    office = done_by(
+        "bench", access.add_schedule, {"name": "Office", "week": [["08:00-17:00"]] * 7}
+    )
+    done_by("bench", access.set_rules_of_group, staff.id, [GroupRule(None, office.id)])
 
 
 def plan_cpu_s(people: int) -> float:

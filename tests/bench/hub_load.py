@@ -34,18 +34,20 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from gated.services.people import People
-from gated.services.sync.client import HubClient
-from gated.services.sync.downlink import Downlink
-from gated.services.sync.fleet import Fleet
-from gated.services.sync.membership import Membership
-from gated.services.workspace import Workspace
-from gated.storage.tables import journal, sync_chains
+from gated.database.tables import journal, sync_chains
+from gated.enrollment.gallery_cache import open_gallery
+from gated.fleet.gate.client import HubClient
+from gated.fleet.gate.downlink import Downlink
+from gated.fleet.gate.membership import Membership
+from gated.fleet.hub.fleet import Fleet
+from gated.people.people import People
+from gated.workspace import Workspace
 from tests.bench.light_gates import LightGate, OwnJournal
 from tests.bench.staff import hire
+from tests.changes import done_by
 from tests.databases import Server, postgresql_server
 from tests.fleet.simulation import Simulation
-from tests.storage.people import entry
+from tests.people.people import entry
 
 MODEL = "m1/0"
 ACTOR = "bench"
@@ -189,7 +191,7 @@ class Bench:
             "last_name": "N",
             "personnel_code": f"c{time.time()}{number}",
         }
-        await asyncio.to_thread(People.of(self.run.desk).create, fields, actor=ACTOR)
+        await asyncio.to_thread(done_by, ACTOR, People.of(self.run.desk).create, fields)
         began = time.monotonic()
         while any(w.told == b for w, b in zip(waiting, before, strict=True)):
             await asyncio.sleep(0.005)
@@ -247,7 +249,7 @@ def first_snapshot(bench: Bench, persons: int) -> str:
         with bench.costs() as cost:
             while down.pull():
                 pass
-            gallery = workspace.gallery(MODEL, "cosine").load()
+            gallery = open_gallery(workspace, MODEL, "cosine").load()
         own = time.process_time() - own
         if len(gallery) < persons:
             raise AssertionError("the gate has not everybody")

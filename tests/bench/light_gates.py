@@ -18,14 +18,15 @@ from urllib.parse import urlencode
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gated.core.chain import GENESIS, canonical, commitment, row_hash
-from gated.core.model import PersonRef
-from gated.services.sync.codes import JoinCode, proof
-from gated.services.sync.fleet import Fleet, Joining
-from gated.services.sync.signing import HEADER, GateKeys, SignedRequest
-from gated.storage.heads import Head
-from gated.storage.journal import Entry
-from gated.storage.tables import new_uid
-from tests.storage.people import entry
+from gated.core.values import PersonRef
+from gated.database.tables import new_uid
+from gated.fleet.hub.fleet import Fleet, Joining
+from gated.fleet.wire.join_codes import JoinCode, proof
+from gated.fleet.wire.signing import GateKeys, SignedRequest
+from gated.http.headers import HEADER
+from gated.journal.chain_tip import Head
+from gated.journal.journal import Entry
+from tests.people.people import entry
 
 SOMEBODY = PersonRef(1, "0190aaaa-0000-7000-8000-000000000001", "P1", "Ada Byron")
 BUSY_S = 1.0

@@ -17,22 +17,24 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from gated.core.model import Direction, PresenceTold
+from gated.core.messages import PresenceTold
 from gated.core.plan import AntiPassback, SiteRules
-from gated.core.policy import GatePolicy
-from gated.runtime.hub_loops import HEARTBEAT_S
-from gated.services.people import People
-from gated.services.sync.downlink import Downlink
-from gated.services.sync.fleet import Fleet
-from gated.services.sync.membership import Membership
-from gated.services.workspace import Workspace
+from gated.core.values import Direction
+from gated.fleet.gate.downlink import Downlink
+from gated.fleet.gate.hub_loops import HEARTBEAT_S
+from gated.fleet.gate.membership import Membership
+from gated.fleet.hub.fleet import Fleet
+from gated.people.people import People
+from gated.workspace import Workspace
+from tests.changes import done_by
+from tests.core.policies import policy_with
 from tests.databases import postgresql_server
 from tests.fleet.simulation import Simulation
-from tests.services.sync.lane import Lane, within
+from tests.fleet.sync.lane import Lane, within
 
 ACTOR = "bench"
 SOFT = SiteRules(anti_passback=AntiPassback.SOFT)
-IN = GatePolicy(direction=Direction.ENTRY, cooldown_s=0.0, denial_interval_s=0.0)
+IN = policy_with(direction=Direction.ENTRY, cooldown_s=0.0, denial_interval_s=0.0)
 
 
 def joined(run: Simulation, stack: ExitStack, name: str) -> Workspace:
@@ -53,7 +55,7 @@ def delays(run: Simulation, passages: int) -> list[float]:
     """Seconds from each of so many passages until the other gate hears of it."""
     chance, found = random.Random(1), []
     fields = {"first_name": "Ada", "last_name": "Byron", "personnel_code": "ada"}
-    uid = People.of(run.desk).create(fields, actor=ACTOR).uid
+    uid = done_by(ACTOR, People.of(run.desk).create, fields).uid
     with ExitStack() as stack:
         north, south = (joined(run, stack, name) for name in ("north", "south"))
         a = stack.enter_context(Lane(north, IN, SOFT).running())

@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from gated.services.access import Access
-from gated.storage import sites
+from gated.access import site_store
+from gated.access.rules import Access
+from tests.changes import done_by
 from tests.databases import postgresql_server
 from tests.fleet.simulation import Simulation, simulation
 
@@ -29,7 +30,7 @@ def delays(fleet: Simulation, changes: int) -> Iterator[float]:
     """Seconds from the commit of each change on the hub to its commit at the gate."""
     rules = Access.of(fleet.desk)
     for number in range(1, changes + 1):
-        rules.set_site_rules({"occupancy": number}, actor="bench")
+        done_by("bench", rules.set_site_rules, {"occupancy": number})
         began = time.monotonic()
         while _occupancy(fleet) != number:
             if time.monotonic() - began > PATIENCE_S:
@@ -42,7 +43,7 @@ def delays(fleet: Simulation, changes: int) -> Iterator[float]:
 
 def _occupancy(fleet: Simulation) -> object:
     with fleet.gates[0].workspace.database.read() as session:
-        return sites.rules(session).values.get("occupancy")
+        return site_store.rules(session).values.get("occupancy")
 
 
 def main() -> None:

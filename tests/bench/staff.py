@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import sqlalchemy as sa
 
-from gated.services.workspace import Workspace
-from gated.storage import changes, settings
-from gated.storage.tables import enrollments, new_uid, persons
+from gated.database import change_feed, stored_settings
+from gated.database.tables import enrollments, new_uid, persons
+from gated.workspace import Workspace
 
 
 def hire(workspace: Workspace, count: int, model: str) -> None:
@@ -18,14 +18,14 @@ def hire(workspace: Workspace, count: int, model: str) -> None:
     workspace.files.sync()
     uids = [p["uid"] for p in people]
     with workspace.database.write() as session:
-        settings.touch_gallery(session)
+        stored_settings.touch_gallery(session)
         session.execute(sa.insert(persons), people)
         there = session.execute(sa.select(persons.c.uid, persons.c.id)).all()
         ids = {row.uid: row.id for row in there}
         rows = [_enrollment(ids[u], p, model) for u, p in zip(uids, paths, strict=True)]
         session.execute(sa.insert(enrollments), rows)
         for start in range(0, count, 500):
-            changes.note(session, changes.PERSON, uids[start : start + 500])
+            change_feed.note(session, change_feed.PERSON, uids[start : start + 500])
 
 
 def _person(number: int) -> dict[str, str]:

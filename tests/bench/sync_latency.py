@@ -25,14 +25,14 @@ from pathlib import Path
 from gated.bench.running import Running, Told
 from gated.bench.site import Site, brisk_walk_ups, film
 from gated.bench.walkups import walker_kit
-from gated.services.models import INSTALLED
-from gated.services.sync.feed import Feed
-from gated.services.sync.fleet import Fleet
-from gated.services.sync.membership import Membership
-from gated.services.workspace import Workspace
-from gated.storage import changes
-from gated.storage import settings as settings_store
+from gated.database import change_feed
+from gated.database import stored_settings as settings_store
+from gated.enrollment.models import INSTALLED
+from gated.fleet.gate.membership import Membership
+from gated.fleet.hub.feed import Feed
+from gated.fleet.hub.fleet import Fleet
 from gated.vision.assets import AssetStore
+from gated.workspace import Workspace
 from tests.bench.staff import hire
 from tests.databases import postgresql_server
 from tests.e2e.process import Process
@@ -75,7 +75,7 @@ class Measured:
     def is_behind(self) -> bool:
         """Whether the hub has told more than the gate has applied."""
         with self._hub.database.read() as session:
-            head = changes.head(session)
+            head = change_feed.head(session)
         with self._workspace.database.read() as session:
             cursor = settings_store.get(session, "sync_cursor", {}).get("cursor") or "..."
         feed, _, seq, _ = cursor.split(".")

@@ -13,6 +13,7 @@ from gated.bench.limits import limited
 from gated.bench.running import measure_relay_and_load, spread
 from gated.bench.site import Site, brisk_walk_ups, film
 from gated.bench.walkups import walker_kit
+from gated.enrollment.gallery_cache import open_gallery
 from tests.assets import require_assets
 
 
@@ -38,14 +39,14 @@ def test_relay_and_load_are_measured_in_one_run(tmp_path: Path) -> None:
 
 
 def test_ten_thousand_templates_are_there_at_the_next_start(tmp_path: Path) -> None:
-    from gated.services.workspace import Workspace
+    from gated.workspace import Workspace
 
     assets = require_assets("default", "demo", "pad")
     with walker_kit(assets, 2) as kit:
         site = Site(tmp_path / "site", assets, {"source": "demo"})
         site.add_templates(kit, 200)
         with Workspace(site.settings) as workspace:
-            assert len(workspace.gallery(kit.model, kit.metric).load()) == 200
+            assert len(open_gallery(workspace, kit.model, kit.metric).load()) == 200
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux's /proc")

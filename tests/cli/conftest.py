@@ -15,7 +15,7 @@ import pytest
 
 from gated.cli.main import main
 from gated.config import ENVIRONMENT
-from gated.services.models import INSTALLED
+from gated.enrollment.models import INSTALLED
 
 GATE = """
 camera: {{driver: replay, source: demo}}

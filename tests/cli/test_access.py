@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gated.access.credentials import Credentials
 from gated.config import load
-from gated.services.people import People
-from gated.services.workspace import Workspace
+from gated.people.people import People
+from tests.changes import done_by
 from tests.cli.conftest import Gated
+from tests.workspaces import open_workspace
 
 
 def enrolled(config: Path) -> None:
-    with Workspace(load(config)) as workspace:
+    with open_workspace(load(config)) as workspace:
         people = People.of(workspace)
-        person = people.create({"personnel_code": "E17", "first_name": "Ann"}, actor="test")
-        people.create({"personnel_code": "E18", "first_name": "Bob"}, actor="test")
-        people.set_active(person.id, False, actor="test")
+        person = done_by("test", people.create, {"personnel_code": "E17", "first_name": "Ann"})
+        done_by("test", people.create, {"personnel_code": "E18", "first_name": "Bob"})
+        done_by("test", people.set_active, person.id, False)
 
 
 def test_why_somebody_would_not_pass(gated: Gated, config: Path) -> None:
@@ -45,3 +47,16 @@ def test_what_cannot_be_answered(gated: Gated, config: Path) -> None:
     wrong = gated("access", "explain", "E18", "--at", "tomorrow", "--config", config)
     assert wrong.code == 2
     assert "no time such as" in wrong.err
+
+
+def test_whose_card_it_is(gated: Gated, config: Path) -> None:
+    enrolled(config)
+    with open_workspace(load(config)) as workspace:
+        person = People.of(workspace).by_code("E18")
+        Credentials.of(workspace).add(person.id, "card", "1-23456", {"label": "blue"}, actor="test")
+    told = gated("access", "whose-card", "01:23456", "--config", config)
+    assert (told.code, told.out) == (0, "Bob (E18) (blue)\n")
+    typed = gated("access", "whose-card", "--json", "--config", config, stdin="1-23456\n")
+    assert (typed.code, typed.json["personnel_code"]) == (0, "E18")
+    nobody = gated("access", "whose-card", "12-3456", "--config", config)
+    assert (nobody.code, "nobody's" in nobody.err) == (1, True)

@@ -11,9 +11,9 @@ from click.testing import CliRunner
 
 from gated.cli.main import cli
 from gated.config import load
-from gated.services.workspace import Workspace
-from gated.storage import given
-from gated.storage.given import Given, Kept
+from gated.fleet.gate import assigned_config
+from gated.fleet.gate.assigned_config import AssignedConfig, KeptConfig
+from gated.workspace import Workspace
 
 FILE = """
 door: {{unlock_s: 4}}
@@ -41,7 +41,7 @@ def test_each_value_says_where_it_comes_from(config: Path) -> None:
         "logging": {"level": "debug"},
     }
     with Workspace(load(config, {})) as workspace, workspace.database.write() as session:
-        given.store(session, Kept(accepted=Given("g1", 7, values)))
+        assigned_config.store(session, KeptConfig(accepted=AssignedConfig("g1", 7, values)))
     told = json.loads(show(config, "--json", ACCESS_TOKEN_EXPIRE_MINUTES="9"))
     found = {row["key"]: row for row in told["settings"]}
     assert (told["revision"], told["overruled"]) == (7, ["door.unlock_s"])
@@ -63,7 +63,9 @@ def test_each_value_says_where_it_comes_from(config: Path) -> None:
 
 def test_who_has_left_the_hub_can_drop_its_settings(config: Path) -> None:
     with Workspace(load(config, {})) as workspace, workspace.database.write() as session:
-        given.store(session, Kept(accepted=Given("g1", 7, {"door": {"held_open_s": 44}})))
+        assigned_config.store(
+            session, KeptConfig(accepted=AssignedConfig("g1", 7, {"door": {"held_open_s": 44}}))
+        )
     assert "held_open_s" in show(config)
     assert CliRunner().invoke(cli, ["config", "forget", "--config", str(config)]).exit_code == 0
     assert "held_open_s" not in show(config)

@@ -28,11 +28,13 @@ def test_faces_are_evaluated(gated: Gated, config: Path, people: Path, tmp_path:
     wanted = {"accuracy", "tmr_at_fmr", "fpir_promised", "fpir_measured", "fnir"}
     assert wanted <= set(report.json)
     assert report.err == ""
-    spoken = gated("evaluate", "faces", people, "--det", tmp_path / "det.png", *at)
+    page = tmp_path / "faces.html"
+    spoken = gated("evaluate", "faces", people, "--det", tmp_path / "det.png", "--html", page, *at)
     assert spoken.code == 0
     assert "4 photos of 2 people" in spoken.out
     assert "calibration in use" in spoken.out
     assert (tmp_path / "det.png").is_file()
+    assert "<polyline" in page.read_text(encoding="utf-8")
     assert not (config.parent / "state" / "attendance.db").exists(), "nothing is stored"
 
 

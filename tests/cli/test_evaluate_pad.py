@@ -8,7 +8,7 @@ import pytest
 
 from tests.assets import require_assets
 from tests.cli.conftest import Gated
-from tests.services.offices import portrait
+from tests.enrollment.offices import portrait
 
 
 @pytest.fixture
@@ -38,3 +38,6 @@ def test_what_cannot_be_evaluated_is_one_line(gated: Gated, config: Path, tmp_pa
     absent = gated("evaluate", "pad", tmp_path / "absent.csv", "--config", config)
     assert (absent.code, absent.out) == (2, "")
     assert "absent.csv: No such file" in absent.err
+    nothing = gated("evaluate", "pad", "--config", config)
+    assert nothing.code == 2
+    assert "--paper" in nothing.err

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from gated.config import ENVIRONMENT, Settings, StorageSettings
-from gated.services.workspace import Workspace
-from gated.storage.lock import StateLock
+from gated.database.state_lock import StateLock
 from gated.vision.manifest import SFACE, YUNET
+from gated.workspace import Workspace
 from tests.assets import require_assets
 from tests.cli.conftest import GATE, Gated
 

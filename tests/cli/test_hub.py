@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.cli.conftest import Gated
-from tests.services.sync.test_down import pull_all
-from tests.services.sync.test_edits import PASSWORD, edged
-from tests.services.sync.world import World, hub_in
+from tests.fleet.sync.test_down import pull_all
+from tests.fleet.sync.test_edits import PASSWORD, edged
+from tests.fleet.sync.world import World, hub_in
 
 HUB = """
 gate: {{name: hub}}

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from gated.config import Settings, StorageSettings
-from gated.services.people import People
-from gated.services.workspace import Workspace
+from gated.people.people import People
+from tests.changes import done_by
 from tests.cli.conftest import Gated
+from tests.workspaces import open_workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted([*(ROOT / "config").glob("*.yaml"), ROOT / "gate.yaml"])
@@ -51,9 +52,9 @@ def test_a_tolerance_is_explained_or_refused(
 def state_of(config: Path) -> Path:
     """A state directory with a journal, as the configuration has it."""
     state = config.parent / "state"
-    with Workspace(Settings(storage=StorageSettings(state_dir=state))) as workspace:
+    with open_workspace(Settings(storage=StorageSettings(state_dir=state))) as workspace:
         for code in ("E1", "E2", "E3"):
-            People.of(workspace).create({"personnel_code": code}, actor="eve")
+            done_by("eve", People.of(workspace).create, {"personnel_code": code})
     return state
 
 

@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 
 from gated.config import load
-from gated.services.workspace import Workspace
-from gated.storage.lock import StateLock
+from gated.database.state_lock import StateLock
+from gated.devices.clock import SystemClock
+from gated.people.people import People
 from tests.assets import require_assets
 from tests.cli.conftest import Gated
-from tests.services.offices import kinds, portrait, rows
+from tests.enrollment.offices import kinds, portrait, rows
+from tests.workspaces import open_workspace
 
-REPORT = {"enrolled", "known", "without_photo", "refused", "skipped", "advice"}
+REPORT = {"enrolled", "known", "without_photo", "refused", "differing"}
+REPORT |= {"skipped", "advice", "notes"}
 
 
 @pytest.fixture
@@ -67,13 +70,14 @@ def test_an_import_reports_and_can_be_run_again(gated: Gated, config: Path, phot
     report = first.json
     assert set(report) == REPORT
     assert report["enrolled"] == ["E1 obama.jpg", "E2 biden.jpg"]
-    assert report["without_photo"] == ["E4"]
+    assert report["without_photo"] == ["E3", "E4"]
     assert [(r["photo"], r["code"]) for r in report["refused"]] == [
         ("line 6", "refused"),
         ("E3 broken.jpg", "unreadable_image"),
     ]
     again = gated("import", photos / "staff.csv", "--config", config)
     assert again.out == "0 enrolled, 2 known already, 2 refused\n"
+    (photos / "staff.csv").unlink()
     folder = gated("import", photos, "--config", config)
     assert folder.code == 1
     assert "notes.txt: left out" in folder.err
@@ -87,6 +91,68 @@ def test_an_import_without_refusals_ends_well(gated: Gated, config: Path, photos
     assert result.code == 0
     assert result.out.splitlines()[-1] == "2 enrolled, 0 refused"
     assert "biden biden.jpg: A photo taken from nearer" in result.out
+
+
+def test_what_failed_is_written_as_a_table_to_mend(
+    gated: Gated, config: Path, photos: Path, tmp_path: Path
+) -> None:
+    staff = photos / "list" / "staff.csv"
+    staff.parent.mkdir()
+    staff.write_text(
+        "personnel_code,photo,first_name,department\nE1,..\\OBAMA.JPG,Anna,=1+1\n"
+        "E1,,Carl,\nE2,../biden.jpg,Ben,Lager,Nord\nE3,,Cem,\n"
+    )
+    (tmp_path / "other").mkdir()
+    mend = tmp_path / "other" / "mend.csv"
+    first = gated("import", staff, "--failures", mend, "--config", config)
+    assert first.code == 1
+    assert "lines 2, 3: E1: refused (refused): the rows of this code disagree" in first.err
+    assert "line 4: E2: refused (refused): it has 5 cells" in first.err
+    assert mend.stat().st_mode & 0o077 == 0
+    text = mend.read_text(encoding="utf-8-sig")
+    assert ",../photos/biden.jpg," in text
+    kept = [line for line in text.splitlines() if ",Carl," not in line]
+    mend.write_text("\n".join(kept), encoding="utf-8-sig")
+    again = gated("import", mend, "--json", "--config", config)
+    assert (again.code, again.json["enrolled"]) == (0, ["E1 obama.jpg", "E2 biden.jpg"])
+    with open_workspace(load(config, {})) as workspace:
+        people, _ = People(workspace, SystemClock()).list_()
+    assert {p.personnel_code: p.department for p in people} == {
+        "E1": "=1+1",
+        "E2": "Lager",
+        "E3": None,
+    }
+    same = gated("import", mend, "--failures", mend, "--config", config)
+    assert (same.code, "another file" in same.err) == (2, True)
+
+
+def test_changed_fields_of_a_known_person_are_named(
+    gated: Gated, config: Path, tmp_path: Path
+) -> None:
+    require_assets("default")
+    table = tmp_path / "staff.csv"
+    table.write_text("personnel_code,photo,first_name,last_name\nK26,,Anna,Berg\n")
+    assert gated("import", table, "--config", config).code == 0
+    assert gated("import", table, "--config", config).code == 0
+    table.write_text("ID,Foto,Vorname,Nachname\nk26,,Anna,Berg-Dorn\n")
+    named = ("--columns", "personnel_code=ID", "--config", config)
+    changed = gated("import", table, *named)
+    assert changed.code == 1
+    assert "line 2: k26: last_name is 'Berg', and 'Berg-Dorn' in the table" in changed.err
+    assert changed.out == "0 enrolled, 0 refused, 1 different in the table, left alone\n"
+
+
+def test_photos_of_other_formats_do_not_pass_in_silence(
+    gated: Gated, config: Path, photos: Path
+) -> None:
+    (photos / "E5.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    (photos / "E6.jpg").write_bytes(b"RIFF\x10\0\0\0WEBPVP8 ")
+    (photos / "biden.jpg").unlink()
+    (photos / "obama2.jpg").unlink()
+    result = gated("import", photos, "--config", config)
+    assert (result.code, result.out) == (1, "1 enrolled, 2 refused\n")
+    assert "E5 E5.heic: refused (unreadable_image): The file is a HEIC file" in result.err
+    assert "E6 E6.jpg: refused (unreadable_image): The file is a WebP file" in result.err
 
 
 def test_a_name_that_is_no_text_is_refused_in_words(
@@ -110,6 +176,6 @@ def test_another_engine_renews_the_templates_unless_a_gate_runs(
     assert "1 templates were made by another model" in running.err
     idle = gated("enroll", "E1", photos / "obama2.jpg", "--config", dlib)
     assert (idle.code, idle.err) == (0, "")
-    with Workspace(load(dlib, {})) as workspace:
+    with open_workspace(load(dlib, {})) as workspace:
         assert len({row.model for row in rows(workspace)}) == 1
         assert kinds(workspace).count("template_replaced") == 1

@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 import pytest
 
-from gated.services.models import INSTALLED
+from gated.enrollment.models import INSTALLED
 from gated.vision.decoding import decode
 from tests.assets import require_assets
 from tests.cli.conftest import GATE, Gated, Result
-from tests.services.offices import portrait
+from tests.enrollment.offices import portrait
 
 KEYS = ["t", "decision", "reason", "person", "confidence", "frames", "pad"]
 

@@ -5,17 +5,22 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
+from gated.accounts.accounts import Accounts
+from gated.accounts.setup import FirstAdmin
 from gated.config import load
-from gated.services.accounts import Accounts
-from gated.services.workspace import Workspace
+from gated.devices.clock import SystemClock
+from gated.errors import BadCredentials
 from tests.cli.conftest import Gated
+from tests.workspaces import open_workspace
 
 PASSWORD = "Correct-horse-battery-9"
 OTHER = "Quite-another-staple-7"
 
 
 def signs_in(config: Path, name: str, password: str) -> bool:
-    with Workspace(load(config, {})) as workspace:
+    with open_workspace(load(config, {})) as workspace:
         try:
             Accounts.of(workspace).authenticate(name, password, "test")
         except Exception:
@@ -71,3 +76,20 @@ def test_what_is_refused_says_why(gated: Gated, config: Path) -> None:
     for command in (("disable", "eve"), ("passwd", "eve", "--password-stdin")):
         missing = gated("user", *command, *at, stdin=PASSWORD)
         assert (missing.code, "no account eve" in missing.err) == (1, True)
+
+
+def test_a_code_for_the_first_administrator_is_printed_until_there_is_one(
+    gated: Gated, config: Path
+) -> None:
+    at = ("--config", config)
+    first = gated("user", "setup-code", *at)
+    code = gated("user", "setup-code", *at).out.strip()
+    assert first.code == 0
+    with open_workspace(load(config, {})) as workspace:
+        admin = FirstAdmin(workspace, SystemClock())
+        with pytest.raises(BadCredentials):
+            admin.create(first.out.strip(), "anna", PASSWORD)
+        assert admin.create(code, "anna", PASSWORD).role == "admin"
+    refused = gated("user", "setup-code", *at)
+    assert (refused.code, refused.out) == (1, "")
+    assert "there is an account already" in refused.err

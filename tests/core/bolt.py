@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from gated.core.model import (
+from gated.core.messages import (
     Command,
     DoorEvent,
-    DoorEventKind,
-    DoorMode,
     Event,
     Lock,
     RecordDecision,
@@ -24,6 +22,7 @@ from gated.core.model import (
     Unlock,
 )
 from gated.core.policy import GatePolicy
+from gated.core.values import DoorEventKind, DoorMode
 
 EPS = 1e-6
 CLOSED_TO_ALL = {DoorMode.LOCKDOWN, DoorMode.OUT_OF_SERVICE}

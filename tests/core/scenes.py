@@ -12,31 +12,35 @@ from dataclasses import replace
 import numpy as np
 
 from gated.core.calibration import Calibration
-from gated.core.gallery import Gallery, Member, Template
+from gated.core.gallery import Gallery, GalleryPerson, Template
 from gated.core.gate import Gate
-from gated.core.model import (
-    Box,
+from gated.core.messages import (
     Command,
     Decision,
     Event,
-    Face,
     GalleryReplaced,
-    Instant,
     Lock,
-    Mesh,
     Notice,
     Observation,
-    PersonRef,
-    Quality,
-    Reason,
     RecordDecision,
     RecordEvent,
     Tick,
-    TrackedFace,
     Unlock,
-    Vector,
 )
 from gated.core.policy import GatePolicy
+from gated.core.values import (
+    Box,
+    Face,
+    Instant,
+    Mesh,
+    PadReading,
+    PersonRef,
+    Quality,
+    Reason,
+    TrackedFace,
+    Vector,
+)
+from tests.core.policies import policy_with
 
 ANN, BOB, CLEO = 1, 2, 3
 NAMES = {ANN: "Ann", BOB: "Bob", CLEO: "Cleo"}
@@ -76,7 +80,7 @@ def gallery(
 ) -> Gallery:
     """One template for each person."""
     people = list(people)
-    members = [Member(person(n), n not in inactive) for n in people]
+    members = [GalleryPerson(person(n), n not in inactive) for n in people]
     templates = [Template(n, n, like({n: 1.0}), MODEL) for n in people]
     return Gallery.build(MODEL, "cosine", members, templates, generation)
 
@@ -96,10 +100,13 @@ def face(
     pad: float | None = None,
     sharpness: float = 0.7,
     mesh: tuple[float, float, float] | None = None,
+    noise: float = 0.0,
+    grey: bool = False,
 ) -> TrackedFace:
     """A face with these cosines to the people; None: nothing was embedded.
 
-    mesh: yaw and pitch, which the landmarks show as well, and the opening of the eyes.
+    pad: live score; noise, grey: of what the liveness networks were shown. mesh: yaw and pitch,
+    which the landmarks show as well, and the opening of the eyes.
     """
     vector = like(looks) if isinstance(looks, Mapping) else looks
     landmarks = np.zeros((5, 2), np.float32)
@@ -107,10 +114,11 @@ def face(
     box = Box(100.0 * track, 50.0, 2.5 * eye, 3.0 * eye)
     measured = quality(eye, score, sharpness)
     seen = Face(box, landmarks, 0.95)
+    reading = None if pad is None and not grey else PadReading(pad, noise, grey)
     if mesh is None:
-        return TrackedFace(track, seen, measured, flaws, vector, pad)
+        return TrackedFace(track, seen, measured, flaws, vector, reading)
     measured = replace(measured, yaw=mesh[0], pitch=mesh[1])
-    return TrackedFace(track, seen, measured, flaws, vector, pad, Mesh(*mesh))
+    return TrackedFace(track, seen, measured, flaws, vector, reading, Mesh(*mesh))
 
 
 class Scene:
@@ -118,7 +126,7 @@ class Scene:
 
     def __init__(self, policy: GatePolicy | None = None, people: Gallery | None = None) -> None:
         people = gallery() if people is None else people  # an empty one is false
-        self.gate = Gate(policy or GatePolicy(), people, CALIBRATION, seed=b"a secret")
+        self.gate = Gate(policy or policy_with(), people, CALIBRATION, seed=b"a secret")
         self.now = 100.0
         self.log: list[tuple[float, Command]] = []
         self._frames = 0

@@ -4,13 +4,16 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from gated.core.access import RULES, AccessRules, Need, Request, Verdict, Waiting
-from gated.core.model import Decision, Direction, Instant, Method, Outcome, Reason
-from gated.core.plan import AccessPlan, AntiPassback, Group, Pass, SiteRules, UnsetClock
+from gated.core.messages import Decision
+from gated.core.plan import AccessGroup, AccessPlan, AntiPassback, Pass, SiteRules, UnsetClock
+from gated.core.presence import forgiven_before
 from gated.core.schedule import ALWAYS, Hours, Schedule
+from gated.core.values import Direction, Instant, Method, Outcome, Reason
 from tests.core.scenes import ANN, BOB, at, person
 
 DAY_SHIFT = Schedule(1, "day shift", ((Hours(8 * 60, 17 * 60),),) * 7)
@@ -24,7 +27,7 @@ def monday(hour: float, clock_ok: bool = True) -> Instant:
     return Instant(hour * 3600, MONDAY.timestamp() + hour * 3600, clock_ok)
 
 
-def rules(*passes: Pass, groups: Iterable[Group] = (), **site: Any) -> AccessRules:
+def rules(*passes: Pass, groups: Iterable[AccessGroup] = (), **site: Any) -> AccessRules:
     """The rules of a gate with these people; `site` are its SiteRules, `ungrouped` those of it."""
     plan = AccessPlan(
         schedules={1: DAY_SHIFT},
@@ -98,7 +101,7 @@ def test_years_of_grants_are_not_remembered() -> None:
 
 
 def test_a_group_opens_the_door_while_its_schedule_is_open() -> None:
-    access = rules(anns(groups=(7,)), groups=[Group(7, "staff", (1,))])
+    access = rules(anns(groups=(7,)), groups=[AccessGroup(7, "staff", (1,))])
     assert access.check(ann, monday(8)).granted
     late = access.check(ann, monday(17))
     assert (late.reason, late.rule) == (Reason.OUTSIDE_SCHEDULE, "schedule day shift")
@@ -106,19 +109,19 @@ def test_a_group_opens_the_door_while_its_schedule_is_open() -> None:
 
 
 def test_any_of_several_groups_will_do() -> None:
-    groups = [Group(7, "staff", (1,)), Group(8, "guards", (ALWAYS,))]
+    groups = [AccessGroup(7, "staff", (1,)), AccessGroup(8, "guards", (ALWAYS,))]
     access = rules(anns(groups=(7, 8)), groups=groups)
     assert access.check(ann, monday(3)).granted
 
 
 def test_a_group_that_does_not_open_this_door() -> None:
-    access = rules(anns(groups=(9,)), groups=[Group(9, "warehouse")])
+    access = rules(anns(groups=(9,)), groups=[AccessGroup(9, "warehouse")])
     verdict = access.check(ann, monday(12))
     assert (verdict.reason, verdict.rule) == (Reason.NO_ACCESS, "group warehouse")
 
 
 def test_who_is_in_no_group_is_told_apart() -> None:
-    groups = [Group(7, "staff", (ALWAYS,))]
+    groups = [AccessGroup(7, "staff", (ALWAYS,))]
     assert rules(groups=groups).check(ann, monday(12)).granted
     assert rules(groups=groups, ungrouped=()).check(ann, monday(12)).reason is Reason.NO_ACCESS
     assert rules(ungrouped=(1,)).check(ann, monday(18)).reason is Reason.OUTSIDE_SCHEDULE
@@ -130,7 +133,7 @@ def test_a_group_that_is_gone_says_nothing() -> None:
 
 
 def test_a_schedule_that_is_gone_is_closed() -> None:
-    access = rules(anns(groups=(7,)), groups=[Group(7, "staff", (5,))])
+    access = rules(anns(groups=(7,)), groups=[AccessGroup(7, "staff", (5,))])
     assert access.check(ann, monday(12)).reason is Reason.OUTSIDE_SCHEDULE
 
 
@@ -153,7 +156,7 @@ def test_a_visit_is_over_at_its_end() -> None:
 
 
 def test_an_unset_clock_refuses_what_is_bound_to_time_and_nothing_else() -> None:
-    groups = [Group(7, "staff", (1,)), Group(8, "guards", (ALWAYS,))]
+    groups = [AccessGroup(7, "staff", (1,)), AccessGroup(8, "guards", (ALWAYS,))]
     access = rules(anns(groups=(7,)), Pass(person(BOB), groups=(8,)), groups=groups)
     verdict = access.check(ann, monday(12, clock_ok=False))
     assert (verdict.reason, verdict.rule) == (Reason.CLOCK_UNSET, "schedule day shift")
@@ -329,3 +332,42 @@ def test_every_rule_says_something() -> None:
     assert list(said) == [name for name, _ in RULES]
     against = [name for name, verdict in said.items() if not verdict.granted]
     assert against == ["schedule", "factors"]
+
+
+# --- the clock on the wall --------------------------------------------------------------------
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def test_a_last_day_ends_at_midnight_of_the_gate() -> None:
+    end = datetime(2026, 4, 1, tzinfo=BERLIN).timestamp()
+    plan = AccessPlan(BERLIN, people={ANN: anns(leaves_at=end)})
+    access = AccessRules(plan=plan)
+    assert access.check(ann, Instant(0.0, end - 1)).granted
+    refused = access.check(ann, Instant(0.0, end))
+    assert (refused.reason, refused.text) == (
+        Reason.INACTIVE,
+        "the last day was over 2026-04-01 00:00",
+    )
+
+
+@pytest.mark.parametrize(
+    ("forgive_at", "now", "forgiven"),
+    [
+        # put back at three: the hands stand at 02:45 twice, and it was forgiven the first time
+        ("02:45", "2026-10-25T02:50+02:00", "2026-10-25T02:45+02:00"),
+        ("02:45", "2026-10-25T02:30+01:00", "2026-10-25T02:45+02:00"),
+        ("02:45", "2026-10-25T04:00+01:00", "2026-10-25T02:45+02:00"),
+        # put forward at two: 02:30 never comes, and is counted from two o'clock
+        ("02:30", "2026-03-29T03:15+02:00", "2026-03-28T02:30+01:00"),
+        ("02:30", "2026-03-29T03:45+02:00", "2026-03-29T03:30+02:00"),
+        ("03:00", "2026-03-29T03:00+02:00", "2026-03-29T03:00+02:00"),
+    ],
+)
+def test_forgiving_at_a_time_of_day_in_the_nights_when_clocks_change(
+    forgive_at: str, now: str, forgiven: str
+) -> None:
+    hour, minute = map(int, forgive_at.split(":"))
+    site = SiteRules(forgive_after_s=30 * 86_400, forgive_at=hour * 60 + minute)
+    plan, utc = AccessPlan(BERLIN, rules=site), datetime.fromisoformat(now).timestamp()
+    assert forgiven_before(plan, utc) == datetime.fromisoformat(forgiven).timestamp()

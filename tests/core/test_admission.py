@@ -9,21 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gated.core.model import (
-    Credential,
-    Direction,
+from gated.core.messages import (
+    CredentialPresented,
     JournalState,
     LastPunches,
-    Method,
     Observation,
     PlanReplaced,
-    Reason,
     Tick,
     Unlock,
 )
 from gated.core.pad import PAD_LEVELS
 from gated.core.plan import AccessPlan, AntiPassback, Pass, SiteRules
 from gated.core.policy import GatePolicy
+from gated.core.values import Direction, Method, Reason
+from tests.core.policies import policy_with
 from tests.core.scenes import (
     ANN,
     BOB,
@@ -42,9 +41,9 @@ from tests.core.scenes import (
 
 PATIENCE = 15.0
 ann, bob = face({ANN: SURE}), face({BOB: SURE}, track=2)
-ANNS_CARD, BOBS_CARD = Credential(Method.CARD, ANN), Credential(Method.CARD, BOB)
-ANNS_PIN = Credential(Method.PIN, ANN)
-NOBODYS = Credential(Method.CARD, None)
+ANNS_CARD, BOBS_CARD = CredentialPresented(Method.CARD, ANN), CredentialPresented(Method.CARD, BOB)
+ANNS_PIN = CredentialPresented(Method.PIN, ANN)
+NOBODYS = CredentialPresented(Method.CARD, None)
 
 
 def plan(rules: SiteRules | None = None, **anns: Any) -> PlanReplaced:
@@ -119,7 +118,7 @@ def test_nobody_is_let_in_unrecorded_after_waiting() -> None:
 
 
 def test_a_photo_held_up_meanwhile_stops_the_second_factor() -> None:
-    policy = GatePolicy(pad=PAD_LEVELS["normal"], lockout_s=30.0)
+    policy = policy_with(pad=PAD_LEVELS["normal"], lockout_s=30.0)
     here = scene(policy=policy, two_factors=True)
     here.watch(face({ANN: SURE}, pad=0.9))
     here.watch(face({ANN: SURE}, track=7, pad=0.01), frames=6)
@@ -141,7 +140,9 @@ def test_a_card_of_nobody_is_told_once_however_often_it_is_shown() -> None:
 
 
 def test_somebody_whom_no_rule_speaks_of_has_no_card() -> None:
-    assert reasons(scene().send(Credential(Method.CARD, 99))) == [Reason.UNKNOWN_CREDENTIAL]
+    assert reasons(scene().send(CredentialPresented(Method.CARD, 99))) == [
+        Reason.UNKNOWN_CREDENTIAL
+    ]
 
 
 def test_a_card_shown_twice_opens_once() -> None:
@@ -162,7 +163,7 @@ def test_a_card_and_then_the_face_are_one_visit() -> None:
 
 
 def test_a_gate_that_waits_for_cards_looks_at_nobody_else() -> None:
-    here = scene(policy=GatePolicy(trigger=True))
+    here = scene(policy=policy_with(trigger=True))
     assert here.watch(ann, frames=6) == []
     here.send(ANNS_CARD)
     assert reasons(here.watch(bob, frames=6)) == []
@@ -224,7 +225,7 @@ def test_nobody_is_let_in_with_less_than_the_rules_ask_for(
         CLEO: Pass(person(CLEO), two_factors=True),
     }
     rules = SiteRules(AntiPassback.SOFT, two_factors=0 if two_factors else None)
-    here = Scene(GatePolicy(direction=Direction.ENTRY, cooldown_s=0.0), gallery([BOB, CLEO]))
+    here = Scene(policy_with(direction=Direction.ENTRY, cooldown_s=0.0), gallery([BOB, CLEO]))
     here.send(PlanReplaced(AccessPlan(people=passes, rules=rules)))
     shown: dict[int, dict[str, float]] = defaultdict(dict)
     for track, (what, whom) in enumerate(steps, start=10):
@@ -238,7 +239,7 @@ def test_nobody_is_let_in_with_less_than_the_rules_ask_for(
             here.send(Observation(track, here.now, 640, 480, lost=(track,)))
         else:
             shown[whom][what] = here.now
-            here.send(Credential(Method(what), whom))
+            here.send(CredentialPresented(Method(what), whom))
         for reason, name in here.verdicts[before:]:
             if reason is Reason.GRANTED:
                 id_ = next(n for n in (ANN, BOB, CLEO) if person(n).name == name)

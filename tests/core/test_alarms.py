@@ -1,32 +1,32 @@
 from __future__ import annotations
 
-from gated.core.alarms import Alarms, Repetition
+from gated.core.alarms import AlarmSounder, Repetition
 
 
-def quiet_from(alarms: Alarms) -> float | None:
+def quiet_from(alarms: AlarmSounder) -> float | None:
     return alarms.sounds_until
 
 
 def test_news_is_no_alarm() -> None:
-    alarms = Alarms()
+    alarms = AlarmSounder()
     alarms.told("door_rex", "info", 0.0)
     assert (alarms.standing, alarms.sounds_until) == ({}, None)
 
 
 def test_a_warning_stands_and_makes_no_sound() -> None:
-    alarms = Alarms()
+    alarms = AlarmSounder()
     alarms.told("repeated_denials", "warning", 0.0)
     assert (alarms.standing, alarms.sounds_until) == ({"repeated_denials": "warning"}, None)
 
 
 def test_a_lost_camera_is_no_reason_for_a_siren() -> None:
-    alarms = Alarms()
+    alarms = AlarmSounder()
     alarms.told("camera_lost", "alarm", 0.0)
     assert (dict(alarms.standing), alarms.sounds_until) == ({"camera_lost": "alarm"}, None)
 
 
 def test_an_alarm_sounds_until_it_is_acknowledged() -> None:
-    alarms = Alarms(sound_s=180.0)
+    alarms = AlarmSounder(sound_s=180.0)
     alarms.told("door_forced", "alarm", 10.0)
     alarms.told("door_tamper", "alarm", 20.0)
     alarms.acknowledged("door_forced")
@@ -36,7 +36,7 @@ def test_an_alarm_sounds_until_it_is_acknowledged() -> None:
 
 
 def test_the_sound_is_bounded_and_begins_again_when_it_happens_again() -> None:
-    alarms = Alarms(sound_s=180.0)
+    alarms = AlarmSounder(sound_s=180.0)
     alarms.told("door_forced", "alarm", 0.0)
     alarms.advance(179.9)
     assert quiet_from(alarms) == 180.0
@@ -48,7 +48,7 @@ def test_the_sound_is_bounded_and_begins_again_when_it_happens_again() -> None:
 
 
 def test_a_warning_does_not_make_an_alarm_of_the_same_kind_less() -> None:
-    alarms = Alarms()
+    alarms = AlarmSounder()
     alarms.told("camera_lost", "alarm", 0.0)
     alarms.told("camera_lost", "warning", 1.0)
     assert alarms.standing == {"camera_lost": "alarm"}

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gated.core.attendance import DirectionRule
-from gated.core.model import Direction
+from gated.core.values import Direction
 from tests.core.scenes import ANN, BOB, at
 
 ENTRY, EXIT = Direction.ENTRY, Direction.EXIT

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from gated.core.model import Condition, Reason
-from gated.core.policy import GatePolicy
+from gated.core.messages import Condition
+from gated.core.values import Reason
+from tests.core.policies import policy_with
 from tests.core.scenes import ANN, SURE, Scene, face, records
 
 CHANGED, ACCEPTED = (
@@ -13,7 +14,7 @@ CHANGED, ACCEPTED = (
 
 
 def test_a_changed_camera_is_an_alarm_and_lets_nobody_in_where_the_gate_is_told_so() -> None:
-    scene = Scene(GatePolicy(refuse_changed_camera=True))
+    scene = Scene(policy_with(refuse_changed_camera=True))
     assert records(scene.send(CHANGED)) == [("camera_changed", "alarm")]
     scene.watch(face({ANN: SURE}))
     assert scene.verdicts == [(Reason.CAMERA_CHANGED, "Ann")]

@@ -11,17 +11,19 @@ from gated.core.challenge import (
     BACK,
     HELD,
     PROVING,
-    USUAL,
     Challenge,
-    ChallengePolicy,
     Movement,
     Posture,
     draw,
 )
-from gated.core.model import Attention, Command, Expected, Notice, Reason, TrackedFace
-from gated.core.pad import PAD_LEVELS
-from gated.core.policy import GatePolicy
+from gated.core.facial_motion import LEAST_FRAMES
+from gated.core.messages import Attention, Command, Expected, Notice
+from gated.core.pad import PAD_LEVELS, QUIET_NOISE
+from gated.core.values import PadReading, Reason, TrackedFace
+from gated.core.visit import VisitState
+from tests.core.policies import asking, policy_with
 from tests.core.scenes import ANN, BOB, SURE, UNSURE, Scene, face, gallery, notices
+from tests.core.test_facial_motion import frames
 
 LEFT, RIGHT, UP = Movement.TURN_LEFT, Movement.TURN_RIGHT, Movement.LOOK_UP
 BLINKS, CLOSER = Movement.BLINK_TWICE, Movement.COME_CLOSER
@@ -58,7 +60,7 @@ def answer(challenge: Challenge, frames: Iterable[Posture]) -> Challenge:
 def test_a_photo_that_only_comes_closer_is_never_enough(
     seed: bytes, number: int, count: int
 ) -> None:
-    policy = ChallengePolicy(count)
+    policy = asking(count)
     movements = draw(seed, number, policy)
     assert draw(seed, number, policy) == movements
     assert len(set(movements)) == len(movements) == count
@@ -67,10 +69,10 @@ def test_a_photo_that_only_comes_closer_is_never_enough(
 
 
 def test_everything_is_asked_for_in_every_place() -> None:
-    seen = {draw(b"seed", n, ChallengePolicy(2)) for n in range(200)}
-    assert {first for first, _ in seen} == {last for _, last in seen} == set(USUAL)
-    assert {draw(b"seed", n, ChallengePolicy(2)) for n in range(20)} != {
-        draw(b"another", n, ChallengePolicy(2)) for n in range(20)
+    seen = {draw(b"seed", n, asking(2)) for n in range(200)}
+    assert {first for first, _ in seen} == {last for _, last in seen} == set(asking(2).movements)
+    assert {draw(b"seed", n, asking(2)) for n in range(20)} != {
+        draw(b"another", n, asking(2)) for n in range(20)
     }
 
 
@@ -140,7 +142,7 @@ def test_eyes_that_close_because_the_picture_is_tilted_are_no_blink() -> None:
 
 # --- at the gate ----------------------------------------------------------------------------------
 
-ASKING = GatePolicy(pad=PAD_LEVELS["challenge"], challenge=ChallengePolicy(2, movements=(LEFT, UP)))
+ASKING = policy_with(pad=PAD_LEVELS["challenge"], challenge=asking(2, movements=(LEFT, UP)))
 YAWS = {LEFT: (25.0, 0.0, 0.3), UP: (0.0, 20.0, 0.3)}
 
 
@@ -258,3 +260,106 @@ def test_the_same_seed_asks_for_the_same() -> None:
     other.gate.challenger.seed = b""
     other.watch(ann(), frames=30)
     assert other.verdicts == [(Reason.LIVENESS_UNDECIDED, "Ann")]
+
+
+# --- in pictures without colour ---------------------------------------------------------------
+
+IN_THE_DARK = replace(ASKING, challenge=replace(ASKING.challenge, infra_red=True))
+
+
+def in_infra_red(scene: Scene) -> list[tuple[Reason, str | None]]:
+    """Ann does what the gate says before a camera that sees no colour."""
+    grey = PadReading(None, grey=True)
+    scene.watch(replace(ann(), pad=grey), frames=6)
+    for _ in range(12):
+        challenge = scene.gate.tracks[1].challenge
+        if challenge is None or challenge.passed:
+            break
+        prompt = challenge.prompt
+        moved = ann() if prompt == BACK else ann(YAWS[Movement(prompt)])
+        scene.watch(replace(moved, pad=grey), frames=2)
+    scene.watch(replace(ann(), pad=grey), frames=3)
+    return scene.verdicts
+
+
+def test_in_infra_red_who_moves_as_asked_is_granted_where_it_is_so_set() -> None:
+    assert in_infra_red(Scene(IN_THE_DARK)) == [(Reason.GRANTED, "Ann")]
+    stepping = replace(IN_THE_DARK, challenge=replace(IN_THE_DARK.challenge, doubt_s=0.0))
+    assert in_infra_red(Scene(stepping)) == [(Reason.GRANTED, "Ann")]
+    assert (Reason.GRANTED, "Ann") not in in_infra_red(Scene(ASKING))
+
+
+def test_in_infra_red_talking_is_not_enough() -> None:
+    scene = Scene(replace(IN_THE_DARK, challenge=replace(IN_THE_DARK.challenge, doubt_s=1.0)))
+    for seen in filmed("talking"):
+        scene.watch(replace(seen, pad=PadReading(None, grey=True)), frames=1)
+    assert scene.verdicts == []
+
+
+def test_an_attack_in_colour_is_none_in_infra_red_either() -> None:
+    scene = Scene(IN_THE_DARK)
+    scene.watch(ann(pad=0.0), frames=8)
+    assert in_infra_red(scene)[0] == (Reason.SPOOF, "Ann")
+    assert (Reason.GRANTED, "Ann") not in scene.verdicts
+
+
+# --- in doubt only ----------------------------------------------------------------------------
+
+STEPPING_UP = replace(
+    ASKING, pad=PAD_LEVELS["strict"], challenge=replace(ASKING.challenge, doubt_s=1.0)
+)
+
+
+def filmed(kind: str, count: int = 30, noise: float = 0.0) -> list[TrackedFace]:
+    """Ann in frames in which her face moves by itself, or like a mask."""
+    seen = ann()
+    assert seen.mesh is not None
+    return [
+        replace(
+            face({ANN: SURE}, pad=0.9, mesh=AHEAD, noise=noise), mesh=replace(seen.mesh, shape=s)
+        )
+        for s in frames(kind, count)
+    ]
+
+
+def test_who_is_seen_to_talk_is_asked_for_nothing() -> None:
+    scene = Scene(STEPPING_UP)
+    commands = [c for f in filmed("talking") for c in scene.watch(f, frames=1)]
+    assert scene.verdicts == [(Reason.GRANTED, "Ann")]
+    assert prompted(commands) == []
+
+
+def test_who_keeps_still_is_asked_after_a_moment_and_let_in_when_they_move() -> None:
+    scene = Scene(STEPPING_UP)
+    still = filmed("rigid", 1)[0]
+    early = scene.watch(still, frames=LEAST_FRAMES - 1)
+    assert (prompted(early), scene.verdicts) == ([], [])
+    assert scene.gate.tracks[1].visit.state is VisitState.PENDING
+    commands = scene.watch(still, frames=2)
+    assert [n.code for n in prompted(commands)][:1] == [BACK]
+    obey(scene)
+    assert scene.verdicts == [(Reason.GRANTED, "Ann")]
+
+
+def test_a_mask_that_moves_like_a_mask_is_not_let_in() -> None:
+    scene = Scene(STEPPING_UP)
+    commands = [c for f in filmed("rigid") for c in scene.watch(f, frames=1)]
+    assert prompted(commands)
+    scene.watch(filmed("rigid")[0], frames=130)
+    assert {reason for reason, _ in scene.verdicts} == {Reason.CHALLENGE_FAILED}
+
+
+def test_the_mesh_trembles_in_noise_and_shows_nothing_there() -> None:
+    scene = Scene(STEPPING_UP)
+    for seen in filmed("talking", noise=QUIET_NOISE):
+        scene.watch(seen, frames=1)
+    assert scene.verdicts == []
+
+
+def test_a_strangers_moving_face_does_not_vouch_for_a_mask() -> None:
+    scene = Scene(STEPPING_UP)
+    stranger = face({}, pad=0.9, mesh=AHEAD)
+    for seen in filmed("talking"):
+        scene.watch(replace(stranger, mesh=seen.mesh), frames=1)
+    scene.watch(ann(), frames=6)
+    assert (Reason.GRANTED, "Ann") not in scene.verdicts

@@ -4,12 +4,14 @@ import math
 
 import pytest
 
-from gated.core.model import Expected, Reason, Trigger
+from gated.core.messages import Expected, Trigger
 from gated.core.pad import PAD_LEVELS
-from gated.core.policy import CHANCES, GatePolicy
+from gated.core.policy import CHANCES
+from gated.core.values import Reason
+from tests.core.policies import policy_with
 from tests.core.scenes import ANN, BOB, CLEO, DIMENSION, SURE, Scene, decisions, face, gallery
 
-CARDS = GatePolicy(trigger=True)
+CARDS = policy_with(trigger=True)
 """Nobody is recognised before somebody asks for it."""
 
 ann, bob = face({ANN: SURE}), face({BOB: SURE})
@@ -58,7 +60,7 @@ def test_a_claim_can_be_withdrawn(withdrawn: Expected) -> None:
 
 def test_one_comparison_has_the_threshold_of_one_comparison() -> None:
     many = gallery(range(1, DIMENSION))
-    scene = Scene(GatePolicy(fpir=1e-4), many)
+    scene = Scene(policy_with(fpir=1e-4), many)
     at_first = face({ANN: 0.5})
     scene.watch(at_first, frames=30)
     assert scene.verdicts == [NOBODY]
@@ -92,7 +94,7 @@ def test_others_are_still_identified_where_the_gate_identifies() -> None:
 
 
 def test_no_card_makes_up_for_liveness_or_for_being_switched_off() -> None:
-    attack = Scene(GatePolicy(trigger=True, pad=PAD_LEVELS["normal"]))
+    attack = Scene(policy_with(trigger=True, pad=PAD_LEVELS["normal"]))
     attack.send(Expected(ANN, 10.0))
     attack.watch(face({ANN: SURE}, pad=0.1), frames=20)
     assert attack.verdicts == [(Reason.SPOOF, "Ann")]

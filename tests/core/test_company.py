@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from gated.core.model import RecordEvent
+from gated.core.messages import RecordEvent
 from tests.core.scenes import ANN, BOB, SURE, Scene, face
 
 ann = face({ANN: SURE})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from random import Random
 from zoneinfo import ZoneInfo
@@ -12,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gated.core.attendance import Day, DayRules, Punch, Visit, day_of, derive, merge_doubles
-from gated.core.model import Direction
+from gated.core.attendance import AttendedVisit, Day, DayRules, Punch, day_of, derive, merge_doubles
+from gated.core.values import Direction
 
 ENTRY, EXIT = Direction.ENTRY, Direction.EXIT
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -192,7 +193,7 @@ ANY_RULES = st.builds(
 ANY_ZONE = st.sampled_from(ZONES).map(ZoneInfo)
 
 
-def visits(derived: list[Day]) -> list[Visit]:
+def visits(derived: list[Day]) -> list[AttendedVisit]:
     return sorted((v for d in derived for v in d.visits), key=lambda v: v.begin)
 
 
@@ -219,7 +220,8 @@ def test_no_time_is_negative_counted_twice_or_longer_than_a_visit_may_be(
         assert all(a <= b for a, b in day.breaks)
         assert day.inside == sum((v.duration for v in day.visits), timedelta(0))
         if day.first_in and day.last_out and day.open_visits == 0:
-            assert day.inside + day.away == day.last_out - day.first_in
+            span = day.last_out.astimezone(UTC) - day.first_in.astimezone(UTC)
+            assert day.inside + day.away == span
 
 
 @given(PUNCHES, ANY_ZONE, ANY_RULES)
@@ -255,3 +257,31 @@ def test_every_visit_is_in_the_day_it_began(
     assert [d.date for d in derived] == sorted({d.date for d in derived})
     for day in derived:
         assert {day_of(v.begin, zone, rules) for v in day.visits} == {day.date}
+
+
+@given(PUNCHES, st.lists(st.none() | ANY_ZONE, min_size=30, max_size=30), ANY_ZONE, ANY_RULES)
+def test_a_visit_is_of_the_day_on_the_clock_where_it_began(
+    punches: list[Punch], own: list[ZoneInfo | None], zone: ZoneInfo, rules: DayRules
+) -> None:
+    placed = [replace(p, zone=z) for p, z in zip(punches, own, strict=False)]
+    derived = derive(placed, zone, rules, LATER)
+    zones = {p.id: p.zone or zone for p in placed}
+    for day in derived:
+        for visit in day.visits:
+            local = visit.begin.astimezone(zones[visit.first.id]).replace(tzinfo=None)
+            assert day.date == (local - rules.day_start).date()
+    at = {p.id: p.at.timestamp() for p in placed}
+    told = [p for day in derived for v in day.visits for p in (v.entry, v.exit) if p]
+    assert all(p.local.timestamp() == at[p.id] for p in told)
+    assert all(p.local.utcoffset() == p.at.astimezone(zones[p.id]).utcoffset() for p in told)
+
+
+def test_the_last_out_of_a_night_in_which_clocks_go_back_has_another_offset() -> None:
+    begin = punch("2026-10-25T02:40", ENTRY)
+    end = punch("2026-10-25T02:20", EXIT, fold=1)
+    (day,) = derive([begin, end], BERLIN, RULES, LATER)
+    assert (str(day.first_in), str(day.last_out)) == (
+        "2026-10-25 02:40:00+02:00",
+        "2026-10-25 02:20:00+01:00",
+    )
+    assert day.inside == 40 * MINUTE

@@ -12,13 +12,14 @@ from gated.core.door import (
     TABLE,
     DoorControl,
     DoorInput,
-    DoorRules,
     DoorState,
     Rest,
     When,
     as_markdown,
 )
-from gated.core.model import Command, DoorMode, Lock, Reason, RecordEvent, Unlock
+from gated.core.messages import Command, Lock, RecordEvent, Unlock
+from gated.core.values import DoorMode, Reason
+from tests.core.policies import door_rules
 from tests.core.scenes import at
 
 DOCS = Path(__file__).parents[2] / "docs" / "door.md"
@@ -44,14 +45,14 @@ def told(commands: list[Command]) -> list[tuple[str, str]]:
 
 
 def test_locked_until_told_otherwise() -> None:
-    door = DoorControl()
+    door = DoorControl(door_rules())
     assert not door.unlocked
     assert door.deadline is None
     assert door.advance(at(1e9)) == []
 
 
 def test_a_release_ends_at_its_deadline() -> None:
-    door = DoorControl()
+    door = DoorControl(door_rules())
     assert grant(door, 10.0) == [Unlock(3.0, "visit 1")]
     assert door.advance(at(12.999)) == []
     assert door.deadline == 13.0
@@ -61,21 +62,21 @@ def test_a_release_ends_at_its_deadline() -> None:
 
 
 def test_overlapping_releases_extend_and_never_stack() -> None:
-    door = DoorControl()
+    door = DoorControl(door_rules())
     grant(door, 10.0)
     assert grant(door, 12.0) == [Unlock(3.0, "visit 1")]
     assert door.until == 15.0
 
 
 def test_a_shorter_release_does_not_cut_a_longer_one() -> None:
-    door = DoorControl()
+    door = DoorControl(door_rules())
     grant(door, 0.0, 10.0)
     assert rex(door, 1.0) == [Unlock(9.0, "rex")]
     assert door.until == 10.0
 
 
 def test_no_release_is_longer_than_the_longest() -> None:
-    door = DoorControl(DoorRules(max_s=30.0))
+    door = DoorControl(door_rules(max_s=30.0))
     assert grant(door, 0.0, 3600.0) == [Unlock(30.0, "visit 1")]
     assert grant(door, 10.0, math.inf) == [Unlock(30.0, "visit 1")]
     assert door.until == 40.0
@@ -83,13 +84,13 @@ def test_no_release_is_longer_than_the_longest() -> None:
 
 @pytest.mark.parametrize("for_s", [0.0, -1.0, math.nan])
 def test_a_duration_that_is_none_changes_nothing(for_s: float) -> None:
-    door = DoorControl()
+    door = DoorControl(door_rules())
     assert grant(door, 5.0, for_s) == []
     assert not door.unlocked
 
 
 def test_time_may_begin_at_zero() -> None:
-    door = DoorControl()
+    door = DoorControl(door_rules())
     grant(door, -3.0)
     assert door.unlocked
     grant(door, -2.0, 1.0)
@@ -104,7 +105,7 @@ def test_time_may_begin_at_zero() -> None:
 def test_the_door_is_open_as_long_as_some_release_lasts_and_no_longer(
     longest: float, releases: list[tuple[float, float]]
 ) -> None:
-    door, now, ends = DoorControl(DoorRules(max_s=longest)), 1000.0, list[float]()
+    door, now, ends = DoorControl(door_rules(max_s=longest)), 1000.0, list[float]()
     for gap, for_s in releases:
         now += gap
         door.advance(at(now))
@@ -131,7 +132,7 @@ def test_the_door_is_open_as_long_as_some_release_lasts_and_no_longer(
 def test_the_leaf_ends_a_release_early(
     relock: str, opened: list[Command], closed: list[Command]
 ) -> None:
-    door = DoorControl(DoorRules(relock=relock))
+    door = DoorControl(door_rules(relock=relock))
     grant(door, 0.0)
     assert door.leaf(True, at(1.0)) == opened
     assert state_of(door) is DoorState.OPEN
@@ -140,7 +141,7 @@ def test_the_leaf_ends_a_release_early(
 
 
 def test_who_is_let_in_while_the_leaf_is_open_is_not_shut_out_when_it_closes() -> None:
-    door = DoorControl()
+    door = DoorControl(door_rules())
     grant(door, 0.0)
     door.leaf(True, at(1.0))
     grant(door, 1.5)
@@ -150,7 +151,7 @@ def test_who_is_let_in_while_the_leaf_is_open_is_not_shut_out_when_it_closes() -
 
 
 def test_a_leaf_that_opens_without_a_release_is_forced() -> None:
-    door = DoorControl()
+    door = DoorControl(door_rules())
     assert told(door.leaf(True, at(0.0))) == [("door_forced", "alarm")]
     assert state_of(door) is DoorState.FORCED
     assert door.leaf(False, at(1.0)) == []
@@ -158,7 +159,7 @@ def test_a_leaf_that_opens_without_a_release_is_forced() -> None:
 
 
 def test_who_pulls_at_the_very_end_of_a_release_forces_nothing() -> None:
-    door = DoorControl()
+    door = DoorControl(door_rules())
     grant(door, 0.0)
     door.advance(at(3.0))
     assert told(door.leaf(True, at(3.9))) == []
@@ -168,13 +169,13 @@ def test_who_pulls_at_the_very_end_of_a_release_forces_nothing() -> None:
 
 
 def test_a_leaf_that_stands_open_at_the_start_is_watched_and_not_forced() -> None:
-    door = DoorControl()
+    door = DoorControl(door_rules())
     assert door.leaf(True, at(0.0), found=True) == []
     assert told(door.advance(at(20.0))) == [("door_held_warning", "warning")]
 
 
 def test_a_leaf_held_open_is_warned_of_and_then_an_alarm() -> None:
-    door = DoorControl(DoorRules(held_open_s=30.0, held_warning_s=10.0))
+    door = DoorControl(door_rules(held_open_s=30.0, held_warning_s=10.0))
     grant(door, 0.0)
     door.leaf(True, at(1.0))
     assert door.advance(at(3.0)) == [Lock("deadline")]
@@ -187,7 +188,7 @@ def test_a_leaf_held_open_is_warned_of_and_then_an_alarm() -> None:
 
 
 def test_each_person_who_follows_begins_the_watch_anew() -> None:
-    door = DoorControl()
+    door = DoorControl(door_rules())
     grant(door, 0.0)
     door.leaf(True, at(1.0))
     door.advance(at(25.0))
@@ -198,11 +199,115 @@ def test_each_person_who_follows_begins_the_watch_anew() -> None:
 
 
 def test_a_late_tick_warns_and_alarms_in_this_order() -> None:
-    door = DoorControl()
+    door = DoorControl(door_rules())
     grant(door, 0.0)
     door.leaf(True, at(1.0))
     kinds = [kind for kind, _ in told(door.advance(at(500.0)))]
     assert kinds == ["door_held_warning", "door_held_open"]
+
+
+# --- rebounds -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("relock", ["close", "open", "deadline"])
+@pytest.mark.parametrize("closes", [2.0, 2.9, 3.5, 4.1, 6.0, 20.0, 50.0])
+@pytest.mark.parametrize("input_", [DoorInput.GRANT, DoorInput.REX, DoorInput.OPERATOR])
+def test_a_leaf_that_rebounds_after_a_passage_is_not_forced(
+    input_: DoorInput, closes: float, relock: str
+) -> None:
+    door = DoorControl(door_rules(relock=relock))
+    door.release(input_, 3.0, "visit 1", at(0.0))
+    door.leaf(True, at(1.0))
+    door.advance(at(closes))
+    door.leaf(False, at(closes))
+    for n in range(3):
+        opens = closes + 0.3 + 0.35 * n
+        assert told(door.leaf(True, at(opens))) == []
+        door.leaf(False, at(opens + 0.15))
+    ends = max(closes + 1.15, 3.0)
+    door.advance(at(ends))
+    assert told(door.leaf(True, at(ends + 1.01))) == [("door_forced", "alarm")]
+
+
+def test_a_leaf_that_was_forced_is_forced_again_when_it_rebounds() -> None:
+    door = DoorControl(door_rules())
+    door.leaf(True, at(0.0))
+    door.leaf(False, at(2.0))
+    assert told(door.leaf(True, at(2.2))) == [("door_forced", "alarm")]
+
+
+def test_a_rebound_does_not_begin_the_watch_of_a_held_door_anew() -> None:
+    door = DoorControl(door_rules(held_open_s=30.0, held_warning_s=10.0))
+    grant(door, 0.0)
+    door.leaf(True, at(1.0))
+    door.advance(at(3.0))
+    alarms: list[tuple[str, str]] = []
+    for n in range(1, 60):
+        # somebody shuts it for half a second again and again
+        alarms += told(door.advance(at(float(n + 3))))
+        alarms += told(door.leaf(False, at(n + 3.2)))
+        alarms += told(door.leaf(True, at(n + 3.7)))
+    assert alarms == [("door_held_warning", "warning"), ("door_held_open", "alarm")]
+    assert state_of(door) is DoorState.HELD_OPEN
+
+
+def test_who_is_let_in_between_closing_and_rebound_is_not_shut_out() -> None:
+    door = DoorControl(door_rules())
+    grant(door, 0.0)
+    door.leaf(True, at(1.0))
+    door.leaf(False, at(2.0))
+    grant(door, 2.1)
+    door.leaf(True, at(2.3))
+    assert door.leaf(False, at(2.4)) == []
+    door.leaf(True, at(2.7))
+    assert door.leaf(False, at(2.8)) == [], "the second rebound is one as well"
+    assert door.unlocked
+    door.leaf(True, at(4.0))
+    assert door.leaf(False, at(4.9)) == [Lock("leaf closed")]
+
+
+@pytest.mark.parametrize("mode", [DoorMode.FREE_ACCESS, DoorMode.OUT_OF_SERVICE])
+def test_a_rebound_across_the_end_of_a_mode_is_not_forced(mode: DoorMode) -> None:
+    door = DoorControl(door_rules())
+    door.set_mode(mode, at(0.0))
+    door.leaf(True, at(5.0))
+    door.leaf(False, at(10.0))
+    door.set_mode(DoorMode.NORMAL, at(10.2))
+    assert told(door.leaf(True, at(10.5))) == []
+
+
+def test_who_pulls_when_the_fire_release_ends_forces_nothing() -> None:
+    door = DoorControl(door_rules())
+    door.take(DoorInput.FIRE, at(0.0))
+    door.take(DoorInput.FIRE_CLEARED, at(60.0))
+    assert told(door.leaf(True, at(60.5))) == []
+
+
+@given(
+    st.floats(1.1, 60.0),
+    st.lists(st.tuples(st.floats(0.02, 0.9), st.floats(0.02, 0.45)), max_size=8),
+    st.floats(1.0, 50.0),
+    st.sampled_from(["close", "open", "deadline"]),
+)
+def test_only_what_opens_later_than_the_grace_after_a_closing_is_forced(
+    closes: float, rebounds: list[tuple[float, float]], later: float, relock: str
+) -> None:
+    door = DoorControl(door_rules(relock=relock, held_open_s=3600.0))
+    grant(door, 0.0)
+    door.leaf(True, at(1.0))
+    now, alarms = closes, list[tuple[str, str]]()
+    door.advance(at(now))
+    door.leaf(False, at(now))
+    for gap, for_s in rebounds:
+        door.advance(at(now + gap))
+        alarms += told(door.leaf(True, at(now + gap)))
+        now += gap + for_s
+        alarms += told(door.leaf(False, at(now)))
+    assert alarms == []
+    assert not door.unlocked or now < 3.0
+    ends = max(now, 3.0)
+    door.advance(at(ends))
+    assert told(door.leaf(True, at(ends + later + 1e-6))) == [("door_forced", "alarm")]
 
 
 # --- modes ----------------------------------------------------------------------------------------
@@ -210,7 +315,7 @@ def test_a_late_tick_warns_and_alarms_in_this_order() -> None:
 
 @pytest.mark.parametrize("mode", [DoorMode.LOCKDOWN, DoorMode.OUT_OF_SERVICE])
 def test_nobody_is_let_in_but_everybody_out(mode: DoorMode) -> None:
-    door = DoorControl()
+    door = DoorControl(door_rules())
     grant(door, 0.0)
     assert door.set_mode(mode, at(1.0))[0] == Lock(f"mode {str(mode).replace('_', ' ')}")
     assert grant(door, 1.5) == []
@@ -223,7 +328,7 @@ def test_nobody_is_let_in_but_everybody_out(mode: DoorMode) -> None:
 
 
 def test_lockdown_does_not_cut_short_who_is_on_the_way_out() -> None:
-    door = DoorControl()
+    door = DoorControl(door_rules())
     rex(door, 0.0)
     grant(door, 2.0)
     assert door.set_mode(DoorMode.LOCKDOWN, at(2.5)) == []
@@ -232,7 +337,7 @@ def test_lockdown_does_not_cut_short_who_is_on_the_way_out() -> None:
 
 
 def test_free_access_is_a_lease_that_is_renewed() -> None:
-    door = DoorControl(DoorRules(max_s=30.0))
+    door = DoorControl(door_rules(max_s=30.0))
     assert door.set_mode(DoorMode.FREE_ACCESS, at(0.0)) == [Unlock(30.0, "free access")]
     for n in range(1, 10):
         assert door.deadline == 15.0 * n
@@ -244,7 +349,7 @@ def test_free_access_is_a_lease_that_is_renewed() -> None:
 
 
 def test_out_of_service_the_leaf_is_nobodys_business() -> None:
-    door = DoorControl()
+    door = DoorControl(door_rules())
     door.set_mode(DoorMode.OUT_OF_SERVICE, at(0.0))
     assert door.leaf(True, at(1.0)) == []
     assert door.advance(at(1000.0)) == []
@@ -254,7 +359,7 @@ def test_out_of_service_the_leaf_is_nobodys_business() -> None:
 
 
 def test_while_the_other_door_is_open_nobody_gets_in_but_out() -> None:
-    door = DoorControl()
+    door = DoorControl(door_rules())
     door.other_door(True, at(0.0))
     assert door.refusal() is Reason.INTERLOCK
     assert grant(door, 0.0) == []
@@ -266,7 +371,7 @@ def test_while_the_other_door_is_open_nobody_gets_in_but_out() -> None:
 
 
 def test_fire_ends_every_lease_without_a_lock_until_it_is_cleared() -> None:
-    door = DoorControl()
+    door = DoorControl(door_rules())
     grant(door, 0.0)
     assert door.take(DoorInput.FIRE, at(1.0)) == []
     assert door.unlocked
@@ -282,7 +387,7 @@ def test_fire_ends_every_lease_without_a_lock_until_it_is_cleared() -> None:
 
 def door_in(state: DoorState) -> DoorControl:
     """A door in this state, with all that belongs to it."""
-    door = DoorControl()
+    door = DoorControl(door_rules())
     match state:
         case DoorState.UNLOCKED:
             grant(door, 0.0)

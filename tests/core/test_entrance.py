@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from gated.core.door import DoorRules
-from gated.core.gallery import Gallery, Member, Template
-from gated.core.model import (
-    Acknowledged,
+from gated.core.gallery import Gallery, GalleryPerson, Template
+from gated.core.messages import (
+    AlarmsAcknowledged,
+    CameraEvent,
     Condition,
-    Direction,
     DoorEvent,
-    DoorEventKind,
-    DoorMode,
-    Light,
     Lock,
     Notice,
     OperatorUnlock,
-    Reason,
     RecordEvent,
     ResetFire,
     Restored,
@@ -25,7 +20,8 @@ from gated.core.model import (
     Silenced,
     Unlock,
 )
-from gated.core.policy import GatePolicy
+from gated.core.values import CameraEventKind, Direction, DoorEventKind, DoorMode, Light, Reason
+from tests.core.policies import door_rules, policy_with
 from tests.core.scenes import (
     ANN,
     BOB,
@@ -52,7 +48,7 @@ ann = face({ANN: SURE})
 
 
 def with_contact(**changes: object) -> Scene:
-    return Scene(GatePolicy(contact=True, **changes))  # type: ignore[arg-type]
+    return Scene(policy_with(contact=True, **changes))
 
 
 def passages(scene: Scene) -> list[tuple[str, int]]:
@@ -68,6 +64,38 @@ def kinds(scene: Scene) -> list[str]:
 
 
 # --- passages -------------------------------------------------------------------------------------
+
+
+def after_a_passage() -> Scene:
+    """Somebody has gone out by the button, and the leaf has just closed."""
+    scene = with_contact()
+    scene.send(REX)
+    scene.send(OPENED)
+    scene.wait(2.0)
+    scene.send(CLOSED)
+    scene.watch(ann)
+    return scene
+
+
+def test_a_rebound_is_nobodys_passage() -> None:
+    scene = after_a_passage()
+    scene.send(OPENED)
+    scene.wait(0.1)
+    scene.send(CLOSED)
+    assert passages(scene) == []
+    scene.wait(60.0)
+    assert passages(scene) == [("not_used", 1)]
+    assert "door_forced" not in kinds(scene)
+
+
+@pytest.mark.parametrize("for_s", [0.6, 2.0, 30.0])
+def test_who_follows_at_once_has_passed(for_s: float) -> None:
+    scene = after_a_passage()
+    scene.send(OPENED)
+    scene.wait(for_s)
+    scene.send(CLOSED)
+    scene.wait(60.0)
+    assert passages(scene) == [("passed", 1)]
 
 
 def test_a_grant_is_a_passage_when_the_door_is_opened() -> None:
@@ -131,9 +159,9 @@ def test_without_a_contact_nothing_is_told() -> None:
 
 
 def test_a_person_who_needs_more_time_gets_it() -> None:
-    members = [Member(person(ANN), extended=True)]
+    members = [GalleryPerson(person(ANN), extended=True)]
     people = Gallery.build(MODEL, "cosine", members, [Template(1, ANN, like({ANN: 1.0}), MODEL)])
-    scene = Scene(GatePolicy(extended_unlock_s=12.0), people)
+    scene = Scene(policy_with(extended_unlock_s=12.0), people)
     scene.watch(ann)
     scene.wait(60.0)
     assert scene.door == [(0.3, "unlock"), (12.3, "lock")]
@@ -159,7 +187,7 @@ def test_lockdown_never_opens_by_face_and_never_shuts_anybody_in() -> None:
 def test_who_sets_a_mode_is_named_in_the_private_part_only() -> None:
     record = Scene().send(LOCKDOWN)[0]
     assert isinstance(record, RecordEvent)
-    assert record.actor == "op: drill"
+    assert (record.actor, record.cause) == ("op", "drill")
     assert record.body == {"mode": "lockdown", "before": "normal"}
 
 
@@ -177,7 +205,7 @@ def test_an_operator_does_not_open_in_a_lockdown_and_the_attempt_is_recorded() -
     assert (record.kind, record.body, record.actor) == (
         "door_remote_refused",
         {"reason": "lockdown"},
-        "op: parcel",
+        "op",
     )
     assert notice == Notice(None, "lockdown")
 
@@ -216,7 +244,7 @@ def test_a_fire_is_reset_by_hand_through_the_adapter() -> None:
     scene.send(FIRE)
     record, command = scene.send(reset)
     assert isinstance(record, RecordEvent)
-    assert (record.kind, record.actor) == ("door_fire_reset", "op: false alarm")
+    assert (record.kind, record.actor, record.cause) == ("door_fire_reset", "op", "false alarm")
     assert command == reset
     assert scene.gate.state.door == "fire", "until the adapter says so"
     assert scene.send(DoorEvent(DoorEventKind.FIRE_CLEARED))[-1] == Lock("fire cleared")
@@ -226,14 +254,14 @@ def test_a_fire_is_reset_by_hand_through_the_adapter() -> None:
 
 
 def test_an_alarm_stands_sounds_for_a_bounded_time_and_is_acknowledged() -> None:
-    scene = Scene(GatePolicy(alarm_sound_s=60.0))
+    scene = Scene(policy_with(alarm_sound_s=60.0))
     scene.send(OPENED)
     assert scene.gate.state.alarms == {"door_forced": "alarm"}
     assert Light.ALARM in scene.gate.state.lights
     scene.wait(60.0)
     assert Light.ALARM not in scene.gate.state.lights
     assert scene.gate.state.alarms == {"door_forced": "alarm"}
-    scene.send(Acknowledged("door_forced"))
+    scene.send(AlarmsAcknowledged("door_forced"))
     assert scene.gate.state.alarms == {}
 
 
@@ -253,7 +281,7 @@ def test_alarms_of_before_the_restart_stand_and_are_quiet() -> None:
 
 
 def test_the_buzzer_warns_before_the_alarm_of_a_door_held_open() -> None:
-    scene = with_contact(door=DoorRules(held_open_s=20.0, held_warning_s=5.0))
+    scene = with_contact(door=door_rules(held_open_s=20.0, held_warning_s=5.0))
     scene.watch(ann)
     scene.send(OPENED)
     scene.wait(17.9)
@@ -266,7 +294,7 @@ def test_the_buzzer_warns_before_the_alarm_of_a_door_held_open() -> None:
 
 
 def test_many_denials_are_a_warning() -> None:
-    scene = Scene(GatePolicy(alarm_denials=3, alarm_denials_window_s=60.0))
+    scene = Scene(policy_with(alarm_denials=3, alarm_denials_window_s=60.0))
     for track in range(1, 4):
         scene.watch(face({ANN: STRANGE}, track=track), frames=25)
         scene.lose(track)
@@ -312,3 +340,16 @@ def test_the_gate_shows_that_it_looks() -> None:
     scene.watch(ann, frames=4)
     scene.lose(1)
     assert scene.gate.state.lights == {Light.IDLE}
+
+
+@pytest.mark.parametrize("kind", [CameraEventKind.DARK, CameraEventKind.GLARE])
+def test_a_dark_picture_is_no_trouble_and_ends_none(kind: CameraEventKind) -> None:
+    scene = with_contact()
+    scene.send(CameraEvent(kind, "the same picture for 10 s"))
+    scene.send(CameraEvent(CameraEventKind.CLEAR))
+    assert scene.gate.state.alarms == {}
+    assert Light.FAULT not in scene.gate.state.lights
+    scene.send(CameraEvent(CameraEventKind.LOST, "unplugged"))
+    scene.send(CameraEvent(CameraEventKind.CLEAR))
+    assert Light.FAULT in scene.gate.state.lights
+    assert kinds(scene) == [f"camera_{kind}", "camera_clear", "camera_lost", "camera_clear"]

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gated.core.evidence import Criteria, Finding, Identity, Sample, weigh
-from gated.core.gallery import Match, Member
+from gated.core.evidence import Criteria, Identification, Identity, Sample, weigh
+from gated.core.gallery import GalleryPerson, Match
 from gated.core.pad import PadScore
 from tests.core.scenes import ANN, BOB, like, person
 
@@ -24,12 +26,12 @@ def sample(
     if who is None:
         return Sample(0.0, like({}), weight, True, None, None)
     score = None if pad is None else PadScore(pad)
-    other = Member(person(BOB if who == ANN else ANN))
-    match = Match(Member(person(who)), similarity, other, similarity - margin)
+    other = GalleryPerson(person(BOB if who == ANN else ANN))
+    match = Match(GalleryPerson(person(who)), similarity, other, similarity - margin)
     return Sample(0.0, like({}), weight, True, score, match)
 
 
-def weighed(*samples: Sample) -> Finding:
+def weighed(*samples: Sample) -> Identification:
     return weigh(samples, CRITERIA)
 
 
@@ -49,8 +51,8 @@ def test_one_frame_too_few_is_nobody() -> None:
 
 
 def test_nothing_seen_is_nobody() -> None:
-    assert weighed() == Finding(Identity.NONE)
-    assert weighed(sample(None), sample(None), sample(None)) == Finding(Identity.NONE)
+    assert weighed() == Identification(Identity.NONE)
+    assert weighed(sample(None), sample(None), sample(None)) == Identification(Identity.NONE)
 
 
 def test_agreeing_frames_below_the_threshold_are_nobody() -> None:
@@ -63,6 +65,23 @@ def test_good_frames_outweigh_poor_ones() -> None:
     assert weighed(poor, poor, sample(ANN, 0.45, weight=0.9)).identity is Identity.MATCH
     heavy = sample(ANN, 0.31, weight=0.9)
     assert weighed(heavy, heavy, sample(ANN, 0.45, weight=0.1)).identity is Identity.NONE
+
+
+def test_the_mean_embedding_of_frames_that_differ_says_more_than_their_scores() -> None:
+    """Three frames, each 0.4 like Ann and otherwise like nothing that the others are like."""
+    rest = (1.0 - 0.4**2) ** 0.5
+    apart = [replace(sample(ANN, 0.4), vector=like({ANN: 0.4, n: rest})) for n in (5, 6, 7)]
+    pooled = 0.4 / (0.4**2 + rest**2 / 3) ** 0.5
+    criteria = replace(CRITERIA, threshold=0.5, pool_shift=0.05)
+    finding = weigh(apart, criteria)
+    assert finding.identity is Identity.MATCH
+    assert finding.similarity == pytest.approx(pooled - 0.05)
+    assert weigh(apart, replace(criteria, pool_shift=None)).identity is Identity.NONE
+    assert weigh(apart, replace(criteria, pool_shift=0.15)).identity is Identity.NONE
+    assert weigh(apart[:2], criteria).identity is Identity.NONE, "two frames are no pool"
+    alike = weigh([apart[0]] * 9, criteria)
+    assert alike.identity is Identity.NONE
+    assert alike.similarity == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize("contrary", [sample(BOB), sample(ANN, 0.16), sample(None)])
@@ -95,7 +114,7 @@ def test_two_different_people_who_take_turns_are_nobody() -> None:
 
 
 def test_the_only_person_of_a_gallery_is_ahead_of_nobody_by_far() -> None:
-    match = Match(Member(person(ANN)), 0.6)
+    match = Match(GalleryPerson(person(ANN)), 0.6)
     alone = Sample(0.0, like({}), 1.0, True, None, match)
     assert weighed(alone, alone, alone).identity is Identity.MATCH
 

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from gated.core.fixtures import REFUSALS, REMEMBERED, WITHIN_S, FixedFaces
-from gated.core.model import Box, Reason, RecordDecision
+from gated.core.messages import RecordDecision
+from gated.core.static_faces import REFUSALS, REMEMBERED, WITHIN_S, StaticFaces
+from gated.core.values import Box, Reason
 from tests.core.scenes import ANN, STRANGE, SURE, Scene, face
 
 HERE, ELSEWHERE = Box(100.0, 50.0, 60.0, 80.0), Box(400.0, 50.0, 60.0, 80.0)
@@ -11,7 +12,7 @@ POSTER, OTHER = np.array([1.0, 0.0], np.float32), np.array([0.0, 1.0], np.float3
 
 
 def test_the_same_face_at_the_same_place_is_told_of_a_few_times() -> None:
-    faces = FixedFaces()
+    faces = StaticFaces()
     assert [faces.tell(HERE, POSTER, 0.4, t) for t in range(REFUSALS + 2)] == [
         *[True] * REFUSALS,
         False,
@@ -23,7 +24,7 @@ def test_the_same_face_at_the_same_place_is_told_of_a_few_times() -> None:
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    faces = FixedFaces()
+    faces = StaticFaces()
     for n in range(3 * REMEMBERED):
         assert faces.tell(Box(1000.0 * n, 0.0, 50.0, 50.0), POSTER, 0.4, 1.0)
     assert len(faces._refused) == REMEMBERED

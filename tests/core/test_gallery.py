@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gated.core.gallery import METRICS, Gallery, Member, Template, unit
-from gated.core.model import Vector
+from gated.core.gallery import METRICS, Gallery, GalleryPerson, Template, unit
+from gated.core.values import Vector
 from tests.core.scenes import ANN, BOB, MODEL, gallery, like, person
 
 
@@ -42,7 +42,7 @@ def test_the_match_is_what_a_loop_over_all_people_finds(
     crowd: tuple[str, list[Template], Vector],
 ) -> None:
     metric, templates, probe = crowd
-    members = [Member(person(n)) for n in range(9, 18)]
+    members = [GalleryPerson(person(n)) for n in range(9, 18)]
     match = Gallery.build(MODEL, metric, members, templates).match(probe)
     best: dict[int, float] = {}
     for t in templates:
@@ -69,7 +69,9 @@ def test_many_probes_at_once_are_matched_as_one_by_one(
     crowd: tuple[str, list[Template], Vector],
 ) -> None:
     metric, templates, probe = crowd
-    built = Gallery.build(MODEL, metric, [Member(person(n)) for n in range(9, 18)], templates)
+    built = Gallery.build(
+        MODEL, metric, [GalleryPerson(person(n)) for n in range(9, 18)], templates
+    )
     probes = [probe, *(t.vector for t in templates), np.full(8, np.nan, np.float32)]
     for one, many in zip(map(built.match, probes), built.match_all(probes), strict=True):
         assert (one is None) == (many is None)
@@ -88,7 +90,7 @@ def test_two_photos_of_one_person_are_no_runner_up(metric: str) -> None:
         Template(2, BOB, like({BOB: 0.9}), MODEL),
         Template(3, ANN, like({ANN: 0.8}), MODEL),
     ]
-    members = [Member(person(ANN)), Member(person(BOB))]
+    members = [GalleryPerson(person(ANN)), GalleryPerson(person(BOB))]
     match = Gallery.build(MODEL, metric, members, templates).match(like({ANN: 0.9}))
     assert match is not None
     assert match.runner_up is not None
@@ -97,7 +99,7 @@ def test_two_photos_of_one_person_are_no_runner_up(metric: str) -> None:
 
 def test_two_people_with_the_same_template_have_no_margin() -> None:
     templates = [Template(n, n, like({ANN: 1.0}), MODEL) for n in (ANN, BOB)]
-    members = [Member(person(ANN)), Member(person(BOB))]
+    members = [GalleryPerson(person(ANN)), GalleryPerson(person(BOB))]
     match = Gallery.build(MODEL, "cosine", members, templates).match(like({ANN: 0.9}))
     assert match is not None
     assert match.runner_up is not None
@@ -106,7 +108,7 @@ def test_two_people_with_the_same_template_have_no_margin() -> None:
 
 
 def test_only_people_with_a_template_count() -> None:
-    members = [Member(person(n)) for n in (ANN, BOB)]
+    members = [GalleryPerson(person(n)) for n in (ANN, BOB)]
     templates = [Template(1, ANN, like({ANN: 1.0}), MODEL), Template(2, 99, like({3: 1.0}), MODEL)]
     built = Gallery.build(MODEL, "cosine", members, templates)
     assert (len(built), built.people) == (1, 1)
@@ -123,14 +125,14 @@ def test_inactive_people_are_known() -> None:
 def test_models_are_never_mixed() -> None:
     templates = [Template(1, ANN, like({ANN: 1.0}), "another")]
     with pytest.raises(ValueError, match="mixes models"):
-        Gallery.build(MODEL, "cosine", [Member(person(ANN))], templates)
+        Gallery.build(MODEL, "cosine", [GalleryPerson(person(ANN))], templates)
 
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_a_broken_vector_hides_nobody_else(metric: str) -> None:
     broken = np.full(len(like({})), np.nan, np.float32)
     templates = [Template(1, ANN, like({ANN: 1.0}), MODEL), Template(2, BOB, broken, MODEL)]
-    members = [Member(person(n)) for n in (ANN, BOB)]
+    members = [GalleryPerson(person(n)) for n in (ANN, BOB)]
     built = Gallery.build(MODEL, metric, members, templates)
     match = built.match(like({ANN: 0.9}))
     assert match is not None
@@ -145,7 +147,7 @@ def test_unit_keeps_zero() -> None:
 
 def test_the_digest_tells_who_is_known_by_which_templates_in_any_order() -> None:
     def digest(*templates: Template, active: bool = True) -> str:
-        members = [Member(person(ANN), active), Member(person(BOB))]
+        members = [GalleryPerson(person(ANN), active), GalleryPerson(person(BOB))]
         return Gallery.build(MODEL, "cosine", members, templates).digest()
 
     ann = Template(1, ANN, like({ANN: 0.9}), MODEL)

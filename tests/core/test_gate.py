@@ -6,16 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gated.core.door import DoorRules
 from gated.core.gate import Gate
-from gated.core.model import (
+from gated.core.messages import (
     Attention,
     CameraEvent,
-    CameraEventKind,
     Command,
-    Direction,
     DoorEvent,
-    DoorEventKind,
     Expected,
     GalleryReplaced,
     JournalState,
@@ -24,16 +20,15 @@ from gated.core.model import (
     Notice,
     Observation,
     OperatorUnlock,
-    Outcome,
-    Reason,
     RecordDecision,
     RecordEvent,
-    Severity,
     Trigger,
     Unlock,
 )
 from gated.core.pad import PAD_LEVELS
-from gated.core.policy import CHANCES, GatePolicy
+from gated.core.policy import CHANCES
+from gated.core.values import CameraEventKind, Direction, DoorEventKind, Outcome, Reason, Severity
+from tests.core.policies import door_rules, policy_with
 from tests.core.scenes import (
     ANN,
     BOB,
@@ -57,7 +52,7 @@ from tests.core.scenes import (
 ann = face({ANN: SURE})
 bob = face({BOB: SURE})
 stranger = face({ANN: STRANGE})
-NORMAL = GatePolicy(pad=PAD_LEVELS["normal"])
+NORMAL = policy_with(pad=PAD_LEVELS["normal"])
 REX = DoorEvent(DoorEventKind.REX)
 FIRE = DoorEvent(DoorEventKind.FIRE)
 FIRE_CLEARED = DoorEvent(DoorEventKind.FIRE_CLEARED)
@@ -162,7 +157,7 @@ def test_a_corrected_log_turns_the_direction_at_once() -> None:
 
 
 def test_an_open_visit_is_flagged_on_grants_only() -> None:
-    policy = GatePolicy(cooldown_s=60.0, auto_reset_s=10.0)
+    policy = policy_with(cooldown_s=60.0, auto_reset_s=10.0)
     scene = Scene(policy)
     scene.watch(ann)
     scene.lose(1)
@@ -206,7 +201,7 @@ def test_never_two_denials_of_one_visit_within_five_seconds() -> None:
 
 
 def test_after_the_last_denial_the_visit_is_over() -> None:
-    scene = Scene(GatePolicy(max_denials=1))
+    scene = Scene(policy_with(max_denials=1))
     scene.watch(stranger, frames=30)
     assert scene.gate.handle(Trigger(""), at(scene.now)) == []
     assert reasons(scene.watch(ann, frames=100)) == []
@@ -253,7 +248,7 @@ def test_who_is_switched_off_is_denied_once_though_the_track_breaks() -> None:
 
 
 def test_who_comes_back_at_once_is_cooling_down() -> None:
-    scene = Scene(GatePolicy(cooldown_s=30.0))
+    scene = Scene(policy_with(cooldown_s=30.0))
     scene.watch(ann)
     scene.lose(1)
     scene.wait(2.5)
@@ -364,7 +359,7 @@ def test_a_distant_face_that_stays_is_denied_later() -> None:
 
 @pytest.mark.parametrize("wanted", [1, 2, 5])
 def test_a_grant_needs_as_many_frames_as_configured(wanted: int) -> None:
-    scene = Scene(GatePolicy(frames=wanted))
+    scene = Scene(policy_with(frames=wanted))
     scene.watch(ann, frames=wanted - 1)
     assert scene.verdicts == []
     scene.see(ann)
@@ -477,7 +472,7 @@ def test_who_is_enrolled_in_mid_track_is_known_at_once() -> None:
 
 
 def test_the_threshold_follows_the_size_of_the_gallery() -> None:
-    gate = Gate(GatePolicy(fpir=1e-3), gallery([ANN]), CALIBRATION)
+    gate = Gate(policy_with(fpir=1e-3), gallery([ANN]), CALIBRATION)
     assert gate.criteria.threshold == pytest.approx(0.4 + 0.1 * math.log10(CHANCES))  # the floor
     many = gallery(range(1, DIMENSION))
     vectors, owners = np.repeat(many.vectors, 100, 0), np.repeat(many.owners, 100)
@@ -486,13 +481,13 @@ def test_the_threshold_follows_the_size_of_the_gallery() -> None:
 
 
 def test_a_tolerance_overrides_the_promise() -> None:
-    scene = Scene(GatePolicy(similarity=0.9))
+    scene = Scene(policy_with(similarity=0.9))
     scene.watch(face({ANN: 0.85}), frames=20)
     assert scene.verdicts == [(Reason.NO_MATCH, None)]
-    lax = Scene(GatePolicy(similarity=0.2))
+    lax = Scene(policy_with(similarity=0.2))
     lax.watch(face({ANN: 0.22}))
     assert lax.verdicts == [GRANTED_ANN]
-    laxer = Scene(GatePolicy(similarity=0.1))
+    laxer = Scene(policy_with(similarity=0.1))
     laxer.watch(face({ANN: 0.15}))
     assert laxer.verdicts == [GRANTED_ANN]
 
@@ -556,9 +551,50 @@ def test_without_the_models_nobody_is_granted_unless_liveness_is_off() -> None:
     scene = Scene(NORMAL)
     scene.watch(ann, frames=30)
     assert scene.verdicts == [(Reason.LIVENESS_UNDECIDED, "Ann")]
-    off = Scene(GatePolicy(pad=PAD_LEVELS["off"]))
+    off = Scene(policy_with(pad=PAD_LEVELS["off"]))
     off.watch(face({ANN: SURE}, pad=0.0))
     assert off.verdicts == [GRANTED_ANN]
+
+
+def test_a_face_without_its_surroundings_is_sent_back_at_once() -> None:
+    scene = Scene(NORMAL)
+    filling = face({ANN: SURE}, eye=140.0, pad=0.6)
+    assert notices(scene.watch(filling, frames=1)) == ["step_back"]
+    assert notices(Scene(NORMAL).watch(face({ANN: SURE}, pad=0.6), frames=1)) == ["look_here"]
+    off = Scene(policy_with(pad=PAD_LEVELS["off"]))
+    assert notices(off.watch(filling, frames=1)) == ["look_here"]
+
+
+def test_a_picture_without_colour_is_said_to_be_infra_red() -> None:
+    scene = Scene(NORMAL)
+    grey = face({ANN: SURE}, grey=True)
+    commands = scene.watch(grey, frames=20)
+    assert scene.verdicts == [(Reason.LIVENESS_UNDECIDED, "Ann")]
+    assert "infra_red" in notices(commands)
+    assert "hold_still" not in notices(commands)
+
+
+def test_a_turned_picture_is_said_to_be_turned() -> None:
+    scene = Scene()
+    seen = Observation(1, scene.now, 640, 480, (face({}),), turn=180)
+    assert notices(scene.send(seen)) == ["rotate"]
+
+
+def test_who_came_close_in_the_dark_is_logged_once() -> None:
+    scene = Scene()
+    scene.watch(face(flaws=("too_dark",)), frames=5)
+    commands = scene.lose(1)
+    (decision,) = decisions(commands)
+    assert (decision.reason, decision.flaws) == (Reason.LOW_QUALITY, ("too_dark",))
+    for flaws, frames in ((("too_dark",), 2), (("blurred",), 5)):
+        quiet = Scene()
+        quiet.watch(face(flaws=flaws), frames=frames)
+        assert decisions(quiet.lose(1)) == []
+    told = Scene()
+    told.watch(face(flaws=("too_dark",)), frames=70)
+    assert told.verdicts == [(Reason.LOW_QUALITY, None)]
+    told.lose(1)
+    assert told.verdicts == [(Reason.LOW_QUALITY, None)]
 
 
 def test_liveness_never_makes_a_match() -> None:
@@ -576,7 +612,7 @@ def test_a_strangers_live_face_does_not_vouch_for_the_photo_held_up_next() -> No
 
 
 def test_strict_wants_more_frames() -> None:
-    scene = Scene(GatePolicy(pad=PAD_LEVELS["strict"]))
+    scene = Scene(policy_with(pad=PAD_LEVELS["strict"]))
     scene.watch(face({ANN: SURE}, pad=0.9), frames=4)
     assert scene.verdicts == []
     scene.see(face({ANN: SURE}, pad=0.9))
@@ -658,7 +694,7 @@ def test_repeated_attacks_raise_an_alarm() -> None:
 
 
 def test_a_visit_closes_two_seconds_after_the_loss_and_rearms_at_once() -> None:
-    scene = Scene(GatePolicy(cooldown_s=0.0))
+    scene = Scene(policy_with(cooldown_s=0.0))
     scene.watch(ann)
     scene.lose(1)
     scene.wait(2.0)
@@ -667,7 +703,7 @@ def test_a_visit_closes_two_seconds_after_the_loss_and_rearms_at_once() -> None:
 
 
 def test_a_track_that_breaks_is_the_same_visit() -> None:
-    scene = Scene(GatePolicy(cooldown_s=0.0))
+    scene = Scene(policy_with(cooldown_s=0.0))
     scene.watch(ann)
     scene.lose(1)
     scene.wait(1.0)
@@ -678,7 +714,7 @@ def test_a_track_that_breaks_is_the_same_visit() -> None:
 
 
 def test_a_visit_is_closed_in_time_though_the_tick_is_late() -> None:
-    scene = Scene(GatePolicy(cooldown_s=0.0, frames=1))
+    scene = Scene(policy_with(cooldown_s=0.0, frames=1))
     scene.see(ann)
     scene.lose(1)
     scene.now += 30.0
@@ -687,7 +723,7 @@ def test_a_visit_is_closed_in_time_though_the_tick_is_late() -> None:
 
 
 def test_a_track_that_is_never_reported_lost_does_not_lock_its_person_out() -> None:
-    scene = Scene(GatePolicy(cooldown_s=0.0))
+    scene = Scene(policy_with(cooldown_s=0.0))
     scene.watch(ann)
     scene.wait(10.0)  # the camera died, or the report was dropped
     assert not scene.gate.tracks
@@ -721,7 +757,7 @@ def test_a_face_that_is_lost_in_its_own_frame_breaks_nothing() -> None:
 
 
 def test_attempts_on_a_track_are_capped_and_taken_up_again() -> None:
-    scene = Scene(GatePolicy(max_attempts=10))
+    scene = Scene(policy_with(max_attempts=10))
     commands = scene.watch(stranger, frames=10)
     assert commands[-1] == Attention(settled=frozenset({1}))
     commands = scene.watch(face(None), frames=60)  # nothing is embedded meanwhile
@@ -746,7 +782,7 @@ def test_a_face_held_against_a_claim_is_never_strange() -> None:
 
 
 def test_attempts_from_afar_do_not_cost_the_person_at_the_door() -> None:
-    scene = Scene(GatePolicy(max_attempts=10))
+    scene = Scene(policy_with(max_attempts=10))
     far, near = face({ANN: UNSURE}, eye=20.0), face({ANN: SURE}, eye=40.0)
     scene.watch(far, frames=10)
     assert scene.gate.tracks[1].rests_until is not None
@@ -756,7 +792,7 @@ def test_attempts_from_afar_do_not_cost_the_person_at_the_door() -> None:
 
 
 def test_fewer_attempts_than_frames_still_lead_to_a_grant() -> None:
-    scene = Scene(GatePolicy(max_attempts=2, frames=3))
+    scene = Scene(policy_with(max_attempts=2, frames=3))
     scene.watch(ann, frames=3)
     assert scene.verdicts == [GRANTED_ANN]
 
@@ -768,7 +804,7 @@ def test_a_denial_for_good_settles_the_track() -> None:
 
 
 def test_faces_are_matched_only_after_a_trigger() -> None:
-    scene = Scene(GatePolicy(trigger=True, trigger_window_s=10.0))
+    scene = Scene(policy_with(trigger=True, trigger_window_s=10.0))
     assert scene.watch(ann, frames=50) == []
     assert scene.send(Trigger("button")) == [Attention(watching=True)]
     scene.watch(ann, frames=2)
@@ -779,21 +815,21 @@ def test_faces_are_matched_only_after_a_trigger() -> None:
 
 
 def test_the_trigger_input_of_the_door_opens_the_window_and_nothing_else() -> None:
-    scene = Scene(GatePolicy(trigger=True, trigger_window_s=10.0))
+    scene = Scene(policy_with(trigger=True, trigger_window_s=10.0))
     assert scene.send(DoorEvent(DoorEventKind.TRIGGER)) == [Attention(watching=True)]
     scene.watch(ann, frames=3)
     assert scene.verdicts == [GRANTED_ANN]
 
 
 def test_the_window_of_a_trigger_ends() -> None:
-    scene = Scene(GatePolicy(trigger=True, trigger_window_s=10.0))
+    scene = Scene(policy_with(trigger=True, trigger_window_s=10.0))
     scene.send(Trigger("button"))
     assert scene.wait(10.0) == [Attention(watching=False)]
     assert scene.watch(ann, frames=20) == []
 
 
 def test_a_trigger_in_the_window_prolongs_it() -> None:
-    scene = Scene(GatePolicy(trigger=True, trigger_window_s=10.0))
+    scene = Scene(policy_with(trigger=True, trigger_window_s=10.0))
     scene.send(Trigger("button"))
     scene.wait(8.0)
     assert scene.send(Trigger("button")) == []
@@ -824,7 +860,7 @@ def test_rex_extends_a_grant_and_is_not_cut_short_by_it() -> None:
 
 
 def test_rex_only_informs_where_it_is_wired_so() -> None:
-    scene = Scene(GatePolicy(door=DoorRules(rex_releases=False)))
+    scene = Scene(policy_with(door=door_rules(rex_releases=False)))
     assert records(scene.send(REX)) == [("door_rex", "info")]
     assert scene.door == []
 
@@ -871,7 +907,7 @@ def test_an_operator_opens_and_is_named_in_the_record_first() -> None:
     scene = Scene()
     record, unlock = scene.send(OperatorUnlock("op", "parcel", 8.0))
     assert isinstance(record, RecordEvent)
-    assert (record.kind, record.actor) == ("door_remote_unlock", "op: parcel")
+    assert (record.kind, record.actor, record.cause) == ("door_remote_unlock", "op", "parcel")
     assert "op" not in str(record.body)
     assert unlock == Unlock(8.0, "remote")
     scene.wait(60.0)
@@ -932,7 +968,7 @@ def test_an_idle_gate_wants_no_tick() -> None:
 
 @pytest.mark.parametrize("start", [0.0, 0.1, 1234.567, 1e6 / 3, 9_876_543.21])
 def test_a_tick_at_the_deadline_always_finds_its_work_due(start: float) -> None:
-    scene = Scene(GatePolicy(max_attempts=3, visit_closes_after_s=0.3, denial_interval_s=0.7))
+    scene = Scene(policy_with(max_attempts=3, visit_closes_after_s=0.3, denial_interval_s=0.7))
     scene.now = start
     for n in range(50):  # `wait` fails when a tick leaves the deadline where it was
         scene.watch(face({ANN: STRANGE}, track=n), frames=3)

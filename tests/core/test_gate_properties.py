@@ -21,42 +21,44 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from gated.core.challenge import ChallengePolicy, Movement
-from gated.core.door import DoorRules
+from gated.core.challenge import Movement
 from gated.core.gallery import Gallery
 from gated.core.gate import Gate
-from gated.core.model import (
-    RETRYABLE,
-    Acknowledged,
+from gated.core.messages import (
+    AlarmsAcknowledged,
     CameraEvent,
-    CameraEventKind,
     Command,
     Condition,
     Decision,
     DoorEvent,
-    DoorEventKind,
-    DoorMode,
     Event,
     Expected,
     GalleryReplaced,
-    Instant,
     JournalState,
     Observation,
     OperatorUnlock,
-    Reason,
     RecordDecision,
     ResetFire,
     Restored,
     SetDoorMode,
     Silenced,
     Tick,
-    TrackedFace,
     Trigger,
     Unlock,
 )
 from gated.core.pad import PAD_LEVELS
 from gated.core.policy import GatePolicy
+from gated.core.values import (
+    RETRYABLE,
+    CameraEventKind,
+    DoorEventKind,
+    DoorMode,
+    Instant,
+    Reason,
+    TrackedFace,
+)
 from tests.core.bolt import Bolt
+from tests.core.policies import asking, door_rules, policy_with
 from tests.core.scenes import ANN, BOB, CALIBRATION, CLEO, at, face, gallery
 
 THRESHOLD, FLOOR, REJECT, MARGIN = 0.4477, 0.3, 0.1699, 0.05
@@ -85,7 +87,7 @@ SMALL_EVENTS: list[Event] = [
     *(Restored(mode, {"door_tamper": "alarm"}) for mode in DoorMode),
     DoorEvent(DoorEventKind.OTHER_CLOSED),
     ResetFire("op", "why"),
-    Acknowledged("door_forced"),
+    AlarmsAcknowledged("door_forced"),
     Silenced("op"),
     Condition("disk_low", True),
     DoorEvent(DoorEventKind.REX),
@@ -215,7 +217,7 @@ class Oracle:
         pad = self.policy.pad
         if not pad.enabled:
             return None
-        own = [f.pad for f in agreeing if f.pad is not None]
+        own = [live for f in agreeing if (live := live_of(f)) is not None]
         # the picture is 640x480: a face of 150 pixels between the eyes hides what is around it
         cut_off = any(f.pad is not None and f.quality.eye_distance > 80 for f in agreeing)
         wanted = pad.live_cut_off if cut_off else pad.live
@@ -243,10 +245,16 @@ class Oracle:
 def clear_scores(frames: list[TrackedFace]) -> list[float]:
     """Live scores of the large and sharp ones."""
     return [
-        f.pad
+        live
         for f in frames
-        if f.pad is not None and 30 <= f.quality.eye_distance <= 80 and f.quality.sharpness >= 0.3
+        if (live := live_of(f)) is not None
+        and 30 <= f.quality.eye_distance <= 80
+        and f.quality.sharpness >= 0.3
     ]
+
+
+def live_of(seen: TrackedFace) -> float | None:
+    return seen.pad.live if seen.pad else None
 
 
 class AnyGate(RuleBasedStateMachine):
@@ -275,15 +283,15 @@ class AnyGate(RuleBasedStateMachine):
         contact: bool,
         start: float,
     ) -> None:
-        self.policy = GatePolicy(
+        self.policy = policy_with(
             frames=frames,
             pad=PAD_LEVELS[level],
             trigger=trigger,
             max_attempts=attempts,
             cooldown_s=cooldown,
-            door=DoorRules(relock=relock),
+            door=door_rules(relock=relock),
             contact=contact,
-            challenge=ChallengePolicy(2 if level == "challenge" else 0, movements=(LEFT, UP)),
+            challenge=asking(2 if level == "challenge" else 0, movements=(LEFT, UP)),
         )
         self.punctual = punctual
         self.now = start
@@ -589,8 +597,7 @@ class AnyGate(RuleBasedStateMachine):
 def test_any_gate() -> None:
     COUNTS.clear()
     many = settings(max_examples=4 * settings().max_examples)
-    run_state_machine_as_test(AnyGate, settings=many)
-    for happened in (
+    wanted = (
         Reason.GRANTED,
         Reason.NO_MATCH,
         Reason.SPOOF,
@@ -604,28 +611,33 @@ def test_any_gate() -> None:
         "not_used",
         Reason.LOCKDOWN,
         Reason.INTERLOCK,
-    ):
+    )
+    for _ in range(4):  # what is rare may not happen in one round of random runs
+        run_state_machine_as_test(AnyGate, settings=many)
+        if all(COUNTS[happened] for happened in wanted):
+            break
+    for happened in wanted:
         assert COUNTS[happened], f"{happened} never happened in {COUNTS['runs']} runs"
 
 
 def test_the_oracle_can_tell() -> None:
     """It would be worth nothing if it agreed with everything."""
-    gate = Gate(GatePolicy(), gallery(), CALIBRATION)
-    oracle = Oracle(GatePolicy(frames=4), gallery())
+    gate = Gate(policy_with(), gallery(), CALIBRATION)
+    oracle = Oracle(policy_with(frames=4), gallery())
     for n in range(3):
         seen = Observation(n, n / 10, 640, 480, (face({ANN: 0.8}),))
         oracle.hear(seen, n / 10)
         commands = gate.handle(seen, at(n / 10))
     (decision,) = [c.decision for c in commands if isinstance(c, RecordDecision)]
     assert oracle.why_not(decision) == "has 3 agreeing frames"
-    oracle.policy = GatePolicy()
+    oracle.policy = policy_with()
     assert oracle.why_not(decision) is None
     oracle.people = gallery([BOB])
     assert oracle.why_not(decision) == "is not in the gallery"
     oracle.people = gallery(inactive=[ANN])
     assert oracle.why_not(decision) == "is inactive"
     oracle.people = gallery()
-    oracle.policy = GatePolicy(pad=PAD_LEVELS["normal"])
+    oracle.policy = policy_with(pad=PAD_LEVELS["normal"])
     assert oracle.why_not(decision) == "is not live"
 
 

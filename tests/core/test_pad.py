@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gated.core.model import TrackedFace
 from gated.core.pad import (
     CLEAR_REACH,
     CLEAR_SHARPNESS,
     PAD_LEVELS,
+    QUIET_NOISE,
     WHOLE_REACH,
     AttackMemory,
     Liveness,
@@ -16,6 +16,7 @@ from gated.core.pad import (
     PadScore,
     pad_score,
 )
+from gated.core.values import TrackedFace
 from tests.core.scenes import face
 
 SCORES = st.lists(
@@ -25,8 +26,10 @@ ORDER = [Liveness.ATTACK, Liveness.UNDECIDED, Liveness.LIVE]
 NORMAL, STRICT = PAD_LEVELS["normal"], PAD_LEVELS["strict"]
 
 
-def scores(*live: float, clear: bool = True, whole: bool = True) -> list[PadScore]:
-    return [PadScore(x, clear, whole) for x in live]
+def scores(
+    *live: float, clear: bool = True, whole: bool = True, quiet: bool = True
+) -> list[PadScore]:
+    return [PadScore(x, clear, whole, quiet, partly=whole) for x in live]
 
 
 # --- the verdict ----------------------------------------------------------------------------------
@@ -71,6 +74,25 @@ def test_more_is_asked_of_a_face_that_fills_the_picture() -> None:
     )
     assert NORMAL.verdict(scores(*[0.98] * 3, whole=False))[0] is Liveness.LIVE
     assert STRICT.verdict(scores(*[0.98] * 30, whole=False))[0] is Liveness.UNDECIDED
+
+
+def test_less_is_asked_where_some_of_the_surroundings_are_seen() -> None:
+    for policy in (NORMAL, STRICT):
+        partly = [PadScore(policy.live_partly, whole=False)] * policy.frames
+        assert policy.verdict(partly)[0] is Liveness.LIVE
+        one_closer = [*partly, PadScore(policy.live_partly, whole=False, partly=False)]
+        assert policy.verdict(one_closer)[0] is Liveness.UNDECIDED
+        assert policy.live < policy.live_partly < policy.live_cut_off
+
+
+def test_more_is_asked_of_a_face_in_noise() -> None:
+    for policy in (NORMAL, STRICT):
+        almost = scores(*[policy.live_noisy - 0.01] * policy.frames, quiet=False)
+        assert policy.verdict(almost)[0] is Liveness.UNDECIDED
+        enough = scores(*[policy.live_noisy] * policy.frames, quiet=False)
+        assert policy.verdict(enough)[0] is Liveness.LIVE
+    cut_too = scores(*[0.9] * 3, quiet=False, whole=False)
+    assert NORMAL.verdict(cut_too)[0] is Liveness.UNDECIDED
 
 
 def test_clear_frames_prove_an_attack_though_others_look_alive() -> None:
@@ -132,7 +154,8 @@ def test_the_surroundings_of_a_face_have_to_be_in_the_picture() -> None:
     assert pad_score(wide(most + 0.01), True, 1000, 1000) == PadScore(0.7, True, False)
     least = 1 / CLEAR_REACH
     assert pad_score(wide(least - 0.01), True, 1000, 1000) == PadScore(0.7, True, False)
-    assert pad_score(wide(least + 0.01), True, 1000, 1000) == PadScore(0.7, False, False)
+    beyond = PadScore(0.7, False, False, partly=False)
+    assert pad_score(wide(least + 0.01), True, 1000, 1000) == beyond
     portrait_format = pad_score(wide(0.4), True, 500, 1000)
     assert portrait_format is not None
     assert not portrait_format.whole
@@ -144,6 +167,15 @@ def test_only_a_close_and_sharp_face_is_clear() -> None:
     blurred = face({}, pad=0.7, sharpness=CLEAR_SHARPNESS - 0.01)
     clear = [pad_score(f, close, 640, 480) for f in (sharp, blurred) for close in (True, False)]
     assert [s.clear for s in clear if s] == [True, False, False, False]
+
+
+def test_a_face_in_noise_proves_no_attack() -> None:
+    seen = [
+        pad_score(face({}, pad=0.1, noise=n), True, 640, 480)
+        for n in (0.0, QUIET_NOISE - 0.1, QUIET_NOISE)
+    ]
+    assert [(s.quiet, s.clear) for s in seen if s] == [(True, True), (True, True), (False, False)]
+    assert NORMAL.verdict([seen[2]] * 9 if seen[2] else [])[0] is Liveness.UNDECIDED
 
 
 def test_advice_says_what_would_help() -> None:

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gated.core.model import Direction, PassageElsewhere, PresenceTold
+from gated.core.messages import PresenceTold, RemotePassage
 from gated.core.plan import AccessPlan, SiteRules
 from gated.core.presence import Presence, forgiven_before
+from gated.core.values import Direction
 
 ENTRY, EXIT = Direction.ENTRY, Direction.EXIT
 
@@ -22,8 +23,8 @@ def entered(since: dict[int, float]) -> Presence:
     return presence
 
 
-def word(seq: int, direction: Direction | None, utc: float = 0.0) -> PassageElsewhere:
-    return PassageElsewhere(seq, direction, utc, "north")
+def word(seq: int, direction: Direction | None, utc: float = 0.0) -> RemotePassage:
+    return RemotePassage(seq, direction, utc, "north")
 
 
 def test_who_entered_is_inside_until_the_exit() -> None:

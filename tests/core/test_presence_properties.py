@@ -21,26 +21,23 @@ from hypothesis.stateful import (
 )
 
 from gated.core.gate import Gate
-from gated.core.model import (
+from gated.core.messages import (
     Command,
-    Direction,
     DoorEvent,
-    DoorEventKind,
     Event,
     Forgive,
-    Instant,
     LastPunches,
     Observation,
-    PassageElsewhere,
     PlanReplaced,
     PresenceTold,
-    Reason,
     RecordDecision,
     RecordEvent,
+    RemotePassage,
     Tick,
 )
 from gated.core.plan import AccessPlan, AntiPassback, Pass, SiteRules
-from gated.core.policy import GatePolicy
+from gated.core.values import Direction, DoorEventKind, Instant, Reason
+from tests.core.policies import policy_with
 from tests.core.scenes import ANN, BOB, CALIBRATION, CLEO, SURE, face, gallery, person
 
 PEOPLE = (ANN, BOB, CLEO)
@@ -49,7 +46,7 @@ FORGIVE_AFTER = 10 * HOUR
 START = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
 COUNTS: Counter[str] = Counter()
 
-POLICY = GatePolicy(direction=Direction.ENTRY, contact=True, cooldown_s=0.0)
+POLICY = policy_with(direction=Direction.ENTRY, contact=True, cooldown_s=0.0)
 HARD = SiteRules(AntiPassback.HARD, forgive_after_s=FORGIVE_AFTER, forgive_at=3 * 60)
 
 
@@ -189,7 +186,7 @@ class AnyDay(RuleBasedStateMachine):
         (self.journal.left if direction is Direction.EXIT else self.journal.entered)(
             who, self.now.utc
         )
-        word = PassageElsewhere(len(self.told), direction, self.now.utc, "north")
+        word = RemotePassage(len(self.told), direction, self.now.utc, "north")
         self.told.append(PresenceTold({who: word}))
         for told in [self.told[-1], *(self.told[-3:] if late else ())]:
             self.send(told)

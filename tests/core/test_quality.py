@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gated.core.model import Box, Face, Quality
 from gated.core.quality import (
     FLAWS,
     QualityLimits,
@@ -21,6 +20,7 @@ from gated.core.quality import (
     pose,
     sharpness,
 )
+from gated.core.values import Box, Face, Quality
 
 HEAD = np.array(
     [[-31.5, 0, 0], [31.5, 0, 0], [0, 36.2, -28.9], [-27.3, 63.8, 5.9], [27.3, 63.8, 5.9]]

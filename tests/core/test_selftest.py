@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 
 from gated.core.calibration import Calibration
-from gated.core.gallery import Gallery, Member, Template, unit
-from gated.core.model import PersonRef, Vector
+from gated.core.gallery import Gallery, GalleryPerson, Template, unit
 from gated.core.selftest import check
+from gated.core.values import PersonRef, Vector
 
 CALIBRATION = Calibration("m", "made", ((0.3, -3.0), (0.4, -4.0)))
 THRESHOLD = 0.6
 
 
-def member(number: int) -> Member:
-    return Member(PersonRef(number, f"u{number}", f"P{number}", f"Person {number}"))
+def member(number: int) -> GalleryPerson:
+    return GalleryPerson(PersonRef(number, f"u{number}", f"P{number}", f"Person {number}"))
 
 
 def axis(number: int) -> Vector:

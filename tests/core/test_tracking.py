@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gated.core.model import Box, Face
 from gated.core.tracking import MAX_GAP_S, Tracker, affinity, overlap
+from gated.core.values import Box, Face
 
 
 def face(x: float, y: float = 100, size: float = 50) -> Face:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gated.config import DoorSettings
-from gated.core.model import DoorEvent
+from gated.core.messages import DoorEvent
 from gated.devices.clock import SystemClock
 from gated.devices.doors import open_door
 from gated.devices.simulated import SimulatedGpio

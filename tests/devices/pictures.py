@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from gated.core.model import Box, Image
-from gated.devices.walkup import Portrait
+from gated.core.values import Box, Image
+from gated.devices.demo_scene import Portrait
 
 WIDTH, HEIGHT, FPS = 160, 120, 10.0
 LEVELS = (20, 60, 100, 140, 180, 220)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import pytest
 from gated.config import CameraSettings
 from gated.devices.cameras import open_camera
 from gated.devices.clock import ManualClock
+from gated.devices.contract import CAMERA_CHECKS
 from gated.devices.simulated import SimulatedCamera
-from gated.ports import Camera
+from gated.ports import Camera, ContractBroken, Frame
 from tests.devices.pictures import LEVELS, flat, folder, portrait, video
 
 Maker = Callable[[Path], Camera]
@@ -43,46 +44,61 @@ def the_fake(tmp_path: Path) -> Camera:
     return SimulatedCamera([flat(level) for level in LEVELS], ManualClock())
 
 
-@pytest.fixture(params=[a_video, a_folder, the_demo, the_fake], ids=lambda maker: maker.__name__)
-def camera(request: pytest.FixtureRequest, tmp_path: Path) -> Camera:
-    made: Camera = request.param(tmp_path)
-    return made
+@pytest.mark.parametrize("check", CAMERA_CHECKS.values(), ids=list(CAMERA_CHECKS))
+@pytest.mark.parametrize("maker", [a_video, a_folder, the_demo, the_fake])
+def test_it_does_what_every_camera_does(
+    maker: Maker, check: Callable[[Callable[[], Camera]], None], tmp_path: Path
+) -> None:
+    check(lambda: maker(tmp_path))
 
 
-def test_frames_are_bgr_numbered_and_in_order_of_time(camera: Camera) -> None:
-    camera.open()
-    frames = [camera.read() for _ in range(2 * len(LEVELS))]
-    for frame in frames:
-        assert frame.image.dtype == np.uint8
-        assert frame.image.ndim == 3
-        assert frame.image.shape[2] == 3
-    assert len({frame.image.shape for frame in frames}) == 1
-    assert [b.number - a.number for a, b in pairwise(frames)] == [1] * 11
-    assert all(b.captured_at >= a.captured_at for a, b in pairwise(frames))
-    camera.close()
+class Careless(SimulatedCamera):
+    """A camera that does one thing wrong."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__([flat(level) for level in LEVELS], ManualClock())
+        self._fault = fault
+        self._buffer = flat(LEVELS[0])
+
+    def open(self) -> None:
+        super().open()
+        if self._fault == "counts anew":
+            self._number = 0
+
+    def read(self) -> Frame:
+        if self._fault == "raises what it likes" and not self._is_open:
+            raise RuntimeError("no stream")
+        frame = super().read()
+        match self._fault:
+            case "grey":
+                return replace(frame, image=frame.image[:, :, 0])
+            case "floats":
+                return replace(frame, image=frame.image.astype(np.float32))
+            case "goes back in time":
+                return replace(frame, captured_at=-frame.number)
+            case "one buffer":
+                self._buffer[:] = frame.image
+                return replace(frame, image=self._buffer)
+            case "skips":
+                return replace(frame, number=2 * frame.number)
+            case "grows":
+                return replace(frame, image=flat(9)[: frame.number + 1])
+        return frame
 
 
-def test_a_closed_camera_can_be_opened_again(camera: Camera) -> None:
-    camera.open()
-    first = camera.read()
-    camera.close()
-    camera.close()
-    camera.open()
-    again = camera.read()
-    assert again.number > first.number, "numbers go on, so that no frame is taken for an old one"
-    assert again.image.shape == first.image.shape
-    camera.close()
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *("grey", "floats", "goes back in time", "one buffer", "skips", "grows", "counts anew"),
+        "raises what it likes",
+    ],
+)
+def test_a_careless_driver_is_found(fault: str) -> None:
+    def broken(check: Callable[[Callable[[], Camera]], None]) -> bool:
+        try:
+            check(lambda: Careless(fault))
+        except (ContractBroken, IndexError):
+            return True
+        return False
 
-
-def test_frames_stay_as_they_were_given(camera: Camera) -> None:
-    camera.open()
-    first = camera.read()
-    before = first.image.copy()
-    for _ in range(3):
-        camera.read()
-    assert np.array_equal(first.image, before), "the next frame must not overwrite the last one"
-    camera.close()
-
-
-def test_it_has_a_name(camera: Camera) -> None:
-    assert camera.name in {"camera", "simulated"}
+    assert any(broken(check) for check in CAMERA_CHECKS.values())

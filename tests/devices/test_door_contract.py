@@ -1,24 +1,25 @@
-"""What every door does, over the simulated one and over gpiozero's mock pins."""
+"""What every door does: the simulated one, gpiozero's mock pins, the lines of a chip in memory."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
 from gated.config import DoorSettings
-from gated.core.model import DoorEvent, DoorEventKind
+from gated.core.values import DoorEventKind
 from gated.devices.clock import SystemClock
+from gated.devices.contract import DOOR_CHECKS, Bench, Letters
 from gated.devices.doors import open_door
-from gated.devices.leased import Input, LeasedDoor
-from gated.devices.simulated import SimulatedDoor
-from gated.errors import DeviceError
-from tests.devices.waiting import eventually
+from gated.devices.drivers import DoorHardware
+from gated.devices.simulated import SimulatedDoor, SimulatedGpio
+from gated.devices.timed_door import PRESSED_TO_GROUND, Input, TimedDoor
 
 RELAY, CONTACT, REX, FIRE, TRIGGER = 17, 22, 23, 24, 27
 TAMPER, POWER_FAIL, OTHER_DOOR, FIRE_RESET = 5, 6, 12, 13
@@ -44,32 +45,11 @@ PINS = {
 DEBOUNCE_S = 0.02
 
 
-class Letters:
-    """Keeps what a door posts; `broken` refuses it, `on_letter` is called first."""
-
-    def __init__(self) -> None:
-        self.events: list[DoorEvent] = []
-        self.broken = False
-        self.on_letter: Callable[[DoorEvent], None] = lambda event: None
-
-    def post(self, event: DoorEvent) -> None:
-        if self.broken:
-            raise RuntimeError("the letter box is gone")
-        self.on_letter(event)
-        self.events.append(event)
-
-    def count(self, kind: DoorEventKind) -> int:
-        return [e.kind for e in self.events].count(kind)
-
-    def heard(self, kind: DoorEventKind, times: int = 1) -> bool:
-        return eventually(lambda: self.count(kind) >= times)
-
-
 @dataclass
 class Rig:
     """A door on the bench: the door, what it posted, and hands to operate its inputs."""
 
-    door: LeasedDoor
+    door: TimedDoor
     letters: Letters
     press_rex: Callable[[], None]
     press_trigger: Callable[[], None]
@@ -131,7 +111,7 @@ def mock_pins(
         driver="gpiozero", debounce_s=DEBOUNCE_S, accept_boot_glitch=True, **WIRING, **changes
     )
     door = open_door(settings, letters.post, SystemClock(), factory)
-    assert isinstance(door, LeasedDoor)
+    assert isinstance(door, TimedDoor)
     return Rig(
         door,
         letters,
@@ -141,6 +121,44 @@ def mock_pins(
         lambda on: level(FIRE, on),
         set_input,
         factory,
+    )
+
+
+def chip_lines(
+    edges: bool = True, pulls: bool = True, active: Collection[Input] = (), **changes: Any
+) -> Rig:
+    """The lines of one chip in memory, as lgpio shows them."""
+    gpio = SimulatedGpio({0: "other", 3: "a-chip"})
+    gpio.without_edges, gpio.without_pulls = not edges, not pulls
+
+    def set_input(name: Input, on: bool) -> None:
+        line = WIRING[f"{name}_pin"]
+        gpio.turn(line, int(on != (name in PRESSED_TO_GROUND)))
+
+    for name in Input:
+        set_input(name, name in active)
+    letters = Letters()
+    wiring = WIRING | {"chip": "a-chip", "pull_up": pulls, "debounce_s": DEBOUNCE_S}
+    settings = DoorSettings(driver="gpiochip", **wiring | changes)
+    with TemporaryDirectory() as dev:
+        for number in gpio.labels:
+            (Path(dev) / f"gpiochip{number}").touch()
+        hardware = DoorHardware(lgpio=gpio, dev=Path(dev))
+        door = open_door(settings, letters.post, SystemClock(), hardware=hardware)
+    assert isinstance(door, TimedDoor)
+
+    def tell(name: Input) -> Callable[[bool], None]:
+        return lambda on: set_input(name, on)
+
+    return Rig(
+        door,
+        letters,
+        lambda: set_input(Input.REX, True),
+        lambda: set_input(Input.TRIGGER, True),
+        tell(Input.CONTACT),
+        tell(Input.FIRE),
+        set_input,
+        gpio,
     )
 
 
@@ -155,6 +173,13 @@ MAKERS: dict[str, Callable[..., Rig]] = {"simulated": simulated} | {
     )
     for kind in HARDWARE
 }
+MAKERS |= {
+    f"lines-{kind['lock_type']}-{'high' if kind['relay_active_high'] else 'low'}": partial(
+        chip_lines, **kind
+    )
+    for kind in HARDWARE
+}
+MAKERS["lines-polled"] = partial(chip_lines, edges=False, pulls=False)
 
 
 @pytest.fixture(params=list(MAKERS))
@@ -170,6 +195,22 @@ def make(request: pytest.FixtureRequest) -> Iterator[Callable[..., Rig]]:
         rig.door.close()
 
 
+@pytest.mark.parametrize("check", DOOR_CHECKS.values(), ids=list(DOOR_CHECKS))
+def test_it_does_what_every_door_does(
+    make: Callable[..., Rig], check: Callable[[Callable[[], Bench]], None]
+) -> None:
+    def bench() -> Bench:
+        rig = make(unlock_s=0.2)
+        inputs = {
+            Input.FIRE: rig.set_fire,
+            Input.CONTACT: rig.set_leaf,
+            Input.REX: lambda on: rig.press_rex() if on else None,
+        }
+        return Bench(rig.door, rig.letters, inputs)
+
+    check(bench)
+
+
 def test_a_new_door_is_locked(make: Callable[..., Rig]) -> None:
     rig = make()
     assert not rig.unlocked()
@@ -177,65 +218,11 @@ def test_a_new_door_is_locked(make: Callable[..., Rig]) -> None:
     assert rig.letters.events == []
 
 
-def test_a_lease_ends_by_itself(make: Callable[..., Rig]) -> None:
-    rig = make()
-    began = time.monotonic()
-    rig.door.unlock(0.1)
-    assert rig.unlocked()
-    assert rig.letters.heard(DoorEventKind.RELOCKED)
-    assert not rig.unlocked()
-    assert time.monotonic() - began >= 0.1
-
-
-def test_overlapping_leases_extend_to_the_later_end_and_never_stack(
-    make: Callable[..., Rig],
-) -> None:
-    rig = make()
-    began = time.monotonic()
-    rig.door.unlock(0.3)
-    rig.door.unlock(0.3)
-    rig.door.unlock(0.01)
-    time.sleep(0.1)
-    assert rig.unlocked(), "a shorter lease must not cut a longer one"
-    assert rig.letters.heard(DoorEventKind.RELOCKED)
-    assert time.monotonic() - began >= 0.3
-    time.sleep(0.1)
-    assert rig.letters.count(DoorEventKind.RELOCKED) == 1
-
-
 def test_leases_add_up_to_no_more_than_the_longest(make: Callable[..., Rig]) -> None:
     rig = make(max_unlock_s=0.2)
     for _ in range(1000):
         rig.door.unlock(60.0)
     assert rig.letters.heard(DoorEventKind.RELOCKED), "they are one lease of 0.2 s, not of 200 s"
-
-
-@pytest.mark.parametrize("for_s", [0.0, -1.0, float("nan")])
-def test_a_lease_of_no_time_is_refused(make: Callable[..., Rig], for_s: float) -> None:
-    rig = make()
-    with pytest.raises(ValueError, match="positive"):
-        rig.door.unlock(for_s)
-    assert not rig.unlocked()
-
-
-def test_lock_ends_the_lease(make: Callable[..., Rig]) -> None:
-    rig = make()
-    rig.door.unlock(0.2)
-    rig.door.lock()
-    assert not rig.unlocked()
-    time.sleep(0.3)
-    assert rig.letters.count(DoorEventKind.RELOCKED) == 0, "nothing was left to relock"
-
-
-def test_close_locks_and_nothing_opens_afterwards(make: Callable[..., Rig]) -> None:
-    rig = make()
-    rig.door.unlock(60.0)
-    rig.door.close()
-    rig.door.close()
-    assert not rig.unlocked()
-    rig.door.lock()
-    with pytest.raises(DeviceError):
-        rig.door.unlock(1.0)
 
 
 def test_the_contact_is_told_when_it_changes(make: Callable[..., Rig]) -> None:
@@ -331,41 +318,16 @@ def test_the_key_ends_the_fire_release_once_the_alarm_is_quiet(make: Callable[..
     assert rig.unlocked()
     rig.set_input(Input.FIRE_RESET, False)
     rig.set_fire(False)
-    time.sleep(3 * DEBOUNCE_S)
+    time.sleep(6 * DEBOUNCE_S)
     rig.set_input(Input.FIRE_RESET, True)
     assert rig.letters.heard(DoorEventKind.FIRE_CLEARED)
     assert not rig.unlocked()
 
 
-def test_what_holds_at_the_start_is_told() -> None:
-    rig = mock_pins(active=[Input.CONTACT, Input.TAMPER, Input.OTHER_DOOR])
+@pytest.mark.parametrize("made", [mock_pins, chip_lines], ids=["pins", "lines"])
+def test_what_holds_at_the_start_is_told(made: Callable[..., Rig]) -> None:
+    rig = made(active=[Input.CONTACT, Input.TAMPER, Input.OTHER_DOOR])
     kinds = {event.kind for event in rig.letters.events}
     assert kinds == {DoorEventKind.FOUND_OPEN, DoorEventKind.TAMPER, DoorEventKind.OTHER_OPEN}
     assert not rig.unlocked()
     rig.door.close()
-
-
-def test_many_threads_cannot_keep_it_open(make: Callable[..., Rig]) -> None:
-    rig = make()
-
-    def meddle(turn: int) -> None:
-        for _ in range(20):
-            rig.door.unlock(0.02)
-            if turn % 2:
-                rig.door.lock()
-
-    threads = [threading.Thread(target=meddle, args=(turn,)) for turn in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert eventually(lambda: not rig.unlocked())
-
-
-def test_a_post_that_fails_does_not_keep_the_door_open(make: Callable[..., Rig]) -> None:
-    rig = make()
-    rig.letters.broken = True
-    rig.door.unlock(0.05)
-    assert eventually(lambda: not rig.unlocked())
-    rig.door.unlock(0.05)
-    assert eventually(lambda: not rig.unlocked()), "its thread must have survived"

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from gated.config import DoorSettings
-from gated.core.model import DoorEvent, DoorEventKind
+from gated.core.messages import DoorEvent
+from gated.core.values import DoorEventKind
 from gated.devices.clock import ManualClock, SystemClock
 from gated.devices.doors import NoDoor, open_door
 from gated.devices.emergency import locked_level
-from gated.devices.header import header_chip
-from gated.devices.leased import Input
+from gated.devices.header import find_header
 from gated.devices.simulated import SimulatedDoor, SimulatedGpio
+from gated.devices.timed_door import Input
 from gated.errors import DeviceError
 from tests.devices.test_door_contract import DEBOUNCE_S, FIRE, HARDWARE, RELAY, REX, mock_pins
 from tests.devices.waiting import eventually
@@ -138,18 +139,18 @@ def test_the_chip_of_the_header_is_found_by_its_label(tmp_path: Path, label: str
     for number in (0, 4, 10):
         (tmp_path / f"gpiochip{number}").touch()
     gpio = SimulatedGpio({0: "raspberrypi-exp-gpio", 4: "gpio-brcmstb", 10: label})
-    assert header_chip(gpio, tmp_path) == 10
+    assert find_header(gpio, tmp_path).chip == 10
     assert not gpio.open_chips
 
 
 def test_without_a_header_the_door_is_not_opened_and_nothing_is_guessed(tmp_path: Path) -> None:
     with pytest.raises(DeviceError, match="no GPIO header"):
-        header_chip(SimulatedGpio(), tmp_path)
+        find_header(SimulatedGpio(), tmp_path)
     (tmp_path / "gpiochip0").touch()
     with pytest.raises(DeviceError, match="no GPIO header"):
-        header_chip(SimulatedGpio({0: "some-expander"}), tmp_path)
+        find_header(SimulatedGpio({0: "some-expander"}), tmp_path)
     with pytest.raises(DeviceError, match="group gpio"):
-        header_chip(SimulatedGpio({}), tmp_path)
+        find_header(SimulatedGpio({}), tmp_path)
 
 
 def jammed() -> tuple[SimulatedDoor, list[DoorEvent]]:

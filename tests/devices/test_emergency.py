@@ -42,6 +42,34 @@ def test_the_relay_is_left_at_its_locked_level(
     assert said == f"locked: GPIO17 is driven {'high' if level else 'low'}"
 
 
+def kernel(tmp_path: Path, label: str, keeps: str) -> Path:
+    """A /sys whose kernel says so."""
+    parameters = tmp_path / "module" / label / "parameters"
+    parameters.mkdir(parents=True)
+    (parameters / "persist_gpio_outputs").write_text(f"{keeps}\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("label", "module"),
+    [("pinctrl-bcm2711", "pinctrl_bcm2835"), ("pinctrl-rp1", "pinctrl_rp1")],
+)
+def test_locked_is_said_only_where_it_stays_so(dev: Path, label: str, module: str) -> None:
+    gpio = SimulatedGpio({0: label})
+    keeps, lets_go = kernel(dev / "a", module, "Y"), kernel(dev / "b", module, "N")
+    maglock = door(lock_type="maglock")
+    assert lock_door(maglock, gpio, dev, keeps) == "locked: GPIO17 is driven high"
+    with pytest.raises(DeviceError, match=rf"^NOT locked: .*{module}\.persist_gpio_outputs=y"):
+        lock_door(maglock, gpio, dev, lets_go)
+    accepted = maglock.model_copy(update={"accept_release_at_exit": True})
+    assert lock_door(accepted, gpio, dev, lets_go).startswith("NOT locked: this kernel lets GPIO17")
+    said = lock_door(door(), gpio, dev, lets_go)
+    assert said.startswith("locked: ")
+    assert "pull resistor" in said
+    with pytest.raises(DeviceError, match="NOT locked"):
+        lock_door(door(relay_active_high=False), gpio, dev, lets_go)
+
+
 def test_a_fire_alarm_is_obeyed(dev: Path) -> None:
     gpio = SimulatedGpio(levels={RELAY: 1, FIRE: 1})
     assert "fire" in lock_door(door(fire_pin=FIRE), gpio, dev)

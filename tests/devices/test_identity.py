@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from gated.accounts.certificates import self_signed
 from gated.config import CameraSettings
 from gated.devices.identity import identity_of
 from gated.errors import DeviceError
-from gated.services.certificates import self_signed
 
 
 def usb(root: Path, serial: str, port: str = "1-2") -> Path:

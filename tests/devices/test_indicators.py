@@ -9,16 +9,10 @@ from typing import Any
 import pytest
 
 from gated.config import AlarmSettings, DoorSettings, IndicatorSettings, Settings
-from gated.core.model import Light
-from gated.devices.indicators import (
-    NoIndicators,
-    Output,
-    PlayedIndicators,
-    Shown,
-    SimulatedIndicators,
-    lit,
-    open_indicators,
-)
+from gated.core.values import Light
+from gated.devices.doors import open_indicators
+from gated.devices.indicators import NoIndicators, Output, PlayedIndicators, Shown, lit
+from gated.devices.simulated import SimulatedIndicators
 from tests.devices.waiting import eventually
 
 PINS = {f"{output}_pin": 5 + n for n, output in enumerate(Output)}

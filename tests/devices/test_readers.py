@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gated.config import CredentialSettings
+from gated.devices.contract import READER_CHECKS, ReaderBench
 from gated.devices.readers import (
     EVENT,
     KEYS,
@@ -66,6 +67,14 @@ class Keyboard:
         with suppress(OSError):
             fcntl.ioctl(self.fd, self.UI_DEV_DESTROY)
         os.close(self.fd)
+
+
+@pytest.mark.parametrize("check", READER_CHECKS.values(), ids=list(READER_CHECKS))
+def test_it_does_what_every_reader_does(
+    check: Callable[[Callable[[], ReaderBench]], None], tmp_path: Path
+) -> None:
+    path = tmp_path / "reader"
+    check(lambda: ReaderBench(SimulatedReader(settings(path)), lambda number: swipe(path, number)))
 
 
 @pytest.fixture(params=["simulated", "keyboard"])

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from gated.core.model import Image
-from gated.devices.repetition import REMEMBERED, REPEATED, LoopDetector
+from gated.core.values import Image
+from gated.devices.loop_detection import REMEMBERED, REPEATED, LoopDetector
 
 RANDOM = np.random.default_rng(1)
 
@@ -35,6 +36,13 @@ def test_a_living_scene_and_one_that_stands_still_are_no_loop() -> None:
 def test_pictures_that_take_turns_are_no_loop() -> None:
     dark = living(2)
     assert not any(told(LoopDetector(), dark * 50))
+
+
+@pytest.mark.parametrize("length", [1, 2, 8, 20, 30, 100])
+def test_lamps_that_blink_where_there_is_no_noise_are_no_loop(length: int) -> None:
+    dark = living(4)
+    turns = [dark[turn % 4] for turn in range(60) for _ in range(length)]
+    assert not any(told(LoopDetector(), turns))
 
 
 def test_a_loop_in_which_nobody_moves_for_a_while_is_one() -> None:

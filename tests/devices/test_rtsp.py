@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from gated.config import CameraSettings
-from gated.core.model import CameraEvent, CameraEventKind
+from gated.core.messages import CameraEvent
+from gated.core.values import CameraEventKind
 from gated.devices.cameras import open_camera
 from gated.devices.clock import SystemClock
 from gated.devices.supervised import SupervisedCamera
@@ -29,10 +30,19 @@ for name in ("x264enc", "rtph264pay", "videotestsrc"):
     if Gst.ElementFactory.find(name) is None: sys.exit(3)
 server = GstRtspServer.RTSPServer(service=sys.argv[1], address="127.0.0.1")
 media = GstRtspServer.RTSPMediaFactory(shared=True, launch=(
-    "( videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=240,framerate=15/1 "
+    "( videotestsrc name=src is-live=true pattern=ball "
+    "! video/x-raw,width=320,height=240,framerate=15/1 "
     "! x264enc tune=zerolatency key-int-max=15 ! rtph264pay name=pay0 )"))
 server.get_mount_points().add_factory("/live", media)
 server.attach(None)
+def configured(factory, media):
+    if len(sys.argv) > 2:
+        source = media.get_element().get_by_name("src")
+        source.set_property("pattern", "black")
+        def lit(*_):
+            sys.stdin.readline(); source.set_property("pattern", "smpte"); return False
+        GLib.io_add_watch(sys.stdin.fileno(), GLib.IO_IN, lit)
+media.connect("media-configure", configured)
 print("ready", flush=True)
 GLib.MainLoop().run()
 """
@@ -44,11 +54,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def serve(port: int) -> subprocess.Popen[str]:
+def serve(port: int, *more: str) -> subprocess.Popen[str]:
     if not Path(SYSTEM_PYTHON).exists():
         pytest.skip(f"{SYSTEM_PYTHON} is missing")
     server = subprocess.Popen(
-        [SYSTEM_PYTHON, "-c", SERVER, str(port)],
+        [SYSTEM_PYTHON, "-c", SERVER, str(port), *more],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -63,8 +74,9 @@ def serve(port: int) -> subprocess.Popen[str]:
 def end(server: subprocess.Popen[str]) -> None:
     server.kill()
     server.wait()
-    if server.stdout:
-        server.stdout.close()
+    for pipe in (server.stdin, server.stdout):
+        if pipe:
+            pipe.close()
 
 
 @pytest.fixture
@@ -142,3 +154,27 @@ def test_a_camera_that_reboots_comes_back_by_itself(port: int) -> None:
         CameraEventKind.OPENED,
     ]
     assert "hunter2" not in events[1].detail
+
+
+@pytest.mark.long
+def test_a_dark_lobby_is_no_fault_and_its_light_is_seen_at_once(port: int) -> None:
+    server = serve(port, "dark")
+    clock, events = SystemClock(), list[CameraEvent]()
+    watched = SupervisedCamera(open_camera(settings(port), clock), clock, events.append, 2.0)
+    watched.open()
+    try:
+        until = clock.now().mono + 6.0
+        while clock.now().mono < until:
+            assert watched.read().image.max() < 40
+        assert [e.kind for e in events] == [CameraEventKind.OPENED, CameraEventKind.DARK]
+        assert server.stdin is not None
+        server.stdin.write("light\n")
+        server.stdin.flush()
+        lit = clock.now().mono
+        while watched.read().image.max() < 100:
+            assert clock.now().mono - lit < 5.0
+        assert clock.now().mono - lit < 3.0
+        assert events[-1].kind is CameraEventKind.CLEAR
+    finally:
+        watched.close()
+        end(server)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 
 from gated.config import CameraSettings
-from gated.core.model import CameraEvent, CameraEventKind
+from gated.core.messages import CameraEvent
+from gated.core.values import CameraEventKind, Image
 from gated.devices.cameras import open_camera
 from gated.devices.clock import ManualClock, SystemClock
 from gated.devices.simulated import SimulatedCamera
@@ -21,6 +23,7 @@ from gated.ports import Camera, EndOfStream, Frame
 from tests.devices.pictures import flat, video
 
 OPENED, LOST, FROZEN = CameraEventKind.OPENED, CameraEventKind.LOST, CameraEventKind.FROZEN
+DARK, CLEAR = CameraEventKind.DARK, CameraEventKind.CLEAR
 FRAME_S = 0.1
 
 
@@ -136,6 +139,143 @@ def test_a_frozen_picture_is_an_outage_and_is_withheld_until_it_changes() -> Non
     withheld_from = next(i for i, f in enumerate(frames) if f.captured_at - before.captured_at > 2)
     assert not np.array_equal(frames[withheld_from].image, before.image)
     assert len({f.image.tobytes() for f in frames[withheld_from:]}) == len(frames) - withheld_from
+
+
+class Scenes(SimulatedCamera):
+    """Gives `picture` again and again, every `frame_s` seconds."""
+
+    picture = flat(60)
+    frame_s = 1 / 15
+
+    def read(self) -> Frame:
+        frame = super().read()
+        assert isinstance(self._clock, ManualClock)
+        self._clock.advance(self.frame_s)
+        return replace(frame, image=self.picture.copy(), captured_at=self._clock.now().mono)
+
+
+def scenes() -> tuple[Bench, Scenes]:
+    bench = Bench(frozen_after_s=10.0, camera=Scenes)
+    assert isinstance(bench.camera, Scenes)
+    return bench, bench.camera
+
+
+def look(bench: Bench, seconds: float) -> list[Frame]:
+    """What is delivered within the time; the camera is read on meanwhile, delivered or not."""
+    until, frames = bench.clock.now().mono + seconds, list[Frame]()
+
+    def heartbeat() -> None:
+        if bench.clock.now().mono >= until:
+            bench.supervised.stop()
+
+    bench.supervised.heartbeat = heartbeat
+    bench.supervised.open()
+    with contextlib.suppress(EndOfStream):
+        while True:
+            frames.append(bench.supervised.read())
+    return frames
+
+
+def lamp(level: int = 200) -> Image:
+    """A dark picture with a lamp in it."""
+    image = flat(0)
+    image[50:70, 70:90] = level
+    return image
+
+
+@pytest.mark.parametrize(("level", "kind"), [(0, "dark"), (6, "dark"), (255, "glare")])
+def test_a_picture_in_which_nothing_can_be_seen_is_no_outage(level: int, kind: str) -> None:
+    bench, camera = scenes()
+    camera.picture, camera.frame_s = flat(level), 0.5
+    frames = look(bench, 3000.0)
+    assert bench.kinds == [OPENED, CameraEventKind(kind)]
+    assert camera.opened == 1, "it is read on"
+    assert frames[-1].captured_at > bench.clock.now().mono - 1.0, "and handed on"
+
+
+@pytest.mark.parametrize("dark_for", [11.0, 47.3, 123.4])
+def test_the_first_picture_after_the_dark_is_seen_at_once(dark_for: float) -> None:
+    bench, camera = scenes()
+    camera.picture = flat(0)
+    look(bench, dark_for)
+    camera.picture = flat(90)
+    began = bench.clock.now().mono
+    seen = look(bench, 1.0)
+    assert seen[0].image.max() == 90
+    assert seen[0].captured_at - began < 0.1
+    assert bench.kinds == [OPENED, DARK, CLEAR]
+    assert bench.delays == []
+
+
+def test_a_dark_picture_with_a_lamp_in_it_is_withheld_without_an_alarm() -> None:
+    bench, camera = scenes()
+    camera.picture = lamp()
+    frames = look(bench, 600.0)
+    assert bench.kinds == [OPENED, DARK]
+    assert camera.opened == 1
+    assert len(frames) < 15 * 12, "a face could be next to the lamp: the same one is seen once"
+    camera.picture = lamp(201)
+    assert look(bench, 0.5)
+
+
+def test_a_lamp_that_blinks_in_the_dark_is_neither_frozen_nor_a_loop() -> None:
+    for period in (0.5, 2.0, 9.0, 15.0):
+        bench, camera = scenes()
+        camera.frame_s = 0.1
+        for turn in range(round(300.0 / period)):
+            camera.picture = lamp(200 * (turn % 2))
+            assert look(bench, period), "each change is seen"
+        assert set(bench.kinds) <= {OPENED, DARK, CLEAR}
+        assert camera.opened == 1
+        assert len(bench.kinds) < 20, "five minutes fill no log"
+
+
+def test_a_bright_picture_that_stands_still_is_frozen_and_read_on() -> None:
+    bench, camera = scenes()
+    camera.frame_s = 0.5
+    look(bench, 3600.0)
+    camera.frame_s = 0.05
+    assert bench.kinds == [OPENED, FROZEN]
+    assert 5 <= camera.opened <= 15, "now and then it is opened again, as a driver may be stuck"
+    camera.picture = flat(61)
+    began = bench.clock.now().mono
+    assert look(bench, 1.0)[0].captured_at - began < 0.1
+    assert bench.kinds == [OPENED, FROZEN, OPENED]
+    assert bench.delays == []
+
+
+def test_in_the_dark_a_stuck_driver_is_tried_anew_each_hour() -> None:
+    bench, camera = scenes()
+    camera.picture, camera.frame_s = flat(0), 2.0
+    look(bench, 4 * 3600.0)
+    assert bench.kinds == [OPENED, DARK]
+    assert 3 <= camera.opened <= 5
+
+
+def test_a_camera_that_was_lost_in_the_dark_is_back_in_the_dark() -> None:
+    bench, camera = scenes()
+    camera.picture = flat(0)
+    look(bench, 30.0)
+    camera.fail_next()
+    look(bench, 30.0)
+    assert bench.kinds == [OPENED, DARK, LOST, OPENED, DARK]
+
+
+def test_a_loop_is_read_on_and_its_end_seen_at_once() -> None:
+    clock, events = ManualClock(), list[CameraEvent]()
+    noise = np.random.default_rng(1).integers(80, 90, (80, 120, 160, 3), np.uint8)
+    played = iter([*noise[:40], *noise[:40], *noise[:40], *noise[40:]])
+
+    class Played(SimulatedCamera):
+        def read(self) -> Frame:
+            return replace(super().read(), image=next(played))
+
+    camera = Played([flat(60)], clock)
+    supervised = SupervisedCamera(camera, clock, events.append, 10.0, wait=lambda s: False)
+    supervised.open()
+    shown = [supervised.read().image for _ in range(40 + 14 + 40)]
+    assert [e.kind for e in events] == [OPENED, CameraEventKind.LOOPED, OPENED]
+    assert np.array_equal(shown[54], noise[40]), "the first other picture"
 
 
 class OnePixel(SimulatedCamera):

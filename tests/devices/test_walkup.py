@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from gated.config import VisionSettings
-from gated.core.model import Box, Image
-from gated.devices.walkup import FAR_EYES, NEAR_EYES, UNHURRIED, Portrait, walk_ups
+from gated.core.values import Box, Image
+from gated.devices.demo_scene import FAR_EYES, NEAR_EYES, UNHURRIED, Portrait, walk_ups
 from gated.vision.decoding import decode
 from gated.vision.factory import build_models
 from tests.assets import require_assets
@@ -104,3 +105,17 @@ def test_a_real_detector_sees_a_real_portrait_nearly_all_the_way(name: str) -> N
     assert sum(eyes >= 14 for eyes in seen) >= 0.5 * IN_VIEW, "usable frames"
     assert max(seen) == pytest.approx(NEAR_EYES, rel=0.15)
     assert max(seen[IN_VIEW:]) == 0, "nobody is in the empty scene"
+
+
+def test_a_phone_is_held_up_by_a_hand_that_is_never_still() -> None:
+    frames = list(walk_ups([replace(portrait(), held=True)], SIZE, FPS))
+    assert len(frames) == ONE_WALK
+    dark = [frame.max(axis=2) < 60 for frame in frames[:IN_VIEW]]
+    # its body is a frame of one size round the picture, and moves a little all the time
+    sizes = [int(body.sum()) for body in dark]
+    assert min(sizes) > 3000
+    assert max(sizes) < 1.2 * min(sizes)
+    moved = [int((a != b).sum()) for a, b in itertools.pairwise(dark)]
+    assert min(moved) > 0
+    assert all(redness(frame) > 0 for frame in frames[:IN_VIEW])
+    assert all(redness(frame) == 0 for frame in frames[IN_VIEW:])

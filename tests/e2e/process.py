@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from gated.services.models import INSTALLED
+from gated.enrollment.models import INSTALLED
 
 GATED = (sys.executable, "-m", "gated")
 
@@ -44,21 +44,27 @@ def gated(
         capture_output=True,
         text=True,
         timeout=120,
-        env={**os.environ, **environ},
+        env=surroundings(**environ),
         check=False,
     )
+
+
+def surroundings(**more: str) -> dict[str, str]:
+    """The environment of a program: its bytecode is kept, as in an installation."""
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, **more}
 
 
 class Process:
     """`gated run` with its output as lines."""
 
-    def __init__(self, *args: str | Path, program: Sequence[str] = GATED) -> None:
+    def __init__(self, *args: str | Path, program: Sequence[str] = GATED, **environ: str) -> None:
         self._process = subprocess.Popen(
             [*program, "run", *map(str, args)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "COLUMNS": "200", "PYTHONUNBUFFERED": "1"},
+            env=surroundings(COLUMNS="200", PYTHONUNBUFFERED="1", **environ),
         )
         self.lines: list[str] = []
         self._queue: queue.Queue[str | None] = queue.Queue()
@@ -74,7 +80,7 @@ class Process:
             self._queue.put(line.rstrip("\n"))
         self._queue.put(None)
 
-    def wait_for(self, *parts: str, seconds: float = 60) -> str:
+    def wait_for(self, *parts: str, seconds: float = 120) -> str:
         """The next line that holds all parts; AssertionError with the output when there is none."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:

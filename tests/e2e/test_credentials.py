@@ -13,19 +13,22 @@ from typing import Any
 import httpx
 import pytest
 
+from gated.access import site_store
+from gated.access.credentials import Credentials
+from gated.access.rules import Access, GroupRule
+from gated.accounts.accounts import Accounts
+from gated.accounts.devices import Devices
 from gated.config import load
+from gated.database import site_zones
 from gated.devices.readers import swipe
-from gated.services.access import Access, GroupRule
-from gated.services.accounts import Accounts
-from gated.services.credentials import Credentials
-from gated.services.demo import CODE
-from gated.services.devices import Devices
-from gated.services.groups import Groups
-from gated.services.people import People
-from gated.services.workspace import Workspace
-from gated.storage import sites
+from gated.live.demo import CODE
+from gated.people.groups import Groups
+from gated.people.people import People
+from gated.workspace import Workspace
 from tests.assets import require_assets
+from tests.changes import done_by
 from tests.e2e.process import Process, demo_config
+from tests.workspaces import open_workspace
 
 PASSWORD = "Correct-horse-battery-9"
 CARD, CLOSED_CARD, UNKNOWN_CARD = "0012345678", "0087654321", "0055555555"
@@ -53,7 +56,7 @@ class Desk:
         assert answer.status_code == 422, answer.text
         return str(answer.json()["code"])
 
-    def wait_for_problem(self, name: str, seconds: float = 10) -> None:
+    def wait_for_problem(self, name: str, seconds: float = 60) -> None:
         end = time.monotonic() + seconds
         while name not in self.http.get("/health").json()["problems"]:
             assert time.monotonic() < end, name
@@ -67,7 +70,7 @@ class Desk:
         rows: list[dict[str, Any]] = self.ask("GET", "/api/attendance?limit=100")
         return [r for r in rows if all(r[k] == v for k, v in wanted.items())]
 
-    def wait_for_row(self, seconds: float = 10, **wanted: Any) -> dict[str, Any]:
+    def wait_for_row(self, seconds: float = 60, **wanted: Any) -> dict[str, Any]:
         """The newest row of the log with these values, which may be on its way."""
         end = time.monotonic() + seconds
         while not (found := self.log(**wanted)):
@@ -79,23 +82,23 @@ class Desk:
 def prepare(config: Path) -> str:
     """People, rules and credentials: Ada and Bob have cards, Bob's at no hour; the demo person
     needs a PIN besides the face. Returns the kiosk's token."""
-    with Workspace(load(config, {})) as workspace:
+    with open_workspace(load(config, {})) as workspace:
         Accounts.of(workspace).create("admin", "admin", PASSWORD, actor="test")
-        _, kiosk = Devices.of(workspace).add("kiosk", actor="test")
+        _, kiosk = done_by("test", Devices.of(workspace).add, "kiosk")
         cards, rules = Credentials.of(workspace), Access.of(workspace)
         ids = {}
         for code in ("Ada", "Bob", CODE):
             fields = {"first_name": code, "last_name": "Byron", "personnel_code": code}
-            ids[code] = People.of(workspace).create(fields, actor="test").id
+            ids[code] = done_by("test", People.of(workspace).create, fields).id
         cards.add(ids["Ada"], "card", CARD, {}, actor="test")
         cards.add(ids["Bob"], "card", CLOSED_CARD, {}, actor="test")
         cards.add(ids[CODE], "pin", PIN, {}, actor="test")
-        rules.set_of_person(ids[CODE], {"two_factors": True}, actor="test")
-        rules.set_site_rules({"partner_s": 4.0}, actor="test")
-        never = rules.add_schedule({"name": "Night", "week": [[]] * 7}, actor="test")
-        guards = Groups.of(workspace).add("Guards", None, actor="test")
-        Groups.of(workspace).join(guards.id, ids["Bob"], actor="test")
-        rules.set_rules_of_group(guards.id, [GroupRule(None, never.id)], actor="test")
+        done_by("test", rules.set_of_person, ids[CODE], {"two_factors": True})
+        done_by("test", rules.set_site_rules, {"partner_s": 4.0})
+        never = done_by("test", rules.add_schedule, {"name": "Night", "week": [[]] * 7})
+        guards = done_by("test", Groups.of(workspace).add, "Guards", None)
+        done_by("test", Groups.of(workspace).join, guards.id, ids["Bob"])
+        done_by("test", rules.set_rules_of_group, guards.id, [GroupRule(None, never.id)])
     return kiosk
 
 
@@ -140,7 +143,7 @@ def test_cards_open_as_the_rules_say(tmp_path: Path) -> None:
         # a rule that only a hub would give to this gate, as it cannot be kept here
         assert desk.refuses("PUT", "/api/access/rules", {"anti_passback": "hard"}) == "rule_misfit"
         with Workspace(load(tmp_path / "gate.yaml", {})) as gate, gate.database.write() as session:
-            sites.set_rules(session, sites.ALL, {"anti_passback": "hard"})
+            site_store.set_rules(session, site_zones.ALL, {"anti_passback": "hard"})
         desk.wait_for_problem("rule_misfit")
 
 

@@ -36,6 +36,17 @@ def test_demo_admits_the_known_and_refuses_the_stranger(config: Path, number: in
     assert not any("GRANTED" in line and "Obama" not in line for line in gate.lines)
 
 
+@pytest.mark.long
+def test_a_phone_that_is_held_up_in_the_demo_is_refused(config: Path) -> None:
+    require_assets("pad")
+    config.write_text(config.read_text().replace('level: "off"', "level: normal"))
+    with Process("--config", config) as gate:
+        gate.wait_for("drawn into the picture")
+        gate.wait_for("GRANTED", "Barack Obama", "relay")
+        gate.wait_for("DENIED", "spoof", seconds=120)
+        assert gate.end() == 0
+
+
 def test_second_start_knows_the_person_and_the_log_verifies(config: Path) -> None:
     for _ in range(2):
         with Process("--config", config) as gate:

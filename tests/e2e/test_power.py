@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from gated.config import load
-from gated.services.workspace import Workspace
-from gated.storage import enrollments
+from gated.enrollment import enrollment_store
 from tests.assets import require_assets
 from tests.e2e.process import GATED, demo_config, gated
+from tests.workspaces import open_workspace
 
 
 @pytest.fixture
@@ -30,9 +30,9 @@ def config(tmp_path: Path) -> Path:
 def broken_references(config: Path) -> list[str]:
     """Stored files that an enrollment names and that cannot be read whole."""
     broken = []
-    with Workspace(load(config, {})) as workspace:
+    with open_workspace(load(config, {})) as workspace:
         with workspace.database.read() as session:
-            rows = enrollments.list_(session)
+            rows = enrollment_store.list_(session)
         for row in rows:
             assert row.face_image_path is not None
             assert row.face_encoding_path is not None

@@ -11,9 +11,9 @@ import PIL.Image
 import pytest
 
 from gated.config import load
-from gated.services.workspace import Workspace
-from gated.storage import given
-from gated.storage.given import Given, Kept
+from gated.fleet.gate import assigned_config
+from gated.fleet.gate.assigned_config import AssignedConfig, KeptConfig
+from gated.workspace import Workspace
 from tests.assets import require_assets
 from tests.e2e.process import Process, demo_config, gated
 
@@ -35,11 +35,11 @@ def config(tmp_path: Path) -> Path:
 def offer(config: Path, uid: str, values: dict[str, Any], revision: int = 7) -> None:
     """As if the hub had given it."""
     with Workspace(load(config, {})) as workspace, workspace.database.write() as session:
-        given.offer(session, Given(uid, revision, values, "olga"))
+        assigned_config.offer(session, AssignedConfig(uid, revision, values, "olga"))
 
 
-def kept(config: Path) -> Kept:
-    return given.peek(load(config, {}).storage.url)
+def kept(config: Path) -> KeptConfig:
+    return assigned_config.peek(load(config, {}).storage.url)
 
 
 def test_new_settings_are_taken_over_in_place(config: Path) -> None:

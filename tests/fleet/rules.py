@@ -7,11 +7,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from gated.services.workspace import Workspace
-from gated.storage import carried, carried_rules, gates, schedules, sites
-from gated.storage.access import ELSEWHERE, rules_of_groups
-from gated.storage.records import WeeklySchedule
-from gated.storage.tables import credentials, groups
+from gated.access import schedule_store, site_store
+from gated.access.access_store import ELSEWHERE, rules_of_groups
+from gated.database.records import WeeklySchedule
+from gated.database.tables import credentials, groups
+from gated.fleet.hub import gate_store, scope, scope_rules
+from gated.workspace import Workspace
 
 Rules = dict[str, Any]
 
@@ -19,18 +20,21 @@ Rules = dict[str, Any]
 def wanted(hub: Workspace, name: str) -> Rules:
     """What the gate of this name has to know, by what it is about."""
     with hub.database.read() as session:
-        gate = gates.by_name(session, name)
-        site = carried_rules.site_of(session, gate)
-        people = carried.behind(session, gate, "", 100_000)
+        gate = gate_store.by_name(session, name)
+        site = scope_rules.site_of(session, gate)
+        people = scope.behind(session, gate, "", 100_000)
         return {
-            "schedules": _hours(carried_rules.schedules_of(session, gate)),
+            "schedules": {
+                uid: (s.name, s.week, s.holiday, dict(s.exceptions))
+                for uid, s in scope_rules.schedules_of(session, gate).items()
+            },
             "groups": {
-                g.uid: (set(g.here), g.elsewhere)
-                for g in carried_rules.groups_of(session, gate)
+                uid: (set(g.here), g.elsewhere)
+                for uid, g in scope_rules.groups_of(session, gate).items()
                 if g.here or g.elsewhere
             },
             "rules": dict(site.rules),
-            "holidays": {h.day: h.name for h in site.holidays},
+            "holidays": dict(site.holidays),
             "cards": {(c.uid, c.digest, c.is_active) for p in people for c in p.credentials},
         }
 
@@ -38,11 +42,11 @@ def wanted(hub: Workspace, name: str) -> Rules:
 def present(gate: Workspace) -> Rules:
     """The same as the gate has it."""
     with gate.database.read() as session:
-        known = schedules.list_(session)
+        known = schedule_store.list_(session)
         uids = {s.id: s.uid for s in known} | {None: None}
         names = {row.id: row.uid for row in session.execute(sa.select(groups.c.id, groups.c.uid))}
-        values = dict(sites.rules(session).values)
-        for name in sites.SCHEDULES:
+        values = dict(site_store.rules(session).values)
+        for name in site_store.SCHEDULES:
             if name in values:
                 values[name] = uids[values[name]]
         c = credentials.c
@@ -56,10 +60,18 @@ def present(gate: Workspace) -> Rules:
                 for id_, rules in rules_of_groups(session).items()
             },
             "rules": values,
-            "holidays": {h.day: h.name for h in sites.list_holidays(session)},
+            "holidays": {h.day: h.name for h in site_store.list_holidays(session)},
             "cards": set(map(tuple, session.execute(sa.select(c.uid, c.digest, c.is_active)))),
         }
 
 
 def _hours(found: Iterable[WeeklySchedule]) -> dict[str, Any]:
-    return {s.uid: (s.name, s.week, s.holiday, dict(s.exceptions)) for s in found}
+    return {
+        s.uid: (
+            s.name,
+            tuple(map(tuple, s.week)),
+            s.holiday if s.holiday is None else tuple(s.holiday),
+            {day: tuple(hours) for day, hours in s.exceptions.items()},
+        )
+        for s in found
+    }

@@ -32,31 +32,37 @@ import numpy as np
 import PIL.Image
 import sqlalchemy as sa
 
+from gated.access.credentials import Credentials
+from gated.access.rules import Access, GroupRule
 from gated.config import Settings, load
-from gated.core.model import Direction
+from gated.core.values import Direction
+from gated.database import change_feed
+from gated.database import stored_settings as settings_store
+from gated.database.records import Person
+from gated.database.tables import attendance_logs, journal
 from gated.devices.clock import SystemClock
-from gated.services import credential_keys
-from gated.services.access import Access, GroupRule
-from gated.services.credentials import Credentials
-from gated.services.groups import Groups
-from gated.services.models import INSTALLED, VisionKit
-from gated.services.people import People
-from gated.services.sync.cursors import Cursors
-from gated.services.sync.fleet import Fleet
-from gated.services.sync.membership import Membership
-from gated.services.sync.receipts import Erasures
-from gated.services.workspace import Workspace
-from gated.storage import carried, changes, enrollments, gates, outbox, persons
-from gated.storage import settings as settings_store
-from gated.storage.pruning import prune
-from gated.storage.records import Person
-from gated.storage.tables import attendance_logs, journal
+from gated.enrollment import enrollment_store
+from gated.enrollment.models import INSTALLED, VisionKit
+from gated.fleet.gate.membership import Membership
+from gated.fleet.hub import gate_store as gates
+from gated.fleet.hub import scope
+from gated.fleet.hub.erasure_receipts import Erasures
+from gated.fleet.hub.fleet import Fleet
+from gated.fleet.wire.cursors import Cursors
+from gated.journal import outbox
+from gated.journal.pruning import prune
+from gated.people import person_store
+from gated.people.groups import Groups
+from gated.people.people import People
+from gated.workspace import Workspace
+from tests.changes import done_by, rotate_keys
 from tests.e2e.process import Process
 from tests.fleet import edits, presence, traces
 from tests.fleet.relay import Relay
 from tests.fleet.rules import present, wanted
 from tests.fleet.traces import Gone
-from tests.storage.people import entry
+from tests.people.people import entry
+from tests.workspaces import open_workspace
 
 ACTOR = "simulation"
 GROUPS = ("staff", "guests", "night")
@@ -154,7 +160,7 @@ class Simulation:
         self._stack = ExitStack()
         self.hubs = [self._hub(n) for n in range(hubs)]
         desk = self._hub_settings(hubs) if url else load(self.hubs[0].config, {})
-        self.desk = self._stack.enter_context(Workspace(desk))
+        self.desk = self._stack.enter_context(open_workspace(desk))
         self.model = "sface-2021dec"
         self.gates = [self._gate(n) for n in range(gates)]
 
@@ -205,7 +211,7 @@ class Simulation:
 
     def _gate(self, number: int, hub_name: str | None = None) -> SimulatedGate:
         name = f"gate-{number}"
-        workspace = self._stack.enter_context(Workspace(self.gate_settings(name)))
+        workspace = self._stack.enter_context(open_workspace(self.gate_settings(name)))
         relay = Relay(self._port_of_a_hub)
         self._stack.callback(relay.close)
         file = self.folder / f"{name}.yaml"
@@ -221,7 +227,7 @@ class Simulation:
         if self.gates:
             self.model = VisionKit(self.gates[0].workspace.settings).model
         for name in GROUPS:
-            Groups.of(self.desk).add(name, None, actor=ACTOR)
+            done_by(ACTOR, Groups.of(self.desk).add, name, None)
         for _ in range(10):
             self.hire()
         edits.allow(self.desk)
@@ -274,11 +280,11 @@ class Simulation:
             "last_name": f"Unforgettable{number:x}",
             "personnel_code": f"P{number:x}",
         }
-        person = People.of(self.desk).create(fields, actor=ACTOR)
+        person = done_by(ACTOR, People.of(self.desk).create, fields)
         vector = np.random.default_rng(number).normal(size=128).astype(np.float32)
         path = self.desk.files.save_encoding(vector, self.model)
         with self.desk.database.write() as session:
-            enrollments.add(
+            enrollment_store.add(
                 session,
                 person_id=person.id,
                 face_encoding_path=path,
@@ -294,21 +300,21 @@ class Simulation:
             person = self.staff.pop(self.random.randrange(len(self.staff)))
             person = People.of(self.desk).get(person.id)  # edits may have given another name
             with self.desk.database.read() as session:
-                enrolled = enrollments.list_(session, person_id=person.id)
+                enrolled = enrollment_store.list_(session, person_id=person.id)
             paths = [e.face_encoding_path for e in enrolled if e.face_encoding_path]
             templates = [self.desk.files.load_encoding(p)[0].tobytes() for p in paths]
-            People.of(self.desk).delete(person.id, actor=ACTOR)
+            done_by(ACTOR, People.of(self.desk).delete, person.id)
             self.erased += [Gone(person, template) for template in templates]
 
     def switch(self) -> None:
         person = self.random.choice(self.staff)
-        People.of(self.desk).set_active(person.id, None, actor=ACTOR)
+        done_by(ACTOR, People.of(self.desk).set_active, person.id, None)
 
     def regroup(self, person: Person | None = None) -> None:
         groups = Groups.of(self.desk)
         group = self.random.choice(groups.list_())
         move = groups.join if person or self.random.random() < 0.6 else groups.leave
-        move(group.id, (person or self.random.choice(self.staff)).id, actor=ACTOR)
+        done_by(ACTOR, move, group.id, (person or self.random.choice(self.staff)).id)
 
     def rule(self) -> None:
         """A group passes in other hours, at other gates."""
@@ -316,13 +322,15 @@ class Simulation:
         if self.random.random() < 0.5 or not (known := access.schedules()):
             day = [f"{hours[0]:02}:00-{hours[1]:02}:00"]
             fields = {"name": f"hours {self.random.getrandbits(48):x}", "week": [day] * 7}
-            known = [access.add_schedule(fields, actor=ACTOR)]
+            known = [done_by(ACTOR, access.add_schedule, fields)]
         chosen = self.random.choice(known)
-        access.update_schedule(chosen.id, {"holiday": self.random.choice([None, []])}, actor=ACTOR)
+        done_by(
+            ACTOR, access.update_schedule, chosen.id, {"holiday": self.random.choice([None, []])}
+        )
         gate = self.random.choice([None, *(g.name for g in self.gates)])
         rules = self.random.choice([[], [GroupRule(gate, chosen.id)], [GroupRule(gate)]])
         group = self.random.choice(Groups.of(self.desk).list_())
-        access.set_rules_of_group(group.id, rules, actor=ACTOR)
+        done_by(ACTOR, access.set_rules_of_group, group.id, rules)
 
     def keep_site(self) -> None:
         """Other rules hold for everybody, and other days are holidays."""
@@ -330,25 +338,25 @@ class Simulation:
         hours = self.random.choice([None, *(s.id for s in access.schedules())])
         rules = {"occupancy": self.random.randint(1, 99), "two_factors": hours}
         site = self.random.choice(["", "works"])
-        access.set_site_rules(rules, actor=ACTOR, site=site)
+        done_by(ACTOR, access.set_site_rules, rules, site=site)
         day = date(2026, 12, self.random.randint(1, 31))
-        access.set_holiday(day, f"day {self.random.random()}", actor=ACTOR, site=site)
+        done_by(ACTOR, access.set_holiday, day, f"day {self.random.random()}", site=site)
 
     def card(self) -> None:
         """Somebody is given a card, or a card is blocked; rarely all get another key."""
         given, person = Credentials.of(self.desk), self.random.choice(self.staff)
         if cards := given.list_(person.id):
-            given.update(cards[0].id, {"is_active": not cards[0].is_active}, actor=ACTOR)
+            done_by(ACTOR, given.update, cards[0].id, {"is_active": not cards[0].is_active})
         else:
             given.add(person.id, "card", f"{self.random.getrandbits(48)}", {}, actor=ACTOR)
         if self.random.random() < 0.1:
-            credential_keys.rotate(self.desk, actor=ACTOR)
+            rotate_keys(ACTOR, self.desk)
 
     def decide(self) -> None:
         """A gate admits somebody it knows, or nobody."""
         gate = self.random.choice(self.gates)
         with gate.workspace.database.read() as session:
-            known, _ = persons.list_(session)
+            known, _ = person_store.list_(session)
         whom = self.random.choice([*known, None])
         at, way = SystemClock().now(), self.random.choice(list(Direction))
         passed = entry(whom.ref, at, direction=way) if whom else entry(None, at)
@@ -448,7 +456,7 @@ class Simulation:
 
     def _is_quiet(self, gate: SimulatedGate) -> bool:
         with self.desk.database.read() as session:
-            head = changes.head(session)
+            head = change_feed.head(session)
             row = gates.by_name(session, gate.hub_name)
         own = gate.workspace.journal.gate_uid()
         with gate.workspace.database.read() as session:
@@ -523,7 +531,7 @@ class Simulation:
         wanted: dict[tuple[str, bool], list[bytes]] = {}
         with self.desk.database.read() as session:
             row = gates.by_name(session, gate.hub_name)
-            people = carried.behind(session, row, "", 100_000)
+            people = scope.behind(session, row, "", 100_000)
         for person in people:
             vectors = [
                 self.desk.files.load_encoding(e.encoding_path)[0].tobytes()
@@ -550,8 +558,8 @@ def _templates(workspace: Workspace) -> dict[tuple[str, bool], list[bytes]]:
     """(uid, active) -> templates of everybody who has any."""
     found: dict[tuple[str, bool], list[bytes]] = {}
     with workspace.database.read() as session:
-        people = {p.id: p for p in persons.list_(session)[0]}
-        rows = enrollments.list_(session)
+        people = {p.id: p for p in person_store.list_(session)[0]}
+        rows = enrollment_store.list_(session)
     for row in rows:
         if row.face_encoding_path:
             person = people[row.person_id]

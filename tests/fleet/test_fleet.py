@@ -7,11 +7,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gated.services.accounts import Accounts
+from gated.accounts.accounts import Accounts
 from tests.assets import require_assets
 from tests.databases import Server
 from tests.fleet.simulation import simulation
-from tests.storage.people import entry
+from tests.people.people import entry
 
 
 @pytest.mark.timeout(240)

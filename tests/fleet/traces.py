@@ -8,10 +8,10 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from gated.database.records import Person
+from gated.database.tables import metadata
 from gated.errors import SealError
-from gated.services.workspace import Workspace
-from gated.storage.records import Person
-from gated.storage.tables import metadata
+from gated.workspace import Workspace
 
 
 @dataclass(frozen=True)

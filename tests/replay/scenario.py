@@ -14,45 +14,40 @@ from zoneinfo import ZoneInfo
 
 import yaml
 
-from gated.core.gallery import Gallery, Member, Template
+from gated.core.gallery import Gallery, GalleryPerson, Template
 from gated.core.gate import Gate
-from gated.core.model import (
+from gated.core.messages import (
     Command,
-    Credential,
+    CredentialPresented,
     Decision,
-    Direction,
     DoorEvent,
-    DoorEventKind,
-    DoorMode,
     Event,
     Forgive,
-    Instant,
     LastPunches,
     Lock,
-    Method,
     Notice,
     Observation,
-    PassageElsewhere,
-    PersonRef,
     PlanReplaced,
     PresenceHeard,
     PresenceTold,
     RecordDecision,
     RecordEvent,
+    RemotePassage,
     SetDoorMode,
     Tick,
 )
 from gated.core.plan import (
+    AccessGroup,
     AccessPlan,
     AntiPassback,
-    Group,
     Pass,
     SiteRules,
     UnsetClock,
     WithoutHub,
 )
-from gated.core.policy import GatePolicy
 from gated.core.schedule import ALWAYS, Day, Hours, Schedule
+from gated.core.values import Direction, DoorEventKind, DoorMode, Instant, Method, PersonRef
+from tests.core.policies import policy_with
 from tests.core.scenes import CALIBRATION, SURE, face, like
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -77,7 +72,7 @@ class Scenario:
         self.plan = self._plan(told)
         self.steps: list[dict[str, Any]] = told.pop("steps")
         assert not told, f"{file.name}: unknown {', '.join(told)}"
-        policy = GatePolicy(direction=direction and Direction(direction), **gate)
+        policy = policy_with(direction=direction and Direction(direction), **gate)
         self.gate = Gate(policy, self._gallery(), CALIBRATION)
         self.clock_ok = True
         self._utc: float | None = None
@@ -103,7 +98,7 @@ class Scenario:
         ]
         self.schedules = {"always": ALWAYS, **{s.name: s.id for s in schedules}}
         groups = [
-            Group(number, name, tuple(self.schedules[s] for s in names))
+            AccessGroup(number, name, tuple(self.schedules[s] for s in names))
             for number, (name, names) in enumerate(told.pop("groups", {}).items(), start=1)
         ]
         self.groups = {group.name: group.id for group in groups}
@@ -143,7 +138,7 @@ class Scenario:
 
     def _gallery(self) -> Gallery:
         with_face = [p for p in self.people.values() if self.plan.people[p.id].face]
-        members = [Member(p) for p in with_face]
+        members = [GalleryPerson(p) for p in with_face]
         templates = [Template(p.id, p.id, like({p.id: 1.0}), CALIBRATION.model) for p in with_face]
         return Gallery.build(CALIBRATION.model, "cosine", members, templates)
 
@@ -163,7 +158,7 @@ class Scenario:
         for method in (Method.CARD, Method.PIN, Method.QR):
             if method.value in told:
                 whose = self.people.get(told.pop(method.value))
-                yield Credential(method, whose.id if whose else None)
+                yield CredentialPresented(method, whose.id if whose else None)
         if "happens" in told:
             yield HAPPENINGS[told.pop("happens")]
         if "forgive" in told:
@@ -192,7 +187,7 @@ class Scenario:
         self._words += 1
         way, _, gate = what.partition(" at ")
         direction = None if way == "nothing" else Direction(way)
-        return PresenceTold({person_id: PassageElsewhere(self._words, direction, utc, gate)})
+        return PresenceTold({person_id: RemotePassage(self._words, direction, utc, gate)})
 
     def _changed(self, people: Mapping[str, dict[str, Any]]) -> AccessPlan:
         """The plan with other rules for these people."""

@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 from gated.config import Settings
-from gated.core.gallery import Gallery, Member, Template
+from gated.core.gallery import Gallery, GalleryPerson, Template
 from gated.core.gate import Gate
-from gated.core.model import Attention, PersonRef, Reason
+from gated.core.messages import Attention
+from gated.core.values import PersonRef, Reason
 from gated.devices.cameras import open_camera
 from gated.devices.clock import SystemClock
+from gated.enrollment.models import VisionKit, policy_of
+from gated.evaluation.replay import replay
 from gated.ports import Camera
-from gated.services.models import VisionKit, policy_of
-from gated.services.replay import replay
 from tests.assets import require_assets, require_data
 
 pytestmark = pytest.mark.long
@@ -39,7 +40,7 @@ def enrolled(kit: VisionKit, clip: Path) -> Gallery:
         for face in analyse(source.read(), Attention()).faces:
             if face.embedding is not None:
                 template = Template(1, 1, face.embedding, kit.model)
-                return Gallery.build(kit.model, kit.metric, [Member(PERSON)], [template])
+                return Gallery.build(kit.model, kit.metric, [GalleryPerson(PERSON)], [template])
 
 
 @pytest.mark.parametrize(

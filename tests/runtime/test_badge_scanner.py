@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from gated.core.model import Attention, Image, Observation
+from gated.core.messages import Attention, Observation
+from gated.core.values import Image
+from gated.link.loop import end
+from gated.link.running_gate import FrameTap
 from gated.ports import Frame
 from gated.runtime.badge_scanner import GONE_S, BadgeScanner
-from gated.runtime.pipeline import end
-from gated.services.live import FrameTap
 from tests.devices.waiting import eventually
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from gated.config import CredentialSettings
-from gated.core.model import Condition, Event
+from gated.core.messages import Condition, Event
 from gated.devices.readers import SimulatedReader, swipe
+from gated.link.loop import end
 from gated.runtime import card_reading
 from gated.runtime.card_reading import CardReading
-from gated.runtime.pipeline import end
 from tests.devices.waiting import eventually
 
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from gated.errors import StorageError
+from gated.link.loop import end
 from gated.runtime import change_watcher
-from gated.runtime.change_watcher import ChangeWatcher, Watched
-from gated.runtime.pipeline import end
+from gated.runtime.change_watcher import ChangeWatcher, WatchedState
 
 
 class World:
@@ -28,11 +28,11 @@ class World:
         changed, self._seen = self._seen != self.commits, self.commits
         return changed
 
-    def watched(self) -> list[Watched]:
+    def watched(self) -> list[WatchedState]:
         return [self._watched(name) for name in self.stamps]
 
-    def _watched(self, name: str) -> Watched:
-        return Watched(name, lambda: self.stamps[name], lambda: self._renew(name))
+    def _watched(self, name: str) -> WatchedState:
+        return WatchedState(name, lambda: self.stamps[name], lambda: self._renew(name))
 
     def _renew(self, name: str) -> None:
         if self.failures:

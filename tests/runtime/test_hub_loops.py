@@ -12,12 +12,12 @@ import pytest
 
 from gated.config import Settings, StorageSettings
 from gated.errors import HubUnreachable, StorageError
-from gated.runtime.hub_loops import LONGEST_PAUSE_S, Backoff, HubLoop, UplinkLoop
-from gated.services.sync.client import HubAddress, HubClient
-from gated.services.sync.uplink import Uplink
-from gated.services.workspace import Workspace
-from gated.storage.journal import Entry
-from tests.storage.people import NOW
+from gated.fleet.gate.client import HubAddress, HubClient
+from gated.fleet.gate.hub_loops import LONGEST_PAUSE_S, Backoff, HubLoop, UplinkLoop
+from gated.fleet.gate.uplink import Uplink
+from gated.journal.journal import Entry
+from tests.people.people import NOW
+from tests.workspaces import open_workspace
 
 
 class Scripted(HubLoop):
@@ -98,7 +98,7 @@ class Hurried(UplinkLoop):
 
 def test_a_new_row_is_sent_at_once_while_others_wait_for_it(tmp_path: Path) -> None:
     settings = Settings(storage=StorageSettings(state_dir=tmp_path))
-    with Workspace(settings) as workspace:
+    with open_workspace(settings) as workspace:
         uplink = Uplink.of(workspace, HubClient(HubAddress("http://127.0.0.1:9")))
         loop = Hurried(uplink)
         workspace.journal.on_append = loop.grown

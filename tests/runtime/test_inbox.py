@@ -1,6 +1,9 @@
 """The controller's letter box at and below its bound."""
 
-from gated.core.model import DoorEvent, DoorEventKind, Event, Observation, Tick
+import time
+
+from gated.core.messages import DoorEvent, Event, Observation, Tick
+from gated.core.values import DoorEventKind
 from gated.runtime.inbox import BoundedInbox
 
 
@@ -45,3 +48,14 @@ def test_what_finds_no_place_at_all_is_counted() -> None:
 
 def test_empty_box_times_out() -> None:
     assert BoundedInbox().get(0.01) is None
+
+
+def test_the_longest_wait_counts_what_waits_still_and_is_told_once() -> None:
+    inbox = BoundedInbox()
+    assert inbox.longest_wait_s() == 0
+    inbox.post(Tick())
+    time.sleep(0.05)
+    assert inbox.longest_wait_s() >= 0.05
+    assert inbox.get(0) is not None
+    assert inbox.longest_wait_s() >= 0.05
+    assert inbox.longest_wait_s() == 0

@@ -4,7 +4,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from gated.core.model import Instant, RecordEvent
+from gated.core.messages import RecordEvent
+from gated.core.values import Instant
 from gated.errors import StorageError
 from gated.runtime.journal_writer import RESERVE, JournalWriter, Record
 
@@ -31,7 +32,7 @@ def crash(name: str, error: BaseException) -> None:
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not condition() and time.monotonic() < end:
         time.sleep(0.01)
     return condition()

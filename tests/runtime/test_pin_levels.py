@@ -8,16 +8,15 @@ from typing import Any
 import pytest
 
 from gated.config import DoorSettings
-from gated.core.door import DoorRules
 from gated.core.gate import Gate
-from gated.core.model import Event, GateState, Observation, RecordEvent, Tick
-from gated.core.policy import GatePolicy
+from gated.core.messages import Event, GateState, Observation, RecordEvent, Tick
 from gated.devices.clock import SystemClock
 from gated.devices.doors import open_door
 from gated.ports import Door
 from gated.runtime.controller import Controller
 from gated.runtime.inbox import BoundedInbox
 from gated.runtime.journal_writer import JournalWriter, Record
+from tests.core.policies import door_rules, policy_with
 from tests.core.scenes import ANN, BOB, CALIBRATION, face, gallery
 from tests.devices.waiting import eventually
 
@@ -27,11 +26,11 @@ HELD_S = 0.3
 EARLY_S, LATE_S = 0.02, 0.5
 """The time counts from the decision, a little before the pin moves; a busy machine may be late."""
 
-POLICY = GatePolicy(
+POLICY = policy_with(
     frames=1,
     unlock_s=UNLOCK_S,
     contact=True,
-    door=DoorRules(relock="deadline", held_open_s=HELD_S, held_warning_s=0.1),
+    door=door_rules(relock="deadline", held_open_s=HELD_S, held_warning_s=0.1),
 )
 
 

@@ -12,18 +12,16 @@ import numpy as np
 
 from gated.config import DoorSettings
 from gated.core.gate import Gate
-from gated.core.model import (
+from gated.core.messages import (
     Attention,
     CameraEvent,
     Decision,
     DoorEvent,
     Observation,
     OperatorUnlock,
-    Reason,
     RecordDecision,
-    TrackedFace,
 )
-from gated.core.policy import GatePolicy
+from gated.core.values import Reason, TrackedFace
 from gated.devices.clock import SystemClock
 from gated.devices.simulated import SimulatedCamera, SimulatedDoor
 from gated.devices.supervised import SupervisedCamera
@@ -32,10 +30,11 @@ from gated.ports import Frame
 from gated.runtime.inbox import BoundedInbox
 from gated.runtime.journal_writer import Record
 from gated.runtime.pipeline import Pipeline
+from tests.core.policies import policy_with
 from tests.core.scenes import ANN, CALIBRATION, face, gallery
 
 SETTINGS = DoorSettings(unlock_s=0.3)
-POLICY = GatePolicy(unlock_s=0.3, decide_after_s=0.2)
+POLICY = policy_with(unlock_s=0.3, decide_after_s=0.2)
 
 
 @dataclass
@@ -107,7 +106,7 @@ def world(journal_queue: int = 64) -> Iterator[World]:
         door.close()
 
 
-def eventually(condition: Callable[[], object], seconds: float = 10) -> bool:
+def eventually(condition: Callable[[], object], seconds: float = 60) -> bool:
     end = time.monotonic() + seconds
     while not condition() and time.monotonic() < end:
         time.sleep(0.005)
@@ -162,7 +161,8 @@ def test_what_cannot_be_recorded_is_not_granted() -> None:
         for _ in range(4):
             here.inbox.post(OperatorUnlock("admin", "test", for_s=0.1))
         assert eventually(lambda: not here.pipeline.journal.available)
-        assert eventually(lambda: not here.door.unlocked)
+        # the log may be full before the first of them has moved the door
+        assert eventually(lambda: len(here.door.edges) >= 2 and not here.door.unlocked)
         edges = len(here.door.edges)
         here.faces = [face({ANN: 0.9})]
         assert eventually(lambda: here.decisions)

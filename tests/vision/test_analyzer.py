@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from gated.config import VisionSettings, Zone
-from gated.core.model import Attention, Box, Face, Image, Observation, Vector
+from gated.core.messages import Attention, Observation
 from gated.core.tracking import Tracker
+from gated.core.values import Box, Face, Image, PadReading, Vector
 from gated.ports import Frame
 from gated.vision.analyzer import MAX_EMBEDDINGS, Analyzer
 from gated.vision.factory import Models
@@ -27,9 +28,11 @@ class ScriptedDetector:
     def __init__(self) -> None:
         self.faces: list[Face] = []
         self.calls = 0
+        self.looked_at: list[tuple[int, ...]] = []
 
     def detect(self, image: Image) -> list[Face]:
         self.calls += 1
+        self.looked_at.append(image.shape)
         return list(self.faces)
 
 
@@ -60,8 +63,8 @@ class CountingEmbedder:
 class ConstantPad:
     model = "constant"
 
-    def score(self, image: Image, face: Face) -> float:
-        return 0.75
+    def read(self, image: Image, face: Face) -> PadReading:
+        return PadReading(0.75)
 
 
 class Bench:
@@ -108,7 +111,7 @@ def test_a_usable_face_is_tracked_measured_and_embedded() -> None:
 
 
 def test_liveness_is_scored_where_there_is_a_model() -> None:
-    assert Bench(pad=True).see(face_at(160, 120)).faces[0].pad == 0.75
+    assert Bench(pad=True).see(face_at(160, 120)).faces[0].pad == PadReading(0.75)
 
 
 @pytest.mark.parametrize(
@@ -269,3 +272,16 @@ def test_the_end_of_a_track_is_told_once_while_others_are_settled() -> None:
     settled = Attention(settled=frozenset({1, 2}))
     lost = [bench.see(right, attention=settled).lost for _ in range(30)]
     assert [ids for ids in lost if ids] == [(1,)]
+
+
+def test_faces_are_looked_for_in_the_small_picture_and_found_in_the_large_one() -> None:
+    bench = Bench()
+    bench.detector.faces = [face_at(80, 60, scale=0.5)]
+    large, small = np.zeros((480, 640, 3), np.uint8), np.zeros((240, 320, 3), np.uint8)
+    seen = bench.analyzer.analyse(Frame(large, 1.0, 1, small), Attention())
+    assert bench.detector.looked_at == [(240, 320, 3)]
+    assert (seen.width, seen.height) == (640, 480)
+    (face,) = seen.faces
+    assert face.quality.eye_distance == pytest.approx(32)
+    assert face.embedding is not None
+    assert face.embedding.tolist() == [160, 1]

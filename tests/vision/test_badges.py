@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from gated.core.model import Image
+from gated.core.values import Image
 from gated.vision.badges import BadgeReader, draw
 
 CONTENT = "GATED:ABCDEFGHIJKLMNOPQRSTUVWX"

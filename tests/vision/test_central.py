@@ -5,10 +5,10 @@ import pytest
 
 from gated.config import VisionSettings
 from gated.core.gallery import unit
-from gated.core.model import Image
+from gated.core.values import Image
 from gated.errors import EnrollmentRefused
-from gated.vision.central import portrayed
 from gated.vision.decoding import decode
+from gated.vision.evaluation_crop import portrayed
 from gated.vision.factory import Models, build_models
 from tests.assets import require_assets
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from gated.core.gallery import unit
-from gated.core.model import Box, Face, Image, Vector
 from gated.core.quality import pose
+from gated.core.values import Box, Face, Image, Vector
 from gated.vision.assets import AssetStore
-from gated.vision.closer import CloserLook
 from gated.vision.decoding import decode
 from gated.vision.detector import YuNetDetector
 from gated.vision.embedder import SFaceEmbedder
+from gated.vision.landmark_refiner import LandmarkRefiner
 from gated.vision.manifest import SFACE, YUNET
 from tests.assets import require_assets
 
@@ -21,7 +21,7 @@ from tests.assets import require_assets
 class Kit:
     def __init__(self, assets: AssetStore) -> None:
         self.detector = YuNetDetector(assets.read(YUNET))
-        self.look_closer = CloserLook(assets.read(YUNET))
+        self.look_closer = LandmarkRefiner(assets.read(YUNET))
         self.embedder = SFaceEmbedder(assets.read(SFACE))
 
     def embed(self, image: Image, face: Face) -> Vector:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,15 @@ import pytest
 
 from gated.config import VisionSettings
 from gated.core.gallery import METRICS, unit
-from gated.core.model import Image
+from gated.core.values import Image
 from gated.errors import AssetError, SourceError
 from gated.vision.assets import AssetStore
+from gated.vision.contract import ENGINE_CHECKS, EngineBench
 from gated.vision.decoding import decode
 from gated.vision.detector import YuNetDetector
 from gated.vision.dlibnet import DlibEmbedder, read_encodings, rebuild
-from gated.vision.factory import build_models, calibration_for, tolerance_calibration_for
+from gated.vision.engines import calibration_for, tolerance_calibration_for
+from gated.vision.factory import build_models
 from gated.vision.manifest import DLIB_LANDMARKS, DLIB_RESNET, YUNET
 from gated.vision.photo import PhotoExaminer
 from tests.assets import require_assets
@@ -185,3 +188,15 @@ def test_a_header_that_promises_too_much_takes_no_memory() -> None:
         kept = rest[:spaces] + rest[spaces + len(shape) - 8 :]
         with pytest.raises(SourceError, match="pickled objects are refused"):
             read_encodings(good[:at] + shape + kept, "e.npy")
+
+
+@pytest.mark.parametrize("check", ENGINE_CHECKS.values(), ids=list(ENGINE_CHECKS))
+@pytest.mark.parametrize("name", ["sface", "dlib"])
+def test_it_does_what_every_engine_does(
+    name: str, check: Callable[[Callable[[], EngineBench]], None]
+) -> None:
+    assets = require_assets("default", "demo", "dlib")
+    image = decode(assets.read("obama.jpg"))
+    settings = VisionSettings(engine=name)
+    face = build_models(settings, assets).photo_detector.detect(image)[0]
+    check(lambda: EngineBench(build_models(settings, assets).embedder, image, face))

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from gated.core.challenge import FRONTAL, TURNED, Movement
-from gated.core.model import Face, Image, Mesh
 from gated.core.quality import pose
+from gated.core.values import Face, Image, Mesh
 from gated.errors import AssetError
-from gated.vision.closer import CloserLook
 from gated.vision.detector import YuNetDetector
+from gated.vision.landmark_refiner import LandmarkRefiner
 from gated.vision.manifest import FACE_MESH, YUNET
 from gated.vision.mesh import FaceMesh
 from tests.assets import require_assets, require_data
@@ -25,7 +25,7 @@ class Look:
     def __init__(self) -> None:
         assets = require_assets("default", "demo", "mesh")
         self._detector = YuNetDetector(assets.read(YUNET), 320)
-        self._closer = CloserLook(assets.read(YUNET))
+        self._closer = LandmarkRefiner(assets.read(YUNET))
         self._mesh = FaceMesh(assets.read(FACE_MESH))
         self.portrait: Image = np.asarray(cv2.imread(str(assets.path("obama.jpg"))), np.uint8)
 

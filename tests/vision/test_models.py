@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gated.core.gallery import unit
-from gated.core.model import Face, Image, Vector
+from gated.core.values import Face, Image, Vector
 from gated.errors import AssetError
 from gated.vision.assets import AssetStore
 from gated.vision.detector import YuNetDetector

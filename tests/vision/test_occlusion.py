@@ -9,12 +9,13 @@ import cv2
 import numpy as np
 import pytest
 
-from gated.core.model import Face, Image, Vector
+from gated.core.values import Face, Image, Vector
 from gated.errors import EnrollmentRefused
 from gated.vision.decoding import decode
 from gated.vision.occlusion import visibility
+from gated.vision.photo import PhotoExaminer
 from tests.assets import require_data
-from tests.services.offices import kit_of, portrait
+from tests.enrollment.offices import kit_of, portrait
 
 Paint = Callable[[Image, Face], Image]
 
@@ -73,7 +74,8 @@ PAINTS: dict[str, Paint] = {"sunglasses": sunglasses, "mask": mask, "hand": hand
 @pytest.mark.parametrize("engine", ["sface", "dlib"])
 def test_a_portrait_is_enrolled_and_refused_when_it_is_covered(engine: str) -> None:
     models = kit_of("sface").models
-    examiner = kit_of(engine).examiner()
+    kit = kit_of(engine)
+    examiner = PhotoExaminer(kit.models, kit.settings.vision)
     image = decode(portrait("obama"))
     (face,) = models.detector.detect(image)
     assert examiner.examine(image).quality.score > 0

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gated.errors import AssetError
 from gated.vision import onnx
-from gated.vision.cleaning import clean_sface
+from gated.vision.sface_converter import clean_sface
 
 
 @given(st.integers(0, 2**63 - 1), st.binary(max_size=300), st.integers(1, 500))
@@ -78,6 +78,32 @@ def test_cleaning_folds_the_blocks_and_drops_the_inputs() -> None:
     x = np.array([1, 10, 100, 1000], np.float32)
     net.setInput(x.reshape(1, 4, 1, 1))
     np.testing.assert_allclose(np.asarray(net.forward()).ravel(), expected @ x, rtol=1e-6)
+
+
+def test_the_last_layer_as_a_convolution_gives_the_same() -> None:
+    """A fully connected layer over a flattened map of 3 x 7 x 7."""
+    rng = np.random.default_rng(4)
+    weights, bias = rng.normal(size=(5, 147)).astype(np.float32), np.arange(5, dtype=np.float32)
+    nodes = [
+        onnx.node("Relu", ["x"], "map"),
+        onnx.node("Flatten", ["map"], "flat"),
+        onnx.node("Gemm", ["flat", "w", "b"], "y", transB=1),
+    ]
+    graph = b"".join(onnx.put(1, n) for n in nodes) + onnx.put(2, "g")
+    graph += b"".join(onnx.put(5, onnx.tensor(k, v)) for k, v in (("w", weights), ("b", bias)))
+    graph += onnx.put(11, onnx.value_info("x", (1, 3, 7, 7)))
+    graph += onnx.put(12, onnx.value_info("y", (1, 5)))
+    published = onnx.put(1, 6) + onnx.put(7, graph) + onnx.put(8, onnx.put(2, 21))
+    cleaned = clean_sface(published)
+    assert b"Gemm" in published
+    assert b"Gemm" not in cleaned
+    x = rng.normal(size=(1, 3, 7, 7)).astype(np.float32)
+    net = cv2.dnn.readNetFromONNX(np.frombuffer(cleaned, np.uint8))
+    net.setInput(x)
+    found = np.asarray(net.forward())
+    assert found.shape == (1, 5)
+    expected = weights @ np.maximum(x, 0).ravel() + bias
+    np.testing.assert_allclose(found[0], expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x00", b"\xff" * 40, b"PK\x03\x04not a model"])

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from gated.core.model import Box, Image
+from gated.core.values import Box, Image
 from gated.vision.detector import YuNetDetector
 from gated.vision.manifest import PAD_V1SE, PAD_V2, YUNET
-from gated.vision.pad import INPUT, MiniFasNets, surroundings
+from gated.vision.pad import INPUT, MiniFasNets, noise_of, surroundings
 from tests.assets import require_assets
 
 
@@ -18,11 +18,37 @@ def test_a_living_face_scores_high_and_a_gray_one_not_at_all() -> None:
     nets = MiniFasNets(assets.read(PAD_V2), assets.read(PAD_V1SE))
     image = np.asarray(cv2.imread(str(assets.path("obama.jpg"))), np.uint8)
     (face,) = YuNetDetector(assets.read(YUNET), 320).detect(image)
-    score = nets.score(image, face)
-    assert score is not None
-    assert score > 0.5
+    reading = nets.read(image, face)
+    assert reading.live is not None
+    assert reading.live > 0.5
+    assert not reading.grey
     gray = np.asarray(cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR))
-    assert nets.score(np.asarray(gray, np.uint8), face) is None
+    without_colour = nets.read(np.asarray(gray, np.uint8), face)
+    assert (without_colour.live, without_colour.grey) == (None, True)
+
+
+def test_the_noise_of_a_large_face_hardly_reaches_the_networks() -> None:
+    noise = np.random.default_rng(1).normal(0, 20, (600, 600, 3))
+    picture = np.asarray(np.clip(128 + noise, 0, 255), np.uint8)
+    crop = surroundings(picture, Box(200, 200, 200, 200), 2.7)
+    assert crop.std() < 20 / 5
+    assert noise_of(crop) == pytest.approx(crop.std(axis=(0, 1)).mean() * 0.67, rel=0.35)
+
+
+def test_a_small_face_is_not_blurred_by_averaging() -> None:
+    stripes = np.zeros((150, 150, 3), np.uint8)
+    stripes[:, ::4] = stripes[:, 1::4] = 200
+    crop = surroundings(stripes, Box(50, 50, 50, 50), 2.7)
+    assert crop.std() > 60
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, 4.0])
+def test_noise_is_measured_and_edges_are_not(level: float) -> None:
+    picture = np.full((80, 80, 3), 100.0)
+    picture[:, 30:50] = 180.0
+    picture += level * np.random.default_rng(2).standard_normal((80, 80, 1))
+    found = noise_of(np.asarray(np.rint(picture), np.uint8))
+    assert found == pytest.approx(level, abs=0.3)
 
 
 @pytest.mark.parametrize(

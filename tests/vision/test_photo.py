@@ -12,12 +12,13 @@ import PIL.Image
 import pytest
 
 from gated.config import VisionSettings
-from gated.core.model import Image
+from gated.core.values import Image
 from gated.errors import EnrollmentRefused
 from gated.vision.assets import AssetStore
 from gated.vision.decoding import FORMATS, decode
 from gated.vision.factory import build_models
-from gated.vision.photo import PhotoExaminer, encode_jpeg
+from gated.vision.jpeg import encode_jpeg
+from gated.vision.photo import PhotoExaminer
 from tests.assets import require_assets, require_data
 
 
@@ -237,8 +238,11 @@ def test_a_person_in_front_of_smaller_faces_enrols_and_two_equals_do_not(
         return scene
 
     assert refusal_of(examiner, beside(1000)) == "multiple_faces"
-    in_front = examiner.examine(beside(450)).embedding
-    assert float(in_front @ examiner.examine(one).embedding) > 0.95
+    in_front = examiner.examine(beside(450))
+    assert float(in_front.embedding @ examiner.examine(one).embedding) > 0.95
+    assert "shows 2 people. The one on the left was taken" in in_front.advice[0]
+    mirrored = examiner.examine(np.ascontiguousarray(beside(450)[:, ::-1]))
+    assert "shows 2 people. The one on the right was taken" in mirrored.advice[0]
     assert refusal_of(examiner, decode(assets.read("t1.jpg"))) == "multiple_faces"
 
 

@@ -1,0 +1,1 @@
+"""Access: schedules, rules, credentials, presence, and why somebody is refused."""

@@ -1,0 +1,126 @@
+"""Cards, PINs and badges."""
+
+from __future__ import annotations
+
+import base64
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Response
+
+from gated.access.credential_lookup import badge_picture
+from gated.access.dependencies import Services
+from gated.access.schemas import (
+    CardIn,
+    CardOwnerOut,
+    CredentialChange,
+    CredentialGivenOut,
+    CredentialIn,
+    CredentialOut,
+    PinIn,
+    PinOut,
+)
+from gated.core.messages import CredentialPresented
+from gated.core.values import Method
+from gated.errors import NoGate, NotFound
+from gated.http.answers import Route
+from gated.http.callers import ChangeByOperator, Kiosk, Operator, Viewer
+from gated.http.entity_tags import etag, version_of
+from gated.http.problems import responses
+
+router = APIRouter(prefix="/api", tags=["credentials"], route_class=Route)
+
+IfMatch = Annotated[str | None, Header(description="ETag of what was read", max_length=200)]
+READING = responses(404)
+
+
+@router.get("/persons/{id}/credentials", responses=READING)
+def list_(id: int, _viewer: Viewer, services: Services) -> list[CredentialOut]:
+    """The cards, badges and the PIN of a person, without what they hold."""
+    return [CredentialOut.model_validate(c) for c in services.credentials.list_(id)]
+
+
+@router.post(
+    "/persons/{id}/credentials",
+    status_code=201,
+    responses=responses(404, 409),
+)
+def give(
+    id: int, body: CredentialIn, response: Response, operator: Operator, services: Services
+) -> CredentialGivenOut:
+    """Give a person a card, a PIN or a badge; a badge is shown in this answer and nowhere else."""
+    fields = body.model_dump(include={"label", "valid_from", "valid_until"})
+    given, content = services.credentials.add(
+        id, body.kind, body.secret, fields, actor=operator.username
+    )
+    response.headers["ETag"] = etag(given)
+    response.headers["Location"] = f"/api/credentials/{given.id}"
+    image = None
+    if content is not None:
+        png = base64.b64encode(badge_picture(content)).decode()
+        image = f"data:image/png;base64,{png}"
+    shown = CredentialOut.model_validate(given).model_dump()
+    return CredentialGivenOut(**shown, secret=content, image=image)
+
+
+@router.post("/credentials/owner", responses=responses(404))
+def owner(body: CardIn, change: ChangeByOperator, services: Services) -> CardOwnerOut:
+    """Look up whose card this is, blocked or not; each look-up is journaled."""
+    with change:
+        found = services.credentials.owner(change, body.number)
+    if found is None:
+        raise NotFound("this card is nobody's")
+    person, card = found
+    return CardOwnerOut(
+        person_id=person.id,
+        uid=person.uid,
+        personnel_code=person.personnel_code,
+        name=person.name,
+        credential=CredentialOut.model_validate(card),
+    )
+
+
+@router.get("/credentials/{id}", responses=READING)
+def one(id: int, response: Response, _viewer: Viewer, services: Services) -> CredentialOut:
+    """One card, badge or PIN, without what it holds."""
+    found = services.credentials.get(id)
+    response.headers["ETag"] = etag(found)
+    return CredentialOut.model_validate(found)
+
+
+@router.put("/credentials/{id}", responses=responses(404, 409, 412))
+def change(
+    id: int,
+    body: CredentialChange,
+    response: Response,
+    change: ChangeByOperator,
+    services: Services,
+    if_match: IfMatch = None,
+) -> CredentialOut:
+    """Change label and dates, block or release it; the gate obeys at once."""
+    fields, version = body.model_dump(exclude_unset=True), version_of(if_match)
+    with change:
+        changed = services.credentials.update(change, id, fields, version=version)
+    response.headers["ETag"] = etag(changed)
+    return CredentialOut.model_validate(changed)
+
+
+@router.delete("/credentials/{id}", status_code=204, responses=responses(404, 409))
+def take(id: int, change: ChangeByOperator, services: Services) -> None:
+    """Take a card, badge or PIN away."""
+    with change:
+        services.credentials.delete(change, id)
+
+
+@router.post(
+    "/kiosk/pin",
+    status_code=202,
+    tags=["kiosk"],
+    responses=responses(409, 429),
+)
+def pin(body: PinIn, _kiosk: Kiosk, services: Services) -> PinOut:
+    """Take a PIN that somebody entered at the gate; from this machine only, and slow to guess."""
+    if services.pins is None:
+        raise NoGate("there is no gate here to enter a PIN at")
+    person_id = services.pins.present(body.personnel_code, body.pin)
+    services.running_gate().post(CredentialPresented(Method.PIN, person_id))
+    return PinOut()

@@ -1,0 +1,143 @@
+"""Cards, PINs and badges of persons; their secrets never leave this module in clear or as hash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from gated.database import change_feed as feed
+from gated.database import rows
+from gated.database.records import Credential, columns_of, record
+from gated.database.stored_settings import touch_rules
+from gated.database.tables import credentials, new_uid, persons, utcnow
+from gated.errors import Conflict, NotFound
+from gated.people import person_store as persons_
+
+CHANGEABLE = frozenset({"label", "is_active", "valid_from", "valid_until"})
+
+TAKEN = "this card belongs to somebody already"
+
+_COLUMNS = columns_of(Credential, credentials)
+
+
+def add(
+    session: Session,
+    person_id: int,
+    kind: str,
+    *,
+    uid: str | None = None,
+    key_count: int = 1,
+    digest: str | None = None,
+    pin_hash: str | None = None,
+    label: str | None = None,
+    valid_from: datetime | None = None,
+    valid_until: datetime | None = None,
+) -> Credential:
+    """Give a person a credential; NotFound, Conflict when the card is known or there is a PIN."""
+    persons_.get(session, person_id)
+    if kind == "pin" and of_pin(session, person_id) is not None:
+        raise Conflict("there is a PIN already: remove it first")
+    values = {
+        "person_id": person_id,
+        "kind": kind,
+        "key_count": key_count,
+        "digest": digest,
+        "pin_hash": pin_hash,
+        "label": label,
+        "valid_from": valid_from,
+        "valid_until": valid_until,
+    }
+    try:
+        id_ = rows.insert(session, credentials, uid=uid or new_uid(), **values)
+    except IntegrityError as e:
+        raise Conflict(TAKEN) from e
+    _changed(session, person_id)
+    return get(session, id_)
+
+
+def get(session: Session, id_: int) -> Credential:
+    """The credential with this id, or NotFound."""
+    row = rows.one(session, credentials, _COLUMNS, id=id_)
+    if row is None:
+        raise NotFound(f"there is no credential {id_}")
+    return record(Credential, row)
+
+
+def list_(session: Session, person_id: int) -> list[Credential]:
+    """The credentials of a person by id. NotFound."""
+    persons_.get(session, person_id)
+    wanted = sa.select(*_COLUMNS).where(credentials.c.person_id == person_id)
+    return [record(Credential, r) for r in session.execute(wanted.order_by(credentials.c.id))]
+
+
+def by_digest(session: Session, kind: str, *digests: str) -> Credential | None:
+    """The card or badge with one of these digests, the hub's before others, or None."""
+    c = credentials.c
+    found = sa.select(*_COLUMNS).where(c.kind == kind, c.digest.in_(digests))
+    row = session.execute(found.order_by(c.from_hub.desc(), c.id)).first()
+    return None if row is None else record(Credential, row)
+
+
+def of_pin(session: Session, person_id: int) -> tuple[Credential, str] | None:
+    """The PIN of a person and its hash, or None."""
+    of_them = {"person_id": person_id, "kind": "pin"}
+    row = rows.one(session, credentials, _COLUMNS, **of_them)
+    if row is None:
+        return None
+    secret = rows.one(session, credentials, [credentials.c.pin_hash], **of_them)
+    return record(Credential, row), "" if secret is None else str(secret[0])
+
+
+def update(session: Session, id_: int, **changes: Any) -> Credential:
+    """Change the named columns; switching it on forgives wrong tries. NotFound."""
+    if unknown := changes.keys() - CHANGEABLE:
+        raise ValueError(f"{', '.join(sorted(unknown))} cannot be changed")
+    person_id = get(session, id_).person_id
+    forgiven = {"failures": 0} if changes.get("is_active") else {}
+    rows.change(session, credentials, id_, **changes, **forgiven)
+    _changed(session, person_id)
+    return get(session, id_)
+
+
+def count_failure(session: Session, id_: int, failures: int) -> None:
+    """Remember how many wrong tries there were since the last right one; no change of rules."""
+    session.execute(sa.update(credentials).where(credentials.c.id == id_).values(failures=failures))
+
+
+def delete(session: Session, id_: int) -> None:
+    """Remove a credential; NotFound."""
+    person_id = get(session, id_).person_id
+    session.execute(sa.delete(credentials).where(credentials.c.id == id_))
+    _changed(session, person_id)
+
+
+def rekey(session: Session, key_count: int, digest: Callable[[str], str]) -> tuple[int, int]:
+    """Make other digests from those that `key_count` keys of this machine have made.
+
+    PINs cannot be: theirs are left. Returns the number of cards and badges, and of PINs that are
+    left behind.
+    """
+    touch_rules(session)
+    c = credentials.c
+    ours = sa.and_(~c.from_hub, c.key_count == key_count, c.digest.is_not(None))
+    owners = sa.select(persons.c.uid).where(persons.c.id.in_(sa.select(c.person_id).where(ours)))
+    uids = session.execute(owners).scalars().all()
+    found = session.execute(sa.select(c.id, c.digest).where(ours)).all()
+    if found:
+        one = sa.update(credentials).where(c.id == sa.bindparam("of"))
+        made = {"digest": sa.bindparam("made"), "key_count": key_count + 1}
+        changed = one.values(**made, version=c.version + 1, updated_at=utcnow())
+        session.execute(changed, [{"of": row.id, "made": digest(row.digest)} for row in found])
+    feed.note(session, feed.PERSON, uids)
+    left = sa.select(sa.func.count()).where(~c.from_hub, c.pin_hash.is_not(None))
+    return len(found), int(session.execute(left.where(c.key_count <= key_count)).scalar_one())
+
+
+def _changed(session: Session, person_id: int) -> None:
+    touch_rules(session)
+    feed.note_person(session, person_id)

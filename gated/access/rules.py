@@ -1,0 +1,284 @@
+"""The rules of access, changed with a journal entry each: schedules, groups, persons, the site."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from gated.access import access_store, known_sites, site_store
+from gated.access import schedule_store as schedules
+from gated.access.access_plan import UNGROUPED, misfit_of, rules_here, site_rules_of
+from gated.access.site_store import StoredRules
+from gated.change import RULES, Change
+from gated.core.text import is_same
+from gated.database import change_feed as feed
+from gated.database import hub_ownership
+from gated.database.records import GroupRule, Holiday, PersonAccess, WeeklySchedule
+from gated.database.site_zones import ALL
+from gated.errors import ChangedMeanwhile, NotFound, RuleMisfit
+from gated.people import group_store, person_store
+from gated.workspace import Service
+
+__all__ = ["Access", "GroupRule", "Holiday", "PersonAccess", "WeeklySchedule"]
+
+
+TIMEZONE = "timezone"
+"""Beside the rules: by which clock schedules, days and dates go at a site."""
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRulesView:
+    """The rules that hold, all of them. own: those that one site has before those of all."""
+
+    rules: Mapping[str, Any]
+    own: Collection[str]
+    version: int
+
+
+class Access(Service):
+    """The rules of access in a workspace.
+
+    What the hub has given to a gate is refused to be changed there: BelongsToHub.
+    """
+
+    # --- schedules ----------------------------------------------------------------------------
+
+    def schedules(self) -> list[WeeklySchedule]:
+        """All schedules by name."""
+        with self._workspace.database.read() as session:
+            return schedules.list_(session)
+
+    def schedule(self, id_: int) -> WeeklySchedule:
+        """The schedule with this id; NotFound."""
+        with self._workspace.database.read() as session:
+            return schedules.get(session, id_)
+
+    def add_schedule(self, change: Change, fields: Mapping[str, Any]) -> WeeklySchedule:
+        """Add a schedule (name, week, holiday); Conflict when the name is taken."""
+        change.touches(RULES)
+        session = change.session
+        added = schedules.add(session, **fields)
+        _record_schedule(change, "schedule_created", added)
+        return added
+
+    def update_schedule(
+        self, change: Change, id_: int, changes: Mapping[str, Any], *, version: int | None = None
+    ) -> WeeklySchedule:
+        """Change fields; NotFound, Conflict, ChangedMeanwhile when `version` is over."""
+        change.touches(RULES)
+        session = change.session
+        _require(version, self._own_schedule(session, id_).version)
+        changed = schedules.update(session, id_, **changes)
+        _record_schedule(change, "schedule_changed", changed)
+        return changed
+
+    def delete_schedule(self, change: Change, id_: int) -> None:
+        """Remove a schedule; NotFound, Conflict while a group or a rule of the site needs it."""
+        change.touches(RULES)
+        session = change.session
+        gone = self._own_schedule(session, id_)
+        site_store.require_unused(session, id_)
+        schedules.delete(session, id_)
+        _record_schedule(change, "schedule_deleted", gone)
+
+    def set_exception(
+        self, change: Change, id_: int, day: date, hours: Sequence[str] | None
+    ) -> WeeklySchedule:
+        """Give one day hours of its own, or (None) those that it had before; NotFound."""
+        change.touches(RULES)
+        session = change.session
+        self._own_schedule(session, id_)
+        if schedules.set_exception(session, id_, day, hours):
+            more = {"day": day.isoformat(), "hours": None if hours is None else list(hours)}
+            changed = schedules.get(session, id_)
+            _record_schedule(change, "schedule_changed", changed, more)
+        return schedules.get(session, id_)
+
+    def holidays(self, site: str = ALL) -> list[Holiday]:
+        """The holidays of all sites, or all that hold at one, by day; NotFound for no site."""
+        with self._workspace.database.read() as session:
+            self._require_site(session, site)
+            return site_store.list_holidays(session, site)
+
+    def set_holiday(self, change: Change, day: date, name: str | None, *, site: str = ALL) -> None:
+        """Make a day a holiday, or (None) a day like others again; NotFound for no holiday.
+
+        site: there and nowhere else.
+        """
+        change.touches(RULES)
+        session = change.session
+        self._require_site(session, site)
+        self._require_own_site(session)
+        if site_store.set_holiday(session, day, name, site):
+            kind = "holiday_removed" if name is None else "holiday_set"
+            body = {"day": day.isoformat(), "name": name, **_at(site)}
+            change.record(kind, body)
+        elif name is None:
+            raise NotFound(f"{day} is no holiday")
+
+    # --- groups, persons, site ----------------------------------------------------------------
+
+    def rules_of_group(self, group_id: int) -> list[GroupRule]:
+        """List where and when members of a group pass; none: it says nothing. Raises: NotFound."""
+        with self._workspace.database.read() as session:
+            return access_store.rules_of_group(session, group_id)
+
+    def set_rules_of_group(
+        self, change: Change, group_id: int, rules: Sequence[GroupRule]
+    ) -> list[GroupRule]:
+        """Put these rules in the place of those before; NotFound for the group or a schedule."""
+        change.touches(RULES)
+        session = change.session
+        group = group_store.get(session, group_id)
+        hub_ownership.require_own(session, feed.GROUP, group.uid, f"group {group.name}")
+        access_store.set_rules_of_group(session, group_id, rules)
+        stored = access_store.rules_of_group(session, group_id)
+        body = {"group": group.uid, "name": group.name, "rules": [asdict(r) for r in stored]}
+        change.record("group_rules_changed", body)
+        return stored
+
+    def of_person(self, person_id: int) -> PersonAccess:
+        """Return what a person may do. Raises: NotFound."""
+        with self._workspace.database.read() as session:
+            return access_store.of_person(session, person_id)
+
+    def set_of_person(
+        self,
+        change: Change,
+        person_id: int,
+        changes: Mapping[str, Any],
+        *,
+        version: int | None = None,
+    ) -> PersonAccess:
+        """Change what a person may do; NotFound, ChangedMeanwhile when `version` is over."""
+        change.touches(RULES)
+        session = change.session
+        person = person_store.get(session, person_id)
+        hub_ownership.require_own(session, feed.PERSON, person.uid, f"person {person_id}")
+        before = access_store.of_person(session, person_id)
+        _require(version, before.version)
+        changed = {k: v for k, v in changes.items() if getattr(before, k) != v}
+        if not changed:
+            return before
+        after = access_store.set_of_person(session, person_id, changed)
+        change.record_person("person_access_changed", person, sorted(changed))
+        return after
+
+    def site_rules(self, site: str = ALL) -> SiteRulesView:
+        """The rules of all sites, or those that hold at one; NotFound for no site."""
+        with self._workspace.database.read() as session:
+            self._require_site(session, site)
+            return _view(site_store.rules(session, site), site)
+
+    def set_site_rules(
+        self,
+        change: Change,
+        changes: Mapping[str, Any],
+        *,
+        site: str = ALL,
+        version: int | None = None,
+    ) -> SiteRulesView:
+        """Change rules or the time zone of all sites, or of one, where they come before all others.
+
+        NotFound for a schedule or a site, ChangedMeanwhile, RuleMisfit.
+        """
+        change.touches(RULES)
+        session = change.session
+        before = self._site_to_change(session, site, version)
+        for name in site_store.SCHEDULES:
+            if changes.get(name) is not None:
+                schedules.get(session, changes[name])
+        known = {**before.own} if site else _complete(before.values)
+        known[TIMEZONE] = before.own_timezone
+        changed = {k: v for k, v in changes.items() if k not in known or known[k] != v}
+        if not changed:
+            return _view(before, site)
+        self._store(session, site, before, changed)
+        self._require_fit(session)
+        change.record("site_rules_changed", {"rules": changed, **_at(site)})
+        return _view(site_store.rules(session, site), site)
+
+    @staticmethod
+    def _store(
+        session: Session, site: str, before: StoredRules, changed: Mapping[str, Any]
+    ) -> None:
+        if TIMEZONE in changed:
+            site_store.set_timezone(session, site, changed[TIMEZONE])
+        if rules := {k: v for k, v in changed.items() if k != TIMEZONE}:
+            site_store.set_rules(session, site, {**before.own, **rules})
+
+    def end_site_rules(self, change: Change, site: str, *, version: int | None = None) -> None:
+        """Let the rules of all sites hold at this one, too; NotFound, ChangedMeanwhile.
+
+        Where it lies does not change with that: it keeps its time zone.
+        """
+        change.touches(RULES)
+        session = change.session
+        before = self._site_to_change(session, site, version)
+        if before.own:
+            site_store.set_rules(session, site, {})
+            self._require_fit(session)
+            body = {"rules": dict.fromkeys(before.own), **_at(site)}
+            change.record("site_rules_changed", body)
+
+    def _site_to_change(self, session: Session, site: str, version: int | None) -> StoredRules:
+        self._require_site(session, site)
+        self._require_own_site(session)
+        found = site_store.rules(session, site)
+        _require(version, found.version)
+        return found
+
+    def _require_site(self, session: Session, site: str) -> None:
+        """NotFound for a site at which no gate stands."""
+        known = {ALL, self._workspace.settings.gate.site, *known_sites.sites(session)}
+        if not any(is_same(site, s) for s in known):
+            raise NotFound(f"no gate stands at a site {site}")
+
+    def _require_fit(self, session: Session) -> None:
+        """RuleMisfit where this very gate could not keep the rules."""
+        rules = site_rules_of(rules_here(self._workspace, session).values)
+        if problem := misfit_of(self._workspace.settings, rules):
+            raise RuleMisfit(problem)
+
+    # --- what changes have in common ----------------------------------------------------------
+
+    @staticmethod
+    def _own_schedule(session: Session, id_: int) -> WeeklySchedule:
+        found = schedules.get(session, id_)
+        hub_ownership.require_own(session, feed.SCHEDULE, found.uid, f"schedule {found.name}")
+        return found
+
+    @staticmethod
+    def _require_own_site(session: Session) -> None:
+        what = "what holds for the whole site"
+        hub_ownership.require_own(session, feed.SITE, hub_ownership.HERE, what)
+
+
+def _record_schedule(
+    change: Change, kind: str, schedule: WeeklySchedule, more: Mapping[str, Any] | None = None
+) -> None:
+    change.record(kind, {"schedule": schedule.uid, "name": schedule.name, **(more or {})})
+
+
+def _view(stored: StoredRules, site: str) -> SiteRulesView:
+    has_zone = {TIMEZONE} if stored.own_timezone else set()
+    own = sorted({*stored.own} | has_zone) if site else ()
+    rules = {**_complete(stored.values), TIMEZONE: stored.timezone}
+    return SiteRulesView(rules, own, stored.version)
+
+
+def _complete(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {**asdict(site_rules_of(values)), UNGROUPED: values.get(UNGROUPED, True)}
+
+
+def _at(site: str) -> dict[str, str]:
+    return {"site": site} if site else {}
+
+
+def _require(wanted: int | None, present: int) -> None:
+    if wanted not in (None, present):
+        raise ChangedMeanwhile("it was changed meanwhile: read it again")

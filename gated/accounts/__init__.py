@@ -1,0 +1,1 @@
+"""Signing in: accounts, sessions, tokens, throttling, certificates, and the audit of acts."""

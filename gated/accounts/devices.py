@@ -1,0 +1,55 @@
+"""Gates and hubs: accounts without a password, that hold a long random token instead."""
+
+from __future__ import annotations
+
+import secrets
+
+from sqlalchemy.orm import Session
+
+from gated.accounts.accounts import record_account, require_name
+from gated.accounts.tokens import TOKEN_MARK, digest_of
+from gated.change import Change
+from gated.database import account_store
+from gated.database.account_store import NO_PASSWORD
+from gated.database.records import Account
+from gated.errors import NotFound
+from gated.workspace import Service
+
+
+class Devices(Service):
+    """The devices of a workspace."""
+
+    def list_(self) -> list[Account]:
+        """All devices by name."""
+        with self._workspace.database.read() as session:
+            return [a for a in account_store.list_(session) if a.role == "device"]
+
+    def add(self, change: Change, name: str) -> tuple[Account, str]:
+        """Add a device; also returns its token, which is stored nowhere. Conflict."""
+        require_name(name)
+        account = account_store.add(change.session, name, "device", NO_PASSWORD)
+        return _with_token(change, account, "device_added")
+
+    def renew(self, change: Change, id_: int) -> tuple[Account, str]:
+        """Give a device another token; the one before is void. NotFound."""
+        return _with_token(change, _device(change.session, id_), "device_token_renewed")
+
+    def remove(self, change: Change, id_: int) -> None:
+        """Remove a device; its token is void. NotFound."""
+        account = _device(change.session, id_)
+        account_store.delete(change.session, id_)
+        record_account(change, "device_removed", account)
+
+
+def _with_token(change: Change, account: Account, kind: str) -> tuple[Account, str]:
+    token = TOKEN_MARK + secrets.token_urlsafe(32)
+    account = account_store.set_token_digest(change.session, account.id, digest_of(token))
+    record_account(change, kind, account)
+    return account, token
+
+
+def _device(session: Session, id_: int) -> Account:
+    account = account_store.get(session, id_)
+    if account.role != "device":
+        raise NotFound(f"there is no device {id_}")
+    return account

@@ -1,0 +1,132 @@
+"""Bodies of requests and answers about accounts, sign-in and audit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    StringConstraints,
+)
+
+from gated.http.schemas import In, Out, Password, Username, storable
+from gated.people.schemas import PersonFields
+
+
+class SignInForm(BaseModel):
+    """OAuth2 clients send grant_type, scope and more: what is not needed is ignored."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    username: Annotated[
+        str, StringConstraints(min_length=1, max_length=254), AfterValidator(storable)
+    ]
+    password: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+
+
+class TokenOut(Out):
+    access_token: str
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105
+    expires_in: int
+
+
+class SessionOut(Out):
+    username: str
+    role: str
+    csrf_token: str | None
+    """To be sent in X-CSRF-Token with every request that changes something; None without cookie."""
+    expires_at: datetime | None
+    """When it ends unless it is renewed; null for the token of a device."""
+    person_id: int | None
+
+
+class KioskSessionOut(Out):
+    csrf_token: str
+
+
+class PasswordChange(In):
+    current_password: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+    new_password: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+
+
+class MeOut(Out):
+    account_id: int
+    username: str
+    role: str
+    person_id: int | None
+
+
+class Registration(PersonFields):
+    password: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+
+
+class AccountOut(Out):
+    id: int
+    uid: str
+    username: str
+    role: str
+    person_id: int | None
+    is_active: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+class AccountIn(In):
+    username: Username
+    role: Literal["self", "viewer", "operator", "admin", "auditor"]
+    password: Password
+    person_id: int | None = None
+
+
+class AccountChange(In):
+    """Fields that are left out stay as they are."""
+
+    role: Literal["self", "viewer", "operator", "admin", "auditor"] | None = None
+    is_active: bool | None = None
+
+
+class NewPassword(In):
+    password: Password
+
+
+class SetupIn(In):
+    code: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    username: Username
+    password: Password
+
+
+class DeviceIn(In):
+    name: Username
+
+
+class DeviceTokenOut(Out):
+    id: int
+    username: str
+    token: str
+
+
+class ActorOut(Out):
+    """The actor and the address; of old rows and of the gate itself only the name is known."""
+
+    model_config = ConfigDict(from_attributes=True, extra="ignore")
+
+    name: str
+    address: str | None = None
+    request: str | None = None
+    reason: str | None = None
+    filters: Mapping[str, Any] | None = None
+    """What a table that was exported was narrowed down to."""
+
+
+class AuditOut(Out):
+    chain: str
+    seq: int
+    at: datetime
+    kind: str
+    body: Mapping[str, Any]
+    actor: ActorOut | None
+    subject: Mapping[str, Any] | None

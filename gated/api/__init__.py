@@ -1,1 +1,0 @@
-"""The HTTP API: schema in, one service call, schema out."""

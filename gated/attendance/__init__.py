@@ -1,0 +1,1 @@
+"""The attendance log: passages, corrections, days of people, reports."""

@@ -1,0 +1,421 @@
+"""The attendance log, as the journal projects it. Only the journal writes it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from datetime import date, datetime, timedelta, tzinfo
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from gated.core.attendance import Logged, Punch, last_of
+from gated.core.clock import CLOCK_FIXED, CLOCK_UNSET
+from gated.core.text import code_key
+from gated.core.values import Direction
+from gated.database import rows
+from gated.database.records import AttendanceRow, Person, columns_of, record
+from gated.database.tables import attendance_logs as log
+from gated.database.tables import (
+    group_members,
+    groups,
+    holidays,
+    journal,
+    person_access,
+    persons,
+    sync_chains,
+)
+from gated.database.tables import sites as sites_table
+from gated.errors import NotFound
+from gated.journal.last_passages import _PUNCH, _newest, _of
+from gated.journal.pruned_ranges import split
+
+COLUMNS = [log.c[f.name] for f in fields(AttendanceRow) if f.name in log.c]
+"""What a record is made of; which gate it was is looked up apart."""
+
+_AT_ONCE = 500
+
+BY_HAND = ("corrected", "manual")
+"""Reasons of rows that somebody wrote, and not the gate."""
+
+_WAYS = {str(way): way for way in Direction}
+
+MOST_ROWS = "granted"
+"""The status that nearly all rows have."""
+
+SMALL_DEPARTMENT = 40
+"""Of so many people all rows are gathered by an index and sorted, of more the newest are tried."""
+
+Cursor = tuple[datetime, int]
+"""(created_at, id) of the last row of the page before."""
+
+
+def list_(session: Session, **wanted: Any) -> list[AttendanceRow]:
+    """Rows newest first; what is wanted: see `chosen`."""
+    return [record(AttendanceRow, row) for row in chosen(session, COLUMNS, **wanted)]
+
+
+EXPORTED: tuple[sa.ColumnElement[Any], ...] = (
+    *(
+        log.c[name]
+        for name in (
+            *("created_at", "id", "timezone", "site", "person_id", "direction", "gate_name"),
+            *("camera_name", "status", "reason", "method", "confidence_score", "superseded_by"),
+            "chain",
+        )
+    ),
+    sa.cast(log.c.flags, sa.Text).label("flags"),
+)
+"""The columns that tables are made of: a record of all takes several times as long to make."""
+
+
+def chosen(
+    session: Session,
+    columns: Sequence[sa.ColumnElement[Any]] = EXPORTED,
+    *,
+    person_id: int | None = None,
+    department: str | None = None,
+    gate_name: str | None = None,
+    made_by: sa.ColumnElement[bool] | None = None,
+    direction: str | None = None,
+    status: str | None = None,
+    reason: str | None = None,
+    method: str | None = None,
+    from_: datetime | None = None,
+    to: datetime | None = None,
+    after: Cursor | None = None,
+    limit: int | None = None,
+    raw: bool = False,
+) -> Sequence[Any]:
+    """Rows newest first, from `from_` up to but not including `to`, beginning after a cursor.
+
+    made_by: a condition of `gate_names`. raw: with the rows that were corrected later.
+    """
+    if rows.is_too_large(person_id) or (after and rows.is_too_large(after[1])):
+        return []
+    wanted = {
+        "person_id": person_id,
+        "gate_name": gate_name,
+        "direction": direction,
+        "status": status,
+    }
+    conditions = list(_equal({k: v for k, v in wanted.items() if v is not None}))
+    if reason is not None:
+        conditions.append(log.c.reason == reason)
+    if method is not None:
+        conditions.append(log.c.method == method)
+    if department is not None:
+        conditions.append(_of_department(session, department))
+    if made_by is not None:
+        conditions.append(made_by)
+    if not raw:
+        conditions.append(log.c.superseded_by.is_(None))
+    if from_ is not None:
+        conditions.append(log.c.created_at >= from_)
+    if to is not None:
+        conditions.append(log.c.created_at < to)
+    if after is not None:
+        at, id_ = sa.literal(after[0], log.c.created_at.type), sa.literal(after[1], log.c.id.type)
+        conditions.append(sa.tuple_(log.c.created_at, log.c.id) < sa.tuple_(at, id_))
+    statement = (
+        sa.select(*columns).where(*conditions).order_by(log.c.created_at.desc(), log.c.id.desc())
+    )
+    return session.execute(rows.page(statement, limit, 0)).all()
+
+
+def _of_department(session: Session, name: str) -> sa.ColumnElement[bool]:
+    """Passages of who is in a department now."""
+    members = sa.select(persons.c.id).where(persons.c.department == name)
+    few = session.execute(members.limit(SMALL_DEPARTMENT + 1)).scalars().all()
+    if len(few) <= SMALL_DEPARTMENT:
+        return log.c.person_id.in_(few)
+    # of many people some are among the newest rows: going through these needs no sorting
+    return (log.c.person_id + 0).in_(members)
+
+
+def _equal(wanted: Mapping[str, Any]) -> Iterator[sa.ColumnElement[bool]]:
+    """Equal values; only the most selective columns are left for an index to be chosen by.
+
+    Without statistics SQLite takes the index of any of them, also one that nearly all rows match.
+    """
+    if "person_id" in wanted:
+        leading = {"person_id"}
+    elif wanted.get("status", MOST_ROWS) != MOST_ROWS:
+        leading = {"status"}
+    else:
+        leading = {"gate_name", "direction"} & wanted.keys() or {*wanted}
+    for name, value in wanted.items():
+        column = log.c[name]
+        yield (column if name in leading else column.concat("")) == value
+
+
+def get(session: Session, id_: int) -> AttendanceRow:
+    """The row with this id, or NotFound."""
+    row = rows.one(session, log, COLUMNS, id=id_)
+    if row is None:
+        raise NotFound(f"there is no attendance row {id_}")
+    return record(AttendanceRow, row)
+
+
+def same_punch(session: Session, person_id: int, at: datetime, direction: str) -> int | None:
+    """The id of the granted passage of a person at this very moment, or None."""
+    found = sa.select(log.c.id).where(
+        log.c.person_id == person_id,
+        log.c.created_at == at,
+        log.c.direction.concat("") == direction,
+        *_PUNCH,
+    )
+    return session.execute(found.limit(1)).scalar()
+
+
+def _no_zone(timezone: str | None, site: str) -> tzinfo | None:
+    return None
+
+
+def punches(
+    session: Session,
+    person_ids: Sequence[int],
+    from_: datetime,
+    to: datetime,
+    zone_of: Callable[[str | None, str], tzinfo | None] = _no_zone,
+) -> dict[int, list[Punch]]:
+    """person id -> granted passages from `from_` up to but not including `to`, by time.
+
+    zone_of: the zone of a row from what it says of it and of its site.
+    """
+    flags = sa.cast(log.c.flags, sa.Text).label("told")
+    found = session.execute(
+        sa.select(
+            log.c.person_id,
+            log.c.created_at,
+            log.c.direction,
+            log.c.id,
+            log.c.timezone,
+            log.c.site,
+            flags,
+        )
+        .where(log.c.person_id.in_(person_ids), *_between(from_, to), *_PUNCH)
+        .order_by(log.c.person_id, log.c.created_at, log.c.id)
+    )
+    told: dict[int, list[Punch]] = {id_: [] for id_ in person_ids}
+    spoiled = set()
+    for row in found:
+        unset = f'"{CLOCK_UNSET}"' in row.told
+        if unset or f'"{CLOCK_FIXED}"' in row.told:
+            spoiled.add(row.person_id)
+        zone = zone_of(row.timezone, row.site)
+        punch = Punch(row.created_at, Direction(row.direction), row.id, zone, unset)
+        told[row.person_id].append(punch)
+    return told | {id_: _on_both_clocks(session, told[id_]) for id_ in spoiled}
+
+
+def _on_both_clocks(session: Session, punches: Sequence[Punch]) -> list[Punch]:
+    """The same, with boot and monotonic time where the journal tells them."""
+    row, known = journal.c, dict[int, tuple[str, int]]()
+    for start in range(0, len(punches), _AT_ONCE):
+        ids = [p.id for p in punches[start : start + _AT_ONCE]]
+        found = sa.select(log.c.id, row.kind, row.boot_id, row.mono_ns, row.body)
+        here = sa.and_(row.chain == log.c.chain, row.seq == log.c.seq)
+        for id_, *told in session.execute(found.join(journal, here).where(log.c.id.in_(ids))):
+            known[id_] = passed_at(*told)
+    return [
+        replace(p, boot=known[p.id][0], mono=known[p.id][1] / 1e9) if p.id in known else p
+        for p in punches
+    ]
+
+
+def passed_at(kind: str, boot: str, mono_ns: int, body: str) -> tuple[str, int]:
+    """Boot and monotonic nanoseconds of the passage that a row of the journal speaks of.
+
+    ("", 0) when it does not tell.
+    """
+    if kind == "decision":
+        return boot, mono_ns
+    clock = json.loads(body).get("clock")
+    told = clock if isinstance(clock, Mapping) else {}
+    mono = told.get("mono_ns")
+    return (str(told["boot"]), mono) if "boot" in told and isinstance(mono, int) else ("", 0)
+
+
+def zone_near(session: Session, person_id: int, at: datetime, within: timedelta) -> str | None:
+    """The time zone that the nearest passages of a person around a time say; None without any."""
+    c = log.c
+    said = sa.select(c.timezone).where(
+        c.person_id == person_id, c.timezone.is_not(None), c.superseded_by.is_(None)
+    )
+    before = said.where(c.created_at <= at, c.created_at >= at - within)
+    after = said.where(c.created_at > at, c.created_at <= at + within)
+    for wanted, order in ((before, c.created_at.desc()), (after, c.created_at.asc())):
+        found = session.execute(wanted.order_by(order).limit(1)).scalar()
+        if found is not None:
+            return str(found)
+    return None
+
+
+def who_punched(
+    session: Session,
+    from_: datetime,
+    to: datetime,
+    *,
+    person_id: int | None = None,
+    department: str | None = None,
+    after: int = 0,
+    limit: int,
+) -> list[Person]:
+    """Persons with a granted passage in that time, by id, beginning after an id."""
+    if rows.is_too_large(person_id):
+        return []
+    passed = sa.select(log.c.id).where(
+        log.c.person_id == persons.c.id, *_between(from_, to), *_PUNCH
+    )
+    conditions = [persons.c.id > after, passed.exists()]
+    if person_id is not None:
+        conditions.append(persons.c.id == person_id)
+    if department is not None:
+        conditions.append(persons.c.department == department)
+    chosen = sa.select(*columns_of(Person, persons)).where(*conditions).order_by(persons.c.id)
+    return [record(Person, r) for r in session.execute(chosen.limit(limit))]
+
+
+def on_payroll(
+    session: Session,
+    from_: datetime,
+    to: datetime,
+    *,
+    person_id: int | None = None,
+    department: str | None = None,
+    after: int = 0,
+    limit: int,
+) -> list[Person]:
+    """Persons who are active or passed in that time, but visitors, by id, beginning after an id."""
+    if rows.is_too_large(person_id):
+        return []
+    passed = sa.select(log.c.id).where(
+        log.c.person_id == persons.c.id, *_between(from_, to), *_PUNCH
+    )
+    visiting = sa.select(person_access.c.person_id).where(
+        person_access.c.person_id == persons.c.id, person_access.c.visitor
+    )
+    conditions = [
+        persons.c.id > after,
+        sa.or_(persons.c.is_active, passed.exists()),
+        ~visiting.exists(),
+    ]
+    if person_id is not None:
+        conditions.append(persons.c.id == person_id)
+    if department is not None:
+        conditions.append(persons.c.department == department)
+    chosen = sa.select(*columns_of(Person, persons)).where(*conditions).order_by(persons.c.id)
+    return [record(Person, r) for r in session.execute(chosen.limit(limit))]
+
+
+Plan = tuple[str, float]
+"""Name of a group, and the hours a week that its members work."""
+
+
+def plans(session: Session, person_ids: Collection[int]) -> dict[int, Plan]:
+    """Return the plan of each person who has one; of several that with the most hours."""
+    g, m = groups.c, group_members.c
+    found = session.execute(
+        sa.select(m.person_id, g.name, g.planned_hours)
+        .join(group_members, m.group_id == g.id)
+        .where(m.person_id.in_(person_ids), g.planned_hours.is_not(None))
+        .order_by(g.planned_hours, g.name.desc())
+    )
+    return {id_: (name, hours) for id_, name, hours in found}
+
+
+Corrected = tuple[datetime, str | None, str]
+"""When a passage was, by its zone and site."""
+
+
+def by_hand(
+    session: Session, person_ids: Collection[int], from_: datetime, to: datetime
+) -> dict[int, list[Corrected]]:
+    """person id -> passages that somebody put down, corrected or voided, those that count now."""
+    found = session.execute(
+        sa.select(log.c.person_id, log.c.created_at, log.c.timezone, log.c.site).where(
+            log.c.person_id.in_(person_ids),
+            *_between(from_, to),
+            log.c.superseded_by.is_(None),
+            log.c.reason.in_(BY_HAND),
+        )
+    )
+    told: dict[int, list[Corrected]] = {id_: [] for id_ in person_ids}
+    for id_, at, timezone, site in found:
+        told[id_].append((at, timezone, site))
+    return told
+
+
+def holidays_between(session: Session, first: date, last: date, sites: Sequence[str]) -> set[date]:
+    """Return the days that are holidays everywhere, or at one of these sites."""
+    days = sa.select(holidays.c.day).join(sites_table, sites_table.c.id == holidays.c.site_id)
+    keys = [code_key(site) for site in ("", *sites)]
+    days = days.where(holidays.c.day.between(first, last), sites_table.c.name_key.in_(keys))
+    return set(session.execute(days).scalars())
+
+
+Named = tuple[str, str, str, str | None]
+"""Personnel code, last name, first name, department."""
+
+
+def names(session: Session, person_ids: Collection[int]) -> dict[int, Named]:
+    """Return what tables say of the persons with these ids, as far as they are there."""
+    p = persons.c
+    found = sa.select(p.id, p.personnel_code, p.last_name, p.first_name, p.department)
+    return {id_: tuple(told) for id_, *told in session.execute(found.where(p.id.in_(person_ids)))}
+
+
+def _between(from_: datetime, to: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    return log.c.created_at >= from_, log.c.created_at < to
+
+
+LoggedPassages = dict[int, list[Logged]]
+"""person id -> up to two passages, of which one is the last: see `last_of`."""
+
+
+def last_punches(
+    session: Session,
+    since: datetime,
+    person_ids: Collection[int] | None = None,
+    *,
+    own: bool = False,
+    until: Mapping[str, int] | None = None,
+    now: float = float("inf"),
+) -> dict[int, Logged]:
+    """person id -> the last granted passage at or after `since`, in the order of the journal.
+
+    person_ids: of these only. own: without those that gates have sent to their hub. until: of these
+    chains only, up to these rows. now: UTC seconds; what is dated later counts as now.
+    """
+    told = last_rows(session, since, person_ids, own=own, until=until)
+    return {id_: last for id_, some in told.items() if (last := last_of(some, now)) is not None}
+
+
+def last_rows(
+    session: Session,
+    since: datetime,
+    person_ids: Collection[int] | None = None,
+    *,
+    own: bool = False,
+    until: Mapping[str, int] | None = None,
+) -> LoggedPassages:
+    """The same before it is known what time it is."""
+    conditions = [_of(person_ids), log.c.created_at >= since]
+    if own:
+        conditions.append(log.c.chain.not_in(sa.select(sync_chains.c.chain)))
+    if until is not None:
+        ends = (sa.and_(log.c.chain == c, log.c.seq <= seq) for c, seq in until.items())
+        conditions.append(sa.or_(sa.false(), *ends))
+    said = [log.c.direction, log.c.created_at, log.c.chain, log.c.seq]
+    told: LoggedPassages = {}
+    epochs: dict[str, int] = {}
+    for row in _newest(session, said, [log.c.person_id], conditions):
+        if row.chain not in epochs:
+            epochs[row.chain] = split(row.chain)[1]
+        place = None if row.dated else (epochs[row.chain], row.seq)
+        passage = Logged(_WAYS[row.direction], row.created_at.timestamp(), place)
+        told.setdefault(row.person_id, []).append(passage)
+    return told

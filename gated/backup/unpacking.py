@@ -1,0 +1,108 @@
+"""Opens a backup into folders of its own: nothing that is in use is touched."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import shutil
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, BinaryIO
+
+from pydantic import ValidationError
+
+from gated.backup.contents import LARGEST_MANIFEST, MANIFEST, Manifest, is_known
+from gated.backup.database_copy import BLOCK
+from gated.backup.sealed_stream import SealedReader, StreamOpener
+from gated.errors import SealError, StorageError
+from gated.vault.sealing import sync_directory
+
+MOST_MEMBERS = 5_000_000
+ROOM = 64 << 20
+"""Bytes that stay free beside what is unpacked."""
+
+Show = Callable[[int, int], None]
+
+
+class Unpacked:
+    """The members of a backup, as files: `place` says where each goes."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self.names: set[str] = set()
+
+
+def unpack(
+    source: BinaryIO, opener: StreamOpener, place: Callable[[str], Path], room_in: Path, show: Show
+) -> Unpacked:
+    """Write every member where `place` says, new files that nobody else can read.
+
+    Nothing of it is to be believed before this returns: the end of the backup was seen then.
+    Raises: SealError, SourceError, StorageError.
+    """
+    reader = io.BufferedReader(SealedReader(source, opener), BLOCK)
+    with _translated(), gzip.GzipFile(fileobj=reader, mode="rb") as plain:
+        with tarfile.open(fileobj=plain, mode="r|", format=tarfile.PAX_FORMAT) as tar:
+            unpacked = Unpacked(_manifest(tar))
+            total = unpacked.manifest.bytes
+            if shutil.disk_usage(room_in).free < total + ROOM:
+                raise StorageError(
+                    f"there is not enough room in {room_in}: the backup needs {total >> 20} MB"
+                )
+            done = 0
+            while (member := tar.next()) is not None:
+                tar.members.clear()  # type: ignore[attr-defined]  # it would remember all of them
+                name = member.name
+                if not member.isreg() or not is_known(name) or name in unpacked.names:
+                    raise SealError(f"the backup holds {name!r}, which this version does not know")
+                if len(unpacked.names) >= MOST_MEMBERS:
+                    raise SealError("the backup holds too many files")
+                unpacked.names.add(name)
+                file = tar.extractfile(member)
+                assert file is not None  # noqa: S101  # of a regular file there always is one
+                _write(place(name), file)
+                done += member.size
+                show(min(done, total), total)
+        while plain.read(BLOCK):
+            pass
+    _sync(unpacked, place)
+    return unpacked
+
+
+def _manifest(tar: tarfile.TarFile) -> Manifest:
+    member = tar.next()
+    if member is None or member.name != MANIFEST or member.size > LARGEST_MANIFEST:
+        raise SealError("the backup does not say what it holds")
+    file = tar.extractfile(member)
+    try:
+        return Manifest.model_validate_json(file.read() if file is not None else b"")
+    except ValidationError:
+        raise SealError("the backup was made by another version: it cannot be read") from None
+
+
+def _write(path: Path, file: IO[bytes]) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as target:
+        shutil.copyfileobj(file, target, BLOCK)
+
+
+def _sync(unpacked: Unpacked, place: Callable[[str], Path]) -> None:
+    """Let a power cut take nothing of it; one wait for the disk, not one for each file."""
+    os.sync()
+    for folder in {place(name).parent for name in unpacked.names}:
+        sync_directory(folder)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile):
+        raise SealError("the backup is damaged, or its end is missing") from None
+    except OSError as error:
+        raise StorageError(f"the backup cannot be unpacked: {error.strerror or error}") from error

@@ -1,0 +1,146 @@
+"""People of the house at work: `python -m gated.bench.colleague KIND CONFIG SECONDS`.
+
+Standard input has one line of JSON: name -> password of the accounts. It works as another machine
+would: what it costs itself is kept out of the way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import io
+import json
+import os
+import sys
+import threading
+import time
+import uuid
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import urlencode, urlsplit
+
+from gated.config import load
+from gated.enrollment.models import DEMO_WALKERS, asset_store
+
+SIGN_INS = 20
+WATCHERS = 3
+"""One account may have two previews."""
+PHOTOS = 500
+CHUNK = 1 << 16
+
+
+class Caller:
+    """One program with its own account. address: as `http://127.0.0.1:8080`."""
+
+    def __init__(self, address: str, end: float) -> None:
+        self.address = address
+        place = urlsplit(address)
+        self._host, self._port = place.hostname or "127.0.0.1", place.port or 80
+        self._token = ""
+        self.end = end
+
+    def sign_in(self, name: str, password: str) -> None:
+        """Get a token."""
+        form = urlencode({"username": name, "password": password}).encode()
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        answer = self.call("POST", "/api/auth/login", form, kind)
+        self._token = json.loads(answer)["access_token"]
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """Return the body of an answer, as much as comes in time; OSError when there is none."""
+        made = http.client.HTTPConnection(self._host, self._port, timeout=30)
+        try:
+            bearer = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+            made.request(method, path, body, {**bearer, **(headers or {})})
+            answer, got = made.getresponse(), io.BytesIO()
+            while time.monotonic() < self.end and (part := answer.read1(CHUNK)):
+                if got.tell() < CHUNK:
+                    got.write(part)
+            return got.getvalue()
+        finally:
+            made.close()
+
+
+def export(caller: Caller, accounts: Mapping[str, str]) -> None:
+    """Fetch the whole log as a table, again and again."""
+    caller.sign_in(*next(iter(accounts.items())))
+    while time.monotonic() < caller.end:
+        caller.call("GET", "/api/attendance/export")
+
+
+def sign_ins(caller: Caller, accounts: Mapping[str, str]) -> None:
+    """Sign in, twenty at once, again and again."""
+    pairs = list(accounts.items())
+
+    def one(number: int) -> None:
+        while time.monotonic() < caller.end:
+            with contextlib.suppress(OSError, ValueError, KeyError):  # throttled: it is tried again
+                caller.sign_in(*pairs[number % len(pairs)])
+
+    _together(one, SIGN_INS)
+
+
+def watch(caller: Caller, accounts: Mapping[str, str]) -> None:
+    """Look through the camera, three at once, as often as a preview gives pictures."""
+    pairs = list(accounts.items())
+
+    def one(number: int) -> None:
+        looker = Caller(caller.address, caller.end)
+        looker.sign_in(*pairs[number % len(pairs)])
+        while time.monotonic() < caller.end:
+            looker.call("GET", "/api/gate/preview")
+
+    _together(one, WATCHERS)
+
+
+def import_photos(caller: Caller, accounts: Mapping[str, str], photos: list[bytes]) -> None:
+    """Send an archive of photos, and leave the gate to it."""
+    caller.sign_in(*next(iter(accounts.items())))
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for number in range(PHOTOS):
+            # a JPEG file may have anything behind its end: no two are the same file
+            photo = photos[number % len(photos)] + number.to_bytes(4, "big")
+            archive.writestr(f"W{number}_Some_One.jpg", photo)
+    edge = uuid.uuid4().hex
+    head = f'--{edge}\r\nContent-Disposition: form-data; name="file"; filename="people.zip"\r\n\r\n'
+    body = head.encode() + packed.getvalue() + f"\r\n--{edge}--\r\n".encode()
+    kind = {"Content-Type": f"multipart/form-data; boundary={edge}"}
+    caller.call("POST", "/api/enrollment/import", body, kind)
+    time.sleep(max(0.0, caller.end - time.monotonic()))
+
+
+def _together(work: Callable[[int], None], count: int) -> None:
+    threads = [threading.Thread(target=work, args=(n,), daemon=True) for n in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def main() -> None:
+    """Do one kind of work for so many seconds."""
+    kind, config, seconds = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])
+    os.nice(19)  # it would compute on another machine
+    accounts = json.loads(sys.stdin.readline())
+    settings = load(config, {})
+    caller = Caller(f"http://127.0.0.1:{settings.api.port}", time.monotonic() + seconds)
+    store = asset_store(settings)
+    photos = [store.read(name) for name in DEMO_WALKERS] if kind == "import" else []
+    {
+        "export": lambda: export(caller, accounts),
+        "sign_ins": lambda: sign_ins(caller, accounts),
+        "watch": lambda: watch(caller, accounts),
+        "import": lambda: import_photos(caller, accounts, photos),
+    }[kind]()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Measure decisions and the relay while people of the house work with the pages and the API."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from gated.bench.running import (
+    Running,
+    Told,
+    decision_growth,
+    frame_to_decision,
+    relay_delays,
+    spread,
+)
+from gated.bench.site import Site
+
+PASSAGES = 1_000_000
+KINDS = {
+    "export": f"an export of {PASSAGES:,} rows",
+    "sign_ins": "twenty sign-ins at once",
+    "watch": "three who watch the camera",
+    "import": "an import of 500 photos",
+}
+"""As `gated.bench.colleague` knows them."""
+
+TURNS = 2
+"""Alone and under the work by turns, so that what else the machine does meets both."""
+
+Tell = Callable[[str], None]
+
+
+def measure_colleagues(site: Site, phase_s: float, tell: Tell) -> list[dict[str, Any]]:
+    """For each kind of work: decisions and relay alone and meanwhile, of one run; in ms."""
+    tell(f"{PASSAGES:,} passages are written")
+    site.add_passages(PASSAGES)
+    rows = []
+    with Running(site) as gate:
+        gate.wait_ready()
+        gate.collect(2.0)
+        for kind, words in KINDS.items():
+            alone: list[Told] = []
+            busy: list[Told] = []
+            for _ in range(TURNS):
+                tell(f"walk-ups alone, then during {words}")
+                alone += gate.collect(phase_s / TURNS)
+                with _colleague(kind, site, phase_s / TURNS):
+                    busy += gate.collect(phase_s / TURNS)
+                gate.collect(1.0)
+            rows.append({"kind": kind, "words": words, **_compared(alone, busy)})
+        gate.end()
+    return rows
+
+
+def _compared(alone: Sequence[Told], busy: Sequence[Told]) -> dict[str, Any]:
+    before, after = frame_to_decision(alone), frame_to_decision(busy)
+    relay_before, relay_after = relay_delays(alone), relay_delays(busy)
+    return {
+        "decisions": [len(before), len(after)],
+        "alone_ms": spread(before),
+        "busy_ms": spread(after),
+        "growth": decision_growth(before, after),
+        "grants": [relay_before["grants"], relay_after["grants"]],
+        "relay_alone_ms": relay_before["third_usable_ms"],
+        "relay_busy_ms": relay_after["third_usable_ms"],
+    }
+
+
+@contextlib.contextmanager
+def _colleague(kind: str, site: Site, seconds: float) -> Iterator[None]:
+    module = [sys.executable, "-m", "gated.bench.colleague", kind, str(site.config), str(seconds)]
+    with subprocess.Popen(module, stdin=subprocess.PIPE, text=True) as working:  # noqa: S603
+        assert working.stdin is not None  # noqa: S101
+        working.stdin.write(json.dumps(site.accounts) + "\n")
+        working.stdin.close()
+        try:
+            yield
+        finally:
+            working.kill()

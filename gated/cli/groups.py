@@ -1,0 +1,245 @@
+"""gated groups: to whom the same rules apply."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gated.cli.acting import (
+    changing,
+    checked,
+    given,
+    group_of,
+    open_state,
+    person_of,
+    show_json,
+    show_rows,
+)
+from gated.cli.common import config_option, json_option
+
+if TYPE_CHECKING:
+    from gated.database.records import GroupRule, WeeklySchedule
+    from gated.workspace import Workspace
+
+
+_planned = click.option(
+    "--planned-hours", type=float, metavar="H", help="A week, for payroll; 0: none are planned."
+)
+
+
+@click.group()
+def groups() -> None:
+    """Groups of people, and where and when their members pass.
+
+    \b
+    Example: gated groups list
+    """
+
+
+@groups.command("list")
+@json_option
+@config_option
+def list_(as_json: bool, config: Path | None) -> None:
+    """List the groups.
+
+    \b
+    Example: gated groups list
+    """
+    from gated.people.groups import Groups
+    from gated.people.people import People
+
+    with open_state(config) as workspace:
+        found = Groups.of(workspace).list_()
+        members = {g.id: People.of(workspace).list_(group=g.name, limit=1)[1] for g in found}
+        rules = {g.id: _in_words(workspace, g.id) for g in found}
+    if as_json:
+        show_json([{**asdict(g), "members": members[g.id]} for g in found])
+        return
+    rows = [(g.name, members[g.id], rules[g.id], g.planned_hours, g.description) for g in found]
+    head = ("group", "members", "passes", "hours", "description")
+    show_rows(head, rows, "no groups yet; add one: gated groups add NAME")
+
+
+@groups.command("show")
+@click.argument("name")
+@json_option
+@config_option
+def show(name: str, as_json: bool, config: Path | None) -> None:
+    """Show a group with its members.
+
+    \b
+    Example: gated groups show Staff
+    """
+    from gated.access.rules import Access
+    from gated.people.people import People
+
+    with open_state(config) as workspace:
+        group = group_of(workspace, name)
+        people, _ = People.of(workspace).list_(group=group.name, sort="last_name")
+        rules = Access.of(workspace).rules_of_group(group.id)
+        passes = _in_words(workspace, group.id)
+    if as_json:
+        members = [{"personnel_code": p.personnel_code, "name": p.name} for p in people]
+        show_json({**asdict(group), "rules": [asdict(r) for r in rules], "members": members})
+        return
+    click.echo(f"{group.name}: passes {passes}")
+    rows = [(p.personnel_code, p.name, "on" if p.is_active else "off") for p in people]
+    show_rows(("code", "name", "state"), rows, "nobody is in it")
+
+
+@groups.command("add")
+@click.argument("name")
+@click.option("--description", help="What it is for.")
+@_planned
+@config_option
+def add(name: str, config: Path | None, **fields: Any) -> None:
+    """Add a group.
+
+    \b
+    Example: gated groups add Staff --planned-hours 38.5
+    """
+    from gated.people.groups import Groups
+    from gated.people.schemas import GroupIn
+
+    body = checked(GroupIn, {"name": name, **given(**fields)})
+    with changing(config) as (workspace, change):
+        group = Groups.of(workspace).add(change, **body.model_dump())
+    click.echo(f"group {group.name} added")
+
+
+@groups.command("change")
+@click.argument("name")
+@click.option("--name", "new_name", help="Another name.")
+@click.option("--description", help="What it is for.")
+@_planned
+@config_option
+def change(name: str, config: Path | None, new_name: str | None, **fields: Any) -> None:
+    """Change a group; what is not named stays.
+
+    \b
+    Example: gated groups change Staff --name Employees
+    """
+    from gated.people.groups import Groups
+    from gated.people.schemas import GroupChange
+
+    wanted = given(name=new_name, **fields)
+    if wanted.get("planned_hours") == 0:
+        wanted["planned_hours"] = None
+    body = checked(GroupChange, wanted).model_dump(exclude_unset=True)
+    if not body:
+        raise click.UsageError("name what changes, such as --name")
+    with changing(config) as (workspace, change):
+        group = Groups.of(workspace).update(change, group_of(workspace, name).id, body)
+    click.echo(f"group {group.name} changed")
+
+
+@groups.command("remove")
+@click.argument("name")
+@config_option
+def remove(name: str, config: Path | None) -> None:
+    """Remove a group; its members stay.
+
+    \b
+    Example: gated groups remove Trainees
+    """
+    from gated.people.groups import Groups
+
+    with changing(config) as (workspace, change):
+        Groups.of(workspace).delete(change, group_of(workspace, name).id)
+    click.echo(f"group {name} removed")
+
+
+@groups.command("join")
+@click.argument("name")
+@click.argument("codes", nargs=-1, required=True, metavar="CODE...")
+@config_option
+def join(name: str, codes: tuple[str, ...], config: Path | None) -> None:
+    """Make people members of a group, all of them or nobody.
+
+    \b
+    Example: gated groups join Staff E17 E18
+    """
+    from gated.people.groups import Groups
+
+    with changing(config) as (workspace, change):
+        group = group_of(workspace, name)
+        for code in codes:
+            Groups.of(workspace).join(change, group.id, person_of(workspace, code).id)
+    click.echo(f"{', '.join(codes)}: in {group.name}")
+
+
+@groups.command("leave")
+@click.argument("name")
+@click.argument("codes", nargs=-1, required=True, metavar="CODE...")
+@config_option
+def leave(name: str, codes: tuple[str, ...], config: Path | None) -> None:
+    """End memberships.
+
+    \b
+    Example: gated groups leave Staff E17
+    """
+    from gated.people.groups import Groups
+
+    with changing(config) as (workspace, change):
+        group = group_of(workspace, name)
+        for code in codes:
+            Groups.of(workspace).leave(change, group.id, person_of(workspace, code).id)
+    click.echo(f"{', '.join(codes)}: not in {group.name}")
+
+
+@groups.command("passes")
+@click.argument("name")
+@click.option("--at", "places", multiple=True, metavar="GATE", help="At this gate; default: all.")
+@click.option("--in", "schedule", metavar="SCHEDULE", help="Within this one; default: always.")
+@click.option("--nothing", is_flag=True, help="The group says nothing of where its members pass.")
+@config_option
+def passes(
+    name: str, places: tuple[str, ...], schedule: str | None, nothing: bool, config: Path | None
+) -> None:
+    """Set where and when the members of a group pass, in the place of what was set before.
+
+    \b
+    Example: gated groups passes Staff --in Weekdays
+    Example: gated groups passes Guards --at "north gate" --at "south gate"
+    """
+    from gated.access.rules import Access, GroupRule
+
+    if nothing and (places or schedule):
+        raise click.UsageError("--nothing stands alone")
+    with changing(config) as (workspace, change):
+        group = group_of(workspace, name)
+        hours = None if schedule is None else schedule_of(workspace, schedule).id
+        rules = [] if nothing else [GroupRule(gate, hours) for gate in places or (None,)]
+        Access.of(workspace).set_rules_of_group(change, group.id, rules)
+    with open_state(config) as workspace:
+        click.echo(f"{group.name}: passes {_in_words(workspace, group.id)}")
+
+
+def schedule_of(workspace: Workspace, name: str) -> WeeklySchedule:
+    """Find a schedule by its name. Raises: NotFound."""
+    from gated.access.rules import Access
+    from gated.core.text import is_same
+    from gated.errors import NotFound
+
+    found = Access.of(workspace).schedules()
+    for schedule in found:
+        if is_same(schedule.name, name):
+            return schedule
+    known = ", ".join(s.name for s in found) or "none yet"
+    raise NotFound(f"there is no schedule {name} (there are: {known})")
+
+
+def _in_words(workspace: Workspace, group_id: int) -> str:
+    from gated.access.rules import Access
+
+    access = Access.of(workspace)
+    names = {s.id: s.name for s in access.schedules()}
+
+    def words(rule: GroupRule) -> str:
+        hours = "always" if rule.schedule_id is None else f"in {names[rule.schedule_id]}"
+        return hours if rule.gate is None else f"{hours} at {rule.gate or 'another gate'}"
+
+    return "; ".join(map(words, access.rules_of_group(group_id))) or "nowhere by this group"

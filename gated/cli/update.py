@@ -1,0 +1,125 @@
+"""gated update."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gated.errors import Refused, SourceError
+
+UPDATER = Path("/usr/lib/gated/updater.py")
+"""Of the installed package: it needs nothing of the program that it replaces."""
+STATE = Path("/var/lib/gated-update/state.json")
+UNIT = "gated-update"
+LOOK_S = 1.0
+
+
+@click.command("update")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@click.option("--sha256", default="", help="What the file has to be, as the one who made it says.")
+@click.option("--any-version", is_flag=True, help="Also an older one, or the same once more.")
+@click.option("--back", is_flag=True, help="Put back the version from before the last update.")
+@click.option(
+    "--replace-data",
+    is_flag=True,
+    help="With --back: the data of then as well, where the newer version changed the database.",
+)
+@click.option(
+    "--well-for",
+    type=click.FloatRange(1, 3600),
+    default=60.0,
+    show_default=True,
+    metavar="S",
+    help="So long the new version has to be well, in seconds.",
+)
+def update(
+    file: Path | None,
+    sha256: str,
+    any_version: bool,
+    back: bool,
+    replace_data: bool,
+    well_for: float,
+) -> int:
+    """Install the Debian package FILE; if it is not well, the version of before comes back.
+
+    Checks the package, keeps version, configuration and data, installs, and watches until door and
+    API are well for a minute, as well as they were before. Else it puts the old version back, and
+    its data if the database was changed, and says why. It works on when this terminal is closed,
+    and after a power cut. Exit code 1 when the new version is not in place.
+
+    \b
+    Example: gated update gated_1.4.0_arm64.deb --sha256 9f86d081884c7d65...
+    Example: gated update --back
+    """
+    if (file is None) != back:
+        raise click.UsageError("a FILE, or --back")
+    if os.geteuid() != 0:
+        raise Refused(f"an update is root's: type sudo gated {shlex.join(sys.argv[1:])}")
+    if not UPDATER.is_file() or not Path("/run/systemd/system").is_dir():
+        raise Refused("this gated was not installed by its package, or systemd does not run here")
+    words = ["back"] if file is None else ["install", str(_there(file))]
+    words += ["--sha256", sha256] if sha256 else []
+    words += ["--any-version"] if any_version else []
+    words += ["--replace-data"] if replace_data else []
+    began = time.time()
+    # in a unit of its own: neither this terminal nor the gate's restart ends it
+    copy = STATE.parent / "updater.py"
+    STATE.parent.mkdir(mode=0o750, exist_ok=True)
+    shutil.copyfile(UPDATER, copy)
+    started = subprocess.run(  # noqa: S603
+        ["/usr/bin/systemd-run", "--quiet", "--collect", f"--unit={UNIT}", "--property=Type=exec",
+         "/usr/bin/python3", str(copy), *words, "--well-for", str(well_for)],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    if started.returncode != 0:
+        raise Refused(f"the update cannot be started: {started.stderr.strip()}")
+    return _follow(began, "came_back" if back else "updated")
+
+
+def _there(file: Path) -> Path:
+    if not file.is_file():
+        raise SourceError(f"{file}: there is no such file")
+    return file.absolute()
+
+
+def _follow(began: float, wanted: str) -> int:
+    """Show what the updater says until it has ended; 0 when it ended as wanted."""
+    shown = 0
+    while True:
+        running = _is_running()
+        told = _state(began)
+        for line in told.get("said", [])[shown:]:
+            click.echo(line)
+            shown += 1
+        if not running:
+            if not told:
+                click.echo(f"see journalctl -u {UNIT}", err=True)
+            return 0 if told.get("phase") == wanted else 1
+        time.sleep(LOOK_S)
+
+
+def _state(began: float) -> dict[str, Any]:
+    try:
+        if STATE.stat().st_mtime < began - 1:
+            return {}
+        found: dict[str, Any] = json.loads(STATE.read_text())
+        return found
+    except (OSError, ValueError):
+        return {}
+
+
+def _is_running() -> bool:
+    told = subprocess.run(  # noqa: S603
+        ["/usr/bin/systemctl", "show", UNIT, "--property=ActiveState", "--value"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    return told.stdout.strip() in ("active", "activating", "deactivating", "reloading")

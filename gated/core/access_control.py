@@ -1,0 +1,376 @@
+"""From who somebody is to whether the door opens: the rules are asked, what is missing is awaited.
+
+Whoever was recognised, or has presented a card, PIN or badge, makes a `Request`. The rules grant
+it, refuse it, or say what is still missing: the face that goes with a card, a second factor, an
+escort, a second person. Then the request waits, for a limited time and with what was shown so far,
+until a later one completes it: of the same person with another factor, or of somebody who makes
+company. Nobody waits in the door's way: others are let in meanwhile.
+
+Nothing opens the door to a person but `_let_in`, and `_let_in` is reached only through the rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from gated.core.access import AccessRules, Need, Request, Verdict, Waiting
+from gated.core.attendance import DirectionRule
+from gated.core.door_supervision import DoorSupervision
+from gated.core.gallery import Gallery
+from gated.core.messages import (
+    Command,
+    CredentialPresented,
+    Decision,
+    Forgive,
+    LastPunches,
+    Notice,
+    PlanReplaced,
+    PresenceHeard,
+    PresenceTold,
+    RecordDecision,
+    RecordEvent,
+    SetDoorMode,
+)
+from gated.core.pad import AttackMemory
+from gated.core.passage import Passage
+from gated.core.policy import GatePolicy
+from gated.core.tailgating import Tailgating
+from gated.core.values import (
+    RETRYABLE,
+    Direction,
+    DoorMode,
+    Instant,
+    Method,
+    Outcome,
+    PersonRef,
+    Reason,
+)
+from gated.core.visit import Visit, VisitInput, Visits
+
+Learned = PlanReplaced | LastPunches | Forgive | PresenceTold | PresenceHeard
+
+STEP_S = 1.0
+"""A clock that is set by less goes on as before: time services nudge it all the time."""
+
+COMPANY = frozenset({Need.ESCORT, Need.SECOND_PERSON})
+"""What another person brings."""
+
+
+class AccessControl:
+    """The rules of one gate at work, and who waits for what."""
+
+    def __init__(
+        self,
+        policy: GatePolicy,
+        entrance: DoorSupervision,
+        visits: Visits,
+        attacks: AttackMemory,
+        followers: Tailgating,
+    ) -> None:
+        self.policy = policy
+        self.access = AccessRules(policy.cooldown_s)
+        self.directions = DirectionRule(
+            policy.direction,
+            policy.auto_reset_s,
+            policy.double_punch_s,
+            elsewhere=self.access.presence.elsewhere,
+        )
+        self._entrance = entrance
+        self._visits = visits
+        self._attacks = attacks
+        self._followers = followers
+        self._clock: float | None = None
+        """UTC less monotonic seconds, as of the last event."""
+        self._looks_at_clock: float | None = None
+        """When to see whether the hours are over for which the first one opened the door."""
+
+    # --- who asks -----------------------------------------------------------------------------
+
+    def request(
+        self, person: PersonRef, factor: Method, now: Instant, active: bool = True
+    ) -> Request:
+        """Return what somebody asks for who shows this factor, with those that they have shown
+        before."""
+        direction, _ = self.directions.next(person.id, now)
+        leaving = self.policy.direction is Direction.EXIT
+        waits = self.access.waiting.get(person.id)
+        before = waits.request.factors if waits else frozenset()
+        return Request(person, direction, before | {factor}, active, leaving)
+
+    def check(self, request: Request, now: Instant) -> Verdict:
+        """Return what the door and the rules say; changes nothing."""
+        for _, verdict in self._entrance_says(request):
+            if not verdict.granted:
+                return verdict
+        return self.access.check(request, now)
+
+    def examine(self, request: Request, now: Instant) -> Iterator[tuple[str, Verdict]]:
+        """Return what the door, the camera and each of the rules say, in the order in which they
+        count."""
+        yield from self._entrance_says(request)
+        yield from self.access.examine(request, now)
+
+    def _entrance_says(self, request: Request) -> Iterator[tuple[str, Verdict]]:
+        door = self._entrance.door
+        refusal = door.refusal()
+        yield "door", Verdict(refusal, f"door {door.mode}") if refusal else Verdict(rule="door")
+        distrusted = Method.FACE in request.factors and self._entrance.distrusts_camera
+        reason = Reason.CAMERA_CHANGED if distrusted else Reason.GRANTED
+        yield "camera", Verdict(reason, "camera")
+
+    def ask(
+        self, visit: Visit, request: Request, draft: Decision, now: Instant
+    ) -> Iterator[Command]:
+        """Let somebody in, refuse them or let them wait. draft: the decision but for the rules."""
+        verdict = self.check(request, now)
+        waits = self.access.waiting.get(request.person.id)
+        if waits is not None and waits.decision.method is not Method.FACE:
+            # a card before the face, or another factor before that: who it is was said by the first
+            draft = replace(draft, method=waits.decision.method)
+        if verdict.need is not None:
+            yield from self._wait(
+                visit, Waiting(request, draft, verdict, now.mono + self.patience_s)
+            )
+        elif not verdict.granted:
+            self.access.waiting.pop(request.person.id, None)
+            yield from self.refuse(visit, _denied(draft, verdict, now), now)
+        else:
+            yield from self._let_in(visit, request, draft, verdict, now)
+
+    def present(self, shown: CredentialPresented, now: Instant) -> Iterator[Command]:
+        """Somebody presents a card, a PIN or a badge."""
+        own = self.access.plan.people.get(shown.person_id) if shown.person_id else None
+        visit = self._visits.of_credential(shown, now.mono)
+        draft = Decision(now, Outcome.GRANTED, Reason.GRANTED, method=shown.method)
+        draft = replace(draft, visit=visit.number, person=own.person if own else None)
+        if own is None:
+            verdict = Verdict(Reason.UNKNOWN_CREDENTIAL, "credential")
+            yield from self.refuse(visit, _denied(draft, verdict, now), now)
+            return
+        waits = self.access.waiting.get(own.person.id)
+        if waits is not None and Method.FACE in waits.request.factors:
+            if self._attacks.locks(own.person.id, now.mono):
+                return
+            visit, draft = self._visit_of(waits.decision), waits.decision
+        yield from self.ask(visit, self.request(own.person, shown.method, now), draft, now)
+
+    def needs(self, person_id: int | None) -> Need | None:
+        """Return what is awaited of this person."""
+        waits = self.access.waiting.get(person_id) if person_id is not None else None
+        return waits.verdict.need if waits else None
+
+    @property
+    def waiting_visits(self) -> set[int]:
+        """The visits in which something is awaited."""
+        return {waits.decision.visit for waits in self.access.waiting.values()}
+
+    @property
+    def patience_s(self) -> float:
+        """Return how long is waited."""
+        return self.access.plan.rules.partner_s
+
+    # --- what comes of it ---------------------------------------------------------------------
+
+    def may_refuse(self, visit: Visit, now: Instant) -> bool:
+        """Tell whether a refusal now would be heard: none was a moment ago, and none was final."""
+        recent = visit.denied_at is not None and (
+            now.mono - visit.denied_at < self.policy.denial_interval_s
+        )
+        return not visit.final and not recent
+
+    def refuse(
+        self, visit: Visit, decision: Decision, now: Instant, advice: str = ""
+    ) -> Iterator[Command]:
+        """Say and record that somebody is not let in, unless the visit was told so just now."""
+        if not self.may_refuse(visit, now):
+            return
+        reason = decision.reason
+        self.pass_over(visit, reason, now)
+        yield RecordDecision(replace(decision, flags=()))
+        yield Notice(decision.track_id, reason, advice)
+        yield from self._entrance.denied(reason, now)
+
+    def pass_over(self, visit: Visit, reason: Reason, now: Instant) -> None:
+        """A refusal that nobody is told of; what it means for the visit is the same."""
+        visit.denied_at, visit.reason = now.mono, reason
+        visit.denials += 1
+        retry = reason in RETRYABLE and visit.denials < self.policy.max_denials
+        visit.take(VisitInput.REFUSED if retry else VisitInput.REFUSED_FINALLY)
+
+    def _wait(self, visit: Visit, waiting: Waiting) -> Iterator[Command]:
+        need = waiting.verdict.need
+        before = self.access.waiting.get(waiting.request.person.id)
+        if before is None or before.verdict.need is not need:
+            self.access.waiting[waiting.request.person.id] = waiting
+            yield Notice(waiting.decision.track_id, f"needs_{need}")
+        visit.take(VisitInput.ASKED)
+
+    def _let_in(
+        self, visit: Visit, request: Request, draft: Decision, verdict: Verdict, now: Instant
+    ) -> Iterator[Command]:
+        person = request.person
+        visit.take(VisitInput.GRANTED)
+        visit.person_id = person.id
+        direction, flags = self.directions.next(person.id, now)
+        passed_at = replace(now, utc=self.access.presence.follows(person.id, now.utc))
+        here_before = self.access.granted(request, passed_at)
+        punch = self.directions.passed(person.id, direction, passed_at)
+        factors = tuple(sorted(request.factors)) if len(request.factors) > 1 else ()
+        yield RecordDecision(
+            replace(
+                draft, at=now, direction=direction, flags=(*flags, *verdict.flags), factors=factors
+            )
+        )
+        extended = request.extended or self.access.pass_of(request).extended
+        for_s = self.policy.extended_unlock_s if extended else self.policy.unlock_s
+        passage = Passage(visit.number, person.id, passed_at.utc, punch, here_before)
+        yield from self._entrance.admit(passage, for_s, now)
+        self._followers.granted(visit.number, now.mono)
+        yield Notice(draft.track_id, Reason.GRANTED, person.name)
+        yield from self._company_of(person.id, now)
+        yield from self._first_in(request, now)
+
+    def _company_of(self, person_id: int, now: Instant) -> Iterator[Command]:
+        """Let in who has waited for company."""
+        for waits in list(self.access.waiting.values()):
+            locked = self._attacks.locks(waits.request.person.id, now.mono)
+            if waits.verdict.need not in COMPANY or locked:
+                continue
+            request = replace(waits.request, company=frozenset({person_id}))
+            verdict = self.check(request, now)
+            if verdict.granted and self.access.waiting.get(request.person.id) is waits:
+                visit = self._visit_of(waits.decision)
+                yield from self._let_in(visit, request, waits.decision, verdict, now)
+
+    def _first_in(self, request: Request, now: Instant) -> Iterator[Command]:
+        """The first one who enters in the hours of the site opens the door until they end."""
+        hours = self.access.plan.rules.first_in
+        enters = request.direction is Direction.ENTRY and not request.leaving
+        if hours is None or not enters or self._entrance.door.mode is not DoorMode.NORMAL:
+            return
+        if self.access.is_open(hours, now):
+            self._looks_at_clock = _next_minute(now)
+            free = SetDoorMode(DoorMode.FREE_ACCESS, "gate", "first in")
+            yield from self._entrance.handle(free, now)
+
+    def _hours_over(self, now: Instant) -> Iterator[Command]:
+        """Lock again after the hours of the site, unless somebody has set the door meanwhile."""
+        if self._looks_at_clock is None or now.mono < self._looks_at_clock:
+            return
+        hours = self.access.plan.rules.first_in
+        if self._entrance.door.mode is not DoorMode.FREE_ACCESS:
+            self._looks_at_clock = None
+        elif hours is not None and self.access.is_open(hours, now):
+            self._looks_at_clock = _next_minute(now)
+        else:
+            self._looks_at_clock = None
+            normal = SetDoorMode(DoorMode.NORMAL, "gate", "the hours are over")
+            yield from self._entrance.handle(normal, now)
+
+    def settled(self, passage: Passage, used: bool) -> None:
+        """Put somebody who did not go through back to where they were before."""
+        if not used and self.directions.undo(passage.person_id, passage.at_utc, passage.before):
+            self.access.presence.put_back(passage.person_id, passage.here_before)
+
+    # --- rules and memory ---------------------------------------------------------------------
+
+    def take(self, event: Learned, now: Instant) -> Iterator[Command]:
+        """Other rules, what the log or the hub knows, or the word of an operator."""
+        match event:
+            case PlanReplaced(plan):
+                self.access.plan = plan
+            case LastPunches(punches, complete_to, forgiven):
+                self.directions.learn(punches, complete_to)
+                self.access.presence.was_forgiven(forgiven)
+                self.access.presence.learn(punches, complete_to)
+                # what time had forgiven before is no news
+                self.access.forgive_by_time(now)
+            case PresenceTold():
+                self.access.presence.told(event, now.utc, now.sure)
+                self.access.forgive_by_time(now)
+            case PresenceHeard(heard):
+                yield from self._heard(heard, now)
+            case Forgive(person, actor, cause):
+                people = self.access.presence.forgive(person.id if person else None, now.utc)
+                yield replace(_forgiven(now, "operator", people, actor, person), cause=cause)
+
+    def _heard(self, heard: bool, now: Instant) -> Iterator[Command]:
+        if heard == self.access.site_heard:
+            return
+        self.access.site_heard = heard
+        rules = self.access.plan.rules
+        if rules.count_people:
+            kind = "presence_heard" if heard else "presence_unheard"
+            yield RecordEvent(now, kind, {"without_hub": str(rules.without_hub)})
+
+    def known(self, gallery: Gallery) -> None:
+        """Let somebody whose face is not in the gallery any more start anew."""
+        with_face = [
+            id_ for id_, w in self.access.waiting.items() if Method.FACE in w.request.factors
+        ]
+        if with_face:
+            active = {m.person.id for m in gallery.members if m.active}
+            for id_ in set(with_face) - active:
+                del self.access.waiting[id_]
+
+    def fire(self, now: Instant) -> Iterator[Command]:
+        """Everybody has left by whatever way: nobody is refused tomorrow for it."""
+        yield from self._forgiven(self.access.presence.forgive(None, now.utc), "fire", now)
+
+    def _forgiven(self, people: int, cause: str, now: Instant) -> Iterator[Command]:
+        """Say that people count as outside, where a rule asks who is inside."""
+        if people and self.access.plan.rules.count_people:
+            yield _forgiven(now, cause, people)
+
+    # --- time ---------------------------------------------------------------------------------
+
+    @property
+    def deadline(self) -> float | None:
+        """Return when `advance` has something to do; None: never."""
+        due = [w.until for w in self.access.waiting.values()]
+        return min([*due, *([self._looks_at_clock] if self._looks_at_clock else [])], default=None)
+
+    def advance(self, now: Instant) -> Iterator[Command]:
+        """Refuse who has waited for too long; forgive what the rules forgive by now."""
+        self._follow_clock(now)
+        for id_, waits in list(self.access.waiting.items()):
+            if now.mono >= waits.until:
+                del self.access.waiting[id_]
+                visit = self._visit_of(waits.decision)
+                yield from self.refuse(visit, _denied(waits.decision, waits.verdict, now), now)
+        yield from self._forgiven(self.access.forgive_by_time(now), "time", now)
+        yield from self._hours_over(now)
+
+    def _follow_clock(self, now: Instant) -> None:
+        """Keep what happened here as long ago as it was when the clock is set."""
+        offset, before = now.utc - now.mono, self._clock
+        if before is not None and abs(offset - before) <= STEP_S:
+            return
+        self._clock = offset
+        if before is not None:
+            self.access.presence.clock_set(offset - before)
+            self.directions.clock_set(offset - before)
+            self._entrance.passages.clock_set(offset - before)
+
+    def _visit_of(self, decision: Decision) -> Visit:
+        """The visit that a decision speaks of; one of that number when it was closed meanwhile."""
+        return self._visits.get(decision.visit) or Visit(decision.visit)
+
+
+def _next_minute(now: Instant) -> float:
+    """Return when the clock shows another minute, with which schedules begin and end; a moment
+    later, as both clocks are rounded."""
+    return now.mono + 60.1 - now.utc % 60.0
+
+
+def _denied(draft: Decision, verdict: Verdict, now: Instant) -> Decision:
+    return replace(draft, at=now, outcome=Outcome.DENIED, reason=verdict.reason, rule=verdict.rule)
+
+
+def _forgiven(
+    now: Instant, cause: str, people: int, actor: str | None = None, whom: PersonRef | None = None
+) -> RecordEvent:
+    # without it a row whose person was erased would seem to speak of everybody
+    body = {"cause": cause, "people": people, "everybody": whom is None and cause != "time"}
+    return RecordEvent(now, "presence_forgiven", body, actor=actor, subject=whom)

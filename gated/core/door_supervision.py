@@ -1,0 +1,275 @@
+"""Everything at the gate but the faces: the door, who passed through it, and what is an alarm.
+
+The gate hands on the events that are no observations and asks for admissions. Each event of the
+door is recorded with its severity; what is a warning or an alarm stands until it is acknowledged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from gated.core.alarms import AlarmSounder, Repetition
+from gated.core.door import DoorControl, DoorInput, DoorState
+from gated.core.messages import (
+    CAMERA_NEWS,
+    AlarmsAcknowledged,
+    CameraEvent,
+    Command,
+    Condition,
+    DoorEvent,
+    GateState,
+    Notice,
+    Noticed,
+    OperatorUnlock,
+    RecordEvent,
+    ResetFire,
+    Restored,
+    SetDoorMode,
+    Silenced,
+)
+from gated.core.passage import Passage, Passages
+from gated.core.policy import GatePolicy
+from gated.core.values import (
+    CameraEventKind,
+    DoorEventKind,
+    DoorMode,
+    Instant,
+    Light,
+    Method,
+    Reason,
+    Severity,
+)
+
+DOOR_SEVERITY: dict[DoorEventKind, Severity] = {
+    DoorEventKind.FIRE: "alarm",
+    DoorEventKind.TAMPER: "alarm",
+    DoorEventKind.FAULT: "alarm",
+    DoorEventKind.POWER_FAIL: "warning",
+    DoorEventKind.FIRE_HELD: "warning",
+}
+"""Of the events that are more than news."""
+
+HARMLESS = frozenset(
+    {
+        Reason.LOW_QUALITY,
+        Reason.LIVENESS_UNDECIDED,
+        Reason.COOLDOWN,
+        Reason.INTERLOCK,
+        Reason.LOCKDOWN,
+        Reason.OUT_OF_SERVICE,
+        Reason.CAMERA_CHANGED,
+        Reason.LOG_UNAVAILABLE,
+        Reason.HUB_REVOKED,
+        Reason.SPOOF,
+    }
+)
+"""Denials that say nothing about who was denied, and spoofs, which are counted by themselves."""
+
+Settled = Callable[[Passage, bool], None]
+
+EntranceEvent = (
+    DoorEvent
+    | CameraEvent
+    | OperatorUnlock
+    | SetDoorMode
+    | ResetFire
+    | Restored
+    | AlarmsAcknowledged
+    | Silenced
+    | Condition
+    | Noticed
+)
+
+
+class DoorSupervision:
+    """The door of one gate. on_settled: told of each passage, and whether it was made."""
+
+    def __init__(self, policy: GatePolicy, on_settled: Settled) -> None:
+        self.policy = policy
+        self.door = DoorControl(policy.door)
+        self.passages = Passages(policy.contact)
+        self.alarms = AlarmSounder(policy.alarm_sound_s)
+        self.journal_available = True
+        self._denials = Repetition(policy.alarm_denials, policy.alarm_denials_window_s)
+        self._troubles: set[str] = set()
+        self._on_settled = on_settled
+
+    # --- what is asked of it ------------------------------------------------------------------
+
+    @property
+    def deadline(self) -> float | None:
+        """Return when `advance` has something to do; None: never."""
+        due = (self.door.deadline, self.passages.until, self.alarms.sounds_until)
+        return min((t for t in due if t is not None), default=None)
+
+    def advance(self, now: Instant) -> Iterator[Command]:
+        """Do what is due."""
+        yield from self.door.advance(now)
+        used = self._stands_open(now)
+        yield from self._settle(self.passages.given_up(now.mono), used, now)
+        self.alarms.advance(now.mono)
+
+    def admit(self, passage: Passage, for_s: float, now: Instant) -> Iterator[Command]:
+        """Release the door for somebody who was granted."""
+        yield from self.door.release(DoorInput.GRANT, for_s, f"visit {passage.visit}", now)
+        ends = now.mono + min(for_s, self.policy.door.max_s) + self.policy.door.grace_s
+        passed = self.passages.granted(passage, ends, self._stands_open(now))
+        yield from self._settle(passed, True, now)
+
+    @property
+    def distrusts_camera(self) -> bool:
+        """Tell whether nobody is let in by face, as another camera is there."""
+        return self.policy.refuse_changed_camera and Reason.CAMERA_CHANGED in self._troubles
+
+    def denied(self, reason: Reason, now: Instant) -> Iterator[Command]:
+        """Somebody was denied: many of them are worth a look."""
+        if reason not in HARMLESS and self._denials.happened(now.mono):
+            body = {"denials": self._denials.limit, "within_s": self._denials.window_s}
+            yield RecordEvent(now, "repeated_denials", body, "warning")
+
+    def recorded(self, commands: Iterable[Command]) -> None:
+        """Take note of what is an alarm among the commands of one event."""
+        for command in commands:
+            if isinstance(command, RecordEvent):
+                self.alarms.told(command.kind, command.severity, command.at.mono)
+
+    def state(self, looking: bool) -> GateState:
+        """Return what holds now. looking: somebody is before the camera and is being looked at."""
+        lights = {Light.LOOK_HERE if looking else Light.IDLE}
+        if self._troubles or not self.journal_available or "door_fault" in self.alarms.standing:
+            lights.add(Light.FAULT)
+        if self.door.state is DoorState.HELD_WARNING:
+            lights.add(Light.HELD_WARNING)
+        if self.alarms.sounds_until is not None:
+            lights.add(Light.ALARM)
+        return GateState(
+            str(self.door.state), self.door.mode, frozenset(lights), dict(self.alarms.standing)
+        )
+
+    # --- what happens -------------------------------------------------------------------------
+
+    def handle(self, event: EntranceEvent, now: Instant) -> Iterator[Command]:
+        """Take one event that is no observation."""
+        match event:
+            case DoorEvent():
+                yield from self._door_event(event, now)
+            case CameraEvent():
+                yield self._camera_event(event, now)
+            case Condition(name, present, detail, graded):
+                severity = graded if present else "info"
+                yield self._trouble(
+                    name, name if present else f"{name}_over", severity, detail, now
+                )
+            case OperatorUnlock():
+                yield from self._operator_unlock(event, now)
+            case Noticed(kind, severity, body):
+                yield RecordEvent(now, kind, body, severity)
+            case SetDoorMode(mode, actor, cause):
+                yield from self._set_mode(mode, actor, cause, now)
+            case ResetFire(actor, cause):
+                if self.door.state is DoorState.FIRE:
+                    yield RecordEvent(now, "door_fire_reset", actor=actor, cause=cause)
+                    yield event
+            case Restored():
+                yield from self._restore(event, now)
+            case AlarmsAcknowledged(kind):
+                self.alarms.acknowledged(kind)
+            case Silenced(actor):
+                self.alarms.silence()
+                yield RecordEvent(now, "alarm_silenced", actor=actor)
+
+    def _door_event(self, event: DoorEvent, now: Instant) -> Iterator[Command]:
+        gone_through = self._goes_through(event.kind, now)
+        moved = list(self._move(event.kind, now))
+        severity = DOOR_SEVERITY.get(event.kind, "info")
+        if not any(isinstance(c, RecordEvent) for c in moved):
+            yield RecordEvent(now, f"door_{event.kind}", {"detail": event.detail}, severity)
+        yield from moved
+        opened = event.kind is DoorEventKind.CONTACT_OPEN and not self.door.maybe_rebound(now.mono)
+        if gone_through or (opened and self.door.state is not DoorState.FORCED):
+            yield from self._settle(self.passages.opened(), True, now)
+
+    def _stands_open(self, now: Instant) -> bool:
+        """Tell whether the leaf stands open by right, and has not merely rebounded."""
+        door = self.door
+        forced = door.state is DoorState.FORCED
+        return door.leaf_open and not forced and not door.maybe_rebound(now.mono)
+
+    def _goes_through(self, kind: DoorEventKind, now: Instant) -> bool:
+        """Tell whether the leaf closes now that was opened just after a closing, and was no
+        rebound."""
+        return (
+            kind is DoorEventKind.CONTACT_CLOSED
+            and self.door.reopened is not None
+            and self.door.state is not DoorState.FORCED
+            and not self.door.maybe_rebound(now.mono)
+        )
+
+    def _move(self, kind: DoorEventKind, now: Instant) -> list[Command]:
+        match kind:
+            case DoorEventKind.CONTACT_OPEN | DoorEventKind.FOUND_OPEN:
+                return self.door.leaf(True, now, found=kind is DoorEventKind.FOUND_OPEN)
+            case DoorEventKind.CONTACT_CLOSED:
+                return self.door.leaf(False, now)
+            case DoorEventKind.REX:
+                return self.door.release(DoorInput.REX, self.policy.unlock_s, "rex", now)
+            case DoorEventKind.OTHER_OPEN | DoorEventKind.OTHER_CLOSED:
+                return self.door.other_door(kind is DoorEventKind.OTHER_OPEN, now)
+            case DoorEventKind.FIRE:
+                return self.door.take(DoorInput.FIRE, now)
+            case DoorEventKind.FIRE_CLEARED:
+                return self.door.take(DoorInput.FIRE_CLEARED, now)
+        return []
+
+    def _camera_event(self, event: CameraEvent, now: Instant) -> RecordEvent:
+        kind = f"camera_{event.kind}"
+        if event.kind in CAMERA_NEWS:
+            return RecordEvent(now, kind, {"detail": event.detail})
+        opened = event.kind is CameraEventKind.OPENED
+        return self._trouble("camera", kind, "info" if opened else "alarm", event.detail, now)
+
+    def _trouble(
+        self, name: str, kind: str, severity: Severity, detail: str, now: Instant
+    ) -> RecordEvent:
+        """Something began (or, as mere news, ended) that keeps the gate from doing its work."""
+        (self._troubles.discard if severity == "info" else self._troubles.add)(name)
+        return RecordEvent(now, kind, {"detail": detail}, severity)
+
+    def _operator_unlock(self, event: OperatorUnlock, now: Instant) -> Iterator[Command]:
+        if not self.journal_available:
+            yield Notice(None, Reason.LOG_UNAVAILABLE)
+            return
+        actor, cause, refusal = event.actor, event.cause, self.door.refusal()
+        if refusal is not None:
+            body = {"reason": str(refusal)}
+            yield RecordEvent(now, "door_remote_refused", body, actor=actor, cause=cause)
+            yield Notice(None, refusal)
+            return
+        body = {"cause": "remote"}
+        yield RecordEvent(now, "door_remote_unlock", body, actor=actor, cause=cause)
+        for_s = event.for_s or self.policy.unlock_s
+        yield from self.door.release(DoorInput.OPERATOR, for_s, Method.REMOTE, now)
+
+    def _set_mode(self, mode: DoorMode, actor: str, cause: str, now: Instant) -> Iterator[Command]:
+        if mode is self.door.mode:
+            return
+        if mode is DoorMode.FREE_ACCESS and not self.journal_available:
+            yield Notice(None, Reason.LOG_UNAVAILABLE)
+            return
+        body = {"mode": str(mode), "before": str(self.door.mode)}
+        yield RecordEvent(now, "door_mode", body, actor=actor, cause=cause)
+        yield from self.door.set_mode(mode, now)
+
+    def _restore(self, before: Restored, now: Instant) -> Iterator[Command]:
+        """Free access does not outlive the program: a door that opens by itself is worse."""
+        self.alarms.standing.update(before.alarms)
+        if before.mode is DoorMode.FREE_ACCESS:
+            body = {"mode": "normal", "before": str(before.mode), "cause": "restart"}
+            yield RecordEvent(now, "door_mode", body)
+        elif before.mode is not DoorMode.NORMAL:
+            yield from self.door.set_mode(before.mode, now)
+
+    def _settle(self, passages: Iterable[Passage], used: bool, now: Instant) -> Iterator[Command]:
+        for passage in passages:
+            self._on_settled(passage, used)
+            yield RecordEvent(now, "passed" if used else "not_used", {"visit": passage.visit})

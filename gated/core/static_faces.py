@@ -1,0 +1,40 @@
+"""Faces that stay: a poster or a T-shirt at the same place is told of a few times, not for ever."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from gated.core.tracking import overlap
+from gated.core.values import Box, Vector
+
+REFUSALS, WITHIN_S = 3, 600.0
+"""So many refusals of one unknown face at one place within so long are recorded."""
+
+SAME_PLACE = 0.3
+REMEMBERED = 64
+"""Refusals; at the bound the oldest is forgotten, and a face may be told of once more."""
+
+
+@dataclass(slots=True)
+class StaticFaces:
+    """Unknown faces that were refused, and where; times in monotonic seconds."""
+
+    _refused: deque[tuple[float, Box, Vector]] = field(
+        default_factory=lambda: deque(maxlen=REMEMBERED)
+    )
+
+    def tell(self, box: Box, face: Vector, alike: float, now: float) -> bool:
+        """Tell whether to record one more refusal of this face there; counts it if so.
+
+        face: unit vector. alike: cosine from which on two faces are the same.
+        """
+        while self._refused and now - self._refused[0][0] >= WITHIN_S:
+            self._refused.popleft()
+        before = sum(
+            overlap(b, box) >= SAME_PLACE and float(v @ face) >= alike for _, b, v in self._refused
+        )
+        if before >= REFUSALS:
+            return False
+        self._refused.append((now, box, face))
+        return True

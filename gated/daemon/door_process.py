@@ -1,0 +1,201 @@
+"""The door process of a gate: camera, vision, controller, door, journal. It speaks no HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import ClassVar
+
+from gated.core.messages import Condition, Event
+from gated.daemon.gate_part import GatePart
+from gated.daemon.people_awaited import PeopleAwaited
+from gated.daemon.process import Duty, Process
+from gated.daemon.service_child import END_S, ServiceChild
+from gated.errors import ConfigError, GateUnavailable
+from gated.link.loop import end
+from gated.link.messages import Report
+from gated.link.server import LinkServer
+from gated.runtime.link_loop import LinkLoop
+
+log = logging.getLogger(__name__)
+
+AWAY = "service_away"
+"""The problem of a gate whose service does not answer: it decides and opens all the same."""
+
+PATIENCE_S = 60.0
+"""How long a service may take to come up, or to come again, before that is a problem."""
+
+
+class LinkPart:
+    """The socket of the door process, and the service that it starts where it is to."""
+
+    def __init__(self, process: DoorProcess, gate: GatePart) -> None:
+        self._process = process
+        self._gate = gate
+        self.served = asyncio.Event()
+        """The service has come up, or will not."""
+        self.child: ServiceChild | None = None
+        self._server: LinkServer | None = None
+        self._report: Report | None = None
+        self._gone_at: float | None = None
+        self._told = False
+
+    def prepare(self) -> None: ...
+
+    async def build(self, stack: ExitStack) -> None:
+        """Listen, and start the service: it comes up while the gate loads its models."""
+        process = self._process
+        self._gone_at = time.monotonic()
+        self._server = LinkServer(
+            process.settings.storage.state_dir,
+            process.board,
+            self._gate.tap,
+            self._act,
+            settings=lambda: process.settings_in_force,
+            on_report=self._heard,
+            cards=self._gate.cards,
+        )
+        self._server.open()
+        loop = LinkLoop(self._server, process.crash)
+        stack.callback(end, loop)
+        loop.start()
+        process.loops.append(loop)
+        if process.starts_service:
+            self._start_child(stack)
+        else:
+            self.served.set()
+
+    def _act(self, event: Event) -> None:
+        """Hand an event of the service to the gate. Raises: GateUnavailable until it runs."""
+        gate = self._gate.gate
+        if gate is None or not self._gate.runs:
+            raise GateUnavailable("the gate is about to start: try again in some seconds")
+        gate.act(event)
+
+    def _start_child(self, stack: ExitStack) -> None:
+        process = self._process
+        file = process.origin.file if process.origin else None
+        self.child = ServiceChild(
+            file, self.served.is_set, self._refused, process.crash, level=process.log_level
+        )
+        self.child.start()
+        process.loops.append(self.child)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            # the door is locked meanwhile: `wait_for_child` comes last
+            if self.child is not None:
+                self.child.stop()
+
+    def wait_for_child(self) -> None:
+        """Wait until the child has ended, at the very end."""
+        if self.child is not None and self.child.is_alive():
+            self.child.stop()
+            self.child.join(END_S + 2)
+
+    def duties(self) -> Sequence[Duty]:
+        return ()
+
+    def lock(self) -> None: ...
+
+    def watch(self) -> None:
+        """Count what the socket refused, and notice a service that stays away."""
+        away = self._gone_at is not None and time.monotonic() - self._gone_at >= PATIENCE_S
+        if away == self._told or self._gate.gate is None:
+            return
+        self._told = away
+        detail = "no page and no API; the gate decides and opens as usual" if away else ""
+        self._process.board.trouble(AWAY, detail if away else None)
+        self._gate.gate.post(Condition(AWAY, away, detail))
+        if away:
+            log.error("the service is away: %s", detail)
+
+    # --- what the service says ----------------------------------------------------------------
+
+    def _heard(self, report: Report | None) -> None:
+        """Take what a service says of itself; in the thread of the socket."""
+        self._report = report
+        process, gate = self._process, self._gate.gate
+        if report is not None:
+            process.people.heard(report)
+        if gate is not None:
+            many = report is not None and report.many_changes
+            (gate.many_changes.set if many else gate.many_changes.clear)()
+        if report is None or not report.serving:
+            if self._gone_at is None:
+                self._gone_at = time.monotonic()
+            return
+        self._gone_at = None
+        process.show(self._up, report)
+
+    def _up(self, report: Report) -> None:
+        """Take note that the service answers requests; in the main thread."""
+        process = self._process
+        known = process.address, process.setup_code
+        process.address, process.setup_code = report.address, report.setup_code
+        if self.served.is_set() and process.starts_service and known != (
+            process.address, process.setup_code,
+        ):  # fmt: skip
+            process.show_ready()
+        self.served.set()
+
+    def _refused(self, error: ConfigError) -> None:
+        """End the program, as it cannot be what it was asked to be."""
+        self._process.fatal = error
+        self._process.stop()
+
+
+@dataclass
+class DoorProcess(Process):
+    """A gate whose service is a process of its own.
+
+    starts_service: start it as a child; under systemd it has a unit of its own. log_level: of the
+    child; None: that of the settings.
+    """
+
+    MEMORY_LIMIT_MB: ClassVar[int] = 768
+
+    starts_service: bool = True
+    log_level: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.people = PeopleAwaited(self)
+        self.gate_part = GatePart(self, self.people.wait)
+        self.link_part = LinkPart(self, self.gate_part)
+        self.parts = [self.link_part, self.gate_part]
+        self._began = time.monotonic()
+
+    async def run(self, exit_after: float | None = None) -> int:
+        try:
+            return await super().run(exit_after)
+        finally:
+            self.link_part.wait_for_child()
+
+    def door_locked(self) -> bool:
+        self.link_part.wait_for_child()
+        return self.gate_part.locked
+
+    def coming_up(self) -> bool:
+        up = self.link_part.served.is_set()
+        return not up and time.monotonic() - self._began < PATIENCE_S
+
+    def announce(self) -> asyncio.Task[None]:
+        announcing = asyncio.create_task(self._announce())
+        announcing.add_done_callback(functools.partial(self.task_ended, "ready"))
+        return announcing
+
+    async def _announce(self) -> None:
+        """Show it when the service has come up, too, or has had its time."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.link_part.served.wait(), PATIENCE_S)
+        self.show_ready()

@@ -1,0 +1,414 @@
+"""The gate that a process runs: everything from the relay to the camera, built, shown, stopped."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+
+from gated.access.access_plan import load_plan, misfit_of
+from gated.access.credential_lookup import CredentialLookup
+from gated.access.credentials import Credentials
+from gated.access.last_punches import last_punches
+from gated.access.other_gates import known as known_elsewhere
+from gated.config import Settings
+from gated.core.gallery import Gallery
+from gated.core.gate import Gate
+from gated.core.messages import (
+    CameraEvent,
+    Condition,
+    Decision,
+    Event,
+    GalleryReplaced,
+    GateState,
+    Notice,
+    PlanReplaced,
+    RecordEvent,
+)
+from gated.core.policy import criteria_for
+from gated.core.values import CameraEventKind, Light
+from gated.daemon.screen import Screen
+from gated.devices.cameras import open_camera
+from gated.devices.doors import open_door, open_indicators
+from gated.devices.identity import identity_of
+from gated.devices.indicators import NoIndicators
+from gated.devices.readers import open_reader
+from gated.devices.supervised import SupervisedCamera
+from gated.door.act_check import ActCheck
+from gated.door.alarms import before_restart
+from gated.enrollment.gallery_cache import GalleryCache, open_gallery
+from gated.enrollment.models import VisionKit, policy_of
+from gated.enrollment.strangers import outlook
+from gated.errors import DeviceError, GatedError, StorageError
+from gated.link.card_desk import CardDesk
+from gated.link.loop import Loop, OnCrash, end
+from gated.link.running_gate import FrameTap, RunningGate
+from gated.link.status_board import StatusBoard, event_view, view_of
+from gated.live.camera_identity import CameraIdentity
+from gated.live.disk_space import DiskSpace
+from gated.live.log_outage import LogOutage
+from gated.live.recording import Recorder
+from gated.live.snapshots import Snapshots, SnapshotTaker
+from gated.live.strain import StrainWatch
+from gated.ports import Clock, Door, Indicators
+from gated.runtime.badge_scanner import BadgeScanner
+from gated.runtime.card_reading import CardReading
+from gated.runtime.change_watcher import ChangeWatcher, WatchedState
+from gated.runtime.disk_space_loop import DiskSpaceLoop
+from gated.runtime.inbox import BoundedInbox
+from gated.runtime.incident_tape import IncidentTape
+from gated.runtime.inference import Analyse
+from gated.runtime.journal_writer import JournalWriter
+from gated.runtime.pipeline import Pipeline
+from gated.runtime.snapshot_writer import SnapshotWriter
+from gated.vision.analyzer import Analyzer
+from gated.vision.badges import BadgeReader
+from gated.vision.uprightness import setting_for
+from gated.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+UNREADABLE = "templates_unreadable"
+"""Problem and alarm: the files of templates, or the key, are not what they were."""
+
+
+@dataclass(frozen=True)
+class ProcessContext:
+    """The things that the process lends to the gate that it runs.
+
+    show: hands something to the screen in the main thread and never waits. stopping: whether the
+    end was asked for. prepare_people: returns when the people are up to date for a model.
+    """
+
+    settings: Settings
+    workspace: Workspace
+    clock: Clock
+    board: StatusBoard
+    tap: FrameTap
+    screen: Screen
+    show: Callable[..., None]
+    crash: OnCrash
+    stopping: Callable[[], bool]
+    cards: CardDesk
+    prepare_people: Callable[[str], None]
+
+
+class GateRuntime:
+    """Everything from the relay to the camera of one running gate."""
+
+    def __init__(self, around: ProcessContext) -> None:
+        self._around = around
+        self._settings = around.settings
+        self._workspace = around.workspace
+        self._board = around.board
+        self._clock = around.clock
+        self._crash = around.crash
+        self._inbox = BoundedInbox()
+        self._acts = ActCheck(around.settings, around.board, self._inbox.post, around.clock)
+        self.act = self._acts.take
+        """Takes an event of the service, or refuses it; never waits."""
+        self.post = self._inbox.post
+        self.live = RunningGate(around.tap, self.act, self._told_by_service)
+        self.room = DiskSpace(around.workspace, around.clock)
+        self.door: Door | None = None
+        self.many_changes = threading.Event()
+        """Set while the hub tells of many people one after another."""
+        self.loops: list[Loop] = []
+        self._indicators: Indicators = NoIndicators()
+        self._camera_wrong = False
+        self._unreadable = 0
+        self._log_outage = LogOutage()
+        self._tape: IncidentTape | None = None
+        self._hint: str | None = None
+        self._photograph: Callable[[Decision], None] = lambda decision: None
+        self.report: Callable[[], None] = lambda: None
+        self.look_at_strain: Callable[[], None] = lambda: None
+        """Publishes how the loops and the networks are."""
+
+    def _told_by_service(self, event: Event) -> None:
+        try:
+            self.act(event)
+        except GatedError as error:
+            log.error("news of the service is refused: %s", error)
+
+    def build(self, stack: ExitStack) -> None:
+        """Open, load and start it all; the door first, so that it is locked early."""
+        settings = self._settings
+        self.door = open_door(settings.door, self._inbox.post, self._clock)
+        stack.callback(self.door.close)
+        self._indicators = open_indicators(settings)
+        stack.callback(self._indicators.close)
+        kit = self._load_models()
+        self._around.prepare_people(kit.model)
+        if not self._around.stopping():
+            self._start(kit, self.door, stack)
+
+    def _start(self, kit: VisionKit, door: Door, stack: ExitStack) -> None:
+        workspace = self._workspace
+        cache = open_gallery(workspace, kit.model, kit.metric)
+        gallery = cache.load()
+        self._publish(kit, gallery)
+        self._tell_unreadable(cache.unreadable)
+        analyzer = kit.analyzer()
+        policy = policy_of(self._settings, kit.calibration)
+        gate = Gate(policy, gallery, kit.calibration, seed=secrets.token_bytes(32))
+        analyse = self._photographed(self._around.tap.tapped(analyzer.analyse), stack)
+        self._tape = self._taping(gallery, stack)
+        pipeline = self._pipeline(gate, self._camera(kit), analyse, door)
+        self._renew_plan()
+        self._inbox.post(before_restart(workspace))
+        self._inbox.post(last_punches(workspace, self._clock.now()))
+        for event in known_elsewhere(workspace):
+            self._inbox.post(event)
+        others = (
+            self._room_keeper(pipeline.journal),
+            self._watcher(kit, cache),
+            *self._presentations(),
+        )
+        self.loops += [*pipeline.loops, *others]
+        self.report = lambda: self._publish_health(pipeline, analyzer)
+        strain = StrainWatch()
+        self.look_at_strain = lambda: self._tell_strain(strain, pipeline)
+        stack.callback(pipeline.stop)
+        pipeline.start()
+        for loop in others:
+            stack.callback(end, loop)
+            loop.start()
+
+    def _pipeline(
+        self, gate: Gate, camera: SupervisedCamera, analyse: Analyse, door: Door
+    ) -> Pipeline:
+        return Pipeline(
+            gate,
+            camera,
+            analyse,
+            door,
+            Recorder(self._workspace, self._workspace.settings).append,
+            self._clock,
+            self._inbox,
+            self._crash,
+            journal_queue=self._settings.storage.journal_queue,
+            on_decision=self._decided,
+            on_notice=self._notice,
+            on_event=self._told,
+            on_state=self._publish_state,
+            tape=None if self._tape is None else self._tape.offer,
+        )
+
+    def _room_keeper(self, journal: JournalWriter) -> Loop:
+        def tell(room: str) -> None:
+            journal.disk_full = room == "full"
+            self._board.publish(room=room)
+
+        return DiskSpaceLoop(self.room.keep, tell, self._crash)
+
+    def _watcher(self, kit: VisionKit, cache: GalleryCache) -> Loop:
+        """Make the loop that hears of changes by the API and by other processes."""
+        workspace = self._workspace
+        return ChangeWatcher(
+            workspace.changed,
+            (
+                # first, as they say of whom a face is accepted
+                WatchedState("rules", workspace.rules_stamp, self._renew_plan),
+                WatchedState(
+                    "gallery", workspace.gallery_stamp, lambda: self._renew_gallery(kit, cache)
+                ),
+            ),
+            self._crash,
+            self.many_changes.is_set,
+        )
+
+    def _presentations(self) -> Iterator[Loop]:
+        """Make the loops that read cards and badges, where the settings name any."""
+        settings = self._settings.credentials
+        presenting = CredentialLookup(Credentials(self._workspace, self._clock), self._inbox.post)
+        reader = open_reader(settings)
+        if reader is not None:
+            desk = self._around.cards
+            desk.has_reader = True
+
+            def present(number: str) -> None:
+                if not desk.offer(number):
+                    presenting.card(number)
+
+            yield CardReading(reader, present, self._inbox.post, self._crash)
+        if settings.badges:
+            yield BadgeScanner(
+                self._around.tap.look,
+                BadgeReader().read,
+                presenting.badge,
+                settings.badge_interval_s,
+                self._crash,
+            )
+
+    def _photographed(self, analyse: Analyse, stack: ExitStack) -> Analyse:
+        """`analyse`, of whose frames the pictures of attacks are kept where the settings say so."""
+        taker = SnapshotTaker.of(self._workspace)
+        if taker is None:
+            return analyse
+        writer = SnapshotWriter(Snapshots(self._workspace, self._clock).keep, self._crash)
+
+        def photograph(decision: Decision) -> None:
+            taken = taker.take(decision)
+            if taken is not None:
+                writer.offer(taken)
+
+        self._photograph = photograph
+        self.loops.append(writer)
+        stack.callback(end, writer)
+        writer.start()
+        return taker.tapped(analyse)
+
+    def _taping(self, gallery: Gallery, stack: ExitStack) -> IncidentTape | None:
+        """Start to keep what happens, where the settings say so; stopped after the pipeline."""
+        workspace, most = self._workspace, self._settings.storage.incident_mb << 20
+        if not most:
+            return None
+        gone = workspace.journal.ledger.read
+        tape = IncidentTape(workspace.ring, most, gallery, gone, self._crash)
+        self.loops.append(tape)
+        stack.callback(end, tape)
+        tape.start()
+        return tape
+
+    def _renew_plan(self) -> None:
+        plan = load_plan(self._workspace)
+        self._inbox.post(PlanReplaced(plan))
+        misfit = misfit_of(self._settings, plan.rules)
+        if misfit:
+            log.error("a rule of the hub cannot be kept here: %s", misfit)
+        self._board.publish(misfit=misfit)
+
+    def _renew_gallery(self, kit: VisionKit, cache: GalleryCache) -> None:
+        gallery = cache.load()
+        self._inbox.post(GalleryReplaced(gallery))
+        self._publish(kit, gallery)
+        self._tell_unreadable(cache.unreadable)
+
+    def _load_models(self) -> VisionKit:
+        settings = self._settings
+        kit = VisionKit(settings, pad=True)
+        if kit.pad_problem:
+            log.error("nobody is let in by face: %s", kit.pad_problem)
+        pad = kit.models.pad
+        self._board.publish(
+            role=settings.gate.role,
+            door=settings.door.driver,
+            liveness=settings.liveness.level,
+            pad_model=pad.model if pad else None,
+        )
+        return kit
+
+    def _camera(self, kit: VisionKit) -> SupervisedCamera:
+        settings = self._settings.camera
+        return SupervisedCamera(
+            open_camera(settings, self._clock, demo=kit.demo_portraits()),
+            self._clock,
+            on_event=self._camera_event,
+            frozen_after_s=settings.frozen_after_s,
+        )
+
+    def _decided(self, decision: Decision, edge: float | None) -> None:
+        self._indicators.flash(decision.granted)
+        self._photograph(decision)
+        self._board.add_decision(view_of(decision, edge))
+        self._around.show(self._around.screen.decision, decision, edge)
+
+    def _notice(self, notice: Notice) -> None:
+        self._board.tell(notice)
+        self._around.show(self._around.screen.notice, notice)
+
+    def _told(self, event: RecordEvent) -> None:
+        self._board.add_event(event_view(event))
+        self._around.show(self._around.screen.event, event)
+
+    def _publish_state(self, state: GateState) -> None:
+        self._indicators.show(state.lights)
+        self._board.publish(
+            door_state=state.door,
+            door_mode=str(state.mode),
+            alarms=dict(state.alarms),
+            idle=Light.IDLE in state.lights,
+        )
+
+    def _camera_event(self, event: CameraEvent) -> None:
+        self._inbox.post(event)
+        if event.kind is CameraEventKind.OPENED:
+            self._recognise_camera()
+        clear = event.kind is CameraEventKind.CLEAR
+        self._board.publish(camera=str(CameraEventKind.OPENED if clear else event.kind))
+        self._around.show(self._around.screen.camera, event)
+
+    def _recognise_camera(self) -> None:
+        """Before the first frame of a camera that was opened: is it the one that was there?"""
+        try:
+            identity = identity_of(self._settings.camera)
+            if identity is None:
+                return
+            wrong = CameraIdentity(self._workspace, self._clock).seen(identity)
+        except (DeviceError, StorageError) as error:
+            wrong = str(error)
+        if wrong is not None:
+            log.error("camera changed: %s", wrong)
+        if wrong is not None or self._camera_wrong:
+            self._inbox.post(Condition("camera_changed", wrong is not None, wrong or "", "alarm"))
+        self._camera_wrong = wrong is not None
+
+    def _publish(self, kit: VisionKit, gallery: Gallery) -> None:
+        policy = policy_of(self._settings, kit.calibration)
+        threshold = criteria_for(policy, gallery, kit.calibration).threshold
+        fmr = kit.calibration.fmr(threshold)
+        self._board.publish(
+            model=kit.model,
+            people=gallery.people,
+            templates=len(gallery),
+            threshold=threshold,
+            gallery_stamp=self._workspace.gallery_stamp(),
+            gallery=gallery,
+            **outlook(self._workspace, fmr, len(gallery), self._clock.now()),
+        )
+
+    def _tell_unreadable(self, count: int) -> None:
+        """Say that people are not known whose templates are there, and what to do."""
+        if count == self._unreadable:
+            return
+        self._unreadable = count
+        detail = (
+            f"{count} templates cannot be read: put keys/seal.key or the files back"
+            if count
+            else ""
+        )
+        self._board.trouble(UNREADABLE, detail or None)
+        self.post(Condition(UNREADABLE, count > 0, detail, "alarm"))
+
+    def _tell_strain(self, strain: StrainWatch, pipeline: Pipeline) -> None:
+        for condition in strain.changes(self._clock.now().mono, pipeline.load()):
+            self._board.trouble(condition.name, condition.detail if condition.present else None)
+            self.post(condition)
+
+    def _publish_health(self, pipeline: Pipeline, analyzer: Analyzer) -> None:
+        journal, now = pipeline.journal, self._clock.now().mono
+        available = journal.available and not journal.failing
+        for condition in self._log_outage.changes(
+            now, failing=journal.failing, waiting=journal.backlog
+        ):
+            self.post(condition)
+        self._board.publish(journal="available" if available else "unavailable")
+        camera, hint = self._settings.camera, None
+        if analyzer.grey:
+            hint = "infra_red"
+        if analyzer.turn is not None:
+            hint = f"rotate: {setting_for(analyzer.turn, camera.rotate, camera.mirror)}?"
+        if hint != self._hint:
+            self._hint = hint
+            if hint == "infra_red":
+                log.warning("the picture has no colour: liveness cannot be judged in it")
+            elif hint is not None:
+                log.warning("faces are found only when the picture is turned: camera.%s", hint)
+            self._board.publish(camera_hint=hint)
+        vision = {f"vision.{name}": n for name, n in asdict(analyzer.counters).items()}
+        taped = {} if self._tape is None else {"incidents.dropped": self._tape.dropped}
+        self._board.gauge(**pipeline.counters(), **vision, **taped)

@@ -1,0 +1,206 @@
+"""The service process of a gate: API, sync, housekeeping. It has no camera, no pin and no relay."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+from gated.access.other_gates import known as known_elsewhere
+from gated.daemon.preparation import PreparationLoop
+from gated.daemon.process import Duty, Process
+from gated.daemon.service_part import ServicePart
+from gated.database.state_lock import SERVICE
+from gated.errors import StorageError
+from gated.fleet.gate.config_trial import InForce
+from gated.link.client import GateLink
+from gated.link.loop import Loop, OnCrash, end
+from gated.link.messages import Report, Welcome
+from gated.link.remote_board import RemoteBoard
+from gated.link.running_gate import LOOKERS
+
+log = logging.getLogger(__name__)
+
+TURN_S = 0.5
+NICE = 5
+
+
+class ClientLoop(Loop):
+    """Keeps the connection to the door process. each_turn: called now and then; returns at once."""
+
+    def __init__(self, link: GateLink, each_turn: Callable[[], None], on_crash: OnCrash) -> None:
+        super().__init__("gate-link", on_crash)
+        self._link = link
+        self._each_turn = each_turn
+
+    def work(self) -> None:
+        try:
+            while not self.stopping.is_set():
+                self.beat()
+                self._each_turn()
+                self._link.turn(TURN_S)
+        finally:
+            self._link.close()
+
+    def stop(self) -> None:
+        super().stop()
+        self._link.wake()
+
+
+class ClientPart:
+    """The service's end of the socket."""
+
+    def __init__(self, process: ServiceProcess, board: RemoteBoard) -> None:
+        self._process = process
+        self._board = board
+        self.many_changes = threading.Event()
+        self.serving = False
+        self._many_told = False
+        self._preparation: PreparationLoop | None = None
+        self.link = GateLink(
+            process.settings.storage.state_dir, board, LOOKERS, self._report, self._welcomed
+        )
+
+    def prepare(self) -> None: ...
+
+    async def build(self, stack: ExitStack) -> None:
+        process = self._process
+        self._preparation = PreparationLoop(
+            process.workspace, self._waiting, self.link.changed, process.crash
+        )
+        loops = (self._preparation, ClientLoop(self.link, self._each_turn, process.crash))
+        for loop in loops:
+            stack.callback(end, loop)
+            loop.start()
+        process.loops += loops
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Say that requests are answered: this part is the last one that comes up."""
+        self.serving = True
+        self.link.changed()
+        # what comes now never has to be as quick as the door, nor as its own start
+        os.nice(NICE)
+        try:
+            yield
+        finally:
+            self.serving = False
+
+    def duties(self) -> Sequence[Duty]:
+        return ()
+
+    def watch(self) -> None: ...
+
+    def lock(self) -> None: ...
+
+    def _waiting(self) -> tuple[datetime, str] | None:
+        """Return the run of the door that waits for its people, and its model."""
+        status = self._board.snapshot()
+        there = self._board.there and status.awaits is not None
+        return (status.started_at, status.awaits or "") if there else None
+
+    def _each_turn(self) -> None:
+        if self._preparation is not None and self._waiting() is not None:
+            self._preparation.look()
+        if self.many_changes.is_set() != self._many_told:
+            self._many_told = self.many_changes.is_set()
+            self.link.changed()
+
+    def _report(self) -> Report:
+        process = self._process
+        fields, troubles, gauges = self._board.report()
+        return Report(
+            process.address,
+            process.setup_code,
+            self.serving,
+            fields,
+            troubles,
+            gauges,
+            self.many_changes.is_set(),
+            process.follows_hub(),
+            self._preparation.prepared if self._preparation else None,
+            self._preparation.progress if self._preparation else None,
+        )
+
+    def _welcomed(self, welcome: Welcome) -> None:
+        process = self._process
+        if welcome.settings != (process.follows.uid if process.follows else None):
+            log.info("the gate works with other settings: the service starts again")
+            process.start_again()
+            return
+        # what was told to a door that was away may have been lost
+        with contextlib.suppress(StorageError):
+            for event in known_elsewhere(process.workspace):
+                self.link.tell(event)
+
+
+@dataclass
+class ServiceProcess(Process):
+    """A service whose gate is a process of its own. follows: the settings that it holds."""
+
+    follows: InForce | None = None
+
+    LOCK: ClassVar[str] = SERVICE
+    MEMORY: ClassVar[str] = "service.resident_mb"
+    MEMORY_LIMIT_MB: ClassVar[int] = 1024
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        board = RemoteBoard(self.settings.gate.role)
+        self.board = board
+        self.client = ClientPart(self, board)
+        service = ServicePart(self, lambda: self.client.link.gate, lambda: self.client.many_changes)
+        self._service = service
+        # the link is built before anything that uses it; it says that all is up at the end
+        self.parts = [_Built(self.client), service, _Runs(self.client)]
+
+    @property
+    def held(self) -> InForce | None:
+        return self.follows
+
+    def follows_hub(self) -> bool:
+        """Return whether a hub is told how this gate is."""
+        return self._service.follows_hub
+
+
+class _Built:
+    """The first half of a part whose second half comes behind the others."""
+
+    def __init__(self, part: ClientPart) -> None:
+        self._part = part
+        self.build = part.build
+        self.duties = part.duties
+
+    def prepare(self) -> None: ...
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        yield
+
+    def watch(self) -> None: ...
+
+    def lock(self) -> None: ...
+
+
+class _Runs:
+    """The second half: it runs."""
+
+    def __init__(self, part: ClientPart) -> None:
+        self.running = part.running
+
+    def prepare(self) -> None: ...
+
+    async def build(self, stack: ExitStack) -> None: ...
+
+    def duties(self) -> Sequence[Duty]:
+        return ()
+
+    def watch(self) -> None: ...
+
+    def lock(self) -> None: ...

@@ -1,0 +1,1 @@
+"""The database: engine, tables, records, migrations, and rows that several rooms share."""

@@ -1,0 +1,67 @@
+"""One program per state directory."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+
+from gated.errors import StateLocked, StorageError
+
+DOOR, SERVICE = "gated.lock", "service.lock"
+"""Lock files: of the process that holds the door, or of a hub; and of a gate's service."""
+
+
+class StateLock:
+    """Holds a lock file of a state directory; the kernel lets go of it when the process dies."""
+
+    def __init__(self, state_dir: Path, name: str = DOOR) -> None:
+        self._path = state_dir / name
+        self._fd: int | None = None
+
+    def __enter__(self) -> StateLock:
+        """Take the lock; StateLocked names the process that has it."""
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as e:
+            raise StorageError(f"{self._path} cannot be written: {e.strerror}") from e
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        except BlockingIOError:
+            owner = os.pread(fd, 32, 0).decode(errors="replace").strip() or "unknown"
+            os.close(fd)
+            raise StateLocked(
+                f"another gated (process {owner}) uses {self._path.parent}: stop it first or "
+                "choose another state directory"
+            ) from None
+        except OSError as e:
+            os.close(fd)
+            raise StorageError(f"{self._path} cannot be written: {e.strerror}") from e
+        self._fd = fd
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._fd is not None:
+            # the file stays: removing it would let two programs lock two files of one name
+            os.close(self._fd)
+            self._fd = None
+
+
+def is_locked(state_dir: Path, name: str = DOOR) -> bool:
+    """Return whether a door process (or hub), or a service, uses the state directory now."""
+    with contextlib.suppress(OSError), (state_dir / name).open("rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

@@ -1,0 +1,1 @@
+"""Delivers what happens here to other programs: from the journal's position, in order, for days."""

@@ -1,0 +1,197 @@
+"""The door on the lines of any GPIO chip that Linux knows, through lgpio alone.
+
+For boards without the header of a Raspberry Pi: an expander on USB or I2C, the header of another
+board, the super-I/O chip of an industrial PC. Wiring as in `gpio`: inputs are switched to ground.
+Where the chip has no pull-up resistors of its own (`door.pull_up: false`) there are some outside,
+and the relay's line has one that keeps the relay at its locked level: what a chip does with a line
+that nobody drives is not known here.
+
+A chip that reports no edges is read fifty times a second.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from gated.config import DoorSettings, Settings
+from gated.core.messages import DoorEvent
+from gated.devices.drivers import Check, DoorDriver, DoorSetup
+from gated.devices.emergency import lock_on_chip
+from gated.devices.header import find_chip, import_lgpio
+from gated.devices.indicators import Output, PlayedIndicators, outputs_of
+from gated.devices.timed_door import PRESSED_TO_GROUND, Input, TimedDoor, wired
+from gated.errors import DeviceError
+from gated.ports import Indicators
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.02
+"""Between two looks at inputs whose chip reports no edges; a finger is on a button for longer."""
+
+
+class Lines:
+    """The lines of one chip that are ours: claimed once, outputs with their level."""
+
+    def __init__(self, lgpio: Any, chip: int) -> None:
+        self._lgpio = lgpio
+        self._handle: int | None = lgpio.gpiochip_open(chip)
+        self._claimed: list[int] = []
+        self._callbacks: list[Any] = []
+
+    def output(self, line: int, level: int) -> None:
+        """Drive a line from now on, at this level from the first moment."""
+        self._lgpio.gpio_claim_output(self._handle, line, level)
+        self._claimed.append(line)
+
+    def input(self, line: int, pull_up: bool, on_edge: Callable[[], None]) -> bool:
+        """Read a line from now on; False when its chip reports no edges."""
+        lgpio, flags = self._lgpio, self._lgpio.SET_PULL_UP if pull_up else 0
+        try:
+            lgpio.gpio_claim_alert(self._handle, line, lgpio.BOTH_EDGES, flags)
+        except Exception as error:
+            # claimed by somebody else, or no pull-up: this says so, and which of the two
+            lgpio.gpio_claim_input(self._handle, line, flags)
+            self._claimed.append(line)
+            log.info("line %d reports no edges (%s): it is read all the time", line, error)
+            return False
+        self._claimed.append(line)
+        self._callbacks.append(
+            lgpio.callback(self._handle, line, lgpio.BOTH_EDGES, lambda *edge: on_edge())
+        )
+        return True
+
+    def read(self, line: int) -> int:
+        level: int = self._lgpio.gpio_read(self._handle, line)
+        return level
+
+    def write(self, line: int, level: int) -> None:
+        self._lgpio.gpio_write(self._handle, line, level)
+
+    def close(self) -> None:
+        """Let go of the lines as they stand; safe to call twice."""
+        handle, self._handle = self._handle, None
+        if handle is None:
+            return
+        for callback in self._callbacks:
+            callback.cancel()
+        for line in self._claimed:
+            self._lgpio.gpio_free(handle, line)
+        self._lgpio.gpiochip_close(handle)
+
+
+def open_lines(setup: DoorSetup) -> Lines:
+    """The configured chip; DeviceError."""
+    lgpio = setup.lgpio if setup.lgpio is not None else import_lgpio()
+    chip = find_chip(lgpio, setup.settings.chip or "", setup.dev)
+    try:
+        return Lines(lgpio, chip)
+    except Exception as error:
+        raise DeviceError(
+            f"/dev/gpiochip{chip} cannot be opened: {error} (is the user in the group gpio?)"
+        ) from error
+
+
+class GpioChipDoor(TimedDoor):
+    """Relay and inputs on lines of one chip; locked from the first moment on."""
+
+    def __init__(
+        self, settings: DoorSettings, post: Callable[[DoorEvent], None], lines: Lines
+    ) -> None:
+        """DeviceError when a line cannot be had; the lines are closed then."""
+        inputs = wired(settings)
+        super().__init__(settings, post, inputs)
+        assert settings.relay_pin is not None  # noqa: S101 - the settings see to it
+        self._relay, self._pins, self._lines = settings.relay_pin, inputs, lines
+        # the level at which the relay is energised, and whether that locks
+        self._high = settings.relay_active_high
+        self._energised_is_locked = settings.lock_type == "maglock"
+        self._polled = False
+        try:
+            lines.output(self._relay, self._level(released=False))
+            for name, line in inputs.items():
+                edges = lines.input(line, settings.pull_up, self._teller(name))
+                self._polled = self._polled or not edges
+            self._start()
+        except Exception as error:
+            lines.close()
+            raise DeviceError(
+                f"the door's lines on {settings.chip} cannot be used: {error}{_advice(error)}"
+            ) from error
+
+    def _teller(self, name: Input) -> Callable[[], None]:
+        return lambda: self._edge(name)
+
+    def _level(self, released: bool) -> int:
+        return int((released != self._energised_is_locked) == self._high)
+
+    @property
+    def unlocked(self) -> bool:
+        return not self._closed and self._lines.read(self._relay) == self._level(released=True)
+
+    def _drive(self, released: bool) -> None:
+        self._lines.write(self._relay, self._level(released))
+
+    def _active(self, name: Input) -> bool:
+        grounded = self._lines.read(self._pins[name]) == 0
+        return grounded if name in PRESSED_TO_GROUND else not grounded
+
+    def _idle_s(self) -> float:
+        idle = super()._idle_s()
+        return min(idle, POLL_S) if self._polled else idle
+
+    def _let_go(self) -> None:
+        self._lines.close()
+
+
+def _advice(error: Exception) -> str:
+    if "busy" in str(error).lower():
+        return ": another program holds it (`gpioinfo` names it)"
+    return "; a chip without pull-up resistors of its own needs door.pull_up: false"
+
+
+class GpioChipIndicators(PlayedIndicators):
+    """Outputs on lines of the door's chip; off from the first moment on."""
+
+    def __init__(
+        self, pins: dict[Output, int], active_high: bool, alarm_s: float, lines: Lines
+    ) -> None:
+        """DeviceError when a line cannot be had."""
+        super().__init__(pins, alarm_s)
+        self._pins, self._high, self._lines = pins, active_high, lines
+        try:
+            for pin in pins.values():
+                lines.output(pin, int(not active_high))
+        except Exception as error:
+            lines.close()
+            raise DeviceError(f"the lines of the indicators cannot be used: {error}") from error
+        self._thread.start()
+
+    def _drive(self, output: Output, on: bool) -> None:
+        self._lines.write(self._pins[output], int(on == self._high))
+
+    def _let_go(self) -> None:
+        self._lines.close()
+
+
+def _indicators(settings: Settings, setup: DoorSetup) -> Indicators:
+    pins, high = outputs_of(settings), settings.indicators.active_high
+    return GpioChipIndicators(pins, high, settings.alarms.sound_s, open_lines(setup))
+
+
+def _check(setup: DoorSetup) -> Iterator[Check]:
+    yield Check(
+        "warn" if setup.settings.lock_type == "maglock" else "ok",
+        "what this chip does with the relay's line when the program ends is not known",
+        "let the program end and try the door; a resistor at the line decides what it is then",
+    )
+
+
+DRIVER = DoorDriver(
+    name="gpiochip",
+    make=lambda setup: GpioChipDoor(setup.settings, setup.post, open_lines(setup)),
+    lock=lambda setup: lock_on_chip(setup.settings, setup.lgpio, setup.dev),
+    indicators=_indicators,
+    check=_check,
+)

@@ -1,0 +1,65 @@
+"""Alarms as people see them: listed, and acknowledged with a name in the journal."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from gated.core.messages import AlarmsAcknowledged, Event, Restored
+from gated.core.values import DoorMode, moment
+from gated.errors import Conflict
+from gated.journal import alarm_store
+from gated.journal.alarm_store import Alarm
+from gated.ports import Clock
+from gated.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+_SHUT = frozenset({DoorMode.LOCKDOWN, DoorMode.OUT_OF_SERVICE})
+
+__all__ = ["Alarm", "Alarms", "before_restart"]
+
+
+class Alarms:
+    """The alarms of a workspace. tell: hands the running gate an event."""
+
+    def __init__(
+        self, workspace: Workspace, tell: Callable[[Event], None], clock: Clock | None = None
+    ) -> None:
+        self._workspace = workspace
+        self._tell = tell
+        self._clock = clock or workspace.clock
+
+    def list_(self, *, standing: bool | None = None, limit: int = 200) -> list[Alarm]:
+        """The newest first; standing: only those that nobody has acknowledged, or somebody has."""
+        with self._workspace.database.read() as session:
+            return alarm_store.list_(session, standing=standing, limit=limit)
+
+    def acknowledge(self, id_: int, *, actor: str, note: str | None = None) -> Alarm:
+        """Somebody has seen to it; NotFound, Conflict when somebody had before."""
+        with self._workspace.change(actor, self._clock) as change:
+            found = alarm_store.get(change.session, id_)
+            if found.acknowledged_at is not None:
+                raise Conflict(f"alarm {id_} was acknowledged already")
+            by = {"cause": note} if note else None
+            proof = change.record("alarm_acknowledged", {"kind": found.kind}, by=by)
+            alarm_store.acknowledge(change.session, id_, moment(change.at), proof.chain, proof.seq)
+            change.after_commit(lambda: self._tell(AlarmsAcknowledged(found.kind)))
+            return alarm_store.get(change.session, id_)
+
+
+def before_restart(workspace: Workspace, *, closely: bool = True) -> Restored:
+    """Return what held when the program ended: the door's mode, and alarms nobody acknowledged.
+
+    A mode counts only as this gate has sealed it. Where a later one may have been deleted, no mode
+    counts but one that keeps people out. closely: look for that; it takes a tenth of a second.
+    """
+    with workspace.database.read() as session:
+        told = workspace.journal.last_body(session, "door_mode") or {}
+        newest = not closely or workspace.journal.is_newest(session, "door_mode")
+        standing = alarm_store.list_(session, standing=True)
+    mode = DoorMode(told.get("mode", DoorMode.NORMAL))
+    if not newest:
+        log.error("rows of the journal are missing: the mode of the door may be an older one")
+        mode = mode if mode in _SHUT else DoorMode.NORMAL
+    return Restored(mode, {alarm.kind: alarm.severity for alarm in standing})

@@ -1,0 +1,82 @@
+"""The door over the network, and the alarms: who acts is asked again, recorded, and slowed down."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+
+from gated.core.messages import Silenced
+from gated.core.roles import Principal
+from gated.door.alarms import Alarm
+from gated.door.dependencies import Services
+from gated.door.remote_door import DoorCaller
+from gated.door.schemas import AcknowledgeIn, AlarmOut, DoorAct, ModeIn, ModeOut, OpenIn, OpenOut
+from gated.http.answers import Route
+from gated.http.callers import Operator, Token, Viewer, client_address
+from gated.http.problems import responses
+
+router = APIRouter(prefix="/api/gate", tags=["gate"], route_class=Route)
+alarms = APIRouter(prefix="/api/alarms", tags=["alarms"], route_class=Route)
+
+ACT = responses(409, 429)
+
+
+def _caller(principal: Principal, token: str, request: Request, body: DoorAct) -> DoorCaller:
+    return DoorCaller(principal, token, client_address(request), body.password)
+
+
+@router.post("/open", status_code=202, responses=ACT)
+def open_(
+    body: OpenIn, operator: Operator, token: Token, request: Request, services: Services
+) -> OpenOut:
+    """Open the door from afar; who and why goes into the journal, without which it stays shut."""
+    live, caller = services.running_gate(), _caller(operator, token, request, body)
+    for_s = services.remote_door.open(live.post, caller, body.reason, body.for_s)
+    return OpenOut(for_s=for_s)
+
+
+@router.put("/mode", status_code=202, responses=ACT)
+def set_mode(
+    body: ModeIn, operator: Operator, token: Token, request: Request, services: Services
+) -> ModeOut:
+    """Set the door to normal, lockdown, free_access (admins) or out_of_service; journaled."""
+    live, caller = services.running_gate(), _caller(operator, token, request, body)
+    services.remote_door.set_mode(live.post, caller, body.mode, body.reason)
+    return ModeOut(mode=body.mode)
+
+
+@router.post("/fire/reset", status_code=202, responses=ACT)
+def reset_fire(
+    body: DoorAct, operator: Operator, token: Token, request: Request, services: Services
+) -> None:
+    """End the fire release by hand; the door refuses while the fire input is active."""
+    live, caller = services.running_gate(), _caller(operator, token, request, body)
+    services.remote_door.reset_fire(live.post, caller, body.reason)
+
+
+@alarms.get("")
+def list_(
+    _viewer: Viewer,
+    services: Services,
+    standing: bool | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+) -> list[AlarmOut]:
+    """Warnings and alarms, newest first; `standing`: those that nobody has acknowledged."""
+    return [_out(a) for a in services.alarms.list_(standing=standing, limit=limit)]
+
+
+@alarms.post("/{id}/acknowledge", responses=responses(404, 409))
+def acknowledge(id: int, body: AcknowledgeIn, operator: Operator, services: Services) -> AlarmOut:
+    """Say that somebody has seen to it; the sounder is quiet when no other alarm stands."""
+    return _out(services.alarms.acknowledge(id, actor=operator.username, note=body.note))
+
+
+@router.post("/silence", status_code=202, responses=responses(409))
+def silence(operator: Operator, services: Services) -> None:
+    """Make the sounder quiet until the next alarm; the alarms stand."""
+    services.running_gate().post(Silenced(operator.username))
+
+
+def _out(alarm: Alarm) -> AlarmOut:
+    return AlarmOut.model_validate(alarm)

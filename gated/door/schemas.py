@@ -1,0 +1,55 @@
+"""Bodies of requests and answers about the door and its alarms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    Field,
+)
+
+from gated.core.values import DoorMode
+from gated.http.schemas import In, Out, Password, Text
+
+
+class DoorAct(In):
+    reason: Text
+    password: Password | None = None
+    """One's own, again: needed when the token is older than `auth.door_confirmation_s`."""
+
+
+class ModeIn(DoorAct):
+    mode: DoorMode
+
+
+class ModeOut(Out):
+    mode: DoorMode
+    """That the door was asked to take."""
+
+
+class AcknowledgeIn(In):
+    note: Text | None = None
+
+
+class AlarmOut(Out):
+    id: int
+    kind: str
+    severity: Literal["warning", "alarm"]
+    detail: Mapping[str, Any]
+    raised_at: datetime
+    last_at: datetime
+    count: int
+    """How often it happened since `raised_at`, until it was acknowledged."""
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+
+
+class OpenIn(DoorAct):
+    for_s: Annotated[float, Field(gt=0, le=600)] | None = None
+
+
+class OpenOut(Out):
+    for_s: float
+    """For how long the door was asked to open, in seconds."""

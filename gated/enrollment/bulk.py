@@ -1,0 +1,56 @@
+"""Work that takes long, as jobs: the import of many people, the gallery's self-test."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from gated.enrollment.archive import TableFile, read_upload
+from gated.enrollment.enrollment_queue import EnrollmentQueue
+from gated.enrollment.importer import begun
+from gated.enrollment.jobs import Job, Work
+
+TOLD_EVERY_S = 0.5
+"""How often a report is made anew while people are imported: it grows with each of them."""
+
+
+def import_work(
+    desk: EnrollmentQueue,
+    archive: bytes,
+    actor: str,
+    beside: Sequence[TableFile] = (),
+    columns: Mapping[str, str] | None = None,
+) -> Work:
+    """Work that imports an upload, person by person; SourceError when there is nobody in it.
+
+    columns: field -> heading, where a table has others than those that are known.
+
+    Cut off at any moment it leaves whole persons behind, and is safe to run again.
+    """
+    roster = read_upload(archive, beside, columns)
+
+    def work(job: Job) -> None:
+        report, total = begun(roster), len(roster.people)
+        job.progress(0, total, asdict(report))
+        done, told_at = 0, time.monotonic()
+        for person in roster.people:
+            if job.cancelled.is_set():
+                break
+            desk.import_person(person, report, actor)
+            done += 1
+            if time.monotonic() - told_at > TOLD_EVERY_S:
+                job.progress(done, total, asdict(report))
+                told_at = time.monotonic()
+        job.progress(done, total, asdict(report))
+
+    return work
+
+
+def check_work(desk: EnrollmentQueue, actor: str) -> Work:
+    """Work that examines the gallery; its report is that of `check_gallery`."""
+
+    def work(job: Job) -> None:
+        job.progress(1, 1, desk.check_gallery(actor=actor))
+
+    return work

@@ -1,0 +1,248 @@
+"""Tables of people as spreadsheets really write them: encoding, delimiter, quotes, line by line.
+
+One row that cannot be read spoils no other; each problem is told with the line it begins in.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from gated.enrollment.headings import Headings, headings_of
+from gated.enrollment.workbook import is_workbook, letters, read_workbook
+from gated.errors import SourceError
+from gated.http.spreadsheet import meant
+from gated.vision.kinds import kind_of
+
+MAX_TABLE_BYTES = 4 << 20
+MAX_CELL = 32_767
+"""Characters that a spreadsheet can hold in a cell."""
+DELIMITERS = ",;\t|"
+CELLS = ""
+"""In place of a delimiter: the cells of a workbook stand apart by themselves."""
+TOO_LARGE = f"is larger than {MAX_TABLE_BYTES >> 20} MB"
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_QUOTED = re.compile(r'"((?:[^"]++|"")*+)"')
+_END = re.compile(r"\r\n|\n|\r")
+_SEP = re.compile(r"sep=(.)(?:\r\n|\n|\r|$)", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_NO_LETTERS = re.compile(r"[^\W\d_][‚ƒ„…†‡ˆ‰‹“”•˜™›¤¦§¨©«¬®°±»¼½¾¿÷×][^\W\d_]")
+"""What stands within no word: a sign that the text was written in another encoding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of people. cells: field -> what is written there, trimmed, no empty ones.
+
+    problem: why it cannot be used; empty when it can.
+    """
+
+    line: int
+    cells: Mapping[str, str]
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The rows of a table in their order, and what is to be said of the whole."""
+
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The cells of one record. text: as it is written; problem: why it cannot be read, if so."""
+
+    line: int
+    cells: tuple[str, ...]
+    problem: str = ""
+    text: str = ""
+
+
+def read_table(content: bytes, given: Mapping[str, str]) -> Table:
+    """Read a table of people, CSV or the first sheet of a workbook. given: field -> heading, see
+    `headings`.
+
+    Raises: SourceError, without the table's name, when it is none.
+    """
+    if is_workbook(content):
+        return _of_workbook(content, given)
+    text, encoding = decoded(content)
+    delimiter, begin, line = _dialect(text)
+    records = _records(text, delimiter, begin, line)
+    head = next((r for r in records if any(map(str.strip, r.cells))), Record(line, ()))
+    if head.problem:
+        raise SourceError(f"line {head.line}: {head.problem}")
+    headings = headings_of(head.cells, head.line, given)
+    notes = list(headings.notes())
+    if encoding == "cp1252":
+        notes.append(
+            "read as Windows-1252, as it is no UTF-8: if names look wrong, save it as `CSV UTF-8`"
+        )
+    found = [r for r in records if any(map(str.strip, r.cells))]
+    if short := [str(r.line) for r in found if not r.problem and len(r.cells) < len(head.cells)]:
+        more = ", ..." if len(short) > 10 else ""
+        notes.append(
+            f"line {', '.join(short[:10])}{more}: fewer cells than columns; those that are missing "
+            "are taken as empty"
+        )
+    return Table(tuple(_row(r, headings, delimiter) for r in found), tuple(notes))
+
+
+def _of_workbook(content: bytes, given: Mapping[str, str]) -> Table:
+    """The same of a workbook; lines are the rows as the spreadsheet numbers them."""
+    if len(content) > MAX_TABLE_BYTES:
+        raise SourceError(f"the workbook {TOO_LARGE}: make several, or send pictures apart")
+    sheet = read_workbook(content)
+    head, *rest = (Record(line.number, line.cells, line.problem) for line in sheet.rows)
+    if head.problem:
+        raise SourceError(f"line {head.line}: {head.problem}")
+    headings = headings_of(head.cells, head.line, given)
+    notes = (*sheet.notes, *headings.notes())
+    return Table(tuple(_row(r, headings, CELLS) for r in rest), notes)
+
+
+def decoded(content: bytes) -> tuple[str, str]:
+    """Give the text of a table and its encoding. Raises: SourceError when it is no text."""
+    if len(content) > MAX_TABLE_BYTES:
+        raise SourceError(f"the table {TOO_LARGE}: make several")
+    if (kind := kind_of(content)) is not None and content[:4] != b"PK\3\4":
+        raise SourceError(f"this is {kind}, and no table: save it as `CSV UTF-8`")
+    mark, encoding = next(((m, e) for m, e in _MARKS if content.startswith(m)), (b"", ""))
+    encoding = encoding or _without_mark(content)
+    try:
+        text = content[len(mark) :].decode(encoding)
+    except UnicodeDecodeError:
+        raise SourceError(f"it is no {encoding.upper()} text: save it as `CSV UTF-8`") from None
+    text = text.removeprefix("\ufeff").rstrip("\x1a")
+    if _CONTROL.search(text):
+        raise SourceError("this is neither a ZIP file nor a CSV file")
+    if encoding == "cp1252" and (strange := _NO_LETTERS.search(text)):
+        raise SourceError(
+            f"it is neither UTF-8 nor Windows-1252 text (it would say {strange[0]!r}): save it as "
+            "`CSV UTF-8`"
+        )
+    return text, encoding
+
+
+def _without_mark(content: bytes) -> str:
+    """The encoding of a text that does not say it: every other byte of UTF-16 is zero mostly."""
+    some = content[:4096]
+    pairs = max(1, len(some) // 2)
+    for place, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+        if some[place::2].count(0) > 0.1 * pairs and some[1 - place :: 2].count(0) < 0.02 * pairs:
+            return encoding
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return "cp1252"
+    return "utf-8"
+
+
+def _dialect(text: str) -> tuple[str, int, int]:
+    """(delimiter, where the first record begins, in which line); `sep=;` is Excel's own word."""
+    if found := _SEP.match(text):
+        return found[1], found.end(), 2
+    first = next(filter(str.strip, text[: 1 << 16].splitlines()), "")
+    bare = _QUOTED.sub("", first)
+    return max(DELIMITERS, key=bare.count), 0, 1
+
+
+def _records(text: str, delimiter: str, at: int, line: int) -> Iterator[Record]:
+    """The records of a text; of one that cannot be read what can be made of its first line."""
+    plain = re.compile(rf"[^{re.escape(delimiter)}\r\n]*+")
+    while at < len(text):
+        cells, end, problem = _cells(text, at, delimiter, plain)
+        if problem and end < 0:
+            found = _END.search(text, at)  # a quotation mark that is never closed
+            end = found.end() if found else len(text)
+        written = text[at:end]
+        yield Record(line, cells, problem, written)
+        line += len(_END.findall(written))
+        at = end
+
+
+def _cells(
+    text: str, at: int, delimiter: str, plain: re.Pattern[str]
+) -> tuple[tuple[str, ...], int, str]:
+    """(cells, where the next record begins, problem); -1 for a quotation mark never closed."""
+    cells: list[str] = []
+    begin = at
+    while True:
+        if text.startswith('"', at):
+            if (quoted := _QUOTED.match(text, at)) is None:
+                return _roughly(text[begin:], delimiter), -1, "a quotation mark is never closed"
+            cell, at = quoted[1].replace('""', '"'), quoted.end()
+            while text.startswith(" ", at):
+                at += 1
+        elif (found := plain.match(text, at)) is not None:
+            cell, at = found[0], found.end()
+        cells.append(cell)
+        if len(cell) > MAX_CELL:
+            end = _END.search(text, at)
+            problem = f"a cell has more than {MAX_CELL} characters"
+            return (cells[0][:64],), end.end() if end else len(text), problem
+        if text.startswith(delimiter, at):
+            at += 1
+        elif at >= len(text) or text[at] in "\r\n":
+            return tuple(cells), _after(text, at), ""
+        else:
+            end = _END.search(text, at)
+            problem = "a quotation mark within a quoted cell: write it twice"
+            return _roughly(text[begin:], delimiter), end.end() if end else len(text), problem
+
+
+def _after(text: str, at: int) -> int:
+    found = _END.match(text, at)
+    return found.end() if found else at
+
+
+def _roughly(text: str, delimiter: str) -> tuple[str, ...]:
+    """The cells of a line that cannot be read, for whoever mends it."""
+    line = next(iter(text[:MAX_CELL].splitlines()), "")
+    try:
+        return tuple(next(csv.reader([line], delimiter=delimiter), ()))
+    except csv.Error:
+        return (line,)
+
+
+def _row(record: Record, headings: Headings, delimiter: str) -> Row:
+    cells = {
+        field: value
+        for field, cell in zip(headings.fields, record.cells, strict=False)
+        if field is not None and (value := meant(cell).strip())
+    }
+    return Row(record.line, cells, record.problem or _misfit(record, headings, delimiter))
+
+
+def _misfit(record: Record, headings: Headings, delimiter: str) -> str:
+    """Explain why the cells do not fit under the headings; empty ones at the end do not count."""
+    columns, beyond = len(headings.titles), record.cells[len(headings.titles) :]
+    if any(map(str.strip, beyond)) and delimiter == CELLS:
+        return (
+            f"{beyond[-1].strip()[:40]!r} stands in column {letters(len(record.cells) - 1)}, which "
+            "has no heading: give it one, or empty the cell"
+        )
+    if any(map(str.strip, beyond)):
+        return (
+            f"it has {len(record.cells)} cells, and the first line names {columns} columns: put a "
+            f"text that holds {_NAMES.get(delimiter, repr(delimiter))} into quotation marks "
+            f"({beyond[-1].strip()[:40]!r} is one too many)"
+        )
+    if len(record.cells) == 1 < columns and delimiter != CELLS and delimiter not in record.text:
+        return f"it has one cell, and the first line names {columns} columns"
+    return ""
+
+
+_NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab"}

@@ -1,0 +1,121 @@
+"""Enrollment for many callers beside a running gate: few at a time, models only when needed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from gated.core.values import Image, Vector
+from gated.enrollment.enrollment import Enrolled
+from gated.enrollment.enrollment_context import EnrollmentContext, enrollment_context
+from gated.enrollment.gallery_check import check_gallery
+from gated.enrollment.import_source import ImportRow
+from gated.enrollment.importer import ImportReport, import_person
+from gated.enrollment.models import VisionKit
+from gated.enrollment.photo_entry import PhotoEntry
+from gated.errors import Busy
+from gated.vision.photo import ExaminedPhoto
+from gated.workspace import Workspace
+
+SEATS = 4
+"""Photos that are received, waiting or examined at a time; they are held in memory."""
+
+RETRY_AFTER_S = 2.0
+
+IDLE_S = 120.0
+"""After so long without a photo the models are dropped: they hold 110 MB."""
+
+Make = Callable[[], EnrollmentContext]
+
+
+class EnrollmentQueue:
+    """Enrolls photos one after the other with models of its own, loaded when a photo comes.
+
+    idle_s: they are dropped after so long without one. Any thread may call. AssetError when the
+    models are missing; it is tried again next time.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        make: Make | None = None,
+        seats: int = SEATS,
+        idle_s: float = IDLE_S,
+    ) -> None:
+        self._workspace = workspace
+        self._make = make or self._with_own_models
+        self._office: EnrollmentContext | None = None
+        self._idle_s = idle_s
+        self._idling: threading.Timer | None = None
+        self._one_at_a_time = threading.Lock()
+        self._seats = threading.BoundedSemaphore(seats)
+
+    @contextmanager
+    def seat(self) -> Iterator[None]:
+        """A place in the waiting room while the block runs; Busy when all are taken."""
+        if not self._seats.acquire(blocking=False):
+            raise Busy("too many photos are being enrolled: try again", RETRY_AFTER_S)
+        try:
+            yield
+        finally:
+            self._seats.release()
+
+    def enroll(self, person_id: int, photo: bytes, entry: PhotoEntry) -> Enrolled:
+        """As EnrollmentService.enroll."""
+        with self._one_at_a_time:
+            return self._ready().enrollment.enroll(person_id, photo, entry)
+
+    def model(self) -> str:
+        """The model that makes templates here."""
+        with self._one_at_a_time:
+            return self._ready().kit.model
+
+    def replace_photo(
+        self, id_: int, photo: bytes, entry: PhotoEntry, *, version: int | None = None
+    ) -> Enrolled:
+        """As EnrollmentService.replace_photo."""
+        with self._one_at_a_time:
+            return self._ready().enrollment.replace_photo(id_, photo, entry, version=version)
+
+    def import_person(self, person: ImportRow, report: ImportReport, actor: str) -> None:
+        """As importer.import_person; others may come between two persons."""
+        with self._one_at_a_time:
+            import_person(self._ready(), person, report, actor)
+
+    def examine(self, image: Image) -> ExaminedPhoto:
+        """As PhotoExaminer.examine."""
+        with self._one_at_a_time:
+            return self._ready().enrollment.examine(image)
+
+    def refuse_others(self, known: Sequence[Vector], vector: Vector) -> None:
+        """As EnrollmentService.refuse_others."""
+        with self._one_at_a_time:
+            self._ready().enrollment.refuse_others(known, vector)
+
+    def check_gallery(self, *, actor: str) -> dict[str, Any]:
+        """As gallery_check.check_gallery, with the look journaled before."""
+        with self._one_at_a_time:
+            kit = self._ready().kit
+        with self._workspace.change(actor) as change:
+            change.record("gallery_checked", {"model": kit.model})
+        return check_gallery(self._workspace, self._workspace.settings, kit, change.at)
+
+    def _ready(self) -> EnrollmentContext:
+        if self._office is None:
+            self._office = self._make()
+        if self._idling is not None:
+            self._idling.cancel()
+        self._idling = threading.Timer(self._idle_s, self._rest)
+        self._idling.daemon = True
+        self._idling.start()
+        return self._office
+
+    def _rest(self) -> None:
+        with self._one_at_a_time:
+            self._office = None
+
+    def _with_own_models(self) -> EnrollmentContext:
+        kit = VisionKit(self._workspace.settings)
+        return enrollment_context(self._workspace, kit, self._workspace.clock)

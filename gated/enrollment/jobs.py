@@ -1,0 +1,140 @@
+"""Long work in the background: one at a time, with progress, cancelled on demand."""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import threading
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any
+
+from gated.errors import Busy, GatedError, NotFound
+
+log = logging.getLogger(__name__)
+
+KEPT = 20
+RETRY_AFTER_S = 30.0
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job at one moment. state: `running`, `done`, `cancelled` or `failed`, then `detail`."""
+
+    id: str
+    kind: str
+    actor: str
+    state: str
+    started_at: datetime
+    ended_at: datetime | None = None
+    done: int = 0
+    total: int = 0
+    report: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
+    detail: str = ""
+
+
+class Job:
+    """A job as its work sees it: it shows its progress here, and learns that it is cancelled."""
+
+    def __init__(self, view: JobView) -> None:
+        self.view = view
+        self.cancelled = threading.Event()
+
+    def progress(self, done: int, total: int, report: Mapping[str, Any]) -> None:
+        """Say how far the work is; `report` must not change any more."""
+        self.view = replace(self.view, done=done, total=total, report=report)
+
+
+Work = Callable[[Job], None]
+Start = Callable[[Work], JobView]
+
+
+class Jobs:
+    """The job that runs, and the last ones that did."""
+
+    def __init__(self, kept: int = KEPT) -> None:
+        self._kept = kept
+        self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._lock = threading.Lock()
+        self._one = threading.Lock()
+
+    @contextmanager
+    def reserved(self, kind: str, actor: str) -> Iterator[Start]:
+        """The right to start one job while the block runs; Busy when one runs already."""
+        if not self._one.acquire(blocking=False):
+            raise Busy("another job is running: try again when it is done", RETRY_AFTER_S)
+        started = False
+
+        def start(work: Work) -> JobView:
+            nonlocal started
+            started = True
+            return self._start(kind, actor, work)
+
+        try:
+            yield start
+        finally:
+            if not started:
+                self._one.release()
+
+    def list_(self) -> list[JobView]:
+        """The jobs that are known since the program began, newest first."""
+        with self._lock:
+            return [job.view for job in reversed(self._jobs.values())]
+
+    def get(self, id_: str) -> JobView:
+        """A job as it is now; NotFound."""
+        return self._find(id_).view
+
+    def cancel(self, id_: str) -> JobView:
+        """Ask a job to end soon, with what it has done so far; NotFound."""
+        job = self._find(id_)
+        job.cancelled.set()
+        return job.view
+
+    def stop(self) -> None:
+        """Ask every job to end soon."""
+        with self._lock:
+            for job in self._jobs.values():
+                job.cancelled.set()
+
+    def _find(self, id_: str) -> Job:
+        with self._lock:
+            job = self._jobs.get(id_)
+        if job is None:
+            raise NotFound(f"there is no job {id_[:40]}")
+        return job
+
+    def _start(self, kind: str, actor: str, work: Work) -> JobView:
+        job = Job(JobView(uuid.uuid4().hex, kind, actor, "running", datetime.now(UTC)))
+        with self._lock:
+            self._jobs[job.view.id] = job
+            while len(self._jobs) > self._kept:
+                self._jobs.popitem(last=False)
+        # who asked for it, and from where, is found in the context when its acts are journaled
+        context = contextvars.copy_context()
+        begun = job.view
+        threading.Thread(
+            target=context.run, args=(self._run, job, work), name=f"job {kind}", daemon=True
+        ).start()
+        return begun
+
+    def _run(self, job: Job, work: Work) -> None:
+        state, detail = "failed", "something went wrong here; the log says what"
+        try:
+            work(job)
+            state, detail = ("cancelled" if job.cancelled.is_set() else "done"), ""
+        except GatedError as error:
+            log.error("job %s failed: %s", job.view.kind, error)
+            detail = str(error)
+        except Exception:
+            log.exception("job %s failed", job.view.kind)
+        finally:
+            job.view = replace(job.view, state=state, detail=detail, ended_at=datetime.now(UTC))
+            self._one.release()

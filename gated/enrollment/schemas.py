@@ -1,0 +1,94 @@
+"""Bodies of requests and answers about reference photos and imports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    StringConstraints,
+)
+
+from gated.enrollment.enrollments import WithdrawalReceipt
+from gated.http.schemas import In, Out, Text
+from gated.people.schemas import EnrollmentOut
+from gated.workspace import TracesState
+
+
+class EnrolledOut(EnrollmentOut):
+    advice: Sequence[str]
+    """What would make the photo better; empty for one that was enrolled before."""
+
+
+class PhotoResult(Out):
+    """The outcome of one photo: either it was enrolled, or a problem says why not."""
+
+    name: str
+    enrolled: EnrolledOut | None = None
+    problem: Mapping[str, Any] | None = None
+
+
+class SeveralForm(In):
+    """The fields beside the photos."""
+
+    person_id: int
+
+
+class EnrollmentForm(In):
+    """The fields beside the photo."""
+
+    person_id: int
+    override: Text | None = None
+
+
+class CaptureIn(In):
+    person_id: int
+    override: Text | None = None
+
+
+class ImportForm(In):
+    """The fields beside the archive."""
+
+    columns: Annotated[str, StringConstraints(max_length=2000)] | None = None
+    """Which column of a table is which, such as personnel_code=ID,photo=Picture."""
+
+
+class JobOut(Out):
+    id: str
+    kind: str
+    actor: str
+    state: Literal["running", "done", "cancelled", "failed"]
+    started_at: datetime
+    ended_at: datetime | None
+    done: int
+    total: int
+    report: Mapping[str, Any]
+    detail: str
+
+
+class EnrollmentChange(In):
+    """Fields that are left out stay as they are."""
+
+    is_active: bool = True
+
+
+class WithdrawalReceiptOut(Out):
+    person_id: int
+    uid: str
+    withdrawn_at: datetime
+    enrollments: int
+    files: int
+    chain: str
+    seq: int
+    hash: str
+    state: TracesState
+    """`complete`; `pending` while what was removed is left in the database's log of changes, as
+    somebody reads an older state (`GET /health` has `erasure_pending` until it is gone);
+    `database_server` on PostgreSQL, which lets go of it by VACUUM and as it writes on."""
+
+    @classmethod
+    def of(cls, receipt: WithdrawalReceipt, state: TracesState) -> Self:
+        """Show a receipt, and what is left in the database's log."""
+        return cls(**asdict(receipt), state=state)

@@ -1,0 +1,56 @@
+"""Estimate how often strangers come to this gate, and what that makes of its error rate."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from gated.core.calibration import fpir_of, per_year
+from gated.core.policy import CHANCES
+from gated.core.values import Instant
+from gated.enrollment.stranger_store import stranger_visits
+from gated.link.status_board import StatusBoard
+from gated.workspace import Workspace
+
+WINDOW = timedelta(days=90)
+LEAST = timedelta(days=1)
+"""A younger log says nothing about a year."""
+
+
+def stranger_visits_per_year(workspace: Workspace, gate: str, now: Instant) -> float | None:
+    """Visits of people who matched nobody, from the log of the last WINDOW.
+
+    None while the log of the gate is younger than LEAST.
+    """
+    at = datetime.fromtimestamp(now.utc, UTC)
+    with workspace.database.read() as session:
+        first, visits = stranger_visits(session, gate, at - WINDOW, at)
+    if first is None or at - first < LEAST:
+        return None
+    return per_year(visits, (at - max(first, at - WINDOW)).total_seconds())
+
+
+def outlook(workspace: Workspace, fmr: float, templates: int, now: Instant) -> dict[str, Any]:
+    """Estimate an FMR's effect at this gate: fields of its `GateStatus`. Raises: StorageError."""
+    visits = stranger_visits_per_year(workspace, workspace.settings.gate.name, now)
+    return {
+        "fmr": fmr,
+        "fpir": fpir_of(fmr, templates, CHANCES),
+        "stranger_visits_per_year": visits,
+        "wrong_openings_per_year": expected_wrong_openings(fmr, templates, visits),
+    }
+
+
+def refresh_outlook(workspace: Workspace, board: StatusBoard, now: Instant) -> None:
+    """Show what the threshold means at the rate of strangers that the log has by now.
+
+    Nothing while the board has no threshold. StorageError.
+    """
+    known = board.snapshot()
+    if known.fmr is not None:
+        board.publish(**outlook(workspace, known.fmr, known.templates, now))
+
+
+def expected_wrong_openings(fmr: float, templates: int, visits: float | None) -> float | None:
+    """Strangers let in a year by face alone, where liveness and policy refuse none of them."""
+    return None if visits is None else visits * fpir_of(fmr, templates, CHANCES)

@@ -1,0 +1,1 @@
+"""Error rates of recognition and liveness on recordings, and replay of clips."""

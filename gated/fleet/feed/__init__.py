@@ -1,0 +1,1 @@
+"""Kinds of things that travel from a hub to its gates, besides persons."""

@@ -1,0 +1,67 @@
+"""Before a gate opens for anyone: what the hub has to say, erasures above all."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from gated.core.values import moment
+from gated.errors import HubError, SealError, StorageError
+from gated.fleet.gate.downlink import Downlink
+from gated.fleet.gate.membership import Membership
+from gated.fleet.gate.remote_presence import hear_first
+from gated.ports import Clock
+from gated.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+PATIENCE_S = 60.0
+"""How long a gate that heard the hub lately takes to catch up before it opens all the same."""
+
+RETRY_S = 2.0
+
+
+def catch_up(workspace: Workspace, clock: Clock, model: str, going_on: Callable[[], bool]) -> None:
+    """Apply what the hub has told since this gate last heard it; nothing for a gate on its own.
+
+    A hub that does not answer is no hindrance, unless this gate has not heard it for
+    `sync.catch_up_after_h`: then it waits until the hub does, or `going_on` says no. SealError.
+    """
+    membership = Membership(workspace, clock)
+    member = membership.find()
+    if member is None:
+        hear_first(workspace, None, clock, True)
+        return
+    client = membership.client(member)
+    down = Downlink(workspace, client, clock, model)
+    overdue = _is_overdue(workspace, clock, down)
+    try:
+        reached = _pull_all(down, overdue, going_on)
+        hear_first(workspace, client, clock, reached)
+    finally:
+        client.close()
+
+
+def _pull_all(down: Downlink, overdue: bool, going_on: Callable[[], bool]) -> bool:
+    """Apply page after page; whether the hub was heard to the end."""
+    end = time.monotonic() + PATIENCE_S
+    while going_on() and (overdue or time.monotonic() < end):
+        try:
+            if not down.pull():
+                return True
+        except (HubError, StorageError, SealError) as error:
+            if not overdue:
+                log.warning("goes on with the people known here: %s", error)
+                return False
+            log.error("opens for nobody until the hub is heard: %s", error)
+            time.sleep(RETRY_S)
+    return False
+
+
+def _is_overdue(workspace: Workspace, clock: Clock, down: Downlink) -> bool:
+    hours, heard, now = workspace.settings.sync.catch_up_after_h, down.place().heard, clock.now()
+    if heard is None or not now.sure:
+        return False
+    return (moment(now) - datetime.fromisoformat(heard)).total_seconds() > hours * 3600

@@ -1,0 +1,1 @@
+"""The agreement of both sides: states, signatures, cursors, edits, heartbeats."""

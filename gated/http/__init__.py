@@ -1,0 +1,1 @@
+"""Parts for every route: callers, problem details, paging, entity tags, streams, body types."""

@@ -1,0 +1,5 @@
+"""Names of headers."""
+
+from __future__ import annotations
+
+HEADER = "X-Gated-Signature"

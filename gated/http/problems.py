@@ -1,0 +1,202 @@
+"""Every error as RFC 9457 problem details: {type, title, status, code, detail, errors?}."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from gated import errors
+from gated.http.headers import HEADER
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUS: Mapping[type[errors.GatedError], HTTPStatus] = {
+    errors.NotFound: HTTPStatus.NOT_FOUND,
+    errors.ChangedMeanwhile: HTTPStatus.PRECONDITION_FAILED,
+    errors.Conflict: HTTPStatus.CONFLICT,
+    errors.NoPicture: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    errors.PictureTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.EnrollmentRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.SettingsRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.CardRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.WeakPassword: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.TextRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.RuleMisfit: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.SourceError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.NotAllowed: HTTPStatus.FORBIDDEN,
+    errors.Busy: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.TooMany: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.Throttled: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.NotSignedIn: HTTPStatus.UNAUTHORIZED,
+    errors.StorageError: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.AssetError: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.DeviceError: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.GateUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+"""Looked up along the exception's bases; anything else is a 500."""
+
+MOST_PROBLEMS = 20
+"""Named in one answer."""
+
+CODES: Mapping[int, str] = {
+    400: "malformed",
+    401: "not_signed_in",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "timeout",
+    413: "too_large",
+    415: "unsupported_media_type",
+    421: "wrong_host",
+    422: "invalid",
+    429: "too_many",
+    500: "internal",
+    503: "unavailable",
+}
+
+
+class Problem(JSONResponse):
+    """One problem, as a response."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        code: str | None = None,
+        problems: Sequence[Mapping[str, Any]] | None = None,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> None:
+        content = {
+            "type": "about:blank",
+            "title": HTTPStatus(status).phrase,
+            "status": status,
+            "code": code or CODES.get(status, "error"),
+            "detail": detail,
+            **({"errors": list(problems)} if problems else {}),
+            **more,
+        }
+        self.content = content
+        super().__init__(content, status, headers)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every exception of `app` with a Problem."""
+    app.add_exception_handler(errors.GatedError, _ours)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+
+
+def internal_error() -> Problem:
+    """The answer to a mistake of ours; the log has the rest under the request's id."""
+    return Problem(500, "something went wrong here; the log says what")
+
+
+def _ours(request: Request, error: Exception) -> Problem:
+    assert isinstance(error, errors.GatedError)  # noqa: S101
+    return answer_to(request, error)
+
+
+def answer_to(request: Request, error: errors.GatedError) -> Problem:
+    """The answer to a request that ended with one of our errors, signed where a gate acts on it."""
+    answer = problem_of(error)
+    if isinstance(error, errors.Revoked):
+        # it must know that it is its hub who says so
+        _, _, asked = request.headers.get(HEADER, "").partition(".")
+        fleet = request.app.state.services.fleet
+        answer.headers[HEADER] = fleet.signed(asked, answer.status_code, bytes(answer.body))
+    return answer
+
+
+def problem_of(error: errors.GatedError) -> Problem:
+    """Return what a client is told of one of our errors."""
+    status = next((STATUS[c] for c in type(error).__mro__ if c in STATUS), None)
+    if status is None:
+        log.error("unexpected error", exc_info=error)
+        return internal_error()
+    match error:
+        case errors.EnrollmentRefused():
+            return Problem(status, error.advice, error.reason, measured=error.measured)
+        case errors.DuplicateFace():
+            return Problem(status, str(error), error.code, person_id=error.person_id)
+        case errors.AssetError():
+            log.error("models: %s", error)
+            return Problem(status, "the models are missing: run `gated assets install`", error.code)
+        case errors.Throttled() | errors.Busy() | errors.TooMany():
+            wait = {"Retry-After": str(max(1, round(error.retry_after + 0.5)))}
+            return Problem(status, str(error), error.code, headers=wait)
+        case errors.ClockSkew():
+            bearer = {"WWW-Authenticate": "Bearer"}
+            return Problem(status, str(error), error.code, headers=bearer, now=error.now)
+        case errors.NotSignedIn():
+            return Problem(status, str(error), error.code, headers={"WWW-Authenticate": "Bearer"})
+        case errors.SettingsRefused():
+            wrong = [
+                {"at": key, "code": error.code, "detail": why}
+                for key, why in error.problems.items()
+            ]
+            return Problem(status, str(error), error.code, wrong)
+        case errors.SourceError():
+            return Problem(status, str(error))
+        case errors.StorageError():
+            log.error("storage: %s", error)
+            return Problem(status, "the gate cannot use its storage now", error.code)
+    return Problem(status, str(error), error.code)
+
+
+def _invalid(_request: Request, error: Exception) -> Problem:
+    """Names the places and the rules, never the values: they may be secrets."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    problems = [
+        {"at": _printable(".".join(map(str, e["loc"]))), "code": e["type"], "detail": e["msg"]}
+        for e in list(error.errors())[:MOST_PROBLEMS]
+    ]
+    said = "; ".join(f"{p['at']}: {p['detail']}" for p in problems[:3])
+    return Problem(422, said or "the request is not valid", problems=problems)
+
+
+def _printable(text: str) -> str:
+    """The text without what is no character: a key of a body may hold half of a pair."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _http(_request: Request, error: Exception) -> Problem:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    return Problem(error.status_code, str(error.detail), headers=error.headers)
+
+
+def _documented(description: str) -> dict[str, Any]:
+    text, properties = {"type": "string"}, ("type", "title", "code", "detail")
+    schema = {
+        "title": "Problem",
+        "type": "object",
+        "required": [*properties, "status"],
+        "properties": {
+            **dict.fromkeys(properties, text),
+            "status": {"type": "integer"},
+            "errors": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": dict.fromkeys(("at", "code", "detail"), text),
+                },
+            },
+        },
+    }
+    return {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return what a route documents for these statuses."""
+    return {status: _documented(HTTPStatus(status).phrase) for status in statuses}

@@ -1,0 +1,107 @@
+"""Field types and base classes of all bodies. Times are RFC 3339, without offset the site's."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    StringConstraints,
+    WithJsonSchema,
+    field_validator,
+)
+
+from gated.core.text import clean_code, clean_text
+from gated.http.site_time import completed, completed_end
+
+_PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*$"
+
+
+def _clean_text(value: str) -> str:
+    return clean_text(value, "this")
+
+
+def _clean_code(value: str) -> str:
+    return clean_code(value, "this")
+
+
+Text = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_PRINTABLE),
+    AfterValidator(_clean_text),
+]
+Code = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, pattern=r"^[^@\s\x00-\x1f\x7f-\x9f]{1,64}$"),
+    AfterValidator(_clean_code),
+]
+Email = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True,
+        max_length=254,
+        pattern=r"^[^@\s\x00-\x1f\x7f-\x9f]{1,64}@[^@\s.\x00-\x1f\x7f-\x9f]+(\.[^@\s.\x00-\x1f\x7f-\x9f]+)+$",
+    ),
+    AfterValidator(_clean_code),
+]
+Phone = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^\+?[0-9 ()/.-]{1,40}$")]
+
+
+Username = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.@+-]{1,100}$")]
+Password = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+
+
+def storable(value: Any) -> Any:
+    """The value; ValueError for text that PostgreSQL cannot store. Lone surrogates never get here:
+    pydantic refuses them."""
+    if isinstance(value, str) and "\0" in value:
+        raise ValueError("text cannot hold the character NUL")
+    return value
+
+
+def _in_utc(at: datetime) -> datetime:
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a year from 1 to 9999, also in UTC, is needed") from None
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""A time with offset that can be stored, too."""
+
+_WRITTEN = WithJsonSchema({
+    "anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}],
+})  # fmt: skip
+
+SiteMoment = Annotated[Moment, BeforeValidator(completed), _WRITTEN]
+"""The same; one without an offset is one of the site's clock, a day alone its begin."""
+
+SiteEnd = Annotated[Moment, BeforeValidator(completed_end), _WRITTEN]
+"""Until when: the same, but that a day alone is included."""
+
+
+class In(BaseModel):
+    """A body of a request; fields that it does not have are refused, and so is NUL in text."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _storable(cls, value: Any) -> Any:
+        return storable(value)
+
+
+class Out(BaseModel):
+    """A body of an answer."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+Cause = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=3, max_length=500, pattern=_PRINTABLE)
+]

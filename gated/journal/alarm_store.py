@@ -1,0 +1,115 @@
+"""Alarms: rows of the journal that somebody must look at, until somebody has.
+
+One row stands for each kind: what happens again before it was acknowledged is counted in it. The
+journal writes them in the transaction of its rows; who acknowledged one stands in the journal.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from gated.core.chain import utc
+from gated.core.values import Severity
+from gated.database import rows
+from gated.database.tables import alarms, journal_private
+from gated.errors import NotFound
+
+STANDING = frozenset({"warning", "alarm"})
+"""Severities that stand until they are acknowledged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """count: how often it happened; acknowledged_by: None when nobody did, or when erased."""
+
+    id: int
+    kind: str
+    severity: Severity
+    detail: Mapping[str, Any]
+    raised_at: datetime
+    last_at: datetime
+    count: int
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+
+
+_PLAIN = [alarms.c[n] for n in Alarm.__dataclass_fields__ if n != "acknowledged_by"]
+_OWN_DETAIL = ("severity", "gate")
+
+
+def raised(session: Session, row: Mapping[str, Any]) -> None:
+    """Take over a row of the journal: chain, seq, at_utc, kind and body."""
+    at, body = utc(row["at_utc"]), row["body"]
+    values = {
+        "severity": body["severity"],
+        "detail": {k: v for k, v in body.items() if k not in _OWN_DETAIL},
+        "last_at": at,
+    }
+    again = (
+        sa.update(alarms)
+        .where(alarms.c.kind == row["kind"], alarms.c.acknowledged_at.is_(None))
+        .values({**values, "count": alarms.c.count + 1})
+        .returning(alarms.c.id)
+    )
+    if session.execute(again).first() is None:
+        new = {**values, "kind": row["kind"], "raised_at": at, "count": 1}
+        session.execute(sa.insert(alarms).values(new))
+
+
+def list_(session: Session, *, standing: bool | None = None, limit: int = 200) -> list[Alarm]:
+    """The newest alarms first; standing: only those that nobody has (True) or somebody has."""
+    wanted = _select().order_by(alarms.c.last_at.desc(), alarms.c.id.desc()).limit(limit)
+    if standing is not None:
+        unseen = alarms.c.acknowledged_at.is_(None)
+        wanted = wanted.where(unseen if standing else sa.not_(unseen))
+    return [_alarm(r) for r in session.execute(wanted)]
+
+
+def get(session: Session, id_: int) -> Alarm:
+    """The alarm with this id, or NotFound."""
+    found = None
+    if not rows.is_too_large(id_):
+        found = session.execute(_select().where(alarms.c.id == id_)).first()
+    if found is None:
+        raise NotFound(f"there is no alarm {id_}")
+    return _alarm(found)
+
+
+def standing(session: Session, kind: str) -> int | None:
+    """The id of the alarm of a kind that nobody has acknowledged."""
+    there = alarms.c.kind == kind, alarms.c.acknowledged_at.is_(None)
+    id_: int | None = session.execute(sa.select(alarms.c.id).where(*there)).scalar()
+    return id_
+
+
+def acknowledge(session: Session, id_: int, at: datetime, chain: str, seq: int) -> None:
+    """Somebody has seen to it, as this row of the journal tells."""
+    session.execute(
+        sa.update(alarms)
+        .where(alarms.c.id == id_, alarms.c.acknowledged_at.is_(None))
+        .values(acknowledged_at=at, chain=chain, seq=seq)
+    )
+
+
+def _select() -> sa.Select[Any]:
+    told = sa.and_(
+        journal_private.c.chain == alarms.c.chain,
+        journal_private.c.seq == alarms.c.seq,
+        journal_private.c.role == "actor",
+    )
+    return sa.select(*_PLAIN, journal_private.c.payload.label("actor")).outerjoin(
+        journal_private, told
+    )
+
+
+def _alarm(row: Any) -> Alarm:
+    values = {column.name: getattr(row, column.name) for column in _PLAIN}
+    by = json.loads(row.actor).get("name") if row.actor else None
+    return Alarm(**values, acknowledged_by=by)

@@ -1,0 +1,118 @@
+"""The journal's rows in which somebody acted, newest first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from gated.core.chain import microseconds, utc
+from gated.database.tables import AUDITED, journal, journal_private
+
+Place = tuple[int, str, int]
+"""(at_utc, chain, seq) of the last row of the page before."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One act: actor, kind, time and subject; `actor` and `subject` are None when erased."""
+
+    chain: str
+    seq: int
+    at: datetime
+    kind: str
+    body: Mapping[str, Any]
+    actor: Mapping[str, Any] | None
+    subject: Mapping[str, Any] | None
+
+    @property
+    def place(self) -> Place:
+        """The place at which a page that ends with this row goes on."""
+        return microseconds(self.at), self.chain, self.seq
+
+
+def list_(
+    session: Session,
+    *,
+    kind: str | None = None,
+    actor: str | None = None,
+    subject_uid: str | None = None,
+    from_: datetime | None = None,
+    to: datetime | None = None,
+    after: Place | None = None,
+    limit: int,
+) -> list[AuditRow]:
+    """One page of acts at or after `from_` and before `to`, newest first."""
+    row = journal.c
+    conditions: list[sa.ColumnElement[bool]] = [
+        sa.text(AUDITED),  # type: ignore[list-item]
+        row.commits.contains('"actor"'),
+    ]
+    if kind is not None:
+        conditions.append(row.kind == kind)
+    if from_ is not None:
+        conditions.append(row.at_utc >= microseconds(from_))
+    if to is not None:
+        conditions.append(row.at_utc < microseconds(to))
+    if after is not None:
+        place = sa.tuple_(*map(sa.literal, after, (row.at_utc.type, row.chain.type, row.seq.type)))
+        conditions.append(sa.tuple_(row.at_utc, row.chain, row.seq) < place)
+    if actor is not None:
+        conditions.append(_told("actor", _holds(session, '"name":' + json.dumps(actor))))
+    if subject_uid is not None:
+        conditions.append(_told("subject", journal_private.c.uid == subject_uid))
+    newest = (row.at_utc.desc(), row.chain.desc(), row.seq.desc())
+    statement = sa.select(journal).where(*conditions).order_by(*newest).limit(limit)
+    return _with_private(session, session.execute(statement).all())
+
+
+def about(session: Session, uid: str) -> list[AuditRow]:
+    """Every row that speaks of the person with this uid, as who acted or whom it befell."""
+    row, private = journal.c, journal_private.c
+    mine = (private.chain == row.chain) & (private.seq == row.seq) & (private.uid == uid)
+    statement = (
+        sa.select(journal).where(sa.exists().where(mine)).order_by(row.at_utc, row.chain, row.seq)
+    )
+    return _with_private(session, session.execute(statement).all())
+
+
+def _told(role: str, condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    row, private = journal.c, journal_private.c
+    same = (private.chain == row.chain) & (private.seq == row.seq) & (private.role == role)
+    return sa.exists().where(same, condition)
+
+
+def _holds(session: Session, text: str) -> sa.ColumnElement[bool]:
+    """Match payloads that hold the text; LIKE would ignore case on SQLite."""
+    found = "instr" if session.get_bind().dialect.name == "sqlite" else "strpos"
+    place: sa.ColumnElement[int] = getattr(sa.func, found)(journal_private.c.payload, text)
+    return place > 0
+
+
+def _with_private(session: Session, rows: Sequence[Any]) -> list[AuditRow]:
+    private = journal_private.c
+    told: dict[tuple[str, int, str], Any] = {}
+    for chain in {r.chain for r in rows}:
+        seqs = [r.seq for r in rows if r.chain == chain]
+        for start in range(0, len(seqs), 500):
+            some = sa.select(journal_private).where(
+                private.chain == chain, private.seq.in_(seqs[start : start + 500])
+            )
+            told |= {(p.chain, p.seq, p.role): json.loads(p.payload) for p in session.execute(some)}
+    return [
+        AuditRow(
+            r.chain,
+            r.seq,
+            utc(r.at_utc),
+            r.kind,
+            json.loads(r.body),
+            told.get((r.chain, r.seq, "actor")),
+            told.get((r.chain, r.seq, "subject")),
+        )
+        for r in rows
+    ]

@@ -1,0 +1,47 @@
+"""A file that keeps room free on a disk, until something must be written that finds none."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+NAME = "reserve"
+SMALLEST = 64 << 10
+
+
+class Reserve:
+    """The file `reserve` in a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / NAME
+
+    @property
+    def held(self) -> int:
+        """The number of bytes that it keeps free now."""
+        try:
+            return self._path.stat().st_size
+        except OSError:
+            return 0
+
+    def hold(self, size: int) -> None:
+        """Keep so many bytes free, or as many as there are."""
+        size = max(size, 0)
+        if size < self.held:
+            os.truncate(self._path, size)
+        while size > max(self.held, SMALLEST) and not self._take(size):
+            size //= 2
+
+    def _take(self, size: int) -> bool:
+        try:
+            fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.posix_fallocate(fd, 0, size)
+            finally:
+                os.close(fd)
+        except OSError:
+            return False
+        return True
+
+    def release(self) -> None:
+        """Give the room back; nothing to do without the file."""
+        self._path.unlink(missing_ok=True)

@@ -1,0 +1,119 @@
+"""The erasure ledger: what must not come back with an older database.
+
+A file beside the journal's head with one uid a line, of erased persons and of enrollments whose
+biometrics were withdrawn. Uids say nothing about a person who is gone. Lines are only ever added,
+so that two ledgers are put together by joining them.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from gated.database.tables import enrollments, journal, persons, sync_chains
+from gated.errors import StorageError
+from gated.journal.proven import Proof
+from gated.vault.sealing import sync_directory
+
+log = logging.getLogger(__name__)
+
+NAME = "erasures.ledger"
+
+_UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_AT_ONCE = 500
+
+
+class ErasureLedger:
+    """The ledger of one state directory; any thread or process may add to it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> frozenset[str]:
+        """All uids; a line that a power cut left unfinished is passed over. StorageError."""
+        try:
+            lines = self.path.read_text("ascii", errors="replace").splitlines()
+        except FileNotFoundError:
+            return frozenset()
+        except OSError as error:
+            raise StorageError(f"the erasure ledger {self.path} cannot be read: {error}") from None
+        return frozenset(line for line in lines if _UID.fullmatch(line))
+
+    def add(self, uids: Iterable[str]) -> None:
+        """Add uids, durably; a failure is logged: the next start adds what the journal tells."""
+        # the first line break ends what a power cut may have left unfinished
+        text = "\n" + "".join(f"{uid}\n" for uid in uids)
+        try:
+            with open(self.path, "ab", opener=_private, buffering=0) as file:
+                file.write(text.encode("ascii"))
+                os.fsync(file.fileno())
+            sync_directory(self.path.parent)
+        except OSError as error:
+            log.error("the erasure ledger %s cannot be written: %s", self.path, error)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+
+
+def told(
+    session: Session,
+    *where: sa.ColumnElement[bool],
+    known: Collection[str] = (),
+    proof: Proof | None = None,
+) -> frozenset[str]:
+    """The uids that the journal of this database says are gone for ever, all or some rows of it.
+
+    proof: rows that tell of others than the `known` ones count only with it.
+    """
+    final = journal.c.kind.in_(("person_erased", "biometrics_withdrawn"))
+    # a gate may tell of erasures at home: that erases nobody on its hub
+    own = journal.c.chain.not_in(sa.select(sync_chains.c.chain))
+    rows = sa.select(journal.c.chain, journal.c.seq, journal.c.body).where(final, own, *where)
+    found: set[str] = set()
+    for chain, seq, body in session.execute(rows).all():
+        uids = gone_for_ever(json.loads(body))
+        if proof is None or set(uids) <= set(known) or proof(session, chain, seq):
+            found.update(uids)
+    return frozenset(found)
+
+
+def gone_for_ever(body: Mapping[str, Any]) -> list[str]:
+    """The uids in the body of an erasure or a withdrawal: enrollments are listed by the latter."""
+    withdrawn = body["enrollments"]
+    return list(withdrawn) if isinstance(withdrawn, list) else [body["person"]]
+
+
+def persons_back(session: Session, uids: Collection[str]) -> list[int]:
+    """The ids of persons who are there though the ledger has them."""
+    return list(_with_uid(session, persons, uids))
+
+
+def enrollments_back(session: Session, uids: Collection[str]) -> list[int]:
+    """The ids of enrollments that are there though the ledger has them."""
+    return list(_with_uid(session, enrollments, uids))
+
+
+def is_ahead(session: Session, known: Collection[str], proof: Proof) -> bool:
+    """Return whether a ledger and this database do not tell of the same erasures.
+
+    known: the uids in the ledger. proof: as of `told`.
+    """
+    if told(session, known=known, proof=proof) - frozenset(known):
+        return True
+    return bool(persons_back(session, known) or enrollments_back(session, known))
+
+
+def _with_uid(session: Session, table: sa.Table, uids: Collection[str]) -> Iterator[int]:
+    ordered = sorted(uids)
+    for start in range(0, len(ordered), _AT_ONCE):
+        some = ordered[start : start + _AT_ONCE]
+        yield from session.execute(sa.select(table.c.id).where(table.c.uid.in_(some))).scalars()

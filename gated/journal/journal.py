@@ -1,0 +1,948 @@
+"""The journal: everything that must not be lost or altered, through one append function.
+
+    journal          hash-chained rows without personal data; chain = gate uid / epoch
+    journal_private  the personal part of a row, salted; the row commits to it
+    journal_seal     signature of the last hash of each batch; the newest is copied to a head file
+    attendance_logs  what follows from the rows, written in the same transaction
+
+A chain begins with `chain_started`, which names the key that seals it and how the chain before it
+ended. It goes on only behind a row that this gate has sealed itself, as its own memory, the head
+file and its key know. Anything else begins a new chain (epoch) and is an alarm: the database was
+restored or cut, or holds rows of somebody else. That stays a failure until somebody acknowledges it
+with a reason, and visible for ever, as the new chain tells what the old one held.
+A head file behind the database is normal: the power failed between commit and head. That there is
+none is not, as a head of row 0 is written before a first row is committed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import secrets
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy.orm import Session
+
+from gated.core.chain import (
+    GENESIS,
+    UNUSED_REACH,
+    canonical,
+    commitment,
+    project,
+    row_hash,
+    superseded,
+    unused,
+)
+from gated.core.clock import CLOCK_UNSET
+from gated.core.messages import Decision
+from gated.core.values import Instant, PersonRef, Reason
+from gated.database import change_feed, site_zones, stored_settings
+from gated.database.engine import Database, after_commit, is_write_session
+from gated.database.request_origin import current
+from gated.database.tables import (
+    attendance_logs,
+    edge_edits,
+    fleet_edits,
+    journal,
+    journal_private,
+    journal_seal,
+    new_uid,
+    persons,
+    utcnow,
+)
+from gated.errors import Conflict, StorageError
+from gated.journal import (
+    alarm_store,
+    erasure_ledger,
+    key_rotation,
+    notes,
+    quarantine,
+    site_presence_store,
+)
+from gated.journal.chain_tip import (
+    Head,
+    anything_behind,
+    begun_behind,
+    holds,
+    identity_of,
+    keep_head,
+    key_of,
+    last_row,
+    newest_epoch,
+    read_head,
+    sealed_with,
+    write_head,
+)
+from gated.journal.erasure_ledger import ErasureLedger
+from gated.journal.key_rotation import ROTATIONS, KeyEra, KeyRotation, eras, key_at, rotation_of
+from gated.journal.kinds import (
+    ACKNOWLEDGED,
+    FIRST,
+    FOREIGN,
+    IDENTITY,
+    NOT_USED,
+    RESTORED,
+    ROTATED,
+    Progress,
+)
+from gated.journal.marks import MARKS, read_marks, write_marks
+from gated.journal.outbox import sealed_until
+from gated.journal.proven import is_sealed, unbroken
+from gated.journal.pruned_ranges import PRUNED, PrunedRange, own_chains, read
+from gated.journal.site_presence_store import PassageChanges
+from gated.vault.sealing import journal_key
+
+if TYPE_CHECKING:
+    from gated.journal.verify import JournalEvidence, Looked, Verification
+
+log = logging.getLogger(__name__)
+SALT = 32
+
+PASSAGES = frozenset({"decision", "manual_punch"})
+"""Kinds that say in which time zone they were made; a correction keeps that of its row."""
+
+BROKEN = "journal_broken"
+KEY_ROTATED = "key_rotated"
+
+LOOK = 20_000
+"""So many rows are verified at a look, so that nobody waits for long."""
+
+_TIP = "gated_journal_tip"
+_WRITTEN = "gated_journal_written"
+
+_NO_PRIVATE: Mapping[str, Mapping[str, Any]] = {}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something to append. body: no personal data; private: role (subject, actor) -> payload."""
+
+    at: Instant
+    kind: str
+    body: Mapping[str, Any]
+    private: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: _NO_PRIVATE)
+
+    def from_here(self) -> Entry:
+        """The same entry, its actor completed with where the request came from."""
+        origin = current()
+        if origin is None or "actor" not in self.private:
+            return self
+        actor = {**origin.told(), **self.private["actor"]}
+        return replace(self, private={**self.private, "actor": actor})
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The place of an entry in the journal, and the row of the attendance log that it made."""
+
+    chain: str
+    seq: int
+    hash: str
+    attendance_id: int | None = None
+
+
+def _silent(done: int, total: int) -> None:
+    """Show nothing of the progress."""
+
+
+class Journal:
+    """Appends to the newest chain of this gate; any number of threads and processes may.
+
+    shared: others, with keys of their own, keep journals in the same database, as the processes of
+    one hub do; each writes chains of its own then. timezone: of this machine; None: that of its
+    site.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        signer: Ed25519PrivateKey,
+        head_file: Path,
+        gate_name: str = "gate",
+        site: str = "site",
+        *,
+        shared: bool = False,
+        timezone: str | None = None,
+        boot: str | None = None,
+    ) -> None:
+        self.db = db
+        self.head_file = head_file
+        self.ledger = ErasureLedger(head_file.with_name(erasure_ledger.NAME))
+        self._gate_name = gate_name
+        self._site = site
+        self._timezone = timezone
+        self.on_gone: Callable[[Sequence[str]], object] = lambda uids: None
+        """Called with the uids that must not come back, once the ledger has them."""
+        self.on_append: Callable[[], None] = lambda: None
+        """Called after each commit by this process, in the thread that made it; must be quick."""
+        self.boot = boot or boot_id()
+        """Names the boot within which monotonic times of rows can be compared."""
+        self._sealed: Head | None = None
+        self._shared = shared
+        self._use(signer)
+
+    def append(self, entries: Sequence[Entry], session: Session | None = None) -> list[Receipt]:
+        """Append a batch under one seal, durably on return; StorageError, then nothing is written.
+
+        With a session of `Database.write` the batch belongs to that transaction. ValueError and
+        TypeError when a body or a payload is no JSON. A private subject who was erased meanwhile
+        (`person_id` of nobody) is left out. Conflict for a second correction of the same row.
+        """
+        if not entries:
+            return []
+        if session is None:
+            with self.db.write() as own:
+                return self._append(own, entries)
+        if not is_write_session(session) or session.in_nested_transaction():
+            # after a savepoint's rollback the head would speak of rows that never were
+            raise ValueError("the journal needs a session of Database.write, and no savepoint")
+        return self._append(session, entries)
+
+    def redact(
+        self,
+        session: Session,
+        at: Instant,
+        chain: str,
+        seqs: Iterable[int],
+        reason: str,
+        role: str = "subject",
+    ) -> Receipt:
+        """Delete the private parts of rows of a chain for ever, and say so in the journal."""
+        wanted = sorted(set(seqs))
+        private, projected = journal_private.c, attendance_logs.c
+        for some in _chunks(wanted, 500):
+            session.execute(
+                sa.delete(journal_private).where(
+                    private.chain == chain, private.role == role, private.seq.in_(some)
+                )
+            )
+            if role == "subject":
+                session.execute(
+                    sa.update(attendance_logs)
+                    .where(projected.chain == chain, projected.seq.in_(some))
+                    .values(person_id=None)
+                )
+        body = {"chain": chain, "role": role, "seqs": list(ranges(wanted)), "reason": reason}
+        return self.append([Entry(at, "redacted", body)], session)[0]
+
+    def erase_person(self, session: Session, at: Instant, uid: str, reason: str) -> list[Receipt]:
+        """Redact all that speaks of the person with this uid; `persons.delete` may follow.
+
+        A note of somebody's that names the person goes, and with it who wrote it.
+        The ledger has the uid once the session is committed.
+        """
+        self.keep_out(session, [uid])
+        stored_settings.touch_gallery(session)  # the locks in their order: see `locks`
+        stored_settings.lock_rules(session)
+        change_feed.note_erasure(session, uid)
+        # whoever is taking in rows of this person has committed then
+        session.execute(sa.select(persons.c.id).where(persons.c.uid == uid).with_for_update())
+        for edits in (edge_edits, fleet_edits):
+            session.execute(sa.delete(edits).where(edits.c.person == uid))
+        quarantine.forget_person(session, uid)
+        private = journal_private.c
+        found = session.execute(
+            sa.select(private.chain, private.role, private.seq)
+            .where(private.uid == uid)
+            .order_by(private.chain, private.role, private.seq)
+        )
+        parts: dict[tuple[str, str], list[int]] = {}
+        for chain, role, seq in found:
+            parts.setdefault((chain, role), []).append(seq)
+        if (naming := notes.naming_of(session, uid)) is not None:
+            for chain, seq in list(notes.notes_about(session, naming)):
+                parts.setdefault((chain, "actor"), []).append(seq)
+        return [
+            self.redact(session, at, chain, seqs, reason, role)
+            for (chain, role), seqs in parts.items()
+        ]
+
+    def keep_out(self, session: Session, uids: Sequence[str]) -> None:
+        """Add to the ledger, once the session is committed, what must not come back."""
+        if uids:
+            after_commit(session, f"ledger {uids[0]}", lambda: self._keep_out(uids))
+
+    def _keep_out(self, uids: Sequence[str]) -> None:
+        self.ledger.add(uids)
+        self.on_gone(uids)
+
+    def begin_anew(self, at: Instant, cause: str) -> Receipt:
+        """Begin another chain, as the present one must not go on: its first row says why.
+
+        It is an alarm, but for a rotation, and for a restore, which is acknowledged in one breath.
+        """
+        with self.db.write() as session:
+            gate, epoch = self._identity(session, self._head())
+            before = last_row(session, f"{gate}/{epoch}")
+            broken = _Break(cause, gate, epoch, before)
+            tip = self._start(session, at, broken)
+            rows = [] if cause in (ROTATED, RESTORED) else [self._alarm(at, broken)]
+            return self._write(session, rows, tip)
+
+    def rotate(self, at: Instant, signer: Ed25519PrivateKey, actor: str, cause: str) -> Head:
+        """Let another key seal from now on, in a new chain, with the word of the present one.
+
+        Gives the end of that chain. One transaction: when it fails, all is as it was. Other
+        journals of the same gate that are open must be opened anew.
+        """
+        former = self._signer
+        try:
+            with self.db.write() as session:
+                tip = self._rotated(session, at, signer, {"name": actor, "cause": cause})
+                end, told = self._sign(tip), rotation_of(session, tip.chain)
+                assert told is not None  # noqa: S101
+                # known before it holds: of a key that never came into force nobody asks
+                key_rotation.keep(self.rotations, told.confirmed_by(signer))
+        except BaseException:
+            self._use(former)
+            raise
+        return end
+
+    def _rotated(
+        self, session: Session, at: Instant, signer: Ed25519PrivateKey, by: Mapping[str, Any]
+    ) -> Head:
+        tip, broken = self._tip(session, at)
+        if broken is not None:
+            self._write(session, [] if broken.cause == FIRST else [self._alarm(at, broken)], tip)
+            tip = session.info[_TIP]
+        former = self._signer
+        self._use(signer)
+        began = self._start(session, at, _Break(ROTATED, tip.gate, tip.epoch, tip), former)
+        self._write(session, [Entry(at, KEY_ROTATED, {}, {"actor": by})], began)
+        end: Head = session.info[_TIP]
+        return end
+
+    def _use(self, signer: Ed25519PrivateKey) -> None:
+        """Seal with this key from now on."""
+        self._signer = signer
+        self._eras: list[KeyEra] = []
+        self.public_key = signer.public_key().public_bytes_raw().hex()
+        self._identity_key = f"{IDENTITY}/{self.public_key[:16]}" if self._shared else IDENTITY
+
+    def go_on(self, at: Instant) -> None:
+        """Begin the new chain that the next row would begin, if any, without an alarm.
+
+        For who acknowledges in the same breath what there is to be alarmed about.
+        """
+        with self.db.write() as session:
+            tip, broken = self._tip(session, at)
+            if broken is not None:
+                self._write(session, [], tip)
+
+    def gate_uid(self) -> str:
+        """The uid that all chains of this gate begin with; made when it is first asked for."""
+        head = self._head()
+        if head is not None:
+            return head.gate
+        with self.db.read() as session:
+            known = self.gate_uid_if_known(session)
+        if known is not None:
+            return known
+        with self.db.write() as session:
+            return self._identity(session, None)[0]
+
+    def gate_uid_if_known(self, session: Session) -> str | None:
+        """The same, None before anything asked for it."""
+        known = identity_of(session, self._identity_key)
+        return str(known["gate"]) if known and "gate" in known else None
+
+    def proves(self, session: Session, chain: str, seq: int) -> bool:
+        """Return whether a row stands, unaltered, under a seal of this gate; no other counts."""
+        keys = {self.key_for(session, chain)}
+        if self._shared:  # other processes have keys of their own
+            keys.add(key_of(session, chain))
+        return is_sealed(session, chain, seq, keys)
+
+    def key_for(self, session: Session, chain: str) -> str:
+        """The key of this gate (public, hex) that seals a chain: the one of its time."""
+        if not self._eras:
+            gate = self._known_gate(session)
+            known = eras(session, gate, self.public_key, self.rotations) if gate else []
+            self._eras = known or [KeyEra(0, self.public_key)]
+        return key_at(self._eras, chain)
+
+    @property
+    def rotations(self) -> Path:
+        """The file of the keys that this gate's journal had."""
+        return self.head_file.with_name(ROTATIONS)
+
+    def sealed_ends(self, session: Session) -> dict[str, int]:
+        """The chains of this gate, each with the last row under a seal of its key."""
+        gate = self._known_gate(session)
+        chains = own_chains(session, gate) if gate is not None else []
+        return {c: sealed_until(session, c, self.key_for(session, c)) for c in chains}
+
+    def _known_gate(self, session: Session) -> str | None:
+        head = self._head()
+        return head.gate if head is not None else self.gate_uid_if_known(session)
+
+    def last_body(self, session: Session, kind: str) -> Mapping[str, Any] | None:
+        """The body of this gate's newest row of a kind that it has sealed; None without one."""
+        gate = self._known_gate(session)
+        if gate is None:
+            return None
+        if (found := self._newest(session, gate, kind)) is not None:
+            told: Mapping[str, Any] = json.loads(found[2])
+            return told
+        cut_row = self._newest(session, gate, PRUNED)
+        cut = read(PrunedRange, cut_row[2]) if cut_row is not None else None
+        return None if cut is None else cut.state.get(kind)
+
+    def is_newest(self, session: Session, kind: str) -> bool:
+        """Check that no row can be missing behind the newest one of a kind, or since the beginning.
+
+        All rows to the end that the head file knows are there; the newest LOOK of them lead to it
+        by their hashes.
+        """
+        gate, head = self._known_gate(session), self._head()
+        if gate is None or head is None:
+            # a gate that was named and has written nothing yet is as whole as one without a name
+            unwritten = not self.head_file.exists() and not newest_epoch(session, gate or "")
+            return head is None and (gate is None or unwritten)
+        found = self._newest(session, gate, kind)
+        chains = own_chains(session, gate)
+        first = chains.index(found[0]) if found is not None else 0
+        left = LOOK
+        for chain in reversed(chains[first:]):
+            start = found[1] if found is not None and found[0] == chain else 0
+            least = head.seq if chain == head.chain else 0
+            walked = unbroken(session, chain, start, least, self.key_for(session, chain), left)
+            if walked is None:
+                return False
+            left -= min(walked, left)
+        return True
+
+    def _newest(self, session: Session, gate: str, kind: str) -> tuple[str, int, str] | None:
+        row = journal.c
+        for chain in reversed(own_chains(session, gate)):
+            seq = 1 << 62
+            while seq:
+                told = sa.select(row.seq, row.body).where(
+                    row.chain == chain, row.kind == kind, row.seq < seq
+                )
+                found = session.execute(told.order_by(row.seq.desc()).limit(1)).first()
+                if found is not None and self.proves(session, chain, found.seq):
+                    return chain, int(found.seq), str(found.body)
+                seq = 0 if found is None else found.seq
+        return None
+
+    def renew_head(self) -> None:
+        """Let the head file follow the database, when it stayed behind as the power failed.
+
+        Until then rows could be cut from the end that it does not know of.
+        """
+        head = self._head()
+        if head is None:
+            return
+        with self.db.read() as session:
+            chains = own_chains(session, head.gate)
+            tip = last_row(session, chains[-1]) if chains else None
+            if tip is None or tip.place <= head.place:
+                return
+            if self._why_anew(session, head.gate, tip, head):
+                return
+        write_head(self.head_file, self._sign(tip), self.public_key)
+
+    def is_behind(self) -> bool:
+        """Return whether rows of the head file are missing here: an older database was restored."""
+        head = self._head()
+        if head is None or not head.seq:
+            return False
+        with self.db.read() as session:
+            return not holds(session, head)
+
+    def verify(self, progress: Progress = _silent, *, closely: bool = False) -> Verification:
+        """Check chains, seals, head file, private parts and attendance log, in bounded memory.
+
+        closely: look at each row as at a strange one, and at every signature; it takes long.
+        """
+        from gated.journal.verify import verify
+
+        return verify(self.evidence(), progress, closely=closely)
+
+    def look(self, limit: int = LOOK, *, keep: bool = True) -> Looked:
+        """Check the ends of all chains, and what came since the last mark, up to `limit` rows.
+
+        keep: the mark moves on with what was found right, under a signature of its own. Without,
+        nothing is written.
+        """
+        from gated.journal.verify import Reach, look
+
+        place = self.head_file.with_name(MARKS)
+        since = read_marks(place, self.public_key)
+        looked = look(self.evidence(), _silent, Reach(since, limit))
+        if keep and dict(looked.marks) != since:
+            write_marks(place, looked.marks, self._signer)
+        return looked
+
+    def evidence(self) -> JournalEvidence:
+        """Return the evidence that `verify` goes by."""
+        from gated.journal.verify import JournalEvidence
+
+        return JournalEvidence(
+            self.db,
+            self.head_file,
+            self.public_key,
+            self.ledger,
+            self.rotations,
+            self._identity_key,
+            self._shared,
+        )
+
+    def acknowledge(self, at: Instant, actor: str, cause: str) -> Verification:
+        """Put on record that somebody has looked into all that is wrong; what it was.
+
+        What was acknowledged is no failure any more as long as it stays as it is now. Conflict when
+        nothing is wrong.
+        """
+        from gated.journal.verify import acknowledgement
+
+        self.go_on(at)
+        found = self.verify()
+        if found.ok:
+            raise Conflict("nothing is wrong with the journal: there is nothing to acknowledge")
+        with self.db.write() as session:
+            body = acknowledgement(session, found)
+            by = {"actor": {"name": actor, "cause": cause}}
+            (receipt,) = self.append([Entry(at, ACKNOWLEDGED, body, by)], session)
+            standing = alarm_store.standing(session, BROKEN)
+            if standing is not None:
+                when = datetime.fromtimestamp(at.utc, UTC)
+                alarm_store.acknowledge(session, standing, when, receipt.chain, receipt.seq)
+        return found
+
+    # --- appending ---
+
+    def _append(self, session: Session, entries: Sequence[Entry]) -> list[Receipt]:
+        tip, broken = self._tip(session, entries[0].at)
+        if broken is not None and broken.cause != FIRST:
+            self._write(session, [self._alarm(entries[0].at, broken)], tip)
+            tip = session.info[_TIP]
+        self._write(session, entries, tip)
+        receipts: list[Receipt] = session.info[_WRITTEN]
+        return receipts
+
+    def _write(self, session: Session, entries: Sequence[Entry], tip: Head) -> Receipt:
+        """Write rows behind a tip of our own, and seal them; where the last one stands."""
+        entries = [e.from_here() for e in _without_erased(session, entries)]
+        written = _Batch(tip.chain, self.boot)
+        for entry in self._placed(session, entries):
+            tip = written.add(entry, tip)
+        ids = written.insert(session) if written.rows else {}
+        self._seal(session, tip)
+        site_presence_store.noted(session, self._site, written.passed)
+        session.info[_TIP] = tip
+        session.info[_WRITTEN] = [
+            Receipt(tip.chain, r["seq"], r["hash"], ids.get(r["seq"])) for r in written.rows
+        ]
+        return Receipt(tip.chain, tip.seq, tip.hash)
+
+    def _placed(self, session: Session, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """The entries, passages with the time zone in which they were made."""
+        if not any(e.kind in PASSAGES and "timezone" not in e.body for e in entries):
+            return entries
+        timezone = self._timezone or site_zones.timezone_at(session, self._site)
+        if timezone is None:
+            return entries
+        return [
+            replace(e, body={"timezone": timezone, **e.body}) if e.kind in PASSAGES else e
+            for e in entries
+        ]
+
+    def _tip(self, session: Session, at: Instant) -> tuple[Head, _Break | None]:
+        """The end of the chain to append to; a new chain is begun when there must be one."""
+        known: Head | None = session.info.get(_TIP)
+        if known is not None:
+            return known, None
+        gate, epoch = self._identity(session, self._head())
+        head = self._head()  # under the lock: who had it before has written one
+        tip = last_row(session, f"{gate}/{epoch}")
+        cause = self._why_anew(session, gate, tip, head)
+        if not cause and tip is not None:
+            return tip, None
+        before = head if head is not None and head.seq else tip
+        if head is not None:
+            # a restored database may know less epochs than there were
+            gate, epoch = head.gate, max(epoch, head.epoch) if head.gate == gate else head.epoch
+        broken = _Break(cause, gate, epoch, before)
+        return self._start(session, at, broken), broken
+
+    def _why_anew(self, session: Session, gate: str, tip: Head | None, head: Head | None) -> str:
+        """Find the cause for which the chain cannot go on; empty when it can.
+
+        It goes on behind what this gate has sealed, and nothing else: what the database says of
+        itself, the key of a chain included, counts for nothing against the head.
+        """
+        if head is None:
+            return self._without_head(session, gate, tip)
+        if head.gate != gate:
+            return FOREIGN
+        if tip is None:
+            return FIRST if head.seq == 0 and not newest_epoch(session, gate) else "lost"
+        there = holds(session, head) or begun_behind(session, tip, head)
+        if not there or head.place > tip.place:
+            return "behind_head"
+        if tip.hash != head.hash and not sealed_with(session, tip, self.public_key):
+            return self._not_ours(session, tip)
+        return "unsealed" if anything_behind(session, tip) else ""
+
+    def _without_head(self, session: Session, gate: str, tip: Head | None) -> str:
+        if tip is None and not newest_epoch(session, gate):
+            # somebody else's head is that of a key which is gone, or of a forger
+            return FIRST if not self.head_file.exists() else "head_missing"
+        if tip is not None and sealed_with(session, tip, self.public_key):
+            return "head_missing"
+        return "lost" if tip is None else self._not_ours(session, tip)
+
+    def _not_ours(self, session: Session, tip: Head) -> str:
+        told = rotation_of(session, tip.chain)
+        if told is not None and told.previous_key == self.public_key and told.is_agreed:
+            in_file = journal_key(self.head_file.parent)
+            if in_file is not None and in_file.public_bytes_raw().hex() != self.public_key:
+                raise StorageError(
+                    "the journal's key was rotated meanwhile: start this program anew"
+                )
+        return "unsealed" if key_of(session, tip.chain) == self.public_key else "new_key"
+
+    def _head(self) -> Head | None:
+        """The newest seal that this process knows of: the head file's, or one of its own."""
+        head, own = read_head(self.head_file), self._sealed
+        if head is not None and not head.is_signed_by(self.public_key):
+            head = None
+        if own is None or (head is not None and head.gate == own.gate and head.place > own.place):
+            return head
+        return own
+
+    def _identity(self, session: Session, head: Head | None) -> tuple[str, int]:
+        """Gate uid and epoch, locked until the transaction ends."""
+        gate, epoch = (head.gate, head.epoch) if head else (new_uid(), 1)
+        new = {"gate": gate, "epoch": epoch}
+        stored_settings.create(session, self._identity_key, new)
+        try:
+            value = stored_settings.get_locked(session, self._identity_key)
+            return str(value["gate"]), int(value["epoch"])
+        except (KeyError, TypeError, ValueError):
+            stored_settings.set_(session, self._identity_key, new)
+            return gate, epoch
+
+    def _start(
+        self,
+        session: Session,
+        at: Instant,
+        broken: _Break,
+        former: Ed25519PrivateKey | None = None,
+    ) -> Head:
+        """Begin a chain with a row that says why, and where the one before it ended.
+
+        former: the key that agrees to be followed by the present one.
+        """
+        gate, epoch, cause = broken.gate, broken.epoch, broken.cause
+        if cause != FIRST:
+            if cause not in (ROTATED, RESTORED):
+                log.error("the journal begins a new chain (%s): see `gated journal verify`", cause)
+            # nobody may stand in the way: neither an older database nor rows of somebody else
+            epoch = max(epoch, newest_epoch(session, gate)) + 1
+            stored_settings.set_(session, self._identity_key, {"gate": gate, "epoch": epoch})
+            keep_head(self.head_file, epoch)
+        body = {
+            "gate": gate,
+            "gate_name": self._gate_name,
+            "epoch": epoch,
+            "public_key": self.public_key,
+            "cause": cause,
+            "previous": broken.before and broken.before.told(),
+        }
+        if told := key_rotation.words(self.rotations, gate):
+            # the chains that said so may be lost, and a hub may not have had them
+            body["rotations"] = told
+        nothing = self._sign(Head(f"{gate}/{epoch}", 0, GENESIS))
+        if former is not None:  # the head of before stays until the commit
+            body |= _agreement(nothing.chain, former, self.public_key)
+        elif cause == FIRST or self._head() is None:
+            write_head(self.head_file, nothing)
+        first = _Batch(nothing.chain, self.boot)
+        tip = first.add(Entry(at, "chain_started", body), nothing)
+        first.insert(session)
+        return tip
+
+    def _alarm(self, at: Instant, broken: _Break) -> Entry:
+        """Make the entry of the alarm that the chain before could not go on."""
+        before = broken.before
+        where = {"chain": before.chain, "row": before.seq + 1} if before else {}
+        body = {"gate": self._gate_name, "cause": broken.cause, **where, "severity": "alarm"}
+        return Entry(at, BROKEN, body)
+
+    def _seal(self, session: Session, tip: Head) -> None:
+        sealed = self._sign(tip)
+        values = {**sealed.told(), "signature": sealed.signature}
+        session.execute(sa.insert(journal_seal).values(values))
+        after_commit(session, f"head {self.head_file}", lambda: self._committed(sealed))
+
+    def _sign(self, tip: Head) -> Head:
+        return replace(tip, signature=self._signer.sign(tip.message()).hex())
+
+    def _committed(self, sealed: Head) -> None:
+        self._sealed = sealed
+        write_head(self.head_file, sealed, self.public_key)
+        self.on_append()
+
+
+@dataclass(frozen=True, slots=True)
+class _Break:
+    """The cause for which a chain cannot go on, its gate and epoch, and the last row of ours."""
+
+    cause: str
+    gate: str
+    epoch: int
+    before: Head | None
+
+
+class _Batch:
+    """Rows of one chain in the making."""
+
+    def __init__(self, chain: str, boot: str) -> None:
+        self._chain = chain
+        self._boot = boot
+        self.rows: list[dict[str, Any]] = []
+        self.passed = PassageChanges()
+        self._private: list[dict[str, Any]] = []
+        self._attendance: list[dict[str, Any]] = []
+        self._superseded: dict[int, tuple[str, int]] = {}
+        self._unused: dict[int, str] = {}
+        self._alarms: list[dict[str, Any]] = []
+
+    def add(self, entry: Entry, tip: Head) -> Head:
+        """Add the row that follows `tip`; returns the new tip."""
+        seq = tip.seq + 1
+        salts = {role: secrets.token_hex(SALT) for role in entry.private}
+        commits = {role: commitment(salts[role], p) for role, p in entry.private.items()}
+        fields = {
+            "chain": self._chain,
+            "seq": seq,
+            "at_utc": round(entry.at.utc * 1e6),
+            "boot_id": self._boot,
+            "mono_ns": round(entry.at.mono * 1e9),
+            "clock_ok": entry.at.sure,
+            "kind": entry.kind,
+            "body": dict(entry.body),
+            "commits": commits,
+        }
+        hash_ = row_hash(tip.hash, fields)
+        body, commits_text = canonical(fields["body"]), canonical(commits)
+        self.rows.append(
+            {
+                **fields,
+                "body": body.decode(),
+                "commits": commits_text.decode(),
+                "prev": tip.hash,
+                "hash": hash_,
+            }
+        )
+        for role, payload in entry.private.items():
+            self._private.append(
+                {
+                    "chain": self._chain,
+                    "seq": seq,
+                    "role": role,
+                    "salt": salts[role],
+                    "payload": canonical(payload).decode(),
+                    "uid": payload.get("uid"),
+                }
+            )
+        # from what is stored, as verifying does, not from what was given
+        seen = {**fields, "body": json.loads(body), "hash": hash_}
+        if projected := project(seen, entry.private):
+            self._attendance.append(projected)
+        self.passed.forgive(seen, entry.private)
+        if old := superseded(seen):
+            self._superseded[seq] = old
+        if visit := unused(seen):
+            self._unused[seq] = visit
+        if entry.body.get("severity") in alarm_store.STANDING:
+            self._alarms.append(fields)
+        return Head(self._chain, seq, hash_)
+
+    def insert(self, session: Session) -> dict[int, int]:
+        """Write everything; returns seq -> id of the attendance rows."""
+        session.execute(sa.insert(journal), self.rows)
+        if self._private:
+            session.execute(sa.insert(journal_private), self._private)
+        ids = self._insert_attendance(session)
+        for seq, visit in self._unused.items():
+            self.passed.people |= mark_unused(session, self._chain, seq, visit)
+        for row in self._alarms:
+            alarm_store.raised(session, row)
+        return ids
+
+    def _insert_attendance(self, session: Session) -> dict[int, int]:
+        if not self._attendance:
+            return {}
+        now = utcnow()
+        statement = sa.insert(attendance_logs).returning(
+            attendance_logs.c.seq, attendance_logs.c.id
+        )
+        made = session.execute(statement, [{**r, "recorded_at": now} for r in self._attendance])
+        ids = {row.seq: row.id for row in made}
+        self.passed.people |= {r["person_id"] for r in self._attendance} - {None}
+        for seq, (chain, old) in self._superseded.items():
+            self.passed.corrected |= supersede(session, chain, old, ids[seq])
+        return ids
+
+
+def supersede(session: Session, chain: str, seq: int, by: int) -> set[int]:
+    """Let a row of the attendance log point at the one in its place; whose it was.
+
+    Conflict when one is in its place already.
+    """
+    old = attendance_logs.c
+    found = session.execute(
+        sa.update(attendance_logs)
+        .where(old.chain == chain, old.seq == seq, old.superseded_by.is_(None), old.id != by)
+        .values(superseded_by=by)
+        .returning(old.person_id)
+    ).first()
+    if found is None:
+        raise Conflict(f"row {seq} of {chain} is not there any more, or was corrected already")
+    return {found.person_id} - {None}
+
+
+def mark_unused(session: Session, chain: str, seq: int, visit_uid: str) -> set[int]:
+    """Let the grant of this visit, some rows before, say that nobody went through; whose it was."""
+    row = attendance_logs.c
+    marked = session.execute(
+        sa.update(attendance_logs)
+        .where(
+            row.chain == chain,
+            row.seq.between(seq - UNUSED_REACH, seq - 1),
+            row.visit_uid == visit_uid,
+            row.reason == str(Reason.GRANTED),
+        )
+        .values(status=NOT_USED)
+        .returning(row.person_id)
+    )
+    return {id_ for id_ in marked.scalars() if id_ is not None}
+
+
+def _agreement(chain: str, former: Ed25519PrivateKey, public_key: str) -> dict[str, str]:
+    """Return what the first row of a chain says of the key before its own."""
+    before = former.public_key().public_bytes_raw().hex()
+    told = KeyRotation(chain, before, public_key).agreed_by(former)
+    return {"previous_key": told.previous_key, "agreed": told.agreed}
+
+
+def decision_entry(
+    decision: Decision, gate: str, camera: str, site: str, visit_uid: str | None = None
+) -> Entry:
+    """A decision as an entry; whom it speaks of goes into the private parts.
+
+    visit_uid: names the visit for rows that come later.
+    """
+    body = {
+        "gate": gate,
+        "camera": camera,
+        "site": site,
+        "outcome": str(decision.outcome),
+        "status": "granted" if decision.granted else "denied",
+        "reason": str(decision.reason),
+        "method": str(decision.method),
+        "factors": [str(factor) for factor in decision.factors],
+        "rule": decision.rule or None,
+        "direction": str(decision.direction),
+        "confidence": _float(decision.confidence) or 0.0,
+        "score": _float(decision.score),
+        "threshold": _float(decision.threshold),
+        "margin": _float(decision.margin),
+        "frames": int(decision.frames),
+        "pad": _float(decision.pad),
+        "visit": int(decision.visit),
+        "visit_uid": visit_uid,
+        "flags": [*decision.flags, *(() if decision.at.sure else (CLOCK_UNSET,))],
+        "flaws": [*decision.flaws],
+        "sight_to_decision_ms": _milliseconds(decision.first_seen, decision.at.mono),
+        "usable_to_decision_ms": _milliseconds(decision.usable_since, decision.at.mono),
+    }
+    private: dict[str, Mapping[str, Any]] = {}
+    if (person := decision.person) is not None:
+        private["subject"] = told_of(person)
+    if decision.actor is not None:
+        private["actor"] = {"name": decision.actor}
+    return Entry(decision.at, "decision", body, private)
+
+
+def told_of(person: PersonRef) -> dict[str, Any]:
+    """The private part that says whom a row speaks of."""
+    return {
+        "person_id": person.id,
+        "uid": person.uid,
+        "personnel_code": person.personnel_code,
+        "name": person.name,
+    }
+
+
+def _float(value: float | None) -> float | None:
+    """A plain float that JSON has: the margin to nobody is infinite and told as null."""
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def _milliseconds(since: float | None, now: float) -> float | None:
+    return None if since is None else round((now - since) * 1000, 1)
+
+
+def _without_erased(session: Session, entries: Sequence[Entry]) -> list[Entry]:
+    """The entries, without subjects that were erased while the entry waited to be written."""
+    ids = {_subject_id(e) for e in entries} - {None}
+    if not ids:
+        return list(entries)
+    there = sa.select(persons.c.id).where(persons.c.id.in_(ids))
+    known = set(session.execute(there.with_for_update(read=True, key_share=True)).scalars())
+    return [
+        e
+        if (id_ := _subject_id(e)) is None or id_ in known
+        else replace(
+            e,
+            body={**e.body, "subject_erased": True},
+            private={role: p for role, p in e.private.items() if role != "subject"},
+        )
+        for e in entries
+    ]
+
+
+def _subject_id(entry: Entry) -> int | None:
+    id_: int | None = entry.private.get("subject", {}).get("person_id")
+    return id_
+
+
+def ranges(numbers: Iterable[int]) -> Iterator[list[int]]:
+    """Rising numbers as [first, last] ranges."""
+    first = last = None
+    for n in numbers:
+        if first is None or last is None:
+            first = last = n
+        elif n == last + 1:
+            last = n
+        else:
+            yield [first, last]
+            first = last = n
+    if first is not None and last is not None:
+        yield [first, last]
+
+
+def boot_id() -> str:
+    """Names the boot of this machine, within which monotonic times can be compared."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return str(uuid.uuid4())
+
+
+def _chunks(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    for i in range(0, len(items), size):
+        yield items[i : i + size]

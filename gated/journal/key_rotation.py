@@ -1,0 +1,239 @@
+"""The keys of a journal over time: one follows another by a word of the old one.
+
+The first row of the chain that a new key seals says so, with a signature of the key before
+(`agreed`). The same word, signed by the new key (`confirmed`), is kept in `journal.rotations`, so
+that a restored database does not make the gate forget its former keys.
+
+    keys/journal.key        the key in force, at every moment
+    keys/journal.key.next   the one that will be: in force once the journal has a chain of its own
+
+Whoever has an old key can sign nothing new with it: each key counts for the chains of its time.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import sqlalchemy as sa
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
+from sqlalchemy.orm import Session
+
+from gated.core.chain import canonical
+from gated.database.engine import Database
+from gated.database.tables import journal, journal_seal
+from gated.errors import StorageError
+from gated.journal.chain_tip import Head, read_head, write_head
+from gated.journal.kinds import ROTATED
+from gated.journal.proven import is_sealed
+from gated.journal.pruned_ranges import own_chains, split
+from gated.vault import sealing
+from gated.vault.files import write_atomic
+
+log = logging.getLogger(__name__)
+
+ROTATIONS = "journal.rotations"
+MOST_WORDS = 20
+"""So many rotations are told again at the beginning of a chain."""
+
+LARGEST = 1 << 20
+"""A gate that rotates its key each day has less in a year."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRotation:
+    """From this chain on another key seals. Keys and signatures: hex.
+
+    agreed: of the key before. confirmed: of the new one; empty in the row itself, which it seals.
+    """
+
+    chain: str
+    previous_key: str
+    public_key: str
+    agreed: str = ""
+    confirmed: str = ""
+
+    def message(self) -> bytes:
+        """Return the bytes that are signed."""
+        return b"gated journal key\n" + canonical([self.chain, self.previous_key, self.public_key])
+
+    def agreed_by(self, signer: Ed25519PrivateKey) -> Self:
+        return replace(self, agreed=signer.sign(self.message()).hex())
+
+    def confirmed_by(self, signer: Ed25519PrivateKey) -> Self:
+        return replace(self, confirmed=signer.sign(self.message()).hex())
+
+    @property
+    def is_agreed(self) -> bool:
+        return self._is_signed(self.previous_key, self.agreed)
+
+    @property
+    def is_confirmed(self) -> bool:
+        return self._is_signed(self.public_key, self.confirmed)
+
+    def _is_signed(self, public_key: str, signature: str) -> bool:
+        try:
+            key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key))
+            key.verify(bytes.fromhex(signature), self.message())
+        except (InvalidSignature, ValueError, TypeError):
+            return False
+        return True
+
+    @classmethod
+    def in_row(cls, chain: str, body: Any) -> Self | None:
+        """Read what the first row of a chain says; None when it names no other key."""
+        try:
+            if body["cause"] != ROTATED:
+                return None
+            told = (str(body[name]) for name in ("previous_key", "public_key", "agreed"))
+            return cls(chain, *told)
+        except (KeyError, TypeError):
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEra:
+    """The chains of a gate from an epoch on are sealed with a key."""
+
+    first_epoch: int
+    key: str
+
+
+def eras(session: Session, gate: str, public_key: str, place: Path) -> list[KeyEra]:
+    """The keys of a gate's journal, the present one first, as each later key tells of the former.
+
+    place: the file of what was confirmed.
+    """
+    found: list[KeyEra] = []
+    key = public_key
+    kept = {told.public_key: told for told in confirmed(place)}
+    rotated = sorted(_in_journal(session, gate), key=lambda r: split(r.chain)[1], reverse=True)
+    by_key = {r.public_key: r for r in reversed(rotated)}
+    while len(found) <= len(kept) + len(by_key):
+        told = by_key.get(key)
+        if told is None or not is_sealed(session, told.chain, 1, {key}):
+            told = kept.get(key)
+        if told is None or split(told.chain)[0] != gate:
+            break
+        found.append(KeyEra(split(told.chain)[1], key))
+        key = told.previous_key
+    return [*found, KeyEra(0, key)]
+
+
+def key_at(known: Sequence[KeyEra], chain: str) -> str:
+    """The key that seals a chain."""
+    epoch = split(chain)[1]
+    return next(era.key for era in known if epoch >= era.first_epoch)
+
+
+def rotation_of(session: Session, chain: str) -> KeyRotation | None:
+    """Read what the first row of a chain says of its key; None when that did not change with it."""
+    row = journal.c
+    body = session.execute(
+        sa.select(row.body).where(row.chain == chain, row.seq == 1, row.kind == "chain_started")
+    ).scalar()
+    try:
+        return None if body is None else KeyRotation.in_row(chain, json.loads(body))
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def _in_journal(session: Session, gate: str) -> Iterator[KeyRotation]:
+    for chain in own_chains(session, gate):
+        if (told := rotation_of(session, chain)) is not None:
+            yield told
+
+
+def confirmed(place: Path) -> list[KeyRotation]:
+    """The rotations that the file knows, each signed by its new key; none when it is damaged."""
+    try:
+        with open(place, "rb") as file:
+            told = json.loads(file.read(LARGEST))
+        found = [KeyRotation(**{name: str(value) for name, value in one.items()}) for one in told]
+        return [rotation for rotation in found if rotation.is_confirmed]
+    except (OSError, ValueError, TypeError, AttributeError):
+        return []
+
+
+def words(place: Path, gate: str) -> list[list[str]]:
+    """The newest rotations of a gate that the file knows, for the first row of a chain."""
+    own = [r for r in confirmed(place) if split(r.chain)[0] == gate]
+    return [[r.chain, r.previous_key, r.public_key, r.agreed] for r in own[-MOST_WORDS:]]
+
+
+def followers(body: Any, gate: str, former: Collection[str]) -> list[str]:
+    """The keys that follow the former ones, as the words in the body of a row prove."""
+    try:
+        told = [KeyRotation(*map(str, word)) for word in body.get("rotations", ())]
+    except (TypeError, AttributeError):
+        return []
+    known, found = set(former), []
+    for rotation in told[:MOST_WORDS]:
+        own = split(rotation.chain)[0] == gate and rotation.previous_key in known
+        if own and rotation.is_agreed:
+            known.add(rotation.public_key)
+            found.append(rotation.public_key)
+    return found
+
+
+def keep(place: Path, rotation: KeyRotation) -> None:
+    """Add a rotation to the file, durably; StorageError."""
+    told = [asdict(one) for one in (*confirmed(place), rotation)]
+    try:
+        write_atomic(place, canonical(told) + b"\n")
+    except OSError as error:
+        raise StorageError(f"{place} cannot be written: {error.strerror}") from error
+
+
+def in_force(
+    db: Database, state_dir: Path, signer: Ed25519PrivateKey, *, complete: bool = True
+) -> Ed25519PrivateKey:
+    """The key that seals the journal: the next one, where a rotation was cut off behind its commit.
+
+    complete: finish it, so that head file and key file say the same. StorageError.
+    """
+    following = sealing.next_journal_key(state_dir)
+    if following is None:
+        return signer
+    old, new = (k.public_key().public_bytes_raw().hex() for k in (signer, following))
+    with db.read() as session:
+        end = _begun_with(session, old, new)
+    if end is None:
+        return signer  # it was cut off before: the next rotation makes another one
+    if complete:
+        finish(state_dir, end, new)
+    return following
+
+
+def finish(state_dir: Path, end: Head, public_key: str) -> None:
+    """Let the head file and then the key file follow the journal."""
+    place = state_dir / "journal.head"
+    head = read_head(place)
+    if head is None or not head.is_signed_by(public_key):
+        write_head(place, end)
+    sealing.take_next_journal_key(state_dir)
+
+
+def _begun_with(session: Session, old: str, new: str) -> Head | None:
+    """The end of the chain that a key has begun with the word of another; None without one."""
+    row, seal = journal.c, journal_seal.c
+    first = sa.select(row.chain).where(row.kind == "chain_started", row.seq == 1)
+    for chain in session.execute(first).scalars().all():
+        told = rotation_of(session, chain)
+        if told is None or (told.previous_key, told.public_key) != (old, new):
+            continue
+        if not told.is_agreed or not is_sealed(session, chain, 1, {new}):
+            continue
+        ends = sa.select(seal.chain, seal.seq, seal.hash, seal.signature)
+        for end in session.execute(ends.where(seal.chain == chain).order_by(seal.seq.desc())):
+            if (head := Head(*end)).is_signed_by(new):
+                return head
+    return None

@@ -1,0 +1,103 @@
+"""Finds people in what others typed beside their acts: reasons and notes.
+
+Such a text stands beside whom it concerns where that is known, and goes with them. Where it is
+not, it stands beside who acted; this module finds those that name somebody who is erased.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from gated.core.text import search_key
+from gated.database.tables import journal, journal_private, persons
+
+NOTED = (
+    "alarm_acknowledged",
+    "corrected",
+    "door_fire_reset",
+    "door_mode",
+    "door_remote_refused",
+    "door_remote_unlock",
+    "edit_refused",
+    "gate_key_accepted",
+    "journal_acknowledged",
+    "key_rotated",
+    "manual_punch",
+    "person_erased",
+    "presence_forgiven",
+)
+"""Kinds of rows of which a typed text may stand beside who acted."""
+
+TEXTS = ("cause", "reason")
+"""The names that such a text has there."""
+
+SHORTEST_PHONE = 6
+_WORD = re.compile(r"\w+")
+_NO_DIGIT = re.compile(r"\D")
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """Tells whether a text names one person: by last name, code, e-mail address or phone number.
+
+    Whole words count, without case and accents. A first name alone is too many people's.
+    """
+
+    terms: tuple[tuple[str, ...], ...]
+    phone: str
+
+    @classmethod
+    def of(cls, last_name: str, code: str, email: str | None, phone: str | None) -> Naming:
+        """Make it of what is known of a person."""
+        terms = [_words(text) for text in (last_name, code, email or "")]
+        digits = _NO_DIGIT.sub("", phone or "")
+        long_enough = tuple(t for t in terms if len("".join(t)) > 1)
+        return cls(long_enough, digits if len(digits) >= SHORTEST_PHONE else "")
+
+    def is_in(self, text: str) -> bool:
+        """Return whether the text names the person."""
+        if self.phone and self.phone in _NO_DIGIT.sub("", text):
+            return True
+        words = _words(text)
+        return any(
+            words[at : at + len(term)] == term
+            for term in self.terms
+            for at in range(len(words) - len(term) + 1)
+        )
+
+
+def naming_of(session: Session, uid: str) -> Naming | None:
+    """Make the naming of a person who is here; None for others."""
+    p = persons.c
+    known = sa.select(p.last_name, p.personnel_code, p.email, p.phone).where(p.uid == uid)
+    found = session.execute(known).first()
+    return None if found is None else Naming.of(*found)
+
+
+def notes_about(session: Session, person: Naming) -> Iterator[tuple[str, int]]:
+    """Chain and number of rows whose actor's part holds a text that names the person."""
+    row, part = journal.c, journal_private.c
+    beside = sa.and_(part.chain == row.chain, part.seq == row.seq, part.role == "actor")
+    found = sa.select(row.chain, row.seq, part.payload).join(journal_private, beside)
+    for chain, seq, payload in session.execute(found.where(row.kind.in_(NOTED))):
+        if any(person.is_in(text) for text in _texts(payload)):
+            yield chain, seq
+
+
+def _texts(payload: Any) -> Iterator[str]:
+    try:
+        told = json.loads(payload)
+        yield from (str(told[name]) for name in TEXTS if name in told)
+    except (ValueError, TypeError):
+        return  # no JSON of ours: `verify` names it
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(_WORD.findall(search_key(text)))

@@ -1,0 +1,123 @@
+"""Rows of gates that cannot stand in their hub's journal: set apart with the reason, each once.
+
+The names that belong to them are kept beside, where an erasure finds them. Of one gate only the
+newest are kept, so that a gate that sends nonsense fills no disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from gated.core.chain import canonical
+from gated.database.tables import sync_quarantine, sync_quarantine_private, utcnow
+
+PER_GATE = 1000
+PROJECTION = "projection"
+"""The row is in the journal, and this is on record for who verifies it: it stays."""
+
+_row, _private = sync_quarantine.c, sync_quarantine_private.c
+
+
+@dataclass(frozen=True, slots=True)
+class SetApart:
+    """A row, as it came; None where the journal has it. private: role -> payload."""
+
+    chain: str
+    seq: int
+    reason: str
+    at: datetime
+    row: Mapping[str, Any] | None
+    private: Mapping[str, Mapping[str, Any]]
+
+
+def keep(
+    session: Session,
+    gate_id: int,
+    chain: str,
+    part: Mapping[str, Any],
+    reason: str,
+    private: Mapping[str, Mapping[str, Any]] | None = None,
+) -> bool:
+    """Set a row, or a part of one, aside; False when it was before. private: role -> payload."""
+    text = canonical(dict(part)).decode()
+    values = {
+        "gate_id": gate_id,
+        "chain": chain,
+        "seq": part["seq"],
+        "digest": hashlib.sha256(text.encode()).hexdigest(),
+        "reason": reason,
+        # a private part must not be where an erasure does not find it
+        "row": "{}" if "payload" in part or reason == PROJECTION else text,
+        "at": utcnow(),
+    }
+    try:
+        with session.begin_nested():
+            made = sa.insert(sync_quarantine).values(values).returning(_row.id)
+            id_ = session.execute(made).scalar_one()
+    except IntegrityError:
+        return False
+    for role, payload in (private or {}).items():
+        told = {"payload": canonical(payload).decode(), "uid": payload.get("uid")}
+        beside = sa.insert(sync_quarantine_private).values(quarantine_id=id_, role=role, **told)
+        session.execute(beside)
+    return True
+
+
+def bound(session: Session, gate_id: int) -> None:
+    """Let go of what is more than `PER_GATE`, the oldest first."""
+    own = _row.gate_id == gate_id, _row.reason != PROJECTION
+    over = sa.select(_row.id).where(*own).order_by(_row.id.desc()).offset(PER_GATE).limit(1)
+    last = session.execute(over).scalar()
+    if last is not None:
+        old = sa.select(_row.id).where(*own, _row.id <= last)
+        session.execute(sa.delete(sync_quarantine_private).where(_private.quarantine_id.in_(old)))
+        session.execute(sa.delete(sync_quarantine).where(*own, _row.id <= last))
+
+
+def list_(session: Session, gate_id: int, limit: int) -> list[SetApart]:
+    """List what was set apart of a gate, the newest first."""
+    found = sa.select(sync_quarantine).where(_row.gate_id == gate_id)
+    return _with_private(session, found.order_by(_row.id.desc()).limit(limit))
+
+
+def about(session: Session, uid: str) -> list[SetApart]:
+    """List what was set apart and names the person with this uid."""
+    named = sa.select(_private.quarantine_id).where(_private.uid == uid)
+    found = sa.select(sync_quarantine).where(_row.id.in_(named))
+    return _with_private(session, found.order_by(_row.id))
+
+
+def forget_person(session: Session, uid: str) -> None:
+    """Forget who a person was, for ever."""
+    session.execute(sa.delete(sync_quarantine_private).where(_private.uid == uid))
+
+
+def forget_names(session: Session, before: datetime, limit: int) -> int:
+    """Forget the names in what was set apart before; how many."""
+    old = sa.select(_private.quarantine_id).join(sync_quarantine).where(_row.at < before)
+    gone = sa.delete(sync_quarantine_private).where(
+        _private.quarantine_id.in_(old.order_by(_row.id).limit(limit))
+    )
+    return len(session.execute(gone.returning(_private.role)).all())
+
+
+def _with_private(session: Session, found: sa.Select[Any]) -> list[SetApart]:
+    rows = session.execute(found).all()
+    ids = [row.id for row in rows]
+    told: dict[int, dict[str, Any]] = {id_: {} for id_ in ids}
+    parts = sa.select(sync_quarantine_private).where(_private.quarantine_id.in_(ids))
+    for part in session.execute(parts):
+        told[part.quarantine_id][part.role] = json.loads(part.payload)
+    return [
+        SetApart(r.chain, r.seq, r.reason, r.at, json.loads(r.row) or None, told[r.id])
+        for r in rows
+    ]

@@ -1,0 +1,64 @@
+"""Finds for retention the identities and photos that have been kept for long enough."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from gated.core.chain import microseconds
+from gated.database.records import Enrollment, columns_of, record
+from gated.database.tables import AUDITED, attendance_logs, enrollments, journal, journal_private
+
+Places = Sequence[tuple[str, int]]
+"""(chain, seq) of rows of the journal."""
+
+
+def passages(session: Session, before: datetime, statuses: Sequence[str], limit: int) -> Places:
+    """Rows of the attendance log of these statuses that name somebody, oldest first."""
+    log = attendance_logs.c
+    found = (
+        sa.select(log.chain, log.seq)
+        .where(log.status.in_(statuses), log.created_at < before, log.person_id.is_not(None))
+        .order_by(log.created_at, log.id)
+        .limit(limit)
+    )
+    return [(chain, seq) for chain, seq in session.execute(found)]
+
+
+def acts(session: Session, before: datetime, role: str, limit: int) -> Places:
+    """Rows beside the attendance log whose private part of this role is there, oldest first."""
+    row, private, log = journal.c, journal_private.c, attendance_logs.c
+    logged = sa.select(log.id).where(log.chain == row.chain, log.seq == row.seq)
+    found = (
+        sa.select(row.chain, row.seq)
+        .join(
+            journal_private,
+            (private.chain == row.chain) & (private.seq == row.seq) & (private.role == role),
+        )
+        .where(sa.text(AUDITED), row.at_utc < microseconds(before), ~sa.exists(logged))
+        .order_by(row.at_utc, row.chain, row.seq)
+        .limit(limit)
+    )
+    return [(chain, seq) for chain, seq in session.execute(found)]
+
+
+def photos(session: Session, before: datetime, limit: int) -> list[Enrollment]:
+    """Enrollments made before, whose photo is still stored."""
+    e = enrollments.c
+    found = (
+        sa.select(*columns_of(Enrollment, enrollments))
+        .where(e.face_image_path.is_not(None), e.created_at < before)
+        .order_by(e.id)
+        .limit(limit)
+    )
+    return [record(Enrollment, r) for r in session.execute(found)]
+
+
+def last_passage(session: Session, person_id: int) -> datetime | None:
+    """Return when a person was last let in or out; None for never."""
+    log = attendance_logs.c
+    last = sa.select(log.created_at).where(log.person_id == person_id, log.status == "granted")
+    return session.execute(last.order_by(log.created_at.desc()).limit(1)).scalar()

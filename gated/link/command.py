@@ -1,0 +1,84 @@
+"""A command's end of the socket: a question to the door process that runs here, and its answer."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from gated.core.messages import Event
+from gated.errors import GateUnavailable, NotFound
+from gated.link import messages as m
+from gated.link.client import ASK_S, CONNECT_S, answered
+from gated.link.peers import connected, is_trusted, peer
+from gated.link.wire import Unpacker, WireError
+
+NOBODY = "no gate runs here: start it first"
+CHUNK = 1 << 16
+
+T = TypeVar("T", bound=m.Message)
+
+
+class CommandLink:
+    """A connection that asks and reports nothing of itself, as a service would."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._unpacker = Unpacker(m.SERVICE_TAKES)
+        self._socket.sendall(m.encode(m.Hello(os.getpid())))
+        self._wait(m.Welcome, ASK_S)
+
+    def ask(self, event: Event) -> None:
+        """Have the gate take an event. Raises: GateUnavailable, and what the gate refuses with."""
+        number = 1
+        self._socket.sendall(m.encode(m.Ask(number, event, time.monotonic() + ASK_S)))
+        answered(self._wait(m.Answer, ASK_S, lambda told: told.number == number))
+
+    def next_card(self, within_s: float) -> str:
+        """Return the number of the next card that is held to the reader, which opens nothing.
+
+        Raises: NotFound when none was, GateUnavailable where the gate has no reader.
+        """
+        self._socket.sendall(m.encode(m.WantCard(within_s)))
+        told = self._wait(m.CardRead, within_s + ASK_S)
+        if told.problem:
+            raise GateUnavailable(told.problem)
+        if told.number is None:
+            raise NotFound(f"no card was held to the reader within {within_s:.0f} s")
+        return told.number
+
+    def _wait(
+        self, kind: type[T], within_s: float, is_meant: Callable[[T], bool] = lambda told: True
+    ) -> T:
+        until = time.monotonic() + within_s
+        while (left := until - time.monotonic()) > 0:
+            ready, _, _ = select.select([self._socket], [], [], left)
+            data = self._socket.recv(CHUNK) if ready else b""
+            if ready and not data:
+                break
+            for packet in self._unpacker.feed(data):
+                told = m.decode(packet)
+                if isinstance(told, kind) and is_meant(told):
+                    return told
+        raise GateUnavailable("the gate does not answer: `gated doctor` says more")
+
+
+@contextmanager
+def running_door(state_dir: Path) -> Iterator[CommandLink]:
+    """Connect to the door process of a state directory. Raises: GateUnavailable."""
+    try:
+        connection = connected(state_dir, CONNECT_S)
+    except OSError:
+        raise GateUnavailable(NOBODY) from None
+    with connection:
+        if not is_trusted(peer(connection)[1]):
+            raise GateUnavailable("the socket of the gate belongs to somebody else")
+        try:
+            yield CommandLink(connection)
+        except (OSError, WireError, m.RefusedMessage) as error:
+            raise GateUnavailable(f"the gate cannot be asked: {error}") from None

@@ -1,0 +1,63 @@
+"""One named thread with a heartbeat: what every loop of the running gate has in common."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from abc import abstractmethod
+from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+STOP_S = 5.0
+"""How long one loop may take to end."""
+
+OnCrash = Callable[[str, BaseException], None]
+
+
+class Loop(threading.Thread):
+    """Runs `work` until `stop`; an exception that leaves `work` is reported, never swallowed.
+
+    beat_limit_s: the loop passes its head at least this often unless it is stuck.
+    """
+
+    beat_limit_s = 15.0
+
+    def __init__(self, name: str, on_crash: OnCrash) -> None:
+        super().__init__(name=name, daemon=True)
+        self.stopping = threading.Event()
+        self._on_crash = on_crash
+        self._beat_at = time.monotonic()
+
+    def run(self) -> None:
+        try:
+            self.work()
+        except BaseException as error:
+            self._on_crash(self.name, error)
+
+    @abstractmethod
+    def work(self) -> None:
+        """Loop until `self.stopping` is set, calling `self.beat()` at each turn."""
+
+    def beat(self) -> None:
+        """Say that the loop is alive."""
+        self._beat_at = time.monotonic()
+
+    @property
+    def stuck(self) -> bool:
+        """True when a started loop has not passed its head in time."""
+        return self.is_alive() and time.monotonic() - self._beat_at > self.beat_limit_s
+
+    def stop(self) -> None:
+        """Ask the loop to end; safe from any thread."""
+        self.stopping.set()
+
+
+def end(loop: Loop) -> None:
+    """Stop a loop and wait for it; a loop that hangs is left behind and logged."""
+    loop.stop()
+    if loop.is_alive():
+        loop.join(timeout=STOP_S)
+    if loop.is_alive():
+        log.error("%s did not end in time", loop.name)

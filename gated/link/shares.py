@@ -1,0 +1,47 @@
+"""A bounded number of places, of which nobody may hold more than a few."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+
+from gated.errors import Busy
+
+RETRY_AFTER_S = 5.0
+
+
+class Shares:
+    """Places for `most` in all and `each` of one holder; any thread may ask."""
+
+    def __init__(self, most: int, each: int, what: str) -> None:
+        self._most = most
+        self._each = each
+        self._what = what
+        self._lock = threading.Lock()
+        self._held: Counter[Hashable] = Counter()
+
+    def require(self, who: Hashable) -> None:
+        """Raises: Busy when there is no place for this holder now."""
+        with self._lock:
+            self._require(who)
+
+    @contextmanager
+    def hold(self, who: Hashable) -> Iterator[None]:
+        """Hold a place while the block runs. Raises: Busy."""
+        with self._lock:
+            self._require(who)
+            self._held[who] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held[who] -= 1
+                self._held += Counter()  # forgets who holds nothing
+
+    def _require(self, who: Hashable) -> None:
+        if self._held[who] >= self._each:
+            raise Busy(f"this account has {self._each} {self._what} open: close one", RETRY_AFTER_S)
+        if self._held.total() >= self._most:
+            raise Busy(f"too many {self._what} are open: try again", RETRY_AFTER_S)

@@ -1,0 +1,1 @@
+"""The running gate as people see it: health, events, pictures, snapshots, disk space."""

@@ -1,0 +1,17 @@
+"""The person that the demo knows."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from gated.people import person_store
+
+CODE = "DEMO-1"
+NAMES = {"first_name": "Barack", "last_name": "Obama"}
+PHOTO = "obama.jpg"
+ACTOR = "demo"
+
+
+def demo_person_is_known(session: Session) -> bool:
+    """Return whether the demo person is there, with or without a photo."""
+    return person_store.by_code(session, CODE) is not None

@@ -1,0 +1,80 @@
+"""Dependencies of the routes of this room."""
+
+from __future__ import annotations
+
+from typing import Annotated, Protocol
+
+from fastapi import Depends
+
+from gated.accounts.setup import FirstAdmin
+from gated.config import Settings
+from gated.enrollment.enrollment_queue import EnrollmentQueue
+from gated.enrollment.jobs import Jobs
+from gated.http.callers import app_services
+from gated.link.running_gate import RunningGate
+from gated.link.shares import Shares
+from gated.link.status_board import StatusBoard
+from gated.live.camera_identity import CameraIdentity
+from gated.live.database_health import DatabaseHealth
+from gated.live.journal_review import JournalReview
+from gated.live.metrics import Metrics
+from gated.live.snapshots import Snapshots
+from gated.people.people import People
+from gated.workspace import Workspace
+
+
+class LiveServices(Protocol):
+    """The services that routes of this room call."""
+
+    @property
+    def board(self) -> StatusBoard: ...
+
+    @property
+    def camera(self) -> CameraIdentity: ...
+
+    @property
+    def database_health(self) -> DatabaseHealth: ...
+
+    @property
+    def desk(self) -> EnrollmentQueue: ...
+
+    @property
+    def jobs(self) -> Jobs: ...
+
+    @property
+    def journal_review(self) -> JournalReview: ...
+
+    @property
+    def metrics(self) -> Metrics: ...
+
+    @property
+    def people(self) -> People: ...
+
+    def running_gate(self) -> RunningGate:
+        """Return the gate that runs here.
+
+        Raises: NoGate on a hub, GateUnavailable while its process is away.
+        """
+        ...
+
+    def require_state(self) -> None:
+        """Raises: GateUnavailable where a gate's own state is asked for and it is away."""
+        ...
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def setup(self) -> FirstAdmin: ...
+
+    @property
+    def snapshots(self) -> Snapshots: ...
+
+    @property
+    def streams(self) -> Shares: ...
+
+    @property
+    def workspace(self) -> Workspace: ...
+
+
+Services = Annotated[LiveServices, Depends(app_services)]

@@ -1,0 +1,80 @@
+"""The gate's own state."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from gated.core.messages import Condition
+from gated.http.answers import Route
+from gated.http.callers import Admin, Viewer
+from gated.http.problems import responses
+from gated.live.clock_trust import ClockKeeper, told
+from gated.live.dependencies import Services
+from gated.live.schemas import CameraOut, ClockOut, GateOut, SnapshotOut
+
+router = APIRouter(prefix="/api/gate", tags=["gate"], route_class=Route)
+
+
+@router.get("")
+def state(_viewer: Viewer, services: Services) -> GateOut:
+    """Camera, door, models, gallery, counters and the last decisions, newest first."""
+    services.require_state()
+    status, settings = services.board.snapshot(), services.settings
+    known = {name: getattr(status, name) for name in status.__dataclass_fields__}
+    return GateOut.model_validate(
+        {
+            **known,
+            "name": settings.gate.name,
+            "site": settings.gate.site,
+            "role": settings.gate.role,
+            "liveness": settings.liveness.level,
+            "problems": status.problems,
+            "decisions": [asdict(d) for d in status.decisions],
+        }
+    )
+
+
+@router.post("/camera/accept", responses=responses(409))
+def accept_camera(admin: Admin, services: Services) -> CameraOut:
+    """Believe the camera that is there now, after it was changed; journaled."""
+    live = services.running_gate()
+    identity = services.camera.accept(actor=admin.username)
+    live.tell(Condition("camera_changed", False, "accepted"))
+    return CameraOut(identity=identity)
+
+
+@router.post("/clock/confirm", responses=responses(409))
+def confirm_clock(admin: Admin, services: Services) -> ClockOut:
+    """Say that the clock is right, after comparing it with another one; journaled.
+
+    What waited for that, such as retention, is done within seconds.
+    """
+    keeper = ClockKeeper.of(services.workspace)
+    now_told = told(keeper.confirm(actor=admin.username))
+    services.board.publish(**now_told)
+    return ClockOut.model_validate(now_told)
+
+
+@router.get("/snapshots")
+def snapshots(
+    _admin: Admin, services: Services, limit: Annotated[int, Query(ge=1, le=1000)] = 100
+) -> list[SnapshotOut]:
+    """Pictures of attacks (and of strangers, where they are kept), newest first."""
+    return [SnapshotOut.model_validate(s) for s in services.snapshots.list_(limit)]
+
+
+@router.get(
+    "/snapshots/{id}/image",
+    response_class=Response,
+    responses={
+        200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
+        **responses(404),
+    },
+)
+def snapshot_image(id: int, admin: Admin, services: Services) -> Response:
+    """One of these pictures; each look at it is journaled."""
+    jpeg = services.snapshots.image(id, actor=admin.username)
+    return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "no-store"})

@@ -1,0 +1,32 @@
+"""The journal itself: verified, and what is wrong with it acknowledged by an administrator."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from gated.enrollment.schemas import JobOut
+from gated.http.answers import Route
+from gated.http.callers import Admin
+from gated.http.problems import responses
+from gated.live.dependencies import Services
+from gated.live.schemas import JournalProblemOut, JournalReviewIn
+
+router = APIRouter(prefix="/api/journal", tags=["audit"], route_class=Route)
+
+
+@router.post("/acknowledge", responses=responses(409))
+def acknowledge(body: JournalReviewIn, admin: Admin, services: Services) -> list[JournalProblemOut]:
+    """Put on record that what is wrong with the journal was looked into; what it was."""
+    found = services.journal_review.acknowledge(actor=admin.username, reason=body.reason)
+    return [
+        JournalProblemOut(chain=p.chain, seq=p.seq, last=p.end, what=p.what) for p in found.problems
+    ]
+
+
+@router.post("/verify", status_code=202)
+def verify(admin: Admin, response: Response, services: Services) -> JobOut:
+    """Check the journal as `gated journal verify` does; a job, whose report is what was found."""
+    with services.jobs.reserved("journal verify", admin.username) as start:
+        job = start(services.journal_review.check)
+    response.headers["Location"] = f"/api/jobs/{job.id}"
+    return JobOut.model_validate(job)

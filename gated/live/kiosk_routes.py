@@ -1,0 +1,103 @@
+"""The kiosk: the screen at the gate, and only there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter
+from starlette.responses import StreamingResponse
+
+from gated.core.messages import Notice
+from gated.errors import Busy
+from gated.http.callers import Kiosk
+from gated.http.problems import responses
+from gated.http.streams import EVENTS, KEEP_ALIVE, MOTION, event, picture, streamed, streaming
+from gated.link.status_board import RecentEvent
+from gated.live import preview as views
+from gated.live.dependencies import LiveServices, Services
+from gated.live.kiosk import present, shown
+from gated.live.routes import EVENTS_S, KEEP_ALIVE_S, MAX_WAITING
+from gated.live.schemas import KioskOut
+
+router = APIRouter(prefix="/api/kiosk", tags=["kiosk"])
+
+
+@router.get("", responses=responses(401, 403, 503))
+def settings(_kiosk: Kiosk, services: Services) -> KioskOut:
+    """The settings of the kiosk."""
+    ui = services.settings.ui
+    return KioskOut(
+        name=services.settings.gate.name,
+        language=ui.kiosk_language,
+        names=ui.kiosk_names,
+        sound=ui.kiosk_sound,
+        pin=ui.kiosk_pin,
+        card=services.settings.credentials.reader != "none",
+    )
+
+
+@router.get(
+    "/events", response_model=None, responses={**streaming(EVENTS), **responses(401, 403, 409, 503)}
+)
+async def events(kiosk: Kiosk, services: Services) -> StreamingResponse:
+    """Events for the screen at the gate: `state` first and when it changes, `notice`, `decision`.
+
+    Names come only with `ui.kiosk_names`, and reasons of refusals never.
+    """
+    services.running_gate()
+    services.streams.require(kiosk.account_id)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    told = _told(services, kiosk.account_id)
+    return StreamingResponse(told, media_type=EVENTS, headers=headers)
+
+
+async def _told(services: LiveServices, account_id: int) -> AsyncIterator[bytes]:
+    with contextlib.suppress(Busy), services.streams.hold(account_id):
+        async for part in _listened(services):
+            yield part
+
+
+async def _listened(services: LiveServices) -> AsyncIterator[bytes]:
+    arrived: asyncio.Queue[RecentEvent | Notice] = asyncio.Queue(MAX_WAITING)
+
+    def hear(told: RecentEvent | Notice) -> None:
+        with contextlib.suppress(asyncio.QueueFull):  # the next one is as good
+            arrived.put_nowait(told)
+
+    unsubscribe = services.board.subscribe(asyncio.get_running_loop(), hear)
+    try:
+        names, until = services.settings.ui.kiosk_names, time.monotonic() + EVENTS_S
+        before = present(services.board.snapshot())
+        yield event("state", before)
+        while time.monotonic() < until:
+            told: RecentEvent | Notice | None = None
+            with contextlib.suppress(TimeoutError):
+                told = await asyncio.wait_for(arrived.get(), KEEP_ALIVE_S)
+            seen = None if told is None else shown(told, names)
+            if seen is not None:
+                yield event(*seen)
+            now = present(services.board.snapshot())
+            if now != before:
+                before = now
+                yield event("state", now)
+            elif told is None:
+                yield KEEP_ALIVE
+    finally:
+        unsubscribe()
+
+
+@router.get(
+    "/preview",
+    response_model=None,
+    responses={**streaming(MOTION), **responses(401, 403, 409, 503)},
+)
+def preview(kiosk: Kiosk, services: Services) -> StreamingResponse:
+    """The picture of the camera, as motion JPEG without boxes, for the screen below it."""
+    live = services.running_gate()
+    pictures = views.preview(
+        services.workspace, live, kiosk.account_id, actor=kiosk.username, boxes=False
+    )
+    return streamed((picture(shot.jpeg) for shot in pictures), MOTION)

@@ -1,0 +1,34 @@
+"""Notices that the log cannot be written for a while, before its queue is full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gated.core.messages import Condition
+
+DELAYED = "log_delayed"
+
+PATIENCE_S = 10.0
+"""A database that is busy, or room that is being made, is over sooner."""
+
+
+class LogOutage:
+    """Tells when records have waited for `PATIENCE_S`, and when they are written again."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+        self._told = False
+
+    def changes(self, now: float, *, failing: bool, waiting: int) -> Iterator[Condition]:
+        """List what began or ended. now: monotonic seconds; waiting: records not yet written."""
+        if not failing:
+            if self._told and self._since is not None:
+                yield Condition(DELAYED, False, f"written again after {now - self._since:.0f} s")
+            self._since, self._told = None, False
+            return
+        if self._since is None:
+            self._since = now
+        if not self._told and now - self._since >= PATIENCE_S:
+            self._told = True
+            detail = f"not written for {now - self._since:.0f} s, {waiting} records wait"
+            yield Condition(DELAYED, True, detail, "alarm")

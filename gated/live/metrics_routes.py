@@ -1,0 +1,57 @@
+"""Metrics for Prometheus, and the two questions that a supervisor of containers asks."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+
+from gated.http.callers import Viewer
+from gated.http.problems import responses
+from gated.live.dependencies import Services
+from gated.live.metrics import CONTENT_TYPE
+from gated.live.schemas import LiveOut, ReadyOut
+
+router = APIRouter(tags=["general"])
+
+NOT_READY = frozenset(
+    {
+        *("camera_lost", "door_fault", "gate_unavailable"),
+        *("log_unavailable", "disk_full", "liveness_models_missing"),
+    }
+)
+"""Problems with which nobody passes by face."""
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}}, **responses(401, 403, 503)},
+)
+def metrics(viewer: Viewer, services: Services) -> Response:
+    """Metrics in Prometheus' text format; no name and no code of a person is in them."""
+    return Response(services.metrics.text(), media_type=CONTENT_TYPE)
+
+
+@router.get("/health/live")
+async def live() -> LiveOut:
+    """Answer at all: a supervisor starts a program anew that does not."""
+    return LiveOut(status="ok")
+
+
+@router.get(
+    "/health/ready",
+    response_model=ReadyOut,
+    responses={503: {"model": ReadyOut, "description": "It cannot do its work, and why"}},
+)
+async def ready(services: Services) -> Response:
+    """Tell whether people can pass and their log is kept; 503 with the reasons when not."""
+    status = services.board.snapshot()
+    trouble = await services.database_health.trouble()
+    reasons = [name for name in status.problems if name in NOT_READY]
+    if trouble is not None:
+        reasons.insert(0, trouble.code)
+    told = ReadyOut(status="unavailable" if reasons else "ok", reasons=reasons)
+    code = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
+    return JSONResponse(told.model_dump(), code)

@@ -1,0 +1,82 @@
+"""Looks through the gate's camera: pictures with boxes, each look journaled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gated.errors import DeviceError
+from gated.link.running_gate import FrameCopy, RunningGate
+from gated.vision.drawing import boxed_jpeg
+from gated.workspace import Workspace
+
+FIRST_WITHIN_S = 5.0
+MOST_FACES = 16
+"""Told beside one picture."""
+
+PREVIEW_FPS = 8.0
+PREVIEW_S = 600.0
+"""How long one preview lasts; who still wants to look asks again, and is asked who it is."""
+
+
+def snapshot(workspace: Workspace, live: RunningGate, *, actor: str) -> bytes:
+    """The present picture as JPEG; DeviceError when the camera delivers none, Busy."""
+    with live.tap.look() as looker:
+        sight = looker.take(FIRST_WITHIN_S)
+    if sight is None:
+        raise DeviceError("no picture came from the camera")
+    _record(workspace, "camera_snapshot", actor)
+    return _jpeg(sight)
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One picture. faces: left, top, width and height of each, in fractions of the picture."""
+
+    jpeg: bytes
+    faces: tuple[tuple[float, float, float, float], ...]
+
+    @classmethod
+    def of(cls, sight: FrameCopy, *, boxes: bool) -> Shot:
+        """Draw a sight; with boxes around the faces or without."""
+        height, width = sight.image.shape[:2]
+        faces = tuple(
+            (
+                round(face.box.x / width, 4),
+                round(face.box.y / height, 4),
+                round(face.box.width / width, 4),
+                round(face.box.height / height, 4),
+            )
+            for face in sight.faces[:MOST_FACES]
+        )
+        if boxes:
+            return cls(_jpeg(sight), faces)
+        return cls(sight.plain.once(lambda: boxed_jpeg(sight.image, ())), faces)
+
+
+def preview(
+    workspace: Workspace, live: RunningGate, who: int, *, actor: str, boxes: bool = True
+) -> Iterator[Shot]:
+    """JPEG pictures as they come, at most PREVIEW_FPS a second; Busy at the first one.
+
+    who: the account, of which there are a few previews at a time. boxes: draw them around faces.
+    """
+    with live.previews.hold(who), live.tap.look() as looker:
+        _record(workspace, "camera_preview", actor)
+        until = time.monotonic() + PREVIEW_S
+        while time.monotonic() < until:
+            began = time.monotonic()
+            sight = looker.take(timeout=0.25)
+            if sight is not None:
+                yield Shot.of(sight, boxes=boxes)
+            time.sleep(max(0.0, began + 1 / PREVIEW_FPS - time.monotonic()))
+
+
+def _jpeg(sight: FrameCopy) -> bytes:
+    return sight.drawn.once(lambda: boxed_jpeg(sight.image, sight.faces))
+
+
+def _record(workspace: Workspace, kind: str, actor: str) -> None:
+    with workspace.change(actor) as change:
+        change.record(kind, {"gate": workspace.settings.gate.name})

@@ -1,0 +1,227 @@
+"""The running gate: its camera, its events, its door."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Response
+from starlette.responses import StreamingResponse
+
+from gated.core.messages import Notice
+from gated.core.roles import Role
+from gated.enrollment.capture import Guidance, capture
+from gated.enrollment.dependencies import Editor
+from gated.enrollment.local_editor import PhotoEditor
+from gated.enrollment.schemas import CaptureIn
+from gated.errors import (
+    Busy,
+    DuplicateFace,
+    EnrollmentRefused,
+    GatedError,
+    NotAllowed,
+    StorageError,
+)
+from gated.http.answers import Route
+from gated.http.callers import Operator, Viewer
+from gated.http.problems import responses
+from gated.http.streams import EVENTS, KEEP_ALIVE, MOTION, event, picture, streamed, streaming
+from gated.link.status_board import DecisionView, RecentEvent
+from gated.live import preview as views
+from gated.live.dependencies import LiveServices, Services
+from gated.live.schemas import DecisionOut, EventOut
+from gated.people.schemas import EnrollmentOut
+
+router = APIRouter(prefix="/api/gate", tags=["gate"], route_class=Route)
+capturing = APIRouter(prefix="/api/enrollment", tags=["enrollment"], route_class=Route)
+
+KEEP_ALIVE_S = 15.0
+EVENTS_S = 600.0
+"""How long one stream lasts; clients come back by themselves, and are asked who they are."""
+
+MAX_WAITING = 256
+
+
+@router.get(
+    "/snapshot",
+    response_class=Response,
+    responses={
+        200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
+        **responses(409),
+    },
+)
+def snapshot(operator: Operator, services: Services) -> Response:
+    """The present picture of the camera, with a box around each face; each look is journaled."""
+    live = services.running_gate()
+    jpeg = views.snapshot(services.workspace, live, actor=operator.username)
+    return Response(jpeg, media_type="image/jpeg")
+
+
+@router.get(
+    "/preview",
+    response_class=Response,
+    responses={**streaming(MOTION), **responses(409)},
+)
+def preview(
+    operator: Operator,
+    services: Services,
+    boxes: Annotated[bool, Query(description="drawn around faces; else told in X-Faces")] = True,
+) -> StreamingResponse:
+    """The picture of the camera, as motion JPEG, for a few at a time; each look is journaled.
+
+    Without boxes each part has a header X-Faces: left, top, width and height of each face as JSON,
+    in fractions.
+    """
+    live = services.running_gate()
+    who = operator.account_id
+    shots = views.preview(services.workspace, live, who, actor=operator.username, boxes=boxes)
+    return streamed((_part(shot, boxes) for shot in shots), MOTION)
+
+
+def _part(shot: views.Shot, boxes: bool) -> bytes:
+    if boxes:
+        return picture(shot.jpeg)
+    return picture(shot.jpeg, X_Faces=json.dumps(shot.faces, separators=(",", ":")))
+
+
+@router.get(
+    "/events",
+    response_class=Response,
+    responses={**streaming(EVENTS), **responses(409)},
+)
+async def events(
+    viewer: Viewer,
+    services: Services,
+    last_event_id: Annotated[str | None, Header(max_length=100)] = None,
+) -> StreamingResponse:
+    """Decisions, events of door and machine, and what the person at the gate is told.
+
+    `notice` events are hints and prompts of this moment (`code`, and while movements are asked for
+    `done` of `steps` and `seconds_left`); they have no id and are not repeated.
+    With `Last-Event-ID` those since then come first, as far as they are among the last ones;
+    `missed` tells when there were others. Without it, only new ones come.
+    """
+    services.running_gate()
+    services.streams.require(viewer.account_id)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    told = _told(services, viewer.account_id, last_event_id)
+    return StreamingResponse(told, media_type=EVENTS, headers=headers)
+
+
+async def _told(
+    services: LiveServices, account_id: int, last_id: str | None
+) -> AsyncIterator[bytes]:
+    with contextlib.suppress(Busy), services.streams.hold(account_id):
+        async for part in _listened(services, last_id):
+            yield part
+
+
+async def _listened(services: LiveServices, last_id: str | None) -> AsyncIterator[bytes]:
+    arrived: asyncio.Queue[RecentEvent | Notice] = asyncio.Queue(MAX_WAITING)
+
+    def hear(told: RecentEvent | Notice) -> None:
+        with contextlib.suppress(asyncio.QueueFull):  # told as `missed` with the next one
+            arrived.put_nowait(told)
+
+    unsubscribe = services.board.subscribe(asyncio.get_running_loop(), hear)
+    try:
+        status = services.board.snapshot()
+        run = f"{status.started_at.timestamp():.6f}"
+        seen = status.happenings[0].number if status.happenings else 0
+        yield KEEP_ALIVE
+        if last_id is not None:
+            asked = re.fullmatch(rf"{re.escape(run)}-(\d{{1,18}})", last_id)
+            since = min(int(asked[1]), seen) if asked else 0
+            kept = [d for d in reversed(status.happenings) if d.number > since]
+            if asked is None or seen - since > len(kept):
+                yield event("missed", {})
+            for happening in kept:
+                yield _event(run, happening)
+        until = time.monotonic() + EVENTS_S
+        while time.monotonic() < until:
+            try:
+                told = await asyncio.wait_for(arrived.get(), KEEP_ALIVE_S)
+            except TimeoutError:
+                told = None
+            if services.board.started_at != status.started_at:
+                return  # the door was started again: numbers begin anew, and so do clients
+            if told is None:
+                yield KEEP_ALIVE
+                continue
+            if isinstance(told, Notice):
+                yield event("notice", asdict(told))
+            elif told.number > seen:
+                if told.number > seen + 1:
+                    yield event("missed", {})
+                seen = told.number
+                yield _event(run, told)
+    finally:
+        unsubscribe()
+
+
+def _event(run: str, happening: RecentEvent) -> bytes:
+    shown: DecisionOut | EventOut
+    if isinstance(happening, DecisionView):
+        kind, shown = "decision", DecisionOut.model_validate(asdict(happening))
+    else:
+        kind, shown = "event", EventOut.model_validate(asdict(happening))
+    return event(kind, shown.model_dump(mode="json"), f"{run}-{happening.number}")
+
+
+# --- enrollment by the gate's own camera ------------------------------------------------------
+
+
+@capturing.post(
+    "/capture",
+    response_class=Response,
+    responses={**streaming(EVENTS), **responses(404, 409)},
+)
+def capture_(
+    body: CaptureIn, operator: Operator, editor: Editor, services: Services
+) -> StreamingResponse:
+    """Enroll who stands before the gate's camera, the best of several frames.
+
+    Server-sent events: `started`, then `guidance` with what to tell the person, and `enrolled`
+    with the enrollment or `refused` with code and advice at the end.
+    """
+    services.people.get(body.person_id)
+    if body.override is not None and not operator.role.includes(Role.ADMIN):
+        raise NotAllowed("only an admin may override the check for duplicates")
+    return streamed(_captured(body, editor, services), EVENTS)
+
+
+def _captured(body: CaptureIn, editor: PhotoEditor, services: LiveServices) -> Iterator[bytes]:
+    desk = services.desk
+    with desk.seat(), services.running_gate().capture() as looker:
+        yield event("started", {"person_id": body.person_id})
+        try:
+            for step in capture(
+                desk,
+                looker,
+                lambda photo: editor.enroll(body.person_id, photo, body.override),
+            ):
+                if isinstance(step, Guidance):
+                    yield event("guidance", asdict(step))
+                else:
+                    made = EnrollmentOut.model_validate(step.enrollment).model_dump(mode="json")
+                    yield event("enrolled", {**made, "advice": step.advice})
+        except GatedError as error:
+            yield event("refused", _refusal(error))
+
+
+def _refusal(error: GatedError) -> dict[str, Any]:
+    told: dict[str, Any] = {"code": error.code, "detail": str(error)}
+    match error:
+        case EnrollmentRefused():
+            return {**told, "code": error.reason, "measured": error.measured}
+        case DuplicateFace():
+            return {**told, "person_id": error.person_id}
+        case StorageError():
+            return {**told, "detail": "the gate cannot use its storage now"}
+    return told

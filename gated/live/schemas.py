@@ -1,0 +1,155 @@
+"""Bodies of requests and answers about the running gate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+from gated.http.schemas import In, Out, Text
+from gated.people.schemas import PersonRefOut
+
+
+class HealthOut(Out):
+    status: Literal["ok", "degraded", "unavailable"]
+    problems: Sequence[str]
+    details: Mapping[str, str] | None = None
+    """Problem -> what fails and since when, of those about which there is more to say."""
+
+
+class LiveOut(Out):
+    status: Literal["ok"]
+
+
+class ReadyOut(Out):
+    status: Literal["ok", "unavailable"]
+    reasons: Sequence[str]
+
+
+class RootOut(Out):
+    name: str
+    version: str
+    links: Mapping[str, str]
+
+
+class MetaOut(Out):
+    name: str
+    role: Literal["gate", "hub"]
+    version: str
+    setup: bool
+    """Whether there is no account yet, and the code of the first start makes one."""
+    registration: Literal["closed", "approval", "open"]
+    timezone: str | None
+    """Of the gate, where it has its own."""
+
+
+class KioskOut(Out):
+    name: str
+    language: str
+    """To begin with, and to go back to."""
+    names: bool
+    sound: bool
+    pin: bool
+    card: bool
+    """Whether there is a reader of cards."""
+
+
+class DecisionOut(Out):
+    number: int
+    at: datetime
+    outcome: str
+    reason: str
+    person: PersonRefOut | None
+    confidence: float
+    direction: str
+    method: str
+    rule: str
+    frames: int
+    pad: float | None
+    visit: int
+    flags: Sequence[str]
+    decided_after_ms: float | None
+    relay_after_ms: float | None
+    frame_to_decision_ms: float | None
+
+
+class JournalReviewIn(In):
+    reason: Text
+
+
+class JournalProblemOut(Out):
+    chain: str
+    seq: int
+    last: int
+    """The rows `seq` to `last` of the chain."""
+    what: str
+
+
+class EventOut(Out):
+    at: datetime
+    kind: str
+    severity: Literal["info", "warning", "alarm"]
+    detail: Mapping[str, Any]
+    number: int
+
+
+class SnapshotOut(Out):
+    """A stored picture. person_id: in whose name an attack was made; pad: the live score."""
+
+    id: int
+    person_id: int | None
+    reason: str
+    gate_name: str
+    visit: int
+    pad: float | None
+    taken_at: datetime
+
+
+class CameraOut(Out):
+    identity: str
+    """What tells this camera from another: maker, model and serial number, or its certificate."""
+
+
+class ClockOut(Out):
+    clock: str
+    """trusted, doubtful or unset; see docs/operations.md."""
+    clock_doubt: str
+    """Why it is not trusted; empty when it is."""
+
+
+class GateOut(Out):
+    name: str
+    site: str
+    role: str
+    started_at: datetime
+    problems: Sequence[str]
+    hub: Mapping[str, Any] | None
+    """At a gate of a hub: last contact, rows that wait, and what fails since when, by channel."""
+    camera: str | None
+    camera_hint: str | None
+    """What its settings should probably be: `rotate: 180?` where only turned copies show faces."""
+    door: str | None
+    door_state: str | None
+    """locked, unlocked, open, held_warning, held_open, forced, fire, or as the mode."""
+    door_mode: str | None
+    """normal, lockdown, free_access or out_of_service."""
+    alarms: Mapping[str, str]
+    """Kind and severity of those that nobody has acknowledged."""
+    journal: str | None
+    clock: str | None
+    """trusted, doubtful or unset; see docs/operations.md."""
+    clock_doubt: str
+    """Why it is not trusted; empty when it is."""
+    liveness: str
+    model: str | None
+    pad_model: str | None
+    people: int
+    templates: int
+    threshold: float | None
+    fmr: float | None
+    fpir: float | None
+    stranger_visits_per_year: float | None
+    wrong_openings_per_year: float | None
+    gallery_stamp: str | None
+    decisions: Sequence[DecisionOut]
+    counters: Mapping[str, int]

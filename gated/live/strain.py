@@ -1,0 +1,105 @@
+"""Watches whether the machine keeps up with its camera and events: rules on a given clock."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gated.core.messages import Condition
+
+BEGINS_S = 10.0
+ENDS_S = 30.0
+"""It is over when all was well for so long: what comes and goes is one trouble."""
+
+FEWEST_FRAMES = 20
+"""A camera that delivers fewer in `BEGINS_S` starves nobody."""
+
+STARVED, FED = 0.8, 0.6
+"""Share of frames that vision never saw: what begins it, and what must not be reached again."""
+
+SLOW_S, QUICK_S = 1.0, 0.6
+"""How long a frame with a face took. An empty scene costs next to nothing, so that a machine which
+is far too slow for people drops few frames of a day."""
+REMEMBERED_S = 60.0
+"""A slow look counts for so long, unless a quick one comes after it."""
+
+LATE_S, PROMPT_S = 0.5, 0.25
+"""How long an event waited for the controller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Counted since the start: frames of the camera, and analysed; since it was asked last: the
+    longest wait of an event and the longest look at a frame with a face, in seconds (None: no face
+    was there)."""
+
+    delivered: int
+    analysed: int
+    waited_s: float
+    looked_s: float | None = None
+
+
+class _Lasting:
+    """A state that begins when it was bad for a while, and ends when it was good for longer."""
+
+    def __init__(self) -> None:
+        self.present = False
+        self._turned_at: float | None = None
+
+    def changes(self, now: float, *, bad: bool, good: bool) -> bool:
+        """Return whether it begins or ends now."""
+        turning = good if self.present else bad
+        if not turning:
+            self._turned_at = None
+            return False
+        if self._turned_at is None:
+            self._turned_at = now
+        if now - self._turned_at < (ENDS_S if self.present else BEGINS_S):
+            return False
+        self.present, self._turned_at = not self.present, None
+        return True
+
+
+class StrainWatch:
+    """Tells when vision starves or the controller is late, and when that is over."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, Load]] = deque(maxlen=100)
+        self._slow: deque[tuple[float, float]] = deque(maxlen=100)
+        self._vision = _Lasting()
+        self._controller = _Lasting()
+
+    def changes(self, now: float, load: Load) -> Iterator[Condition]:
+        """List what began or ended; to be asked every few seconds. now: monotonic seconds."""
+        self._seen.append((now, load))
+        while len(self._seen) > 2 and now - self._seen[1][0] >= BEGINS_S:
+            self._seen.popleft()
+        since, first = self._seen[0]
+        delivered, analysed = load.delivered - first.delivered, load.analysed - first.analysed
+        missed = 1 - min(1.0, analysed / delivered) if delivered else 0.0
+        bad = delivered >= FEWEST_FRAMES and missed >= STARVED
+        slow = self._slow_looks(now, load.looked_s)
+        lasting = bool(slow) and slow[-1][0] - slow[0][0] >= BEGINS_S
+        if self._vision.changes(now, bad=bad or lasting, good=missed < FED and not slow):
+            detail = f"{analysed} of {delivered} frames in {now - since:.0f} s"
+            if slow:
+                detail += f", {max(took for _, took in slow):.1f} s for one with a face"
+            yield self._condition("vision_starved", self._vision, detail)
+        late, prompt = load.waited_s >= LATE_S, load.waited_s < PROMPT_S
+        if self._controller.changes(now, bad=late, good=prompt):
+            detail = f"an event waited {load.waited_s:.1f} s"
+            yield self._condition("controller_late", self._controller, detail)
+
+    def _slow_looks(self, now: float, looked_s: float | None) -> deque[tuple[float, float]]:
+        """(when, seconds) of the slow looks since the last quick one, of the last minute."""
+        if looked_s is not None and looked_s >= SLOW_S:
+            self._slow.append((now, looked_s))
+        elif looked_s is not None and looked_s < QUICK_S:
+            self._slow.clear()
+        while self._slow and now - self._slow[0][0] > REMEMBERED_S:
+            self._slow.popleft()
+        return self._slow
+
+    def _condition(self, name: str, state: _Lasting, detail: str) -> Condition:
+        return Condition(name, state.present, detail, "alarm")

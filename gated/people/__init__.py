@@ -1,0 +1,1 @@
+"""Persons and groups, and who may change them."""

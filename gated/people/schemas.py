@@ -1,0 +1,156 @@
+"""Bodies of requests and answers about persons and groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import date, datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    Field,
+)
+
+from gated.http.schemas import Code, Email, In, Out, Phone, Text
+from gated.people.people import ErasureReceipt
+from gated.workspace import TracesState
+
+
+class PersonFields(In):
+    first_name: Text
+    last_name: Text
+    personnel_code: Code
+    department: Text | None = None
+    position: Text | None = None
+    email: Email | None = None
+    phone: Phone | None = None
+
+
+class PersonIn(PersonFields):
+    leaves_on: date | None = None
+    """The last day; inactive after it."""
+    extended_unlock: bool = False
+    """The door stays unlocked for longer (`door.extended_unlock_s`)."""
+    groups: Annotated[Sequence[Text], Field(max_length=100)] = ()
+    """Which the person joins, by name."""
+
+
+class PersonChange(In):
+    """Fields that are left out stay as they are."""
+
+    first_name: Text = ""
+    last_name: Text = ""
+    personnel_code: Code = ""
+    department: Text | None = None
+    position: Text | None = None
+    email: Email | None = None
+    phone: Phone | None = None
+    leaves_on: date | None = None
+    extended_unlock: bool = False
+
+
+class PersonOut(Out):
+    id: int
+    uid: str
+    first_name: str
+    last_name: str
+    personnel_code: str
+    department: str | None
+    position: str | None
+    email: str | None
+    phone: str | None
+    is_active: bool
+    leaves_on: date | None
+    extended_unlock: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+class PersonOverviewOut(Out):
+    id: int
+    photos: int
+    """Those in use."""
+    consent: Literal["given", "missing"]
+    visitor: bool
+    groups: Sequence[str]
+    last_seen: datetime | None
+    """The last passage."""
+
+
+class GroupOut(Out):
+    id: int
+    uid: str
+    name: str
+    description: str | None
+    planned_hours: float | None
+    created_at: datetime
+    updated_at: datetime
+
+
+PlannedHours = Annotated[float, Field(gt=0, le=168)]
+
+
+class GroupIn(In):
+    name: Text
+    description: Text | None = None
+    planned_hours: PlannedHours | None = None
+    """Hours a week that its members work, for payroll."""
+
+
+class GroupChange(In):
+    """Fields that are left out stay as they are."""
+
+    name: Text = ""
+    description: Text | None = None
+    planned_hours: PlannedHours | None = None
+
+
+class EnrollmentOut(Out):
+    id: int
+    uid: str
+    person_id: int
+    face_encoding_path: str | None
+    face_image_path: str | None
+    confidence_score: float
+    is_active: bool
+    quality: Mapping[str, Any]
+    created_at: datetime
+    updated_at: datetime
+
+
+class PersonWithEnrollmentsOut(PersonOut):
+    enrollments: Sequence[EnrollmentOut]
+    groups: Sequence[GroupOut]
+
+
+class ErasureReceiptOut(Out):
+    person_id: int
+    uid: str
+    erased_at: datetime
+    enrollments: int
+    files: int
+    accounts: int
+    groups: int
+    consents: int
+    credentials: int
+    redacted_rows: int
+    overridden: bool
+    chain: str
+    seq: int
+    hash: str
+    state: TracesState
+    """As of a withdrawal."""
+
+    @classmethod
+    def of(cls, receipt: ErasureReceipt, state: TracesState) -> Self:
+        """Show a receipt, and what is left in the database's log."""
+        return cls(**asdict(receipt), state=state)
+
+
+class PersonRefOut(Out):
+    """A person as others name them."""
+
+    id: int
+    uid: str
+    personnel_code: str
+    name: str

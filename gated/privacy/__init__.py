@@ -1,0 +1,1 @@
+"""Privacy of persons: consent, retention, erasure done again, a copy of everything."""

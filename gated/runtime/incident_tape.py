@@ -1,0 +1,269 @@
+"""Turn what the gate was told and decided into pieces of the sealed ring, off the door path."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import queue
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import astuple
+from typing import Any
+
+from gated.core.gallery import Gallery
+from gated.core.messages import (
+    CameraEvent,
+    Command,
+    CredentialPresented,
+    Decision,
+    DoorEvent,
+    Event,
+    Expected,
+    GalleryReplaced,
+    JournalState,
+    Observation,
+    OperatorUnlock,
+    RecordDecision,
+    ResetFire,
+    SetDoorMode,
+    Trigger,
+)
+from gated.core.sketch import TrackSketch
+from gated.core.values import Instant, TrackedFace
+from gated.database.tables import new_uid
+from gated.errors import StorageError
+from gated.link.loop import Loop, OnCrash
+from gated.vault.ring import Piece, SealedRing
+
+log = logging.getLogger(__name__)
+
+WAITING = 512
+PIECE_BYTES = 256 << 10
+PIECE_S = 60.0
+"""A piece is written when it is so large or so old."""
+
+CLAIM_S = 120.0
+TRACKS = 64
+
+_TAPED = (
+    *(Observation, CameraEvent, CredentialPresented, DoorEvent, Expected, GalleryReplaced),
+    *(JournalState, OperatorUnlock, ResetFire, SetDoorMode, Trigger),
+)
+
+
+class IncidentTape(Loop):
+    """A short queue and the thread that empties it; what finds no place is counted and left out.
+
+    No name, no picture and no face encoding is written: of a face its places and measures, the two
+    people whom it resembles most and how much, and how the track's encodings lie to each other.
+
+    gone: who is erased; nothing that speaks of them is written.
+    """
+
+    def __init__(
+        self,
+        ring: SealedRing,
+        most_bytes: int,
+        gallery: Gallery,
+        gone: Callable[[], Collection[str]],
+        on_crash: OnCrash,
+    ) -> None:
+        super().__init__("incidents", on_crash)
+        self._ring = ring
+        self._most_bytes = most_bytes
+        self._gone = gone
+        self._queue: queue.Queue[tuple[Event, Instant, Sequence[Decision]]] = queue.Queue(WAITING)
+        self._lines = _Lines(gallery)
+        self._run = new_uid()
+        self._number = 0
+        self.dropped = 0
+
+    def offer(self, event: Event, now: Instant, commands: Sequence[Command]) -> None:
+        """Queue what the gate was told, and what it decided; never waits."""
+        decided = [c.decision for c in commands if isinstance(c, RecordDecision)]
+        if not decided and not isinstance(event, _TAPED):
+            return
+        try:
+            self._queue.put_nowait((event, now, decided))
+        except queue.Full:
+            self.dropped += 1
+
+    def work(self) -> None:
+        began = time.monotonic()
+        while not self.stopping.is_set() or not self._queue.empty():
+            self.beat()
+            with contextlib.suppress(queue.Empty):
+                self._lines.take(*self._queue.get(timeout=0.5))
+            if self._lines.size >= PIECE_BYTES or time.monotonic() - began >= PIECE_S:
+                self.write()
+                began = time.monotonic()
+        self.write()
+
+    def write(self) -> None:
+        """Write what was gathered as one piece, unless it speaks of somebody who is erased."""
+        piece = self._lines.piece()
+        if piece is None:
+            return
+        try:
+            if piece.about.intersection(self._gone()):
+                return
+            self._number += 1
+            name = f"{self._run}-{self._number:08}"
+            self._ring.add(name, piece, self._most_bytes)
+            # erased while it was written: whoever erased may have looked before it was there
+            if piece.about.intersection(self._gone()):
+                self._ring.remove(name)
+        except StorageError as error:
+            log.error("what happened cannot be kept: %s", error)
+
+
+class _Lines:
+    """Makes lines of events, and knows whom they are about."""
+
+    def __init__(self, gallery: Gallery) -> None:
+        self._sketches: dict[int, TrackSketch] = {}
+        self._claimed: tuple[int, float] | None = None
+        self._uids: dict[int, str] = {}
+        self._about: set[str] = set()
+        self._made: list[str] = []
+        self.size = 0
+        self._replace(gallery)
+
+    def piece(self) -> Piece | None:
+        """Return what was gathered since the last call; None: nothing."""
+        made, about = self._made, frozenset(self._about)
+        self._made, self._about, self.size = [], set(), 0
+        if not made:
+            return None
+        return Piece(about, (self._people(about), *made))
+
+    def take(self, event: Event, now: Instant, decided: Sequence[Decision]) -> None:
+        """Add what the gate was told at this moment, and what it decided."""
+        for decision in decided:
+            if decision.person is not None:
+                self._uids[decision.person.id] = decision.person.uid
+        if isinstance(event, GalleryReplaced):
+            self._replace(event.gallery)
+        told = self._told(event, now)
+        moment = {"mono": now.mono, "utc": now.utc, "ok": now.clock_ok, "doubted": now.doubted}
+        if told is not None:
+            self._add({**moment, **told})
+        for decision in decided:
+            self._add({**moment, "kind": "decided", **self._decided(decision)})
+
+    def _add(self, line: dict[str, Any]) -> None:
+        text = json.dumps(line, separators=(",", ":"))
+        self._made.append(text)
+        self.size += len(text)
+
+    def _replace(self, gallery: Gallery) -> None:
+        self._gallery = gallery
+        self._uids = {m.person.id: m.person.uid for m in gallery.members}
+        self._members = {m.person.uid: m for m in gallery.members}
+
+    def _people(self, about: frozenset[str]) -> str:
+        """The line of the gallery: its size, and of those whom the piece is about."""
+        known = {uid: self._members[uid] for uid in sorted(about) if uid in self._members}
+        told = {
+            uid: [m.active, m.extended, len(self._gallery.only(m.person.id))]
+            for uid, m in known.items()
+        }
+        line = {"kind": "gallery", "templates": len(self._gallery), "people": told}
+        line |= {"model": self._gallery.model, "metric": self._gallery.metric}
+        return json.dumps(line, separators=(",", ":"))
+
+    def _who(self, person_id: int | None) -> str | None:
+        uid = None if person_id is None else self._uids.get(person_id)
+        if uid is not None:
+            self._about.add(uid)
+        return uid
+
+    def _told(self, event: Event, now: Instant) -> dict[str, Any] | None:
+        match event:
+            case Observation():
+                return self._seen(event, now)
+            case CredentialPresented(method, person_id):
+                self._claim(person_id, CLAIM_S, now)
+                return {"kind": "credential", "method": method, "person": self._who(person_id)}
+            case Expected(person_id, for_s):
+                self._claim(person_id, for_s, now)
+                return {"kind": "expected", "person": self._who(person_id), "for_s": for_s}
+            case Trigger():
+                return {"kind": "trigger"}
+            case DoorEvent(kind):
+                return {"kind": "door", "door": kind}
+            case CameraEvent(kind):
+                return {"kind": "camera", "camera": kind}
+            case JournalState(available):
+                return {"kind": "journal", "available": available}
+            case OperatorUnlock(for_s=for_s):
+                return {"kind": "operator", "for_s": for_s}
+            case SetDoorMode(mode):
+                return {"kind": "mode", "mode": mode}
+            case ResetFire():
+                return {"kind": "reset_fire"}
+            case _:
+                return None
+
+    def _claim(self, person_id: int | None, for_s: float, now: Instant) -> None:
+        self._claimed = None if person_id is None else (person_id, now.mono + for_s)
+
+    def _seen(self, seen: Observation, now: Instant) -> dict[str, Any]:
+        faces = [self._face(face, now) for face in seen.faces]
+        for track in seen.lost:
+            self._sketches.pop(track, None)
+        while len(self._sketches) > TRACKS:
+            self._sketches.pop(next(iter(self._sketches)))
+        place = {"number": seen.frame_no, "at": seen.captured_at, "turn": seen.turn}
+        size = {"width": seen.width, "height": seen.height}
+        return {"kind": "seen", **place, **size, "faces": faces, "lost": list(seen.lost)}
+
+    def _face(self, face: TrackedFace, now: Instant) -> dict[str, Any]:
+        box, quality = face.face.box, face.quality
+        told: dict[str, Any] = {
+            "track": face.track_id,
+            "box": [float(n) for n in (box.x, box.y, box.width, box.height)],
+            "landmarks": face.face.landmarks.tolist(),
+            "score": float(face.face.score),
+            "quality": [float(n) for n in astuple(quality)],
+            "flaws": face.flaws,
+        }
+        if face.pad is not None:
+            told["pad"] = [face.pad.live, face.pad.noise, face.pad.grey]
+        if face.mesh is not None:
+            told["mesh"] = [face.mesh.yaw, face.mesh.pitch, face.mesh.eyes]
+        if face.embedding is not None:
+            sketch = self._sketches.setdefault(face.track_id, TrackSketch())
+            told["sketch"] = sketch.add(face.embedding).tolist()
+            told["match"] = self._match(face, now)
+        return told
+
+    def _match(self, face: TrackedFace, now: Instant) -> dict[str, float]:
+        """Return the best two whom it resembles, how much, and whoever said to come."""
+        assert face.embedding is not None  # noqa: S101
+        alike: dict[str, float] = {}
+        if self._claimed is not None and now.mono < self._claimed[1]:
+            own = self._gallery.only(self._claimed[0]).match(face.embedding)
+            if own is not None:
+                alike[own.member.person.uid] = own.similarity
+        if (match := self._gallery.match(face.embedding)) is not None:
+            alike[match.member.person.uid] = match.similarity
+            if match.runner_up is not None:
+                alike[match.runner_up.person.uid] = match.runner_up_similarity
+        self._about.update(alike)
+        return alike
+
+    def _decided(self, decision: Decision) -> dict[str, Any]:
+        person = decision.person
+        if person is not None:
+            self._about.add(person.uid)
+        return {
+            "outcome": decision.outcome,
+            "reason": decision.reason,
+            "person": None if person is None else person.uid,
+            "method": decision.method,
+            "track": decision.track_id,
+            "score": decision.score,
+            "frames": decision.frames,
+        }

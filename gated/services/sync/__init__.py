@@ -1,1 +1,0 @@
-"""Gates and their hub: who belongs to it, what goes up, what comes down."""

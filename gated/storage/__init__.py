@@ -1,1 +1,0 @@
-"""What outlives a restart: database, journal, sealed files. Rows never leave this package."""

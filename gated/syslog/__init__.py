@@ -1,0 +1,1 @@
+"""Events of the journal for a collector of logs, by syslog over TLS."""

@@ -1,0 +1,76 @@
+"""Hands messages to a collector, and knows that it has read them.
+
+Syslog has no answer. So each batch has a connection of its own, which this side ends first: a
+collector that has read to the end ends its side, too, and that is the receipt. One that was killed
+with bytes unread resets the connection, one that hangs says nothing: both get the batch again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+
+from gated.config import SyslogSettings
+from gated.delivery.client_tls import UnusableFiles, client_tls, why_failed
+
+CONNECT_S, WITHIN_S = 5.0, 10.0
+
+
+class SyslogFailed(Exception):
+    """Nothing is known to have been read; says why in one sentence."""
+
+
+def hand_over(settings: SyslogSettings, framed: bytes, within_s: float = WITHIN_S) -> None:
+    """Send framed messages and wait until the collector has read them. Raises: SyslogFailed.
+
+    within_s: for all of it, so that nobody who reads byte by byte holds the thread.
+    """
+    host = settings.host or ""
+    where = f"{host}:{settings.port}"
+    try:
+        plain = socket.create_connection((host, settings.port), CONNECT_S)
+    except (OSError, UnicodeError) as error:
+        raise SyslogFailed(f"{where}: {why_failed(error)}") from None
+    cut, copy = threading.Event(), plain.dup()
+    over = threading.Timer(within_s, _cut, (copy, cut))
+    over.daemon = True
+    over.start()
+    try:
+        with copy, plain, _tls(settings).wrap_socket(plain, server_hostname=host) as secure:
+            secure.settimeout(within_s)
+            secure.sendall(framed)
+            _await_end(secure)
+            if cut.is_set():
+                raise TimeoutError  # this side has ended it: nobody said that it was read
+    except (OSError, ValueError) as error:
+        why = "it has not read everything in time" if cut.is_set() else why_failed(error)
+        raise SyslogFailed(f"{where}: {why}") from None
+    finally:
+        over.cancel()
+
+
+def _cut(copy: socket.socket, cut: threading.Event) -> None:
+    """End what another thread waits for."""
+    cut.set()
+    with contextlib.suppress(OSError):
+        copy.shutdown(socket.SHUT_RDWR)
+
+
+def _await_end(secure: ssl.SSLSocket) -> None:
+    """Say that this was all, and wait for the other end. Raises: OSError when it breaks."""
+    try:
+        secure.unwrap()
+    except ssl.SSLEOFError:
+        return  # ended without a word of TLS, as some do: a reset would be another error
+    except ssl.SSLSyscallError as error:
+        raise ConnectionError("the connection broke") from error
+
+
+def _tls(settings: SyslogSettings) -> ssl.SSLContext:
+    """Make the context of TLS. Raises: SyslogFailed."""
+    try:
+        return client_tls(settings.ca_file, settings.certificate_file, settings.key_file)
+    except UnusableFiles as error:
+        raise SyslogFailed(str(error)) from None

@@ -1,0 +1,50 @@
+// How the gate is, read once for all that shows it: when its stream opens, and after what it tells.
+import { get, may, session } from "./api.js";
+import { signal } from "./dom.js";
+import { onEvent } from "./live.js";
+import { zone } from "./i18n.js";
+
+const SOON_MS = 150;
+const KEPT = 50;
+
+export const gate = signal(null);
+export const decisions = signal([]);
+export const alarms = signal([]);
+let soon = 0;
+
+export async function readGate() {
+  if (!session.peek() || !may("viewer")) return;
+  try {
+    const [state, standing] = await Promise.all([
+      get("/api/gate", null, { headless: true }), get("/api/alarms", { standing: true, limit: 50 }, { headless: true })]);
+    gate.value = state;
+    decisions.value = state.decisions;
+    alarms.value = standing;
+  } catch { /* the banner tells that nothing comes; what is over is asked for by the next act */ }
+}
+
+export async function readZone() {
+  try { zone.value = (await get("/api/access/rules", null, { headless: true })).timezone ?? "UTC"; } catch { /* the browser's own */ }
+}
+
+export function followGate() {
+  readZone();
+  readGate();
+  onEvent((kind, data) => {
+    if (kind === "open" || kind === "missed") readGate();
+    if (kind === "decision") decisions.value = [data, ...decisions.peek().filter(d => d.number !== data.number)].slice(0, KEPT);
+    if (kind === "event" || kind === "decision") { clearTimeout(soon); soon = setTimeout(readGate, SOON_MS); }
+  });
+}
+
+// What is not normal, loudest first: [severity, key of its words, code, details in the API's words].
+export function abnormal(state) {
+  if (!state) return [];
+  const found = [];
+  if (state.door_mode && state.door_mode !== "normal") found.push(["bad", "mode", state.door_mode]);
+  if (state.door_state === "fire") found.push(["bad", "door", "fire"]);
+  if (state.liveness === "off" && state.role === "gate") found.push(["warn", "problem", "liveness_off"]);
+  if (state.clock && state.clock !== "trusted") found.push(["warn", "clock", state.clock, state.clock_doubt]);
+  for (const problem of state.problems) if (!/^clock_/.test(problem)) found.push(["bad", "problem", problem]);
+  return found;
+}

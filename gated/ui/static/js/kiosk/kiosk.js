@@ -1,0 +1,125 @@
+// The screen at the gate. It heals itself: whatever is away comes back without a touch.
+import { effect, h, signal } from "../core/dom.js";
+import { clock, has, language, LANGUAGES, speak, t } from "../core/i18n.js";
+import { session } from "../core/api.js";
+import { motion } from "../core/live.js";
+import { icon } from "../pieces/icon.js";
+import { BEGIN, next } from "./machine.js";
+import { pinPad } from "./pinpad.js";
+import { chime } from "./sound.js";
+
+const TICK_MS = 250, LANGUAGE_MS = 30_000, AGAIN_MS = 1000, LONGEST_MS = 10_000;
+const SILENT_MS = 40_000; // the stream says something every 15 seconds
+const state = signal(BEGIN), set = signal(null);
+const tell = (kind, data) => { const before = state.peek(); state.value = next(before, { kind, data }, Date.now()); react(before, state.peek()); };
+
+function react(before, now) {
+  if (before.show === now.show || !set.peek()?.sound) return;
+  if (now.show === "granted" || now.show === "denied") chime(now.show);
+}
+
+// --- what is shown ---------------------------------------------------------------------------
+
+const SIGNS = { idle: "face", granted: "yes", denied: "no", fault: "warn", wait: "warn", closed: "lock" };
+const TURNS = { turn_left: "left", turn_right: "right", too_small: "up", come_closer: "up", look_up: "up" };
+
+function words(s) {
+  if (s.show === "hint") return [has(`hint.${s.code}`) ? t(`hint.${s.code}`) : t("hint.look_here"), s.steps ? t("kiosk.step", { n: Math.min(s.done + 1, s.steps), of: s.steps }) : ""];
+  if (s.show === "granted") return [s.code === "exit" ? t("kiosk.goodbye") : s.name ? t("kiosk.welcome_name", { name: s.name }) : t("kiosk.welcome"), t("kiosk.open")];
+  if (s.show === "closed") return [t(`kiosk.${s.code}`), t("kiosk.desk")];
+  return [t(`kiosk.${s.show}`), t(`kiosk.${s.show}.sub`)];
+}
+
+function screen() {
+  const canvas = h("canvas", { width: 640, height: 480, "aria-hidden": "true" });
+  motion(canvas, "/api/kiosk/preview");
+  const now = signal(clock(Date.now()));
+  setInterval(() => { now.value = clock(Date.now()); tell("tick"); }, TICK_MS);
+  let back = 0;
+  const choose = code => {
+    speak(code);
+    clearTimeout(back);
+    if (code !== set.peek().language) back = setTimeout(() => speak(set.peek().language), LANGUAGE_MS);
+  };
+  effect(() => { document.documentElement.dataset.state = state.value.show; });
+  const sign = () => { const s = state.value; return icon(s.show === "hint" ? TURNS[s.code] ?? "eye" : SIGNS[s.show], 88); };
+  document.body.replaceChildren(
+    h("header.top", {}, h("strong", {}, set.peek().name), h("span.grow"), h("span.clock", { dir: "ltr" }, () => now.value)),
+    h("main", { "aria-live": "assertive" }, canvas, h("div.oval"), h("div.state", {}, sign, h("div", {}, () => { language.value; const [title, more] = words(state.value); return [h("h1", {}, title), more && h("p", {}, more)]; }))),
+    h("footer.bottom", {},
+      () => { language.value; return [set.peek().pin && h("button", { type: "button", onclick: () => pinPad() }, icon("lock"), t("kiosk.pin")), set.peek().card && h("span", {}, t("kiosk.card"))]; },
+      h("div", { role: "group", "aria-label": "Language" }, Object.entries(LANGUAGES).map(([code, name]) =>
+        h("button", { type: "button", lang: code, "aria-pressed": () => String(language.value === code), onclick: () => choose(code) }, name)))));
+}
+
+// --- what it hears ---------------------------------------------------------------------------
+
+function listenToGate() {
+  let source = null, wait = AGAIN_MS, again = 0, heard = Date.now();
+  const alive = () => { heard = Date.now(); wait = AGAIN_MS; };
+  function open() {
+    source?.close();
+    source = new EventSource("/api/kiosk/events");
+    source.onopen = () => { alive(); tell("open"); renewed(); };
+    for (const kind of ["state", "notice", "decision"]) source.addEventListener(kind, e => { alive(); tell(kind, JSON.parse(e.data)); });
+    source.onerror = () => {
+      tell("lost");
+      source.close();
+      clearTimeout(again);
+      again = setTimeout(open, wait);
+      wait = Math.min(wait * 1.5, LONGEST_MS);
+    };
+  }
+  open();
+  // a stream may die without a word, as after a suspend
+  setInterval(() => { if (Date.now() - heard > SILENT_MS * 16) { heard = Date.now(); tell("lost"); open(); } }, SILENT_MS);
+}
+
+// After an update of the program the page is another one: it is loaded when nobody stands there.
+let page = null;
+async function renewed() {
+  const answer = await fetch("/ui/kiosk", { method: "GET", cache: "no-store" }).catch(() => null);
+  const tag = answer?.headers.get("ETag");
+  if (!tag) return;
+  page ??= tag;
+  if (page !== tag) { const stop = effect(() => { if (["idle", "wait"].includes(state.value.show)) { stop?.(); location.reload(); } }); }
+}
+
+// --- the beginning ---------------------------------------------------------------------------
+
+async function known() {
+  const token = decodeURIComponent(location.hash.slice(1));
+  if (token) {
+    history.replaceState(null, "", location.pathname); // neither in the address nor in the history
+    const answer = await fetch("/api/kiosk/session", { method: "POST", headers: { Authorization: `Bearer ${token}` } });
+    if (answer.ok) return answer.json();
+  }
+  const answer = await fetch("/api/kiosk/session");
+  if (answer.ok) return answer.json();
+  throw Object.assign(new Error(), { status: answer.status });
+}
+
+function enter(refused) {
+  document.documentElement.dataset.state = "enter";
+  const token = h("input", { id: "token", type: "password", autocomplete: "off", required: true, autofocus: true });
+  document.body.replaceChildren(h("main.enter", {}, h("h1", {}, t("kiosk.enter")), h("p", {}, t("kiosk.enter.hint")),
+    h("form.enter", { onsubmit: e => { e.preventDefault(); location.hash = encodeURIComponent(token.value); location.reload(); } },
+      h("label", { for: "token" }, t("kiosk.token")), token, h("p.said", { role: "alert" }, refused ? t("kiosk.refused") : ""), h("button.main", { type: "submit" }, t("kiosk.start")))));
+}
+
+async function begin() {
+  const asked = Boolean(location.hash);
+  try {
+    session.value = await known();
+    const found = await (await fetch("/api/kiosk")).json();
+    set.value = found;
+    await speak(new URL(location.href).searchParams.get("lang") ?? found.language);
+    screen();
+    listenToGate();
+  } catch (error) {
+    await speak("en").catch(() => {});
+    if (error.status === 401 || error.status === 403) { enter(asked); return; }
+    setTimeout(begin, AGAIN_MS);
+  }
+}
+begin();

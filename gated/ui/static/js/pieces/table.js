@@ -1,0 +1,61 @@
+// A list that the server searches, sorts and cuts into pages; more comes when its end is near.
+import { page, query } from "../core/api.js";
+import { h, onEnd, signal } from "../core/dom.js";
+import { t } from "../core/i18n.js";
+import { button, inWords, note, skeleton } from "./bits.js";
+
+const PAGE = 50;
+
+// columns: [{key, label, sort, optional, hidden}]; row(found) gives the cells; filters: a signal of
+// the query; label: what the table is. Gives {el, total, again}.
+export function table({ path, filters, columns, row, none, label, sort, onSort, rows: keep }) {
+  const total = signal(null), problem = signal(null), waiting = signal(true), more = signal(null);
+  const body = h("tbody");
+  let asking = null, count = 0;
+
+  async function load(from) {
+    asking?.abort();
+    asking = new AbortController();
+    waiting.value = true;
+    try {
+      const found = await page(from ?? `${path}?${query({ ...filters.peek(), limit: PAGE })}`, { abort: asking.signal });
+      if (!from) { body.replaceChildren(); count = 0; }
+      body.append(...found.rows.map(one => h("tr", {}, ...row(one, again))));
+      keep?.(found.rows, !from);
+      count += found.rows.length;
+      total.value = found.total ?? count;
+      more.value = found.next;
+      problem.value = null;
+      waiting.value = false;
+      if (found.next && end.getBoundingClientRect().top < innerHeight + 300 && count < 500) load(found.next);
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      problem.value = error;
+      waiting.value = false;
+    }
+  }
+  const again = () => load();
+  const end = h("div.list-end", {});
+  const watch = new IntersectionObserver(([seen]) => {
+    if (seen.isIntersecting && more.peek() && !waiting.peek()) load(more.peek());
+  }, { rootMargin: "400px" });
+  watch.observe(end);
+  onEnd(() => { watch.disconnect(); asking?.abort(); });
+
+  const heading = c => h("th", { scope: "col", class: c.optional ? "opt" : "",
+    "aria-sort": () => (c.sort && sort ? (sort.value === c.sort ? "ascending" : sort.value === `-${c.sort}` ? "descending" : null) : null) },
+  c.sort ? h("button", { type: "button", onclick: () => onSort(sort.peek() === c.sort ? `-${c.sort}` : c.sort) }, c.label,
+    h("span", { "aria-hidden": "true" }, () => (sort.value === c.sort ? " ↑" : sort.value === `-${c.sort}` ? " ↓" : "")))
+    : c.hidden ? h("span.vh", {}, c.label) : c.label);
+
+  const el = h("div", {},
+    () => problem.value && note("bad", inWords(problem.value), button(t("app.again"), again)),
+    h("section.card", { "aria-label": label, hidden: () => total.value === 0 || total.value === null },
+      h("table.list", {}, h("caption.vh", {}, label), h("thead", {}, h("tr", {}, columns.map(heading))), body)),
+    () => total.value === null && !problem.value && skeleton(6),
+    () => total.value === 0 && !waiting.value && none(),
+    end,
+    () => more.value && !waiting.value && h("p.centre", {}, button(t("list.more"), () => load(more.peek()))));
+  load();
+  return { el, total, again };
+}

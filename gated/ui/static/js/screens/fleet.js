@@ -1,0 +1,72 @@
+// The gates of a hub: how each is, invitations, edits to decide, roll-outs, receipts of erasures.
+import { get, may, patch, post } from "../core/api.js";
+import { h, signal } from "../core/dom.js";
+import { moment, number, t, word } from "../core/i18n.js";
+import { bdi, button, chip, empty, head, loaded, note } from "../pieces/bits.js";
+import { ask, checkbox, dialog, field, form, input } from "../pieces/dialog.js";
+import { table } from "../pieces/table.js";
+
+export default function fleet() {
+  const view = signal("gates");
+  const shown = { gates, edits, rollouts, receipts };
+  return h("div", {}, head(t("app.fleet"), h("span.grow"), may("admin") && button(t("fleet.invite"), invite, { kind: "main", sign: "plus" })),
+    h("nav.tabbar", { "aria-label": t("app.fleet") }, ["gates", may("operator") && "edits", "rollouts", may("auditor") && "receipts"].filter(Boolean).map(name => h("button", { type: "button", "aria-current": () => (view.value === name ? "page" : null), onclick: () => { view.value = name; } }, t(`fleet.${name}`)))),
+    h("div.below", {}, () => shown[view.value]()));
+}
+
+const code = made => dialog(t("fleet.code", { name: made.name }), close => [note("warn", t("credential.once")), h("p.lead.num", { dir: "ltr" }, made.code), h("p.muted", { dir: "ltr" }, "gated join URL CODE"), h("p.muted", {}, t("people.until", { day: moment(made.valid_until) })), h("div.row.end", {}, button(t("app.close"), () => close(), { kind: "main" }))]);
+
+async function invite() {
+  const made = await ask(t("fleet.invite"), [field(t("people.name"), input("name", "", { required: true, autofocus: true })), field(t("fleet.site"), input("site", "", { required: true })), field(t("fleet.everyone"), checkbox("everyone", true), t("fleet.everyone.hint"))], { yes: t("person.create"), act: given => post("/api/fleet/gates", given) });
+  if (made) code(made);
+}
+
+function gates() {
+  return table({ path: "/api/fleet/gates", filters: signal({}), label: t("fleet.gates"),
+    columns: [{ label: t("people.name") }, { label: t("people.status") }, { label: t("fleet.seen"), optional: true }, { label: t("fleet.backlog"), optional: true }, { label: t("fleet.version"), optional: true }, { label: t("app.change"), hidden: true }],
+    row: (g, again) => [
+      h("td", {}, h("strong", {}, bdi(g.name)), h("div.small.muted", {}, bdi(g.site))),
+      h("td", {}, h("span.chips", {}, chip(g.state === "joined" ? "ok" : g.state === "revoked" ? "bad" : "", null, t(`fleet.${g.state}`)), g.troubles.map(x => chip("warn", "warn", word("problem", x))))),
+      h("td.opt.num", {}, g.seen_at ? moment(g.seen_at) : "–"), h("td.opt.num", {}, g.reported.backlog === null ? "–" : number(g.reported.backlog)), h("td.opt", {}, g.reported.version ?? "–"),
+      h("td", {}, may("admin") && button(t("app.change"), () => change(g, again), { kind: "small" }))],
+    none: () => empty("door", t("fleet.none")) }).el;
+}
+
+const change = (g, again) => dialog(g.name, close => {
+  const act = run => async () => { close(); await run(); again(); };
+  return [h("div.stack", {},
+    button(t("fleet.rename"), act(() => ask(t("fleet.rename"), [field(t("people.name"), input("name", g.name, { required: true, autofocus: true })), field(t("fleet.site"), input("site", g.site, { required: true }))], { yes: t("app.save"), act: given => patch(`/api/fleet/gates/${g.id}`, given) }))),
+    button(t("fleet.replace"), act(async () => { const made = await ask(t("fleet.replace"), [h("p", {}, t("fleet.replace.hint"))], { yes: t("fleet.replace"), kind: "bad", act: () => post(`/api/fleet/gates/${g.id}/replace`) }); if (made) await code(made); }), { kind: "bad" }),
+    button(t("fleet.revoke"), act(() => ask(t("fleet.revoke"), [h("p", {}, t("fleet.revoke.hint"))], { yes: t("fleet.revoke"), kind: "bad", act: () => post(`/api/fleet/gates/${g.id}/revoke`) })), { kind: "bad" })),
+  h("div.row.end", {}, button(t("app.close"), () => close()))];
+});
+
+function edits() {
+  return h("div", {}, loaded(() => get("/api/fleet/edits", { state: "pending" }), (found, again) => (found.length ? h("section.card", { "aria-label": t("fleet.edits") }, h("ul.rows", {}, found.map(e => h("li", {},
+    h("div.grow", {}, h("strong", {}, bdi(e.name ?? e.person)), h("div.small.muted", {}, `${e.kind.replaceAll("_", " ")} · ${e.gate} · ${e.operator} · ${moment(e.made_at)}`), e.conflict && chip("warn", "warn", t("error.changed_meanwhile"))),
+    button(t("request.approve"), async () => { await post(`/api/fleet/edits/${e.id}/accept`, {}); again(); }, { kind: "small main" }),
+    button(t("request.refuse"), () => ask(t("request.refuse"), [field(t("act.reason"), input("reason", "", { required: true, minlength: 3, autofocus: true }))], { yes: t("request.refuse"), kind: "bad", act: given => post(`/api/fleet/edits/${e.id}/refuse`, given) }).then(done => done && again()), { kind: "small" }))))) : empty("yes", t("request.none")))));
+}
+
+const TONE = { done: "ok", running: "", halted: "bad", rolled_back: "warn", waiting: "", unreachable: "warn", failed: "bad" };
+const ACTS = { running: ["advance", "halt", "rollback"], halted: ["advance", "rollback"], done: ["rollback"] };
+
+// One after the other, as stages do; a roll-out is begun by the command line, which checks the file.
+function rollouts() {
+  const act = (found, name, again) => ask(t(`rollout.${name}`), [h("p", {}, t(`rollout.${name}.hint`))], { yes: t(`rollout.${name}`), kind: name === "advance" ? "" : "bad", act: () => post(`/api/fleet/rollouts/${found.id}/${name}`) }).then(done => done && again());
+  const names = stage => (stage.everyone ? t("rollout.everyone") : [...stage.gates, ...stage.sites].join(", "));
+  return h("div", {}, loaded(() => get("/api/fleet/rollouts"), (found, again) => (found.length ? h("div.stack", {}, found.map(r => h("section.card", { "aria-label": t("rollout.title", { n: r.configuration }) },
+    h("header", {}, h("h2", {}, t("rollout.title", { n: r.configuration })), chip(TONE[r.state], null, t(`rollout.${r.state}`)),
+      may("admin") && (ACTS[r.state] ?? []).map(name => button(t(`rollout.${name}`), () => act(r, name, again), { kind: name === "advance" ? "small" : "small bad" }))),
+    h("div.pad.stack", {}, h("p.small.muted", {}, bdi(r.begun_by ?? "–"), ` · ${moment(r.begun_at)}`), r.reason && note("bad", r.reason),
+      h("ol.stages", {}, r.stages.map((stage, at) => h("li", { "aria-current": at + 1 === r.stage && r.state === "running" ? "step" : null }, bdi(names(stage))))),
+      r.gates.length > 0 && h("ul.rows", {}, r.gates.map(g => h("li", {}, h("div.grow", {}, h("strong", {}, bdi(g.name)), h("span.small.muted", {}, ` · ${g.site}`), g.detail && h("p.small", {}, g.detail)), chip(TONE[g.state] ?? "", null, t(`rollout.gate.${g.state}`))))))))) : empty("list", t("rollout.none")))));
+}
+
+function receipts() {
+  const found = signal(null);
+  return h("div.stack", {}, h("p.muted", {}, t("receipt.hint")),
+    form([field(t("receipt.uid"), input("uid", "", { required: true, maxlength: 64, dir: "ltr", spellcheck: "false" }))], { yes: t("receipt.look"), act: async given => { found.value = await get(`/api/fleet/erasures/${encodeURIComponent(given.uid)}`); } }),
+    h("div", { role: "status" }, () => found.value && h("section.card", { "aria-label": t("fleet.receipts") }, h("header", {}, h("h2", {}, t("receipt.erased", { when: moment(found.value.erased_at) }))), h("p.pad", {}, t("receipt.count", { n: found.value.confirmed, open: found.value.outstanding })),
+      h("ul.rows", {}, found.value.gates.map(g => h("li", {}, h("div.grow", {}, bdi(g.gate)), g.confirmed_at ? chip("ok", "yes", moment(g.confirmed_at)) : chip("warn", "clock", t("receipt.open"))))))));
+}

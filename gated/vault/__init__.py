@@ -1,0 +1,1 @@
+"""Sealed files and the keys that seal and sign."""

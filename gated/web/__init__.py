@@ -1,0 +1,1 @@
+"""The web application put together: routers of all rooms, middleware, server, documentation."""

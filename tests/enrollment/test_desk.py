@@ -1,0 +1,35 @@
+"""The desk loads models when a photo comes and lets go of them afterwards."""
+
+from __future__ import annotations
+
+import weakref
+from pathlib import Path
+
+import numpy as np
+
+from gated.devices.clock import ManualClock
+from gated.enrollment.enrollment import EnrollmentService
+from gated.enrollment.enrollment_context import EnrollmentContext, enrollment_context
+from gated.enrollment.enrollment_queue import EnrollmentQueue
+from tests.devices.waiting import eventually
+from tests.enrollment.offices import office_in
+
+SOMEBODY = np.ones(128, np.float32)
+
+
+def test_models_are_dropped_when_no_photo_comes_and_made_anew_for_the_next(tmp_path: Path) -> None:
+    made: list[weakref.ref[EnrollmentService]] = []
+    with office_in(tmp_path) as template:
+
+        def make() -> EnrollmentContext:
+            office = enrollment_context(template.workspace, template.kit, ManualClock())
+            made.append(weakref.ref(office.enrollment))
+            return office
+
+        desk = EnrollmentQueue(template.workspace, make, idle_s=0.05)
+        desk.refuse_others([], SOMEBODY)
+        desk.refuse_others([], SOMEBODY)
+        assert len(made) == 1, "one set of models for photos in a row"
+        assert eventually(lambda: made[0]() is None)
+        desk.refuse_others([], SOMEBODY)
+        assert len(made) == 2

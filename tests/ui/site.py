@@ -1,0 +1,146 @@
+"""A gate in its demo, and a browser to look at its pages with."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gated.accounts.accounts import Accounts
+from gated.accounts.devices import Devices
+from gated.config import load
+from gated.people.people import People
+from tests.assets import require_assets
+from tests.changes import done_by
+from tests.e2e.process import Process, demo_config
+from tests.fixtures.server import PASSWORD
+from tests.workspaces import open_workspace
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ARGS = (
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+)
+WAIT_MS = 60_000
+"""A bound for a machine that is busy; what is waited for is a condition, and comes sooner."""
+
+PEOPLE = (
+    ("Ada", "Byron", "A-1", "Mathematics"),
+    ("Émile", "Zátopek", "Z-7", "Running"),
+    ("Grace", "Hopper", "H-9", "Navy"),
+)
+
+
+@dataclass
+class Site:
+    """A running gate. accounts: the-ROLE with PASSWORD; token: of its kiosk."""
+
+    address: str
+    process: Process
+    config: Path
+    token: str
+
+
+@contextmanager
+def running_site(folder: Path, *, killed: bool = False) -> Iterator[Site]:
+    """Run the demo with accounts of all roles and some people; killed: the test ends it."""
+    require_assets("default", "demo")
+    config = demo_config(folder)
+    with open_workspace(load(config, {})) as workspace:
+        accounts = Accounts.of(workspace)
+        people = People.of(workspace)
+        made = [
+            done_by(
+                "test",
+                people.create,
+                {"first_name": f, "last_name": n, "personnel_code": c, "department": d},
+            )
+            for f, n, c, d in PEOPLE
+        ]
+        for role in ("viewer", "operator", "admin", "auditor"):
+            accounts.create(f"the-{role}", role, PASSWORD, actor="test")
+        accounts.create("the-self", "self", PASSWORD, actor="test", person_id=made[0].id)
+        _, token = done_by("test", Devices.of(workspace).add, "the-kiosk")
+    with Process("--config", config) as process:
+        yield Site(address_of(process), process, config, token)
+        assert killed or process.end() == 0
+
+
+def address_of(process: Process) -> str:
+    """Where a gate that has just started is reached."""
+    line = process.wait_for("http://")
+    return next(word for word in line.split() if word.startswith("http://"))
+
+
+@dataclass
+class Visitor:
+    """One person at a browser: their page, and everything that a page must not do."""
+
+    page: Any
+    site: Site
+    said: list[str] = field(default_factory=list)
+    """Console messages and errors."""
+    asked: list[str] = field(default_factory=list)
+    """Requests that leave the host."""
+
+    def __post_init__(self) -> None:
+        page = self.page
+        page.set_default_timeout(WAIT_MS)
+        page.on("console", lambda message: self._console(message))
+        page.on("pageerror", lambda error: self.said.append(str(error)))
+        page.on("request", lambda request: self._request(request.url))
+
+    def _console(self, message: Any) -> None:
+        # the browser itself says each status from 400 up, and a connection that breaks
+        if not message.text.startswith("Failed to load resource"):
+            self.said.append(f"{message.type}: {message.text}")
+
+    def _request(self, url: str) -> None:
+        if not url.startswith((self.site.address, "data:", "blob:")):
+            self.asked.append(url)
+
+    def goto(self, path: str = "") -> None:
+        self.page.goto(f"{self.site.address}/ui/{path}")
+
+    def sign_in(self, role: str, path: str = "") -> None:
+        """Sign in as somebody would, and wait for the screen."""
+        self.goto(path)
+        self.page.get_by_label("Name").fill(f"the-{role}")
+        self.page.get_by_label("Password").fill(PASSWORD)
+        self.page.get_by_role("button", name="Sign in").click()
+        self.page.locator("nav.side, nav.tabs").first.wait_for(state="attached")
+
+    def settle(self) -> None:
+        """Wait until nothing is loading."""
+        self.page.wait_for_function(
+            "() => document.querySelector('h1') && !document.querySelector('.skeleton')"
+        )
+
+
+def require_browser() -> Any:
+    """Playwright and Debian's Chromium; skips the test where one is missing."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no browser is installed: apt-get install chromium")
+    return sync_api
+
+
+def violations(page: Any) -> list[str]:
+    """What axe-core finds against WCAG 2.2 AA and its best practices, in one line each."""
+    axe = pytest.importorskip("axe_playwright_python", reason="axe is not installed")
+    script = (Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+    page.evaluate(script)
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    found = page.evaluate("tags => axe.run({runOnly: {type: 'tag', values: tags}})", tags)
+    return [
+        f"{v['id']}: {node['html'][:160]} {node['failureSummary'][:200]}"
+        for v in found["violations"]
+        for node in v["nodes"]
+    ]

@@ -1,0 +1,109 @@
+"""The pages of a hub: a real one, with gates invited and a revision that is rolled out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from gated.accounts.accounts import Accounts
+from gated.config import load
+from gated.workspace import Workspace
+from tests.e2e.process import Process
+from tests.fixtures.server import PASSWORD
+from tests.ui.site import Site, Visitor, address_of, violations
+
+HUB = """
+gate: {{name: head office, role: hub}}
+camera: {{driver: none}}
+door: {{driver: none}}
+storage: {{state_dir: {state}}}
+api: {{port: 0}}
+"""
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("hub")
+    config = folder / "hub.yaml"
+    config.write_text(HUB.format(state=folder / "state"))
+    with Workspace(load(config, {})) as workspace:
+        Accounts.of(workspace).create("the-admin", "admin", PASSWORD, actor="test")
+    with Process("--config", config) as process:
+        yield Site(address_of(process), process, config, "")
+        assert process.end() == 0
+
+
+@pytest.fixture
+def visitor(browser: Any, hub: Site) -> Iterator[Visitor]:
+    with browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-GB") as context:
+        visitor = Visitor(context.new_page(), hub)
+        yield visitor
+    assert (visitor.said, visitor.asked) == ([], [])
+
+
+def _client(hub: Site) -> httpx.Client:
+    client = httpx.Client(base_url=hub.address, trust_env=False, timeout=60)
+    given = {"username": "the-admin", "password": PASSWORD}
+    with httpx.Client(base_url=hub.address, trust_env=False, timeout=60) as first:
+        token = first.post("/api/auth/login", json=given).json()["access_token"]
+    client.headers["Authorization"] = f"Bearer {token}"
+    return client
+
+
+def test_a_gate_is_invited_and_its_code_is_shown_once(visitor: Visitor) -> None:
+    visitor.sign_in("admin", "fleet")
+    page = visitor.page
+    page.get_by_text("No gate belongs to this hub yet.").wait_for()
+    page.get_by_role("button", name="Add gate").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("north")
+    dialog.get_by_label("Site").fill("works")
+    dialog.get_by_role("button", name="Add").click()
+    code = page.get_by_role("dialog", name="Code for north")
+    code.wait_for()
+    assert violations(page) == []
+    code.get_by_role("button", name="Close").click()
+    visitor.goto("fleet")
+    page.get_by_role("row").filter(has_text="north").get_by_text("Invited").wait_for()
+    assert violations(page) == []
+
+
+def test_a_roll_out_is_seen_and_taken_back(visitor: Visitor, hub: Site) -> None:
+    with _client(hub) as client:
+        settings = {"settings": {"door": {"held_open_s": 44}}}
+        number = client.post("/api/fleet/configurations", json=settings).json()["id"]
+        stages = {"configuration": number, "stages": [{"everyone": True}], "automatic": False}
+        assert client.post("/api/fleet/rollouts", json=stages).status_code == 201
+    visitor.sign_in("admin", "fleet")
+    page = visitor.page
+    page.get_by_role("button", name="Roll-outs").click()
+    card = page.get_by_role("region", name=f"Revision {number}")
+    card.get_by_text("everyone").wait_for()
+    assert violations(page) == []
+    card.get_by_role("button", name="Take back").click()
+    page.get_by_role("dialog").get_by_role("button", name="Take back").click()
+    card.get_by_text("Taken back", exact=True).wait_for()
+
+
+def test_the_receipt_of_an_erasure_is_looked_up(visitor: Visitor, hub: Site) -> None:
+    person = {"first_name": "Ada", "last_name": "Byron", "personnel_code": "A-1"}
+    with _client(hub) as client:
+        made = client.post("/api/persons", json=person).json()
+        uid = client.delete(f"/api/persons/{made['id']}").json()["uid"]
+    visitor.sign_in("admin", "fleet")
+    page = visitor.page
+    page.get_by_role("button", name="Edits to decide").click()
+    page.locator(".empty").wait_for()
+    page.get_by_role("button", name="Erasure receipts").click()
+    page.get_by_label("Identifier").fill(uid)
+    page.get_by_role("button", name="Look it up").click()
+    page.get_by_role("region", name="Erasure receipts").get_by_text("Erased").first.wait_for()
+    assert violations(page) == []
+    page.get_by_label("Identifier").fill("nobody")
+    page.get_by_role("button", name="Look it up").click()
+    page.get_by_role("alert").filter(has_text="Not found").or_(
+        page.get_by_role("alert")
+    ).first.wait_for()

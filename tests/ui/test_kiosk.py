@@ -1,0 +1,168 @@
+"""The screen at the gate."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gated.core.values import PersonRef
+from gated.link.status_board import DecisionView, GateStatus
+from gated.live.kiosk import present, shown
+from tests.e2e.process import Process
+from tests.ui.site import Site, Visitor, address_of, running_site, violations
+
+Visit = Callable[..., Visitor]
+SCREEN = {"viewport": {"width": 800, "height": 1280}}
+MACHINE = """async ({path, events}) => {
+  const {BEGIN, next} = await import(path);
+  let state = BEGIN;
+  return events.map(([kind, data, at]) => (state = next(state, {kind, data}, at)).show);
+}"""
+
+
+def _open(visitor: Visitor, site: Site) -> Any:
+    visitor.goto(f"kiosk#{site.token}")
+    visitor.page.locator("html[data-state=idle], html[data-state=hint]").first.wait_for()
+    return visitor.page
+
+
+def _run(page: Any, events: list[tuple[str, Any, int]]) -> list[str]:
+    script = page.locator("script[type=module]").get_attribute("src")
+    path = script.replace("kiosk.js", "machine.js")
+    shown: list[str] = page.evaluate(MACHINE, {"path": path, "events": events})
+    return shown
+
+
+def test_what_happens_leads_from_one_screen_to_the_next(visit: Visit) -> None:
+    visitor = visit()
+    visitor.goto("kiosk")
+    fine = {"mode": "normal", "fault": False}
+    events: list[tuple[str, Any, int]] = [
+        ("state", fine, 0),
+        ("notice", {"code": "too_small"}, 100),
+        ("decision", {"outcome": "granted", "direction": "entry", "name": None}, 200),
+        ("notice", {"code": "look_here"}, 300),
+        ("tick", None, 4100),
+        ("tick", None, 4200),
+        ("decision", {"outcome": "denied", "direction": "entry", "name": None}, 5000),
+        ("notice", {"code": "look_here"}, 5500),
+        ("notice", {"code": "look_here"}, 7500),
+        ("tick", None, 11500),
+        ("state", {"mode": "lockdown", "fault": False}, 12000),
+        ("state", {"mode": "lockdown", "fault": True}, 12100),
+        ("state", fine, 12200),
+        ("lost", None, 13000),
+        ("tick", None, 15900),
+        ("tick", None, 16000),
+        ("open", None, 16100),
+        ("state", fine, 16200),
+    ]
+    assert _run(visitor.page, events) == [
+        *("idle", "hint", "granted", "granted", "granted", "idle", "denied", "denied", "hint"),
+        *("idle", "closed", "fault", "idle", "idle", "idle", "wait", "wait", "idle"),
+    ]
+
+
+def test_a_kiosk_keeps_its_token_where_no_script_reads_it(visit: Visit, site: Site) -> None:
+    visitor = visit(**SCREEN)
+    page = _open(visitor, site)
+    assert "#" not in page.url
+    assert page.evaluate("document.cookie") == ""
+    page.reload()
+    page.get_by_role("heading", level=1).wait_for()
+    page.locator("canvas").wait_for()
+    assert violations(page) == []
+
+
+def test_decisions_reach_the_screen_without_names(visit: Visit, site: Site) -> None:
+    page = _open(visit(**SCREEN), site)
+    page.locator("html[data-state=granted], html[data-state=denied]").first.wait_for()
+    assert "Obama" not in page.locator("body").inner_text()
+
+
+def test_languages_and_the_pad(visit: Visit, site: Site) -> None:
+    page = _open(visit(**SCREEN), site)
+    page.get_by_role("button", name="فارسی").click()
+    page.locator("html[lang=fa][dir=rtl]").wait_for()
+    page.get_by_role("button", name="English").click()
+    page.get_by_role("button", name="Enter PIN").click()
+    pad = page.get_by_role("dialog")
+    pad.get_by_label("Personnel code").fill("A-1")
+    pad.get_by_role("textbox", name="PIN").focus()
+    for digit in "1234":
+        pad.get_by_role("button", name=digit, exact=True).click()
+    assert pad.get_by_role("textbox", name="PIN").input_value() == "1234"
+    assert violations(page) == []
+    pad.get_by_role("button", name="Send").click()
+    pad.wait_for(state="hidden")
+
+
+def test_a_stranger_sees_a_question_and_a_token_elsewhere_is_not_taken(
+    visit: Visit, site: Site
+) -> None:
+    visitor = visit()
+    visitor.goto("kiosk")
+    visitor.page.get_by_label("Token of the device").wait_for()
+    headers = {"Authorization": f"Bearer {site.token}", "X-Forwarded-For": "192.0.2.1"}
+    answer = httpx.post(f"{site.address}/api/kiosk/session", headers=headers, trust_env=False)
+    assert answer.status_code == 403
+
+
+def test_the_screen_heals_after_the_gate_was_killed(browser: Any, tmp_path: Path) -> None:
+    with browser.new_context(**SCREEN) as context, running_site(tmp_path, killed=True) as site:
+        page = _open(Visitor(context.new_page(), site), site)
+        site.process.end(signal.SIGKILL)
+        page.locator("html[data-state=wait]").wait_for()
+        port = re.search(r":(\d+)$", site.address)
+        assert port is not None
+        text = site.config.read_text().replace("port: 0", f"port: {port[1]}")
+        site.config.write_text(text)
+        with Process("--config", site.config) as again:
+            assert address_of(again) == site.address
+            page.locator("html[data-state=idle], html[data-state=hint]").first.wait_for()
+            assert again.end() == 0
+
+
+@pytest.mark.parametrize("names", [True, False])
+def test_the_screen_tells_those_behind_nothing(names: bool) -> None:
+    view: dict[str, Any] = {
+        "at": datetime.now(UTC),
+        "reason": "no_match",
+        "person": PersonRef(1, "u", "A-1", "Ada Byron"),
+        "confidence": 0.9,
+        "direction": "entry",
+        "method": "face",
+        "frames": 3,
+        "pad": None,
+        "visit": 1,
+        "flags": (),
+        "decided_after_ms": None,
+        "relay_after_ms": None,
+    }
+    granted = shown(DecisionView(outcome="granted", **view), names)
+    assert granted is not None
+    assert granted[1]["name"] == ("Ada Byron" if names else None)
+    denied = shown(DecisionView(outcome="denied", **view), names)
+    assert denied == ("decision", {"outcome": "denied", "direction": "entry", "name": None})
+
+
+@pytest.mark.parametrize(
+    ("lacks", "fault"),
+    [
+        ({}, False),
+        ({"camera": "lost"}, True),
+        ({"journal": "unavailable"}, True),
+        ({"room": "full"}, True),
+    ],
+)
+def test_a_gate_that_cannot_work_is_out_of_order(lacks: dict[str, Any], fault: bool) -> None:
+    status = GateStatus(datetime.now(UTC), camera="opened", journal="available")
+    assert present(replace(status, **lacks))["fault"] is fault

@@ -1,0 +1,384 @@
+"""The pages as people use them: a real gate, a real browser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gated.enrollment.models import INSTALLED
+from tests.assets import require_assets
+from tests.e2e.process import Process, demo_config
+from tests.fixtures.server import PASSWORD
+from tests.ui.shots import PAGES
+from tests.ui.site import WAIT_MS, Site, Visitor, address_of, violations
+
+Visit = Callable[..., Visitor]
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
+
+
+@contextmanager
+def _api(site: Site, role: str = "admin") -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=site.address, trust_env=False, timeout=20) as client:
+        given = {"username": f"the-{role}", "password": PASSWORD}
+        token = client.post("/api/auth/login", json=given).json()["access_token"]
+        client.headers["Authorization"] = f"Bearer {token}"
+        yield client
+
+
+def test_a_wrong_password_is_said_and_a_right_one_leads_to_now(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    visitor.goto("people?q=hop")
+    page.get_by_label("Name").fill("the-viewer")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("alert").filter(has_text="Name or password is wrong").wait_for()
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    # where they wanted to go, with what it was narrowed down to
+    page.get_by_role("link", name="Grace Hopper").wait_for()
+    assert page.get_by_role("link", name="Ada Byron").count() == 0
+
+
+def test_what_is_not_normal_is_loud_on_every_page(visit: Visit) -> None:
+    visitor = visit()
+    visitor.sign_in("viewer", "people")
+    visitor.page.get_by_role("alert").filter(has_text="Liveness is OFF").wait_for()
+
+
+def test_decisions_and_the_picture_arrive_by_themselves(visit: Visit) -> None:
+    visitor = visit()
+    visitor.sign_in("operator", "now")
+    page = visitor.page
+    page.get_by_text("Live", exact=True).wait_for()
+    page.locator(".stream li").first.wait_for()
+    page.locator(".stream button").first.click()
+    page.get_by_role("dialog").get_by_text("Decided after").wait_for()
+    page.keyboard.press("Escape")
+    assert page.get_by_role("dialog").count() == 0
+
+
+def test_a_viewer_cannot_do_what_an_operator_can(visit: Visit, site: Site) -> None:
+    visitor = visit()
+    visitor.sign_in("viewer", "now")
+    page = visitor.page
+    page.get_by_text("Your role does not see the camera.").wait_for()
+    page.get_by_text("Door", exact=False).first.wait_for()
+    for name in ("Open door", "Lockdown"):
+        assert page.get_by_role("button", name=name).count() == 0
+    with _api(site, "viewer") as client:
+        assert client.post("/api/gate/open", json={"reason": "a reason"}).status_code == 403
+
+
+def test_search_forgives_accents_and_back_keeps_the_filter(visit: Visit) -> None:
+    visitor = visit()
+    visitor.sign_in("viewer", "people")
+    page = visitor.page
+    page.get_by_role("row", name="Ada Byron").get_by_text("Without photo").wait_for()
+    page.get_by_role("searchbox").fill("zatop")
+    page.get_by_text("1 person", exact=True).wait_for()
+    page.get_by_role("link", name="Émile Zátopek").click()
+    page.get_by_role("heading", level=1, name="Émile Zátopek").wait_for()
+    page.go_back()
+    page.get_by_text("1 person", exact=True).wait_for()
+    assert page.get_by_role("searchbox").input_value() == "zatop"
+
+
+def test_somebody_is_added_gets_a_photo_is_blocked_and_erased(visit: Visit) -> None:
+    visitor = visit()
+    visitor.sign_in("admin", "people")
+    page = visitor.page
+    page.get_by_role("button", name="Add person").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("First name").fill("Joe")
+    dialog.get_by_label("Last name").fill("Biden")
+    dialog.get_by_label("Personnel code").fill("A-1")
+    dialog.get_by_role("button", name="Add").click()
+    dialog.get_by_role("alert").filter(has_text="A-1").wait_for()  # taken: nothing typed is lost
+    dialog.get_by_label("Personnel code").fill("J-46")
+    dialog.get_by_role("button", name="Add").click()
+    page.get_by_role("heading", level=1, name="Joe Biden").wait_for()
+
+    page.get_by_role("button", name="Add photo").first.click()
+    page.locator("#photo-file").set_input_files(INSTALLED / "obama2.jpg")
+    page.get_by_text("This face is enrolled for somebody else").wait_for()
+    page.locator("#photo-file").set_input_files(INSTALLED / "biden.jpg")
+    page.get_by_text("Photo added").wait_for()
+    page.get_by_role("button", name="Done").click()
+    page.get_by_role("img", name="Photo 1 of Joe Biden").wait_for()
+    page.get_by_text("Would be let in").wait_for()
+
+    page.get_by_role("button", name="Block", exact=True).click()
+    page.get_by_text("Would be refused: blocked").wait_for()
+
+    page.get_by_role("button", name="Erase person").click()
+    page.get_by_label("Type J-46 to confirm").fill("J-46")
+    page.get_by_role("dialog").get_by_role("button", name="Erase person").click()
+    receipt = page.get_by_role("dialog", name="Receipt of the erasure")
+    receipt.get_by_text("Fingerprint").wait_for()
+    receipt.get_by_role("button", name="Close").click()
+    page.get_by_role("link", name="Ada Byron").wait_for()
+    assert page.get_by_role("link", name="Joe Biden").count() == 0
+
+
+def test_a_lockdown_from_a_phone_by_two_taps_and_a_reason(visit: Visit, site: Site) -> None:
+    visitor = visit(**PHONE)
+    visitor.sign_in("operator", "now")
+    page = visitor.page
+    page.get_by_role("button", name="Lockdown").tap()
+    page.get_by_role("dialog").get_by_label("Reason").fill("somebody shouts")
+    page.get_by_role("dialog").get_by_role("button", name="Lockdown").tap()
+    page.get_by_role("alert").filter(has_text="nobody is let in").wait_for()
+    assert page.get_by_role("button", name="Open door").is_disabled()
+    with _api(site) as client:
+        assert client.get("/api/gate").json()["door_mode"] == "lockdown"
+    page.get_by_role("button", name="Back to normal").tap()
+    page.get_by_label("Reason").fill("it was a play")
+    page.get_by_role("dialog").get_by_role("button", name="Back to normal").tap()
+    page.get_by_role("button", name="Lockdown").wait_for()
+
+
+def test_signing_out_ends_the_session_in_all_tabs(visit: Visit) -> None:
+    visitor = visit()
+    visitor.sign_in("viewer", "now")
+    other = Visitor(visitor.page.context.new_page(), visitor.site)
+    other.goto("people")
+    other.page.get_by_role("link", name="Ada Byron").wait_for()
+    visitor.page.get_by_role("button", name="Sign out").click()
+    other.page.get_by_label("Password").wait_for()
+    assert other.said == []
+
+
+def test_a_session_that_ends_asks_over_the_page_and_loses_nothing(visit: Visit) -> None:
+    visitor = visit()
+    visitor.sign_in("operator", "people")
+    page = visitor.page
+    page.get_by_role("button", name="Add person").click()
+    page.get_by_label("First name").fill("Nobody")
+    page.get_by_label("Last name").fill("Special")
+    page.get_by_label("Personnel code").fill("N-1")
+    page.context.clear_cookies()
+    page.get_by_role("dialog").get_by_role("button", name="Add").click()
+    again = page.get_by_role("dialog", name=re.compile("Your session is over"))
+    again.get_by_label("Password").fill(PASSWORD)
+    again.get_by_role("button", name="Sign in").click()
+    page.get_by_role("heading", level=1, name="Nobody Special").wait_for()
+
+
+@pytest.mark.parametrize("language", ["fa", "de"])
+def test_a_language_reads_in_its_direction(visit: Visit, language: str) -> None:
+    visitor = visit()
+    visitor.sign_in("viewer", "people")
+    visitor.goto(f"people?lang={language}")
+    visitor.page.get_by_role("link", name="Ada Byron").wait_for()
+    html = visitor.page.locator("html")
+    assert html.get_attribute("lang") == language
+    assert html.get_attribute("dir") == ("rtl" if language == "fa" else "ltr")
+
+
+@pytest.mark.parametrize(("scheme", "size"), [("light", {}), ("dark", PHONE)])
+def test_axe_finds_nothing(visit: Visit, scheme: str, size: dict[str, Any]) -> None:
+    visitor = visit(color_scheme=scheme, **size)
+    visitor.goto()
+    visitor.page.get_by_label("Password").wait_for()
+    found = {"sign in": violations(visitor.page)}
+    visitor.sign_in("admin")
+    for name, path in PAGES.items():
+        visitor.goto(path)
+        visitor.settle()
+        found[name] = violations(visitor.page)
+    assert {name: wrong for name, wrong in found.items() if wrong} == {}
+
+
+def test_a_missing_exit_comes_first_and_is_put_down_with_a_reason(visit: Visit, site: Site) -> None:
+    with _api(site) as client:
+        ada = client.get("/api/persons", params={"q": "A-1"}).json()[0]["id"]
+        entry = {"person_id": ada, "direction": "entry", "reason": "seen by the porter"}
+        # Two days ago: an entry is a missing exit once it is older than the longest stay.
+        day = (datetime.now(UTC) - timedelta(days=2)).date()
+        at = f"{day}T08:30:00Z"
+        assert client.post("/api/attendance", json={**entry, "created_at": at}).status_code == 201
+        leave = {**entry, "direction": "exit"}
+        out = f"{day}T08:40:00Z"
+        assert client.post("/api/attendance", json={**leave, "created_at": out}).status_code == 201
+        back = f"{day}T09:30:00Z"
+        assert client.post("/api/attendance", json={**entry, "created_at": back}).status_code == 201
+    visitor = visit()
+    visitor.sign_in("operator", "attendance")
+    page = visitor.page
+    row = page.get_by_role("listitem").filter(has_text="Ada Byron")
+    row.get_by_text("Exit missing").wait_for()
+    row.get_by_role("button", name="Put it down").click()
+    page.get_by_role("dialog").get_by_label("Reason").fill("told by herself")
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    page.get_by_text("Nothing has to be mended in these days.").wait_for()
+    with _api(site) as client:
+        newest = client.get("/api/attendance", params={"person_id": ada, "limit": 1}).json()[0]
+    assert newest["direction"] == "exit"
+    assert newest["person"]["name"] == "Ada Byron"
+
+
+def test_a_passage_is_corrected_in_the_week_of_its_person(visit: Visit, site: Site) -> None:
+    with _api(site) as client:
+        grace = client.get("/api/persons", params={"q": "H-9"}).json()[0]["id"]
+        at = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
+        body = {"person_id": grace, "direction": "entry", "reason": "by hand", "created_at": at}
+        row = client.post("/api/attendance", json=body).json()["id"]
+    visitor = visit()
+    visitor.sign_in("operator", f"attendance/{grace}")
+    page = visitor.page
+    page.get_by_role("heading", level=1, name="Grace Hopper").wait_for()
+    page.get_by_role("button", name="Correct").first.click()
+    page.get_by_label("It was no passage").check()
+    page.get_by_role("dialog").get_by_label("Reason").fill("it was her twin")
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    page.get_by_text("no passage").wait_for()
+    with _api(site) as client:
+        assert client.get(f"/api/attendance/{row}").json()["versions"][-1]["status"] == "void"
+
+
+def test_a_table_of_last_month_is_downloaded(visit: Visit) -> None:
+    visitor = visit()
+    visitor.sign_in("viewer", "attendance?view=months")
+    with visitor.page.expect_download() as caught:
+        visitor.page.get_by_role("link", name="Days as CSV").click()
+    assert caught.value.suggested_filename == "days.csv"
+    visitor.settle()
+
+
+def test_a_week_is_typed_and_tried_for_somebody(visit: Visit, site: Site) -> None:
+    visitor = visit()
+    visitor.sign_in("admin", "rules?view=schedules")
+    page = visitor.page
+    page.get_by_role("button", name="Add hours").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("office")
+    dialog.get_by_label("Sunday").fill("10:00-11:00")
+    dialog.get_by_role("button", name="Save").click()
+    page.get_by_role("region", name="office").wait_for()
+    with _api(site) as client:
+        (week,) = [s for s in client.get("/api/access/schedules").json() if s["name"] == "office"]
+    assert week["week"] == [["08:00-18:00"]] * 5 + [[], ["10:00-11:00"]]
+    visitor.goto("rules?view=try")
+    page.get_by_role("searchbox").fill("byron")
+    page.get_by_role("option", name=re.compile("Ada Byron")).wait_for(state="attached")
+    page.get_by_role("button", name="May this person pass then?").click()
+    page.get_by_text("Would be let in").wait_for()
+
+
+def test_an_account_is_added_and_switched_off(visit: Visit, site: Site) -> None:
+    visitor = visit()
+    visitor.sign_in("admin", "settings?view=accounts")
+    page = visitor.page
+    page.get_by_role("button", name="Add account").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("the-porter")
+    dialog.get_by_label("Password").fill(PASSWORD)
+    dialog.get_by_role("button", name="Add").click()
+    row = page.get_by_role("listitem").filter(has_text="the-porter")
+    row.get_by_role("button", name="Change").click()
+    page.get_by_role("dialog").get_by_label("Status").select_option("false")
+    page.get_by_role("dialog").get_by_role("button", name="Done").click()
+    row.get_by_text("Blocked").wait_for()
+    visitor.goto("settings?view=audit")
+    page.get_by_role("row").filter(has_text="account disabled").wait_for()
+
+
+def test_what_the_gate_is_set_to_is_shown_and_what_may_not_be_is_refused(
+    visit: Visit, site: Site
+) -> None:
+    visitor = visit()
+    visitor.sign_in("admin", "settings?view=gate")
+    page = visitor.page
+    relay = page.get_by_role("listitem").filter(has_text="door.relay_pin")
+    relay.get_by_text("in the file").wait_for()
+    page.get_by_role("searchbox").fill("unlock_s")
+    page.get_by_role("listitem").filter(has_text="door.extended_unlock_s").wait_for()
+    assert relay.count() == 0
+    page.get_by_role("button", name="Change: door.unlock_s").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Value").fill("120")  # longer than the longest release
+    assert violations(page) == []
+    dialog.get_by_role("button", name="Cancel").click()
+    with _api(site) as client:
+        refused = client.put("/api/settings", json={"values": {"door": {"relay_pin": 4}}})
+        assert (refused.status_code, refused.json()["code"]) == (422, "settings_refused")
+        assert client.get("/api/settings/change").json()["state"] == "none"
+    with _api(site, "operator") as client:
+        assert client.get("/api/settings").status_code == 403
+
+
+def test_the_log_is_checked_and_the_job_is_listed(visit: Visit) -> None:
+    visitor = visit()
+    visitor.sign_in("admin", "settings?view=log")
+    page = visitor.page
+    page.get_by_role("button", name="Check the log").click()
+    page.get_by_text("The log is whole.").wait_for()
+    page.get_by_role("button", name="Jobs").click()
+    row = page.get_by_role("listitem").filter(has_text="Check of the log").first
+    row.get_by_text("Done").wait_for()
+    row.get_by_text("the-admin").wait_for()
+
+
+def test_the_page_draws_a_box_around_each_face(visit: Visit, site: Site) -> None:
+    visitor = visit()
+    visitor.sign_in("operator", "now")
+    canvas = visitor.page.locator(".view canvas")
+    canvas.and_(visitor.page.locator("[data-faces='1']")).wait_for(timeout=60_000)
+    with (
+        _api(site, "operator") as client,
+        client.stream("GET", "/api/gate/preview", params={"boxes": "false"}) as stream,
+    ):
+        head = next(stream.iter_bytes()).partition(b"\r\n\r\n")[0].decode()
+    assert re.search(r"X-Faces: \[(\[[\d.,-]+\],?)*\]", head)
+
+
+def test_somebody_sees_the_own_times_and_asks_for_a_correction(visit: Visit, site: Site) -> None:
+    visitor = visit()
+    visitor.sign_in("self")
+    page = visitor.page
+    page.get_by_role("heading", level=1, name="My times").wait_for()
+    assert page.get_by_role("link", name="People").count() == 0
+    page.get_by_role("button", name="A passage is missing").click()
+    page.get_by_role("dialog").get_by_label("Reason").fill("the gate was busy")
+    page.get_by_role("dialog").get_by_role("button", name="Ask for it").click()
+    page.get_by_text("Asked for.").wait_for()
+    with _api(site, "operator") as client:
+        asked = client.get("/api/correction-requests", params={"state": "open"}).json()
+    assert [r["reason"] for r in asked] == ["the gate was busy"]
+
+
+def test_a_first_start_needs_no_terminal_but_for_its_code(browser: Any, tmp_path: Path) -> None:
+    require_assets("default", "demo")
+    with (
+        Process("--config", demo_config(tmp_path)) as process,
+        browser.new_context(locale="en-GB") as context,
+    ):
+        page = context.new_page()
+        page.set_default_timeout(WAIT_MS)
+        address = address_of(process)
+        shown = re.search(r"\w{4}(-\w{4}){3}", process.wait_for("with the code"))
+        assert shown is not None
+        page.goto(f"{address}/")
+        for label, text in (
+            ("One-time code", "AAAA-BBBB"),
+            ("Name", "ada"),
+            ("Password", PASSWORD),
+        ):
+            page.get_by_label(label).fill(text)
+        page.get_by_role("button", name="Create and sign in").click()
+        page.get_by_text("code is wrong").wait_for()
+        page.get_by_label("One-time code").fill(shown[0].lower())
+        page.get_by_role("button", name="Create and sign in").click()
+        page.get_by_role("heading", level=1, name="Set up the gate").wait_for()
+        page.get_by_role("link", name="Now").first.click()
+        page.get_by_role("heading", level=1, name="Now").wait_for()
+        page.get_by_role("listitem").filter(has_text="let in").first.wait_for()
+        assert process.end() == 0

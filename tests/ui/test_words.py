@@ -1,0 +1,110 @@
+"""Six languages, each complete: every code that the API may send has its words."""
+
+from __future__ import annotations
+
+import json
+import re
+from enum import StrEnum
+from pathlib import Path
+
+import pytest
+
+from gated.core.access import RULES, Need
+from gated.core.door import DoorState
+from gated.core.roles import Role
+from gated.core.values import (
+    CameraEventKind,
+    Direction,
+    DoorMode,
+    Method,
+    Outcome,
+    Reason,
+)
+from gated.link.status_board import ERASURE_PENDING, MISSING_MODELS, ROOM_PROBLEMS
+from gated.live.kiosk import HINTS, NEEDS
+from gated.ui import pages
+from gated.vision.photo import REFUSALS
+
+STATIC = Path(pages.__file__).parent / "static"
+LANGUAGES = ("en", "de", "fr", "es", "ar", "fa")
+PARTS = ("", "more/")
+"""All screens load the first; the others come with the screens that need them."""
+
+
+def _words(code: str) -> dict[str, str | dict[str, str]]:
+    found: dict[str, str | dict[str, str]] = {}
+    for part in PARTS:
+        words = json.loads((STATIC / f"i18n/{part}{code}.json").read_text(encoding="utf-8"))
+        assert not found.keys() & words.keys()
+        found |= words
+    return found
+
+
+WORDS = {code: _words(code) for code in LANGUAGES}
+EVERYTHING = "\n".join(p.read_text(encoding="utf-8") for p in STATIC.rglob("*.js"))
+
+ENUMS: dict[str, type[StrEnum]] = {
+    "reason": Reason,
+    "direction": Direction,
+    "method": Method,
+    "outcome": Outcome,
+    "role": Role,
+    "mode": DoorMode,
+    "door": DoorState,
+    "camera": CameraEventKind,
+}
+CODES = {
+    **{kind: [str(member) for member in of] for kind, of in ENUMS.items()},
+    "rule": [name for name, _ in RULES],
+    "refusal": [
+        *(code for code, _ in REFUSALS.values()),
+        *("multiple_faces", "occluded", "not_same_person", "unreadable_image", "no_good_frame"),
+    ],
+    "problem": [ERASURE_PENDING, MISSING_MODELS, *ROOM_PROBLEMS.values()],
+    "hint": [*HINTS, *(f"{NEEDS}{need}" for need in Need)],
+    "clock": ["trusted", "doubtful", "unset"],
+}
+
+
+@pytest.mark.parametrize("kind", CODES)
+def test_every_code_has_words(kind: str) -> None:
+    assert [c for c in CODES[kind] if f"{kind}.{c}" not in WORDS["en"]] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES[1:])
+def test_a_language_has_the_same_keys_and_places(language: str) -> None:
+    theirs = WORDS[language]
+    assert theirs.keys() == WORDS["en"].keys()
+    for key, english in WORDS["en"].items():
+        assert _places(theirs[key]) == _places(english), key
+        assert theirs[key], key
+
+
+def _places(words: str | dict[str, str]) -> set[str]:
+    text = words if isinstance(words, str) else " ".join(words.values())
+    return set(re.findall(r"\{(\w+)\}", text))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_plurals_have_what_is_said_otherwise(language: str) -> None:
+    for key, words in WORDS[language].items():
+        assert isinstance(words, str) or "other" in words, key
+
+
+def test_every_key_that_is_used_is_there_and_every_other_is_gone() -> None:
+    used = set(re.findall(r"\bt\(\s*\"([^\"]+)\"", EVERYTHING))
+    assert used - WORDS["en"].keys() == set()
+    made = [
+        re.compile(re.sub(r"\\\$\\\{.*?\\\}", r"[\\w-]+", re.escape(found)) + r"\Z")
+        for found in re.findall(r"\bt\(\s*`([^`]+)`", EVERYTHING)
+    ]
+    kinds = set(re.findall(r"\bword\(\s*\"(\w+)\"", EVERYTHING)) | CODES.keys()
+    mentioned = set(re.findall(r"\"([\w.]+)\"", EVERYTHING))
+    idle = [
+        key
+        for key in WORDS["en"]
+        if key not in used | mentioned
+        and key.split(".")[0] not in kinds
+        and not any(pattern.match(key) for pattern in made)
+    ]
+    assert idle == []

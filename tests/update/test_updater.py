@@ -1,0 +1,107 @@
+"""The updater's parts that need no booted machine; the rest is tests/packaging/boot_package.sh."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sqlite3
+import subprocess
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from gated.update.updater import (
+    INSTALLING,
+    PREPARING,
+    REFUSED,
+    Updater,
+    UpdateState,
+    _control_of,
+    main,
+    repack,
+)
+
+needs_dpkg = pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="this machine has no dpkg")
+
+
+@needs_dpkg
+def test_an_installed_package_is_made_anew(tmp_path: Path) -> None:
+    installed = subprocess.run(
+        ["dpkg-query", "-W", "-f", "${Package}\n", "hostname", "sed"],
+        capture_output=True, text=True,
+    ).stdout.split()  # fmt: skip
+    if not installed:
+        pytest.skip("no small package is installed")
+    package = installed[0]
+    repack(package, tmp_path / "package.deb")
+    told = subprocess.run(
+        ["dpkg-deb", "--field", tmp_path / "package.deb", "Package", "Version"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert f"Package: {package}" in told
+    listed = subprocess.run(
+        ["dpkg-deb", "--contents", tmp_path / "package.deb"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    files = subprocess.run(
+        ["dpkg-query", "--listfiles", package], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    for file in files:
+        if Path(file).is_file():
+            assert f".{file}" in listed
+
+
+def test_what_dpkg_keeps_for_itself_is_left_out() -> None:
+    status = (
+        "Package: gated\nStatus: install ok installed\nVersion: 1\nConffiles:\n"
+        " /etc/gated/gate.yaml 0123\nDescription: a gate\n of two lines\n"
+    )
+    assert _control_of(status) == "Package: gated\nVersion: 1\nDescription: a gate\n of two lines\n"
+
+
+def test_a_changed_schema_is_seen_and_rows_are_not(tmp_path: Path) -> None:
+    told = ("/nowhere", ("gated",), str(tmp_path))
+    this = Updater(tmp_path, packages={"gated": told})
+    this.state = UpdateState(PREPARING, "gated", "1", "2")
+    with closing(sqlite3.connect(tmp_path / "attendance.db")) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.executescript(
+            "CREATE TABLE alembic_version (version_num); INSERT INTO alembic_version VALUES ('1')"
+        )
+        before = this._schema()
+        database.execute("CREATE TABLE more (id)")
+        database.commit()
+        after = this._schema()
+        database.execute("INSERT INTO more VALUES (1)")
+        database.commit()
+        assert this._schema() == after != before
+    assert this._schema() == after, "also when nobody has it open"
+
+
+def test_nothing_was_changed_when_the_power_went_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "state.json").write_text(
+        json.dumps(asdict(UpdateState(PREPARING, "gated", "1", "2")))
+    )
+    assert Updater(tmp_path, tmp_path).resume() == 1
+    assert "nothing was changed" in capsys.readouterr().out
+    assert json.loads((tmp_path / "state.json").read_text())["phase"] == REFUSED
+
+
+def test_an_update_that_was_cut_off_is_not_written_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = json.dumps(asdict(UpdateState(INSTALLING, "gated", "1", "2")))
+    (tmp_path / "state.json").write_text(state)
+    assert Updater(tmp_path).install(tmp_path / "x.deb", argparse.Namespace()) == 1
+    assert "resume" in capsys.readouterr().out
+    assert (tmp_path / "state.json").read_text() == state
+
+
+def test_a_file_has_to_be_named() -> None:
+    with pytest.raises(SystemExit):
+        main(["install"])
