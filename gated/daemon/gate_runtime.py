@@ -150,7 +150,7 @@ class GateRuntime:
         workspace = self._workspace
         cache = open_gallery(workspace, kit.model, kit.metric)
         gallery = cache.load()
-        self._publish(kit, gallery)
+        self._publish(kit, gallery, cache.stamp)
         self._tell_unreadable(cache.unreadable)
         analyzer = kit.analyzer()
         policy = policy_of(self._settings, kit.calibration)
@@ -285,7 +285,7 @@ class GateRuntime:
     def _renew_gallery(self, kit: VisionKit, cache: GalleryCache) -> None:
         gallery = cache.load()
         self._inbox.post(GalleryReplaced(gallery))
-        self._publish(kit, gallery)
+        self._publish(kit, gallery, cache.stamp)
         self._tell_unreadable(cache.unreadable)
 
     def _load_models(self) -> VisionKit:
@@ -357,7 +357,7 @@ class GateRuntime:
             self._inbox.post(Condition("camera_changed", wrong is not None, wrong or "", "alarm"))
         self._camera_wrong = wrong is not None
 
-    def _publish(self, kit: VisionKit, gallery: Gallery) -> None:
+    def _publish(self, kit: VisionKit, gallery: Gallery, stamp: str | None) -> None:
         policy = policy_of(self._settings, kit.calibration)
         threshold = criteria_for(policy, gallery, kit.calibration).threshold
         fmr = kit.calibration.fmr(threshold)
@@ -366,7 +366,8 @@ class GateRuntime:
             people=gallery.people,
             templates=len(gallery),
             threshold=threshold,
-            gallery_stamp=self._workspace.gallery_stamp(),
+            # not the database's of this moment: it may name people that are not read yet
+            gallery_stamp=stamp,
             gallery=gallery,
             **outlook(self._workspace, fmr, len(gallery), self._clock.now()),
         )

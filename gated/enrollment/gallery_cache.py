@@ -122,6 +122,8 @@ class GalleryCache:
         self._gallery: Gallery | None = None
         self.unreadable = 0
         """Templates that `load` could not read at last."""
+        self.stamp: str | None = None
+        """The stamp that the database had when the gallery was read that `load` returned last."""
 
     def load(self) -> Gallery:
         """The present gallery, the same one while nothing changed.
@@ -132,10 +134,12 @@ class GalleryCache:
         old = self._packed or self._read()
         with self._db.read() as session:
             stamp = stored_settings.gallery_stamp(session)
-            if old is not None and old.stamp == stamp:
-                self.unreadable = 0
-                return self._keep(old)
-            rows = enrollment_store.gallery_rows(session, self._model)
+            unchanged = old is not None and old.stamp == stamp
+            rows = [] if unchanged else enrollment_store.gallery_rows(session, self._model)
+        self.stamp = stamp
+        if old is not None and unchanged:
+            self.unreadable = 0
+            return self._keep(old)
         packed, read = self._pack(rows, stamp, old)
         if first or read > REWRITE_AFTER:
             self._write(packed)

@@ -10,6 +10,7 @@ import pytest
 
 from gated.core.gallery import Gallery, GalleryPerson, Template
 from gated.core.values import Vector
+from gated.database import stored_settings
 from gated.database.engine import Database
 from gated.database.records import Enrollment, Person
 from gated.enrollment import enrollment_store
@@ -232,6 +233,33 @@ def test_a_template_that_cannot_be_read_keeps_nobody_else_out(
     found = load()
     assert (len(found), found.people) == (5, 3)
     assert f"enrollment {broken.id} is left out" in caplog.text
+
+
+def test_the_stamp_is_that_of_what_was_read_and_not_of_what_came_meanwhile(
+    sqlite: Database, keys: Keys, tmp_path: Path, path: Path
+) -> None:
+    class Slow(CountingFiles):
+        def load_encoding(self, rel: str) -> tuple[Vector, str]:
+            if self.reads == 0:
+                with sqlite.write() as session:  # another process changes people meanwhile
+                    stored_settings.touch_gallery(session)
+            return super().load_encoding(rel)
+
+    def stamp() -> str | None:
+        with sqlite.read() as session:
+            return stored_settings.gallery_stamp(session)
+
+    slow = Slow(tmp_path / "uploads", keys.sealer)
+    with sqlite.write() as session:
+        person = add_person(session)
+    _enroll(sqlite, slow, person, 1)
+    cache, before = GalleryCache(sqlite, slow, keys.sealer, path, "m1", "cosine"), stamp()
+    cache.load()
+    assert before is not None
+    assert before != stamp()
+    assert cache.stamp == before
+    cache.load()
+    assert cache.stamp == stamp()
 
 
 def test_an_empty_gallery(load: Load, path: Path) -> None:
