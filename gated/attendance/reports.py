@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 
 from gated.attendance import attendance_store
 from gated.attendance.attendance import filters_for
-from gated.attendance.gate_names import GateNames
+from gated.attendance.gate_names import GateNames, NamedGate
 from gated.config import AttendanceSettings
 from gated.core.attendance import Day, DayRules, Punch, day_of, derive
 from gated.core.clock import CLOCK_UNSET
@@ -270,6 +270,7 @@ class Reports:
         after: attendance_store.Cursor | None = None
         limit, people = ROWS_AT_FIRST, _Names()
         while True:
+            # all of a part's work lies between two rows: each may be fetched by another thread
             began = thread_time()
             with self._database.read() as session:
                 wanted = filters_for(self._workspace, session, filters)
@@ -278,22 +279,13 @@ class Reports:
                 shown = _LocalTimes(zones(self._workspace, session))
                 names = GateNames(self._workspace, session)
                 gates = names.of(session, [(row.id, row.chain, row.reason) for row in page])
-            for (
-                at, id_, timezone, site, person_id, direction, gate, camera, status, reason,
-                method, confidence, superseded_by, _, flags,
-            ) in page:  # fmt: skip
-                local, place, offset = shown.of(at, timezone, site)
-                made_by = gates[id_]
-                yield (
-                    id_, local, Harmless(at.isoformat()), *people.of(person_id), direction, gate,
-                    camera, status, reason, method, confidence, person_id, site, superseded_by,
-                    place, offset, None if flags == NO_FLAGS else " ".join(json.loads(flags)),
-                    *((None, None) if made_by is None else (made_by.uid, made_by.now(gate))),
-                )  # fmt: skip
+            rows = _log_rows(page, people, shown, gates)
+            worked_s = thread_time() - began
+            yield from rows
             if len(page) < limit:
                 return
             after, limit = (page[-1].created_at, page[-1].id), ROWS_AT_A_TIME
-            rest(thread_time() - began)
+            rest(worked_s)
 
     def note_export(self, table: str, asked: Mapping[str, Any], *, actor: str) -> None:
         """Tell the journal who takes a table out of the house, and of what; StorageError."""
@@ -328,6 +320,29 @@ def _read_place(cursor: str) -> Place:
 def rest(worked_s: float) -> None:
     """Leave the processor to the door for a while: a table of a year is made in parts."""
     sleep(min(worked_s * RESTED, LONGEST_REST_S))
+
+
+def _log_rows(
+    page: Sequence[Any],
+    people: _Names,
+    shown: _LocalTimes,
+    gates: Mapping[int, NamedGate | None],
+) -> list[Row]:
+    """The rows of one part under LOG_HEADER."""
+    rows: list[Row] = []
+    for (
+        at, id_, timezone, site, person_id, direction, gate, camera, status, reason,
+        method, confidence, superseded_by, _, flags,
+    ) in page:  # fmt: skip
+        local, place, offset = shown.of(at, timezone, site)
+        made_by = gates[id_]
+        rows.append((
+            id_, local, Harmless(at.isoformat()), *people.of(person_id), direction, gate,
+            camera, status, reason, method, confidence, person_id, site, superseded_by,
+            place, offset, None if flags == NO_FLAGS else " ".join(json.loads(flags)),
+            *((None, None) if made_by is None else (made_by.uid, made_by.now(gate))),
+        ))  # fmt: skip
+    return rows
 
 
 class _Names:

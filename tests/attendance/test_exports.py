@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from gated.attendance.reports import LOG_HEADER, ROWS_AT_A_TIME, Reports
+from gated.attendance.reports import LOG_HEADER, ROWS_AT_A_TIME, ROWS_AT_FIRST, Reports
 from gated.config import Settings, StorageSettings
 from gated.http.spreadsheet import xlsx_bytes
 from gated.workspace import Workspace
@@ -69,6 +71,25 @@ def test_nothing_is_read_for_a_client_that_has_gone(server: Running, format_: st
             before = len(asked)
             settled.wait(0.3)
     assert 0 < len(asked) < PAGES / 2
+
+
+def test_a_table_is_whole_when_threads_take_turns_to_fetch_it(tmp_path: Path) -> None:
+    rows = ROWS_AT_FIRST + ROWS_AT_A_TIME + 1
+    got: list[object] = []
+    with (
+        open_workspace(Settings(storage=StorageSettings(state_dir=tmp_path))) as workspace,
+        ThreadPoolExecutor(1) as old,
+        ThreadPoolExecutor(1) as new,
+    ):
+        fill(workspace, rows)
+        old.submit(sum, range(3_000_000)).result()  # the processor time of one is far ahead
+        table = Reports(workspace).log_table()
+        for thread in cycle((old, new)):
+            some = thread.submit(lambda: list(islice(table, ROWS_AT_FIRST - 1))).result()
+            got += some
+            if not some:
+                break
+    assert len(got) == rows
 
 
 @pytest.mark.long
