@@ -16,7 +16,7 @@ from gated.errors import WeakPassword
 
 SHORTEST, LONGEST = 10, 1024
 
-_TURN = threading.BoundedSemaphore(2)
+_TURN = threading.Lock()
 
 _BCRYPT_BYTES = 72
 
@@ -45,7 +45,9 @@ def require_strong(password: str, username: str = "") -> None:
 
 
 class PasswordHasher:
-    """Hashes passwords with argon2id, and checks them; two at a time in a process.
+    """Hashes passwords with argon2id, and checks them; one at a time in a process.
+
+    Each goes through so much memory that a second one would take the cache from the door's models.
 
     passes, memory_kib: what one hash costs. A stored hash of another cost, or of bcrypt, is still
     checked, and made anew.

@@ -12,13 +12,16 @@ import io
 import json
 import os
 import sys
-import threading
 import time
 import uuid
 import zipfile
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
+
+import cv2
+import numpy as np
 
 from gated.config import load
 from gated.enrollment.models import DEMO_WALKERS, asset_store
@@ -27,6 +30,7 @@ SIGN_INS = 20
 WATCHERS = 3
 """One account may have two previews."""
 PHOTOS = 500
+PHOTO_SIDE = 640
 CHUNK = 1 << 16
 
 
@@ -60,6 +64,8 @@ class Caller:
             bearer = {"Authorization": f"Bearer {self._token}"} if self._token else {}
             made.request(method, path, body, {**bearer, **(headers or {})})
             answer, got = made.getresponse(), io.BytesIO()
+            if answer.status >= 400:
+                raise OSError(f"{method} {path}: {answer.status}")
             while time.monotonic() < self.end and (part := answer.read1(CHUNK)):
                 if got.tell() < CHUNK:
                     got.write(part)
@@ -117,12 +123,20 @@ def import_photos(caller: Caller, accounts: Mapping[str, str], photos: list[byte
     time.sleep(max(0.0, caller.end - time.monotonic()))
 
 
+def _small(photo: bytes) -> bytes:
+    """The same photo as phones send it on: 500 of the others are more than an import may be."""
+    image = cv2.imdecode(np.frombuffer(photo, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError("a photo of the demo cannot be read")
+    longest = max(image.shape[:2])
+    size = tuple(side * PHOTO_SIDE // longest for side in image.shape[1::-1])
+    packed = cv2.imencode(".jpg", cv2.resize(image, size, interpolation=cv2.INTER_AREA))[1]
+    return packed.tobytes()
+
+
 def _together(work: Callable[[int], None], count: int) -> None:
-    threads = [threading.Thread(target=work, args=(n,), daemon=True) for n in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(count) as pool:
+        list(pool.map(work, range(count)))  # raises what one of them raised
 
 
 def main() -> None:
@@ -133,7 +147,7 @@ def main() -> None:
     settings = load(config, {})
     caller = Caller(f"http://127.0.0.1:{settings.api.port}", time.monotonic() + seconds)
     store = asset_store(settings)
-    photos = [store.read(name) for name in DEMO_WALKERS] if kind == "import" else []
+    photos = [_small(store.read(name)) for name in DEMO_WALKERS] if kind == "import" else []
     {
         "export": lambda: export(caller, accounts),
         "sign_ins": lambda: sign_ins(caller, accounts),

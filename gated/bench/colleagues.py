@@ -79,5 +79,7 @@ def _colleague(kind: str, site: Site, seconds: float) -> Iterator[None]:
         working.stdin.close()
         try:
             yield
+            if working.poll():
+                raise RuntimeError(f"the colleague who was to do {KINDS[kind]} has failed")
         finally:
             working.kill()

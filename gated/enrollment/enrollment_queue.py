@@ -117,5 +117,9 @@ class EnrollmentQueue:
             self._office = None
 
     def _with_own_models(self) -> EnrollmentContext:
-        kit = VisionKit(self._workspace.settings)
+        settings = self._workspace.settings
+        if settings.gate.role == "gate":  # a photo may take longer; the door's models need a core
+            one = settings.vision.model_copy(update={"threads": 1})
+            settings = settings.model_copy(update={"vision": one})
+        kit = VisionKit(settings)
         return enrollment_context(self._workspace, kit, self._workspace.clock)
