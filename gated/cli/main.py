@@ -26,6 +26,7 @@ COMMANDS = {
     "calibrate": "evaluate:calibrate",
     "gallery": "gallery:gallery",
     "access": "access:access",
+    "people": "people:people",
     "persons": "persons:persons",
     "groups": "groups:groups",
     "schedules": "schedules:schedules",

@@ -18,6 +18,8 @@ from itertools import chain, islice
 from typing import Any
 from xml.sax.saxutils import escape
 
+from gated.http.pipe import Pipe
+
 Cell = str | float | date | datetime | timedelta | None
 """A spreadsheet knows no zones: of an aware datetime it gets the clock, and shows the offset."""
 
@@ -147,30 +149,12 @@ def meant(text: str) -> str:
     return _PROTECTED.sub(r"\1", text)
 
 
-class _Pipe(io.RawIOBase):
-    """A file to write to, and to take away what was written."""
-
-    def __init__(self) -> None:
-        self._written = bytearray()
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        self._written += data
-        return len(data)
-
-    def take(self) -> bytes:
-        taken, self._written = bytes(self._written), bytearray()
-        return taken
-
-
 def xlsx_bytes(header: Sequence[str], rows: Iterable[Row], name: str) -> Iterator[bytes]:
     """The table as XLSX, in pieces; more rows than a sheet holds go on in further ones.
 
     name: of the first sheet. Durations are shown as hours and minutes, times with their offset.
     """
-    pipe, styles = _Pipe(), _Styles()
+    pipe, styles = Pipe(), _Styles()
     left = iter(rows)
     following = next(left, None)
     sheets = 0

@@ -81,6 +81,15 @@ def visitors() -> sa.ColumnElement[bool]:
     return _persons_of(person_access, person_access.c.visitor)
 
 
+def held_back() -> sa.ColumnElement[bool]:
+    """Select persons whom a rule of their own keeps from passing at all times by face alone."""
+    a = person_access.c
+    limits = (a.valid_from.is_not(None), a.valid_until.is_not(None))
+    return _persons_of(
+        person_access, sa.or_(*limits, a.visitor, a.two_factors, a.needs_escort, ~a.face)
+    )
+
+
 def _persons_of(table: sa.Table, condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
     return sa.exists().where(table.c.person_id == persons.c.id, condition)
 

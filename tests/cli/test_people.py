@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ import pytest
 from gated.config import load
 from gated.database.state_lock import StateLock
 from gated.devices.clock import SystemClock
+from gated.enrollment.models import INSTALLED
+from gated.journal import audit_store
 from gated.people.people import People
 from tests.assets import require_assets
-from tests.cli.conftest import Gated
+from tests.cli.conftest import GATE, Gated
 from tests.enrollment.offices import kinds, portrait, rows
 from tests.workspaces import open_workspace
 
@@ -179,3 +182,53 @@ def test_another_engine_renews_the_templates_unless_a_gate_runs(
     with open_workspace(load(dlib, {})) as workspace:
         assert len({row.model for row in rows(workspace)}) == 1
         assert kinds(workspace).count("template_replaced") == 1
+
+
+def test_people_move_to_another_gate_with_their_photos(
+    gated: Gated, config: Path, photos: Path, tmp_path: Path
+) -> None:
+    """Who may not pass at all times stays, as an import would let everybody pass."""
+    at, file = ("--config", config), tmp_path / "staff.zip"
+    names = ("--first-name", "Anna", "--last-name", "=Berg", "--department", "Küche")
+    gated("enroll", "E17", photos / "obama.jpg", photos / "obama2.jpg", *at)
+    gated("enroll", "E18", photos / "biden.jpg", *at)
+    assert gated("persons", "change", "E17", *names, *at).code == 0
+    assert gated("persons", "off", "E18", *at).code == 0
+    for code, limit in (("E19", ("--leaves-on", "2099-01-01")), ("E20", ())):
+        added = gated("persons", "add", code, "--first-name", "A", "--last-name", "B", *limit, *at)
+        assert added.code == 0
+    assert gated("visitors", "add", "V1", "Vera", "Gast", *at).code == 0
+    told = gated("people", "export", file, "--photos", "--json", *at)
+    assert told.code == 0, told.err
+    assert told.json == {
+        "people": 2,
+        "photos": 2,
+        "left_out": {
+            "switched off": 1,
+            "with a last day": 1,
+            "held back by a rule of their own": 1,
+        },
+    }
+    assert file.stat().st_mode & 0o777 == 0o600
+    other = tmp_path / "other.yaml"
+    other.write_text(GATE.format(assets=INSTALLED, state=tmp_path / "elsewhere"))
+    taken = gated("people", "import", file, "--json", "--config", other)
+    assert taken.code == 0, taken.err
+    assert len(taken.json["enrolled"]) == 2
+    shown = gated("persons", "show", "E17", "--json", "--config", other).json
+    assert (shown["last_name"], shown["department"]) == ("=Berg", "Küche")
+    codes = gated("persons", "list", "--json", "--config", other).json
+    assert {p["personnel_code"] for p in codes} == {"E17", "E20"}
+
+
+def test_photos_leave_the_gate_only_when_asked_for(
+    gated: Gated, config: Path, photos: Path, tmp_path: Path
+) -> None:
+    at, file = ("--config", config), tmp_path / "staff.zip"
+    gated("enroll", "E17", photos / "obama.jpg", *at)
+    assert gated("people", "export", file, *at).out == f"{file}: 1 people, 0 photos\n"
+    with zipfile.ZipFile(file) as archive:
+        assert archive.namelist() == ["people.csv"]
+    with open_workspace(load(config, {})) as workspace, workspace.database.read() as session:
+        written = [row.kind for row in audit_store.list_(session, limit=9)]
+    assert "exported" in written
