@@ -31,7 +31,7 @@ class MovedPeople:
 
     @property
     def photos(self) -> int:
-        """How many photos go with them."""
+        """The number of photos that go with them."""
         return sum(len(photos) for _, photos in self.people)
 
 
