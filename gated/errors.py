@@ -35,6 +35,7 @@ GatedError
     ├── WeakPassword
     ├── CardRefused
     ├── TextRefused
+    ├── UnknownParameter
     ├── RuleMisfit
     ├── NotAllowed
     │   ├── CsrfMissing
@@ -50,7 +51,7 @@ GatedError
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
 
@@ -308,6 +309,27 @@ class TextRefused(Refused, ValueError):
     """A name or code holds a character that nobody sees, or that turns the direction of writing."""
 
     code = "text_refused"
+
+
+class UnknownParameter(Refused):
+    """The query names a parameter that the route does not have.
+
+    meant: what of `known` each unknown name may stand for, empty where nothing is like it.
+    """
+
+    code = "unknown_parameter"
+
+    def __init__(self, meant: Mapping[str, str], known: Sequence[str]) -> None:
+        self.problems = {name: _did_you_mean(near, known) for name, near in meant.items()}
+        super().__init__("; ".join(f"{name!a}: {why}" for name, why in self.problems.items()))
+
+
+def _did_you_mean(near: str, known: Sequence[str]) -> str:
+    if near:
+        return f"there is no such parameter: did you mean `{near}`?"
+    if not known:
+        return "there is no such parameter: this route has none"
+    return f"there is no such parameter: there are {', '.join(known)}"
 
 
 class RuleMisfit(Refused):

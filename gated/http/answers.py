@@ -3,17 +3,24 @@
 A route lists only what its services add, such as 404 and 409. That it asks for a role (401, 403),
 reads a body (400, 413), checks what it is given (422) or needs the database (503) is known from its
 signature, and so is documented wherever it is true and nowhere else.
+
+Every route refuses parameters in the query that it does not have: a filter that is written wrong
+would otherwise answer with everybody.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import difflib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
+from fastapi import Depends, Request, params
 from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.utils import get_dependant
 from fastapi.routing import APIRoute
 
-from gated.http.problems import responses
+from gated.errors import UnknownParameter
+from gated.http.problems import MOST_PROBLEMS, responses
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -22,6 +29,10 @@ ATTRIBUTE = "answers"
 
 BODY = (400, 413, 422)
 CHECKED = (422,)
+UNKNOWN_CALLER = 401
+
+MOST_CHARACTERS = 64
+"""Of the name of an unknown parameter, compared and repeated."""
 
 
 def answers(*statuses: int) -> Callable[[F], F]:
@@ -35,12 +46,66 @@ def answers(*statuses: int) -> Callable[[F], F]:
 
 
 class Route(APIRoute):
-    """A route that documents what follows from its signature, beside what it lists itself."""
+    """A route that documents what follows from its signature, beside what it lists itself.
 
-    def __init__(self, *args: Any, **more: Any) -> None:
-        super().__init__(*args, **more)
+    UnknownParameter for a query that it does not have, once the caller is known.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        *,
+        dependencies: Sequence[params.Depends] | None = None,
+        **more: Any,
+    ) -> None:
+        asked = get_dependant(path=path, call=endpoint)
+        # a stranger is sent away before anybody looks at what was asked
+        first = [Depends(guard) for guard in _guards_in(asked)]
+        known = Depends(KnownQuery(_query_of(asked)))
+        super().__init__(
+            path, endpoint, dependencies=[*(dependencies or ()), *first, known], **more
+        )
         derived = set(_answers_in(self.dependant)) | set(BODY if self.body_field else ())
         self.responses = {**responses(*sorted(derived)), **self.responses}
+
+
+class KnownQuery:
+    """Lets pass a request whose query has these parameters only; UnknownParameter."""
+
+    answers = CHECKED
+
+    def __init__(self, names: Iterator[str]) -> None:
+        self.names = tuple(dict.fromkeys(names))
+
+    async def __call__(self, request: Request) -> None:
+        asked = request.query_params
+        if not asked:
+            return
+        unknown = [name for name in dict.fromkeys(asked) if name not in self.names]
+        if unknown:
+            meant = {name[:MOST_CHARACTERS]: self._meant(name) for name in unknown[:MOST_PROBLEMS]}
+            raise UnknownParameter(meant, self.names)
+
+    def _meant(self, name: str) -> str:
+        near = difflib.get_close_matches(name[:MOST_CHARACTERS].lower(), self.names, n=1)
+        return near[0] if near else ""
+
+
+def _query_of(dependant: Dependant) -> Iterator[str]:
+    for found in dependant.query_params:
+        yield found.alias
+    for inner in dependant.dependencies:
+        yield from _query_of(inner)
+
+
+def _guards_in(dependant: Dependant) -> Iterator[Callable[..., Any]]:
+    """What asks who the caller is, of all that the route depends on."""
+    for inner in dependant.dependencies:
+        if inner.call is not None and UNKNOWN_CALLER in getattr(inner.call, ATTRIBUTE, ()):
+            yield inner.call
+        else:
+            yield from _guards_in(inner)
 
 
 def _answers_in(dependant: Dependant) -> Iterator[int]:

@@ -30,6 +30,7 @@ STATUS: Mapping[type[errors.GatedError], HTTPStatus] = {
     errors.CardRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.WeakPassword: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.TextRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.UnknownParameter: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.RuleMisfit: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.SourceError: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.NotAllowed: HTTPStatus.FORBIDDEN,
@@ -145,6 +146,12 @@ def problem_of(error: errors.GatedError) -> Problem:
             wrong = [
                 {"at": key, "code": error.code, "detail": why}
                 for key, why in error.problems.items()
+            ]
+            return Problem(status, str(error), error.code, wrong)
+        case errors.UnknownParameter():
+            wrong = [
+                {"at": _printable(f"query.{name}"), "code": error.code, "detail": why}
+                for name, why in error.problems.items()
             ]
             return Problem(status, str(error), error.code, wrong)
         case errors.SourceError():

@@ -10,12 +10,13 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 
 from gated import __version__
-from gated.http.problems import responses
+from gated.http.answers import Route
 from gated.link.status_board import ERASURE_PENDING, erasure_pending
 from gated.live.dependencies import LiveServices, Services
 from gated.live.schemas import HealthOut, MetaOut, RootOut
 
 router = APIRouter(tags=["general"])
+of_api = APIRouter(prefix="/api", tags=["general"], route_class=Route)
 
 
 @router.get(
@@ -62,7 +63,7 @@ PAGE = """<!doctype html>
 """
 
 
-@router.get("/api/meta", responses=responses(503))
+@of_api.get("/meta")
 def meta(services: Services) -> MetaOut:
     """Name, role and version, for a page before anybody has signed in."""
     settings = services.settings

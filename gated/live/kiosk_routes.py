@@ -12,6 +12,7 @@ from starlette.responses import StreamingResponse
 
 from gated.core.messages import Notice
 from gated.errors import Busy
+from gated.http.answers import Route
 from gated.http.callers import Kiosk
 from gated.http.problems import responses
 from gated.http.streams import EVENTS, KEEP_ALIVE, MOTION, event, picture, streamed, streaming
@@ -22,7 +23,7 @@ from gated.live.kiosk import present, shown
 from gated.live.routes import EVENTS_S, KEEP_ALIVE_S, MAX_WAITING
 from gated.live.schemas import KioskOut
 
-router = APIRouter(prefix="/api/kiosk", tags=["kiosk"])
+router = APIRouter(prefix="/api/kiosk", tags=["kiosk"], route_class=Route)
 
 
 @router.get("", responses=responses(401, 403, 503))

@@ -99,18 +99,23 @@ async def events(
     viewer: Viewer,
     services: Services,
     last_event_id: Annotated[str | None, Header(max_length=100)] = None,
+    last_heard: Annotated[
+        str | None,
+        Query(alias="last_event_id", max_length=100, description="where no header can be set"),
+    ] = None,
 ) -> StreamingResponse:
     """Decisions, events of door and machine, and what the person at the gate is told.
 
     `notice` events are hints and prompts of this moment (`code`, and while movements are asked for
     `done` of `steps` and `seconds_left`); they have no id and are not repeated.
-    With `Last-Event-ID` those since then come first, as far as they are among the last ones;
+    With `Last-Event-ID` (or `last_event_id`, as a page that comes back has no header to set) those
+    since then come first, as far as they are among the last ones;
     `missed` tells when there were others. Without it, only new ones come.
     """
     services.running_gate()
     services.streams.require(viewer.account_id)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    told = _told(services, viewer.account_id, last_event_id)
+    told = _told(services, viewer.account_id, last_event_id or last_heard)
     return StreamingResponse(told, media_type=EVENTS, headers=headers)
 
 

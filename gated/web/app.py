@@ -26,7 +26,7 @@ from gated.fleet.hub import rollout_routes, sync_routes
 from gated.fleet.hub import routes as fleet
 from gated.fleet.hub.callers import RequireGate
 from gated.http import problems
-from gated.http.callers import Require
+from gated.http.callers import CSRF, Require
 from gated.http.hosts import Hosts
 from gated.live import gate_routes, general_routes, journal_routes, kiosk_routes, metrics_routes
 from gated.live import routes as live
@@ -35,6 +35,7 @@ from gated.people import routes as persons
 from gated.privacy import routes as privacy
 from gated.ui import pages
 from gated.web import docs
+from gated.web.addresses import Addresses
 from gated.web.admission import Admission, GuardedRoute, Proof
 from gated.web.middleware import BodyLimit, ConcurrencyLimit, RequestFrame
 from gated.web.services import ApiServices
@@ -88,6 +89,12 @@ PUBLIC = frozenset(
     }
 )
 """What needs no token."""
+
+EXPOSED = (
+    *("Allow", "Content-Disposition", "ETag", "Link", "Location", "Retry-After"),
+    *("WWW-Authenticate", "X-Request-ID", "X-Total-Count"),
+)
+"""What scripts of another origin may read of an answer, beside what every one may."""
 
 _HSTS = {"Strict-Transport-Security": "max-age=31536000"}
 
@@ -146,6 +153,7 @@ def create_app(services: ApiServices) -> FastAPI:
 def _include_routers(app: FastAPI, services: ApiServices) -> None:
     for module in ROUTERS:
         app.include_router(module.router)
+    app.include_router(general_routes.of_api)
     app.include_router(enrollment.withdrawal)
     app.include_router(access.of_others)
     app.include_router(sign_in_routes.kiosk)
@@ -174,6 +182,7 @@ def _surround(app: FastAPI, services: ApiServices) -> None:
     )
     app.add_middleware(ConcurrencyLimit, most=CROWDS)
     app.add_middleware(Admission, routes=routes, services=services)
+    app.add_middleware(Addresses, routes=routes)
     app.add_middleware(Hosts, settings=api)
     hsts = _HSTS if api.tls_certificate else {}
     app.add_middleware(RequestFrame, own_headers=hsts, zone_of=services.zone_here)
@@ -182,8 +191,8 @@ def _surround(app: FastAPI, services: ApiServices) -> None:
             CORSMiddleware,
             allow_origins=list(api.cors_origins),
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "If-Match", "Last-Event-ID"],
-            expose_headers=["ETag", "Link", "Location", "X-Total-Count", "X-Request-ID"],
+            allow_headers=["Authorization", "Content-Type", "If-Match", "Last-Event-ID", CSRF],
+            expose_headers=EXPOSED,
         )
 
 

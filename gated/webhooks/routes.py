@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from gated.http.answers import Route
 from gated.http.callers import Admin
 from gated.http.problems import responses
 from gated.webhooks.dependencies import Services
 from gated.webhooks.schemas import WebhookOut, WebhookTestOut
 
-router = APIRouter(prefix="/api/webhooks", tags=["webhooks"])
+router = APIRouter(prefix="/api/webhooks", tags=["webhooks"], route_class=Route)
 
 
 @router.get("", responses=responses(401, 403, 503))

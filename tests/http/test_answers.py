@@ -47,14 +47,14 @@ def documented(endpoint: Any, path: str = "/x", **more: Any) -> set[str]:
 @pytest.mark.parametrize(
     ("endpoint", "path", "expected"),
     [
-        (nothing, "/x", set()),
+        (nothing, "/x", {"422"}),
         (checked, "/x", {"422"}),
         (of_one, "/x/{id}", {"422"}),
         (with_body, "/x", {"400", "413", "422"}),
-        (with_services, "/x", {"503"}),
-        (by_viewer, "/x", {"401", "403", "503"}),
-        (by_admin, "/x", {"401", "403", "503"}),
-        (uploading, "/x", {"415"}),
+        (with_services, "/x", {"422", "503"}),
+        (by_viewer, "/x", {"401", "403", "422", "503"}),
+        (by_admin, "/x", {"401", "403", "422", "503"}),
+        (uploading, "/x", {"415", "422"}),
     ],
 )
 def test_a_route_documents_what_its_signature_can_answer(
