@@ -17,6 +17,15 @@ GatedError
 └── Refused                the request is refused  exit 1
     ├── NotFound
     ├── Conflict
+    │   ├── DuplicateFace
+    │   ├── Taken
+    │   │   ├── PersonnelCodeTaken
+    │   │   └── EmailTaken
+    │   ├── CardTaken
+    │   ├── InUse
+    │   ├── LastAdmin
+    │   ├── AlreadyDone
+    │   ├── DoorShut
     │   ├── ChangedMeanwhile
     │   ├── NoGate
     │   ├── NotJoined
@@ -181,7 +190,7 @@ class NotFound(Refused):
 
 
 class Conflict(Refused):
-    """The request contradicts what is stored; `code` may be narrowed by the instance."""
+    """The request contradicts what is stored."""
 
     code = "conflict"
 
@@ -194,6 +203,54 @@ class DuplicateFace(Conflict):
     def __init__(self, message: str, person_id: int) -> None:
         super().__init__(message)
         self.person_id = person_id
+
+
+class Taken(Conflict):
+    """Another one has this name."""
+
+    code = "name_taken"
+
+
+class PersonnelCodeTaken(Taken):
+    """The personnel code belongs to another person."""
+
+    code = "personnel_code_taken"
+
+
+class EmailTaken(Taken):
+    """The e-mail address belongs to another person."""
+
+    code = "email_taken"
+
+
+class CardTaken(Conflict):
+    """The card belongs to somebody already."""
+
+    code = "card_taken"
+
+
+class InUse(Conflict):
+    """Something else needs the thing that is to be removed."""
+
+    code = "in_use"
+
+
+class LastAdmin(Conflict):
+    """Nobody else could sign in as an administrator."""
+
+    code = "last_admin"
+
+
+class AlreadyDone(Conflict):
+    """It was corrected, answered or acknowledged before, or is there already."""
+
+    code = "already_done"
+
+
+class DoorShut(Conflict):
+    """The mode of the door lets nobody open it."""
+
+    code = "door_shut"
 
 
 class NoGate(Conflict):

@@ -15,7 +15,7 @@ from gated.database import rows
 from gated.database.records import Credential, columns_of, record
 from gated.database.stored_settings import touch_rules
 from gated.database.tables import credentials, new_uid, persons, utcnow
-from gated.errors import Conflict, NotFound
+from gated.errors import CardTaken, Conflict, NotFound
 from gated.people import person_store as persons_
 
 CHANGEABLE = frozenset({"label", "is_active", "valid_from", "valid_until"})
@@ -55,7 +55,7 @@ def add(
     try:
         id_ = rows.insert(session, credentials, uid=uid or new_uid(), **values)
     except IntegrityError as e:
-        raise Conflict(TAKEN) from e
+        raise CardTaken(TAKEN) from e
     _changed(session, person_id)
     return get(session, id_)
 

@@ -27,7 +27,7 @@ from gated.database import change_feed as feed
 from gated.database import hub_ownership
 from gated.database.records import Credential, Person
 from gated.database.tables import new_uid
-from gated.errors import BelongsToHub, ChangedMeanwhile, Conflict, WeakPassword
+from gated.errors import BelongsToHub, CardTaken, ChangedMeanwhile, WeakPassword
 from gated.people import person_store
 from gated.workspace import Service
 
@@ -88,7 +88,7 @@ class Credentials(Service):
             self._require_own(session, person_id)
             known = self._digests(session, kind, text)
             if credential_store.by_digest(session, kind, *known) is not None:
-                raise Conflict(credential_store.TAKEN)
+                raise CardTaken(credential_store.TAKEN)
             keys = credential_keys.own(self._workspace, session)
             digests = credential_keys.digests(keys, _joined(kind, self._forms(kind, text)[0]))
             given = credential_store.add(

@@ -18,7 +18,7 @@ from gated.database import rows
 from gated.database.records import WeeklySchedule, record
 from gated.database.stored_settings import touch_rules
 from gated.database.tables import group_rules, groups, schedule_exceptions, schedules
-from gated.errors import Conflict, NotFound
+from gated.errors import InUse, NotFound, Taken
 
 CHANGEABLE = frozenset({"name", "week", "holiday"})
 
@@ -38,7 +38,7 @@ def add(
     try:
         id_ = rows.insert(session, schedules, **values)
     except IntegrityError as e:
-        raise Conflict(f"there is already a schedule {name}") from e
+        raise Taken(f"there is already a schedule {name}") from e
     touch_rules(session)
     return get(session, id_)
 
@@ -77,7 +77,7 @@ def update(session: Session, id_: int, **changes: Any) -> WeeklySchedule:
     try:
         rows.change(session, schedules, id_, **changes)
     except IntegrityError as e:
-        raise Conflict(f"there is already a schedule {name}") from e
+        raise Taken(f"there is already a schedule {name}") from e
     touch_rules(session)
     feed.note_schedules(session, [id_])
     return get(session, id_)
@@ -90,7 +90,7 @@ def delete(session: Session, id_: int) -> None:
     users = users.where(group_rules.c.schedule_id == id_).order_by(groups.c.name_key).distinct()
     if used := session.execute(users.add_columns(groups.c.name_key)).all():
         names = ", ".join(row.name for row in used)
-        raise Conflict(f"groups pass by this schedule: {names}")
+        raise InUse(f"groups pass by this schedule: {names}")
     session.execute(_exceptions(sa.delete(schedule_exceptions), id_))
     session.execute(sa.delete(schedules).where(schedules.c.id == id_))
     touch_rules(session)

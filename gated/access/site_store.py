@@ -16,7 +16,7 @@ from gated.database.records import Holiday
 from gated.database.site_zones import ALL
 from gated.database.stored_settings import touch_rules
 from gated.database.tables import holidays, sites
-from gated.errors import Conflict
+from gated.errors import InUse
 
 SCHEDULES = ("two_factors", "first_in")
 """The rules that name a schedule by its id."""
@@ -78,7 +78,7 @@ def require_unused(session: Session, schedule_id: int) -> None:
         for name in SCHEDULES:
             if row.rules.get(name) == schedule_id:
                 where = f"site {row.name}" if row.name else "site"
-                raise Conflict(f"the rule {name} of the {where} needs this schedule")
+                raise InUse(f"the rule {name} of the {where} needs this schedule")
 
 
 def list_holidays(session: Session, site: str = ALL) -> list[Holiday]:

@@ -20,7 +20,7 @@ from gated.core.clock import CLOCK_UNSET
 from gated.core.messages import LastPunches
 from gated.core.values import Direction, Instant
 from gated.database.records import AttendanceRow
-from gated.errors import Conflict, SourceError
+from gated.errors import AlreadyDone, SourceError
 from gated.journal.journal import Entry
 from gated.people import person_store
 from gated.people.zones import zones
@@ -121,7 +121,7 @@ class Attendance(Service):
         self._require_past(correction.passed_at, now)
         old = attendance_store.get(session, id_)
         if old.superseded_by is not None:
-            raise Conflict(f"row {id_} was corrected already: correct row {old.superseded_by}")
+            raise AlreadyDone(f"row {id_} was corrected already: correct row {old.superseded_by}")
         values = correction.apply_to(old)
         if values["status"] == "granted" and values["person_id"] is None:
             raise SourceError("a granted passage needs a person: say whose it was")
@@ -153,7 +153,7 @@ class Attendance(Service):
         person = person_store.get(session, person_id)
         timezone = attendance_store.zone_near(session, person_id, at, NEAR)
         if same := attendance_store.same_punch(session, person_id, at, direction):
-            raise Conflict(f"this passage is there already: row {same}")
+            raise AlreadyDone(f"this passage is there already: row {same}")
         entry = correction_store.manual_entry(
             now, person, passed_at=at, direction=direction, gate=gate.name, site=gate.site,
             actor=change.actor, cause=cause, timezone=timezone,

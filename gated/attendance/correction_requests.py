@@ -18,7 +18,7 @@ from gated.attendance.attendance import Attendance, Correction, Status
 from gated.change import Change
 from gated.core.values import Direction
 from gated.database.records import AttendanceRow, CorrectionRequest
-from gated.errors import Conflict, NotFound, SourceError
+from gated.errors import AlreadyDone, Conflict, NotFound, SourceError
 from gated.people import person_store
 from gated.ports import Clock
 from gated.workspace import Service, Workspace
@@ -132,12 +132,12 @@ def _require_own(session: Session, wish: RequestedCorrection, person_id: int) ->
     if row.person_id != person_id:
         raise NotFound(f"there is no attendance row {wish.attendance_id}")
     if row.superseded_by is not None:
-        raise Conflict(f"row {row.id} was corrected already: ask about row {row.superseded_by}")
+        raise AlreadyDone(f"row {row.id} was corrected already: ask about row {row.superseded_by}")
     Correction(None, wish.passed_at, wish.direction, wish.status).apply_to(row)
 
 
 def _open(session: Session, id_: int) -> CorrectionRequest:
     asked = correction_request_store.get(session, id_, lock=True)
     if asked.state != "open":
-        raise Conflict(f"request {id_} was answered already: {asked.state}")
+        raise AlreadyDone(f"request {id_} was answered already: {asked.state}")
     return asked

@@ -14,7 +14,7 @@ from gated.core.text import clean_code, code_key, sort_key
 from gated.database import editor_store, rows
 from gated.database.records import ROLES, Account, columns_of, record
 from gated.database.tables import accounts, ended_sessions, gates, new_uid, persons, utcnow
-from gated.errors import Conflict, NotFound
+from gated.errors import LastAdmin, NotFound, Taken
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def add(
             uid=uid or new_uid(),
         )
     except IntegrityError as e:
-        raise Conflict(f"there is already an account {username}") from e
+        raise Taken(f"there is already an account {username}") from e
     return get(session, id_)
 
 
@@ -183,13 +183,13 @@ def _require_another_admin(session: Session, id_: int) -> None:
     """Conflict when `id_` is an admin, and no other one can sign in."""
     account = get(session, id_)
     if account.role == "admin" and account.is_active and not set(_admins(session)) - {id_}:
-        raise Conflict(LAST_ADMIN)
+        raise LastAdmin(LAST_ADMIN)
 
 
 def require_admin_beside(session: Session, person_id: int) -> None:
     """Conflict when nobody but this person could sign in as an admin."""
     if _has_last_admin(session, person_id):
-        raise Conflict(LAST_ADMIN)
+        raise LastAdmin(LAST_ADMIN)
 
 
 def keep_last_admin(session: Session, person_id: int) -> list[Account]:

@@ -30,7 +30,7 @@ from gated.core.messages import (
     Silenced,
 )
 from gated.core.values import DoorMode, Method
-from gated.errors import Conflict, StorageError, Throttled, TooMany
+from gated.errors import Conflict, DoorShut, StorageError, Throttled, TooMany
 from gated.link.status_board import StatusBoard
 from gated.ports import Clock
 
@@ -102,7 +102,7 @@ class ActCheck:
     def _require_opening(self) -> None:
         mode = self._board.snapshot().door_mode
         if mode in SHUT:
-            raise Conflict(f"the door is in the mode {mode}: change that first")
+            raise DoorShut(f"the door is in the mode {mode}: change that first")
 
     def _bounded(self, for_s: float | None) -> float:
         if for_s is None or not math.isfinite(for_s) or for_s <= 0:

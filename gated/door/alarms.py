@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from gated.core.messages import AlarmsAcknowledged, Event, Restored
 from gated.core.values import DoorMode, moment
-from gated.errors import Conflict
+from gated.errors import AlreadyDone
 from gated.journal import alarm_store
 from gated.journal.alarm_store import Alarm
 from gated.ports import Clock
@@ -40,7 +40,7 @@ class Alarms:
         with self._workspace.change(actor, self._clock) as change:
             found = alarm_store.get(change.session, id_)
             if found.acknowledged_at is not None:
-                raise Conflict(f"alarm {id_} was acknowledged already")
+                raise AlreadyDone(f"alarm {id_} was acknowledged already")
             by = {"cause": note} if note else None
             proof = change.record("alarm_acknowledged", {"kind": found.kind}, by=by)
             alarm_store.acknowledge(change.session, id_, moment(change.at), proof.chain, proof.seq)

@@ -17,7 +17,7 @@ from gated.core.messages import Event, OperatorUnlock, ResetFire, SetDoorMode
 from gated.core.roles import Principal, Role
 from gated.core.values import DoorMode
 from gated.devices.clock import SystemClock
-from gated.errors import Conflict, NotAllowed, StorageError
+from gated.errors import Conflict, DoorShut, NotAllowed, StorageError
 from gated.link.status_board import StatusBoard
 from gated.ports import Clock
 
@@ -59,7 +59,7 @@ class RemoteDoor:
         self._check(caller)
         mode = self._board.snapshot().door_mode
         if mode in {DoorMode.LOCKDOWN, DoorMode.OUT_OF_SERVICE}:
-            raise Conflict(f"the door is in the mode {mode}: change that first")
+            raise DoorShut(f"the door is in the mode {mode}: change that first")
         door = self._settings.door
         seconds = min(for_s or door.unlock_s, door.max_unlock_s)
         tell(OperatorUnlock(caller.principal.username, reason, seconds))

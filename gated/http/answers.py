@@ -100,7 +100,7 @@ def _query_of(dependant: Dependant) -> Iterator[str]:
 
 
 def _guards_in(dependant: Dependant) -> Iterator[Callable[..., Any]]:
-    """What asks who the caller is, of all that the route depends on."""
+    """Give what asks who the caller is, of all that a route depends on."""
     for inner in dependant.dependencies:
         if inner.call is not None and UNKNOWN_CALLER in getattr(inner.call, ATTRIBUTE, ()):
             yield inner.call

@@ -58,7 +58,7 @@ from gated.database.tables import (
     persons,
     utcnow,
 )
-from gated.errors import Conflict, StorageError
+from gated.errors import AlreadyDone, Conflict, StorageError
 from gated.journal import (
     alarm_store,
     erasure_ledger,
@@ -810,7 +810,7 @@ def supersede(session: Session, chain: str, seq: int, by: int) -> set[int]:
         .returning(old.person_id)
     ).first()
     if found is None:
-        raise Conflict(f"row {seq} of {chain} is not there any more, or was corrected already")
+        raise AlreadyDone(f"row {seq} of {chain} is not there any more, or was corrected already")
     return {found.person_id} - {None}
 
 

@@ -21,7 +21,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gated.core.messages import Event
-from gated.errors import Busy, Conflict, GatedError, GateUnavailable, StorageError, TooMany
+from gated.errors import (
+    Busy,
+    Conflict,
+    DoorShut,
+    GatedError,
+    GateUnavailable,
+    StorageError,
+    TooMany,
+)
 from gated.link import messages as m
 from gated.link.peers import connected, is_trusted, peer
 from gated.link.remote_board import AWAY, RemoteBoard
@@ -319,6 +327,8 @@ def _error_of(answer: m.Answer) -> GatedError:
     match answer.code:
         case Conflict.code:
             return Conflict(answer.detail)
+        case DoorShut.code:
+            return DoorShut(answer.detail)
         case StorageError.code:
             return StorageError(answer.detail)
         case TooMany.code:

@@ -11,9 +11,10 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 
 from gated import __version__
 from gated.http.answers import Route
+from gated.http.codes import CODES
 from gated.link.status_board import ERASURE_PENDING, erasure_pending
 from gated.live.dependencies import LiveServices, Services
-from gated.live.schemas import HealthOut, MetaOut, RootOut
+from gated.live.schemas import CodeOut, HealthOut, MetaOut, RootOut
 
 router = APIRouter(tags=["general"])
 of_api = APIRouter(prefix="/api", tags=["general"], route_class=Route)
@@ -61,6 +62,12 @@ PAGE = """<!doctype html>
 <p>There are no other pages: everything else is done over the API, with a token from
 <code>POST /api/auth/login</code>.</p></body></html>
 """
+
+
+@of_api.get("/codes")
+def codes() -> list[CodeOut]:
+    """Every code of a problem: its statuses, what it means, and what to do."""
+    return [CodeOut.model_validate(found) for found in CODES.values()]
 
 
 @of_api.get("/meta")

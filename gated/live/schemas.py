@@ -32,6 +32,15 @@ class RootOut(Out):
     links: Mapping[str, str]
 
 
+class CodeOut(Out):
+    """A code of a problem."""
+
+    code: str
+    statuses: Sequence[int]
+    means: str
+    remedy: str
+
+
 class MetaOut(Out):
     name: str
     role: Literal["gate", "hub"]

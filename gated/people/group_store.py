@@ -15,7 +15,7 @@ from gated.database import editor_store, rows
 from gated.database.records import Group, columns_of, record
 from gated.database.stored_settings import touch_rules
 from gated.database.tables import editor_groups, gate_groups, group_members, group_rules, groups
-from gated.errors import Conflict, NotFound
+from gated.errors import NotFound, Taken
 from gated.people import person_store as persons_
 
 CHANGEABLE = frozenset({"name", "description", "planned_hours"})
@@ -37,7 +37,7 @@ def add(
             planned_hours=planned_hours,
         )  # fmt: skip
     except IntegrityError as e:
-        raise Conflict(f"there is already a group {name}") from e
+        raise Taken(f"there is already a group {name}") from e
     feed.note_group(session, id_)  # before its first member, who passes by its rules
     return get(session, id_)
 
@@ -93,7 +93,7 @@ def update(session: Session, id_: int, **changes: Any) -> Group:
     try:
         rows.change(session, groups, id_, **changes)
     except IntegrityError as e:
-        raise Conflict(f"there is already a group {name}") from e
+        raise Taken(f"there is already a group {name}") from e
     touch_rules(session)
     feed.note(session, feed.GROUP, [before.uid])
     return get(session, id_)

@@ -33,7 +33,7 @@ from gated.database.tables import (
     site_presence,
     snapshots,
 )
-from gated.errors import Conflict, NotFound
+from gated.errors import Conflict, EmailTaken, NotFound, PersonnelCodeTaken
 
 SORTS = ("id", "first_name", "last_name", "personnel_code", "department", "created_at")
 CHANGEABLE = frozenset(f.name for f in record_fields(Person)) - {
@@ -296,10 +296,10 @@ def _taken(session: Session, values: dict[str, Any], id_: int | None = None) -> 
     code, email = values.get("personnel_code"), values.get("email")
     other = by_code(session, code) if code else None
     if other and other.id != id_:
-        return Conflict(f"personnel code {code} already belongs to person {other.id}")
+        return PersonnelCodeTaken(f"personnel code {code} already belongs to person {other.id}")
     other = by_email(session, email) if email else None
     whose = f" to person {other.id}" if other else ""
-    return Conflict(f"e-mail address {email} already belongs{whose}")
+    return EmailTaken(f"e-mail address {email} already belongs{whose}")
 
 
 def enrollments_of(session: Session, id_: int) -> list[Enrollment]:

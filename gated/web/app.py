@@ -82,6 +82,7 @@ PUBLIC = frozenset(
         "/health/live",
         "/health/ready",
         "/api/meta",
+        "/api/codes",
         "/api/sync/join",
         *_SIGNING_IN,
         *docs.PATHS,

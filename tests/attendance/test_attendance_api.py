@@ -108,7 +108,7 @@ def test_what_was_corrected_is_corrected_further_and_not_again(
     void = {"status": "void", "reason": "a colleague"}
     second = client.post(first, json=void).headers["Location"]
     again = client.post(first, json=void)
-    assert (again.status_code, again.json()["code"]) == (409, "conflict")
+    assert (again.status_code, again.json()["code"]) == (409, "already_done")
     assert second.rpartition("/")[2] in again.json()["detail"]
     bert = person(server)
     more = {"status": "granted", "person_id": bert.id, "reason": "it was Bert"}

@@ -54,7 +54,7 @@ def test_a_broker_opens_the_door_and_all_is_right_after_its_death(
                 until(lambda: lock_of(house) == "LOCKED", "out of service", 60)
                 house.publish(command, {"command": "open", "at": time.time()})
                 until(lambda: len(house.said("/result")) == 2, "both results", 60)
-                assert [told["result"] for told in house.said("/result")] == ["done", "conflict"]
+                assert [told["result"] for told in house.said("/result")] == ["done", "door_shut"]
                 until(lambda: house.said("/event"), "an event", 60)
             broker.kill()
             form = {"username": "admin", "password": PASSWORD}

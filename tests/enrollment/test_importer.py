@@ -133,7 +133,7 @@ def test_a_taken_e_mail_address_is_refused(office: EnrollmentContext) -> None:
     mail = {"email": "m@example.org"}
     report = imported(office, ImportRow("A1", mail), ImportRow("B2", mail))
     assert report.without_photo == ["A1"]
-    assert codes(report) == [("B2", "conflict")]
+    assert codes(report) == [("B2", "email_taken")]
 
 
 def put(folder: Path, **portraits: str) -> Path:

@@ -75,9 +75,9 @@ def test_another_tag_changes_nothing(client: httpx.Client, tag: str) -> None:
 def test_codes_and_e_mail_addresses_belong_to_one_person(client: httpx.Client) -> None:
     first = created(client, email="one@example.org")
     again = client.post("/api/persons", json=fields(personnel_code=first["personnel_code"]))
-    assert (again.status_code, again.json()["code"]) == (409, "conflict")
+    assert (again.status_code, again.json()["code"]) == (409, "personnel_code_taken")
     mail = client.post("/api/persons", json=fields(email="ONE@example.org"))
-    assert mail.status_code == 409
+    assert (mail.status_code, mail.json()["code"]) == (409, "email_taken")
     other = created(client)
     answer = client.put(f"/api/persons/{other['id']}", json={"email": "one@example.org"})
     assert answer.status_code == 409
@@ -182,7 +182,7 @@ def test_one_code_in_six_spellings_is_one_person(client: httpx.Client) -> None:
     created(client, personnel_code="K77")
     for spelling in ("k77", "Ｋ７７", "\u212a77", "K７7", "ｋ77"):
         answer = client.post("/api/persons", json=fields(personnel_code=spelling))
-        assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+        assert (answer.status_code, answer.json()["code"]) == (409, "personnel_code_taken")
 
 
 def test_lists_say_more_of_persons_and_find_who_lacks_what(client: httpx.Client) -> None:

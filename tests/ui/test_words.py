@@ -20,6 +20,7 @@ from gated.core.values import (
     Outcome,
     Reason,
 )
+from gated.http.codes import CODES as PROBLEMS
 from gated.link.status_board import ERASURE_PENDING, MISSING_MODELS, ROOM_PROBLEMS
 from gated.live.kiosk import HINTS, NEEDS
 from gated.ui import pages
@@ -27,8 +28,8 @@ from gated.vision.photo import REFUSALS
 
 STATIC = Path(pages.__file__).parent / "static"
 LANGUAGES = ("en", "de", "fr", "es", "ar", "fa")
-PARTS = ("", "more/")
-"""All screens load the first; the others come with the screens that need them."""
+PARTS = ("", "more/", "codes/")
+"""All screens load the first; the others come with the screens, or the error, that need them."""
 
 
 def _words(code: str) -> dict[str, str | dict[str, str]]:
@@ -64,6 +65,15 @@ CODES = {
     "hint": [*HINTS, *(f"{NEEDS}{need}" for need in Need)],
     "clock": ["trusted", "doubtful", "unset"],
 }
+
+
+def test_every_code_of_a_problem_has_words() -> None:
+    wordless = [
+        code for code in PROBLEMS if not {f"error.{code}", f"refusal.{code}"} & WORDS["en"].keys()
+    ]
+    assert wordless == []
+    told = {key.partition(".")[2] for key in WORDS["en"] if key.startswith("error.")}
+    assert told - PROBLEMS.keys() == set()
 
 
 @pytest.mark.parametrize("kind", CODES)

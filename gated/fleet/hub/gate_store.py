@@ -16,7 +16,7 @@ from gated.core.text import clean_text, code_key, search_key, sort_key
 from gated.database import rows
 from gated.database.records import GateRow, columns_of, record
 from gated.database.tables import accounts, gate_groups, gates, groups
-from gated.errors import Conflict, NotFound
+from gated.errors import Conflict, NotFound, Taken
 from gated.people import group_store as groups_
 
 _COLUMN_NAMES = frozenset(c.name for c in gates.columns)
@@ -34,7 +34,7 @@ def add(session: Session, name: str, site: str, **values: Any) -> GateRow:
     try:
         id_ = rows.insert(session, gates, name=name, name_key=code_key(name), site=site, **values)
     except IntegrityError as e:
-        raise Conflict(f"there is already a gate {name}") from e
+        raise Taken(f"there is already a gate {name}") from e
     return get(session, id_)
 
 

@@ -22,7 +22,7 @@ from gated.enrollment.enrollment_queue import EnrollmentQueue
 from gated.enrollment.enrollments import Enrollments
 from gated.enrollment.gallery_cache import open_gallery
 from gated.enrollment.photo_entry import PhotoEntry
-from gated.errors import AssetError, Conflict, EditConflict, NotFound
+from gated.errors import AlreadyDone, AssetError, Conflict, EditConflict, NotFound
 from gated.fleet.gate import replica
 from gated.fleet.hub import edit_store, gate_store, ingest
 from gated.fleet.hub.edit_intake import told
@@ -370,7 +370,7 @@ def _record(change: Change, kind: str, edit: FleetEdit, reason: str | None = Non
 def _pending(session: Session, id_: int) -> FleetEdit:
     edit = edit_store.get(session, id_, locked=True)
     if edit.state != PENDING:
-        raise Conflict(f"edit {id_} was {edit.state} already")
+        raise AlreadyDone(f"edit {id_} was {edit.state} already")
     return edit
 
 

@@ -1,5 +1,6 @@
 // The gate's API with this browser's session. The token is in a cookie that no script can read.
 import { every, signal } from "./dom.js";
+import { learn } from "./i18n.js";
 
 export const session = signal(undefined); // undefined: not asked yet; null: signed out
 const RANK = { self: 0, viewer: 1, operator: 2, admin: 3 };
@@ -41,6 +42,7 @@ export async function api(path, { method = "GET", json, form, abort, raw = false
       await resume();
       return api(path, { ...given, raw, headless: true });
     }
+    await learn("codes").catch(() => {}); // words of what seldom goes wrong; else the API's own are shown
     throw new ApiError(answer.status, body, answer.headers.get("X-Request-ID"));
   }
   if (raw) return answer;

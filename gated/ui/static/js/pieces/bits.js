@@ -14,7 +14,7 @@ export function toast(text) {
 export function inWords(error) {
   if (!(error instanceof ApiError)) return error instanceof TypeError ? t("app.lost") : String(error.message ?? error);
   const { code, body, id } = error;
-  let said = has(`error.${code}`) ? t(`error.${code}`) : has(`refusal.${code}`) ? t(`refusal.${code}`) : error.message;
+  let said = has(`error.${code}`) ? t(`error.${code}`, { detail: error.message }) : has(`refusal.${code}`) ? t(`refusal.${code}`) : error.message;
   if (code === "invalid" && body?.errors) said = body.errors.map(e => `${e.at.replace(/^(body|query)\./, "")}: ${e.detail}`).join("; ");
   return id ? `${said} (${id.slice(0, 8)})` : said;
 }
