@@ -79,7 +79,7 @@ def test_names_of_parameters_are_repeated_within_bounds(admin: httpx.Client) -> 
     assert len(many.content) < 16_000
     hidden = admin.get("/api/persons?%ed%a0%80=1&a%0a=2")
     assert hidden.status_code == 422
-    assert "\\n" not in hidden.json()["detail"].replace("\\\\n", "")
+    assert "\n" not in hidden.json()["detail"]
 
 
 def test_a_slash_at_the_end_makes_no_difference(server: Running, admin: httpx.Client) -> None:
