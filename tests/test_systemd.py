@@ -35,7 +35,7 @@ SCRIPTS = (
     *("systemd/install.sh", "packaging/common/gated", "packaging/common/install-program"),
     *("packaging/common/postinst", "packaging/common/prerm", "packaging/common/postrm"),
     *("tests/packaging/in_tree.sh", "tests/machine/in_debian.sh", "packaging/build.sh"),
-    "tests/packaging/try_package.sh",
+    *("tests/packaging/try_package.sh", "tests/packaging/variant.sh"),
 )
 
 needs_analyze = pytest.mark.skipif(
@@ -219,6 +219,14 @@ def test_the_door_has_no_network_and_the_service_no_device() -> None:
     assert int(door["OOMScoreAdjust"][0]) < 0 < int(service["OOMScoreAdjust"][0])
     assert door["StateDirectory"] == service["StateDirectory"]
     assert door["User"] == service["User"]
+
+
+def test_neither_unit_of_a_gate_is_held_back_until_the_other_has_started() -> None:
+    units = {"gated.service", "gated-service.service"}
+    for unit in units:
+        waits_for = {name for line in settings(unit)["After"] for name in line.split()}
+        # the door may wait at its start for people whom the service brings up to date
+        assert waits_for & units == set()
 
 
 @pytest.mark.parametrize("unit", UNITS)

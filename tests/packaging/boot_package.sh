@@ -36,17 +36,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
-# variant PACKAGE ENDING TARGET [broken]: the same package under a later version
-variant() {
-    local folder
-    folder=$(mktemp -d "$trees/variant.XXXXXX")
-    dpkg-deb --raw-extract "$1" "$folder/root"
-    sed -i "s/^Version: .*/&+$2/" "$folder/root/DEBIAN/control"
-    printf '+%s' "$2" >>"$folder/root/usr/lib/gated/version"
-    [ -z "${4:-}" ] || python3 "$here/break_wheel.py" "$folder"/root/usr/lib/gated/wheels/gated-*.whl
-    dpkg-deb --root-owner-group -Znone --build "$folder/root" "$3" >/dev/null
-    rm -rf "$folder"
-}
+variant() { "$here/variant.sh" "$@"; }
 
 # boot TREE: returns when its systemd has come up; leader: its first process
 boot() {
