@@ -1,7 +1,7 @@
 # make run    set up and start the gate in its demo
 # make test   set up and run the tests
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check check-long check-wheels check-debian sbom deb bench format lock clean
+.PHONY: help setup run test check check-long check-machine check-wheels check-debian sbom deb bench format lock clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -51,6 +51,10 @@ check-long: setup  ## everything, also what takes minutes, and a gate at work fo
 	@$(MAKE) --no-print-directory deb
 	@tests/packaging/try_package.sh
 	@tests/packaging/boot_package.sh
+	@$(MAKE) --no-print-directory check-machine
+
+check-machine: setup  ## a whole virtual machine: systemd, pins, camera, faults (root, qemu-system-x86)
+	$(BIN)/python -m tests.machine $(SCENARIOS)
 
 bench: setup  ## measure everything in one run, beside face_recognition; then the hub; nine minutes
 	@$(BIN)/gated assets install dlib --into $(MODELS) --quiet

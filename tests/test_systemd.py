@@ -36,6 +36,7 @@ SCRIPTS = (
     *("packaging/common/postinst", "packaging/common/prerm", "packaging/common/postrm"),
     *("tests/packaging/in_tree.sh", "tests/machine/in_debian.sh", "packaging/build.sh"),
     *("tests/packaging/try_package.sh", "tests/packaging/variant.sh"),
+    *("tests/machine/make_machine.sh", "tests/machine/guest/header.sh"),
 )
 
 needs_analyze = pytest.mark.skipif(

@@ -2,41 +2,19 @@
 # Sets gated up in a new Debian tree as a newcomer would, starts the demo until it lets somebody in,
 # and runs the chosen tests there, on that Debian's own Python.
 #
-#   tests/machine/in_debian.sh [SUITE] [TREE] [ARCHITECTURE]
+#   tests/machine/in_debian.sh [SUITE] [TREE]
 #
 # SUITE: trixie (Python 3.13) unless given. TREE: kept and used again if given, else thrown away.
-# ARCHITECTURE: this machine's unless given; `arm64` is emulated on another machine (qemu-user-static
-# and the kernel's binfmt_misc) and takes an hour.
 # Needs root, debootstrap and this machine's access to Debian packages and PyPI; says so and ends
 # well where one of them is missing. Everything that it starts lives in a PID namespace of its own.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-suite=${1:-trixie} tree=${2:-} architecture=${3:-}
-demo_s=90
+suite=${1:-trixie} tree=${2:-}
 
 skip() { echo "in_debian: skipped: $*"; exit 0; }
 [ "$(id -u)" = 0 ] || skip "needs root"
 command -v debootstrap >/dev/null || skip "debootstrap is missing (apt-get install debootstrap)"
 unshare --mount --pid --fork true 2>/dev/null || skip "this machine makes no namespaces"
-
-emulate() {  # teach the kernel to run programs of another machine
-    local name=qemu-aarch64 magic mask
-    demo_s=900
-    command -v qemu-aarch64-static >/dev/null || skip "qemu-aarch64-static is missing (apt-get install qemu-user-static)"
-    [ -e /proc/sys/fs/binfmt_misc/register ] || mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc 2>/dev/null ||
-        skip "the kernel has no binfmt_misc here"
-    [ ! -e "/proc/sys/fs/binfmt_misc/$name" ] || return 0
-    # an ELF file of 64 bits, little-endian, program or library, for AArch64 (183)
-    magic='\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00'
-    mask='\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff'
-    # F: the emulator is opened now, so that trees need no copy of it
-    echo ":$name:M::$magic:$mask:$(command -v qemu-aarch64-static):F" >/proc/sys/fs/binfmt_misc/register
-}
-case "$architecture:$(uname -m)" in
-arm64:aarch64 | amd64:x86_64 | :*) ;;
-arm64:*) emulate ;;
-*) skip "no emulation of $architecture is known here" ;;
-esac
 
 if [ -z "$tree" ]; then
     tree=$(mktemp -d "${TMPDIR:-/tmp}/gated-$suite.XXXXXX")
@@ -46,7 +24,7 @@ chmod 755 "$tree"
 if [ ! -e "$tree/etc/debian_version" ]; then
     # debootstrap asks Debian itself, or the mirror of this machine
     mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 2>/dev/null | head -n 1 || true)
-    debootstrap ${architecture:+--arch="$architecture"} --variant=minbase --include=python3,python3-venv,make,git,ca-certificates \
+    debootstrap --variant=minbase --include=python3,python3-venv,make,git,ca-certificates \
         "$suite" "$tree" ${mirror:+"$mirror"} >"$tree.log" 2>&1 ||
         { tail -n 3 "$tree.log"; skip "no tree of Debian $suite can be made here"; }
     rm -f "$tree.log"
@@ -70,7 +48,7 @@ python3 --version
 make --no-print-directory setup
 setsid make --no-print-directory run >demo.log 2>&1 &
 demo=$!
-for _ in $(seq "$1"); do
+for _ in $(seq 90); do
     ! grep -q GRANTED demo.log || break
     kill -0 $demo || break
     sleep 1
@@ -83,5 +61,5 @@ TRY
 unshare --mount --pid --fork --kill-child --mount-proc="$tree/proc" sh -ec '
     mount --rbind /dev "$1/dev"
     mount -t tmpfs tmpfs "$1/tmp"
-    exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root chroot "$1" sh /src/.try "$2"
-' sh "$tree" "$demo_s"
+    exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root chroot "$1" sh /src/.try
+' sh "$tree"
