@@ -26,7 +26,7 @@ from gated.database import change_feed, locks, request_origin, stored_settings
 from gated.database.engine import Database
 from gated.database.locks import RowLock
 from gated.database.records import Person
-from gated.journal.journal import Entry, Journal, Receipt, told_of
+from gated.journal.journal import Entry, Journal, Receipt, subject_of
 from gated.ports import Clock
 from gated.vault.files import FileStore
 
@@ -157,7 +157,7 @@ class Change:
         """
         private: dict[str, Mapping[str, Any]] = {}
         if subject is not None or about:
-            private["subject"] = {**(told_of(subject) if subject else {}), **(about or {})}
+            private["subject"] = {**(subject_of(subject) if subject else {}), **(about or {})}
         private["actor"] = {"name": self.actor, **(by or {})}
         return self.append(Entry(self.at, kind, dict(body), private))
 

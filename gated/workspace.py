@@ -97,7 +97,7 @@ class Workspace:
 
     def _evidence(self) -> Evidence:
         with self.database.read() as session:
-            kept = clock_store.kept(session)
+            kept = clock_store.get(session)
             known = kept.known or self.known_by_log(session)
         off_s = self.settings.privacy.longest_off_h * 3600
         return Evidence(self.journal.boot, known, kept.hub, off_s)
@@ -109,7 +109,11 @@ class Workspace:
     def known_by_log(self, session: Session) -> Known | None:
         """Find when the clock was right by the journal alone; None when it does not tell."""
         gate = self.journal.gate_uid_if_known(session)
-        return None if gate is None else clock_store.in_log(session, gate, self.journal.boot)
+        return (
+            None
+            if gate is None
+            else clock_store.known_from_journal(session, gate, self.journal.boot)
+        )
 
     def forget_gallery(self) -> None:
         """Remove the packed gallery, which holds templates of those who are gone. StorageError."""

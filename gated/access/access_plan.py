@@ -75,7 +75,7 @@ def site_rules_of(stored: Mapping[str, Any]) -> SiteRules:
     return SiteRules(**known)
 
 
-def misfit_of(settings: Settings, rules: SiteRules) -> str:
+def rule_conflict(settings: Settings, rules: SiteRules) -> str:
     """Return a sentence why this gate cannot keep the rules; empty when it can."""
     refusing = rules.anti_passback in (AntiPassback.HARD, AntiPassback.TIMED)
     if settings.gate.role == "gate" and settings.attendance.direction == "auto" and refusing:

@@ -10,7 +10,7 @@ from gated.core.messages import PresenceHeard, PresenceTold, RemotePassage
 from gated.core.values import Direction
 from gated.database import stored_settings as settings_store
 from gated.journal import site_presence_store
-from gated.journal.site_presence_store import TOLD, LastPassage
+from gated.journal.site_presence_store import FROM_HUB, LastPassage
 from gated.workspace import Workspace
 
 KEY = "presence_cursor"
@@ -22,7 +22,7 @@ def known(workspace: Workspace) -> tuple[PresenceTold, PresenceHeard]:
     """Return what a gate that starts now knows of the others."""
     own = workspace.journal.gate_uid()
     with workspace.database.read() as session:
-        stands = site_presence_store.since(session, TOLD, 0)
+        stands = site_presence_store.since(session, FROM_HUB, 0)
         stands += site_presence_store.since(session, workspace.settings.gate.site, 0)
         others = settings_store.get(session, KEY, {}).get("others")
         told = _event(session, stands, own, others, True)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from gated.access import access_store, known_sites, site_store
 from gated.access import schedule_store as schedules
-from gated.access.access_plan import UNGROUPED, misfit_of, rules_here, site_rules_of
+from gated.access.access_plan import UNGROUPED, rule_conflict, rules_here, site_rules_of
 from gated.access.site_store import StoredRules
 from gated.change import RULES, Change
 from gated.core.text import is_same
@@ -241,7 +241,7 @@ class Access(Service):
     def _require_fit(self, session: Session) -> None:
         """RuleMisfit where this very gate could not keep the rules."""
         rules = site_rules_of(rules_here(self._workspace, session).values)
-        if problem := misfit_of(self._workspace.settings, rules):
+        if problem := rule_conflict(self._workspace.settings, rules):
             raise RuleMisfit(problem)
 
     # --- what changes have in common ----------------------------------------------------------

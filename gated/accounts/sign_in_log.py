@@ -73,7 +73,7 @@ class SignInLog:
                 if person_uid is not None:
                     actor["uid"] = person_uid
                 body = {"account": account.uid, "role": account.role} if account else {}
-                self._seen[key] = _Seen(body, {**(origin.told() if origin else {}), **actor})
+                self._seen[key] = _Seen(body, {**(origin.as_dict() if origin else {}), **actor})
                 entries.append(Entry(now, kind, body, {"actor": self._seen[key].actor}))
         self._journal.append(entries)
 

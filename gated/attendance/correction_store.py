@@ -23,7 +23,7 @@ from gated.core.values import Direction, Instant, Method, PersonRef
 from gated.database.records import AttendanceRow, Person
 from gated.database.tables import attendance_logs as log
 from gated.database.tables import journal, journal_private
-from gated.journal.journal import Entry, told_of
+from gated.journal.journal import Entry, subject_of
 
 _RECOGNITION = {"confidence": 0.0, "score": None, "threshold": None, "margin": None, "frames": 0}
 
@@ -100,7 +100,7 @@ def fixed_entry(
     cause = "the clock was set"
     if person is None:
         return Entry(at, "corrected", body, {"actor": {"name": "clock", "cause": cause}})
-    subject = {**told_of(person), "cause": cause}
+    subject = {**subject_of(person), "cause": cause}
     return Entry(at, "corrected", body, {"subject": subject, "actor": {"name": "clock"}})
 
 
@@ -202,4 +202,4 @@ def _version(session: Session, row: AttendanceRow) -> Version:
 def _private(person: Person | None, actor: str, cause: str) -> dict[str, Mapping[str, Any]]:
     if person is None:
         return {"actor": {"name": actor, "cause": cause}}
-    return {"subject": {**told_of(person.ref), "cause": cause}, "actor": {"name": actor}}
+    return {"subject": {**subject_of(person.ref), "cause": cause}, "actor": {"name": actor}}

@@ -1,4 +1,4 @@
-"""Makes a backup of a gate or hub while it runs: of one moment, sealed, in one file."""
+"""Makes a backup of a running gate or hub: a consistent snapshot, encrypted, in one file."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ from gated.vault.sealing import sealing_key
 from gated.workspace import has_database, sqlite_file
 
 Show = Callable[[int, int], None]
-"""Told how many bytes of how many are done."""
+"""Called with the number of bytes done, and of all bytes."""
 
 _LEDGER = f"state/{LEDGER}"
 LARGEST_STATE_FILE = 64 << 20
-"""None comes near it; what is larger is none of ours."""
+"""Bytes; a larger file in the state directory is not one of the program's."""
 
 
 @dataclass(frozen=True)
 class BackupReport:
-    """Sizes and names of a backup. bytes: before it was packed. revision: of the schema."""
+    """The contents of a backup. bytes: before compression. revision: of the schema."""
 
     created_at: str
     gate: str
@@ -62,8 +62,8 @@ def make_backup(
 ) -> BackupReport:
     """Write a backup of the state into a file that is open for writing.
 
-    config: the configuration file, which goes with it. The schema stays as it is. Conflict when the
-    journal's key was changed meanwhile, StorageError.
+    config: the configuration file, which is included. show: receives the progress. Raises: Conflict
+    when the journal's key was changed meanwhile, StorageError.
     """
     if not has_database(settings):
         state = settings.storage.state_dir
@@ -82,7 +82,7 @@ class _Backup:
 
     def write(self, target: BinaryIO) -> BackupReport:
         state = self._storage.state_dir
-        # the head first: one that is behind the database is what a power cut leaves, too
+        # the head first: a head behind the database is normal, the reverse is an alarm
         small = self._state()
         photos = list(upload_files(self._storage.uploads))
         self._total = 2 * self._database_bytes() + sum(map(_size, photos))
@@ -103,12 +103,11 @@ class _Backup:
             raise StorageError(f"the backup cannot be written: {error.strerror}") from error
         finally:
             database.close()
-        told = manifest.database
         return BackupReport(
             manifest.created_at,
             manifest.gate,
-            told.revision,
-            told.kind,
+            manifest.database.revision,
+            manifest.database.kind,
             self._files,
             manifest.bytes,
         )
@@ -128,13 +127,13 @@ class _Backup:
         for path in photos:
             try:
                 file = open(path, "rb")  # noqa: SIM115  # closed below
-            except FileNotFoundError:  # taken away meanwhile: it must not be there
+            except FileNotFoundError:  # deleted meanwhile: it must not be in the backup
                 self._step(0)
                 continue
             with file:
                 name = f"uploads/{path.parent.name}/{path.name}"
                 self._add_file(tar, name, file, os.fstat(file.fileno()).st_size)
-        # the ledger as it is last: who was erased while this was written must not come back
+        # the ledger last: persons erased while the backup is written must not come back
         later = self._state()
         for name, data in (small | {n: later[n] for n in {_LEDGER} & later.keys()}).items():
             self._add(tar, name, data)
@@ -142,7 +141,7 @@ class _Backup:
             raise Conflict("a key was changed while the backup was made: make it once more")
 
     def _state(self) -> dict[str, bytes]:
-        """The small files by their names in the backup."""
+        """Return the small files by their names in the backup."""
         found = {}
         state = self._storage.state_dir
         for path in state_files(state):
@@ -192,7 +191,7 @@ class _Backup:
 
 
 class _Counted:
-    """A file of which somebody counts what is read."""
+    """A file that reports the bytes that are read."""
 
     def __init__(self, file: BinaryIO, step: Callable[[int], None]) -> None:
         self._file = file

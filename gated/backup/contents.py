@@ -1,4 +1,4 @@
-"""Names of what a backup holds, and what stands at its beginning."""
+"""Defines the names of files in a backup, and its manifest."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SEAL_KEY = "state/keys/seal.key"
 FOLDERS = (IMAGES, ENCODINGS)
 
 KEPT = (HEAD_FILE, ROTATIONS, MARKS, LEDGER, CONTACT)
-"""Files of the state directory that a backup holds, beside keys and old heads."""
+"""Files of the state directory in a backup, beside keys and former heads."""
 
 _OLD_HEAD = rf"{re.escape(HEAD_FILE)}\.before-\d+"
 _NAME = re.compile(
@@ -36,7 +36,7 @@ _NAME = re.compile(
 
 
 class DatabaseInBackup(BaseModel):
-    """The database: its kind, its schema, its counters."""
+    """The database: its kind, schema revision and sequences."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -46,7 +46,7 @@ class DatabaseInBackup(BaseModel):
 
 
 class Manifest(BaseModel):
-    """The first member of a backup: what made it, when, and how much there is to come (bytes)."""
+    """The first member of a backup: version and gate that made it, when, and its size in bytes."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -66,7 +66,7 @@ def is_known(name: str) -> bool:
 
 
 def state_files(state_dir: Path) -> Iterator[Path]:
-    """The files of a state directory that are kept, but for database, photos and sealing key."""
+    """Yield the files of a state directory to back up, without database, photos and sealing key."""
     for path in sorted([*state_dir.glob("*"), *state_dir.glob("keys/*")]):
         name = f"state/{path.relative_to(state_dir)}"
         if name != SEAL_KEY and is_known(name) and path.is_file() and not path.is_symlink():
@@ -74,7 +74,7 @@ def state_files(state_dir: Path) -> Iterator[Path]:
 
 
 def upload_files(uploads: Path) -> Iterator[Path]:
-    """The sealed files of an upload directory."""
+    """Yield the sealed files of an upload directory."""
     for folder in FOLDERS:
         if (uploads / folder).is_dir():
             for path in sorted((uploads / folder).iterdir()):

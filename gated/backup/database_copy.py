@@ -1,7 +1,7 @@
-"""Copies of a database in use, each of one moment, and how a new one is made of them.
+"""Copies a database in use as one consistent snapshot, and makes a database of a copy.
 
-SQLite is copied page by page within one reading transaction, PostgreSQL table by table (COPY)
-within one snapshot; whoever writes waits for neither.
+SQLite is copied page by page within one read transaction, PostgreSQL table by table (COPY) within
+one snapshot. Writers wait for neither.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from gated.errors import StorageError
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 STAGING_SCHEMA = "gated_restore"
 PAGES = 512
-"""Copied at a time, 2 MB: between them others have their turn."""
+"""Pages of one step, 2 MB; other threads run between two steps."""
 BLOCK = 1 << 20
 
 Step = Callable[[int], None]
-"""Told how many more bytes are done."""
+"""Called with the number of further bytes that are done."""
 
 
 @dataclass
 class DatabaseCopy:
-    """A database as files that nobody else sees, each by the name that it has in a backup.
+    """A copied database as unlinked files, by their names in a backup.
 
-    revision: of the schema; None: no tables yet. counters: of PostgreSQL, by sequence.
+    revision: of the schema; None: no tables yet. counters: values of PostgreSQL's sequences.
     """
 
     kind: str
@@ -50,7 +50,7 @@ class DatabaseCopy:
 
 @contextmanager
 def copied(database: Database, folder: Path, step: Step) -> Iterator[DatabaseCopy]:
-    """A copy of the database while the block runs; takes as much room in `folder`. StorageError."""
+    """Yield a copy of the database; it takes as much room in `folder`. Raises: StorageError."""
     copy = DatabaseCopy(SQLITE if database.sqlite else POSTGRESQL, database.revision())
     try:
         if database.sqlite:
@@ -68,7 +68,7 @@ def copied(database: Database, folder: Path, step: Step) -> Iterator[DatabaseCop
 def _copy_sqlite(source: Path, folder: Path, step: Step) -> BinaryIO:
     path = folder / f".backup.{secrets.token_hex(8)}.tmp"
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    file = open(path, "rb")  # noqa: SIM115  # it has no name any more below
+    file = open(path, "rb")  # noqa: SIM115  # unlinked below
     try:
         with (
             closing(sqlite3.connect(f"file:{quote(str(source))}?mode=ro", uri=True)) as live,
@@ -76,18 +76,18 @@ def _copy_sqlite(source: Path, folder: Path, step: Step) -> BinaryIO:
         ):
             path.unlink()
             copy.execute("PRAGMA journal_mode = OFF")
-            # one snapshot: without it each commit of others would make the copy begin anew
+            # one snapshot: else each commit of another process would restart the copy
             live.execute("BEGIN")
             live.execute("SELECT count(*) FROM sqlite_master").fetchone()
             page = live.execute("PRAGMA page_size").fetchone()[0]
             done = 0
 
-            def told(_status: int, left: int, total: int) -> None:
+            def report(_status: int, left: int, total: int) -> None:
                 nonlocal done
                 step((total - left - done) * page)
                 done = total - left
 
-            live.backup(copy, pages=PAGES, progress=told, sleep=0.0)
+            live.backup(copy, pages=PAGES, progress=report, sleep=0.0)
     except BaseException:
         path.unlink(missing_ok=True)
         file.close()
@@ -114,7 +114,7 @@ def _copy_tables(database: Database, folder: Path, copy: DatabaseCopy, step: Ste
 
 
 def _tables(connection: Connection) -> list[sa.Table]:
-    """The tables that there are, those that others refer to first."""
+    """Return the tables, referenced ones before those that refer to them."""
     there = sa.MetaData()
     there.reflect(connection)
     return [t for t in there.sorted_tables if t.name != "alembic_version"]
@@ -126,13 +126,13 @@ def _copying(table: sa.Table, how: str) -> str:
 
 
 def staging_url(url: str) -> str:
-    """The address of the same PostgreSQL database, with the tables that are staged."""
+    """Return the URL of the same PostgreSQL database with the staging schema."""
     option = quote(f"-csearch_path={STAGING_SCHEMA}", safe="")
     return f"{url}{'&' if '?' in url else '?'}options={option}"
 
 
 def drop_staging(url: str) -> None:
-    """Remove what is staged in PostgreSQL. StorageError."""
+    """Drop the staging schema of PostgreSQL. Raises: StorageError."""
     live = Database.open(url)
     try:
         with live.write() as session:
@@ -142,7 +142,7 @@ def drop_staging(url: str) -> None:
 
 
 def begin_staging(url: str, revision: str) -> Database:
-    """Make empty tables of an older or the present revision beside those in use. StorageError."""
+    """Create empty tables of this revision in the staging schema. Raises: StorageError."""
     drop_staging(url)
     live = Database.open(url)
     try:
@@ -163,7 +163,7 @@ def begin_staging(url: str, revision: str) -> Database:
 def fill_tables(
     staged: Database, files: Mapping[str, BinaryIO], counters: Mapping[str, int], step: Step
 ) -> None:
-    """Fill empty tables, all or none. StorageError."""
+    """Fill the staged tables, all or none. Raises: StorageError."""
     with staged.write() as session:
         connection = session.connection()
         driver: Any = connection.connection.driver_connection
@@ -186,7 +186,7 @@ def fill_tables(
 
 
 def put_in_force(url: str, name: str) -> str:
-    """Let the staged tables take the place of those in use, which are kept; the schema of these."""
+    """Swap the staged schema with the one in use; return the new name of the latter."""
     live = Database.open(url)
     kept = f"before_{name.replace('-', '_')}"
     try:

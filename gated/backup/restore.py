@@ -1,7 +1,7 @@
-"""Puts a backup in place: all of it is looked at first, and what was there is kept.
+"""Restores a backup: checks all of it first, and keeps the former state.
 
-Everything happens in a copy beside the state: unpacking, the schema, the check of journal and
-photos, the erasures that are done again, the word in the journal. Then the copy takes the place.
+Everything is done in a staging copy beside the state: unpacking, the schema, the check of journal
+and photos, repeating erasures, the journal row of the restore. Then the copy replaces the state.
 """
 
 from __future__ import annotations
@@ -58,14 +58,15 @@ ACTOR = "restore"
 RESTORE = "restore.lock"
 CONFIG_BESIDE = "restored-gate.yaml"
 IDENTITY = ("keys/journal.key", "keys/journal.key.next", "journal.rotations", HEAD_FILE)
-"""Of the same gate the present ones stay: the newest key, and how far the journal went."""
+"""Files that stay when the backup is of the same gate: the newest key, and the head of the
+journal."""
 
 Show = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class RestoreReport:
-    """Findings in a backup, and places of things now. kept: of what was there before."""
+    """The contents of a backup, and where things are now. kept: where the former state is."""
 
     created_at: str
     gate: str
@@ -77,16 +78,16 @@ class RestoreReport:
     erased_again: int = 0
     kept: str | None = None
     config: str | None = None
-    """Where the configuration of the backup is, when it is another one than that in force."""
+    """Where the configuration of the backup is, if it differs from the one in force."""
     notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """Wishes of whoever restores.
+class RestoreOptions:
+    """Options of a restore.
 
-    replace: also over a state that holds people. check: look only. ledger: a newer copy of the
-    erasure ledger. config: the configuration in force.
+    replace: also over a state that holds people. check: check the backup only. ledger: a newer copy
+    of the erasure ledger. config: the configuration in force. reason: for the journal.
     """
 
     replace: bool = False
@@ -100,32 +101,32 @@ def restore(
     settings: Settings,
     source: BinaryIO,
     opener: StreamOpener,
-    wishes: Wishes,
+    options: RestoreOptions,
     show: Show = lambda done, total: None,
 ) -> RestoreReport:
-    """Check a backup and put it in place; the program must not run.
+    """Check a backup and restore it; the program must not run.
 
-    Raises: StateLocked, Conflict over a state that is in use, SealError, SourceError, SchemaTooNew,
-    StorageError. Nothing in use was touched then.
+    Raises: StateLocked, Conflict over a state that holds people, SealError, SourceError,
+    SchemaTooNew, StorageError; the state is unchanged then.
     """
     state = settings.storage.state_dir
     make_private(state)
     with ExitStack() as stack:
         stack.enter_context(StateLock(state, RESTORE))
-        finish(state)  # an earlier one that a power cut left half done
-        if not wishes.check:
+        finish(state)  # an earlier swap that a power cut has interrupted
+        if not options.check:
             stack.enter_context(StateLock(state, DOOR))
             stack.enter_context(StateLock(state, SERVICE))
-            if not wishes.replace and not _is_empty(settings):
+            if not options.replace and not _is_empty(settings):
                 raise Conflict(
                     f"{state} holds people or accounts already: with --replace they are set aside"
                 )
         stage = stack.enter_context(_Stage.made(settings))
-        return _Restore(settings, stage, wishes, show).run(source, opener)
+        return _Restore(settings, stage, options, show).run(source, opener)
 
 
 class _Stage:
-    """The copy beside the state: folders named `restore.staging`, or a schema of PostgreSQL."""
+    """The staging copy: folders named `restore.staging`, and a schema of PostgreSQL."""
 
     def __init__(self, settings: Settings) -> None:
         storage = settings.storage
@@ -157,7 +158,7 @@ class _Stage:
     @classmethod
     @contextmanager
     def made(cls, settings: Settings) -> Iterator[_Stage]:
-        """A fresh one; what is left of it at the end is removed."""
+        """Yield an empty stage; what is left of it at the end is removed."""
         stage = cls(settings)
         stage.remove()
         try:
@@ -171,7 +172,7 @@ class _Stage:
             stage.remove()
 
     def remove(self) -> None:
-        """Remove what is staged, unless it is on its way into place already."""
+        """Remove the staging copy, unless its swap has begun."""
         if (self.state / PENDING).exists():
             return
         for place in self.names:
@@ -180,7 +181,7 @@ class _Stage:
             drop_staging(self.live.storage.url)
 
     def place(self, name: str) -> Path:
-        """The path where a member of a backup goes."""
+        """Return the path for a member of a backup."""
         if name == "database.sqlite" and self.kind == SQLITE:
             return self.database
         top, _, rest = name.partition("/")
@@ -191,25 +192,25 @@ class _Stage:
         return self.state / STAGING / "apart" / name
 
     def fill_database(self, unpacked: Unpacked) -> None:
-        """Make the database of what was unpacked. SealError, StorageError."""
-        told = unpacked.manifest.database
+        """Make the database of the unpacked files. Raises: SealError, StorageError."""
+        manifest = unpacked.manifest.database
         if self.kind == SQLITE:
             with closing(sqlite3.connect(self.database)) as connection:
                 found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             if found != "ok":
                 raise SealError(f"the database in the backup is damaged: {found}")
             return
-        staged = begin_staging(self.live.storage.url, told.revision)
+        staged = begin_staging(self.live.storage.url, manifest.revision)
         with ExitStack() as stack:
             stack.callback(staged.close)
             names = [n for n in unpacked.names if n.startswith("tables/")]
             files: dict[str, BinaryIO] = {
                 name: stack.enter_context(open(self.place(name), "rb")) for name in names
             }
-            fill_tables(staged, files, told.counters, lambda done: None)
+            fill_tables(staged, files, manifest.counters, lambda done: None)
 
     def take_over(self, name: str) -> str | None:
-        """Put the copy in the place of the state; where the old one is kept, if there was one."""
+        """Swap the copy with the state; return where the former state is, None without one."""
         kept = []
         if self.kind != SQLITE:
             kept.append(f"schema {put_in_force(self.live.storage.url, name)}")
@@ -220,10 +221,12 @@ class _Stage:
 
 
 class _Restore:
-    def __init__(self, settings: Settings, stage: _Stage, wishes: Wishes, show: Show) -> None:
+    def __init__(
+        self, settings: Settings, stage: _Stage, options: RestoreOptions, show: Show
+    ) -> None:
         self._settings = settings
         self._stage = stage
-        self._wishes = wishes
+        self._options = options
         self._show = show
         self._notes: list[str] = []
 
@@ -231,12 +234,12 @@ class _Restore:
         state, stage = self._stage.state, self._stage
         unpacked = unpack(source, opener, stage.place, state, self._show)
         manifest = unpacked.manifest
-        self._fits(manifest)
+        self._require_fit(manifest)
         stage.fill_database(unpacked)
         self._take_seal_key()
         with Workspace(stage.settings) as workspace:
             found = workspace.journal.verify(self._show)
-            people, photos = self._look_at_people(workspace)
+            people, photos = self._check_people(workspace)
             gate = workspace.journal.gate_uid()
         if not found.ok:
             self._notes.append(
@@ -247,12 +250,12 @@ class _Restore:
             manifest.created_at, manifest.gate, manifest.gated, manifest.database.revision,
             people, photos, found.rows, notes=self._notes,
         )  # fmt: skip
-        if self._wishes.check:
+        if self._options.check:
             return report
         same = self._keep_identity(gate)
         self._join_ledgers()
         with Workspace(stage.settings) as workspace:
-            again = self._tell(workspace, manifest, same, found)
+            again = self._record(workspace, manifest, same, found)
             workspace.database.truncate_log()
         config = self._config()
         name = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
@@ -261,7 +264,8 @@ class _Restore:
             **{**vars(report), "erased_again": again, "kept": kept, "config": config}
         )
 
-    def _fits(self, manifest: Manifest) -> None:
+    def _require_fit(self, manifest: Manifest) -> None:
+        """Raises: SourceError, SchemaTooNew for a backup of another kind of installation."""
         if manifest.database.kind != self._stage.kind:
             raise SourceError(
                 f"the backup is of a database of {manifest.database.kind}, and here it is "
@@ -275,7 +279,8 @@ class _Restore:
         require_known(manifest.database.revision, "the database in the backup")
 
     def _take_seal_key(self) -> None:
-        """The key of the backup opens its photos; one that is kept elsewhere has to be the same."""
+        """Use the sealing key of the backup; one that is configured elsewhere has to be the
+        same."""
         storage = self._settings.storage
         given = given_sealing_key(storage.key_file)
         file = self._stage.place(SEAL_KEY)
@@ -290,8 +295,8 @@ class _Restore:
                 "backup's own comes into keys/seal.key"
             )
 
-    def _look_at_people(self, workspace: Workspace) -> tuple[int, int]:
-        """Count people and photos, and look whether each file is there and can be opened."""
+    def _check_people(self, workspace: Workspace) -> tuple[int, int]:
+        """Return the numbers of people and photos; note files that are missing or damaged."""
         with workspace.database.read() as session:
             people = session.execute(sa.select(sa.func.count()).select_from(persons)).scalar_one()
             paths = session.execute(
@@ -321,9 +326,9 @@ class _Restore:
         return int(people), sum(1 for image, _ in paths if image)
 
     def _keep_identity(self, gate: str) -> Head | None:
-        """Let the newest key and head of the same gate stay; the head, None for another gate.
+        """Keep key and head of the state for a backup of the same gate; return the head, else None.
 
-        Rows that were written since the backup are known by it, and are told to be missing.
+        By that head, rows that were written after the backup are reported as missing.
         """
         state, staged = self._stage.state, self._stage.state / STAGING
         head = read_head(state / HEAD_FILE)
@@ -345,49 +350,50 @@ class _Restore:
         return head
 
     def _join_ledgers(self) -> None:
-        """Let whoever is in the ledger of backup, state, or a copy that is given, stay erased."""
+        """Merge the erasure ledgers of backup, state and `options.ledger`."""
         ledger = ErasureLedger(self._stage.state / STAGING / erasure_ledger.NAME)
         known = ledger.read()
         others = [self._stage.state / erasure_ledger.NAME]
-        if self._wishes.ledger is not None:
-            if not self._wishes.ledger.is_file():
-                raise SourceError(f"{self._wishes.ledger}: there is no such file")
-            others.append(self._wishes.ledger)
+        if self._options.ledger is not None:
+            if not self._options.ledger.is_file():
+                raise SourceError(f"{self._options.ledger}: there is no such file")
+            others.append(self._options.ledger)
         for path in others:
             ledger.add(sorted(ErasureLedger(path).read() - known))
 
-    def _tell(
+    def _record(
         self, workspace: Workspace, manifest: Manifest, same: Head | None, before: Verification
     ) -> int:
-        """Write into the journal what happens, and erase again; how many were."""
+        """Record the restore in the journal, and repeat erasures; return their number."""
         log, clock = workspace.journal, workspace.clock
-        self._go_on(workspace, clock, same)
+        self._continue_journal(workspace, clock, same)
         with workspace.change(ACTOR) as change:
             body = {"made_at": manifest.created_at, "by": manifest.gated, "same_gate": bool(same)}
             change.record("state_restored", body)
         was = _count(workspace)
         recover(workspace, clock, restored=True)
         if before.ok and not log.verify().ok:
-            reason = self._wishes.reason or f"backup of {manifest.created_at} restored"
+            reason = self._options.reason or f"backup of {manifest.created_at} restored"
             log.acknowledge(clock.now(), ACTOR, reason)
         return was - _count(workspace)
 
-    def _go_on(self, workspace: Workspace, clock: Clock, same: Head | None) -> None:
+    def _continue_journal(self, workspace: Workspace, clock: Clock, same: Head | None) -> None:
         log = workspace.journal
         if log.is_behind():
-            log.go_on(clock.now())
+            log.start_pending_chain(clock.now())
         elif same is None and _has_rows(workspace):
-            # nobody knows here what was written since, and a hub may: no row in another's place
-            log.begin_anew(clock.now(), RESTORED)
+            # rows written since the backup are unknown here; a hub may have them, under these
+            # numbers
+            log.start_new_chain(clock.now(), RESTORED)
 
     def _config(self) -> str | None:
-        """Put the configuration of the backup beside the state when it is another one."""
+        """Write the configuration of the backup beside the state if it differs; return its path."""
         found = self._stage.place(CONFIG)
         if not found.is_file():
             return None
         data = found.read_bytes()
         with contextlib.suppress(OSError):
-            if self._wishes.config is not None and self._wishes.config.read_bytes() == data:
+            if self._options.config is not None and self._options.config.read_bytes() == data:
                 return None
         target = self._stage.state / CONFIG_BESIDE
         write_atomic(target, data)
@@ -395,7 +401,7 @@ class _Restore:
 
 
 def _is_empty(settings: Settings) -> bool:
-    """Tell whether nobody's data is in the state: nothing, or a gate that was only just started."""
+    """Return whether the state holds no people, accounts or passages."""
     if not has_database(settings):
         return True
     database = Database.open(settings.storage.url)

@@ -1,13 +1,13 @@
-"""A stream that is sealed in chunks: for files of any size, in bounded memory.
+"""Encrypts a stream in authenticated chunks: for files of any size, in bounded memory.
 
-    gated-backup/1            what this is
+    gated-backup/1            format and version
     {"chunk": ..., ...}       one line of JSON: how the key of the file is locked, no secret
     chunk, chunk, ... chunk   64 KB each, ChaCha20-Poly1305; the last one says that it is the last
 
-The chunks are those of STREAM (Hoang, Reyhanitabar, Rogaway, Vizar, CRYPTO 2015), as age has them:
-their nonces count up, with a mark at the last one, so that none can be altered, moved, left out or
-cut off unnoticed. The key of the chunks follows from a random key of the file and the line above.
-That one is locked by a passphrase (Argon2id, RFC 9106) or for a public key (X25519).
+The chunks follow the STREAM construction (Hoang, Reyhanitabar, Rogaway, Vizar, CRYPTO 2015), as in
+age: nonces count up, with a flag in the last one, so that no chunk can be altered, moved, left out
+or cut off unnoticed. The key of the chunks is derived (HKDF) from a random file key and the header.
+The file key is encrypted with a passphrase (Argon2id, RFC 9106) or for a public key (X25519).
 """
 
 from __future__ import annotations
@@ -37,65 +37,65 @@ TAG = 16
 KEY = 32
 LONGEST_HEADER = 4096
 SHORTEST_PASSPHRASE = 12
-"""Characters. Whoever has the file may guess for years."""
+"""Characters: an attacker with the file can guess offline for years."""
 
 ARGON2 = {"memory_kib": 65_536, "passes": 3, "lanes": 4}
 """The second choice of RFC 9106, for machines with little memory."""
 MOST_MEMORY_KIB, MOST_PASSES, MOST_LANES = 1 << 20, 16, 16
-"""What a file may ask of who opens it."""
+"""The most that a header may demand of the machine that opens it."""
 
 PUBLIC, PRIVATE = "gated-backup-public-", "gated-backup-private-"
 _NO_NONCE = bytes(12)
-"""For keys that are used once."""
+"""A constant nonce, for keys that are used once."""
 
 
 class KeyLock(Protocol):
-    """Locks the key of a file."""
+    """Encrypts the key of a file."""
 
     def close(self, key: bytes) -> Mapping[str, Any]:
-        """Return what the header says of the locked key."""
+        """Return the header's fields with the encrypted key."""
 
 
 class StreamOpener(Protocol):
-    """Opens the key of a file."""
+    """Decrypts the key of a file."""
 
-    def open(self, told: Mapping[str, Any]) -> bytes:
-        """Return the key that a header locks. Raises: SealError."""
+    def open(self, header: Mapping[str, Any]) -> bytes:
+        """Return the file key from the header's fields. Raises: SealError."""
 
 
 @dataclass(frozen=True, repr=False)
 class Passphrase:
-    """Locks and opens by a passphrase."""
+    """Encrypts and decrypts the file key with a passphrase."""
 
     text: str
 
     def close(self, key: bytes) -> Mapping[str, Any]:
-        """Lock under a fresh salt. Raises: WeakPassword."""
+        """Encrypt under a fresh salt. Raises: WeakPassword."""
         if len(self.text) < SHORTEST_PASSPHRASE:
             raise WeakPassword(
                 f"a passphrase of a backup has {SHORTEST_PASSPHRASE} characters at least: "
                 "several words do well"
             )
         salt = secrets.token_bytes(16)
-        told = {"lock": "passphrase", "salt": _text(salt), **ARGON2}
-        return {**told, "key": _text(_aead(self._derived(told)).encrypt(_NO_NONCE, key, MAGIC))}
+        fields = {"lock": "passphrase", "salt": _text(salt), **ARGON2}
+        return {**fields, "key": _text(_aead(self._derived(fields)).encrypt(_NO_NONCE, key, MAGIC))}
 
-    def open(self, told: Mapping[str, Any]) -> bytes:
-        """Unlock the key. Raises: SealError."""
-        if told["lock"] != "passphrase":
+    def open(self, header: Mapping[str, Any]) -> bytes:
+        """Decrypt the file key. Raises: SealError."""
+        if header["lock"] != "passphrase":
             raise SealError("this backup was made for a key: name the file of the private one")
         try:
-            return _aead(self._derived(told)).decrypt(_NO_NONCE, _bytes(told["key"]), MAGIC)
+            return _aead(self._derived(header)).decrypt(_NO_NONCE, _bytes(header["key"]), MAGIC)
         except InvalidTag:
             raise SealError("this is not the passphrase of the backup") from None
 
-    def _derived(self, told: Mapping[str, Any]) -> bytes:
-        memory, passes, lanes = (int(told[name]) for name in ("memory_kib", "passes", "lanes"))
+    def _derived(self, header: Mapping[str, Any]) -> bytes:
+        memory, passes, lanes = (int(header[name]) for name in ("memory_kib", "passes", "lanes"))
         if not (memory <= MOST_MEMORY_KIB and passes <= MOST_PASSES and lanes <= MOST_LANES):
             raise SealError("the header of this backup asks for too much memory or time")
         try:
             return hash_secret_raw(
-                self.text.encode(), _bytes(told["salt"]), passes, memory, lanes, KEY, Type.ID
+                self.text.encode(), _bytes(header["salt"]), passes, memory, lanes, KEY, Type.ID
             )
         except (HashingError, OverflowError):
             raise SealError("the header of this backup is damaged") from None
@@ -103,7 +103,7 @@ class Passphrase:
 
 @dataclass(frozen=True)
 class PublicKey:
-    """Locks for whoever has the private key."""
+    """Encrypts the file key for the owner of the private key."""
 
     key: X25519PublicKey
 
@@ -113,7 +113,7 @@ class PublicKey:
         return cls(X25519PublicKey.from_public_bytes(_key_in(text, PUBLIC)))
 
     def close(self, key: bytes) -> Mapping[str, Any]:
-        """Lock under a key that is agreed on once."""
+        """Encrypt under a key from an ephemeral key agreement."""
         once = X25519PrivateKey.generate()
         ends = once.public_key().public_bytes_raw(), self.key.public_bytes_raw()
         sealed = _aead(_agreed(once.exchange(self.key), *ends)).encrypt(_NO_NONCE, key, MAGIC)
@@ -122,13 +122,13 @@ class PublicKey:
 
 @dataclass(frozen=True, repr=False)
 class PrivateKey:
-    """Opens what was locked for its public half."""
+    """Decrypts file keys that were encrypted for its public key."""
 
     key: X25519PrivateKey
 
     @classmethod
     def make(cls) -> PrivateKey:
-        """Make a new one."""
+        """Generate a key."""
         return cls(X25519PrivateKey.generate())
 
     @classmethod
@@ -144,21 +144,21 @@ class PrivateKey:
     def public_text(self) -> str:
         return PUBLIC + _text(self.key.public_key().public_bytes_raw())
 
-    def open(self, told: Mapping[str, Any]) -> bytes:
-        """Unlock the key. Raises: SealError."""
-        if told["lock"] != "public key":
+    def open(self, header: Mapping[str, Any]) -> bytes:
+        """Decrypt the file key. Raises: SealError."""
+        if header["lock"] != "public key":
             raise SealError("this backup was made with a passphrase, not for a key")
-        once = _bytes(told["once"])
+        once = _bytes(header["once"])
         try:
             shared = self.key.exchange(X25519PublicKey.from_public_bytes(once))
             ends = once, self.key.public_key().public_bytes_raw()
-            return _aead(_agreed(shared, *ends)).decrypt(_NO_NONCE, _bytes(told["key"]), MAGIC)
+            return _aead(_agreed(shared, *ends)).decrypt(_NO_NONCE, _bytes(header["key"]), MAGIC)
         except (InvalidTag, ValueError):
             raise SealError("this backup was made for another key") from None
 
 
 class SealedWriter(io.RawIOBase):
-    """Seals what is written into a file; nothing of it counts before `close`."""
+    """Encrypts what is written into a file; the file is complete only after `finish`."""
 
     def __init__(self, target: BinaryIO, lock: KeyLock) -> None:
         super().__init__()
@@ -173,7 +173,7 @@ class SealedWriter(io.RawIOBase):
         return True
 
     def write(self, data: Any) -> int:
-        """Take bytes; whole chunks go out at once, the last one never does."""
+        """Take bytes; write all full chunks but the last, which `finish` writes."""
         self._waiting += data
         while len(self._waiting) > CHUNK:
             self._target.write(self._chunks.seal(bytes(self._waiting[:CHUNK]), last=False))
@@ -181,23 +181,23 @@ class SealedWriter(io.RawIOBase):
         return len(data)
 
     def finish(self) -> None:
-        """Write the last chunk: from now on the file is whole."""
+        """Write the last chunk, which completes the file."""
         self._target.write(self._chunks.seal(bytes(self._waiting), last=True))
         self._waiting.clear()
 
 
 class SealedReader(io.RawIOBase):
-    """Opens a sealed file as a stream of bytes. Raises: SealError, also from `read`."""
+    """Decrypts a file as a stream of bytes. Making it and reading raise SealError."""
 
     def __init__(self, source: BinaryIO, opener: StreamOpener) -> None:
         super().__init__()
         self._source = source
         header = _header_of(source)
         try:
-            told = json.loads(header)
-            if told["chunk"] != CHUNK:
+            fields = json.loads(header)
+            if fields["chunk"] != CHUNK:
                 raise SealError("this backup was made by another version of gated")
-            key = opener.open(told)
+            key = opener.open(fields)
         except (ValueError, KeyError, TypeError, RecursionError):
             raise SealError("the header of this backup is damaged") from None
         self._chunks = _Chunks(key, header)
@@ -209,7 +209,7 @@ class SealedReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill as much as there is of a chunk; 0 at the end, which was proven to be the end."""
+        """Read at most the rest of a chunk; return 0 at the authenticated end."""
         while not self._plain and not self._ended:
             sealed, self._next = self._next, _read_full(self._source, CHUNK + TAG)
             self._ended = not self._next
@@ -221,12 +221,12 @@ class SealedReader(io.RawIOBase):
 
 
 class _Chunks:
-    """The cipher of a file, counting its chunks."""
+    """The cipher of a file, which counts its chunks."""
 
     def __init__(self, key: bytes, header: bytes) -> None:
-        told = hashes.Hash(hashes.SHA256())
-        told.update(MAGIC + header)
-        own = HKDF(hashes.SHA256(), KEY, salt=told.finalize(), info=b"gated backup chunks")
+        digest = hashes.Hash(hashes.SHA256())
+        digest.update(MAGIC + header)
+        own = HKDF(hashes.SHA256(), KEY, salt=digest.finalize(), info=b"gated backup chunks")
         self._aead = ChaCha20Poly1305(own.derive(key))
         self._count = 0
 
@@ -255,7 +255,7 @@ def _header_of(source: BinaryIO) -> bytes:
 
 
 def _read_full(source: BinaryIO, size: int) -> bytes:
-    """Read so many bytes, fewer only at the end; a pipe gives them in pieces."""
+    """Read `size` bytes, fewer only at the end, also from a pipe."""
     parts: list[bytes] = []
     while size and (some := source.read(size)):
         parts.append(some)

@@ -1,4 +1,4 @@
-"""Opens a backup into folders of its own: nothing that is in use is touched."""
+"""Unpacks a backup into the staging folders."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from gated.vault.sealing import sync_directory
 
 MOST_MEMBERS = 5_000_000
 ROOM = 64 << 20
-"""Bytes that stay free beside what is unpacked."""
+"""Bytes that must stay free after unpacking."""
 
 Show = Callable[[int, int], None]
 
 
 class Unpacked:
-    """The members of a backup, as files: `place` says where each goes."""
+    """An unpacked backup: its manifest, and the names of its members."""
 
     def __init__(self, manifest: Manifest) -> None:
         self.manifest = manifest
@@ -39,10 +39,11 @@ class Unpacked:
 def unpack(
     source: BinaryIO, opener: StreamOpener, place: Callable[[str], Path], room_in: Path, show: Show
 ) -> Unpacked:
-    """Write every member where `place` says, new files that nobody else can read.
+    """Write every member to the path that `place` returns, as a new file for this user alone.
 
-    Nothing of it is to be believed before this returns: the end of the backup was seen then.
-    Raises: SealError, SourceError, StorageError.
+    Nothing of it can be trusted before this returns, as only the end authenticates the whole.
+    room_in: the file system whose free space is checked. Raises: SealError, SourceError,
+    StorageError.
     """
     reader = io.BufferedReader(SealedReader(source, opener), BLOCK)
     with _translated(), gzip.GzipFile(fileobj=reader, mode="rb") as plain:
@@ -92,7 +93,7 @@ def _write(path: Path, file: IO[bytes]) -> None:
 
 
 def _sync(unpacked: Unpacked, place: Callable[[str], Path]) -> None:
-    """Let a power cut take nothing of it; one wait for the disk, not one for each file."""
+    """Make all files durable, with one wait for the disk instead of one for each file."""
     os.sync()
     for folder in {place(name).parent for name in unpacked.names}:
         sync_directory(folder)
@@ -100,6 +101,7 @@ def _sync(unpacked: Unpacked, place: Callable[[str], Path]) -> None:
 
 @contextmanager
 def _translated() -> Iterator[None]:
+    """Turn errors of the formats and the disk into SealError and StorageError."""
     try:
         yield
     except (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile):

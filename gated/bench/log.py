@@ -67,7 +67,9 @@ def _fill(journal: Journal, keys: Keys, rows: int) -> None:
         with journal.db.write() as session:
             receipts = journal.append(entries, session)[:-1]
             ends = [Head(r.chain, r.seq, r.hash) for r in receipts]
-            seals = [{**e.told(), "signature": keys.signer.sign(e.message()).hex()} for e in ends]
+            seals = [
+                {**e.as_dict(), "signature": keys.signer.sign(e.message()).hex()} for e in ends
+            ]
             session.execute(sa.insert(journal_seal), seals)
 
 

@@ -134,7 +134,7 @@ def restore(
     Example: gated restore /mnt/stick/gate.backup --check
     Example: gated restore /mnt/stick/gate.backup --replace
     """
-    from gated.backup.restore import Wishes
+    from gated.backup.restore import RestoreOptions
     from gated.backup.restore import restore as put_back
     from gated.config import find_config
 
@@ -142,7 +142,7 @@ def restore(
         settings = settings_of(config)
         opener = _opener(passphrase_file, key_file)
         bar = stack.enter_context(progress_bar("done"))
-        wishes = Wishes(replace, check, ledger, find_config(config), reason)
+        wishes = RestoreOptions(replace, check, ledger, find_config(config), reason)
         report = put_back(settings, file, opener, wishes, lambda done, total: bar.show(done, total))
     if as_json:
         click.echo(json.dumps(asdict(report)))

@@ -28,14 +28,14 @@ def show(as_json: bool, config: Path | None) -> int:
     \b
     Example: gated clock show
     """
-    from gated.live.clock_trust import ADVICE, ClockKeeper, shown, told
+    from gated.live.clock_trust import ADVICE, ClockKeeper, shown, status_fields
     from gated.workspace import Workspace
 
     with Workspace(settings_of(config), create=False) as workspace:
         trust = ClockKeeper.of(workspace).look()
         at = shown(workspace.clock.now())
     if as_json:
-        click.echo(json.dumps({"at": at, **told(trust)}))
+        click.echo(json.dumps({"at": at, **status_fields(trust)}))
     else:
         click.echo(f"{at}, {trust.standing}" + (f": {trust}" if str(trust) else ""))
         if trust.doubted:

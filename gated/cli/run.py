@@ -96,7 +96,7 @@ def _process_of(origin: InForce, part: str | None, level: str, shown: bool) -> P
 
 def _run_service(config: Path | None, exit_after: float | None, again: threading.Event) -> int:
     """Run the service of a gate whose door is a process of its own."""
-    from gated.daemon.service_child import QUIET, Lifeline
+    from gated.daemon.service_child import LOG_LEVEL, Lifeline
     from gated.errors import GatedError
 
     lifeline = Lifeline()
@@ -110,13 +110,13 @@ def _run_service(config: Path | None, exit_after: float | None, again: threading
         settings = origin.settings
         if settings.gate.role == "hub":
             raise click.UsageError("a hub is a service by itself: gated run")
-        set_up_logging(os.environ.get(QUIET, settings.logging.level))
+        set_up_logging(os.environ.get(LOG_LEVEL, settings.logging.level))
         screen = Silent() if lifeline.is_child else LogOnly()
         process = ServiceProcess(settings, screen, follows=origin)
         lifeline.watch(process.stop)
         code = asyncio.run(process.run(exit_after))
     except GatedError as error:
-        lifeline.say(str(error))
+        lifeline.send_reason(str(error))
         if lifeline.is_child:
             return error.exit_code  # whoever started it shows why
         raise

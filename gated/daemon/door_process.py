@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from gated.core.messages import Condition, Event
 from gated.daemon.gate_part import GatePart
-from gated.daemon.people_awaited import PeopleAwaited
+from gated.daemon.preparation_request import PreparationRequest
 from gated.daemon.process import Duty, Process
 from gated.daemon.service_child import END_S, ServiceChild
 from gated.errors import ConfigError, GateUnavailable
@@ -26,30 +26,30 @@ from gated.runtime.link_loop import LinkLoop
 log = logging.getLogger(__name__)
 
 AWAY = "service_away"
-"""The problem of a gate whose service does not answer: it decides and opens all the same."""
+"""The problem of a gate whose service does not answer; it decides and opens as usual."""
 
 PATIENCE_S = 60.0
-"""How long a service may take to come up, or to come again, before that is a problem."""
+"""Seconds that a service may take to start, or to start again, before that is a problem."""
 
 
 class LinkPart:
-    """The socket of the door process, and the service that it starts where it is to."""
+    """The socket of the door process, and the service that it starts as a child."""
 
     def __init__(self, process: DoorProcess, gate: GatePart) -> None:
         self._process = process
         self._gate = gate
         self.served = asyncio.Event()
-        """The service has come up, or will not."""
+        """Set when the service answers requests, or is not started by this process."""
         self.child: ServiceChild | None = None
         self._server: LinkServer | None = None
         self._report: Report | None = None
         self._gone_at: float | None = None
-        self._told = False
+        self._reported = False
 
     def prepare(self) -> None: ...
 
     async def build(self, stack: ExitStack) -> None:
-        """Listen, and start the service: it comes up while the gate loads its models."""
+        """Listen, and start the service, which starts up while the gate loads its models."""
         process = self._process
         self._gone_at = time.monotonic()
         self._server = LinkServer(
@@ -58,7 +58,7 @@ class LinkPart:
             self._gate.tap,
             self._act,
             settings=lambda: process.settings_in_force,
-            on_report=self._heard,
+            on_report=self._take_report,
             cards=self._gate.cards,
         )
         self._server.open()
@@ -72,7 +72,7 @@ class LinkPart:
             self.served.set()
 
     def _act(self, event: Event) -> None:
-        """Hand an event of the service to the gate. Raises: GateUnavailable until it runs."""
+        """Pass an event of the service to the gate. Raises: GateUnavailable until the gate runs."""
         gate = self._gate.gate
         if gate is None or not self._gate.runs:
             raise GateUnavailable("the gate is about to start: try again in some seconds")
@@ -92,7 +92,7 @@ class LinkPart:
         try:
             yield
         finally:
-            # the door is locked meanwhile: `wait_for_child` comes last
+            # without waiting, as the door is locked next; `wait_for_child` waits at the end
             if self.child is not None:
                 self.child.stop()
 
@@ -108,25 +108,25 @@ class LinkPart:
     def lock(self) -> None: ...
 
     def watch(self) -> None:
-        """Count what the socket refused, and notice a service that stays away."""
+        """Report a service that stays away, and its return."""
         away = self._gone_at is not None and time.monotonic() - self._gone_at >= PATIENCE_S
-        if away == self._told or self._gate.gate is None:
+        if away == self._reported or self._gate.gate is None:
             return
-        self._told = away
+        self._reported = away
         detail = "no page and no API; the gate decides and opens as usual" if away else ""
         self._process.board.trouble(AWAY, detail if away else None)
         self._gate.gate.post(Condition(AWAY, away, detail))
         if away:
             log.error("the service is away: %s", detail)
 
-    # --- what the service says ----------------------------------------------------------------
+    # --- reports of the service ---------------------------------------------------------------
 
-    def _heard(self, report: Report | None) -> None:
-        """Take what a service says of itself; in the thread of the socket."""
+    def _take_report(self, report: Report | None) -> None:
+        """Take a report of the service, None when it is gone; in the thread of the socket."""
         self._report = report
         process, gate = self._process, self._gate.gate
         if report is not None:
-            process.people.heard(report)
+            process.people.take_report(report)
         if gate is not None:
             many = report is not None and report.many_changes
             (gate.many_changes.set if many else gate.many_changes.clear)()
@@ -135,9 +135,9 @@ class LinkPart:
                 self._gone_at = time.monotonic()
             return
         self._gone_at = None
-        process.show(self._up, report)
+        process.show(self._service_answers, report)
 
-    def _up(self, report: Report) -> None:
+    def _service_answers(self, report: Report) -> None:
         """Take note that the service answers requests; in the main thread."""
         process = self._process
         known = process.address, process.setup_code
@@ -149,17 +149,17 @@ class LinkPart:
         self.served.set()
 
     def _refused(self, error: ConfigError) -> None:
-        """End the program, as it cannot be what it was asked to be."""
+        """End the program, as the service cannot run with this configuration."""
         self._process.fatal = error
         self._process.stop()
 
 
 @dataclass
 class DoorProcess(Process):
-    """A gate whose service is a process of its own.
+    """The door process of a gate.
 
-    starts_service: start it as a child; under systemd it has a unit of its own. log_level: of the
-    child; None: that of the settings.
+    starts_service: start the service as a child; under systemd it has a unit of its own. log_level:
+    of the child; None: that of the settings.
     """
 
     MEMORY_LIMIT_MB: ClassVar[int] = 768
@@ -169,7 +169,7 @@ class DoorProcess(Process):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.people = PeopleAwaited(self)
+        self.people = PreparationRequest(self)
         self.gate_part = GatePart(self, self.people.wait)
         self.link_part = LinkPart(self, self.gate_part)
         self.parts = [self.link_part, self.gate_part]
@@ -185,7 +185,7 @@ class DoorProcess(Process):
         self.link_part.wait_for_child()
         return self.gate_part.locked
 
-    def coming_up(self) -> bool:
+    def is_starting(self) -> bool:
         up = self.link_part.served.is_set()
         return not up and time.monotonic() - self._began < PATIENCE_S
 
@@ -195,7 +195,7 @@ class DoorProcess(Process):
         return announcing
 
     async def _announce(self) -> None:
-        """Show it when the service has come up, too, or has had its time."""
+        """Show that the program has started once the service answers, or `PATIENCE_S` are over."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.link_part.served.wait(), PATIENCE_S)
         self.show_ready()

@@ -10,18 +10,18 @@ from contextlib import ExitStack
 
 from gated.daemon.gate_runtime import GateRuntime, ProcessContext
 from gated.daemon.process import Duty, Process
-from gated.link.card_desk import CardDesk
-from gated.link.running_gate import LOOKERS, FrameTap
+from gated.link.card_request import CardRequest
+from gated.link.running_gate import MOST_SUBSCRIBERS, FrameTap
 from gated.live.health_checks import HealthChecks
 
 SWITCH_S = 0.001
-"""How long one thread may keep the others from the interpreter: Python's 5 ms, several times a
-frame, would make the door wait for whoever lists persons. A hub has no door, and dozens of threads
-that ask so often take more of the processor than their work."""
+"""The switch interval of the interpreter: with Python's 5 ms the door would wait several times a
+frame for requests. Not on a hub: it has no door, and with dozens of threads so many switches cost
+more than their work."""
 
 
 class GatePart:
-    """Builds the gate and publishes how it is.
+    """Builds the gate and publishes its health.
 
     prepare_people: returns when the people are up to date for a model.
     """
@@ -29,12 +29,12 @@ class GatePart:
     def __init__(self, process: Process, prepare_people: Callable[[str], None]) -> None:
         self._process = process
         self._prepare_people = prepare_people
-        # neither the search for badges nor the service must cost anybody a place
-        self.tap = FrameTap(LOOKERS + 1 + process.settings.credentials.badges)
-        self.cards = CardDesk()
+        # one more for the service, and one for the search for badges
+        self.tap = FrameTap(MOST_SUBSCRIBERS + 1 + process.settings.credentials.badges)
+        self.cards = CardRequest()
         self.gate: GateRuntime | None = None
         self.runs = False
-        """Whether the gate takes events; until then they would be done later than was meant."""
+        """True when the gate handles events; before that they would be handled too late."""
         self._health: HealthChecks | None = None
 
     def prepare(self) -> None:
@@ -57,7 +57,7 @@ class GatePart:
                 self._prepare_people,
             )
         )
-        # in a thread: signals are heard while models load and the people are prepared
+        # in a thread: signals are handled while models load and the people are prepared
         await asyncio.to_thread(self.gate.build, stack)
         process.loops += self.gate.loops
         self.runs = True
@@ -74,7 +74,7 @@ class GatePart:
         if self.gate is None or self._health is None:
             return
         self.gate.report()
-        self.gate.look_at_strain()
+        self.gate.check_strain()
         for condition in self._health.changes():
             self.gate.post(condition)
 

@@ -1,4 +1,4 @@
-"""The gate that a process runs: everything from the relay to the camera, built, shown, stopped."""
+"""Builds and runs the gate of a process: everything from the relay to the camera."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 
-from gated.access.access_plan import load_plan, misfit_of
+from gated.access.access_plan import load_plan, rule_conflict
 from gated.access.credential_lookup import CredentialLookup
 from gated.access.credentials import Credentials
 from gated.access.last_punches import last_punches
@@ -41,9 +41,9 @@ from gated.door.act_check import ActCheck
 from gated.door.alarms import before_restart
 from gated.enrollment.gallery_cache import GalleryCache, open_gallery
 from gated.enrollment.models import VisionKit, policy_of
-from gated.enrollment.strangers import outlook
+from gated.enrollment.strangers import error_estimate
 from gated.errors import DeviceError, GatedError, StorageError
-from gated.link.card_desk import CardDesk
+from gated.link.card_request import CardRequest
 from gated.link.loop import Loop, OnCrash, end
 from gated.link.running_gate import FrameTap, RunningGate
 from gated.link.status_board import StatusBoard, event_view, view_of
@@ -72,15 +72,15 @@ from gated.workspace import Workspace
 log = logging.getLogger(__name__)
 
 UNREADABLE = "templates_unreadable"
-"""Problem and alarm: the files of templates, or the key, are not what they were."""
+"""Problem and alarm: files of templates cannot be read, or not with this key."""
 
 
 @dataclass(frozen=True)
 class ProcessContext:
-    """The things that the process lends to the gate that it runs.
+    """The parts of the process that the gate uses.
 
-    show: hands something to the screen in the main thread and never waits. stopping: whether the
-    end was asked for. prepare_people: returns when the people are up to date for a model.
+    show: calls a method of the screen in the main thread; never waits. stopping: returns whether
+    the process is to end. prepare_people: returns when the people are up to date for a model.
     """
 
     settings: Settings
@@ -92,7 +92,7 @@ class ProcessContext:
     show: Callable[..., None]
     crash: OnCrash
     stopping: Callable[[], bool]
-    cards: CardDesk
+    cards: CardRequest
     prepare_people: Callable[[str], None]
 
 
@@ -109,13 +109,13 @@ class GateRuntime:
         self._inbox = BoundedInbox()
         self._acts = ActCheck(around.settings, around.board, self._inbox.post, around.clock)
         self.act = self._acts.take
-        """Takes an event of the service, or refuses it; never waits."""
+        """Handles an event of the service, or raises; never waits."""
         self.post = self._inbox.post
-        self.live = RunningGate(around.tap, self.act, self._told_by_service)
+        self.live = RunningGate(around.tap, self.act, self._take_news)
         self.room = DiskSpace(around.workspace, around.clock)
         self.door: Door | None = None
         self.many_changes = threading.Event()
-        """Set while the hub tells of many people one after another."""
+        """Set while the hub sends changes of many people."""
         self.loops: list[Loop] = []
         self._indicators: Indicators = NoIndicators()
         self._camera_wrong = False
@@ -125,17 +125,17 @@ class GateRuntime:
         self._hint: str | None = None
         self._photograph: Callable[[Decision], None] = lambda decision: None
         self.report: Callable[[], None] = lambda: None
-        self.look_at_strain: Callable[[], None] = lambda: None
-        """Publishes how the loops and the networks are."""
+        self.check_strain: Callable[[], None] = lambda: None
+        """Publishes whether loops and models keep up with the camera."""
 
-    def _told_by_service(self, event: Event) -> None:
+    def _take_news(self, event: Event) -> None:
         try:
             self.act(event)
         except GatedError as error:
             log.error("news of the service is refused: %s", error)
 
     def build(self, stack: ExitStack) -> None:
-        """Open, load and start it all; the door first, so that it is locked early."""
+        """Open, load and start all parts; the door first, so that it is locked early."""
         settings = self._settings
         self.door = open_door(settings.door, self._inbox.post, self._clock)
         stack.callback(self.door.close)
@@ -151,7 +151,7 @@ class GateRuntime:
         cache = open_gallery(workspace, kit.model, kit.metric)
         gallery = cache.load()
         self._publish(kit, gallery, cache.stamp)
-        self._tell_unreadable(cache.unreadable)
+        self._report_unreadable(cache.unreadable)
         analyzer = kit.analyzer()
         policy = policy_of(self._settings, kit.calibration)
         gate = Gate(policy, gallery, kit.calibration, seed=secrets.token_bytes(32))
@@ -164,14 +164,14 @@ class GateRuntime:
         for event in known_elsewhere(workspace):
             self._inbox.post(event)
         others = (
-            self._room_keeper(pipeline.journal),
+            self._disk_space_loop(pipeline.journal),
             self._watcher(kit, cache),
             *self._presentations(),
         )
         self.loops += [*pipeline.loops, *others]
         self.report = lambda: self._publish_health(pipeline, analyzer)
         strain = StrainWatch()
-        self.look_at_strain = lambda: self._tell_strain(strain, pipeline)
+        self.check_strain = lambda: self._report_strain(strain, pipeline)
         stack.callback(pipeline.stop)
         pipeline.start()
         for loop in others:
@@ -191,27 +191,27 @@ class GateRuntime:
             self._inbox,
             self._crash,
             journal_queue=self._settings.storage.journal_queue,
-            on_decision=self._decided,
-            on_notice=self._notice,
-            on_event=self._told,
+            on_decision=self._on_decision,
+            on_notice=self._on_notice,
+            on_event=self._on_event,
             on_state=self._publish_state,
             tape=None if self._tape is None else self._tape.offer,
         )
 
-    def _room_keeper(self, journal: JournalWriter) -> Loop:
-        def tell(room: str) -> None:
+    def _disk_space_loop(self, journal: JournalWriter) -> Loop:
+        def publish(room: str) -> None:
             journal.disk_full = room == "full"
             self._board.publish(room=room)
 
-        return DiskSpaceLoop(self.room.keep, tell, self._crash)
+        return DiskSpaceLoop(self.room.keep, publish, self._crash)
 
     def _watcher(self, kit: VisionKit, cache: GalleryCache) -> Loop:
-        """Make the loop that hears of changes by the API and by other processes."""
+        """Return the loop that watches for changes by the API and by other processes."""
         workspace = self._workspace
         return ChangeWatcher(
             workspace.changed,
             (
-                # first, as they say of whom a face is accepted
+                # before the gallery: they decide whose face is accepted
                 WatchedState("rules", workspace.rules_stamp, self._renew_plan),
                 WatchedState(
                     "gallery", workspace.gallery_stamp, lambda: self._renew_gallery(kit, cache)
@@ -222,7 +222,7 @@ class GateRuntime:
         )
 
     def _presentations(self) -> Iterator[Loop]:
-        """Make the loops that read cards and badges, where the settings name any."""
+        """Yield the loops that read cards and badges, where the settings name a reader."""
         settings = self._settings.credentials
         presenting = CredentialLookup(Credentials(self._workspace, self._clock), self._inbox.post)
         reader = open_reader(settings)
@@ -237,7 +237,7 @@ class GateRuntime:
             yield CardReading(reader, present, self._inbox.post, self._crash)
         if settings.badges:
             yield BadgeScanner(
-                self._around.tap.look,
+                self._around.tap.subscribe,
                 BadgeReader().read,
                 presenting.badge,
                 settings.badge_interval_s,
@@ -245,7 +245,7 @@ class GateRuntime:
             )
 
     def _photographed(self, analyse: Analyse, stack: ExitStack) -> Analyse:
-        """`analyse`, of whose frames the pictures of attacks are kept where the settings say so."""
+        """Return `analyse`, wrapped to store pictures of attacks where the settings say so."""
         taker = SnapshotTaker.of(self._workspace)
         if taker is None:
             return analyse
@@ -263,7 +263,7 @@ class GateRuntime:
         return taker.tapped(analyse)
 
     def _taping(self, gallery: Gallery, stack: ExitStack) -> IncidentTape | None:
-        """Start to keep what happens, where the settings say so; stopped after the pipeline."""
+        """Start the incident tape where the settings say so; it is stopped after the pipeline."""
         workspace, most = self._workspace, self._settings.storage.incident_mb << 20
         if not most:
             return None
@@ -277,16 +277,16 @@ class GateRuntime:
     def _renew_plan(self) -> None:
         plan = load_plan(self._workspace)
         self._inbox.post(PlanReplaced(plan))
-        misfit = misfit_of(self._settings, plan.rules)
-        if misfit:
-            log.error("a rule of the hub cannot be kept here: %s", misfit)
-        self._board.publish(misfit=misfit)
+        conflict = rule_conflict(self._settings, plan.rules)
+        if conflict:
+            log.error("a rule of the hub cannot be kept here: %s", conflict)
+        self._board.publish(rule_conflict=conflict)
 
     def _renew_gallery(self, kit: VisionKit, cache: GalleryCache) -> None:
         gallery = cache.load()
         self._inbox.post(GalleryReplaced(gallery))
         self._publish(kit, gallery, cache.stamp)
-        self._tell_unreadable(cache.unreadable)
+        self._report_unreadable(cache.unreadable)
 
     def _load_models(self) -> VisionKit:
         settings = self._settings
@@ -307,21 +307,21 @@ class GateRuntime:
         return SupervisedCamera(
             open_camera(settings, self._clock, demo=kit.demo_portraits()),
             self._clock,
-            on_event=self._camera_event,
+            on_event=self._on_camera_event,
             frozen_after_s=settings.frozen_after_s,
         )
 
-    def _decided(self, decision: Decision, edge: float | None) -> None:
+    def _on_decision(self, decision: Decision, edge: float | None) -> None:
         self._indicators.flash(decision.granted)
         self._photograph(decision)
         self._board.add_decision(view_of(decision, edge))
         self._around.show(self._around.screen.decision, decision, edge)
 
-    def _notice(self, notice: Notice) -> None:
-        self._board.tell(notice)
+    def _on_notice(self, notice: Notice) -> None:
+        self._board.add_notice(notice)
         self._around.show(self._around.screen.notice, notice)
 
-    def _told(self, event: RecordEvent) -> None:
+    def _on_event(self, event: RecordEvent) -> None:
         self._board.add_event(event_view(event))
         self._around.show(self._around.screen.event, event)
 
@@ -334,7 +334,7 @@ class GateRuntime:
             idle=Light.IDLE in state.lights,
         )
 
-    def _camera_event(self, event: CameraEvent) -> None:
+    def _on_camera_event(self, event: CameraEvent) -> None:
         self._inbox.post(event)
         if event.kind is CameraEventKind.OPENED:
             self._recognise_camera()
@@ -343,7 +343,8 @@ class GateRuntime:
         self._around.show(self._around.screen.camera, event)
 
     def _recognise_camera(self) -> None:
-        """Before the first frame of a camera that was opened: is it the one that was there?"""
+        """Check, before the first frame of a camera that was opened, that it is the accepted
+        one."""
         try:
             identity = identity_of(self._settings.camera)
             if identity is None:
@@ -366,14 +367,14 @@ class GateRuntime:
             people=gallery.people,
             templates=len(gallery),
             threshold=threshold,
-            # not the database's of this moment: it may name people that are not read yet
+            # the stamp of this gallery: that of the database may name people who are not read yet
             gallery_stamp=stamp,
             gallery=gallery,
-            **outlook(self._workspace, fmr, len(gallery), self._clock.now()),
+            **error_estimate(self._workspace, fmr, len(gallery), self._clock.now()),
         )
 
-    def _tell_unreadable(self, count: int) -> None:
-        """Say that people are not known whose templates are there, and what to do."""
+    def _report_unreadable(self, count: int) -> None:
+        """Publish that templates cannot be read, so that their people are not recognised."""
         if count == self._unreadable:
             return
         self._unreadable = count
@@ -385,7 +386,7 @@ class GateRuntime:
         self._board.trouble(UNREADABLE, detail or None)
         self.post(Condition(UNREADABLE, count > 0, detail, "alarm"))
 
-    def _tell_strain(self, strain: StrainWatch, pipeline: Pipeline) -> None:
+    def _report_strain(self, strain: StrainWatch, pipeline: Pipeline) -> None:
         for condition in strain.changes(self._clock.now().mono, pipeline.load()):
             self._board.trouble(condition.name, condition.detail if condition.present else None)
             self.post(condition)

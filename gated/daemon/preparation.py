@@ -1,4 +1,5 @@
-"""Bring the people of a gate up to date before it opens; by whoever has models and a network."""
+"""Brings the people of a gate up to date before it opens; in the process with models and
+network."""
 
 from __future__ import annotations
 
@@ -33,57 +34,62 @@ Progress = Callable[[int, int], None]
 
 
 class _Stopped(Exception):
-    """The end was asked for in the middle."""
+    """The process is to end."""
 
 
 def prepare_people(
-    workspace: Workspace, clock: Clock, model: str, going_on: Callable[[], bool], progress: Progress
+    workspace: Workspace,
+    clock: Clock,
+    model: str,
+    should_continue: Callable[[], bool],
+    progress: Progress,
 ) -> None:
-    """Make good for an older database, hear the hub, make templates of `model`, enroll the demo's.
+    """Erase again who came back, catch up with the hub, compute templates of `model`, enroll the
+    demo.
 
-    going_on: asked between steps that may take long; False ends it early. Waits for the hub as
-    `catch_up` does. SealError, StorageError.
+    should_continue: asked between long steps; False ends it early. Waits for the hub as `catch_up`
+    does. Raises: SealError, StorageError.
     """
     recover(workspace, clock)
-    catch_up(workspace, clock, model, going_on)
-    if not going_on():
+    catch_up(workspace, clock, model, should_continue)
+    if not should_continue():
         return
     with workspace.database.read() as session:
         demo = workspace.settings.gate.demo and not demo_person_is_known(session)
         if not demo and not has_other_models(session, model):
             return
 
-    def told(done: int, total: int) -> None:
+    def report(done: int, total: int) -> None:
         progress(done, total)
-        if not going_on():
+        if not should_continue():
             raise _Stopped
 
-    office = enrollment_context(workspace, VisionKit(workspace.settings), clock)
+    context = enrollment_context(workspace, VisionKit(workspace.settings), clock)
     try:
         if demo:
-            enroll_demo_person(office, workspace.settings)
-        for problem in ensure_templates(office, told):
+            enroll_demo_person(context, workspace.settings)
+        for problem in ensure_templates(context, report):
             log.warning("%s", problem)
     except _Stopped:
         log.info("templates are made of the other photos after the next start")
 
 
-def enroll_demo_person(office: EnrollmentContext, settings: Settings) -> None:
-    """Enroll the demo person from one photo unless that was done before.
+def enroll_demo_person(context: EnrollmentContext, settings: Settings) -> None:
+    """Enroll the demo person from one photo.
 
-    Where that cannot be, as the person is the hub's or agreed to nothing, the demo goes without.
+    Where that is refused, as the person is the hub's or has not consented, a warning is logged.
     """
     try:
-        office.enrollment.enroll_as(CODE, NAMES, asset_store(settings).read(PHOTO), ACTOR)
+        context.enrollment.enroll_as(CODE, NAMES, asset_store(settings).read(PHOTO), ACTOR)
     except Refused as error:
         log.warning("the demo person is not enrolled here: %s", error)
 
 
 class PreparationLoop(Loop):
-    """Prepares the people for a door process that waits for it.
+    """Prepares the people for a door process that waits for that.
 
-    wanted: the run of the door that waits and its model; None while none does. changed: called when
-    `prepared` or `progress` has changed; returns at once.
+    wanted: returns the run of the waiting door and its model; None while none waits. changed:
+    called when `prepared` or `progress` has changed; must return at once.
     """
 
     beat_limit_s = 180.0
@@ -97,16 +103,16 @@ class PreparationLoop(Loop):
     ) -> None:
         super().__init__("preparation", on_crash)
         self.prepared: datetime | None = None
-        """The run of the door for which that was done last."""
+        """The run of the door for which the people were prepared last."""
         self.progress: tuple[int, int] | None = None
-        """Of the templates: so many of so many."""
+        """Templates done and in all."""
         self._workspace = workspace
         self._wanted = wanted
         self._changed = changed
         self._looking = threading.Event()
 
     def look(self) -> None:
-        """Look whether a door waits, at once; any thread may say so."""
+        """Check at once whether a door waits; from any thread."""
         self._looking.set()
 
     def stop(self) -> None:
@@ -114,8 +120,8 @@ class PreparationLoop(Loop):
         self._looking.set()
 
     def work(self) -> None:
-        # not only where a door waits: a gate that is the hub of others learns what it forgot
-        self._trying(lambda: recover(self._workspace, self._workspace.clock))
+        # also where no door waits: a gate that is a hub of others has to repeat erasures, too
+        self._attempt(lambda: recover(self._workspace, self._workspace.clock))
         while not self.stopping.is_set():
             self.beat()
             self._looking.wait(LOOK_S)
@@ -123,9 +129,9 @@ class PreparationLoop(Loop):
             wanted = self._wanted()
             if wanted is None or wanted[0] == self.prepared:
                 continue
-            self._trying(functools.partial(self._prepare, *wanted))
+            self._attempt(functools.partial(self._prepare, *wanted))
 
-    def _trying(self, what: Callable[[], None]) -> None:
+    def _attempt(self, what: Callable[[], None]) -> None:
         try:
             what()
         except (SealError, StorageError) as error:
@@ -134,15 +140,15 @@ class PreparationLoop(Loop):
 
     def _prepare(self, run: datetime, model: str) -> None:
         workspace = self._workspace
-        prepare_people(workspace, workspace.clock, model, self._going_on, self._told)
+        prepare_people(workspace, workspace.clock, model, self._should_continue, self._report)
         if not self.stopping.is_set():
             self.prepared, self.progress = run, None
             self._changed()
 
-    def _going_on(self) -> bool:
+    def _should_continue(self) -> bool:
         self.beat()
         return not self.stopping.is_set()
 
-    def _told(self, done: int, total: int) -> None:
+    def _report(self, done: int, total: int) -> None:
         self.progress = done, total
         self._changed()

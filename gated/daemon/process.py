@@ -1,4 +1,4 @@
-"""Give every process of the program locks, signals, duties, a watchdog, an orderly end."""
+"""The base of every process of the program: locks, signals, duties, watchdog, orderly end."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from gated.daemon.service_child import LIFELINE
 from gated.database.state_lock import DOOR, StateLock
 from gated.devices.clock import SystemClock
 from gated.errors import GatedError, StorageError
-from gated.fleet.gate.config_trial import InForce, Takeover, uid_of
+from gated.fleet.gate.config_trial import ConfigTrial, InForce, uid_of
 from gated.link.loop import Loop
 from gated.link.status_board import StatusBoard
-from gated.live.clock_trust import ClockKeeper, told
+from gated.live.clock_trust import ClockKeeper, status_fields
 from gated.live.disk_space import room_to_start
 from gated.ports import Clock
 from gated.runtime import watchdog
-from gated.runtime.heap import frugal_heap, settle
+from gated.runtime.heap import freeze_heap, tune_malloc
 from gated.runtime.signals import ended_by_signals
 from gated.runtime.vitals import LoopLag, resident_mb
 from gated.workspace import Workspace
@@ -35,17 +35,17 @@ log = logging.getLogger(__name__)
 
 CRASH_EXIT = 70
 CLOCK_S = 5.0
-"""How often the clock is looked at."""
+"""Seconds between two checks of the clock."""
 
 SETTINGS_S = 1.0
 
 LAST_RESORT_S = 5.0
-"""After a crash the process is gone by then, whatever hangs."""
+"""Seconds after a crash until the process is ended by force."""
 
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """Something that is done now and then, in a thread."""
+    """A periodic task, which is done in a thread."""
 
     name: str
     every_s: float
@@ -62,13 +62,13 @@ class Part(Protocol):
         """Open, load and start; what is put on the stack is ended in reverse."""
 
     def running(self) -> AbstractAsyncContextManager[None]:
-        """Run whatever needs the event loop, while the block runs."""
+        """Run what needs the event loop while the block runs."""
 
     def duties(self) -> Sequence[Duty]:
-        """Return the duties that are due now and then."""
+        """Return the periodic tasks of this part."""
 
     def watch(self) -> None:
-        """Publish how it is; called every few seconds."""
+        """Publish the health of this part; called every few seconds."""
 
     def lock(self) -> None:
         """Lock the door at once, where there is one; from any thread."""
@@ -81,13 +81,13 @@ class Process:
     settings: Settings
     screen: Screen
     origin: InForce | None = None
-    """Where the settings come from; without it none of pages or hub are taken over."""
+    """Where the settings come from; None: settings of pages and hub are not tried."""
 
     LOCK: ClassVar[str] = DOOR
     MEMORY: ClassVar[str] = "process.resident_mb"
     """The counter that shows how much memory the process holds."""
     MEMORY_LIMIT_MB: ClassVar[int] = 2048
-    """More than this is a fault: as `MemoryMax` of its unit, where the kernel does not count."""
+    """The process ends when it holds more, as with `MemoryMax` of its unit."""
 
     def __post_init__(self) -> None:
         self.board = StatusBoard()
@@ -98,28 +98,28 @@ class Process:
         self.setup_code: str | None = None
         """Makes the first administrator; None when there is an account."""
         self.closing = False
-        """Whether duties that may take long are to end."""
+        """True when long duties are to end."""
         self.fatal: GatedError | None = None
-        """Why the program cannot go on as it was asked to."""
-        self.put_off = False
-        """Whether something waits for the clock to be right."""
+        """The error for which the program ends."""
+        self.awaits_clock = False
+        """True while a duty waits for the clock to be right."""
         self._main: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
         self._lag = LoopLag()
-        self._house_closed = asyncio.Event()
+        self._duties_closed = asyncio.Event()
         self._crashed: str | None = None
         self._again = False
         self._unwanted = False
-        self._takeovers: tuple[Takeover, ...] = ()
-        """Of the pages, and of the hub."""
+        self._trials: tuple[ConfigTrial, ...] = ()
+        """Of the settings from the pages, and of those from the hub."""
 
     async def run(self, exit_after: float | None = None) -> int:
         """Run until a signal, a crash or `exit_after` seconds end it; return the exit code."""
         main = self._main = asyncio.get_running_loop()
         for part in self.parts:
             part.prepare()
-        frugal_heap()
-        # outermost: until the door is locked and let go of no signal may end the process
+        tune_malloc()
+        # outermost: no signal may end the process before the door is locked and closed
         with ended_by_signals(main, self._end_for_good), ExitStack() as stack:
             state_dir = self.settings.storage.state_dir
             stack.enter_context(StateLock(state_dir, self.LOCK))
@@ -128,15 +128,15 @@ class Process:
             self.clock = self.workspace.clock
             self.keeper = ClockKeeper.of(self.workspace)
             stack.enter_context(self._trying_settings())
-            with contextlib.suppress(StorageError):  # a full disk: it is looked at again
-                self.look_at_clock()
+            with contextlib.suppress(StorageError):  # a full disk: checked again soon
+                self.check_clock()
             for part in self.parts:
                 await part.build(stack)
             if not self.stopping():
                 await self._serve(exit_after)
             if self.fatal is not None:
                 raise self.fatal
-        # what the threads have handed over for the screen comes before the last line
+        # lets calls of `show` from other threads run before the last line
         await asyncio.sleep(0)
         self.screen.stopped(self.door_locked())
         return 0 if self._crashed is None else CRASH_EXIT
@@ -144,23 +144,23 @@ class Process:
     # --- for the parts ------------------------------------------------------------------------
 
     def stopping(self) -> bool:
-        """Return whether the end was asked for."""
+        """Return whether the process is to end."""
         return self._stop.is_set()
 
     def stop(self) -> None:
-        """Ask for the end; from any thread."""
+        """End the process soon; from any thread."""
         if self._main is None:
             self._stop.set()
         else:
             self._call(self._stop.set)
 
     def start_again(self) -> None:
-        """Ask for the end, and for a new start with other settings; from any thread."""
+        """End the process soon, to be started again with other settings; from any thread."""
         self._again = True
         self.stop()
 
     def show(self, show: Callable[..., None], *args: object) -> None:
-        """Hand something to the screen in the main thread; never waits."""
+        """Call a method of the screen in the main thread; never waits."""
         self._call(show, *args)
 
     def _call(self, what: Callable[..., object], *args: object) -> None:
@@ -169,7 +169,7 @@ class Process:
                 self._main.call_soon_threadsafe(what, *args)
 
     def crash(self, name: str, error: BaseException) -> None:
-        """Lock the door and end the process non-zero, as a loop died; systemd starts it again."""
+        """Lock the door and end the process with `CRASH_EXIT`; systemd starts it again."""
         log.critical("%s has crashed", name, exc_info=error)
         self._crashed = f"{name} ({type(error).__name__})"
         reaper = threading.Timer(LAST_RESORT_S, os._exit, [CRASH_EXIT])
@@ -185,29 +185,29 @@ class Process:
         if error is not None:
             self.crash(name, error)
 
-    def going_on(self) -> bool:
-        """Return whether a duty that takes long may go on."""
+    def should_continue(self) -> bool:
+        """Return whether a long duty may go on."""
         return not self.closing
 
-    def look_at_clock(self) -> None:
-        """Judge the clock, and publish what it is worth. StorageError."""
-        self.board.publish(**told(self.keeper.look()))
+    def check_clock(self) -> None:
+        """Check the clock, and publish how far it can be trusted. Raises: StorageError."""
+        self.board.publish(**status_fields(self.keeper.look()))
 
-    def coming_up(self) -> bool:
-        """Return whether a part may still be coming up: nothing is judged by it yet."""
+    def is_starting(self) -> bool:
+        """Return whether a part may still be starting: a trial of settings is not judged yet."""
         return False
 
     @property
     def settings_in_force(self) -> str | None:
-        """Name the settings of pages and hub that this run holds; None: none."""
-        if not self._takeovers:
+        """The uid of the settings of pages and hub in force; None without any."""
+        if not self._trials:
             return None
-        pages, hub = self._takeovers
+        pages, hub = self._trials
         return uid_of(hub.in_force, pages.in_force)
 
     @property
     def held(self) -> InForce | None:
-        """The settings of this run and where they come from, as far as that is known."""
+        """The settings of this run and where they come from; None where that is not known."""
         return self.origin
 
     def door_locked(self) -> bool:
@@ -216,24 +216,24 @@ class Process:
 
     @property
     def again(self) -> bool:
-        """True when the program has ended in order to be started again, with other settings."""
+        """True when the process has ended in order to be started again, with other settings."""
         return self._again and not self._unwanted
 
     # --- settings of pages and hub -------------------------------------------------------------
 
     @contextlib.contextmanager
     def _trying_settings(self) -> Iterator[None]:
-        """Count what ends the block, other than by wish, against settings that are tried."""
+        """Count a crash that ends the block against settings on trial."""
         if self.origin is None:
             yield
             return
-        takeovers = tuple(
-            Takeover(self.workspace, self.origin, self.board, self.clock, giver)
+        trials = tuple(
+            ConfigTrial(self.workspace, self.origin, self.board, self.clock, giver)
             for giver in ("pages", "hub")
         )
-        for takeover in takeovers:
-            takeover.begin()
-        self._takeovers = takeovers
+        for trial in trials:
+            trial.begin()
+        self._trials = trials
         try:
             yield
         except Exception as error:
@@ -245,23 +245,24 @@ class Process:
         if self._crashed is not None:
             self._again = self._failed(f"{self._crashed} has crashed")
         elif not self._again:
-            for takeover in takeovers:
-                takeover.ended()
+            for trial in trials:
+                trial.ended()
 
     def _failed(self, reason: str) -> bool:
-        """Count an end against the settings that are tried; one giver's at a time."""
-        failed = [takeover.failed(reason) for takeover in self._takeovers]
+        """Count a crash against the settings on trial; return whether to start again without
+        them."""
+        failed = [trial.failed(reason) for trial in self._trials]
         return any(failed)
 
-    def _take_over(self) -> None:
-        """Let the program start again when other settings, or those before, are due."""
-        if not self._takeovers or self._again or self.coming_up():
+    def _check_settings(self) -> None:
+        """Start again when new settings, or the former ones, are to come into force."""
+        if not self._trials or self._again or self.is_starting():
             return
         for part in self.parts:
             part.watch()
-        # one thing at a time: a start would end what is tried
-        tried = tuple(t for t in self._takeovers if t.trying)
-        if any(takeover.look() for takeover in tried or self._takeovers):
+        # one giver at a time: a new start would end the trial of the other
+        tried = tuple(t for t in self._trials if t.trying)
+        if any(trial.look() for trial in tried or self._trials):
             log.info("starts again with other settings")
             self.start_again()
 
@@ -273,13 +274,13 @@ class Process:
                 await stack.enter_async_context(part.running())
             await stack.enter_async_context(self._housekeeping())
             await stack.enter_async_context(self._lag.watching())
-            settle()
+            freeze_heap()
             watchdog.notify("READY=1")
             if exit_after is not None:
                 asyncio.get_running_loop().call_later(exit_after, self._stop.set)
             announcing = self.announce()
             try:
-                await self._stand_watch()
+                await self._supervise()
             finally:
                 if announcing is not None:
                     announcing.cancel()
@@ -296,42 +297,42 @@ class Process:
 
     @contextlib.asynccontextmanager
     async def _housekeeping(self) -> AsyncIterator[None]:
-        """Do what is due now and then, while the block runs."""
-        duties = [Duty("clock", CLOCK_S, self.look_at_clock)]
+        """Do the duties while the block runs."""
+        duties = [Duty("clock", CLOCK_S, self.check_clock)]
         for part in self.parts:
             duties += part.duties()
-        if self._takeovers:
-            duties.append(Duty("settings", SETTINGS_S, self._take_over))
+        if self._trials:
+            duties.append(Duty("settings", SETTINGS_S, self._check_settings))
         keeping = []
         for duty in duties:
-            task = asyncio.create_task(self._keep(duty))
+            task = asyncio.create_task(self._do_duty(duty))
             task.add_done_callback(functools.partial(self.task_ended, duty.name))
             keeping.append(task)
         try:
             yield
         finally:
             self.closing = True
-            self._house_closed.set()
+            self._duties_closed.set()
             await asyncio.wait(keeping)
 
-    async def _keep(self, duty: Duty) -> None:
-        """Do a duty now and again; a database that cannot be used makes it wait for the next."""
-        said = ""
-        while not self._house_closed.is_set():
+    async def _do_duty(self, duty: Duty) -> None:
+        """Do a duty periodically; a StorageError is logged once, and the duty is tried again."""
+        last_error = ""
+        while not self._duties_closed.is_set():
             try:
                 await asyncio.to_thread(duty.do)
-                said = ""
+                last_error = ""
             except StorageError as error:
-                if str(error) != said:
+                if str(error) != last_error:
                     log.error("%s: %s", duty.name, error)
-                said = str(error)
-            # what waits for the clock is done as soon as that is right
-            pause = min(duty.every_s, CLOCK_S) if self.put_off else duty.every_s
+                last_error = str(error)
+            # duties that wait for the clock are done soon after it is right
+            pause = min(duty.every_s, CLOCK_S) if self.awaits_clock else duty.every_s
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._house_closed.wait(), pause)
+                await asyncio.wait_for(self._duties_closed.wait(), pause)
 
-    async def _stand_watch(self) -> None:
-        """Tell systemd that all is well, as long as it is, until the end is asked for."""
+    async def _supervise(self) -> None:
+        """Publish health and notify the watchdog while all loops are alive, until the end."""
         while not self._stop.is_set():
             for part in self.parts:
                 part.watch()
@@ -360,5 +361,5 @@ class Process:
 
 
 def _is_started_again() -> bool:
-    """Return whether somebody starts the process anew when it has ended: systemd, or its door."""
+    """Return whether the process is started again after its end: by systemd, or by its door."""
     return "NOTIFY_SOCKET" in os.environ or LIFELINE in os.environ

@@ -1,4 +1,4 @@
-"""Declare the screen, on which a running gate shows what happens."""
+"""Declares the screen, on which a running gate shows what happens."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gated.link.status_board import GateStatus
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A gate or hub that has come up. address: of the API, None without one."""
+    """A gate or hub that has started. address: of the API, None without one."""
 
     status: GateStatus
     address: str | None

@@ -1,8 +1,8 @@
-"""The service as a child of the door process: started again for ever, never waited for.
+"""Runs the service as a child of the door process, and starts it again whenever it ends.
 
-Both hold one end of a pair of sockets. When the door process is gone, however it ended, the child
-reads the end of it and leaves. When the child cannot start it writes why, for whoever started the
-gate.
+Both hold one end of a socket pair. When the door process is gone, however it ended, the child reads
+end-of-file and exits. When the child cannot start it writes the reason, which the door process
+shows.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from gated.link.loop import Loop, OnCrash
 log = logging.getLogger(__name__)
 
 LIFELINE = "GATED_DOOR_FD"
-"""In the environment of the child: its end of the pair."""
+"""Environment variable of the child: the descriptor of its end."""
 
-QUIET = "GATED_LOG_LEVEL"
-"""In the environment of the child: the level of its log."""
+LOG_LEVEL = "GATED_LOG_LEVEL"
+"""Environment variable of the child: its log level."""
 
 PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 WELL_S = 120.0
-"""Who ran for so long begins with the shortest pause again."""
+"""After a run of so many seconds the pauses begin with the shortest again."""
 
 END_S = 6.0
-"""How long the child may take to answer the requests that are open."""
+"""Seconds that the child may take to answer open requests."""
 
 ORPHAN_S = 5.0
-"""After that nothing of a service is left whose gate was killed: the next one needs its place."""
+"""Seconds after which a service whose door process was killed exits by force, to free its port."""
 
 POLL_S = 1.0
-LONGEST_WORD = 8192
+LONGEST_REASON = 8192
 
 _SYSTEMD = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID")
 
@@ -49,8 +49,8 @@ _SYSTEMD = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LIS
 class ServiceChild(Loop):
     """Keeps a service running beside the door.
 
-    served: whether it has come up since the start. on_refused: called when it cannot be as it is
-    configured, before it ever came up.
+    served: returns whether it has answered requests since the start. on_refused: called when its
+    configuration is invalid, if it never did.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class ServiceChild(Loop):
         self._command = [sys.executable, "-m", "gated", "run", "service", *where]
         self._environ = {k: v for k, v in environ.items() if k not in _SYSTEMD}
         if level is not None:
-            self._environ[QUIET] = level
+            self._environ[LOG_LEVEL] = level
         self._served = served
         self._on_refused = on_refused
         self._failures = 0
@@ -77,7 +77,7 @@ class ServiceChild(Loop):
 
     @property
     def process(self) -> int | None:
-        """The number of the child's process; None while there is none."""
+        """The process id of the child; None while there is none."""
         child = self._child
         return child.pid if child is not None and child.poll() is None else None
 
@@ -85,17 +85,17 @@ class ServiceChild(Loop):
         while not self.stopping.is_set():
             self.beat()
             began = time.monotonic()
-            word, code = self._run()
+            reason, code = self._run()
             if self.stopping.is_set():
                 return
             if code == ConfigError.exit_code and not self._served():
-                self._on_refused(ConfigError(*(word or "the service cannot run").splitlines()))
+                self._on_refused(ConfigError(*(reason or "the service cannot run").splitlines()))
                 return
             ran = time.monotonic() - began
             self._failures = 0 if ran >= WELL_S else self._failures + 1
             pause = PAUSES_S[min(max(0, self._failures - 1), len(PAUSES_S) - 1)]
             level = logging.INFO if code == 0 else logging.ERROR
-            log.log(level, "the service has ended (%d), again in %g s: %s", code, pause, word)
+            log.log(level, "the service has ended (%d), again in %g s: %s", code, pause, reason)
             self._rest(pause)
 
     def stop(self) -> None:
@@ -106,7 +106,7 @@ class ServiceChild(Loop):
                 self._child.terminate()
 
     def _run(self) -> tuple[str, int]:
-        """Run a child to its end; what it wrote last, and its exit code."""
+        """Run a child to its end; return the reason that it wrote, and its exit code."""
         ours, theirs = socket.socketpair()
         with ours:
             ours.setblocking(False)
@@ -120,25 +120,25 @@ class ServiceChild(Loop):
             return self._wait(self._child, ours)
 
     def _wait(self, child: subprocess.Popen[bytes], ours: socket.socket) -> tuple[str, int]:
-        """Wait without asking again and again: the child's end closes with it."""
-        word, until = b"", None
+        """Wait for the child without polling: its end of the pair closes with it."""
+        reason, until = b"", None
         while True:
             self.beat()
             ready, _, _ = select.select([ours], [], [], POLL_S)
             if ready:
                 data = b""
                 with contextlib.suppress(OSError):
-                    data = ours.recv(LONGEST_WORD)
+                    data = ours.recv(LONGEST_REASON)
                 if not data:
                     break
-                word = (word + data)[:LONGEST_WORD]
+                reason = (reason + data)[:LONGEST_REASON]
             if self.stopping.is_set():
                 until = until or time.monotonic() + END_S
                 if time.monotonic() >= until:
                     log.error("the service does not end by itself: it is killed")
                     child.kill()
                     break
-        return word.decode(errors="replace").strip(), self._reaped(child)
+        return reason.decode(errors="replace").strip(), self._reaped(child)
 
     def _reaped(self, child: subprocess.Popen[bytes]) -> int:
         try:
@@ -156,9 +156,9 @@ class ServiceChild(Loop):
 
 
 class Lifeline:
-    """The child's end: ends the program when the door process is gone.
+    """The child's end: ends the service when the door process is gone.
 
-    For a program that nobody has started so it does nothing.
+    Does nothing in a service that no door process has started.
     """
 
     def __init__(self, environ: dict[str, str] | os._Environ[str] = os.environ) -> None:
@@ -172,14 +172,14 @@ class Lifeline:
         """True when a door process has started this one."""
         return self._socket is not None
 
-    def say(self, word: str) -> None:
-        """Leave a word for the door process; never waits."""
+    def send_reason(self, reason: str) -> None:
+        """Send the door process the reason why this one cannot run; never waits."""
         if self._socket is not None:
             with contextlib.suppress(OSError):
-                self._socket.send(word.encode()[:LONGEST_WORD], socket.MSG_DONTWAIT)
+                self._socket.send(reason.encode()[:LONGEST_REASON], socket.MSG_DONTWAIT)
 
     def watch(self, on_end: Callable[[], None]) -> None:
-        """Call `on_end` in a thread when the door process is gone; soon nothing is left then."""
+        """Call `on_end` in a thread when the door process is gone; exit by force soon after."""
         lifeline = self._socket
         if lifeline is None:
             return

@@ -1,4 +1,4 @@
-"""The service as a part of a process: API, sync with a hub, housekeeping."""
+"""The service as a part of a process: API, sync with a hub, periodic duties."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from gated.access.revocation import Revocation
 from gated.accounts.accounts import Accounts
 from gated.daemon.process import CLOCK_S, Duty, Process
-from gated.enrollment.strangers import refresh_outlook
+from gated.enrollment.strangers import refresh_error_estimate
 from gated.errors import ClockDoubtful, StorageError
 from gated.fleet.gate.hub_loops import loops_of
 from gated.fleet.gate.membership import Membership
@@ -54,14 +54,14 @@ CONTACT_S = 1.0
 WEBHOOK_S = 1.0
 FILES_S = 600.0
 TRACES_S = 2.0
-"""How soon it is tried again to let go of what was erased."""
+"""Seconds between two tries to remove traces of erased data from the database file."""
 
 
 class ServicePart:
-    """Serves the API, follows the hub and keeps house.
+    """Serves the API, syncs with the hub and does periodic duties.
 
-    gate: the running gate as this process reaches it; asked for when everything before was built,
-    None on a hub. many: set while the hub tells of many people one after another.
+    gate: returns the running gate, None on a hub; called when the parts before were built. many:
+    returns the event that is set while the hub sends changes of many people.
     """
 
     def __init__(
@@ -77,8 +77,8 @@ class ServicePart:
         self._accounts: Accounts | None = None
         self._server: ApiServer | None = None
         self._contact: HubContact | None = None
-        """Where it is noted how this gate stands with its hub; None without one."""
-        self._clock_told = False
+        """Records the state of the connection to the hub; None without a hub."""
+        self._clock_reported = False
         self._mqtt: MqttBridge | None = None
         self._syslog: Syslog | None = None
 
@@ -98,13 +98,13 @@ class ServicePart:
     def lock(self) -> None: ...
 
     async def build(self, stack: ExitStack) -> None:
-        """Begin to send and ask, where this gate belongs to a hub."""
+        """Start webhooks, MQTT and syslog, and the loops that sync with the hub."""
         process = self._process
         self._gate = self._gate_of()
         if process.stopping():
             return
         self._hooks = Webhooks.of(process.workspace)
-        with contextlib.suppress(StorageError):  # a target begins when it is served first, then
+        with contextlib.suppress(StorageError):  # then a target starts with its first delivery
             self._hooks.begin()
         self._start_mqtt(stack)
         self._start_syslog()
@@ -114,7 +114,7 @@ class ServicePart:
         if Membership(process.workspace, process.clock).find() is not None:
             state_dir, sync = process.settings.storage.state_dir, process.settings.sync
             self._contact = HubContact(state_dir, process.clock, sync.degraded_after_s)
-        post = self._gate.tell if self._gate else None
+        post = self._gate.notify if self._gate else None
         for loop in loops_of(
             process.workspace, process.board, process.clock, post, self._many_of(), process.crash,
             self._contact,
@@ -124,7 +124,7 @@ class ServicePart:
             process.loops.append(loop)
 
     def _start_mqtt(self, stack: ExitStack) -> None:
-        """Begin to speak with the broker, where there is one; else nothing of it is loaded."""
+        """Connect to the broker, if one is configured; only then its modules are loaded."""
         if self._process.settings.mqtt.host is None or self._gate is None:
             return
         from gated.mqtt.bridge import MqttBridge
@@ -134,13 +134,13 @@ class ServicePart:
         self._mqtt.start()
 
     def _start_syslog(self) -> None:
-        """Know the collector, where there is one; else nothing of it is loaded."""
+        """Start syslog, if a collector is configured; only then its modules are loaded."""
         if self._process.settings.syslog.host is None:
             return
         from gated.syslog.syslog import Syslog
 
         self._syslog = Syslog.of(self._process.workspace)
-        with contextlib.suppress(StorageError):  # then it begins when it is served first
+        with contextlib.suppress(StorageError):  # then it starts with its first delivery
             self._syslog.begin()
 
     # --- the API ------------------------------------------------------------------------------
@@ -178,7 +178,7 @@ class ServicePart:
             server.stop()
             await asyncio.wait([serving])
 
-    # --- what is due --------------------------------------------------------------------------
+    # --- duties -------------------------------------------------------------------------------
 
     def duties(self) -> Sequence[Duty]:
         process = self._process
@@ -186,43 +186,43 @@ class ServicePart:
         self._log_watch = LogWatch(process.workspace, process.board, process.clock)
         damage = DamageWatch(process.workspace, process.clock, process.board)
         duties = [
-            # each hour, as days begin anywhere
-            Duty("retention", HOUSEKEEPING_S, lambda: self._tidy(privacy)),
+            # hourly, as midnight depends on the time zone of each site
+            Duty("retention", HOUSEKEEPING_S, lambda: self._keep_house(privacy)),
             Duty("roll-out", ROLLOUT_S, self._roll_out),
-            Duty("log", LOG_S, self._look_after_log),
+            Duty("log", LOG_S, self._check_journal),
             Duty("traces", TRACES_S, self._erase_traces),
             Duty("files", FILES_S, self._look_for_files),
             Duty("certificate", HOUSEKEEPING_S, self._certificate_watch().look),
             Duty("damage", DAMAGE_S, damage.look),
         ]
         for name in self._hooks.names:
-            tell = functools.partial(self._tell_target, name)
-            duties.append(Duty(f"webhook {name}", WEBHOOK_S, tell))
+            deliver = functools.partial(self._deliver_webhook, name)
+            duties.append(Duty(f"webhook {name}", WEBHOOK_S, deliver))
         if self._syslog is not None:
-            duties.append(Duty("syslog", WEBHOOK_S, self._tell_collector))
+            duties.append(Duty("syslog", WEBHOOK_S, self._deliver_syslog))
         if self._mqtt is not None:
             duties.append(Duty("mqtt", CONTACT_S, self._mqtt.publish))
         if self._is_hub:
-            duties.append(Duty("doubts", CLOCK_S, self._note_doubts))
+            duties.append(Duty("doubts", CLOCK_S, self._record_clock_doubt))
         if self._contact is not None:
             duties.append(Duty("hub contact", CONTACT_S, self._watch_hub))
         return duties
 
-    def _tell_target(self, name: str) -> None:
-        self._hooks.deliver(name, self._process.going_on)
+    def _deliver_webhook(self, name: str) -> None:
+        self._hooks.deliver(name, self._process.should_continue)
         self._hooks.publish(self._process.board)
 
-    def _tell_collector(self) -> None:
+    def _deliver_syslog(self) -> None:
         assert self._syslog is not None  # noqa: S101
-        self._syslog.deliver(self._process.going_on)
+        self._syslog.deliver(self._process.should_continue)
         self._syslog.publish(self._process.board)
 
-    def _look_after_log(self) -> None:
-        """Show what is wrong with the journal in the health, and as an alarm."""
+    def _check_journal(self) -> None:
+        """Verify new rows of the journal; publish problems as health and alarm."""
         self._log_watch.look()
 
     def _watch_hub(self) -> None:
-        """Show how this gate stands with its hub, and do what follows from it."""
+        """Publish the state of the connection to the hub, and apply a revocation."""
         assert self._contact is not None  # noqa: S101
         process = self._process
         self._contact.publish(process.board)
@@ -241,7 +241,8 @@ class ServicePart:
         return CertificateWatch(process.workspace, process.clock, process.board, reload)
 
     def _erase_traces(self) -> None:
-        """Try until nothing is left of what was erased, by whichever process."""
+        """Try to remove traces of erased data from the database file, and publish when some are
+        left."""
         workspace, board = self._process.workspace, self._process.board
         before, state = workspace.traces_since, workspace.erase_traces()
         since = workspace.traces_since
@@ -252,52 +253,53 @@ class ServicePart:
             log.info("erased data is in the database's log of changes no more")
 
     def _look_for_files(self) -> None:
-        """Show in the health which photos and templates cannot be read."""
+        """Publish which photos and templates cannot be read."""
         process = self._process
         process.board.trouble(UNREADABLE, unreadable_files(process.workspace))
 
-    def _tidy(self, privacy: Privacy) -> None:
+    def _keep_house(self, privacy: Privacy) -> None:
         process = self._process
-        if process.put_off and not process.keeper.look().trusted:
+        if process.awaits_clock and not process.keeper.look().trusted:
             return
         if self._accounts is not None:
             self._accounts.flush_sign_ins()
-        refresh_outlook(process.workspace, process.board, process.clock.now())
+        refresh_error_estimate(process.workspace, process.board, process.clock.now())
         try:
-            self._forget(privacy)
-            process.put_off = False
+            self._apply_retention(privacy)
+            process.awaits_clock = False
         except ClockDoubtful as error:
-            if not process.put_off:
+            if not process.awaits_clock:
                 log.warning("%s", error)
-            process.put_off = True
+            process.awaits_clock = True
 
-    def _forget(self, privacy: Privacy) -> None:
-        """Let go what was kept for long enough; ClockDoubtful."""
+    def _apply_retention(self, privacy: Privacy) -> None:
+        """Delete what has reached its retention period. Raises: ClockDoubtful."""
         process = self._process
-        going_on, workspace = process.going_on, process.workspace
-        applied = {name: n for name, n in asdict(privacy.apply(going_on)).items() if n}
+        should_continue, workspace = process.should_continue, process.workspace
+        applied = {name: n for name, n in asdict(privacy.apply(should_continue)).items() if n}
         if applied:
             log.info("retention: %s", applied)
-        # what was put right, such as a name, is not erased and need not stay there either
+        # also without erasures: the log of changes still holds former values, such as a name
         workspace.database.truncate_log()
-        # what was cut off just before this start was too young for the sweep of the start
+        # files of operations that were interrupted just before the start were too young then
         sweep_files(workspace, HOUSEKEEPING_S)
-        tidy_feed(workspace, process.clock, going_on)
+        tidy_feed(workspace, process.clock, should_continue)
         if self._gate is not None:
-            DiskSpace(workspace, process.clock).expire(going_on)
+            DiskSpace(workspace, process.clock).expire(should_continue)
         SitePresence(workspace, process.clock).forget()
 
-    def _note_doubts(self) -> None:
-        """Write down that a hub's clock is doubted; a gate tells it as a condition of its own."""
+    def _record_clock_doubt(self) -> None:
+        """Record that a hub's clock is doubted, in the journal; a gate posts a condition
+        instead."""
         process = self._process
         trust = process.keeper.look()
-        if trust.doubted and not self._clock_told:
+        if trust.doubted and not self._clock_reported:
             body = {"severity": "warning", "detail": str(trust)}
             entry = Entry(process.clock.now(), "clock_wrong", body)
             process.workspace.journal.append([entry])
-        self._clock_told = trust.doubted
+        self._clock_reported = trust.doubted
 
     def _roll_out(self) -> None:
-        # stages last for so long, and gates are silent since when
+        # the duration of stages, and of a gate's silence, needs a right clock
         if self._process.clock.now().sure:
             Rollouts.of(self._process.workspace).step()

@@ -23,7 +23,7 @@ from gated.link.client import GateLink
 from gated.link.loop import Loop, OnCrash, end
 from gated.link.messages import Report, Welcome
 from gated.link.remote_board import RemoteBoard
-from gated.link.running_gate import LOOKERS
+from gated.link.running_gate import MOST_SUBSCRIBERS
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ NICE = 5
 
 
 class ClientLoop(Loop):
-    """Keeps the connection to the door process. each_turn: called now and then; returns at once."""
+    """Keeps the connection to the door process. each_turn: called often; must return at once."""
 
     def __init__(self, link: GateLink, each_turn: Callable[[], None], on_crash: OnCrash) -> None:
         super().__init__("gate-link", on_crash)
@@ -61,10 +61,14 @@ class ClientPart:
         self._board = board
         self.many_changes = threading.Event()
         self.serving = False
-        self._many_told = False
+        self._many_reported = False
         self._preparation: PreparationLoop | None = None
         self.link = GateLink(
-            process.settings.storage.state_dir, board, LOOKERS, self._report, self._welcomed
+            process.settings.storage.state_dir,
+            board,
+            MOST_SUBSCRIBERS,
+            self._report,
+            self._welcomed,
         )
 
     def prepare(self) -> None: ...
@@ -82,10 +86,10 @@ class ClientPart:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Say that requests are answered: this part is the last one that comes up."""
+        """Report that requests are answered: this part is started last."""
         self.serving = True
         self.link.changed()
-        # what comes now never has to be as quick as the door, nor as its own start
+        # only after the start: from now on the door comes first
         os.nice(NICE)
         try:
             yield
@@ -108,8 +112,8 @@ class ClientPart:
     def _each_turn(self) -> None:
         if self._preparation is not None and self._waiting() is not None:
             self._preparation.look()
-        if self.many_changes.is_set() != self._many_told:
-            self._many_told = self.many_changes.is_set()
+        if self.many_changes.is_set() != self._many_reported:
+            self._many_reported = self.many_changes.is_set()
             self.link.changed()
 
     def _report(self) -> Report:
@@ -134,15 +138,15 @@ class ClientPart:
             log.info("the gate works with other settings: the service starts again")
             process.start_again()
             return
-        # what was told to a door that was away may have been lost
+        # notifications to a door that was away may have been lost
         with contextlib.suppress(StorageError):
             for event in known_elsewhere(process.workspace):
-                self.link.tell(event)
+                self.link.notify(event)
 
 
 @dataclass
 class ServiceProcess(Process):
-    """A service whose gate is a process of its own. follows: the settings that it holds."""
+    """The service process of a gate. follows: the settings of the door process."""
 
     follows: InForce | None = None
 
@@ -157,7 +161,7 @@ class ServiceProcess(Process):
         self.client = ClientPart(self, board)
         service = ServicePart(self, lambda: self.client.link.gate, lambda: self.client.many_changes)
         self._service = service
-        # the link is built before anything that uses it; it says that all is up at the end
+        # the link is built before the parts that use it, and reports after they have started
         self.parts = [_Built(self.client), service, _Runs(self.client)]
 
     @property
@@ -165,12 +169,12 @@ class ServiceProcess(Process):
         return self.follows
 
     def follows_hub(self) -> bool:
-        """Return whether a hub is told how this gate is."""
+        """Return whether this gate belongs to a hub."""
         return self._service.follows_hub
 
 
 class _Built:
-    """The first half of a part whose second half comes behind the others."""
+    """The first half of a part: building it, before the others."""
 
     def __init__(self, part: ClientPart) -> None:
         self._part = part
@@ -189,7 +193,7 @@ class _Built:
 
 
 class _Runs:
-    """The second half: it runs."""
+    """The second half: running it, after the others."""
 
     def __init__(self, part: ClientPart) -> None:
         self.running = part.running

@@ -33,14 +33,14 @@ class Daemon(Process):
         return gate.many_changes if gate else threading.Event()
 
     def _prepare_people(self, model: str) -> None:
-        def going_on() -> bool:
+        def should_continue() -> bool:
             watchdog.notify("EXTEND_TIMEOUT_USEC=60000000")
             return not self.stopping()
 
-        def told(done: int, total: int) -> None:
+        def report(done: int, total: int) -> None:
             self.show(self.screen.renewing, done, total)
 
-        prepare_people(self.workspace, self.clock, model, going_on, told)
+        prepare_people(self.workspace, self.clock, model, should_continue, report)
 
     def door_locked(self) -> bool:
         return self.gate_part is None or self.gate_part.locked

@@ -19,7 +19,7 @@ class RequestOrigin:
     request_id: str
     person_uid: str | None = None
 
-    def told(self) -> dict[str, str]:
+    def as_dict(self) -> dict[str, str]:
         """Return what the journal says of it beside the actor's name."""
         known = {"address": self.address, "request": self.request_id, "uid": self.person_uid}
         return {name: value for name, value in known.items() if value is not None}

@@ -1,1 +1,1 @@
-"""Delivers what happens here to other programs: from the journal's position, in order, for days."""
+"""Delivers events to other programs: from a position in the journal, in order, at least once."""

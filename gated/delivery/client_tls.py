@@ -1,4 +1,4 @@
-"""The client's side of TLS towards a partner: what it trusts, and its own certificate."""
+"""Makes the TLS context of a client: the authorities that it trusts, and its own certificate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ class UnusableFiles(Exception):
 
 
 def client_tls(ca: Path | None, certificate: Path | None, key: Path | None) -> ssl.SSLContext:
-    """Make the context; without `ca` the system's authorities count. Raises: UnusableFiles."""
+    """Return the context; without `ca` it trusts the system's authorities. Raises:
+    UnusableFiles."""
     try:
         context = ssl.create_default_context(cafile=ca)
         if certificate is not None:
@@ -23,7 +24,7 @@ def client_tls(ca: Path | None, certificate: Path | None, key: Path | None) -> s
 
 
 def why_failed(error: Exception) -> str:
-    """Say in words why a connection to a partner failed."""
+    """Return why a connection to a partner failed, in a few words."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, ssl.SSLCertVerificationError):

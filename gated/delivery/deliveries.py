@@ -1,9 +1,9 @@
 """Delivers events to subscribers: in order, at least once, for days.
 
-Each subscriber has a position in the journal of its own, kept in the database: what happens while
-it is away is delivered once it is back. What it takes moves the position on. What fails is tried
-again with growing pauses; what it refuses `REFUSALS` times, and what is older than `keep_days`, is
-passed over and counted. Nothing is queued but in the journal, which is there anyway.
+Each subscriber has its own position in the journal, stored in the database: events that occur while
+it is offline are delivered when it is back. A delivered event moves the position on. A failed one
+is tried again with growing pauses. Events that it refuses `REFUSALS` times, or that are older than
+`keep_days`, are skipped and counted. The journal is the only queue.
 """
 
 from __future__ import annotations
@@ -34,11 +34,12 @@ FAILING_AFTER_S = 300.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 1800.0
 REFUSALS = 10
 LOGGED = 20
-UNTOLD = 100
-"""So many rows that are nothing to a subscriber are read again after a restart."""
+MOST_UNSAVED = 100
+"""The position is stored after so many rows without an event; a restart reads fewer than these
+again."""
 LEASE_S = 60.0
-"""Of several processes on one database one delivers to a subscriber, so long after its last
-sign."""
+"""Seconds: only one of several processes on a database delivers to a subscriber, until its lease
+ends."""
 DAY_US = 86_400 * 1_000_000
 
 Result = Literal["delivered", "failed", "refused", "expired"]
@@ -47,7 +48,7 @@ Event = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The outcome of a try; status is 0 without an answer that has one."""
+    """The outcome of a try. status: of HTTP, 0 without one. says: why it failed, one sentence."""
 
     result: Result
     status: int = 0
@@ -59,22 +60,22 @@ class Subscriber(Protocol):
 
     @property
     def key(self) -> str:
-        """Names its position in the database, for ever."""
+        """The key of its position in the database; it never changes."""
 
     @property
     def label(self) -> str:
-        """Names it to people."""
+        """Its name in logs and on `/health`."""
 
     @property
     def events(self) -> Collection[EventType]:
-        """The types that it is sent."""
+        """The types of events that it receives."""
 
     @property
     def person(self) -> People: ...
 
     @property
     def at_once(self) -> int:
-        """So many events at most are sent together, and succeed or fail together."""
+        """The most events of one batch, which succeed or fail together."""
 
     @property
     def longest_pause_s(self) -> float: ...
@@ -118,15 +119,15 @@ class _Position:
     lease: tuple[str, float] = ("", 0.0)
 
     @classmethod
-    def read(cls, told: Mapping[str, Any]) -> _Position:
-        """Read what `told` wrote."""
-        points = {str(c): (int(p[0]), str(p[1])) for c, p in told["points"].items()}
-        by, until = told.get("lease", ("", 0.0))
-        counts = int(told.get("delivered", 0)), int(told.get("passed_over", 0))
-        return cls(points, *counts, list(told.get("log", ())), (str(by), float(until)))
+    def from_dict(cls, stored: Mapping[str, Any]) -> _Position:
+        """Read what `as_dict` wrote."""
+        points = {str(c): (int(p[0]), str(p[1])) for c, p in stored["points"].items()}
+        by, until = stored.get("lease", ("", 0.0))
+        counts = int(stored.get("delivered", 0)), int(stored.get("passed_over", 0))
+        return cls(points, *counts, list(stored.get("log", ())), (str(by), float(until)))
 
-    def told(self) -> dict[str, Any]:
-        """Spell it as JSON."""
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON stores it."""
         return {
             "points": {chain: list(point) for chain, point in self.points.items()},
             "delivered": self.delivered,
@@ -147,9 +148,9 @@ class _Position:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Events that are sent together, and where their subscriber is behind them.
+    """Events that are sent together, and the subscriber's position after them.
 
-    events: none for rows that are nothing to it. expired: too old to be sent.
+    events: empty for rows of other types. expired: too old to be sent.
     """
 
     point: Point
@@ -169,7 +170,7 @@ class Deliveries(Service):
         self._gate = ""
 
     def begin(self, subscribers: Iterable[Subscriber]) -> None:
-        """Let those that are new begin here: they get what happens from now on. StorageError."""
+        """Store the end of the journal as the position of new subscribers. Raises: StorageError."""
         self._know_gate()
         for subscriber in subscribers:
             self._leased(subscriber.key)
@@ -195,7 +196,7 @@ class Deliveries(Service):
             while should_continue():
                 with self._workspace.database.read() as session:
                     zone = zone_here(self._workspace, session)
-                    rows = stream_store.rows_behind(session, chain, point, keys)
+                    rows = stream_store.rows_after(session, chain, point, keys)
                 if not rows:
                     break
                 events = [(row, event_of(row, to.person, zone)) for row in rows]
@@ -208,7 +209,7 @@ class Deliveries(Service):
                         return taken
                 if pace.due > self._clock.now().mono:
                     return taken
-                # from memory: the position that is kept may stay behind rows that are no events
+                # from memory: the stored position may lie before rows of other types
                 point = rows[-1].point
         return taken
 
@@ -224,13 +225,13 @@ class Deliveries(Service):
         ]
 
     def view(self, key: str) -> dict[str, Any]:
-        """Return how a subscriber stands: counts, the rows that it lacks, the last tries."""
+        """Return the state of a subscriber: counts, rows not delivered yet, the last tries."""
         self._know_gate()
         with self._workspace.database.read() as session:
-            told = stream_store.read_position(session, key)
-            position = _Position.read(told) if told else _Position({})
+            stored = stream_store.read_position(session, key)
+            position = _Position.from_dict(stored) if stored else _Position({})
             behind = 0
-            for chain in self._chains_in(session) if told else ():
+            for chain in self._chains_in(session) if stored else ():
                 seq = position.points.get(chain, (0, ""))[0]
                 behind += max(0, stream_store.end_of(session, chain)[0] - seq)
         return {
@@ -245,13 +246,13 @@ class Deliveries(Service):
     def _batches(
         self, to: Subscriber, events: Iterable[tuple[StreamRow, Event]]
     ) -> Iterator[_Batch]:
-        """Part events into what is sent together; rows that are no events go with the next one."""
+        """Split events into batches; a row of another type goes with the next event."""
         waiting: list[Event] = []
         point = last = (0, "")
         nothing = 0
         for row, event in events:
             if event["type"] not in to.events:
-                # its position is kept together with the next one's: fewer writes on a card
+                # its position is stored with the next event's: fewer writes to the SD card
                 nothing += 1
                 last = row.point
                 continue
@@ -266,7 +267,7 @@ class Deliveries(Service):
             point, nothing = row.point, 0
         if waiting:
             yield _Batch(point, tuple(waiting))
-        if nothing >= UNTOLD:
+        if nothing >= MOST_UNSAVED:
             yield _Batch(last)
 
     def _is_expired(self, row: StreamRow) -> bool:
@@ -275,7 +276,7 @@ class Deliveries(Service):
         return bool(now.sure and row.fields["clock_ok"] and row.fields["at_utc"] < oldest)
 
     def _take(self, to: Subscriber, pace: _Pace, chain: str, batch: _Batch) -> tuple[Result, bool]:
-        """Send a batch, note how that ended, and tell whether the position is behind it now."""
+        """Send a batch and store the outcome; return it, and whether the position moved past it."""
         if not batch.events:
             self._keep(to.key, chain, batch.point)
             return "expired", True
@@ -302,18 +303,21 @@ class Deliveries(Service):
     # --- position -----------------------------------------------------------------------------
 
     def _know_gate(self) -> None:
-        """Ask for the uid of the journal before a session is open: it may be made only now."""
+        """Ask for the uid of the journal before a session is open: asking may create it."""
         self._gate = self._gate or self._workspace.journal.gate_uid()
 
     def _leased(self, key: str) -> bool:
-        """Take a subscriber for this process; begin at the end of the journal with a new one."""
+        """Take the lease of a subscriber; False while another process has it.
+
+        A new subscriber begins at the end of the journal.
+        """
         now = self._clock.now().utc
         with self._workspace.database.read() as session:
-            told = stream_store.read_position(session, key)
-        if told is not None:
+            stored = stream_store.read_position(session, key)
+        if stored is not None:
             if self._workspace.database.sqlite:
                 return True  # one process has the state directory
-            by, until = _Position.read(told).lease
+            by, until = _Position.from_dict(stored).lease
             if by == self._process and now < until - LEASE_S / 2:
                 return True
             if by not in ("", self._process) and now < until <= now + LEASE_S:
@@ -321,13 +325,13 @@ class Deliveries(Service):
         with self._workspace.database.write() as session:
             position = self._position(session, key)
             position.lease = (self._process, now + LEASE_S)
-            stream_store.keep_position(session, key, position.told())
+            stream_store.keep_position(session, key, position.as_dict())
         return True
 
     def _position(self, session: Session, key: str) -> _Position:
-        told = stream_store.read_position(session, key)
-        if told is not None:
-            return _Position.read(told)
+        stored = stream_store.read_position(session, key)
+        if stored is not None:
+            return _Position.from_dict(stored)
         known = self._chains_in(session)
         return _Position({chain: stream_store.end_of(session, chain) for chain in known})
 
@@ -339,7 +343,7 @@ class Deliveries(Service):
         events: Sequence[Event] = (),
         outcome: Delivery | None = None,
     ) -> None:
-        """Note a try, and where the subscriber is now; point: None where it stays."""
+        """Store a try and the subscriber's position. point: None when the position stays."""
         with self._workspace.database.write() as session:
             position = self._position(session, key)
             if point is not None:
@@ -350,7 +354,7 @@ class Deliveries(Service):
                 passed = point is not None and outcome.result != "delivered"
                 position.passed_over += count * passed
                 position.note(self._entry(events[-1], outcome))
-            stream_store.keep_position(session, key, position.told())
+            stream_store.keep_position(session, key, position.as_dict())
 
     def _entry(self, event: Event, outcome: Delivery) -> dict[str, Any]:
         return {

@@ -1,7 +1,8 @@
-"""Rows of the journal -> events for others.
+"""Makes events for partners from rows of the journal.
 
-An event names its row by a uid that never changes: whoever gets one twice sees that by it. It names
-people as far as its target is allowed to know them, and nobody who was erased meanwhile.
+The id of an event is the uid of its row, which never changes: a partner that receives an event
+twice recognises it by the id. An event names people as far as its subscriber's `person` setting
+allows, and nobody who was erased meanwhile.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from gated.core.chain import row_uid, utc
 from gated.delivery.stream_store import StreamRow
 
 People = Literal["none", "code", "name"]
-"""How much a partner may know of people: nothing, uid and personnel code, names as well."""
+"""How much of a person a partner receives: nothing, uid and personnel code, or the name as well."""
 
 
 def type_of(kind: str, body: Mapping[str, Any]) -> EventType:
-    """Name the type of a row; `audit` is all that has no other one: acts of administration."""
+    """Return the type of a row; `audit` is the rest: acts of administration."""
     if kind == "decision":
         return "passage" if body.get("status") == "granted" else "refusal"
     if kind in ("manual_punch", "corrected"):
@@ -64,7 +65,7 @@ def _iso(at: datetime, zone: tzinfo) -> str:
 def _person(subject: Mapping[str, Any] | None, people: People) -> dict[str, Any] | None:
     if subject is None or people == "none":
         return None
-    told = {"uid": subject.get("uid"), "personnel_code": subject.get("personnel_code")}
+    shown = {"uid": subject.get("uid"), "personnel_code": subject.get("personnel_code")}
     if people == "name":
-        told["name"] = subject.get("name")
-    return told
+        shown["name"] = subject.get("name")
+    return shown

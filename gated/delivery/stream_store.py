@@ -1,7 +1,7 @@
-"""Rows of the event stream, and how far each subscriber has them.
+"""Reads rows for the event stream, and stores the position of each subscriber.
 
-Only rows that lead unaltered from the one sent last to a seal of their gate's key are given: what
-somebody has written into the database is delivered to nobody.
+Only rows that follow unaltered from the one sent last, up to a seal of their gate's key, are
+returned: a row that somebody has written into the database is delivered to nobody.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gated.journal.proven import FIELDS
 from gated.journal.pruned_ranges import own_chains
 
 AT_ONCE, MOST_AT_ONCE = 200, 51_200
-"""Rows; the second where none of the first has a seal."""
+"""Rows of one read; up to the second number while none of them has a seal."""
 Point = tuple[int, str]
 """Number and hash of the last row that a subscriber has of a chain; (0, "") before the first."""
 
@@ -44,18 +44,18 @@ class StreamRow:
 
 
 def read_position(session: Session, key: str) -> dict[str, Any] | None:
-    """Read how far a subscriber is, with its log; None before it was ever seen."""
+    """Return the position of a subscriber with its log; None for a new one."""
     found = stored_settings.get(session, key)
     return found if isinstance(found, dict) else None
 
 
 def keep_position(session: Session, key: str, position: Mapping[str, Any]) -> None:
-    """Store how far a subscriber is."""
+    """Store the position of a subscriber."""
     stored_settings.set_(session, key, dict(position))
 
 
 def chains(session: Session, own: str, key: str) -> dict[str, frozenset[str]]:
-    """List the chains to tell of with the keys (hex) that seal them, oldest of a gate first.
+    """Return the chains to deliver with the keys (hex) that seal them, oldest of a gate first.
 
     own, key: uid and key of this machine's journal. On a hub those of its gates follow.
     """
@@ -70,19 +70,19 @@ def chains(session: Session, own: str, key: str) -> dict[str, frozenset[str]]:
 
 
 def end_of(session: Session, chain: str) -> Point:
-    """Find the last row of a chain."""
+    """Return number and hash of the last row of a chain; (0, "") for an empty one."""
     row = journal.c
     last = sa.select(row.seq, row.hash).where(row.chain == chain).order_by(row.seq.desc()).limit(1)
     found = session.execute(last).first()
     return (0, "") if found is None else (int(found.seq), str(found.hash))
 
 
-def rows_behind(
+def rows_after(
     session: Session, chain: str, point: Point, keys: Collection[str], limit: int = AT_ONCE
 ) -> list[StreamRow]:
     """Read the next rows of a chain, up to a seal; none where they do not follow from `point`.
 
-    A first row whose predecessor was pruned is believed by the seal behind it. Of rows that were
+    A first row whose predecessor was pruned is trusted by the seal after it. Of rows that were
     appended together only the last one has a seal: more are read until there is one.
     """
     whole, sealed = _next_rows(session, chain, point, keys, limit)
@@ -106,13 +106,13 @@ def _next_rows(
     """Read rows that follow from each other, and how many of them the last seal covers."""
     row, seal = journal.c, journal_seal.c
     there = sa.and_(seal.chain == row.chain, seal.seq == row.seq, seal.hash == row.hash)
-    said = sa.select(*(row[name] for name in FIELDS), row.prev, row.hash, seal.signature)
-    behind = said.outerjoin_from(journal, journal_seal, there)
-    behind = behind.where(row.chain == chain, row.seq > point[0]).order_by(row.seq).limit(limit)
+    columns = sa.select(*(row[name] for name in FIELDS), row.prev, row.hash, seal.signature)
+    after = columns.outerjoin_from(journal, journal_seal, there)
+    after = after.where(row.chain == chain, row.seq > point[0]).order_by(row.seq).limit(limit)
     whole: list[sa.RowMapping] = []
     sealed = 0
     before: Point = point
-    for found in session.execute(behind).mappings():
+    for found in session.execute(after).mappings():
         if not _follows(found, before, first=not whole):
             break
         whole.append(found)
@@ -140,10 +140,10 @@ def _private_parts(
     if not rows:
         return {}
     part = journal_private.c
-    told = sa.select(part.seq, part.role, part.payload).where(
+    query = sa.select(part.seq, part.role, part.payload).where(
         part.chain == chain,
         part.seq >= rows[0]["seq"],
         part.seq <= rows[-1]["seq"],
     )
-    found = session.execute(told)
+    found = session.execute(query)
     return {(seq, role): json.loads(payload) for seq, role, payload in found if payload}

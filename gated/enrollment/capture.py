@@ -39,7 +39,7 @@ Step = Guidance | Enrolled
 
 def capture(
     desk: EnrollmentQueue,
-    looker: FrameSubscriber,
+    subscriber: FrameSubscriber,
     enroll: Callable[[bytes], Enrolled],
     *,
     within_s: float = WITHIN_S,
@@ -56,17 +56,17 @@ def capture(
     while len(good) < good_frames:
         if time.monotonic() > deadline:
             raise EnrollmentRefused("no_good_frame", f"It took too long. {last.advice}")
-        sight = looker.take(timeout=1.0)
-        if sight is None:
+        frame = subscriber.take(timeout=1.0)
+        if frame is None:
             continue
         try:
-            examined = desk.examine(sight.image)
+            examined = desk.examine(frame.image)
         except EnrollmentRefused as refusal:
             last = refusal
             yield Guidance(refusal.reason, refusal.advice, len(good), good_frames, refusal.measured)
         else:
             desk.refuse_others([e.embedding for _, e in good], examined.embedding)
-            good.append((sight.image, examined))
+            good.append((frame.image, examined))
             yield Guidance("hold_still", "Good. Hold still.", len(good), good_frames)
         time.sleep(BETWEEN_S)
     image, _ = max(good, key=_score)

@@ -30,7 +30,9 @@ def stranger_visits_per_year(workspace: Workspace, gate: str, now: Instant) -> f
     return per_year(visits, (at - max(first, at - WINDOW)).total_seconds())
 
 
-def outlook(workspace: Workspace, fmr: float, templates: int, now: Instant) -> dict[str, Any]:
+def error_estimate(
+    workspace: Workspace, fmr: float, templates: int, now: Instant
+) -> dict[str, Any]:
     """Estimate an FMR's effect at this gate: fields of its `GateStatus`. Raises: StorageError."""
     visits = stranger_visits_per_year(workspace, workspace.settings.gate.name, now)
     return {
@@ -41,14 +43,14 @@ def outlook(workspace: Workspace, fmr: float, templates: int, now: Instant) -> d
     }
 
 
-def refresh_outlook(workspace: Workspace, board: StatusBoard, now: Instant) -> None:
+def refresh_error_estimate(workspace: Workspace, board: StatusBoard, now: Instant) -> None:
     """Show what the threshold means at the rate of strangers that the log has by now.
 
     Nothing while the board has no threshold. StorageError.
     """
     known = board.snapshot()
     if known.fmr is not None:
-        board.publish(**outlook(workspace, known.fmr, known.templates, now))
+        board.publish(**error_estimate(workspace, known.fmr, known.templates, now))
 
 
 def expected_wrong_openings(fmr: float, templates: int, visits: float | None) -> float | None:

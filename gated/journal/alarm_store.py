@@ -1,7 +1,7 @@
-"""Alarms: rows of the journal that somebody must look at, until somebody has.
+"""Stores alarms: events that stay on the list until an operator acknowledges them.
 
-One row stands for each kind: what happens again before it was acknowledged is counted in it. The
-journal writes them in the transaction of its rows; who acknowledged one stands in the journal.
+There is one open alarm for each kind: further events of the kind are counted in it. The journal
+writes alarms in the transaction of its rows; the acknowledging account is in the journal.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from gated.database.tables import alarms, journal_private
 from gated.errors import NotFound
 
 STANDING = frozenset({"warning", "alarm"})
-"""Severities that stand until they are acknowledged."""
+"""Severities that make an alarm."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """count: how often it happened; acknowledged_by: None when nobody did, or when erased."""
+    """One alarm. count: of its events. acknowledged_by: None while open, or when the name is
+    erased."""
 
     id: int
     kind: str
@@ -44,8 +45,8 @@ _PLAIN = [alarms.c[n] for n in Alarm.__dataclass_fields__ if n != "acknowledged_
 _OWN_DETAIL = ("severity", "gate")
 
 
-def raised(session: Session, row: Mapping[str, Any]) -> None:
-    """Take over a row of the journal: chain, seq, at_utc, kind and body."""
+def raise_(session: Session, row: Mapping[str, Any]) -> None:
+    """Open an alarm for a row of the journal (at_utc, kind, body), or count it in the open one."""
     at, body = utc(row["at_utc"]), row["body"]
     values = {
         "severity": body["severity"],
@@ -64,7 +65,7 @@ def raised(session: Session, row: Mapping[str, Any]) -> None:
 
 
 def list_(session: Session, *, standing: bool | None = None, limit: int = 200) -> list[Alarm]:
-    """The newest alarms first; standing: only those that nobody has (True) or somebody has."""
+    """Return alarms, newest first. standing: only open (True) or only acknowledged (False) ones."""
     wanted = _select().order_by(alarms.c.last_at.desc(), alarms.c.id.desc()).limit(limit)
     if standing is not None:
         unseen = alarms.c.acknowledged_at.is_(None)
@@ -73,7 +74,7 @@ def list_(session: Session, *, standing: bool | None = None, limit: int = 200) -
 
 
 def get(session: Session, id_: int) -> Alarm:
-    """The alarm with this id, or NotFound."""
+    """Return the alarm with this id. Raises: NotFound."""
     found = None
     if not rows.is_too_large(id_):
         found = session.execute(_select().where(alarms.c.id == id_)).first()
@@ -83,14 +84,14 @@ def get(session: Session, id_: int) -> Alarm:
 
 
 def standing(session: Session, kind: str) -> int | None:
-    """The id of the alarm of a kind that nobody has acknowledged."""
+    """Return the id of the open alarm of a kind; None without one."""
     there = alarms.c.kind == kind, alarms.c.acknowledged_at.is_(None)
     id_: int | None = session.execute(sa.select(alarms.c.id).where(*there)).scalar()
     return id_
 
 
 def acknowledge(session: Session, id_: int, at: datetime, chain: str, seq: int) -> None:
-    """Somebody has seen to it, as this row of the journal tells."""
+    """Mark an alarm as acknowledged by this row of the journal."""
     session.execute(
         sa.update(alarms)
         .where(alarms.c.id == id_, alarms.c.acknowledged_at.is_(None))
@@ -99,13 +100,13 @@ def acknowledge(session: Session, id_: int, at: datetime, chain: str, seq: int) 
 
 
 def _select() -> sa.Select[Any]:
-    told = sa.and_(
+    acknowledged = sa.and_(
         journal_private.c.chain == alarms.c.chain,
         journal_private.c.seq == alarms.c.seq,
         journal_private.c.role == "actor",
     )
     return sa.select(*_PLAIN, journal_private.c.payload.label("actor")).outerjoin(
-        journal_private, told
+        journal_private, acknowledged
     )
 
 

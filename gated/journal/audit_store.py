@@ -1,4 +1,4 @@
-"""The journal's rows in which somebody acted, newest first."""
+"""Reads the audit log: the journal's rows with an actor, newest first."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ Place = tuple[int, str, int]
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """One act: actor, kind, time and subject; `actor` and `subject` are None when erased."""
+    """One act: actor, kind, time and subject; `actor` and `subject` are None when absent or
+    erased."""
 
     chain: str
     seq: int
@@ -32,7 +33,7 @@ class AuditRow:
 
     @property
     def place(self) -> Place:
-        """The place at which a page that ends with this row goes on."""
+        """The cursor after this row, for the next page."""
         return microseconds(self.at), self.chain, self.seq
 
 
@@ -47,7 +48,7 @@ def list_(
     after: Place | None = None,
     limit: int,
 ) -> list[AuditRow]:
-    """One page of acts at or after `from_` and before `to`, newest first."""
+    """Return a page of acts at or after `from_` and before `to`, newest first."""
     row = journal.c
     conditions: list[sa.ColumnElement[bool]] = [
         sa.text(AUDITED),  # type: ignore[list-item]
@@ -63,16 +64,16 @@ def list_(
         place = sa.tuple_(*map(sa.literal, after, (row.at_utc.type, row.chain.type, row.seq.type)))
         conditions.append(sa.tuple_(row.at_utc, row.chain, row.seq) < place)
     if actor is not None:
-        conditions.append(_told("actor", _holds(session, '"name":' + json.dumps(actor))))
+        conditions.append(_has_private("actor", _holds(session, '"name":' + json.dumps(actor))))
     if subject_uid is not None:
-        conditions.append(_told("subject", journal_private.c.uid == subject_uid))
+        conditions.append(_has_private("subject", journal_private.c.uid == subject_uid))
     newest = (row.at_utc.desc(), row.chain.desc(), row.seq.desc())
     statement = sa.select(journal).where(*conditions).order_by(*newest).limit(limit)
     return _with_private(session, session.execute(statement).all())
 
 
 def about(session: Session, uid: str) -> list[AuditRow]:
-    """Every row that speaks of the person with this uid, as who acted or whom it befell."""
+    """Return every row in which the person with this uid is actor or subject, oldest first."""
     row, private = journal.c, journal_private.c
     mine = (private.chain == row.chain) & (private.seq == row.seq) & (private.uid == uid)
     statement = (
@@ -81,7 +82,7 @@ def about(session: Session, uid: str) -> list[AuditRow]:
     return _with_private(session, session.execute(statement).all())
 
 
-def _told(role: str, condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+def _has_private(role: str, condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
     row, private = journal.c, journal_private.c
     same = (private.chain == row.chain) & (private.seq == row.seq) & (private.role == role)
     return sa.exists().where(same, condition)
@@ -96,14 +97,16 @@ def _holds(session: Session, text: str) -> sa.ColumnElement[bool]:
 
 def _with_private(session: Session, rows: Sequence[Any]) -> list[AuditRow]:
     private = journal_private.c
-    told: dict[tuple[str, int, str], Any] = {}
+    payloads: dict[tuple[str, int, str], Any] = {}
     for chain in {r.chain for r in rows}:
         seqs = [r.seq for r in rows if r.chain == chain]
         for start in range(0, len(seqs), 500):
             some = sa.select(journal_private).where(
                 private.chain == chain, private.seq.in_(seqs[start : start + 500])
             )
-            told |= {(p.chain, p.seq, p.role): json.loads(p.payload) for p in session.execute(some)}
+            payloads |= {
+                (p.chain, p.seq, p.role): json.loads(p.payload) for p in session.execute(some)
+            }
     return [
         AuditRow(
             r.chain,
@@ -111,8 +114,8 @@ def _with_private(session: Session, rows: Sequence[Any]) -> list[AuditRow]:
             utc(r.at_utc),
             r.kind,
             json.loads(r.body),
-            told.get((r.chain, r.seq, "actor")),
-            told.get((r.chain, r.seq, "subject")),
+            payloads.get((r.chain, r.seq, "actor")),
+            payloads.get((r.chain, r.seq, "subject")),
         )
         for r in rows
     ]

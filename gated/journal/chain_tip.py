@@ -1,4 +1,4 @@
-"""The ends of the journal's chains: as the database has them, and as the head file knows them."""
+"""Reads and writes the ends of the journal's chains: in the database, and in the head file."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy.orm import Session
 
-from gated.core.chain import (
-    canonical,
-)
+from gated.core.chain import canonical
 from gated.database import stored_settings
 from gated.database.tables import (
     attendance_logs,
@@ -30,9 +28,9 @@ from gated.database.tables import (
 )
 from gated.errors import Unreadable
 from gated.journal.pruned_ranges import (
-    key_told,
-    newest_cut,
+    newest_pruned,
     own_chains,
+    recorded_key,
     split,
 )
 from gated.vault.files import write_atomic
@@ -43,10 +41,10 @@ HEAD_FILE = "journal.head"
 """In the state directory."""
 
 LAST = 1 << 62
-"""No row has a higher number. On SQLite what is no number counts as higher than all of them."""
+"""The highest row number. On SQLite a value that is no number compares as higher."""
 
 HEAD_BYTES = 4096
-"""More than any head file of ours has."""
+"""More than the size of a head file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +66,15 @@ class Head:
 
     @property
     def place(self) -> tuple[int, int]:
-        """Epoch and row, by which the ends of one journal are ordered."""
+        """Epoch and row number: the order of the ends of one journal."""
         return self.epoch, self.seq
 
     def message(self) -> bytes:
         """Return the bytes that are signed."""
         return b"gated journal seal\n" + canonical([self.chain, self.seq, self.hash])
 
-    def told(self) -> dict[str, Any]:
-        """Without the signature, for the body of a row."""
+    def as_dict(self) -> dict[str, Any]:
+        """Return it without the signature, for the body of a row."""
         return {"chain": self.chain, "seq": self.seq, "hash": self.hash}
 
     def is_signed_by(self, public_key: str) -> bool:
@@ -90,7 +88,7 @@ class Head:
 
 
 def last_row(session: Session, chain: str) -> Head | None:
-    """The end of a chain as the database has it, unsigned."""
+    """Return the last row of a chain in the database, unsigned; None for an unknown chain."""
     found = session.execute(
         sa.select(journal.c.chain, journal.c.seq, journal.c.hash)
         .where(journal.c.chain == chain, journal.c.seq <= LAST)
@@ -101,20 +99,20 @@ def last_row(session: Session, chain: str) -> Head | None:
 
 
 def identity_of(session: Session, key: str) -> dict[str, Any] | None:
-    """Return the gate whose journal the database says it is; None: nothing, empty: not ours."""
+    """Return gate and epoch that the database names under a key; None without, {} if unreadable."""
     try:
-        told = stored_settings.get(session, key)
+        stored = stored_settings.get(session, key)
     except Unreadable:
         return {}
-    return told if told is None or isinstance(told, dict) else {}
+    return stored if stored is None or isinstance(stored, dict) else {}
 
 
 def key_of(session: Session, chain: str) -> str:
-    """The public key (hex) that a chain says it is sealed with; empty when there is none."""
+    """Return the public key (hex) that a chain names as its own; empty when it names none."""
     first = sa.select(journal.c.body).where(journal.c.chain == chain, journal.c.seq == 1)
     body = session.execute(first).scalar()
     try:
-        return str(json.loads(body)["public_key"]) if body else key_told(session, chain)
+        return str(json.loads(body)["public_key"]) if body else recorded_key(session, chain)
     except (ValueError, KeyError, TypeError):
         return ""
 
@@ -128,8 +126,8 @@ def sealed_with(session: Session, end: Head, public_key: str) -> bool:
     return signature is not None and sealed.is_signed_by(public_key)
 
 
-def anything_behind(session: Session, end: Head) -> bool:
-    """Return whether any table knows rows of a chain that stand behind its end."""
+def has_rows_after(session: Session, end: Head) -> bool:
+    """Return whether any table has rows of a chain after its end."""
     tables = (journal, journal_private, journal_seal, attendance_logs)
     there = (
         sa.exists(sa.select(t.c.seq).where(t.c.chain == end.chain, t.c.seq > end.seq))
@@ -139,7 +137,7 @@ def anything_behind(session: Session, end: Head) -> bool:
 
 
 def newest_epoch(session: Session, gate: str) -> int:
-    """The highest epoch of a gate of which any table has a row; 0 for none."""
+    """Return the highest epoch of a gate of which any table has a row; 0 for none."""
     epochs = [0]
     for table in (journal, journal_private, journal_seal, attendance_logs):
         for chain in own_chains(session, gate, table):
@@ -148,9 +146,9 @@ def newest_epoch(session: Session, gate: str) -> int:
 
 
 def holds(session: Session, head: Head) -> bool:
-    """Return whether the database has, or had, the row that a head speaks of.
+    """Return whether the database has the row of a head, or has pruned it on record.
 
-    Row 0 stands before the first. What was dropped with a word is as good as there.
+    Row 0 precedes the first row.
     """
     if head.seq == 0:
         anything = session.execute(sa.select(journal.c.seq).limit(1)).first()
@@ -160,21 +158,21 @@ def holds(session: Session, head: Head) -> bool:
     found = session.execute(sa.select(journal.c.hash).where(*there)).scalar()
     if found is not None:
         return bool(found == head.hash)
-    cut = newest_cut(session, head.gate)
-    return cut is not None and cut.covers(head.chain, head.seq)
+    pruned = newest_pruned(session, head.gate)
+    return pruned is not None and pruned.covers(head.chain, head.seq)
 
 
-def begun_behind(session: Session, tip: Head, head: Head) -> bool:
-    """Return whether a chain was begun already because the row of this head is not there.
+def was_replaced(session: Session, tip: Head, head: Head) -> bool:
+    """Return whether a newer chain names this head as its missing predecessor.
 
-    The head file stays behind then when the power fails, or the disk is full, before it is renewed.
+    The head file still names the old chain after a power cut, or a full disk, before its renewal.
     """
     row = journal.c
     for epoch in range(tip.epoch, head.epoch, -1):
         first = sa.select(row.body).where(row.chain == f"{tip.gate}/{epoch}", row.seq == 1)
         body = session.execute(first).scalar()
         try:
-            if body and json.loads(body)["previous"] == head.told():
+            if body and json.loads(body)["previous"] == head.as_dict():
                 return True
         except (ValueError, KeyError, TypeError):
             continue
@@ -182,21 +180,21 @@ def begun_behind(session: Session, tip: Head, head: Head) -> bool:
 
 
 def read_head(path: Path) -> Head | None:
-    """The head file; None when there is none or it cannot be understood."""
+    """Return the head file; None when there is none or it cannot be read."""
     try:
         with open(path, "rb") as file:
-            told = json.loads(file.read(HEAD_BYTES))
-        head = Head(str(told["chain"]), int(told["seq"]), told["hash"], told["signature"])
+            found = json.loads(file.read(HEAD_BYTES))
+        head = Head(str(found["chain"]), int(found["seq"]), found["hash"], found["signature"])
         return head if head.epoch else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def write_head(path: Path, head: Head, public_key: str = "") -> None:
-    """Copy a seal to the head file unless that knows a later one; a failure is logged.
+    """Copy a seal to the head file unless the file has a later one; a failure is logged.
 
-    The batch is durable already, so that a failure here must not look like one of the batch.
-    public_key: only what was signed with it (hex) counts as later.
+    The batch is committed already, so a failure here must not look like a failure of the batch.
+    public_key: only a seal that was signed with it (hex) counts as later.
     """
     try:
         with _locked(path.parent):
@@ -204,13 +202,13 @@ def write_head(path: Path, head: Head, public_key: str = "") -> None:
             later = newest and newest.chain == head.chain and newest.seq > head.seq
             if newest and later and (not public_key or newest.is_signed_by(public_key)):
                 return
-            write_atomic(path, canonical({**head.told(), "signature": head.signature}) + b"\n")
+            write_atomic(path, canonical({**head.as_dict(), "signature": head.signature}) + b"\n")
     except OSError as e:
         log.error("the journal's head %s cannot be written: %s", path, e)
 
 
 def keep_head(path: Path, epoch: int) -> None:
-    """Keep the head file as evidence beside the one that takes its place; a failure is logged."""
+    """Keep a copy of the head file as evidence before it is replaced; a failure is logged."""
     beside = path.with_name(f"{path.name}.before-{epoch}")
     try:
         if path.exists() and not beside.exists():
@@ -222,7 +220,8 @@ def keep_head(path: Path, epoch: int) -> None:
 
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
-    """Hold the directory's lock: writers of one head file take turns, across processes too."""
+    """Hold the directory's lock, so that writers of the head file take turns, across processes
+    too."""
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
@@ -232,5 +231,5 @@ def _locked(directory: Path) -> Iterator[None]:
 
 
 def collects(session: Session) -> bool:
-    """Return whether the journal of any gate is here."""
+    """Return whether this is a hub that holds the journal of a gate."""
     return session.execute(sa.select(sync_chains.c.chain).limit(1)).first() is not None

@@ -1,9 +1,8 @@
-"""Keeps when the clock was last right, and finds rows that were written while it was not.
+"""Stores when the clock was last known to be right, and finds rows that an unset clock has dated.
 
-A row of the log that was written by a clock which nobody had set bears the flag `clock_unset`. When
-the clock is set within the same boot, the monotonic clock says when it really was: the journal is
-told so once (`clock_fixed`), and a row with the right time takes the place of each, as every other
-correction does.
+Such a row of the attendance log has the flag `clock_unset`. When the clock is set within the same
+boot, the right time follows from the monotonic clock: the journal records that once
+(`clock_fixed`), and a row with the right time supersedes each of them, as every correction does.
 """
 
 from __future__ import annotations
@@ -24,14 +23,17 @@ from gated.journal.chain_tip import last_row
 from gated.journal.pruned_ranges import own_chains
 
 KEY = "clock"
-LOOKED_AT = 1000
-"""So many of the newest rows can be told to be unset when the clock is first found so."""
+NEWEST_ROWS = 1000
+"""The number of newest rows that are searched for unset times when the clock is found unset."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """known, hub: see `core.clock.Evidence`. unset_after: id of the last row of the attendance log
-    before those of an unset clock, of the boot `unset_boot`."""
+class ClockRecord:
+    """The stored state of the clock.
+
+    known, hub: see `core.clock.Evidence`. unset_after: id of the last row of the attendance log
+    before those that an unset clock has dated in the boot `unset_boot`.
+    """
 
     known: Known | None = None
     hub: Known | None = None
@@ -39,30 +41,29 @@ class Kept:
     unset_after: int = 0
 
 
-def kept(session: Session) -> Kept:
-    """Return what is kept of the clock; nothing of it where something else stands there."""
-    told = stored_settings.get(session, KEY)
-    if not isinstance(told, Mapping):
-        return Kept()
-    after = told.get("unset_after")
-    return Kept(
-        Known.read(told.get("known")),
-        Known.read(told.get("hub")),
-        str(told.get("unset_boot", "")),
+def get(session: Session) -> ClockRecord:
+    """Return the stored record; an empty one where there is none, or it cannot be read."""
+    stored = stored_settings.get(session, KEY)
+    if not isinstance(stored, Mapping):
+        return ClockRecord()
+    after = stored.get("unset_after")
+    return ClockRecord(
+        Known.read(stored.get("known")),
+        Known.read(stored.get("hub")),
+        str(stored.get("unset_boot", "")),
         after if isinstance(after, int) else 0,
     )
 
 
-def keep(session: Session, what: Kept) -> None:
-    """Store it in place of what was kept before."""
+def put(session: Session, what: ClockRecord) -> None:
+    """Store a record in place of the one before."""
     stored_settings.set_(session, KEY, asdict(what))
 
 
-def in_log(session: Session, gate: str, boot: str) -> Known | None:
-    """Find when the clock was right by the journal alone: the first row of this boot, or the last
-    one before it; None for a journal that does not tell.
+def known_from_journal(session: Session, gate: str, boot: str) -> Known | None:
+    """Find a moment of a right clock in the journal: in this boot's first rows, or the last before.
 
-    gate: uid of the journal.
+    gate: uid of the journal. None where no such row is near.
     """
     chains = own_chains(session, gate)
     tip = last_row(session, chains[-1]) if chains else None
@@ -85,14 +86,17 @@ def in_log(session: Session, gate: str, boot: str) -> Known | None:
 
 
 def _boot_at(session: Session, chain: str, seq: int) -> str | None:
-    """Of the row with this number, or the next one that is there."""
+    """Return the boot of the row with this number, or of the next one that exists."""
     row = journal.c
     found = sa.select(row.boot_id).where(row.chain == chain, row.seq >= seq)
     return session.execute(found.order_by(row.seq).limit(1)).scalar()
 
 
 def _right(session: Session, chain: str, where: Sequence[Any], way: int) -> Known | None:
-    """The first row one way whose clock was right, among some hundred."""
+    """Return the moment of the first row with a right clock among the nearest 500.
+
+    way: 1 forwards, -1 backwards.
+    """
     row = journal.c
     order = row.seq if way > 0 else row.seq.desc()
     near = sa.select(row.at_utc, row.mono_ns, row.boot_id, row.clock_ok).where(
@@ -105,8 +109,8 @@ def _right(session: Session, chain: str, where: Sequence[Any], way: int) -> Know
 
 
 def last_set(session: Session) -> int:
-    """The id of the last row of the attendance log that no unset clock wrote."""
-    newest = sa.select(log.c.id, log.c.flags).order_by(log.c.id.desc()).limit(LOOKED_AT)
+    """Return the id of the last row of the attendance log that a set clock has dated."""
+    newest = sa.select(log.c.id, log.c.flags).order_by(log.c.id.desc()).limit(NEWEST_ROWS)
     rows = session.execute(newest).all()
     unset = list(takewhile(lambda row: CLOCK_UNSET in row.flags, rows))
     if unset:

@@ -1,4 +1,4 @@
-"""A file that keeps room free on a disk, until something must be written that finds none."""
+"""Reserves disk space with a file, which is deleted when the journal finds no space."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Reserve:
 
     @property
     def held(self) -> int:
-        """The number of bytes that it keeps free now."""
+        """The number of bytes that are reserved now."""
         try:
             return self._path.stat().st_size
         except OSError:
             return 0
 
     def hold(self, size: int) -> None:
-        """Keep so many bytes free, or as many as there are."""
+        """Reserve so many bytes, or as many as there are."""
         size = max(size, 0)
         if size < self.held:
             os.truncate(self._path, size)
@@ -43,5 +43,5 @@ class Reserve:
         return True
 
     def release(self) -> None:
-        """Give the room back; nothing to do without the file."""
+        """Delete the file; does nothing without one."""
         self._path.unlink(missing_ok=True)

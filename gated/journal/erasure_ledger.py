@@ -1,8 +1,8 @@
-"""The erasure ledger: what must not come back with an older database.
+"""Keeps the erasure ledger: uids that must not come back with an older database.
 
-A file beside the journal's head with one uid a line, of erased persons and of enrollments whose
-biometrics were withdrawn. Uids say nothing about a person who is gone. Lines are only ever added,
-so that two ledgers are put together by joining them.
+It is a file beside the journal's head with one uid a line, of erased persons and of enrollments
+whose biometrics were withdrawn. A uid alone identifies nobody. Lines are only added, so that two
+ledgers are merged by concatenating them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class ErasureLedger:
         self.path = path
 
     def read(self) -> frozenset[str]:
-        """All uids; a line that a power cut left unfinished is passed over. StorageError."""
+        """Return all uids; a line that a power cut left unfinished is skipped. Raises:
+        StorageError."""
         try:
             lines = self.path.read_text("ascii", errors="replace").splitlines()
         except FileNotFoundError:
@@ -48,7 +49,8 @@ class ErasureLedger:
         return frozenset(line for line in lines if _UID.fullmatch(line))
 
     def add(self, uids: Iterable[str]) -> None:
-        """Add uids, durably; a failure is logged: the next start adds what the journal tells."""
+        """Add uids, durably; a failure is logged: the next start adds those of the journal
+        again."""
         # the first line break ends what a power cut may have left unfinished
         text = "\n" + "".join(f"{uid}\n" for uid in uids)
         try:
@@ -64,50 +66,50 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
-def told(
+def erased_in_journal(
     session: Session,
     *where: sa.ColumnElement[bool],
     known: Collection[str] = (),
     proof: Proof | None = None,
 ) -> frozenset[str]:
-    """The uids that the journal of this database says are gone for ever, all or some rows of it.
+    """Return the uids of erasures and withdrawals in this gate's own journal.
 
-    proof: rows that tell of others than the `known` ones count only with it.
+    where: limits the rows. proof: a row with a uid that is not `known` counts only if it holds.
     """
     final = journal.c.kind.in_(("person_erased", "biometrics_withdrawn"))
-    # a gate may tell of erasures at home: that erases nobody on its hub
+    # a gate may record erasures of its own: they erase nobody on its hub
     own = journal.c.chain.not_in(sa.select(sync_chains.c.chain))
     rows = sa.select(journal.c.chain, journal.c.seq, journal.c.body).where(final, own, *where)
     found: set[str] = set()
     for chain, seq, body in session.execute(rows).all():
-        uids = gone_for_ever(json.loads(body))
+        uids = erased_uids(json.loads(body))
         if proof is None or set(uids) <= set(known) or proof(session, chain, seq):
             found.update(uids)
     return frozenset(found)
 
 
-def gone_for_ever(body: Mapping[str, Any]) -> list[str]:
-    """The uids in the body of an erasure or a withdrawal: enrollments are listed by the latter."""
+def erased_uids(body: Mapping[str, Any]) -> list[str]:
+    """Return the uids in the body of an erasure (a person) or a withdrawal (enrollments)."""
     withdrawn = body["enrollments"]
     return list(withdrawn) if isinstance(withdrawn, list) else [body["person"]]
 
 
 def persons_back(session: Session, uids: Collection[str]) -> list[int]:
-    """The ids of persons who are there though the ledger has them."""
+    """Return the ids of persons who exist although the ledger has them."""
     return list(_with_uid(session, persons, uids))
 
 
 def enrollments_back(session: Session, uids: Collection[str]) -> list[int]:
-    """The ids of enrollments that are there though the ledger has them."""
+    """Return the ids of enrollments that exist although the ledger has them."""
     return list(_with_uid(session, enrollments, uids))
 
 
 def is_ahead(session: Session, known: Collection[str], proof: Proof) -> bool:
-    """Return whether a ledger and this database do not tell of the same erasures.
+    """Return whether the ledger and this database disagree on what was erased.
 
-    known: the uids in the ledger. proof: as of `told`.
+    known: the uids in the ledger. proof: as of `erased_in_journal`.
     """
-    if told(session, known=known, proof=proof) - frozenset(known):
+    if erased_in_journal(session, known=known, proof=proof) - frozenset(known):
         return True
     return bool(persons_back(session, known) or enrollments_back(session, known))
 

@@ -1,4 +1,4 @@
-"""Finds the forgiven in the journal: they count as outside whatever the log said before."""
+"""Finds in the journal who was forgiven by anti-passback: they count as outside since then."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ KIND = "presence_forgiven"
 
 
 def forgiven(session: Session, since: datetime, *, own: bool = False) -> dict[int | None, float]:
-    """Person id (None: everybody) -> UTC seconds of the last forgiving at or after `since`.
+    """Return person id (None: everybody) -> UTC seconds of the last forgiving at or after `since`.
 
-    own: without what gates have sent to their hub. What the rules forgive by time is left out: it
+    own: without rows that gates have sent to their hub. Forgiving by time is not included: it
     follows from the rules.
     """
     whose = journal.c.chain.not_in(sa.select(sync_chains.c.chain)) if own else sa.true()
@@ -31,9 +31,9 @@ def forgiven(session: Session, since: datetime, *, own: bool = False) -> dict[in
 
 
 def forgiven_rows(session: Session, since: datetime, proof: Proof) -> list[Forgiven]:
-    """The same of this journal alone, each with its place; an unset clock may have dated it.
+    """Return the forgivings in this gate's own journal, each with its epoch and row.
 
-    proof: rows count only with it.
+    Includes those that an unset clock has dated. proof: a row counts only if it holds.
     """
     own = journal.c.chain.not_in(sa.select(sync_chains.c.chain))
     return [
@@ -46,9 +46,10 @@ def forgiven_rows(session: Session, since: datetime, proof: Proof) -> list[Forgi
 def forgiven_at(
     session: Session, site: str, since: datetime, *, own: bool
 ) -> dict[tuple[str, str], float]:
-    """(device, uid; empty: everybody) -> UTC seconds, the same of the gates of a site, on the hub.
+    """Return (device, uid; empty: everybody) -> UTC seconds, of the gates of a site, on the hub.
 
-    device: uid of the journal, by whose clock it was. own: with what the hub recorded itself.
+    device: uid of the journal whose clock has dated it. own: includes rows of the hub's own
+    journal.
     """
     sent = sa.select(sync_chains.c.chain).join(gates, gates.c.id == sync_chains.c.gate_id)
     there: sa.ColumnElement[bool] = journal.c.chain.in_(sent.where(gates.c.site == site))
@@ -64,9 +65,10 @@ def forgiven_at(
 def _found(
     session: Session, since: datetime, where: sa.ColumnElement[bool], any_clock: bool = False
 ) -> Iterator[tuple[str, int, float, str | None, int | None]]:
-    """(chain, seq, UTC seconds, uid, id) of each forgiving; uid None: everybody, id None: unknown.
+    """Yield (chain, seq, UTC seconds, uid, id) of each forgiving; uid None: everybody, id None:
+    unknown.
 
-    any_clock: also those that an unset clock has dated before `since`.
+    any_clock: includes those that an unset clock has dated before `since`.
     """
     late: sa.ColumnElement[bool] = journal.c.at_utc >= microseconds(since)
     if any_clock:

@@ -1,4 +1,4 @@
-"""The journal: everything that must not be lost or altered, through one append function.
+"""The journal: an append-only, hash-chained log of everything that must not be lost or altered.
 
     journal          hash-chained rows without personal data; chain = gate uid / epoch
     journal_private  the personal part of a row, salted; the row commits to it
@@ -6,12 +6,12 @@
     attendance_logs  what follows from the rows, written in the same transaction
 
 A chain begins with `chain_started`, which names the key that seals it and how the chain before it
-ended. It goes on only behind a row that this gate has sealed itself, as its own memory, the head
-file and its key know. Anything else begins a new chain (epoch) and is an alarm: the database was
-restored or cut, or holds rows of somebody else. That stays a failure until somebody acknowledges it
-with a reason, and visible for ever, as the new chain tells what the old one held.
-A head file behind the database is normal: the power failed between commit and head. That there is
-none is not, as a head of row 0 is written before a first row is committed.
+ended. Rows are appended only to a chain whose last row this gate has sealed itself, according to
+its memory, the head file and its key. Otherwise it begins a new chain (epoch) and raises an alarm:
+the database was restored or truncated, or holds foreign rows. That is a failure until it is
+acknowledged with a reason, and stays visible, as the new chain records the end of the old one. A
+head file behind the database is normal: the power failed between the commit and its renewal. A
+missing one is not, as a head of row 0 is written before the first row is committed.
 """
 
 from __future__ import annotations
@@ -69,8 +69,7 @@ from gated.journal import (
 )
 from gated.journal.chain_tip import (
     Head,
-    anything_behind,
-    begun_behind,
+    has_rows_after,
     holds,
     identity_of,
     keep_head,
@@ -79,6 +78,7 @@ from gated.journal.chain_tip import (
     newest_epoch,
     read_head,
     sealed_with,
+    was_replaced,
     write_head,
 )
 from gated.journal.erasure_ledger import ErasureLedger
@@ -101,19 +101,19 @@ from gated.journal.site_presence_store import PassageChanges
 from gated.vault.sealing import journal_key
 
 if TYPE_CHECKING:
-    from gated.journal.verify import JournalEvidence, Looked, Verification
+    from gated.journal.verify import IncrementalResult, JournalEvidence, Verification
 
 log = logging.getLogger(__name__)
 SALT = 32
 
 PASSAGES = frozenset({"decision", "manual_punch"})
-"""Kinds that say in which time zone they were made; a correction keeps that of its row."""
+"""Kinds of rows that hold the time zone of the passage; a correction keeps that of its row."""
 
 BROKEN = "journal_broken"
 KEY_ROTATED = "key_rotated"
 
 LOOK = 20_000
-"""So many rows are verified at a look, so that nobody waits for long."""
+"""The most rows of one incremental verification, so that nobody waits for long."""
 
 _TIP = "gated_journal_tip"
 _WRITTEN = "gated_journal_written"
@@ -131,17 +131,17 @@ class Entry:
     private: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: _NO_PRIVATE)
 
     def from_here(self) -> Entry:
-        """The same entry, its actor completed with where the request came from."""
+        """Return the entry, its actor completed with the origin of the present request."""
         origin = current()
         if origin is None or "actor" not in self.private:
             return self
-        actor = {**origin.told(), **self.private["actor"]}
+        actor = {**origin.as_dict(), **self.private["actor"]}
         return replace(self, private={**self.private, "actor": actor})
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The place of an entry in the journal, and the row of the attendance log that it made."""
+    """The row of an appended entry, and the id of its row in the attendance log."""
 
     chain: str
     seq: int
@@ -150,15 +150,14 @@ class Receipt:
 
 
 def _silent(done: int, total: int) -> None:
-    """Show nothing of the progress."""
+    """Ignore the progress."""
 
 
 class Journal:
-    """Appends to the newest chain of this gate; any number of threads and processes may.
+    """Appends to the newest chain of this gate, from any number of threads and processes.
 
-    shared: others, with keys of their own, keep journals in the same database, as the processes of
-    one hub do; each writes chains of its own then. timezone: of this machine; None: that of its
-    site.
+    shared: other processes with keys of their own write journals into the same database, as those
+    of one hub do; each has its own chains then. timezone: of this machine; None: that of its site.
     """
 
     def __init__(
@@ -180,21 +179,22 @@ class Journal:
         self._site = site
         self._timezone = timezone
         self.on_gone: Callable[[Sequence[str]], object] = lambda uids: None
-        """Called with the uids that must not come back, once the ledger has them."""
+        """Called with uids that were added to the erasure ledger."""
         self.on_append: Callable[[], None] = lambda: None
         """Called after each commit by this process, in the thread that made it; must be quick."""
         self.boot = boot or boot_id()
-        """Names the boot within which monotonic times of rows can be compared."""
+        """The boot, within which monotonic times of rows can be compared."""
         self._sealed: Head | None = None
         self._shared = shared
         self._use(signer)
 
     def append(self, entries: Sequence[Entry], session: Session | None = None) -> list[Receipt]:
-        """Append a batch under one seal, durably on return; StorageError, then nothing is written.
+        """Append a batch under one seal, durably on return, all or nothing.
 
-        With a session of `Database.write` the batch belongs to that transaction. ValueError and
-        TypeError when a body or a payload is no JSON. A private subject who was erased meanwhile
-        (`person_id` of nobody) is left out. Conflict for a second correction of the same row.
+        With a session of `Database.write` the batch belongs to that transaction. A private subject
+        who was erased meanwhile (an unknown `person_id`) is left out. Raises: StorageError;
+        Conflict for a second correction of the same row; ValueError and TypeError when a body or
+        payload is no JSON.
         """
         if not entries:
             return []
@@ -202,7 +202,7 @@ class Journal:
             with self.db.write() as own:
                 return self._append(own, entries)
         if not is_write_session(session) or session.in_nested_transaction():
-            # after a savepoint's rollback the head would speak of rows that never were
+            # after the rollback of a savepoint the head would name rows that do not exist
             raise ValueError("the journal needs a session of Database.write, and no savepoint")
         return self._append(session, entries)
 
@@ -215,7 +215,7 @@ class Journal:
         reason: str,
         role: str = "subject",
     ) -> Receipt:
-        """Delete the private parts of rows of a chain for ever, and say so in the journal."""
+        """Delete the private parts of rows of a chain, and record that in the journal."""
         wanted = sorted(set(seqs))
         private, projected = journal_private.c, attendance_logs.c
         for some in _chunks(wanted, 500):
@@ -234,16 +234,16 @@ class Journal:
         return self.append([Entry(at, "redacted", body)], session)[0]
 
     def erase_person(self, session: Session, at: Instant, uid: str, reason: str) -> list[Receipt]:
-        """Redact all that speaks of the person with this uid; `persons.delete` may follow.
+        """Redact all rows about the person with this uid; `persons.delete` may follow.
 
-        A note of somebody's that names the person goes, and with it who wrote it.
-        The ledger has the uid once the session is committed.
+        The actor's part of a row whose note names the person is redacted, too. The erasure ledger
+        has the uid once the session is committed.
         """
         self.keep_out(session, [uid])
         stored_settings.touch_gallery(session)  # the locks in their order: see `locks`
         stored_settings.lock_rules(session)
         change_feed.note_erasure(session, uid)
-        # whoever is taking in rows of this person has committed then
+        # waits for transactions that are inserting rows about this person
         session.execute(sa.select(persons.c.id).where(persons.c.uid == uid).with_for_update())
         for edits in (edge_edits, fleet_edits):
             session.execute(sa.delete(edits).where(edits.c.person == uid))
@@ -266,7 +266,7 @@ class Journal:
         ]
 
     def keep_out(self, session: Session, uids: Sequence[str]) -> None:
-        """Add to the ledger, once the session is committed, what must not come back."""
+        """Add uids to the erasure ledger once the session is committed."""
         if uids:
             after_commit(session, f"ledger {uids[0]}", lambda: self._keep_out(uids))
 
@@ -274,10 +274,10 @@ class Journal:
         self.ledger.add(uids)
         self.on_gone(uids)
 
-    def begin_anew(self, at: Instant, cause: str) -> Receipt:
-        """Begin another chain, as the present one must not go on: its first row says why.
+    def start_new_chain(self, at: Instant, cause: str) -> Receipt:
+        """Begin a new chain; its first row records the cause.
 
-        It is an alarm, but for a rotation, and for a restore, which is acknowledged in one breath.
+        Raises an alarm except for a rotation, and for a restore, which is acknowledged at once.
         """
         with self.db.write() as session:
             gate, epoch = self._identity(session, self._head())
@@ -288,19 +288,19 @@ class Journal:
             return self._write(session, rows, tip)
 
     def rotate(self, at: Instant, signer: Ed25519PrivateKey, actor: str, cause: str) -> Head:
-        """Let another key seal from now on, in a new chain, with the word of the present one.
+        """Rotate the key: begin a new chain that another key seals, endorsed by the present one.
 
-        Gives the end of that chain. One transaction: when it fails, all is as it was. Other
-        journals of the same gate that are open must be opened anew.
+        Returns the end of that chain. One transaction: after a failure nothing has changed. Other
+        open journals of the same gate must be reopened.
         """
         former = self._signer
         try:
             with self.db.write() as session:
                 tip = self._rotated(session, at, signer, {"name": actor, "cause": cause})
-                end, told = self._sign(tip), rotation_of(session, tip.chain)
-                assert told is not None  # noqa: S101
-                # known before it holds: of a key that never came into force nobody asks
-                key_rotation.keep(self.rotations, told.confirmed_by(signer))
+                end, rotation = self._sign(tip), rotation_of(session, tip.chain)
+                assert rotation is not None  # noqa: S101
+                # stored before the commit: a rotation that is never committed is ignored
+                key_rotation.keep(self.rotations, rotation.confirmed_by(signer))
         except BaseException:
             self._use(former)
             raise
@@ -321,16 +321,16 @@ class Journal:
         return end
 
     def _use(self, signer: Ed25519PrivateKey) -> None:
-        """Seal with this key from now on."""
+        """Use this key for seals from now on."""
         self._signer = signer
         self._eras: list[KeyEra] = []
         self.public_key = signer.public_key().public_bytes_raw().hex()
         self._identity_key = f"{IDENTITY}/{self.public_key[:16]}" if self._shared else IDENTITY
 
-    def go_on(self, at: Instant) -> None:
+    def start_pending_chain(self, at: Instant) -> None:
         """Begin the new chain that the next row would begin, if any, without an alarm.
 
-        For who acknowledges in the same breath what there is to be alarmed about.
+        For callers that acknowledge the cause at once.
         """
         with self.db.write() as session:
             tip, broken = self._tip(session, at)
@@ -338,7 +338,7 @@ class Journal:
                 self._write(session, [], tip)
 
     def gate_uid(self) -> str:
-        """The uid that all chains of this gate begin with; made when it is first asked for."""
+        """Return the uid with which all chains of this gate begin; create it at the first call."""
         head = self._head()
         if head is not None:
             return head.gate
@@ -350,19 +350,19 @@ class Journal:
             return self._identity(session, None)[0]
 
     def gate_uid_if_known(self, session: Session) -> str | None:
-        """The same, None before anything asked for it."""
+        """Return that uid, or None before it was created."""
         known = identity_of(session, self._identity_key)
         return str(known["gate"]) if known and "gate" in known else None
 
     def proves(self, session: Session, chain: str, seq: int) -> bool:
-        """Return whether a row stands, unaltered, under a seal of this gate; no other counts."""
+        """Return whether a row is unaltered and under a seal of this gate's own key."""
         keys = {self.key_for(session, chain)}
         if self._shared:  # other processes have keys of their own
             keys.add(key_of(session, chain))
         return is_sealed(session, chain, seq, keys)
 
     def key_for(self, session: Session, chain: str) -> str:
-        """The key of this gate (public, hex) that seals a chain: the one of its time."""
+        """Return the key of this gate (public, hex) that seals a chain: the one of its era."""
         if not self._eras:
             gate = self._known_gate(session)
             known = eras(session, gate, self.public_key, self.rotations) if gate else []
@@ -371,11 +371,11 @@ class Journal:
 
     @property
     def rotations(self) -> Path:
-        """The file of the keys that this gate's journal had."""
+        """The file of the rotations of this gate's key."""
         return self.head_file.with_name(ROTATIONS)
 
     def sealed_ends(self, session: Session) -> dict[str, int]:
-        """The chains of this gate, each with the last row under a seal of its key."""
+        """Return the chains of this gate, each with the number of its last sealed row."""
         gate = self._known_gate(session)
         chains = own_chains(session, gate) if gate is not None else []
         return {c: sealed_until(session, c, self.key_for(session, c)) for c in chains}
@@ -385,26 +385,28 @@ class Journal:
         return head.gate if head is not None else self.gate_uid_if_known(session)
 
     def last_body(self, session: Session, kind: str) -> Mapping[str, Any] | None:
-        """The body of this gate's newest row of a kind that it has sealed; None without one."""
+        """Return the body of this gate's newest sealed row of a kind, also a pruned one; None
+        without one."""
         gate = self._known_gate(session)
         if gate is None:
             return None
         if (found := self._newest(session, gate, kind)) is not None:
-            told: Mapping[str, Any] = json.loads(found[2])
-            return told
-        cut_row = self._newest(session, gate, PRUNED)
-        cut = read(PrunedRange, cut_row[2]) if cut_row is not None else None
-        return None if cut is None else cut.state.get(kind)
+            body: Mapping[str, Any] = json.loads(found[2])
+            return body
+        record = self._newest(session, gate, PRUNED)
+        pruned = read(PrunedRange, record[2]) if record is not None else None
+        return None if pruned is None else pruned.state.get(kind)
 
     def is_newest(self, session: Session, kind: str) -> bool:
-        """Check that no row can be missing behind the newest one of a kind, or since the beginning.
+        """Return whether no row can be missing after the newest one of a kind, or since the
+        beginning.
 
-        All rows to the end that the head file knows are there; the newest LOOK of them lead to it
-        by their hashes.
+        Checks that all rows up to the end in the head file exist, and that the newest `LOOK` of
+        them follow from each other by their hashes.
         """
         gate, head = self._known_gate(session), self._head()
         if gate is None or head is None:
-            # a gate that was named and has written nothing yet is as whole as one without a name
+            # nothing is missing of a gate that has written nothing yet, whether it has a uid or not
             unwritten = not self.head_file.exists() and not newest_epoch(session, gate or "")
             return head is None and (gate is None or unwritten)
         found = self._newest(session, gate, kind)
@@ -425,19 +427,19 @@ class Journal:
         for chain in reversed(own_chains(session, gate)):
             seq = 1 << 62
             while seq:
-                told = sa.select(row.seq, row.body).where(
+                older = sa.select(row.seq, row.body).where(
                     row.chain == chain, row.kind == kind, row.seq < seq
                 )
-                found = session.execute(told.order_by(row.seq.desc()).limit(1)).first()
+                found = session.execute(older.order_by(row.seq.desc()).limit(1)).first()
                 if found is not None and self.proves(session, chain, found.seq):
                     return chain, int(found.seq), str(found.body)
                 seq = 0 if found is None else found.seq
         return None
 
     def renew_head(self) -> None:
-        """Let the head file follow the database, when it stayed behind as the power failed.
+        """Bring the head file up to the database, where a power cut prevented its renewal.
 
-        Until then rows could be cut from the end that it does not know of.
+        Until then rows after the end in the head file could be cut off unnoticed.
         """
         head = self._head()
         if head is None:
@@ -447,12 +449,12 @@ class Journal:
             tip = last_row(session, chains[-1]) if chains else None
             if tip is None or tip.place <= head.place:
                 return
-            if self._why_anew(session, head.gate, tip, head):
+            if self._break_cause(session, head.gate, tip, head):
                 return
         write_head(self.head_file, self._sign(tip), self.public_key)
 
     def is_behind(self) -> bool:
-        """Return whether rows of the head file are missing here: an older database was restored."""
+        """Return whether the row in the head file is missing: an older database was restored."""
         head = self._head()
         if head is None or not head.seq:
             return False
@@ -462,29 +464,30 @@ class Journal:
     def verify(self, progress: Progress = _silent, *, closely: bool = False) -> Verification:
         """Check chains, seals, head file, private parts and attendance log, in bounded memory.
 
-        closely: look at each row as at a strange one, and at every signature; it takes long.
+        closely: check every row in full, and every signature; it takes long.
         """
         from gated.journal.verify import verify
 
         return verify(self.evidence(), progress, closely=closely)
 
-    def look(self, limit: int = LOOK, *, keep: bool = True) -> Looked:
-        """Check the ends of all chains, and what came since the last mark, up to `limit` rows.
+    def look(self, limit: int = LOOK, *, keep: bool = True) -> IncrementalResult:
+        """Verify incrementally: the ends of all chains, and rows since the last mark, `limit` at
+        most.
 
-        keep: the mark moves on with what was found right, under a signature of its own. Without,
-        nothing is written.
+        keep: move the mark to the last row that was found right, and sign it; else nothing is
+        written.
         """
-        from gated.journal.verify import Reach, look
+        from gated.journal.verify import VerificationBounds, look
 
         place = self.head_file.with_name(MARKS)
         since = read_marks(place, self.public_key)
-        looked = look(self.evidence(), _silent, Reach(since, limit))
+        looked = look(self.evidence(), _silent, VerificationBounds(since, limit))
         if keep and dict(looked.marks) != since:
             write_marks(place, looked.marks, self._signer)
         return looked
 
     def evidence(self) -> JournalEvidence:
-        """Return the evidence that `verify` goes by."""
+        """Return the evidence on which `verify` relies."""
         from gated.journal.verify import JournalEvidence
 
         return JournalEvidence(
@@ -498,14 +501,14 @@ class Journal:
         )
 
     def acknowledge(self, at: Instant, actor: str, cause: str) -> Verification:
-        """Put on record that somebody has looked into all that is wrong; what it was.
+        """Record that an administrator acknowledges all present problems; return them.
 
-        What was acknowledged is no failure any more as long as it stays as it is now. Conflict when
-        nothing is wrong.
+        An acknowledged problem is no failure any more as long as its rows do not change. Raises:
+        Conflict when nothing is wrong.
         """
         from gated.journal.verify import acknowledgement
 
-        self.go_on(at)
+        self.start_pending_chain(at)
         found = self.verify()
         if found.ok:
             raise Conflict("nothing is wrong with the journal: there is nothing to acknowledge")
@@ -531,14 +534,14 @@ class Journal:
         return receipts
 
     def _write(self, session: Session, entries: Sequence[Entry], tip: Head) -> Receipt:
-        """Write rows behind a tip of our own, and seal them; where the last one stands."""
+        """Append rows after `tip` and seal them; return the receipt of the last one."""
         entries = [e.from_here() for e in _without_erased(session, entries)]
         written = _Batch(tip.chain, self.boot)
         for entry in self._placed(session, entries):
             tip = written.add(entry, tip)
         ids = written.insert(session) if written.rows else {}
         self._seal(session, tip)
-        site_presence_store.noted(session, self._site, written.passed)
+        site_presence_store.apply_changes(session, self._site, written.passed)
         session.info[_TIP] = tip
         session.info[_WRITTEN] = [
             Receipt(tip.chain, r["seq"], r["hash"], ids.get(r["seq"])) for r in written.rows
@@ -546,7 +549,7 @@ class Journal:
         return Receipt(tip.chain, tip.seq, tip.hash)
 
     def _placed(self, session: Session, entries: Sequence[Entry]) -> Sequence[Entry]:
-        """The entries, passages with the time zone in which they were made."""
+        """Return the entries, with the time zone of passages."""
         if not any(e.kind in PASSAGES and "timezone" not in e.body for e in entries):
             return entries
         timezone = self._timezone or site_zones.timezone_at(session, self._site)
@@ -558,28 +561,28 @@ class Journal:
         ]
 
     def _tip(self, session: Session, at: Instant) -> tuple[Head, _Break | None]:
-        """The end of the chain to append to; a new chain is begun when there must be one."""
+        """Return the end of the chain to append to, and why a new chain was begun, if one was."""
         known: Head | None = session.info.get(_TIP)
         if known is not None:
             return known, None
         gate, epoch = self._identity(session, self._head())
-        head = self._head()  # under the lock: who had it before has written one
+        head = self._head()  # read again under the lock: its last holder may have written one
         tip = last_row(session, f"{gate}/{epoch}")
-        cause = self._why_anew(session, gate, tip, head)
+        cause = self._break_cause(session, gate, tip, head)
         if not cause and tip is not None:
             return tip, None
         before = head if head is not None and head.seq else tip
         if head is not None:
-            # a restored database may know less epochs than there were
+            # a restored database may have fewer epochs than there were
             gate, epoch = head.gate, max(epoch, head.epoch) if head.gate == gate else head.epoch
         broken = _Break(cause, gate, epoch, before)
         return self._start(session, at, broken), broken
 
-    def _why_anew(self, session: Session, gate: str, tip: Head | None, head: Head | None) -> str:
-        """Find the cause for which the chain cannot go on; empty when it can.
+    def _break_cause(self, session: Session, gate: str, tip: Head | None, head: Head | None) -> str:
+        """Return why nothing may be appended to the chain; empty when it may.
 
-        It goes on behind what this gate has sealed, and nothing else: what the database says of
-        itself, the key of a chain included, counts for nothing against the head.
+        Rows are appended only after a row that this gate has sealed. What the database says, the
+        key of a chain included, never outweighs the head.
         """
         if head is None:
             return self._without_head(session, gate, tip)
@@ -587,24 +590,25 @@ class Journal:
             return FOREIGN
         if tip is None:
             return FIRST if head.seq == 0 and not newest_epoch(session, gate) else "lost"
-        there = holds(session, head) or begun_behind(session, tip, head)
+        there = holds(session, head) or was_replaced(session, tip, head)
         if not there or head.place > tip.place:
             return "behind_head"
         if tip.hash != head.hash and not sealed_with(session, tip, self.public_key):
             return self._not_ours(session, tip)
-        return "unsealed" if anything_behind(session, tip) else ""
+        return "unsealed" if has_rows_after(session, tip) else ""
 
     def _without_head(self, session: Session, gate: str, tip: Head | None) -> str:
         if tip is None and not newest_epoch(session, gate):
-            # somebody else's head is that of a key which is gone, or of a forger
+            # a head file that is not ours is that of a lost key, or forged
             return FIRST if not self.head_file.exists() else "head_missing"
         if tip is not None and sealed_with(session, tip, self.public_key):
             return "head_missing"
         return "lost" if tip is None else self._not_ours(session, tip)
 
     def _not_ours(self, session: Session, tip: Head) -> str:
-        told = rotation_of(session, tip.chain)
-        if told is not None and told.previous_key == self.public_key and told.is_agreed:
+        rotation = rotation_of(session, tip.chain)
+        ours = rotation is not None and rotation.previous_key == self.public_key
+        if rotation is not None and ours and rotation.is_agreed:
             in_file = journal_key(self.head_file.parent)
             if in_file is not None and in_file.public_bytes_raw().hex() != self.public_key:
                 raise StorageError(
@@ -613,7 +617,8 @@ class Journal:
         return "unsealed" if key_of(session, tip.chain) == self.public_key else "new_key"
 
     def _head(self) -> Head | None:
-        """The newest seal that this process knows of: the head file's, or one of its own."""
+        """Return the newest seal that this process knows: that of the head file, or its own last
+        one."""
         head, own = read_head(self.head_file), self._sealed
         if head is not None and not head.is_signed_by(self.public_key):
             head = None
@@ -622,7 +627,7 @@ class Journal:
         return own
 
     def _identity(self, session: Session, head: Head | None) -> tuple[str, int]:
-        """Gate uid and epoch, locked until the transaction ends."""
+        """Return gate uid and epoch, locked until the transaction ends."""
         gate, epoch = (head.gate, head.epoch) if head else (new_uid(), 1)
         new = {"gate": gate, "epoch": epoch}
         stored_settings.create(session, self._identity_key, new)
@@ -640,15 +645,15 @@ class Journal:
         broken: _Break,
         former: Ed25519PrivateKey | None = None,
     ) -> Head:
-        """Begin a chain with a row that says why, and where the one before it ended.
+        """Begin a chain with a row that records the cause, and the end of the chain before it.
 
-        former: the key that agrees to be followed by the present one.
+        former: the key that endorses the present one.
         """
         gate, epoch, cause = broken.gate, broken.epoch, broken.cause
         if cause != FIRST:
             if cause not in (ROTATED, RESTORED):
                 log.error("the journal begins a new chain (%s): see `gated journal verify`", cause)
-            # nobody may stand in the way: neither an older database nor rows of somebody else
+            # above all epochs in the database, which may be older or hold foreign rows
             epoch = max(epoch, newest_epoch(session, gate)) + 1
             stored_settings.set_(session, self._identity_key, {"gate": gate, "epoch": epoch})
             keep_head(self.head_file, epoch)
@@ -658,13 +663,13 @@ class Journal:
             "epoch": epoch,
             "public_key": self.public_key,
             "cause": cause,
-            "previous": broken.before and broken.before.told(),
+            "previous": broken.before and broken.before.as_dict(),
         }
-        if told := key_rotation.words(self.rotations, gate):
-            # the chains that said so may be lost, and a hub may not have had them
-            body["rotations"] = told
+        if rotations := key_rotation.newest_rotations(self.rotations, gate):
+            # the chains with these rotations may be lost before a hub has received them
+            body["rotations"] = rotations
         nothing = self._sign(Head(f"{gate}/{epoch}", 0, GENESIS))
-        if former is not None:  # the head of before stays until the commit
+        if former is not None:  # the head file keeps the former head until the commit
             body |= _agreement(nothing.chain, former, self.public_key)
         elif cause == FIRST or self._head() is None:
             write_head(self.head_file, nothing)
@@ -674,7 +679,7 @@ class Journal:
         return tip
 
     def _alarm(self, at: Instant, broken: _Break) -> Entry:
-        """Make the entry of the alarm that the chain before could not go on."""
+        """Return the entry of the alarm that the chain before could not be continued."""
         before = broken.before
         where = {"chain": before.chain, "row": before.seq + 1} if before else {}
         body = {"gate": self._gate_name, "cause": broken.cause, **where, "severity": "alarm"}
@@ -682,7 +687,7 @@ class Journal:
 
     def _seal(self, session: Session, tip: Head) -> None:
         sealed = self._sign(tip)
-        values = {**sealed.told(), "signature": sealed.signature}
+        values = {**sealed.as_dict(), "signature": sealed.signature}
         session.execute(sa.insert(journal_seal).values(values))
         after_commit(session, f"head {self.head_file}", lambda: self._committed(sealed))
 
@@ -697,7 +702,7 @@ class Journal:
 
 @dataclass(frozen=True, slots=True)
 class _Break:
-    """The cause for which a chain cannot go on, its gate and epoch, and the last row of ours."""
+    """The cause for which a chain cannot be continued, its gate and epoch, and our last row."""
 
     cause: str
     gate: str
@@ -706,7 +711,7 @@ class _Break:
 
 
 class _Batch:
-    """Rows of one chain in the making."""
+    """Collects rows of one chain, and inserts them with all that follows from them."""
 
     def __init__(self, chain: str, boot: str) -> None:
         self._chain = chain
@@ -720,7 +725,7 @@ class _Batch:
         self._alarms: list[dict[str, Any]] = []
 
     def add(self, entry: Entry, tip: Head) -> Head:
-        """Add the row that follows `tip`; returns the new tip."""
+        """Add the row that follows `tip`; return the new tip."""
         seq = tip.seq + 1
         salts = {role: secrets.token_hex(SALT) for role in entry.private}
         commits = {role: commitment(salts[role], p) for role, p in entry.private.items()}
@@ -757,7 +762,7 @@ class _Batch:
                     "uid": payload.get("uid"),
                 }
             )
-        # from what is stored, as verifying does, not from what was given
+        # from the stored form, as in verification, not from the arguments
         seen = {**fields, "body": json.loads(body), "hash": hash_}
         if projected := project(seen, entry.private):
             self._attendance.append(projected)
@@ -771,7 +776,7 @@ class _Batch:
         return Head(self._chain, seq, hash_)
 
     def insert(self, session: Session) -> dict[int, int]:
-        """Write everything; returns seq -> id of the attendance rows."""
+        """Insert everything; return seq -> id of the attendance rows."""
         session.execute(sa.insert(journal), self.rows)
         if self._private:
             session.execute(sa.insert(journal_private), self._private)
@@ -779,7 +784,7 @@ class _Batch:
         for seq, visit in self._unused.items():
             self.passed.people |= mark_unused(session, self._chain, seq, visit)
         for row in self._alarms:
-            alarm_store.raised(session, row)
+            alarm_store.raise_(session, row)
         return ids
 
     def _insert_attendance(self, session: Session) -> dict[int, int]:
@@ -798,9 +803,9 @@ class _Batch:
 
 
 def supersede(session: Session, chain: str, seq: int, by: int) -> set[int]:
-    """Let a row of the attendance log point at the one in its place; whose it was.
+    """Mark a row of the attendance log as superseded; return its person's id, if any.
 
-    Conflict when one is in its place already.
+    Raises: Conflict when it was superseded already.
     """
     old = attendance_logs.c
     found = session.execute(
@@ -815,7 +820,8 @@ def supersede(session: Session, chain: str, seq: int, by: int) -> set[int]:
 
 
 def mark_unused(session: Session, chain: str, seq: int, visit_uid: str) -> set[int]:
-    """Let the grant of this visit, some rows before, say that nobody went through; whose it was."""
+    """Mark the grant of this visit, some rows before, as not used; return its person's id, if
+    any."""
     row = attendance_logs.c
     marked = session.execute(
         sa.update(attendance_logs)
@@ -832,18 +838,18 @@ def mark_unused(session: Session, chain: str, seq: int, visit_uid: str) -> set[i
 
 
 def _agreement(chain: str, former: Ed25519PrivateKey, public_key: str) -> dict[str, str]:
-    """Return what the first row of a chain says of the key before its own."""
+    """Return the fields of a rotation in the first row of a chain, signed by the former key."""
     before = former.public_key().public_bytes_raw().hex()
-    told = KeyRotation(chain, before, public_key).agreed_by(former)
-    return {"previous_key": told.previous_key, "agreed": told.agreed}
+    rotation = KeyRotation(chain, before, public_key).agreed_by(former)
+    return {"previous_key": rotation.previous_key, "agreed": rotation.agreed}
 
 
 def decision_entry(
     decision: Decision, gate: str, camera: str, site: str, visit_uid: str | None = None
 ) -> Entry:
-    """A decision as an entry; whom it speaks of goes into the private parts.
+    """Return a decision as an entry; person and operator go into the private parts.
 
-    visit_uid: names the visit for rows that come later.
+    visit_uid: identifies the visit in later rows.
     """
     body = {
         "gate": gate,
@@ -871,14 +877,14 @@ def decision_entry(
     }
     private: dict[str, Mapping[str, Any]] = {}
     if (person := decision.person) is not None:
-        private["subject"] = told_of(person)
+        private["subject"] = subject_of(person)
     if decision.actor is not None:
         private["actor"] = {"name": decision.actor}
     return Entry(decision.at, "decision", body, private)
 
 
-def told_of(person: PersonRef) -> dict[str, Any]:
-    """The private part that says whom a row speaks of."""
+def subject_of(person: PersonRef) -> dict[str, Any]:
+    """Return the private part of a row about a person."""
     return {
         "person_id": person.id,
         "uid": person.uid,
@@ -888,7 +894,7 @@ def told_of(person: PersonRef) -> dict[str, Any]:
 
 
 def _float(value: float | None) -> float | None:
-    """A plain float that JSON has: the margin to nobody is infinite and told as null."""
+    """Return a float that JSON can hold; None for the infinite margin of a lone candidate."""
     return None if value is None or not math.isfinite(value) else float(value)
 
 
@@ -897,7 +903,8 @@ def _milliseconds(since: float | None, now: float) -> float | None:
 
 
 def _without_erased(session: Session, entries: Sequence[Entry]) -> list[Entry]:
-    """The entries, without subjects that were erased while the entry waited to be written."""
+    """Return the entries, without subjects that were erased while the entry waited to be
+    written."""
     ids = {_subject_id(e) for e in entries} - {None}
     if not ids:
         return list(entries)
@@ -921,7 +928,7 @@ def _subject_id(entry: Entry) -> int | None:
 
 
 def ranges(numbers: Iterable[int]) -> Iterator[list[int]]:
-    """Rising numbers as [first, last] ranges."""
+    """Yield rising numbers as [first, last] ranges."""
     first = last = None
     for n in numbers:
         if first is None or last is None:
@@ -936,7 +943,7 @@ def ranges(numbers: Iterable[int]) -> Iterator[list[int]]:
 
 
 def boot_id() -> str:
-    """Names the boot of this machine, within which monotonic times can be compared."""
+    """Return the id of this boot, within which monotonic times can be compared."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:

@@ -1,13 +1,13 @@
-"""The keys of a journal over time: one follows another by a word of the old one.
+"""Rotates the key of a journal: each key is endorsed by the one before.
 
-The first row of the chain that a new key seals says so, with a signature of the key before
-(`agreed`). The same word, signed by the new key (`confirmed`), is kept in `journal.rotations`, so
-that a restored database does not make the gate forget its former keys.
+The first row of the chain that a new key seals holds the rotation, signed by the key before
+(`agreed`). The same rotation, signed by the new key (`confirmed`), is stored in
+`journal.rotations`, so that a gate with a restored database still knows its former keys.
 
     keys/journal.key        the key in force, at every moment
-    keys/journal.key.next   the one that will be: in force once the journal has a chain of its own
+    keys/journal.key.next   the next one: in force once the journal has a chain that it seals
 
-Whoever has an old key can sign nothing new with it: each key counts for the chains of its time.
+An old key cannot sign new rows: each key counts only for the chains of its era.
 """
 
 from __future__ import annotations
@@ -41,18 +41,19 @@ from gated.vault.files import write_atomic
 log = logging.getLogger(__name__)
 
 ROTATIONS = "journal.rotations"
-MOST_WORDS = 20
-"""So many rotations are told again at the beginning of a chain."""
+MOST_ROTATIONS = 20
+"""The number of rotations that are repeated in the first row of a chain."""
 
 LARGEST = 1 << 20
-"""A gate that rotates its key each day has less in a year."""
+"""Bytes of the file; a gate that rotates its key each day has less in a year."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRotation:
-    """From this chain on another key seals. Keys and signatures: hex.
+    """A change of the key, from a chain on. Keys and signatures: hex.
 
-    agreed: of the key before. confirmed: of the new one; empty in the row itself, which it seals.
+    agreed: signature of the key before. confirmed: of the new one; empty in the row itself, which
+    the new key seals.
     """
 
     chain: str
@@ -89,53 +90,54 @@ class KeyRotation:
 
     @classmethod
     def in_row(cls, chain: str, body: Any) -> Self | None:
-        """Read what the first row of a chain says; None when it names no other key."""
+        """Read the rotation in the first row of a chain; None when the key did not change."""
         try:
             if body["cause"] != ROTATED:
                 return None
-            told = (str(body[name]) for name in ("previous_key", "public_key", "agreed"))
-            return cls(chain, *told)
+            fields = (str(body[name]) for name in ("previous_key", "public_key", "agreed"))
+            return cls(chain, *fields)
         except (KeyError, TypeError):
             return None
 
 
 @dataclass(frozen=True, slots=True)
 class KeyEra:
-    """The chains of a gate from an epoch on are sealed with a key."""
+    """The key of the chains of a gate from an epoch on."""
 
     first_epoch: int
     key: str
 
 
 def eras(session: Session, gate: str, public_key: str, place: Path) -> list[KeyEra]:
-    """The keys of a gate's journal, the present one first, as each later key tells of the former.
+    """Return the keys of a gate's journal, the present one first; each was endorsed by the next
+    older.
 
-    place: the file of what was confirmed.
+    place: the file `journal.rotations`.
     """
     found: list[KeyEra] = []
     key = public_key
-    kept = {told.public_key: told for told in confirmed(place)}
+    kept = {rotation.public_key: rotation for rotation in confirmed(place)}
     rotated = sorted(_in_journal(session, gate), key=lambda r: split(r.chain)[1], reverse=True)
     by_key = {r.public_key: r for r in reversed(rotated)}
     while len(found) <= len(kept) + len(by_key):
-        told = by_key.get(key)
-        if told is None or not is_sealed(session, told.chain, 1, {key}):
-            told = kept.get(key)
-        if told is None or split(told.chain)[0] != gate:
+        rotation = by_key.get(key)
+        if rotation is None or not is_sealed(session, rotation.chain, 1, {key}):
+            rotation = kept.get(key)
+        if rotation is None or split(rotation.chain)[0] != gate:
             break
-        found.append(KeyEra(split(told.chain)[1], key))
-        key = told.previous_key
+        found.append(KeyEra(split(rotation.chain)[1], key))
+        key = rotation.previous_key
     return [*found, KeyEra(0, key)]
 
 
 def key_at(known: Sequence[KeyEra], chain: str) -> str:
-    """The key that seals a chain."""
+    """Return the key that seals a chain."""
     epoch = split(chain)[1]
     return next(era.key for era in known if epoch >= era.first_epoch)
 
 
 def rotation_of(session: Session, chain: str) -> KeyRotation | None:
-    """Read what the first row of a chain says of its key; None when that did not change with it."""
+    """Read the rotation in the first row of a chain from the database; None without one."""
     row = journal.c
     body = session.execute(
         sa.select(row.body).where(row.chain == chain, row.seq == 1, row.kind == "chain_started")
@@ -148,35 +150,35 @@ def rotation_of(session: Session, chain: str) -> KeyRotation | None:
 
 def _in_journal(session: Session, gate: str) -> Iterator[KeyRotation]:
     for chain in own_chains(session, gate):
-        if (told := rotation_of(session, chain)) is not None:
-            yield told
+        if (rotation := rotation_of(session, chain)) is not None:
+            yield rotation
 
 
 def confirmed(place: Path) -> list[KeyRotation]:
-    """The rotations that the file knows, each signed by its new key; none when it is damaged."""
+    """Return the rotations in the file that their new key has signed; none when it is damaged."""
     try:
         with open(place, "rb") as file:
-            told = json.loads(file.read(LARGEST))
-        found = [KeyRotation(**{name: str(value) for name, value in one.items()}) for one in told]
+            stored = json.loads(file.read(LARGEST))
+        found = [KeyRotation(**{name: str(value) for name, value in one.items()}) for one in stored]
         return [rotation for rotation in found if rotation.is_confirmed]
     except (OSError, ValueError, TypeError, AttributeError):
         return []
 
 
-def words(place: Path, gate: str) -> list[list[str]]:
-    """The newest rotations of a gate that the file knows, for the first row of a chain."""
+def newest_rotations(place: Path, gate: str) -> list[list[str]]:
+    """Return the newest rotations of a gate in the file, for the first row of a chain."""
     own = [r for r in confirmed(place) if split(r.chain)[0] == gate]
-    return [[r.chain, r.previous_key, r.public_key, r.agreed] for r in own[-MOST_WORDS:]]
+    return [[r.chain, r.previous_key, r.public_key, r.agreed] for r in own[-MOST_ROTATIONS:]]
 
 
-def followers(body: Any, gate: str, former: Collection[str]) -> list[str]:
-    """The keys that follow the former ones, as the words in the body of a row prove."""
+def successor_keys(body: Any, gate: str, former: Collection[str]) -> list[str]:
+    """Return the keys that succeed the former ones, as the rotations in the body of a row prove."""
     try:
-        told = [KeyRotation(*map(str, word)) for word in body.get("rotations", ())]
+        rotations = [KeyRotation(*map(str, one)) for one in body.get("rotations", ())]
     except (TypeError, AttributeError):
         return []
     known, found = set(former), []
-    for rotation in told[:MOST_WORDS]:
+    for rotation in rotations[:MOST_ROTATIONS]:
         own = split(rotation.chain)[0] == gate and rotation.previous_key in known
         if own and rotation.is_agreed:
             known.add(rotation.public_key)
@@ -185,10 +187,10 @@ def followers(body: Any, gate: str, former: Collection[str]) -> list[str]:
 
 
 def keep(place: Path, rotation: KeyRotation) -> None:
-    """Add a rotation to the file, durably; StorageError."""
-    told = [asdict(one) for one in (*confirmed(place), rotation)]
+    """Add a rotation to the file, durably. Raises: StorageError."""
+    all_ = [asdict(one) for one in (*confirmed(place), rotation)]
     try:
-        write_atomic(place, canonical(told) + b"\n")
+        write_atomic(place, canonical(all_) + b"\n")
     except OSError as error:
         raise StorageError(f"{place} cannot be written: {error.strerror}") from error
 
@@ -196,9 +198,10 @@ def keep(place: Path, rotation: KeyRotation) -> None:
 def in_force(
     db: Database, state_dir: Path, signer: Ed25519PrivateKey, *, complete: bool = True
 ) -> Ed25519PrivateKey:
-    """The key that seals the journal: the next one, where a rotation was cut off behind its commit.
+    """Return the key that seals the journal: the next one where a rotation was interrupted after
+    its commit.
 
-    complete: finish it, so that head file and key file say the same. StorageError.
+    complete: finish that rotation, so that head file and key file agree. Raises: StorageError.
     """
     following = sealing.next_journal_key(state_dir)
     if following is None:
@@ -207,14 +210,14 @@ def in_force(
     with db.read() as session:
         end = _begun_with(session, old, new)
     if end is None:
-        return signer  # it was cut off before: the next rotation makes another one
+        return signer  # interrupted before the commit: the next rotation makes another key
     if complete:
         finish(state_dir, end, new)
     return following
 
 
 def finish(state_dir: Path, end: Head, public_key: str) -> None:
-    """Let the head file and then the key file follow the journal."""
+    """Bring the head file and then the key file up to the journal."""
     place = state_dir / "journal.head"
     head = read_head(place)
     if head is None or not head.is_signed_by(public_key):
@@ -223,14 +226,15 @@ def finish(state_dir: Path, end: Head, public_key: str) -> None:
 
 
 def _begun_with(session: Session, old: str, new: str) -> Head | None:
-    """The end of the chain that a key has begun with the word of another; None without one."""
+    """Return the end of the chain that a new key has begun endorsed by the old; None without
+    one."""
     row, seal = journal.c, journal_seal.c
     first = sa.select(row.chain).where(row.kind == "chain_started", row.seq == 1)
     for chain in session.execute(first).scalars().all():
-        told = rotation_of(session, chain)
-        if told is None or (told.previous_key, told.public_key) != (old, new):
+        rotation = rotation_of(session, chain)
+        if rotation is None or (rotation.previous_key, rotation.public_key) != (old, new):
             continue
-        if not told.is_agreed or not is_sealed(session, chain, 1, {new}):
+        if not rotation.is_agreed or not is_sealed(session, chain, 1, {new}):
             continue
         ends = sa.select(seal.chain, seal.seq, seal.hash, seal.signature)
         for end in session.execute(ends.where(seal.chain == chain).order_by(seal.seq.desc())):

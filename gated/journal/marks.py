@@ -1,6 +1,6 @@
-"""Keeps how far the journal was verified, signed with the gate's key: a file beside the head.
+"""Stores up to which row each chain was verified, signed with the gate's key, beside the head file.
 
-An older copy of it costs time and hides nothing that the gate writes from now on.
+An older copy of the file costs time, and hides nothing that the gate writes from now on.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ log = logging.getLogger(__name__)
 
 MARKS = "journal.verified"
 LARGEST = 4 << 20
-"""A hub of some thousands of gates has no more."""
+"""Bytes of the file; a hub of some thousands of gates has less."""
 
 
 def read_marks(path: Path, public_key: str) -> dict[str, Head]:
-    """The marks by chain; none when there is no file, or one that this key (hex) did not sign."""
+    """Return the marks by chain; none without a file that this key (hex) has signed."""
     try:
         with open(path, "rb") as file:
-            told = json.loads(file.read(LARGEST))
+            stored = json.loads(file.read(LARGEST))
         key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key))
-        key.verify(bytes.fromhex(told["signature"]), _message(told["marks"]))
-        return {c: Head(c, int(seq), str(hash_)) for c, (seq, hash_) in told["marks"].items()}
+        key.verify(bytes.fromhex(stored["signature"]), _message(stored["marks"]))
+        return {c: Head(c, int(seq), str(hash_)) for c, (seq, hash_) in stored["marks"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, InvalidSignature):
         return {}
 
 
 def write_marks(path: Path, marks: Mapping[str, Head], signer: Ed25519PrivateKey) -> None:
-    """Write the marks anew; a failure is logged, as the next look only takes longer."""
-    told = {chain: [mark.seq, mark.hash] for chain, mark in marks.items()}
-    signed = {"marks": told, "signature": signer.sign(_message(told)).hex()}
+    """Write the marks; a failure is only logged, as the next verification just takes longer."""
+    ends = {chain: [mark.seq, mark.hash] for chain, mark in marks.items()}
+    signed = {"marks": ends, "signature": signer.sign(_message(ends)).hex()}
     try:
         write_atomic(path, canonical(signed) + b"\n")
     except OSError as error:

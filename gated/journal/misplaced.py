@@ -1,7 +1,7 @@
-"""Finds rows that stand where no row of ours can stand, and which no walk through a chain meets.
+"""Finds rows with an impossible chain or number, which no walk through a chain meets.
 
-SQLite keeps whatever somebody puts into a column: bytes as the name of a chain, a text as a number.
-Such rows, and numbers beyond those of any row, belong to no place in a chain.
+SQLite stores any type in any column: bytes as the name of a chain, a text as a number. Such rows,
+and numbers out of range, belong to no chain.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from gated.journal.chain_tip import LAST
 
 TABLES = (journal, journal_private, journal_seal, attendance_logs)
 MOST = 100
-"""So many of one chain and table are named."""
+"""The most rows of one chain and table that are reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Misplaced:
-    """A row without a place, said in one sentence; number 0 stands for none."""
+    """A row that belongs to no chain. what: the problem in one sentence. seq: 0 for no number."""
 
     chain: str
     what: str
@@ -32,9 +32,9 @@ class Misplaced:
 
 
 def chains_of(session: Session, table: sa.Table) -> Iterator[Any]:
-    """List the chains of which a table has rows; on SQLite also names that are no text.
+    """Yield the chains of which a table has rows; on SQLite also names that are no text.
 
-    One step of the index for each, not one for each row.
+    A loose index scan: one step for each chain, not for each row.
     """
     chain = table.c.chain
     first = sa.select(sa.func.min(chain).label("chain")).cte("chains", recursive=True)
@@ -44,7 +44,7 @@ def chains_of(session: Session, table: sa.Table) -> Iterator[Any]:
 
 
 def misplaced(session: Session, chains: Iterable[str]) -> Iterator[Misplaced]:
-    """List the rows of all tables that no walk through these chains meets."""
+    """Yield the rows of all tables that no walk through these chains meets."""
     for table in TABLES:
         yield from _of_no_chain(session, table)
         for chain in chains:
@@ -54,7 +54,7 @@ def misplaced(session: Session, chains: Iterable[str]) -> Iterator[Misplaced]:
 def _of_no_chain(session: Session, table: sa.Table) -> Iterator[Misplaced]:
     if session.get_bind().dialect.name != "sqlite":
         return
-    # bytes are behind every text, so that the index finds them
+    # bytes sort after every text, so that the index finds them
     named_by_bytes = table.c.chain >= sa.literal(b"", sa.LargeBinary)
     for row, digest in _rows(session, table, named_by_bytes):
         yield Misplaced(row[0], f"{table.name} has a row of a chain that is no text ({digest})")
@@ -72,7 +72,7 @@ def _beyond(session: Session, table: sa.Table, chain: str) -> Iterator[Misplaced
 def _rows(
     session: Session, table: sa.Table, where: sa.ColumnElement[bool]
 ) -> Iterator[tuple[list[str], str]]:
-    """Chain, number and all other values of rows as SQL has them, and a digest of it all."""
+    """Yield chain, number and all other values of rows as SQL literals, and a digest of them."""
     columns = [table.c.chain, table.c.seq, *(c for c in table.c if c.name not in ("chain", "seq"))]
     if session.get_bind().dialect.name == "sqlite":
         shown: list[sa.ColumnElement[Any]] = [sa.func.quote(c) for c in columns]
@@ -80,5 +80,5 @@ def _rows(
         shown = [sa.cast(c, sa.Text) for c in columns]
     for row in session.execute(sa.select(*shown).where(where).limit(MOST)):
         values = [str(value) for value in row]
-        told = "\n".join(values).encode("utf-8", "backslashreplace")
-        yield values, f"SHA-256 {hashlib.sha256(told).hexdigest()[:16]}"
+        text = "\n".join(values).encode("utf-8", "backslashreplace")
+        yield values, f"SHA-256 {hashlib.sha256(text).hexdigest()[:16]}"

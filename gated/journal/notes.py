@@ -1,7 +1,7 @@
-"""Finds people in what others typed beside their acts: reasons and notes.
+"""Finds the names of erased people in free text: the reasons and notes of others.
 
-Such a text stands beside whom it concerns where that is known, and goes with them. Where it is
-not, it stands beside who acted; this module finds those that name somebody who is erased.
+Such a text is stored with its subject where that is known, and erased with it. Where it is not, the
+text is stored with the actor; this module finds those that name somebody who is erased.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ NOTED = (
     "person_erased",
     "presence_forgiven",
 )
-"""Kinds of rows of which a typed text may stand beside who acted."""
+"""Kinds of rows with a free text in the private part of the actor."""
 
 TEXTS = ("cause", "reason")
-"""The names that such a text has there."""
+"""The keys of such a text there."""
 
 SHORTEST_PHONE = 6
 _WORD = re.compile(r"\w+")
@@ -45,9 +45,9 @@ _NO_DIGIT = re.compile(r"\D")
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """Tells whether a text names one person: by last name, code, e-mail address or phone number.
+    """Matches texts that name one person: by last name, code, e-mail address or phone number.
 
-    Whole words count, without case and accents. A first name alone is too many people's.
+    Matches whole words, without case and accents. A first name alone is too common to count.
     """
 
     terms: tuple[tuple[str, ...], ...]
@@ -55,7 +55,7 @@ class Naming:
 
     @classmethod
     def of(cls, last_name: str, code: str, email: str | None, phone: str | None) -> Naming:
-        """Make it of what is known of a person."""
+        """Return the matcher of a person with these fields."""
         terms = [_words(text) for text in (last_name, code, email or "")]
         digits = _NO_DIGIT.sub("", phone or "")
         long_enough = tuple(t for t in terms if len("".join(t)) > 1)
@@ -74,7 +74,7 @@ class Naming:
 
 
 def naming_of(session: Session, uid: str) -> Naming | None:
-    """Make the naming of a person who is here; None for others."""
+    """Return the matcher of a stored person; None for an unknown uid."""
     p = persons.c
     known = sa.select(p.last_name, p.personnel_code, p.email, p.phone).where(p.uid == uid)
     found = session.execute(known).first()
@@ -82,7 +82,7 @@ def naming_of(session: Session, uid: str) -> Naming | None:
 
 
 def notes_about(session: Session, person: Naming) -> Iterator[tuple[str, int]]:
-    """Chain and number of rows whose actor's part holds a text that names the person."""
+    """Yield chain and number of rows whose actor's part holds a text that names the person."""
     row, part = journal.c, journal_private.c
     beside = sa.and_(part.chain == row.chain, part.seq == row.seq, part.role == "actor")
     found = sa.select(row.chain, row.seq, part.payload).join(journal_private, beside)
@@ -93,8 +93,8 @@ def notes_about(session: Session, person: Naming) -> Iterator[tuple[str, int]]:
 
 def _texts(payload: Any) -> Iterator[str]:
     try:
-        told = json.loads(payload)
-        yield from (str(told[name]) for name in TEXTS if name in told)
+        found = json.loads(payload)
+        yield from (str(found[name]) for name in TEXTS if name in found)
     except (ValueError, TypeError):
         return  # no JSON of ours: `verify` names it
 

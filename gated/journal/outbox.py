@@ -1,4 +1,5 @@
-"""The journal as outbox: what a gate has for its hub, and how far the hub has it."""
+"""Reads the journal as an outbox: the rows that a gate sends to its hub, and the last
+acknowledged."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session
 from gated.database import stored_settings
 from gated.database.tables import journal, journal_private, journal_seal
 from gated.journal.chain_tip import LAST, Head
-from gated.journal.pruned_ranges import PrunedRange, cut_row, own_chains, read, split
+from gated.journal.pruned_ranges import PrunedRange, own_chains, pruned_row, read, split
 
 ACKNOWLEDGED = "sync_acknowledged"
 ROW = ("seq", "at_utc", "boot_id", "mono_ns", "clock_ok", "kind", "body", "commits", "hash")
@@ -25,10 +26,10 @@ Part = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows of one chain that follow `after`, with what hangs on them; ends with a seal.
+    """Rows of one chain that follow `after`, with their private parts and seals; ends with a seal.
 
-    lost: the rows before are not there any more, whether the hub has them or not. cut: the row
-    that says so, with its chain, the hash before it and its seal's signature; None where none does.
+    lost: rows between `after` and the first one do not exist any more. cut: the row that records
+    their pruning, with its chain, the hash before it and its seal's signature; None without one.
     """
 
     after: Head
@@ -45,20 +46,20 @@ class Batch:
 
 def acknowledged(session: Session) -> dict[str, int]:
     """Return the last row of each chain that the hub has acknowledged."""
-    told = stored_settings.get(session, ACKNOWLEDGED, {})
-    return dict(told) if isinstance(told, dict) else {}
+    stored = stored_settings.get(session, ACKNOWLEDGED, {})
+    return dict(stored) if isinstance(stored, dict) else {}
 
 
 def acknowledge(session: Session, chain: str, seq: int) -> None:
-    """Note how far the hub has a chain."""
+    """Store the last row of a chain that the hub has."""
     stored_settings.set_(session, ACKNOWLEDGED, {**acknowledged(session), chain: seq})
 
 
 def sealed_until(session: Session, chain: str, public_key: str) -> int:
-    """The last row of a chain under a seal made with this key (hex); 0 for none.
+    """Return the last row of a chain under a seal made with this key (hex); 0 for none.
 
-    Rows behind it are not the gate's. Only the last seals are looked at: a chain that ends with
-    more foreign ones than that is not sent at all.
+    Rows after it were not written by the gate. Only the last seals are checked: a chain that ends
+    with more foreign seals than `FOREIGN_SEALS` is not sent at all.
     """
     seal = journal_seal.c
     ends = sa.select(seal.chain, seal.seq, seal.hash, seal.signature).where(
@@ -73,9 +74,10 @@ def sealed_until(session: Session, chain: str, public_key: str) -> int:
 def backlog(
     session: Session, gate: str, key_for: Callable[[Session, str], str] | None = None
 ) -> int:
-    """Count the rows that are here and that the hub does not have yet.
+    """Return the number of rows that the hub does not have yet.
 
-    key_for: gives the key of a chain (public, hex); only rows under a seal made with it count then.
+    key_for: returns the key of a chain (public, hex); only rows under a seal made with it count
+    then.
     """
     acked, seq, total = acknowledged(session), journal.c.seq, 0
     for chain in own_chains(session, gate):
@@ -94,9 +96,9 @@ def backlog(
 def batch(
     session: Session, chain: str, after: int, limit: int, public_key: str = ""
 ) -> Batch | None:
-    """The rows behind `after`, about `limit` of them; None when there are none.
+    """Return the rows after number `after`, about `limit` of them; None when there are none.
 
-    public_key: only rows under a seal made with it (hex) are sent.
+    public_key: only rows under a seal made with it (hex) are returned.
     """
     seals = _seals(session, chain, after, limit)
     if public_key and seals and not _is_ours(chain, seals[-1], public_key):
@@ -112,7 +114,7 @@ def batch(
         return None
     last = rows[-1]["seq"]
     part = journal_private.c
-    told = session.execute(
+    private = session.execute(
         sa.select(*(part[n] for n in PRIVATE))
         .where(part.chain == chain, part.seq >= rows[0]["seq"], part.seq <= last)
         .order_by(part.seq, part.role)
@@ -123,7 +125,7 @@ def batch(
     return Batch(
         Head(chain, first - 1, session.execute(before).scalar_one()),
         rows,
-        [dict(p) for p in told.mappings()],
+        [dict(p) for p in private.mappings()],
         [s for s in seals if s["seq"] <= last],
         lost=lost,
         cut=_cut_before(session, chain, first) if lost or first == 1 else None,
@@ -135,34 +137,34 @@ def _is_ours(chain: str, seal: Part, public_key: str) -> bool:
 
 
 def _cut_before(session: Session, chain: str, first: int) -> Part | None:
-    """The sealed row that tells why nothing is left before a row; None when there is none."""
-    found = cut_row(session, split(chain)[0])
+    """Return the sealed row that records the pruning before a row; None when there is none."""
+    found = pruned_row(session, split(chain)[0])
     cut = found and read(PrunedRange, found[2])
     if found is None or cut is None or (cut.chain, cut.seq) != (chain, first - 1):
         return None
     row, seal = journal.c, journal_seal.c
     sealed = (seal.chain == row.chain) & (seal.seq == row.seq)
-    told = sa.select(row.chain, row.prev, *(row[n] for n in ROW), seal.signature)
-    told = told.join(journal_seal, sealed).where(row.chain == found[0], row.seq == found[1])
-    sealed_row = session.execute(told).mappings().first()
+    query = sa.select(row.chain, row.prev, *(row[n] for n in ROW), seal.signature)
+    query = query.join(journal_seal, sealed).where(row.chain == found[0], row.seq == found[1])
+    sealed_row = session.execute(query).mappings().first()
     return None if sealed_row is None else dict(sealed_row)
 
 
 def _seals(session: Session, chain: str, after: int, limit: int) -> list[dict[str, Any]]:
-    """Seals behind `after`, as many as cover about `limit` rows: at least one, if there is one."""
+    """Return the seals after a row that cover about `limit` rows: at least one, if there is one."""
     seal = journal_seal.c
-    behind = sa.select(*(seal[n] for n in SEAL)).where(
+    later = sa.select(*(seal[n] for n in SEAL)).where(
         seal.chain == chain, seal.seq > after, seal.seq <= LAST
     )
-    few = behind.where(seal.seq <= after + limit).order_by(seal.seq)
+    few = later.where(seal.seq <= after + limit).order_by(seal.seq)
     found = [dict(s) for s in session.execute(few).mappings()]
     if found:
         return found
-    return [dict(s) for s in session.execute(behind.order_by(seal.seq).limit(1)).mappings()]
+    return [dict(s) for s in session.execute(later.order_by(seal.seq).limit(1)).mappings()]
 
 
 def _unbroken(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows up to the first one that is missing."""
+    """Return the rows up to the first gap."""
     for i in range(1, len(rows)):
         if rows[i]["seq"] != rows[i - 1]["seq"] + 1:
             return rows[:i]

@@ -1,6 +1,7 @@
-"""Finds the rows of its journal that a gate may act on: those under a seal of its own key.
+"""Checks which rows of its journal a gate may act on: those under a seal of its own key.
 
-Whoever can write the database can add a row with a right hash. None of those opens a door.
+An attacker who can write to the database can add rows with right hashes. None of those opens a
+door.
 """
 
 from __future__ import annotations
@@ -19,32 +20,37 @@ FIELDS = ("chain", "seq", "at_utc", "boot_id", "mono_ns", "clock_ok", "kind", "b
 AT_ONCE = 100
 
 Proof = Callable[[Session, str, int], bool]
-"""Whether a row (chain, number) may be acted on."""
+"""Returns whether a row (chain, number) may be acted on."""
 
 
 def is_sealed(session: Session, chain: str, seq: int, keys: Collection[str]) -> bool:
     """Return whether a row leads, unaltered and without a gap, to a seal of one of the keys (hex).
 
-    The first such seal behind it is read up to: to the end of its batch, where nobody altered one.
+    Reads up to the first such seal after it, which is the end of its batch where nothing was
+    altered.
     """
     if type(seq) is not int or all(seq > sealed_until(session, chain, key) for key in keys):
-        return False  # however many rows somebody has put behind the last seal
+        return False  # bounds the walk, however many rows were added after the last seal
     row, seal = journal.c, journal_seal.c
     there = sa.and_(seal.chain == row.chain, seal.seq == row.seq, seal.hash == row.hash)
-    said = sa.select(*(row[name] for name in FIELDS), row.prev, row.hash, seal.signature)
-    behind = said.outerjoin_from(journal, journal_seal, there).where(row.chain == chain)
+    columns = sa.select(*(row[name] for name in FIELDS), row.prev, row.hash, seal.signature)
+    of_chain = columns.outerjoin_from(journal, journal_seal, there).where(row.chain == chain)
     hash_ = None
     while True:
-        some = behind.where(row.seq >= seq).order_by(row.seq).limit(AT_ONCE)
+        some = of_chain.where(row.seq >= seq).order_by(row.seq).limit(AT_ONCE)
         try:
             found = session.execute(some).mappings().all()
-        except (ValueError, TypeError):  # it cannot be read
+        except (ValueError, TypeError):  # a value that is not of its column's type
             return False
-        for told in found:
-            if told["seq"] != seq or hash_ not in (None, told["prev"]) or not _is_whole(told):
+        for found_row in found:
+            if (
+                found_row["seq"] != seq
+                or hash_ not in (None, found_row["prev"])
+                or not _is_whole(found_row)
+            ):
                 return False
-            hash_ = told["hash"]
-            end = Head(chain, seq, told["hash"], told["signature"] or "")
+            hash_ = found_row["hash"]
+            end = Head(chain, seq, found_row["hash"], found_row["signature"] or "")
             if any(end.is_signed_by(key) for key in keys):
                 return True
             seq += 1
@@ -52,10 +58,10 @@ def is_sealed(session: Session, chain: str, seq: int, keys: Collection[str]) -> 
             return False
 
 
-def _is_whole(told: sa.RowMapping) -> bool:
+def _is_whole(found_row: sa.RowMapping) -> bool:
     try:
-        stored = {name: told[name] for name in FIELDS}
-        return bool(stored_row_hash(told["prev"], stored) == told["hash"])
+        stored = {name: found_row[name] for name in FIELDS}
+        return bool(stored_row_hash(found_row["prev"], stored) == found_row["hash"])
     except (ValueError, TypeError, AttributeError):
         return False
 
@@ -63,10 +69,10 @@ def _is_whole(told: sa.RowMapping) -> bool:
 def unbroken(
     session: Session, chain: str, start: int, least: int, key: str, limit: int
 ) -> int | None:
-    """Count the rows from one row (0: the first that is left) to the last sealed one.
+    """Return the number of rows from `start` (0: the first that exists) to the last sealed one.
 
-    None when one is missing between, the last one stands before `least`, or the newest `limit` of
-    them do not lead to it by their hashes. key: what seals the chain (public, hex).
+    None when there is a gap, the last sealed one is before `least`, or the newest `limit` of them
+    do not follow from each other by their hashes. key: seals the chain (public, hex).
     """
     row, end = journal.c, sealed_until(session, chain, key)
     there = row.chain == chain, row.seq >= start, row.seq <= end
@@ -75,17 +81,18 @@ def unbroken(
     if end < least or (rows and rows != end - first + 1) or (start and first != start):
         return None
     seq = max(end - limit + 1, first or 1)
-    said = sa.select(*(row[name] for name in FIELDS), row.prev, row.hash).where(row.chain == chain)
+    columns = sa.select(*(row[name] for name in FIELDS), row.prev, row.hash)
+    of_chain = columns.where(row.chain == chain)
     hash_ = None
     while rows and seq <= end:
-        some = said.where(row.seq >= seq, row.seq <= end).order_by(row.seq).limit(10 * AT_ONCE)
+        some = of_chain.where(row.seq >= seq, row.seq <= end).order_by(row.seq).limit(10 * AT_ONCE)
         try:
             found = session.execute(some).mappings().all()
-        except (ValueError, TypeError):  # it cannot be read
+        except (ValueError, TypeError):  # a value that is not of its column's type
             return None
-        for told in found:
-            if hash_ not in (None, told["prev"]) or not _is_whole(told):
+        for found_row in found:
+            if hash_ not in (None, found_row["prev"]) or not _is_whole(found_row):
                 return None
-            hash_ = told["hash"]
+            hash_ = found_row["hash"]
         seq += len(found) or 1
     return int(rows)

@@ -1,7 +1,7 @@
-"""Reads where a journal begins since its oldest rows were dropped, as a sealed row of it tells.
+"""Reads the records of rows that are gone, from sealed rows of a journal.
 
 pruned         on a gate: everything of its journal up to a row is gone, older chains too
-rows_dropped   on a hub, in its own journal: rows of a gate's chain that never came here
+rows_dropped   on a hub, in its own journal: rows of a gate's chain that never arrived here
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ DROPPED = "rows_dropped"
 
 @dataclass(frozen=True, slots=True)
 class PrunedRange:
-    """Everything of one journal up to a row is gone; row 0 stands before the first of a chain.
+    """The pruned beginning of a journal: all rows up to this one; row 0 precedes the first of a
+    chain.
 
-    key: what seals the chain (public, hex). rows: how many went with the last step.
-    unacknowledged: those of them that no hub has. state: of rows that are gone, by their kind, the
-    last body that a start needs.
+    key: seals the chain (public, hex). rows: number of rows of the last step. unacknowledged: those
+    of them that no hub has. state: by kind, the last body of pruned rows that a start needs.
     """
 
     chain: str
@@ -38,7 +38,7 @@ class PrunedRange:
     state: Mapping[str, Mapping[str, Any]]
 
     def covers(self, chain: str, seq: int) -> bool:
-        """Return whether this row is gone by it."""
+        """Return whether this row is in the pruned range."""
         gate, epoch = split(chain)
         own, newest = split(self.chain)
         return gate == own and (epoch, seq) <= (newest, self.seq)
@@ -46,7 +46,7 @@ class PrunedRange:
 
 @dataclass(frozen=True, slots=True)
 class ExplainedGap:
-    """Rows of a gate, from `first` to the one with this hash, that its hub never got."""
+    """Rows of a gate, from `first` to the one with this hash, that never arrived at its hub."""
 
     chain: str
     first: int
@@ -55,31 +55,31 @@ class ExplainedGap:
     key: str
 
 
-Told = TypeVar("Told", PrunedRange, ExplainedGap)
+Body = TypeVar("Body", PrunedRange, ExplainedGap)
 
 
-def read(kind: type[Told], body: str) -> Told | None:
-    """Read the body of a row; None when it makes no sense."""
+def read(kind: type[Body], body: str) -> Body | None:
+    """Read the body of a row; None when it is malformed."""
     try:
-        told = json.loads(body)
-        return kind(**{name: told[name] for name in kind.__dataclass_fields__})
+        fields = json.loads(body)
+        return kind(**{name: fields[name] for name in kind.__dataclass_fields__})
     except (ValueError, KeyError, TypeError):
         return None
 
 
 def split(chain: str) -> tuple[str, int]:
-    """Gate and epoch of a chain; epoch 0 for what is no name of a chain."""
+    """Return gate and epoch of a chain; epoch 0 for a malformed name."""
     gate, _, epoch = chain.rpartition("/")
     return gate, int(epoch) if epoch.isdecimal() and len(epoch) < 19 else 0
 
 
 def own_chains(session: Session, gate: str, table: sa.Table = journal) -> list[str]:
-    """The chains of a gate of which any row is here, oldest first."""
+    """Return the chains of a gate of which the table has a row, oldest first."""
     row, found = table.c.chain, [f"{gate}/"]
     of_gate = [row.startswith(f"{gate}/", autoescape=True)]
     if session.get_bind().dialect.name == "sqlite":
-        of_gate.append(row < f"{gate}0")  # the character behind "/": the index ends there
-    # one step of the index for each chain, not one for each row
+        of_gate.append(row < f"{gate}0")  # "0" follows "/": the end of the index range
+    # a loose index scan: one step for each chain, not for each row
     while last := session.execute(
         sa.select(row).where(*of_gate, row > found[-1]).order_by(row).limit(1)
     ).scalar():
@@ -87,36 +87,36 @@ def own_chains(session: Session, gate: str, table: sa.Table = journal) -> list[s
     return sorted(found[1:], key=split)
 
 
-def cut_row(session: Session, gate: str) -> tuple[str, int, str] | None:
-    """Chain, number and body of the newest row that tells what is gone; None without one."""
+def pruned_row(session: Session, gate: str) -> tuple[str, int, str] | None:
+    """Return chain, number and body of the newest row that records pruning; None without one."""
     row = journal.c
     for chain in reversed(own_chains(session, gate)):
-        told = sa.select(row.chain, row.seq, row.body)
-        told = told.where(row.kind == PRUNED, row.chain == chain)
-        found = session.execute(told.order_by(row.seq.desc()).limit(1)).first()
+        query = sa.select(row.chain, row.seq, row.body)
+        query = query.where(row.kind == PRUNED, row.chain == chain)
+        found = session.execute(query.order_by(row.seq.desc()).limit(1)).first()
         if found is not None:
             return found.chain, found.seq, found.body
     return None
 
 
-def newest_cut(session: Session, gate: str) -> PrunedRange | None:
-    """Find what is gone of the journal of a gate; None when it is whole."""
-    found = cut_row(session, gate)
+def newest_pruned(session: Session, gate: str) -> PrunedRange | None:
+    """Return the pruned range of the journal of a gate; None when it is complete."""
+    found = pruned_row(session, gate)
     return None if found is None else read(PrunedRange, found[2])
 
 
-def holes(session: Session) -> Iterator[ExplainedGap]:
-    """List what never came here of the journals of gates, as this hub itself has put on record."""
+def explained_gaps(session: Session) -> Iterator[ExplainedGap]:
+    """Yield the gaps in the journals of gates that this hub has put on record."""
     own = journal.c.chain.not_in(sa.select(sync_chains.c.chain))
-    told = sa.select(journal.c.body).where(journal.c.kind == DROPPED, own)
-    for body in session.execute(told).scalars():
-        if (hole := read(ExplainedGap, body)) is not None:
-            yield hole
+    bodies = sa.select(journal.c.body).where(journal.c.kind == DROPPED, own)
+    for body in session.execute(bodies).scalars():
+        if (gap := read(ExplainedGap, body)) is not None:
+            yield gap
 
 
-def key_told(session: Session, chain: str) -> str:
-    """The key of a chain whose first row is gone; empty when nothing tells of it."""
-    cut = newest_cut(session, split(chain)[0])
-    if cut is not None and cut.chain == chain:
-        return cut.key
-    return next((h.key for h in holes(session) if h.chain == chain), "")
+def recorded_key(session: Session, chain: str) -> str:
+    """Return the key of a chain whose first row is gone; empty when no record names it."""
+    pruned = newest_pruned(session, split(chain)[0])
+    if pruned is not None and pruned.chain == chain:
+        return pruned.key
+    return next((gap.key for gap in explained_gaps(session) if gap.chain == chain), "")

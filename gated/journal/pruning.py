@@ -1,7 +1,7 @@
-"""Dropping the oldest rows of a gate's own journal: a beginning without a gap, behind a sealed row.
+"""Prunes a gate's own journal: deletes its oldest rows, and records that in a sealed row.
 
-With a row go its private parts, its seal and its row of the attendance log. What a start needs of
-them stands in the row that tells of the cut; the erasure ledger is complete before.
+A row is deleted with its private parts, its seal and its row of the attendance log. The record
+keeps what a start needs of them, and the erasure ledger is completed before.
 """
 
 from __future__ import annotations
@@ -29,20 +29,21 @@ from gated.journal.journal import Entry, Journal
 from gated.journal.pruned_ranges import PRUNED, PrunedRange, own_chains
 
 STEP = 500
-"""So many rows go in one transaction: who else writes must not wait, and the log must hold them."""
+"""Rows of one transaction, so that other writers do not wait and the write-ahead log stays
+small."""
 
 LEAST = 10
-"""The word takes room as well: for fewer rows it is not given."""
+"""Fewer rows are not pruned: the record takes room as well."""
 
 STATE = ("door_mode",)
-"""Kinds of rows of which the last one counts, however old it is."""
+"""Kinds of rows of which the last one is needed, however old it is."""
 
 ACTOR = "journal"
 
 
 @dataclass(frozen=True, slots=True)
 class OldRow:
-    """A row that may have to go. acknowledged: a hub has it."""
+    """A candidate for pruning. acknowledged: a hub has it."""
 
     chain: str
     seq: int
@@ -59,10 +60,11 @@ def prune(
     may_go: Callable[[OldRow], bool],
     cause: str,
 ) -> PrunedRange | None:
-    """Drop some of the oldest rows, up to the first one that may not go; None when few may.
+    """Prune the oldest rows, up to the first one that may not go; return the range, None for too
+    few.
 
-    The newest row stays. gate: the journal's uid. Needs a session of `Database.write`; StorageError
-    when the erasure ledger cannot be completed.
+    The newest row stays. gate: the journal's uid. session: of `Database.write`. Raises:
+    StorageError when the erasure ledger cannot be completed.
     """
     chains = own_chains(session, gate)
     if not chains:
@@ -71,21 +73,21 @@ def prune(
     oldest = _oldest(session, chain, whole=following is not None)
     gone = list(takewhile(may_go, oldest))
     if len(gone) < min(LEAST, len(oldest) if following else LEAST):
-        return None  # a short chain goes whole
-    cut = _cut(session, journal_, gone, following)
+        return None  # but a short chain that another one follows goes as a whole
+    pruned = _range(session, journal_, gone, following)
     _complete_ledger(session, journal_, chain, gone[-1].seq)
-    body = {**asdict(cut), "cause": cause}
-    if told := key_rotation.words(journal_.rotations, gate):
-        # a hub that knows an older key may have lost the rows that led from it to this one
-        body["rotations"] = told
-    # told first: the journal goes on only in a chain whose key it can tell
+    body = {**asdict(pruned), "cause": cause}
+    if rotations := key_rotation.newest_rotations(journal_.rotations, gate):
+        # a hub that knows an older key may lack the rows that lead from it to this one
+        body["rotations"] = rotations
+    # recorded first: the journal appends only to a chain whose key it can name
     journal_.append([Entry(at, PRUNED, body, {"actor": {"name": ACTOR}})], session)
     _delete(session, chain, gone[-1].seq)
-    return cut
+    return pruned
 
 
 def _oldest(session: Session, chain: str, *, whole: bool) -> list[OldRow]:
-    """The first rows of a chain; whole: with the last one, as another chain follows."""
+    """Return the first rows of a chain. whole: include its last row, as another chain follows."""
     row = journal.c
     found = sa.select(row.seq, row.hash, row.at_utc).where(row.chain == chain)
     rows = session.execute(found.order_by(row.seq).limit(STEP + 1)).all()
@@ -94,13 +96,13 @@ def _oldest(session: Session, chain: str, *, whole: bool) -> list[OldRow]:
     return [OldRow(chain, r.seq, r.hash, r.at_utc, r.seq <= acked) for r in some]
 
 
-def _cut(
+def _range(
     session: Session, journal_: Journal, gone: Sequence[OldRow], following: str | None
 ) -> PrunedRange:
     last = gone[-1]
     end, row = (last.chain, last.seq, last.hash), journal.c
-    behind = sa.select(row.seq).where(row.chain == last.chain, row.seq > last.seq).limit(1)
-    if following is not None and session.execute(behind).first() is None:
+    later = sa.select(row.seq).where(row.chain == last.chain, row.seq > last.seq).limit(1)
+    if following is not None and session.execute(later).first() is None:
         end = (following, 0, GENESIS)
     state = {k: body for k in STATE if (body := journal_.last_body(session, k)) is not None}
     missing = sum(not r.acknowledged for r in gone)
@@ -108,9 +110,14 @@ def _cut(
 
 
 def _complete_ledger(session: Session, journal_: Journal, chain: str, seq: int) -> None:
-    """The rows are what the ledger is made whole from: it must be, before they go."""
+    """Add the erasures in these rows to the ledger, which could not be rebuilt without them."""
     these, known = (journal.c.chain == chain, journal.c.seq <= seq), journal_.ledger.read()
-    if missing := erasure_ledger.told(session, *these, known=known, proof=journal_.proves) - known:
+    if (
+        missing := erasure_ledger.erased_in_journal(
+            session, *these, known=known, proof=journal_.proves
+        )
+        - known
+    ):
         journal_.ledger.add(sorted(missing))
         if not missing <= journal_.ledger.read():
             raise StorageError("the erasure ledger cannot be written: nothing is dropped")

@@ -1,7 +1,7 @@
-"""Rows of gates that cannot stand in their hub's journal: set apart with the reason, each once.
+"""Stores rows of gates that do not fit into their hub's journal, each once, with the reason.
 
-The names that belong to them are kept beside, where an erasure finds them. Of one gate only the
-newest are kept, so that a gate that sends nonsense fills no disk.
+Their private parts are stored in a table of their own, where an erasure finds them. Only the newest
+rows of a gate are kept, so that a gate that sends garbage cannot fill the disk.
 """
 
 from __future__ import annotations
@@ -22,14 +22,16 @@ from gated.database.tables import sync_quarantine, sync_quarantine_private, utcn
 
 PER_GATE = 1000
 PROJECTION = "projection"
-"""The row is in the journal, and this is on record for who verifies it: it stays."""
+"""The reason of a row that is in the journal without a row in the attendance log; never deleted, as
+verification needs it."""
 
 _row, _private = sync_quarantine.c, sync_quarantine_private.c
 
 
 @dataclass(frozen=True, slots=True)
 class SetApart:
-    """A row, as it came; None where the journal has it. private: role -> payload."""
+    """A quarantined row. row: as received; None where the journal has it. private: role ->
+    payload."""
 
     chain: str
     seq: int
@@ -39,7 +41,7 @@ class SetApart:
     private: Mapping[str, Mapping[str, Any]]
 
 
-def keep(
+def add(
     session: Session,
     gate_id: int,
     chain: str,
@@ -47,7 +49,7 @@ def keep(
     reason: str,
     private: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> bool:
-    """Set a row, or a part of one, aside; False when it was before. private: role -> payload."""
+    """Store a row, or a part of one; False when it is there already. private: role -> payload."""
     text = canonical(dict(part)).decode()
     values = {
         "gate_id": gate_id,
@@ -66,14 +68,14 @@ def keep(
     except IntegrityError:
         return False
     for role, payload in (private or {}).items():
-        told = {"payload": canonical(payload).decode(), "uid": payload.get("uid")}
-        beside = sa.insert(sync_quarantine_private).values(quarantine_id=id_, role=role, **told)
-        session.execute(beside)
+        stored = {"payload": canonical(payload).decode(), "uid": payload.get("uid")}
+        insert = sa.insert(sync_quarantine_private)
+        session.execute(insert.values(quarantine_id=id_, role=role, **stored))
     return True
 
 
-def bound(session: Session, gate_id: int) -> None:
-    """Let go of what is more than `PER_GATE`, the oldest first."""
+def trim(session: Session, gate_id: int) -> None:
+    """Delete the oldest rows of a gate beyond `PER_GATE`."""
     own = _row.gate_id == gate_id, _row.reason != PROJECTION
     over = sa.select(_row.id).where(*own).order_by(_row.id.desc()).offset(PER_GATE).limit(1)
     last = session.execute(over).scalar()
@@ -84,25 +86,25 @@ def bound(session: Session, gate_id: int) -> None:
 
 
 def list_(session: Session, gate_id: int, limit: int) -> list[SetApart]:
-    """List what was set apart of a gate, the newest first."""
+    """Return the quarantined rows of a gate, newest first."""
     found = sa.select(sync_quarantine).where(_row.gate_id == gate_id)
     return _with_private(session, found.order_by(_row.id.desc()).limit(limit))
 
 
 def about(session: Session, uid: str) -> list[SetApart]:
-    """List what was set apart and names the person with this uid."""
+    """Return the quarantined rows about the person with this uid."""
     named = sa.select(_private.quarantine_id).where(_private.uid == uid)
     found = sa.select(sync_quarantine).where(_row.id.in_(named))
     return _with_private(session, found.order_by(_row.id))
 
 
 def forget_person(session: Session, uid: str) -> None:
-    """Forget who a person was, for ever."""
+    """Delete the private parts about a person."""
     session.execute(sa.delete(sync_quarantine_private).where(_private.uid == uid))
 
 
 def forget_names(session: Session, before: datetime, limit: int) -> int:
-    """Forget the names in what was set apart before; how many."""
+    """Delete up to `limit` rows' private parts older than `before`; return the number of parts."""
     old = sa.select(_private.quarantine_id).join(sync_quarantine).where(_row.at < before)
     gone = sa.delete(sync_quarantine_private).where(
         _private.quarantine_id.in_(old.order_by(_row.id).limit(limit))
@@ -113,11 +115,11 @@ def forget_names(session: Session, before: datetime, limit: int) -> int:
 def _with_private(session: Session, found: sa.Select[Any]) -> list[SetApart]:
     rows = session.execute(found).all()
     ids = [row.id for row in rows]
-    told: dict[int, dict[str, Any]] = {id_: {} for id_ in ids}
+    payloads: dict[int, dict[str, Any]] = {id_: {} for id_ in ids}
     parts = sa.select(sync_quarantine_private).where(_private.quarantine_id.in_(ids))
     for part in session.execute(parts):
-        told[part.quarantine_id][part.role] = json.loads(part.payload)
+        payloads[part.quarantine_id][part.role] = json.loads(part.payload)
     return [
-        SetApart(r.chain, r.seq, r.reason, r.at, json.loads(r.row) or None, told[r.id])
+        SetApart(r.chain, r.seq, r.reason, r.at, json.loads(r.row) or None, payloads[r.id])
         for r in rows
     ]

@@ -1,4 +1,4 @@
-"""Finds for retention the identities and photos that have been kept for long enough."""
+"""Finds the identities and photos whose retention period is over."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Places = Sequence[tuple[str, int]]
 
 
 def passages(session: Session, before: datetime, statuses: Sequence[str], limit: int) -> Places:
-    """Rows of the attendance log of these statuses that name somebody, oldest first."""
+    """Return rows of the attendance log with these statuses that name a person, oldest first."""
     log = attendance_logs.c
     found = (
         sa.select(log.chain, log.seq)
@@ -29,7 +29,8 @@ def passages(session: Session, before: datetime, statuses: Sequence[str], limit:
 
 
 def acts(session: Session, before: datetime, role: str, limit: int) -> Places:
-    """Rows beside the attendance log whose private part of this role is there, oldest first."""
+    """Return audited rows without an attendance row that have a private part of this role, oldest
+    first."""
     row, private, log = journal.c, journal_private.c, attendance_logs.c
     logged = sa.select(log.id).where(log.chain == row.chain, log.seq == row.seq)
     found = (
@@ -46,7 +47,7 @@ def acts(session: Session, before: datetime, role: str, limit: int) -> Places:
 
 
 def photos(session: Session, before: datetime, limit: int) -> list[Enrollment]:
-    """Enrollments made before, whose photo is still stored."""
+    """Return enrollments made before this time whose photo is still stored."""
     e = enrollments.c
     found = (
         sa.select(*columns_of(Enrollment, enrollments))
@@ -58,7 +59,7 @@ def photos(session: Session, before: datetime, limit: int) -> list[Enrollment]:
 
 
 def last_passage(session: Session, person_id: int) -> datetime | None:
-    """Return when a person was last let in or out; None for never."""
+    """Return the time of a person's last granted passage; None for never."""
     log = attendance_logs.c
     last = sa.select(log.created_at).where(log.person_id == person_id, log.status == "granted")
     return session.execute(last.order_by(log.created_at.desc()).limit(1)).scalar()

@@ -1,8 +1,8 @@
-"""Keeps the last passages at the gates of a site: on the hub, and on a gate as its hub told it.
+"""Stores the last passages at a site: on the hub, and on a gate those received from its hub.
 
-One row for each person and site, with a number that grows with each change of it, given under the
-lock of the site. It follows from the attendance log, but for what was forgiven, and is kept for
-those sites only of which some gate has asked. Where several locks are taken, this is the last one.
+One row for each person and site, with a sequence number that is assigned at each change, under the
+lock of the site. All but the forgivings follow from the attendance log. Only sites are tracked for
+which a gate has asked. Where several locks are taken, this is the last one.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ from gated.database.tables import gates, new_uid, persons, presence_sites, site_
 from gated.journal import forgiven_store, last_passages
 
 WINDOW = timedelta(days=7)
-"""How far back a last passage is looked for."""
+"""The age up to which a passage counts."""
 
-TOLD = ""
-"""In place of a site: as the hub of this gate told it."""
+FROM_HUB = ""
+"""In place of a site: rows that this gate has received from its hub."""
 
 EVERYBODY = ""
-"""In place of a person: what was forgiven to all."""
+"""In place of a person: everybody was forgiven."""
 
 CLOCK_TOLERANCE_S = 1.0
-"""A clock that is no further off is taken to be right; that is how exactly it is known."""
+"""A clock that is no further off counts as right; its offset is not known more exactly."""
 
-ON_ITS_WAY_S = 30.0
-"""No message of a gate is on its way for longer: it gives up before."""
+LONGEST_TRANSIT_S = 30.0
+"""The longest transit of a message; a gate gives up before."""
 
 LATEST = 2**32
-"""UTC seconds that a clock may show; what else a gate says of its clock is nonsense."""
+"""UTC seconds; a gate's clock that claims more is ignored."""
 
 AHEAD_S = 300.0
-"""What a gate says to be still to come by more than this has not happened."""
+"""Passages that are dated further in the future are ignored."""
 
 _AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
 class SiteHead:
-    """The last number of a site. feed: names the sequence that it belongs to."""
+    """The last sequence number of a site. feed: uid of the sequence, which begins anew with it."""
 
     feed: str
     seq: int
@@ -55,7 +55,7 @@ class SiteHead:
 
 @dataclass(frozen=True, slots=True)
 class LastPassage:
-    """The last passage of a person (UTC seconds, name of the gate, uid of its journal)."""
+    """The last passage of a person. utc: seconds. gate: its name. device: uid of its journal."""
 
     uid: str
     seq: int = 0
@@ -68,10 +68,10 @@ class LastPassage:
 
 @dataclass(slots=True)
 class PassageChanges:
-    """The changes that rows of a journal make to the last passages.
+    """Changes of last passages by rows of a journal.
 
-    people: ids of those of whom there is another last passage now. corrected: those who were taken
-    to have passed and were not. forgiven: uid (EVERYBODY: all) -> UTC seconds.
+    people: ids of persons with a new last passage. corrected: ids of persons whose passage was
+    corrected. forgiven: uid (EVERYBODY: all) -> UTC seconds.
     """
 
     people: set[int] = field(default_factory=set)
@@ -79,7 +79,7 @@ class PassageChanges:
     forgiven: dict[str, float] = field(default_factory=dict)
 
     def forgive(self, row: Mapping[str, Any], private: Mapping[str, Mapping[str, Any]]) -> None:
-        """Take note of a row that forgives; what the rules forgive by time follows from them."""
+        """Collect a row that forgives; forgiving by time follows from the rules."""
         if row["kind"] != forgiven_store.KIND:
             return
         whom = private.get("subject", {}).get("uid")
@@ -92,23 +92,23 @@ class PassageChanges:
 MayForgive = Callable[[Session, GateRow, Sequence[str]], set[str]]
 
 _HEAD = columns_of(SiteHead, presence_sites)
-_STAND = columns_of(LastPassage, site_presence)
+_PASSAGE = columns_of(LastPassage, site_presence)
 
 
 def head(session: Session, site: str) -> SiteHead | None:
-    """The end of a site's sequence; None where nobody asks for it."""
+    """Return the end of a site's sequence; None for a site that is not tracked."""
     row = rows.one(session, presence_sites, _HEAD, site=site)
     return row and record(SiteHead, row)
 
 
-def begin(session: Session, site: str, may_forgive: MayForgive, own: bool = False) -> None:
-    """From now on keep who passed last at a site; the log says how it begins.
+def start_tracking(session: Session, site: str, may_forgive: MayForgive, own: bool = False) -> None:
+    """Track the last passages at a site from now on, beginning with those in the attendance log.
 
-    may_forgive: those of these uids whom a gate may forgive. own: the hub is itself a gate of this
-    site.
+    may_forgive: returns which of these uids a gate may forgive. own: the hub is itself a gate of
+    this site.
     """
     if session.get_bind().dialect.name == "postgresql":
-        # whoever found that nobody asks must have committed before we look at the log
+        # waits for transactions that found the site untracked, before the log is read
         session.execute(sa.text("LOCK TABLE presence_sites IN EXCLUSIVE MODE"))
     now = utcnow()
     values = {"site": site, "feed": new_uid(), "seq": 0, "asked_at": now}
@@ -122,42 +122,47 @@ def begin(session: Session, site: str, may_forgive: MayForgive, own: bool = Fals
             _forgive(session, site, uid, utc - ahead.get(device, 0.0))
 
 
-def asked(session: Session, site: str) -> None:
-    """Note that somebody still asks."""
+def touch(session: Session, site: str) -> None:
+    """Note that a gate has asked for the site."""
     here = presence_sites.c.site == site
     session.execute(sa.update(presence_sites).where(here).values(asked_at=utcnow()))
 
 
-def not_asked_since(session: Session, at: datetime) -> list[str]:
-    """The sites of which nobody has asked since then."""
+def idle_since(session: Session, at: datetime) -> list[str]:
+    """Return the sites for which no gate has asked since then."""
     found = sa.select(presence_sites.c.site).where(presence_sites.c.asked_at < at)
     return list(session.execute(found).scalars())
 
 
-def end(session: Session, site: str) -> None:
-    """Keep nothing of a site any more."""
+def stop_tracking(session: Session, site: str) -> None:
+    """Delete all rows of a site."""
     for table in (site_presence, presence_sites):
         session.execute(sa.delete(table).where(table.c.site == site))
 
 
-def noted(session: Session, site: str, passed: PassageChanges, ahead_s: float = 0.0) -> None:
-    """The log of a site has grown by this, written by a clock that is so far ahead."""
+def apply_changes(
+    session: Session, site: str, passed: PassageChanges, ahead_s: float = 0.0
+) -> None:
+    """Update the last passages at a site, and elsewhere for corrections.
+
+    ahead_s: seconds by which the clock of the journal is ahead.
+    """
     people = passed.people | passed.corrected
     if (people or passed.forgiven) and _locked(session, site) is not None:
-        _look(session, site, people)
+        _refresh(session, site, people)
         for uid, utc in passed.forgiven.items():
             _forgive(session, site, uid, utc - ahead_s)
     if passed.corrected:
-        # by somebody who sits elsewhere
+        # a correction may have been made at another site
         here = sa.select(persons.c.uid).where(persons.c.id.in_(people))
         named = sa.select(site_presence.c.site).where(site_presence.c.uid.in_(here)).distinct()
-        for other in sorted({*session.execute(named).scalars()} - {TOLD, site}):
+        for other in sorted({*session.execute(named).scalars()} - {FROM_HUB, site}):
             if _locked(session, other) is not None:
-                _look(session, other, people)
+                _refresh(session, other, people)
 
 
 def forget(session: Session, before: datetime) -> None:
-    """Remove passages and forgivings of long ago; here and at the gates they count no more."""
+    """Delete passages and forgivings from before this time, which no rule counts any more."""
     c, limit = site_presence.c, before.timestamp()
     old = (c.utc < limit, sa.func.coalesce(c.forgiven_utc, 0.0) < limit)
     everybody = (c.uid == EVERYBODY, c.forgiven_utc < limit)
@@ -165,24 +170,24 @@ def forget(session: Session, before: datetime) -> None:
 
 
 def since(session: Session, site: str, seq: int) -> list[LastPassage]:
-    """List what changed at a site behind a number, in order."""
+    """Return the rows of a site that changed after a sequence number, in order."""
     c = site_presence.c
-    found = sa.select(*_STAND).where(c.site == site, c.seq > seq).order_by(c.seq)
+    found = sa.select(*_PASSAGE).where(c.site == site, c.seq > seq).order_by(c.seq)
     return [record(LastPassage, row) for row in session.execute(found)]
 
 
 def clock_offset(status: Mapping[str, Any], heard: datetime) -> tuple[float, float] | None:
-    """Return how many seconds a gate's clock is ahead of the hub's, and how exactly that is known.
+    """Return how many seconds a gate's clock is ahead of the hub's, and the uncertainty of that.
 
-    A gate compares the clocks by a question and its answer: what is on its way slowly, or waits
-    its turn here, must not look like a wrong clock. Until it has, the time that it told, `heard`
-    at once or after a while, must do. None when it said nothing that makes sense.
+    A gate measures the offset by a request and its answer, so that a slow transit does not look
+    like a wrong clock. Before that it follows from the time in its status, received at `heard`.
+    None without a valid value.
     """
     measured = _seconds(status.get("clock_ahead_s")), _seconds(status.get("clock_within_s"))
     if measured[0] is not None and measured[1] is not None:
         return measured[0], abs(measured[1])
-    told = _seconds(status.get("clock"))
-    return None if told is None or told < 0 else (told - heard.timestamp(), ON_ITS_WAY_S)
+    shown = _seconds(status.get("clock"))
+    return None if shown is None or shown < 0 else (shown - heard.timestamp(), LONGEST_TRANSIT_S)
 
 
 def _seconds(value: Any) -> float | None:
@@ -191,7 +196,8 @@ def _seconds(value: Any) -> float | None:
 
 
 def clock_ahead_s(gate: GateRow) -> float:
-    """Return how many seconds a gate's clock was certainly ahead of the hub's, as last heard."""
+    """Return the seconds by which a gate's clock is ahead of the hub's; 0 where that is
+    uncertain."""
     found = None if gate.seen_at is None else clock_offset(gate.status, gate.seen_at)
     if found is None:
         return 0.0
@@ -202,19 +208,19 @@ def clock_ahead_s(gate: GateRow) -> float:
 # --- on a gate ------------------------------------------------------------------------------------
 
 
-def put_told(session: Session, stands: Sequence[LastPassage], *, complete: bool) -> None:
-    """Keep what the hub told. complete: whom it does not name has not passed elsewhere."""
+def store_from_hub(session: Session, passages: Sequence[LastPassage], *, complete: bool) -> None:
+    """Store passages received from the hub. complete: they replace all stored ones."""
     if complete:
-        session.execute(sa.delete(site_presence).where(site_presence.c.site == TOLD))
-    values = [{**asdict(stand), "site": TOLD} for stand in stands]
+        session.execute(sa.delete(site_presence).where(site_presence.c.site == FROM_HUB))
+    values = [{**asdict(passage), "site": FROM_HUB} for passage in passages]
     if values:
         rows.upsert(session, site_presence, values, ("site", "uid"))
 
 
 def ids_of(session: Session, uids: Iterable[str]) -> dict[str, int]:
-    """uid -> id of the persons who are known here."""
+    """Return uid -> id of the persons who are known here."""
     found: dict[str, int] = {}
-    for some in _some(sorted(uids)):
+    for some in _chunks(sorted(uids)):
         known = sa.select(persons.c.uid, persons.c.id).where(persons.c.uid.in_(some))
         found |= dict(session.execute(known).all())
     return found
@@ -229,16 +235,16 @@ def _locked(session: Session, site: str) -> SiteHead | None:
     return None if row is None else record(SiteHead, row)
 
 
-def _look(session: Session, site: str, people: Collection[int]) -> None:
-    """Find in the log who of these passed last at a site."""
-    for some in _some(sorted(people)):
+def _refresh(session: Session, site: str, people: Collection[int]) -> None:
+    """Read the last passages of these people at a site from the log again."""
+    for some in _chunks(sorted(people)):
         _write(session, site, _last(session, site, some))
 
 
 def _last(session: Session, site: str, people: Sequence[int] | None) -> list[LastPassage]:
-    """The last passages at a site of these people, or of all who have passed there lately.
+    """Return the last passages at a site of these people, or of all within `WINDOW`.
 
-    Clocks of gates differ: what each has as the last one is compared by the hub's time.
+    Clocks of gates differ: the last passages at each gate are compared by the hub's time.
     """
     ahead, end_ = _clocks_ahead(session, site), utcnow().timestamp() + AHEAD_S
     latest: dict[int, LastPassage] = {}
@@ -248,64 +254,65 @@ def _last(session: Session, site: str, people: Sequence[int] | None) -> list[Las
         known = latest.get(row.person_id)
         later = known is None or known.utc is None or utc >= known.utc
         if later and utc <= end_:
-            stand = LastPassage(row.uid, 0, row.direction, utc, row.gate_name, device)
-            latest[row.person_id] = stand
+            passage = LastPassage(row.uid, 0, row.direction, utc, row.gate_name, device)
+            latest[row.person_id] = passage
     missing = set(people or ()) - latest.keys()
     uids = sa.select(persons.c.uid).where(persons.c.id.in_(missing))
     return [*latest.values(), *map(LastPassage, session.execute(uids).scalars())]
 
 
 def _clocks_ahead(session: Session, site: str) -> dict[str | None, float]:
-    """Uid of the journal -> seconds, of the gates of a site."""
+    """Return journal uid -> seconds ahead, of the gates of a site."""
     return {device: clock_ahead_s(gate) for device, gate in _gates(session, site).items()}
 
 
 def _gates(session: Session, site: str) -> dict[str | None, GateRow]:
-    """Uid of the journal -> gate, of a site."""
+    """Return journal uid -> gate, of a site."""
     found = session.execute(sa.select(*columns_of(GateRow, gates)).where(gates.c.site == site))
     return {g.device: g for g in (record(GateRow, row) for row in found)}
 
 
-def _write(session: Session, site: str, stands: Sequence[LastPassage]) -> None:
-    """Give a number to each of these that says something new."""
-    there = _stored(session, site, [stand.uid for stand in stands])
-    news = []
-    for stand in stands:
-        known = there.get(stand.uid, LastPassage(stand.uid))
-        told = replace(stand, seq=known.seq, forgiven_utc=known.forgiven_utc)
-        if told != known:
-            news.append(told)
-    _number(session, site, news)
+def _write(session: Session, site: str, passages: Sequence[LastPassage]) -> None:
+    """Store those of these passages that differ from the stored ones, each under a new number."""
+    there = _stored(session, site, [passage.uid for passage in passages])
+    changed = []
+    for passage in passages:
+        known = there.get(passage.uid, LastPassage(passage.uid))
+        new = replace(passage, seq=known.seq, forgiven_utc=known.forgiven_utc)
+        if new != known:
+            changed.append(new)
+    _store_numbered(session, site, changed)
 
 
 def _forgive(session: Session, site: str, uid: str, utc: float) -> None:
-    utc = min(utc, utcnow().timestamp())  # nobody is forgiven what is still to come
+    utc = min(utc, utcnow().timestamp())  # never in the future: it would cover passages to come
     known = _stored(session, site, [uid]).get(uid, LastPassage(uid))
     if known.forgiven_utc is None or utc > known.forgiven_utc:
-        _number(session, site, [replace(known, forgiven_utc=utc)])
+        _store_numbered(session, site, [replace(known, forgiven_utc=utc)])
 
 
 def _stored(session: Session, site: str, uids: Sequence[str]) -> dict[str, LastPassage]:
     there: dict[str, LastPassage] = {}
     c = site_presence.c
-    for some in _some(uids):
-        found = sa.select(*_STAND).where(c.site == site, c.uid.in_(some))
+    for some in _chunks(uids):
+        found = sa.select(*_PASSAGE).where(c.site == site, c.uid.in_(some))
         there |= {row.uid: record(LastPassage, row) for row in session.execute(found)}
     return there
 
 
-def _number(session: Session, site: str, stands: Sequence[LastPassage]) -> None:
+def _store_numbered(session: Session, site: str, passages: Sequence[LastPassage]) -> None:
+    """Store passages under the next sequence numbers of the site, and notify waiting requests."""
     end_ = _locked(session, site)
-    if end_ is None or not stands:
+    if end_ is None or not passages:
         return
-    numbered = [replace(stand, seq=end_.seq + n) for n, stand in enumerate(stands, 1)]
-    values: list[dict[str, Any]] = [{**asdict(stand), "site": site} for stand in numbered]
+    numbered = [replace(passage, seq=end_.seq + n) for n, passage in enumerate(passages, 1)]
+    values: list[dict[str, Any]] = [{**asdict(passage), "site": site} for passage in numbered]
     rows.upsert(session, site_presence, values, ("site", "uid"))
     moved = sa.update(presence_sites).where(presence_sites.c.site == site)
     session.execute(moved.values(seq=numbered[-1].seq))
     change_feed.ring(session, change_feed.topic_of(site))
 
 
-def _some(items: Sequence[Any]) -> Iterable[Sequence[Any]]:
+def _chunks(items: Sequence[Any]) -> Iterable[Sequence[Any]]:
     for start in range(0, len(items), _AT_ONCE):
         yield items[start : start + _AT_ONCE]

@@ -1,8 +1,8 @@
-"""Recognises rows of the journal that are certainly right, in some microseconds each.
+"""The fast path of verification: recognises rows that are certainly right, in microseconds each.
 
-Nearly all rows of a journal are. One that is not recognised here is not wrong yet: `verify` looks
-at it closely and says what is the matter. So nothing may be recognised of which that would find a
-flaw; that some right rows are not (a corrected one, an unknown role) only takes longer.
+Nearly all rows of a journal are. A row that is not recognised here is not wrong yet: `verify`
+checks it in full and names the problem. So a row with a problem must never be recognised; a right
+row that is not (a corrected one, an unknown role) only takes longer.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ ATTENDANCE = (
 _COLUMNS = itemgetter(
     "gate", "camera", "site", "direction", "status", "reason", "method", "confidence"
 )
-"""What the body of a row must have for the attendance log, in the order of ATTENDANCE."""
+"""The fields of a body that an attendance row needs, in the order of ATTENDANCE."""
 
 MOST_PERSONS = 50_000
-"""So many persons of a hub are remembered by uid."""
+"""The most persons of a hub whose id is cached by uid."""
 
 _ROLES = frozenset({"subject", "actor"})
 _SURE = (0, 1)
@@ -48,11 +48,11 @@ _STRANGER = (RecursionError, OverflowError)
 
 _decoder: Any = json.JSONDecoder()
 _scan: Callable[[str, int], tuple[Any, int]] = _decoder.scan_once
-_spelled = json.JSONEncoder().encode
+_as_json = json.JSONEncoder().encode
 
 
 def attendance_columns(session: Session) -> Sequence[sa.ColumnElement[Any]]:
-    """The columns of the attendance log that are compared; on SQLite as the texts in the file."""
+    """Return the columns of the attendance log to compare; on SQLite as the stored texts."""
     columns: list[sa.ColumnElement[Any]] = [attendance_logs.c[name] for name in ATTENDANCE]
     if not _is_sqlite(session):
         return columns
@@ -61,7 +61,7 @@ def attendance_columns(session: Session) -> Sequence[sa.ColumnElement[Any]]:
 
 
 def journal_columns(session: Session) -> Sequence[sa.ColumnElement[Any]]:
-    """The columns of the journal; on SQLite without making true or false of what is neither."""
+    """Return the columns of the journal; on SQLite without converting `clock_ok` to a boolean."""
     columns: list[sa.ColumnElement[Any]] = list(journal.c)
     if not _is_sqlite(session):
         return columns
@@ -76,11 +76,11 @@ def _is_sqlite(session: Session) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Exceptions:
-    """The changes that later rows make to those of a chain.
+    """Differences of a chain's rows that other rows explain.
 
-    superseded: (chain, number) of rows that others have taken the place of. unused: visits whose
-    grant was not used. redacted: whether a private part (role, number) was erased with a word.
-    collected: the chain came from a gate, which has its own numbers of persons.
+    superseded: (chain, number) of superseded rows. unused: (chain, visit) of grants that were not
+    used. redacted: returns whether the erasure of a private part (role, number) is on record.
+    collected: the chain came from a gate, which has other ids of persons.
     """
 
     superseded: Collection[tuple[str, int]]
@@ -90,12 +90,12 @@ class Exceptions:
 
 
 class SoundRows:
-    """Tells of rows of one chain whether they are certainly right."""
+    """Recognises the rows of one chain that are certainly right."""
 
-    def __init__(self, session: Session, chain: str, told: Exceptions) -> None:
+    def __init__(self, session: Session, chain: str, exceptions: Exceptions) -> None:
         self._session = session
-        self._told = told
-        self._chain = f'"chain":{_spelled(chain)},"clock_ok":'
+        self._exceptions = exceptions
+        self._chain = f'"chain":{_as_json(chain)},"clock_ok":'
         self._as_text = _is_sqlite(session)
         self._boots: dict[str, str] = {}
         self._kinds: dict[str, str] = {}
@@ -104,9 +104,11 @@ class SoundRows:
     def holds(
         self, row: Sequence[Any], prev: str, parts: Sequence[Any], found: Sequence[Any]
     ) -> bool:
-        """Return whether a row that follows the hash `prev` is right, with all that hangs on it.
+        """Return whether a row that follows the hash `prev` is certainly right, with its other
+        rows.
 
-        row: all columns of the journal. parts, found: its rows of PRIVATE and ATTENDANCE columns.
+        row: all columns of the journal. parts: its private rows, columns PRIVATE. found: its rows
+        in the attendance log, columns ATTENDANCE.
         """
         try:
             return self._holds(row, prev, parts, found)
@@ -126,15 +128,16 @@ class SoundRows:
         )
         if sha256(text.encode("ascii")).hexdigest() != hash_:
             return False
-        said, end = _scan(body, 0)
-        if end != len(body) or type(said) is not dict:
+        fields, end = _scan(body, 0)
+        if end != len(body) or type(fields) is not dict:
             return False
-        told = self._private(seq, commits, parts)
-        if told is None:
+        subject = self._private(seq, commits, parts)
+        if subject is None:
             return False
         if kind not in PROJECTED:
             return not found
-        return len(found) == 1 and self._projected(chain, seq, at, hash_, said, told, found[0])
+        place = chain, seq, at, hash_
+        return len(found) == 1 and self._projected(place, fields, subject, found[0])
 
     def _boot(self, boot: str) -> str:
         return self._boots.get(boot) or _remembered(self._boots, boot)
@@ -143,17 +146,17 @@ class SoundRows:
         return self._kinds.get(kind) or _remembered(self._kinds, kind)
 
     def _private(self, seq: int, commits: str, parts: Sequence[Any]) -> Mapping[str, Any] | None:
-        """Read the subject from the private parts; None when anything about them is unusual."""
+        """Return the subject in the private parts; None when anything about them is unusual."""
         if not parts and commits == "{}":
             return _NO_PERSON
         subject, known = _NO_PERSON, {}
         for _, role, salt, payload, uid in parts:
             known[role] = sha256(f"{salt}{payload}".encode("ascii")).hexdigest()
-            told, end = _scan(payload, 0)
-            if role not in _ROLES or end != len(payload) or told.get("uid") != uid:
+            parsed, end = _scan(payload, 0)
+            if role not in _ROLES or end != len(payload) or parsed.get("uid") != uid:
                 return None
             if role == "subject":
-                subject = told
+                subject = parsed
         if len(parts) == 1 and commits == f'{{"{role}":"{known[role]}"}}':
             return subject
         wanted, end = _scan(commits, 0)
@@ -161,31 +164,34 @@ class SoundRows:
             return None
         if any(wanted.get(role) != made for role, made in known.items()):
             return None
-        redacted = self._told.redacted
+        redacted = self._exceptions.redacted
         return subject if all(redacted(r, seq) for r in wanted if r not in known) else None
 
     def _projected(
         self,
-        chain: str,
-        seq: int,
-        at: int,
-        hash_: str,
-        said: Mapping[str, Any],
+        place: tuple[str, int, int, str],
+        fields: Mapping[str, Any],
         subject: Mapping[str, Any],
         found: Sequence[Any],
     ) -> bool:
-        """Return whether the row in the attendance log says what follows (`core.chain.project`)."""
-        get = said.get
-        if (chain, seq) in self._told.superseded:
+        """Return whether the row in the attendance log is what `core.chain.project` makes.
+
+        place: chain, number, time (microseconds) and hash of the journal row.
+        """
+        (chain, seq, at, hash_), get = place, fields.get
+        if (chain, seq) in self._exceptions.superseded:
             return False
-        if said["reason"] == Reason.GRANTED and (chain, get("visit_uid")) in self._told.unused:
+        if (
+            fields["reason"] == Reason.GRANTED
+            and (chain, get("visit_uid")) in self._exceptions.unused
+        ):
             return False
         return self._is_moment(found[-1]) and bool(
             found[1:-1]
             == (
                 row_uid(at, hash_),
                 self._person(subject, found[2]),
-                *_COLUMNS(said),
+                *_COLUMNS(fields),
                 get("rule"),
                 get("score"),
                 get("threshold"),
@@ -204,10 +210,11 @@ class SoundRows:
         )
 
     def _person(self, subject: Mapping[str, Any], here: int | None) -> int | None:
-        """Return the id that the row must name: the hub's own, or None if it did not know one."""
-        if not self._told.collected or not subject:
-            told: int | None = subject.get("person_id")
-            return told
+        """Return the person id that the row must have: on a hub its own id, None for an unknown
+        uid."""
+        if not self._exceptions.collected or not subject:
+            own: int | None = subject.get("person_id")
+            return own
         return None if here is None else self._known(subject["uid"])
 
     def _known(self, uid: str) -> int | None:
@@ -218,13 +225,13 @@ class SoundRows:
             self._persons[uid] = self._session.execute(there).scalar()
         return self._persons[uid]
 
-    def _flags(self, said: Sequence[Any]) -> Any:
+    def _flags(self, flags: Sequence[Any]) -> Any:
         if self._as_text:
-            return json.dumps(said) if said else "[]"
-        return list(said)
+            return json.dumps(flags) if flags else "[]"
+        return list(flags)
 
     def _is_moment(self, recorded: Any) -> bool:
-        """Return whether it can be read; it is not told by the journal."""
+        """Return whether the time can be read; its value does not follow from the journal."""
         return not self._as_text or datetime.fromisoformat(recorded) is not None
 
     def _created(self, microseconds: int) -> Any:
@@ -234,7 +241,7 @@ class SoundRows:
 
 
 def _remembered(known: dict[str, str], value: str) -> str:
-    """The value as JSON, remembered; few are different, unless somebody has made them up."""
+    """Return the value as JSON, from a cache; there are few different ones in a genuine journal."""
     if len(known) > 1000:
         known.clear()
-    return known.setdefault(value, _spelled(value))
+    return known.setdefault(value, _as_json(value))

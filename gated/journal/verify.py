@@ -1,23 +1,22 @@
-"""Checks the journal and names what is wrong, the first row first.
+"""Verifies the journal and reports what is wrong, in the order of rows.
 
-Four streams ordered by sequence run side by side: the rows, their private parts, the seals and the
-attendance log. Memory does not grow with the journal, only with the number of redacted ranges and
-of corrections and of grants that were not used. Rows that are certainly right are recognised by
-`sound_rows`; all others are looked at closely.
+Theory of operation: four streams in the order of row numbers are read side by side: the rows, their
+private parts, the seals and the attendance log. Memory does not grow with the journal, only with
+the numbers of redacted ranges, of corrections and of unused grants. `sound_rows` recognises rows
+that are certainly right; all others are checked in full.
 
-A seal stands for all rows before it that lead to it by their hashes. So one good signature is
-enough for a whole stretch, the newest one. Where the hashes do not lead on, a stretch ends, and its
-own newest seal is asked; where that is not good, each seal of the stretch is. Of the seals before,
-only the first SIGNATURES are looked at: a signature that is altered there changes nothing that
-counts, no more than one that is deleted.
+A seal covers all rows before it that lead to it by their hashes. So one good signature, the newest,
+is enough for a whole stretch. Where the hash chain breaks, a stretch ends, and its own newest seal
+is checked; if that is not good, each seal of the stretch is. Of older seals only the first
+SIGNATURES are checked: an altered signature there changes nothing, no more than a deleted one.
 
-Only what stands under a seal made with this gate's own key counts, and only in the journal that
-said it: redactions, corrections and cuts of somebody else excuse nothing. The key is that of the
-key files, never one that the database names. A break of the chain, and rows without such a seal,
-are failures until a sealed row acknowledges them as they are.
+Only rows under a seal of this gate's own key count, and only for their own journal: redactions,
+corrections and pruning of somebody else excuse nothing. The key is that of the key files, never one
+that the database names. A break of the chain, and rows without such a seal, are failures until a
+sealed row acknowledges them as they are.
 
-Whoever can read the signing key can forge all of it, and who puts an old database back together
-with the head file of that time is not found: only a copy elsewhere (the hub's) tells.
+Limits: an attacker who can read the signing key can forge everything. An old database that is put
+back together with its head file is not detected here, only by another copy (the hub's).
 """
 
 from __future__ import annotations
@@ -82,26 +81,26 @@ from gated.journal.sound_rows import (
 
 CHUNK = 1000
 SIGNATURES = 2000
-"""So many signatures that nothing depends on are checked all the same; each takes 0.1 ms."""
+"""The number of redundant signatures that are checked; each takes 0.1 ms."""
 
 FIELDS = ("chain", "seq", "at_utc", "boot_id", "mono_ns", "clock_ok", "kind")
 _BEFORE_ALL = -LAST
 _AFTER_ALL = 1 << 63
 
 MOST_PROBLEMS = 1000
-"""Of one chain. One with more is wrong as a whole."""
+"""The most problems of one chain; one with more is reported as wrong as a whole."""
 
 _EVIDENCE = (
     (journal, (*FIELDS, "body", "commits", "prev", "hash")),
     (journal_seal, ("seq", "hash", "signature")),
     (attendance_logs, ("seq", "uid", "gate_name", "direction", "method", "reason")),
 )
-"""What an acknowledgement holds fast. Nothing of it changes when a person is erased."""
+"""The columns whose digest an acknowledgement holds; none changes when a person is erased."""
 
 
 @dataclass(frozen=True, slots=True)
 class JournalProblem:
-    """Something that is wrong, and where: rows `seq` to `last`."""
+    """A problem with rows `seq` to `last` of a chain. what: one sentence."""
 
     chain: str
     seq: int
@@ -118,9 +117,9 @@ class JournalProblem:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """The result. rows: the number that was looked at; notes: what a person should know.
+    """The result. rows: the number that was checked. notes: sentences for the reader.
 
-    problems: all that is wrong and was not acknowledged, in the order of chains and rows.
+    problems: those that are not acknowledged, in the order of chains and rows.
     """
 
     rows: int
@@ -135,7 +134,7 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class JournalEvidence:
-    """A journal and what is known of it apart from the database."""
+    """A journal, and the evidence about it outside the database."""
 
     db: Database
     head_file: Path
@@ -147,12 +146,12 @@ class JournalEvidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
-    """The bounds of a look at the journal: its beginning, and how far it goes.
+class VerificationBounds:
+    """The rows that a verification checks; the ends of chains are always checked.
 
-    since: by chain, the end of what was verified before (Mark). limit: at most so many rows of each
-    chain are walked through. What stands at the ends is always looked at. signatures: so many of
-    those are checked that nothing depends on. closely: look at each row as at a strange one.
+    since: by chain, the end of the rows verified before (mark). limit: the most rows of a chain.
+    signatures: the number of redundant signatures that are checked. closely: check every row in
+    full.
     """
 
     since: Mapping[str, Head]
@@ -165,8 +164,9 @@ ALL = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """The result of a look, and how far each chain is verified now."""
+class IncrementalResult:
+    """The result of a verification. marks: the verified end of each chain. whole: all was
+    checked."""
 
     found: Verification
     marks: Mapping[str, Head]
@@ -174,17 +174,20 @@ class Looked:
 
 
 def verify(what: JournalEvidence, progress: Progress, *, closely: bool = False) -> Verification:
-    """Check everything of one snapshot; StorageError when the database cannot be read.
+    """Verify everything in one snapshot. Raises: StorageError.
 
-    closely: look at each row as at a strange one, and at every signature; it takes long.
+    closely: check every row in full, and every signature; it takes long.
     """
-    reach = Reach({}, ALL, ALL, closely=True) if closely else Reach({}, ALL)
+    reach = (
+        VerificationBounds({}, ALL, ALL, closely=True) if closely else VerificationBounds({}, ALL)
+    )
     return look(what, progress, reach).found
 
 
-def look(what: JournalEvidence, progress: Progress, reach: Reach) -> Looked:
-    """Check the ends of all chains and, of one snapshot, what lies within reach. StorageError."""
-    # before the snapshot: what is committed later is then beyond the head, not missing behind it
+def look(what: JournalEvidence, progress: Progress, reach: VerificationBounds) -> IncrementalResult:
+    """Verify the ends of all chains, and rows within bounds, in one snapshot. Raises:
+    StorageError."""
+    # before the snapshot: rows that are committed later lie after the head, none is missing
     head = read_head(what.head_file)
     try:
         with what.db.read() as session:
@@ -195,8 +198,12 @@ def look(what: JournalEvidence, progress: Progress, reach: Reach) -> Looked:
 
 
 def _looked(
-    session: Session, what: JournalEvidence, head: Head | None, progress: Progress, reach: Reach
-) -> Looked:
+    session: Session,
+    what: JournalEvidence,
+    head: Head | None,
+    progress: Progress,
+    reach: VerificationBounds,
+) -> IncrementalResult:
     trust = Trust(session, what, head)
     check = _Check(session, trust, progress, reach)
     check.notes += _came_back(session, what.ledger.read())
@@ -210,11 +217,11 @@ def _looked(
     problems, notes = _without_acknowledged(session, trust, check.wrong.sorted(trust.chains))
     first = problems[0] if problems else None
     found = Verification(check.rows, first, (*check.notes, *notes), tuple(problems))
-    return Looked(found, check.marks(), check.whole)
+    return IncrementalResult(found, check.marks(), check.whole)
 
 
 def acknowledgement(session: Session, found: Verification) -> dict[str, Any]:
-    """The body of the row that acknowledges all that was found, as it is now."""
+    """Return the body of the row that acknowledges these problems in their present state."""
     ranges = [
         {"chain": p.chain, "first": p.seq, "last": p.end, "what": p.what, "is": _digest(session, p)}
         for p in found.problems
@@ -223,31 +230,32 @@ def acknowledgement(session: Session, found: Verification) -> dict[str, Any]:
 
 
 def _digest(session: Session, problem: JournalProblem) -> str:
-    """SHA-256 of what stands in the rows of a problem."""
-    told = hashlib.sha256()
+    """Return the SHA-256 of the rows of a problem."""
+    digest = hashlib.sha256()
     for table, columns in _EVIDENCE:
         c = table.c
         rows = sa.select(*(c[name] for name in columns)).where(
             c.chain == problem.chain, c.seq.between(problem.seq, problem.end)
         )
         for row in session.execute(rows.order_by(c.seq)):
-            told.update(canonical([str(value) for value in row]))
-    if not problem.seq:  # it has no place among the rows
-        told.update(str(problem).encode("utf-8", "backslashreplace"))
-    return told.hexdigest()
+            digest.update(canonical([str(value) for value in row]))
+    if not problem.seq:  # a misplaced row, which has no number
+        digest.update(str(problem).encode("utf-8", "backslashreplace"))
+    return digest.hexdigest()
 
 
 def _without_acknowledged(
     session: Session, trust: Trust, problems: Sequence[JournalProblem]
 ) -> tuple[list[JournalProblem], list[str]]:
-    """The problems that nobody has acknowledged as they are, and a note for each other one."""
+    """Return the problems that are not acknowledged in their present state, and notes on the
+    others."""
     known = {}
     for row in trust.rows_of_kind(session, ACKNOWLEDGED):
         try:
-            for told in trust.body(row)["ranges"]:
-                known[told["chain"], told["first"], told["last"], told["is"]] = row.seq
+            for one in trust.body(row)["ranges"]:
+                known[one["chain"], one["first"], one["last"], one["is"]] = row.seq
         except (KeyError, TypeError):
-            continue  # the walk through the chain names it
+            continue  # malformed: reported by the walk through its chain
     left, notes = [], []
     for p in problems:
         if known and (p.chain, p.seq, p.end, _digest(session, p)) in known:
@@ -258,7 +266,7 @@ def _without_acknowledged(
 
 
 def _came_back(session: Session, erased: Collection[str]) -> Iterator[str]:
-    """Name what was erased and is there again: an older database was put in place."""
+    """Yield a note on erased data that came back with an older database."""
     people, photos = persons_back(session, erased), enrollments_back(session, erased)
     if people or photos:
         yield (
@@ -267,8 +275,8 @@ def _came_back(session: Session, erased: Collection[str]) -> Iterator[str]:
         )
 
 
-class _Wrongs:
-    """Collects what is wrong; adjacent rows with the same flaw are one problem."""
+class _Problems:
+    """Collects problems; adjacent rows with the same one are merged."""
 
     def __init__(self) -> None:
         self._found: dict[str, list[JournalProblem]] = {}
@@ -282,21 +290,21 @@ class _Wrongs:
             found.append(new)
 
     def first(self, chain: str) -> int | None:
-        """The first row of a chain with a problem."""
+        """Return the first row of a chain with a problem; None without one."""
         return min((p.seq for p in self._found.get(chain, ())), default=None)
 
     def too_many(self, chain: str) -> bool:
-        """Return whether there is no use in looking further."""
+        """Return whether a chain has `MOST_PROBLEMS`: its check ends then."""
         return len(self._found.get(chain, ())) >= MOST_PROBLEMS
 
     def all_of(self, chain: str, last: int) -> None:
-        """Let one problem stand for all of a chain, of which the first one is named."""
+        """Replace the problems of a chain by one that names the first."""
         first = min(self._found[chain], key=lambda p: p.seq)
         what = f"{first.what}; so many rows are wrong that the rest of the chain counts as wrong"
         self._found[chain] = [JournalProblem(chain, first.seq, what, last)]
 
     def sorted(self, chains: Sequence[str]) -> list[JournalProblem]:
-        """All of them by chain and row, as far as the chains are known."""
+        """Return the problems by chain and row, those of unknown chains first."""
         order = {chain: i for i, chain in enumerate(sorted(chains, key=_place))}
         found = [p for some in self._found.values() for p in some]
         return sorted(found, key=lambda p: (order.get(p.chain, -1), _place(p.chain), p.seq))
@@ -308,9 +316,9 @@ def _place(name: str) -> tuple[str, int, str]:
 
 
 class Trust:
-    """The owners of all chains, the keys that may seal them, and how far they are sealed.
+    """Knows the owner of each chain, the key that may seal it, and its last sealed row.
 
-    own: by this gate, or by a process of this hub. collected: by a gate that reports here.
+    own: a chain of this gate, or of a process of this hub. collected: of a gate that reports here.
     """
 
     def __init__(self, session: Session, what: JournalEvidence, head: Head | None) -> None:
@@ -327,7 +335,7 @@ class Trust:
         self._sealed = {chain: self._sealed_end(chain) for chain in self.chains}
 
     def _chains(self) -> list[str]:
-        """The names of all chains that any table knows, by gate and epoch."""
+        """Return the names of all chains in any table, by gate and epoch."""
         tables = (journal, journal_private, journal_seal, attendance_logs)
         names = {name for table in tables for name in chains_of(self._session, table)}
         return sorted((name for name in names if isinstance(name, str)), key=_place)
@@ -338,19 +346,20 @@ class Trust:
         return str(self.identity.get("gate", "")) if self.identity else ""
 
     def is_own(self, chain: str) -> bool:
-        """Return whether the chain is of this gate, or of a process of this hub."""
+        """Return whether the chain belongs to this gate, or to a process of this hub."""
         if split(chain)[0] == self.gate:
             return True
         return self.shared and chain not in self.collected
 
     def may_speak_of(self, writer: str, chain: str) -> bool:
-        """Return whether one chain's word of another counts: its own gate's, or this hub's."""
+        """Return whether a row of one chain about another counts: of the same gate, or of this
+        hub."""
         if split(writer)[0] == split(chain)[0]:
             return True
         return self.is_own(writer) and (self.is_own(chain) or chain in self.collected)
 
     def sealed_end(self, chain: str) -> int:
-        """The last row that stands under a seal of whom the chain belongs to; 0 for none."""
+        """Return the last row under a seal of the chain's owner; 0 for none."""
         return self._sealed.get(chain, 0)
 
     def counts(self, chain: str, seq: int) -> bool:
@@ -362,7 +371,7 @@ class Trust:
         return seal.is_signed_by(self.key_of(seal.chain))
 
     def key_of(self, chain: str) -> str:
-        """The key (public, hex) that seals a chain; empty where none counts."""
+        """Return the key (public, hex) that may seal a chain; empty where none may."""
         if split(chain)[0] == self.gate:
             return key_at(self._eras, chain)
         if chain not in self._keys:
@@ -385,16 +394,16 @@ class Trust:
             before = end.seq
 
     def rows_of_kind(self, session: Session, kind: str, *, own: bool = True) -> Iterator[Any]:
-        """Sealed rows of a kind: chain, seq and body. own: those that this gate wrote itself."""
+        """Yield sealed rows of a kind: chain, seq and body. own: only rows of own chains."""
         row = journal.c
         found = sa.select(row.chain, row.seq, row.body).where(row.kind == kind)
-        for told in session.execute(found.order_by(row.chain, row.seq)):
-            if self.counts(told.chain, told.seq) and (not own or self.is_own(told.chain)):
-                yield told
+        for one in session.execute(found.order_by(row.chain, row.seq)):
+            if self.counts(one.chain, one.seq) and (not own or self.is_own(one.chain)):
+                yield one
 
     @staticmethod
     def body(row: Any) -> dict[str, Any]:
-        """The body of a row; nothing where it cannot be read, which the walk will name."""
+        """Return the body of a row; empty where it is malformed, which the walk reports."""
         try:
             body = json.loads(row.body)
         except (ValueError, TypeError, RecursionError):
@@ -402,12 +411,12 @@ class Trust:
         return body if isinstance(body, dict) else {}
 
 
-def _check_ends(session: Session, trust: Trust, gone: _Gone, wrong: _Wrongs) -> None:
-    """Nothing is missing behind the last row of the newest chain."""
+def _check_ends(session: Session, trust: Trust, gone: _RecordedGaps, wrong: _Problems) -> None:
+    """Check the identity, the head file and the newest chain: no end was cut off."""
     own = [chain for chain in trust.chains if split(chain)[0] == trust.gate]
     identity, head = trust.identity, trust.head
     if head is not None and not (own and gone.covers(head.chain, head.seq)):
-        # on a full disk the head file may stay behind rows that were dropped with a word
+        # on a full disk the head file may lag after rows that were pruned on record
         _check_head(session, head, bool(own), wrong)
     if identity is None:
         known = head.chain if head is not None and (head.seq or own) else ""
@@ -419,7 +428,7 @@ def _check_ends(session: Session, trust: Trust, gone: _Gone, wrong: _Wrongs) -> 
     newest = f"{identity.get('gate')}/{identity.get('epoch')}"
     if head is None:
         if (identity.get("epoch"), own, trust.chains) == (1, [], []):
-            return  # the gate is named, and has written nothing yet
+            return  # the gate has a uid, and has written nothing yet
         tip = last_row(session, newest)
         if tip is not None and key_of(session, newest) != trust.key_of(newest):
             what = "the newest chain is sealed with another key than this gate's"
@@ -433,10 +442,10 @@ def _check_ends(session: Session, trust: Trust, gone: _Gone, wrong: _Wrongs) -> 
         wrong.add(newest, 1, "the newest chain is missing")
 
 
-def _check_collected(session: Session, gone: _Gone, wrong: _Wrongs) -> None:
-    """Check that what gates were told to be here is here or set apart: no end was cut off."""
-    told, flaw = sync_chains.c, sync_quarantine.c
-    ends = sa.select(told.chain, told.seq, told.hash).where(told.seq > 0).order_by(told.chain)
+def _check_collected(session: Session, gone: _RecordedGaps, wrong: _Problems) -> None:
+    """Check that the rows acknowledged to gates are here or quarantined: no end was cut off."""
+    acked, flaw = sync_chains.c, sync_quarantine.c
+    ends = sa.select(acked.chain, acked.seq, acked.hash).where(acked.seq > 0).order_by(acked.chain)
     for end in session.execute(ends).all():
         last = last_row(session, end.chain)
         have = last.seq if last else 0
@@ -446,11 +455,11 @@ def _check_collected(session: Session, gone: _Gone, wrong: _Wrongs) -> None:
             flaw.chain == end.chain, flaw.seq > have, flaw.seq <= end.seq
         )
         if session.execute(apart).scalar_one() < end.seq - have:
-            _cut(session, Head(*end), "this hub's own note", wrong)
+            _report_cut(session, Head(*end), "this hub's own note", wrong)
 
 
-def _check_head(session: Session, head: Head, begun: bool, wrong: _Wrongs) -> None:
-    """The database has the row that the head file speaks of; row 0 stands before the first."""
+def _check_head(session: Session, head: Head, begun: bool, wrong: _Problems) -> None:
+    """Check that the database has the row in the head file; row 0 precedes the first."""
     if not head.seq:
         if begun and last_row(session, head.chain) is None:
             wrong.add(head.chain, 1, "it is missing: the head file knows of the chain")
@@ -460,11 +469,11 @@ def _check_head(session: Session, head: Head, begun: bool, wrong: _Wrongs) -> No
     )
     found = session.execute(there).scalar()
     if found != head.hash:
-        _cut(session, head, "the head file", wrong)
+        _report_cut(session, head, "the head file", wrong)
 
 
-def _cut(session: Session, end: Head, who: str, wrong: _Wrongs) -> None:
-    """Tell what is wrong with a chain whose end is known and not there."""
+def _report_cut(session: Session, end: Head, who: str, wrong: _Problems) -> None:
+    """Report a chain that lacks its known end. who: knows the end."""
     last = last_row(session, end.chain)
     have = last.seq if last else 0
     if have < end.seq:
@@ -477,13 +486,13 @@ def _cut(session: Session, end: Head, who: str, wrong: _Wrongs) -> None:
 
 
 class Stretch:
-    """Rows that lead to each other by their hashes: the newest good seal stands for all before it.
+    """Rows that lead to each other by their hashes: its newest good seal covers all before it.
 
-    unchecked: there is a seal of which nobody has looked at the signature.
+    unchecked: there is a seal whose signature was not checked.
     """
 
     def __init__(
-        self, session: Session, trust: Trust, wrong: _Wrongs, chain: str, first: int
+        self, session: Session, trust: Trust, wrong: _Problems, chain: str, first: int
     ) -> None:
         self._session = session
         self._trust = trust
@@ -496,7 +505,7 @@ class Stretch:
         self.unchecked = False
 
     def close(self, last: int) -> None:
-        """Look at the newest seal up to the last row; at all of them when that is not good."""
+        """Check the newest seal up to the last row; each of them when that is not good."""
         if not self.unchecked:
             return
         row, seal = journal.c, journal_seal.c
@@ -514,7 +523,9 @@ class Stretch:
                     self._wrong.add(self._chain, sealed.seq, NOT_ITS_KEY)
 
 
-class _Wrong(Exception):
+class _RowProblem(Exception):
+    """A problem with one row."""
+
     def __init__(self, seq: int, what: str) -> None:
         super().__init__(what)
         self.seq = seq
@@ -524,7 +535,9 @@ class _Wrong(Exception):
 class _Check:
     """Walks through chains, one row at a time."""
 
-    def __init__(self, session: Session, trust: Trust, progress: Progress, reach: Reach) -> None:
+    def __init__(
+        self, session: Session, trust: Trust, progress: Progress, reach: VerificationBounds
+    ) -> None:
         self._reach = reach
         self._ends: dict[str, Head] = {}
         self._from: dict[str, int] = {}
@@ -534,8 +547,8 @@ class _Check:
         self._progress = progress
         self._redacted = _Redacted(session, trust)
         self._collected = _Collected(session)
-        self.wrong = _Wrongs()
-        self.gone = _Gone(session, trust)
+        self.wrong = _Problems()
+        self.gone = _RecordedGaps(session, trust)
         self.superseded = _Superseded(session, trust)
         self._unused = _Unused(session, trust)
         self._signatures = reach.signatures
@@ -546,14 +559,15 @@ class _Check:
         self.notes: list[str] = []
 
     def chain(self, chain: str) -> None:
-        """Check all rows of a chain and what hangs on them."""
+        """Check all rows of a chain within bounds, with their private parts, seals and attendance
+        rows."""
         sealed, last = self._trust.sealed_end(chain), last_row(self._session, chain)
         begun = self.gone.beginning(chain)
         start = self._mark(chain, begun) or begun
         self._from[chain] = start.seq
-        # from the beginning, also what stands before it is looked at: it should be gone
-        behind = _BEFORE_ALL if start is begun else start.seq
-        end = self._ends[chain] = self._walk(chain, start, sealed, behind)
+        # from the beginning, rows before it are read as well: there should be none
+        after = _BEFORE_ALL if start is begun else start.seq
+        end = self._ends[chain] = self._walk(chain, start, sealed, after)
         self.whole = self.whole and end.seq >= sealed
         if last is None:
             self._nothing_left(chain, begun)
@@ -561,10 +575,10 @@ class _Check:
             self.wrong.all_of(chain, last.seq)
         elif sealed < last.seq:
             self._unsealed(chain, sealed, last.seq)
-        self.notes += self.gone.told(chain)
+        self.notes += self.gone.notes(chain)
 
     def marks(self) -> dict[str, Head]:
-        """Return the head up to which each chain is right, from its beginning on."""
+        """Return the last row up to which each chain is right, from its beginning on."""
         found = {}
         for chain, end in self._ends.items():
             wrong = self.wrong.first(chain)
@@ -575,11 +589,11 @@ class _Check:
         return found
 
     def walked(self, chain: str, seq: int) -> bool:
-        """Return whether a row is not among those that were left out this time."""
+        """Return whether a row was checked this time."""
         return self.whole and seq > self._from.get(chain, 0)
 
     def _mark(self, chain: str, begun: Head) -> Head | None:
-        """The end of what was verified before, if that is still there."""
+        """Return the mark of a chain, if its row still exists."""
         known = self._reach.since.get(chain)
         if known is None or known.seq <= max(begun.seq, 1):
             return None
@@ -598,7 +612,7 @@ class _Check:
     def _begins_well(self, row: Any) -> None:
         try:
             self._first(_fields(row, Head(row.chain, 0, GENESIS)))
-        except _Wrong as wrong:
+        except _RowProblem as wrong:
             self.wrong.add(row.chain, wrong.seq, wrong.what)
 
     def _nothing_left(self, chain: str, begun: Head) -> None:
@@ -620,18 +634,19 @@ class _Check:
         self.rows += last - sealed
         self.wrong.add(chain, sealed + 1, what, last)
 
-    def _walk(self, chain: str, end: Head, sealed: int, behind: int) -> Head:
-        """Check the rows up to the last sealed one, and what stands beside no row at all.
+    def _walk(self, chain: str, end: Head, sealed: int, after: int) -> Head:
+        """Check the rows up to the last sealed one, and rows of other tables without a journal row.
 
-        end: what the first row follows. behind: rows up to this number are not looked at.
+        end: the row before the first one. after: rows up to this number are not read. Returns the
+        last row that was checked.
         """
-        sides = self._sides(chain, behind)
+        sides = self._sides(chain, after)
         until = self._until(chain, end.seq, sealed)
         stretch = Stretch(self._session, self._trust, self.wrong, chain, end.seq + 1)
         sound = SoundRows(self._session, chain, self._exceptions(chain)).holds
         private, seals, projected = sides
         last, hash_ = end.seq, end.hash
-        for row in _stream(self._session, self._rows_as_stored, chain, self.wrong, until, behind):
+        for row in _stream(self._session, self._rows_as_stored, chain, self.wrong, until, after):
             seq = row[1]
             if seq != last + 1:
                 stretch.close(last)
@@ -649,7 +664,7 @@ class _Check:
             ):
                 last, hash_ = seq, row[10]
             else:
-                end = self._closely(row, Head(chain, last, hash_), stretch, parts, sealing, found)
+                end = self._check_row(row, Head(chain, last, hash_), stretch, parts, sealing, found)
                 if self.wrong.too_many(chain):
                     return end
                 last, hash_ = end.seq, end.hash
@@ -663,8 +678,8 @@ class _Check:
                 side.end(there.seq)
         return Head(chain, last, hash_)
 
-    def _sides(self, chain: str, behind: int) -> tuple[_Side, _Side, _Side]:
-        """Private parts, seals and attendance log."""
+    def _sides(self, chain: str, after: int) -> tuple[_SideTable, _SideTable, _SideTable]:
+        """Return the streams of private parts, seals and the attendance log."""
         part, seal = journal_private.c, journal_seal.c
         wanted: tuple[tuple[str, Sequence[Any]], ...] = (
             ("journal_private", [part[name] for name in PRIVATE]),
@@ -672,8 +687,8 @@ class _Check:
             ("attendance_logs", self._attendance),
         )
         private, seals, projected = (
-            _Side(
-                _stream(self._session, columns, chain, self.wrong, after=behind),
+            _SideTable(
+                _stream(self._session, columns, chain, self.wrong, after=after),
                 chain,
                 name,
                 self.wrong,
@@ -683,7 +698,8 @@ class _Check:
         return private, seals, projected
 
     def _until(self, chain: str, start: int, sealed: int) -> int:
-        """Up to which row to walk: not beyond a seal, so that nothing counts without one."""
+        """Return the row up to which to walk: one with a seal, so that nothing counts without
+        one."""
         if sealed - start <= self._reach.limit:
             return sealed
         seal, until = journal_seal.c, start + self._reach.limit
@@ -697,7 +713,7 @@ class _Check:
             return self._redacted.covers(chain, role, seq)
 
         collected = chain in self._trust.collected
-        return Exceptions(self.superseded.old, self._unused.told, redacted, collected)
+        return Exceptions(self.superseded.old, self._unused.rows, redacted, collected)
 
     def _well_sealed(self, row: Any, sealing: Sequence[Any], stretch: Stretch) -> bool:
         """Return whether the seal of a row is right, as far as signatures are to be checked."""
@@ -709,7 +725,7 @@ class _Check:
         self._signatures -= 1
         return self._trust.accepts(Head(row[0], row[1], row[10], sealing[0][2]))
 
-    def _closely(
+    def _check_row(
         self,
         row: Any,
         end: Head,
@@ -718,18 +734,19 @@ class _Check:
         sealing: Sequence[Any],
         found: Sequence[Any],
     ) -> Head:
-        """Say what is wrong with a row, if anything is; the end of the chain with it."""
+        """Check a row in full and report its problem, if any; return the end of the chain with
+        it."""
         chain, wrong = row.chain, None
         try:
             fields = _fields(row, end)
             if row.seq == 1:
                 self._first(fields)
-            told = self._private(fields, parts)
+            payloads = self._private(fields, parts)
             for seal in sealing:
                 self._seal(row, seal)
             here = self._attendance_of(chain, row.seq) if found else []
-            self._projection({**fields, "hash": row.hash}, told, here)
-        except _Wrong as error:
+            self._projection({**fields, "hash": row.hash}, payloads, here)
+        except _RowProblem as error:
             wrong = error
         if wrong is not None:
             stretch.close(end.seq)
@@ -738,15 +755,15 @@ class _Check:
         return end if row.seq <= end.seq else Head(chain, row.seq, row.hash)
 
     def _before(self, end: Head, row: Any) -> Head:
-        """Return the head that the row has to follow; name rows that are missing before it."""
-        end = self.gone.behind(end, row)
+        """Return the head that the row has to follow; report missing rows before it."""
+        end = self.gone.skip_gap(end, row)
         if row.seq > end.seq + 1:
             self.wrong.add(row.chain, end.seq + 1, "it is missing", row.seq - 1)
             return Head(row.chain, row.seq - 1, row.prev)
         return end
 
     def _attendance_of(self, chain: str, seq: int) -> list[Any]:
-        """The rows of the attendance log, each value as the program reads it."""
+        """Return the rows of the attendance log, each value as the program reads it."""
         log = attendance_logs.c
         there = sa.select(attendance_logs).where(log.chain == chain, log.seq == seq)
         try:
@@ -757,37 +774,37 @@ class _Check:
 
     def _seal(self, row: Any, seal: Any) -> None:
         if seal.hash != row.hash:
-            raise _Wrong(row.seq, "its seal is that of another row")
+            raise _RowProblem(row.seq, "its seal is that of another row")
         if not self._trust.accepts(Head(row.chain, row.seq, row.hash, seal.signature)):
-            raise _Wrong(row.seq, NOT_ITS_KEY)
+            raise _RowProblem(row.seq, NOT_ITS_KEY)
 
     def _projection(
-        self, fields: dict[str, Any], told: Mapping[str, Any], found: list[Any]
+        self, fields: dict[str, Any], payloads: Mapping[str, Any], found: list[Any]
     ) -> None:
         chain, seq = fields["chain"], fields["seq"]
         by = self.superseded.take(chain, seq)
         if not self._collected.excuses(chain, seq, found):
-            here = self._collected.as_here(chain, told, found)
+            here = self._collected.as_here(chain, payloads, found)
             _projection(fields, self._unused.adjusted(_wanted(fields, here)), by, found)
 
     def _first(self, fields: Mapping[str, Any]) -> None:
         try:
             self._beginning(fields)
         except (KeyError, TypeError, AttributeError) as error:
-            raise _Wrong(1, "it does not say how the chain begins") from error
+            raise _RowProblem(1, "it does not say how the chain begins") from error
 
     def _beginning(self, fields: Mapping[str, Any]) -> None:
-        """A chain begins by saying why, and the one before it ended where it says."""
+        """Check the first row of a chain: its cause, and the end of the chain before it."""
         chain, body = fields["chain"], fields["body"]
         if fields["kind"] != "chain_started":
-            raise _Wrong(1, "the chain does not begin with its first row")
+            raise _RowProblem(1, "the chain does not begin with its first row")
         if before := body["previous"]:
             self._previous(chain, Head(before["chain"], before["seq"], before["hash"]), body)
         if body["cause"] in (FIRST, ROTATED):
             return
         self.notes.append(f"{chain} was begun anew: {body['cause']}")
         if self._trust.is_own(chain):
-            raise _Wrong(1, _broken(body["cause"], body["previous"]))
+            raise _RowProblem(1, _broken(body["cause"], body["previous"]))
 
     def _previous(self, chain: str, end: Head, body: Mapping[str, Any]) -> None:
         if self.gone.excuses(end):
@@ -796,29 +813,31 @@ class _Check:
             journal.c.chain == end.chain, journal.c.seq == end.seq
         )
         if end.seq and self._session.execute(there).scalar() != end.hash:
-            _cut(self._session, end, chain, self.wrong)
+            _report_cut(self._session, end, chain, self.wrong)
         elif body["cause"] == ROTATED and last_row(self._session, end.chain) != end:
-            raise _Wrong(1, "the chain before it did not end where it says")
+            raise _RowProblem(1, "the chain before it did not end where it says")
 
     def _private(self, fields: Mapping[str, Any], parts: Sequence[Any]) -> dict[str, Any]:
-        """The payloads of a row by role; every one committed to, and none missing."""
+        """Return the payloads of a row by role. Raises: _RowProblem for an added, altered or
+        missing one."""
         chain, seq, commits = fields["chain"], fields["seq"], fields["commits"]
-        told = {}
+        payloads = {}
         for part in parts:
             if part.role not in commits:
-                raise _Wrong(seq, f"a private part ({part.role}) was added")
+                raise _RowProblem(seq, f"a private part ({part.role}) was added")
             payload = _payload(seq, part, commits[part.role])
             if part.uid != payload.get("uid"):
-                raise _Wrong(seq, f"its private part ({part.role}) says otherwise whose it is")
-            told[part.role] = payload
-        for role in commits.keys() - told.keys():
+                raise _RowProblem(seq, f"its private part ({part.role}) says otherwise whose it is")
+            payloads[part.role] = payload
+        for role in commits.keys() - payloads.keys():
             if not self._redacted.covers(chain, role, seq):
-                raise _Wrong(seq, f"its private part ({role}) is missing, never redacted")
-        return told
+                raise _RowProblem(seq, f"its private part ({role}) is missing, never redacted")
+        return payloads
 
 
 def _payload(seq: int, part: Any, committed: str) -> dict[str, Any]:
-    """Read a private part. Raises: _Wrong, when it is not what the row commits to."""
+    """Return the payload of a private part. Raises: _RowProblem when it is not what the row commits
+    to."""
     try:
         text = f"{part.salt}{part.payload}".encode("ascii")
         if hashlib.sha256(text).hexdigest() == committed:
@@ -832,7 +851,7 @@ def _payload(seq: int, part: Any, committed: str) -> dict[str, Any]:
     except (ValueError, TypeError, AttributeError):
         right = False
     if not right:
-        raise _Wrong(seq, f"its private part ({part.role}) was altered")
+        raise _RowProblem(seq, f"its private part ({part.role}) was altered")
     return payload
 
 
@@ -864,81 +883,84 @@ _NAMES = {
 }
 
 
-class _Gone:
-    """The rows that are on record as gone: dropped on a gate, or before they came to a hub."""
+class _RecordedGaps:
+    """The rows whose absence is on record: pruned on a gate, or dropped before they reached the
+    hub."""
 
     def __init__(self, session: Session, trust: Trust) -> None:
         self._session = session
         self._trust = trust
-        self._cuts: dict[str, PrunedRange] = {}
+        self._pruned: dict[str, PrunedRange] = {}
         for row in trust.rows_of_kind(session, PRUNED):
             cut = read(PrunedRange, row.body)
-            # what a gate has dropped at home is here all the same; the newest word counts
+            # the newest record of a gate counts; rows that it has pruned may still be here, on the
+            # hub
             if cut is not None and split(cut.chain)[0] == split(row.chain)[0]:
                 self._keep(cut)
-        self._holes = {}
-        gates = {split(chain)[0] for chain in trust.collected}  # all of a chain may be gone
+        self._gaps = {}
+        gates = {split(chain)[0] for chain in trust.collected}  # all rows of a chain may be missing
         for row in trust.rows_of_kind(session, DROPPED):
-            hole = read(ExplainedGap, row.body)
-            if hole is not None and split(hole.chain)[0] in gates:
-                self._holes[hole.chain, hole.seq] = hole
+            gap = read(ExplainedGap, row.body)
+            if gap is not None and split(gap.chain)[0] in gates:
+                self._gaps[gap.chain, gap.seq] = gap
 
     def _keep(self, cut: PrunedRange) -> None:
         gate = split(cut.chain)[0]
-        known = self._cuts.get(gate)
+        known = self._pruned.get(gate)
         if known is None or not known.covers(cut.chain, cut.seq):
-            self._cuts[gate] = cut
+            self._pruned[gate] = cut
 
     def covers(self, chain: str, seq: int) -> bool:
-        """Return whether it is on record that a row is not here."""
+        """Return whether the absence of a row is on record."""
         cut = self._cut(chain)
         there = cut is not None and cut.covers(chain, seq)
-        lost = (h for h in self._holes.values() if h.chain == chain)
-        return there or any(h.first <= seq <= h.seq for h in lost)
+        gaps = (gap for gap in self._gaps.values() if gap.chain == chain)
+        return there or any(gap.first <= seq <= gap.seq for gap in gaps)
 
     def beginning(self, chain: str) -> Head:
-        """Return the head before the first row of a chain that is left."""
+        """Return the head before the first row of a chain that still exists."""
         cut = self._cut(chain)
         if cut is None or cut.chain != chain:
             return Head(chain, 0, GENESIS)
         return Head(chain, cut.seq, cut.hash)
 
-    def behind(self, end: Head, row: Any) -> Head:
-        """Return the head before the row that comes next: `end`, or the end of a hole behind it."""
-        hole = self._hole(Head(row.chain, row.seq - 1, row.prev), end)
-        return end if hole is None else Head(hole.chain, hole.seq, hole.hash)
+    def skip_gap(self, end: Head, row: Any) -> Head:
+        """Return the head that the next row follows: `end`, or the end of a recorded gap after
+        it."""
+        gap = self._gap(Head(row.chain, row.seq - 1, row.prev), end)
+        return end if gap is None else Head(gap.chain, gap.seq, gap.hash)
 
     def excuses(self, end: Head) -> bool:
-        """Return whether it is on record that the end of a chain is not here."""
+        """Return whether the absence of the end of a chain is on record."""
         cut, last = self._cut(end.chain), last_row(self._session, end.chain)
         if cut is not None and cut.covers(end.chain, end.seq):
             return True
-        return self._hole(end, last or Head(end.chain, 0, GENESIS)) is not None
+        return self._gap(end, last or Head(end.chain, 0, GENESIS)) is not None
 
-    def _hole(self, to: Head, behind: Head) -> ExplainedGap | None:
-        """The hole that ends with one row and begins behind another."""
-        hole = self._holes.get((to.chain, to.seq))
-        right = hole is not None and (hole.first, hole.hash) == (behind.seq + 1, to.hash)
-        return hole if right else None
+    def _gap(self, to: Head, after: Head) -> ExplainedGap | None:
+        """Return the recorded gap that ends with one row and begins after another."""
+        gap = self._gaps.get((to.chain, to.seq))
+        right = gap is not None and (gap.first, gap.hash) == (after.seq + 1, to.hash)
+        return gap if right else None
 
-    def told(self, chain: str) -> Iterator[str]:
-        """List the sentences that a person should know of it."""
+    def notes(self, chain: str) -> Iterator[str]:
+        """Yield sentences on the gaps of a chain."""
         cut = self._cut(chain)
         if cut is not None and cut.chain == chain:
             yield (
                 f"{chain} begins behind row {cut.seq}: {cut.rows} rows were dropped last, of which "
                 f"{cut.unacknowledged} had reached no hub"
             )
-        for hole in self._holes.values():
-            if hole.chain == chain:
-                yield f"rows {hole.first} to {hole.seq} of {chain} were dropped before they came"
+        for gap in self._gaps.values():
+            if gap.chain == chain:
+                yield f"rows {gap.first} to {gap.seq} of {chain} were dropped before they came"
 
     def _cut(self, chain: str) -> PrunedRange | None:
-        return self._cuts.get(split(chain)[0])
+        return self._pruned.get(split(chain)[0])
 
 
 class _Collected:
-    """The chains that came from gates: what their private parts say of persons is the gates'."""
+    """Knows the chains that came from gates, whose person ids are those of the gates."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -948,28 +970,28 @@ class _Collected:
         self._unprojected = set(map(tuple, session.execute(rows)))
 
     def excuses(self, chain: str, seq: int, found: list[Any]) -> bool:
-        """Return whether it is on record that no attendance row could be made of this row."""
+        """Return whether it is on record that this row could make no attendance row."""
         return not found and (chain, seq) in self._unprojected
 
-    def as_here(self, chain: str, told: Mapping[str, Any], found: list[Any]) -> dict[str, Any]:
-        """The private parts with the id that the person has on this hub, or had not yet."""
-        subject = told.get("subject")
+    def as_here(self, chain: str, payloads: Mapping[str, Any], found: list[Any]) -> dict[str, Any]:
+        """Return the payloads with the person's id on this hub, None where it had none yet."""
+        subject = payloads.get("subject")
         if chain not in self._chains or subject is None:
-            return dict(told)
+            return dict(payloads)
         there = sa.select(persons.c.id).where(persons.c.uid == subject.get("uid"))
         id_ = self._session.execute(there).scalar()
         if found and found[0].person_id is None:
             id_ = None  # enrolled here after the passage, or not at all
-        return {**told, "subject": {**subject, "person_id": id_}}
+        return {**payloads, "subject": {**subject, "person_id": id_}}
 
 
-class _Side:
-    """Rows of a table beside the journal's, both by rising sequence, which they begin with.
+class _SideTable:
+    """Reads a table along with the journal, by rising row number, its first column.
 
     seq: of the row that comes next.
     """
 
-    def __init__(self, rows: Iterator[Any], chain: str, table: str, wrong: _Wrongs) -> None:
+    def __init__(self, rows: Iterator[Any], chain: str, table: str, wrong: _Problems) -> None:
         self._rows = rows
         self._chain = chain
         self._name = _NAMES[table]
@@ -981,7 +1003,7 @@ class _Side:
         self.seq: int = _AFTER_ALL if self._next is None else self._next[0]
 
     def at(self, seq: int) -> Sequence[Any]:
-        """The rows of this sequence number; names others that stand before it."""
+        """Return the rows with this number; report others before it."""
         found = []
         while self.seq <= seq:
             if self.seq < seq:
@@ -992,7 +1014,8 @@ class _Side:
         return found
 
     def end(self, last: int) -> None:
-        """Name what stands behind the last row of the journal; that before it has its own flaw."""
+        """Report rows after the last row of the journal; earlier ones belong to rows with
+        problems."""
         while self._next is not None and not self._wrong.too_many(self._chain):
             if self.seq > last:
                 self._stray()
@@ -1009,11 +1032,12 @@ def _stream(
     session: Session,
     columns: Iterable[Any],
     chain: str,
-    wrong: _Wrongs,
+    wrong: _Problems,
     until: int = LAST,
     after: int = _BEFORE_ALL,
 ) -> Iterator[Any]:
-    """These columns of a chain's rows by sequence, some at a time; names what cannot be read."""
+    """Yield these columns of a chain's rows by number, in chunks; report rows that cannot be
+    read."""
     wanted = sa.select(*columns)
     (table,) = wanted.get_final_froms()
     assert isinstance(table, sa.Table)  # noqa: S101
@@ -1022,15 +1046,15 @@ def _stream(
     last: tuple[Any, ...] = (after,) if len(key) == 1 else (after + 1, "")
     size = CHUNK
     while True:
-        behind = sa.tuple_(*key) > sa.tuple_(*map(sa.literal, last, (c.type for c in key)))
+        later = sa.tuple_(*key) > sa.tuple_(*map(sa.literal, last, (c.type for c in key)))
         try:
-            rows = session.execute(ordered.where(behind).limit(size)).all()
+            rows = session.execute(ordered.where(later).limit(size)).all()
         except (ValueError, TypeError):
             if size == 1:
-                named = sa.select(*key).where(table.c.chain == chain, behind).order_by(*key)
+                named = sa.select(*key).where(table.c.chain == chain, later).order_by(*key)
                 last = tuple(session.execute(named.limit(1)).one())
                 wrong.add(chain, int(last[0]), f"{table.name} {_UNREADABLE}")
-            size = 1  # to find out which
+            size = 1  # row by row, to find the one
             continue
         yield from rows
         if len(rows) < size:
@@ -1039,7 +1063,7 @@ def _stream(
 
 
 class _Redacted:
-    """The private parts whose erasure the journal has on record: ranges by chain and role."""
+    """Knows the private parts whose erasure is on record: ranges by chain and role."""
 
     def __init__(self, session: Session, trust: Trust) -> None:
         found: dict[tuple[str, str], list[list[int]]] = {}
@@ -1049,20 +1073,20 @@ class _Redacted:
                 ranges = [[int(first), int(last)] for first, last in body["seqs"]]
                 chain, role = str(body["chain"]), str(body["role"])
             except (ValueError, KeyError, TypeError):
-                continue  # the walk through the chain will name it
+                continue  # malformed: reported by the walk through its chain
             if trust.may_speak_of(row.chain, chain):
                 found.setdefault((chain, role), []).extend(ranges)
         self._ranges = {key: _merged(ranges) for key, ranges in found.items()}
 
     def covers(self, chain: str, role: str, seq: int) -> bool:
-        """Return whether a redaction names this part."""
+        """Return whether a redaction covers this part."""
         ranges = self._ranges.get((chain, role), [])
         at = bisect_right(ranges, seq, key=lambda r: r[0]) - 1
         return at >= 0 and ranges[at][0] <= seq <= ranges[at][1]
 
 
 class _Superseded:
-    """The rows of the attendance log that have another one in their place, as the journal says."""
+    """Knows the superseded rows of the attendance log, from the corrections in the journal."""
 
     def __init__(self, session: Session, trust: Trust) -> None:
         self.old: dict[tuple[str, int], tuple[int, str, int]] = {}
@@ -1082,7 +1106,7 @@ class _Superseded:
                 assert old is not None  # noqa: S101
                 counts = trust.counts(row.chain, row.seq) and trust.may_speak_of(row.chain, old[0])
             except (ValueError, KeyError, TypeError, AttributeError):
-                continue  # the walk through the chain will name it
+                continue  # malformed: reported by the walk through its chain
             if not counts:
                 continue
             first = self.old.setdefault(old, (row.id, row.chain, row.seq))
@@ -1090,12 +1114,14 @@ class _Superseded:
                 self._twice.append((row.chain, row.seq))
 
     def take(self, chain: str, seq: int) -> int | None:
-        """The id of the row in the place of this one; ask once for each."""
+        """Return the id of the row that supersedes this one, once; None without one."""
         by = self.old.pop((chain, seq), None)
         return by and by[0]
 
-    def end(self, gone: _Gone, wrong: _Wrongs, walked: Callable[[str, int], bool]) -> None:
-        """Name a correction of a row that is not there or was corrected before."""
+    def end(
+        self, gone: _RecordedGaps, wrong: _Problems, walked: Callable[[str, int], bool]
+    ) -> None:
+        """Report corrections of a row that does not exist or was corrected before."""
         for chain, seq in self._twice:
             wrong.add(chain, seq, "it corrects a row that was corrected before")
         for old, (_, chain, seq) in self.old.items():
@@ -1104,22 +1130,22 @@ class _Superseded:
 
 
 class _Unused:
-    """The grants that were not used, as later rows of the journal have it."""
+    """Knows the grants that were not used, from later rows of the journal."""
 
     def __init__(self, session: Session, trust: Trust) -> None:
-        self.told: dict[tuple[str, str], list[int]] = {}
+        self.rows: dict[tuple[str, str], list[int]] = {}
         for row in trust.rows_of_kind(session, "not_used", own=False):
             visit = unused({"kind": "not_used", "body": trust.body(row)})
             if isinstance(visit, str):
-                self.told.setdefault((row.chain, visit), []).append(row.seq)
+                self.rows.setdefault((row.chain, visit), []).append(row.seq)
 
     def adjusted(self, wanted: dict[str, Any] | None) -> dict[str, Any] | None:
-        """Return what the attendance log must hold once later rows have spoken."""
+        """Return the attendance row with its status adjusted by later rows."""
         if wanted is None or wanted["reason"] != str(Reason.GRANTED):
             return wanted
-        told = self.told.get((wanted["chain"], wanted["visit_uid"]), [])
+        later_rows = self.rows.get((wanted["chain"], wanted["visit_uid"]), [])
         seq = wanted["seq"]
-        if any(seq < later <= seq + UNUSED_REACH for later in told):
+        if any(seq < later <= seq + UNUSED_REACH for later in later_rows):
             return {**wanted, "status": NOT_USED}
         return wanted
 
@@ -1135,14 +1161,15 @@ def _merged(ranges: list[list[int]]) -> list[tuple[int, int]]:
 
 
 def _fields(row: Any, end: Head) -> dict[str, Any]:
-    """The hashed fields of a row that follows `end`; wrong when it does not or was altered."""
+    """Return the hashed fields of a row. Raises: _RowProblem when it does not follow `end` or was
+    altered."""
     if row.seq <= end.seq:
-        raise _Wrong(row.seq, "it was dropped, and is there again")
+        raise _RowProblem(row.seq, "it was dropped, and is there again")
     if row.prev != end.hash:
-        raise _Wrong(row.seq, "it does not follow the row before it")
+        raise _RowProblem(row.seq, "it does not follow the row before it")
     fields = {name: getattr(row, name) for name in FIELDS}
     if fields["clock_ok"] not in (True, False):
-        raise _Wrong(row.seq, "it was altered: clock_ok is neither 0 nor 1")
+        raise _RowProblem(row.seq, "it was altered: clock_ok is neither 0 nor 1")
     fields["clock_ok"] = bool(fields["clock_ok"])
     quick = _quick(row, fields, end)
     if quick is not None:
@@ -1155,14 +1182,14 @@ def _fields(row: Any, end: Head) -> dict[str, Any]:
     except (ValueError, TypeError, AttributeError):
         right = False
     if not right:
-        raise _Wrong(row.seq, "it was altered: the hash does not fit")
+        raise _RowProblem(row.seq, "it was altered: the hash does not fit")
     return {**fields, "body": body, "commits": commits}
 
 
 def _quick(row: Any, fields: dict[str, Any], end: Head) -> dict[str, Any] | None:
-    """The fields of a row whose hash fits, without spelling its texts anew; None for others.
+    """Return the fields of a row whose hash fits its stored texts; None for others.
 
-    The hash is over the texts as they were written, so that one which fits needs no other look.
+    The hash is over the texts as they were written, so a fitting one needs no canonical encoding.
     """
     try:
         stored = {**fields, "body": row.body, "commits": row.commits}
@@ -1176,18 +1203,18 @@ def _quick(row: Any, fields: dict[str, Any], end: Head) -> dict[str, Any] | None
 
 
 def _parse(seq: int, text: Any, what: str) -> dict[str, Any]:
-    """Canonical JSON; wrong when it could be written in another way, too."""
+    """Parse canonical JSON. Raises: _RowProblem for any other text."""
     try:
         return read_canonical(text)
     except (ValueError, TypeError, RecursionError):
-        raise _Wrong(seq, f"{what} was altered: it is no canonical JSON") from None
+        raise _RowProblem(seq, f"{what} was altered: it is no canonical JSON") from None
 
 
-def _wanted(fields: dict[str, Any], told: dict[str, Any]) -> dict[str, Any] | None:
+def _wanted(fields: dict[str, Any], payloads: dict[str, Any]) -> dict[str, Any] | None:
     try:
-        return project(fields, told)
+        return project(fields, payloads)
     except (KeyError, ValueError, TypeError, OverflowError):
-        raise _Wrong(fields["seq"], "no attendance row can be made of it") from None
+        raise _RowProblem(fields["seq"], "no attendance row can be made of it") from None
 
 
 def _projection(
@@ -1196,17 +1223,18 @@ def _projection(
     superseded_by: int | None,
     found: list[Any],
 ) -> None:
-    """The attendance log says what follows from the row, and nothing else."""
+    """Check that the attendance log holds exactly what follows from the row. Raises:
+    _RowProblem."""
     seq = fields["seq"]
     if wanted is None:
         if superseded_by:
-            raise _Wrong(seq, "a correction replaces it, and it makes no attendance row")
+            raise _RowProblem(seq, "a correction replaces it, and it makes no attendance row")
         if found:
-            raise _Wrong(seq, "the attendance log has a row that does not follow from it")
+            raise _RowProblem(seq, "the attendance log has a row that does not follow from it")
         return
     if not found:
-        raise _Wrong(seq, "its row of the attendance log is missing")
+        raise _RowProblem(seq, "its row of the attendance log is missing")
     wanted["superseded_by"] = superseded_by
     lies = [name for name, value in wanted.items() if getattr(found[0], name) != value]
     if lies:
-        raise _Wrong(seq, f"the attendance log says otherwise: {', '.join(sorted(lies))}")
+        raise _RowProblem(seq, f"the attendance log says otherwise: {', '.join(sorted(lies))}")

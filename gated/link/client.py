@@ -1,8 +1,8 @@
-"""The service's end of the socket: connects for ever, asks with a deadline, shows what it is told.
+"""The service's end of the socket: keeps a connection to the door process, asks it with a deadline.
 
-One thread owning a `GateLink` calls `turn` again and again; any thread may ask. The door that says
-nothing for some seconds counts as away, whether it hangs or is gone: its last word is shown no
-more, and what needs it is refused.
+One thread owning a `GateLink` calls `turn` repeatedly; any thread may ask. A door process that
+sends nothing for some seconds counts as away, whether it hangs or is gone: its last status is no
+longer shown, and what needs it is refused.
 """
 
 from __future__ import annotations
@@ -40,22 +40,22 @@ log = logging.getLogger(__name__)
 
 CONNECT_S = 2.0
 SEND_S = 2.0
-"""How long the door's buffer may be full."""
+"""Seconds for which the door's buffer may be full."""
 
 SILENT_S = 4.0
-"""The door tells how it is every second; whoever says nothing for so long is away."""
+"""The door sends its status every second; after so long without one it counts as away."""
 
 ASK_S = 3.0
-"""How long an act may take; later the door does not do it any more."""
+"""The deadline of an act; the door refuses one that arrives later."""
 
 PAUSES_S = (0.1, 0.25, 0.5, 1.0)
-"""Between tries to connect; the last one for ever."""
+"""Between tries to connect; the last one repeats."""
 
 REPORT_S = 5.0
-"""How often the service tells how it is, where nothing has changed."""
+"""Between two reports of the service while nothing changes."""
 
-MOST_TOLD = 1000
-"""That wait for a door that is away; the oldest are dropped."""
+MOST_QUEUED = 1000
+"""Events that wait for a door that is away; the oldest are dropped."""
 
 CHUNK = 1 << 20
 
@@ -65,43 +65,43 @@ class _Closed(WireError):
 
 
 class RemoteTap:
-    """Frames of the door process, for lookers of this one; asked for while somebody looks."""
+    """Frames of the door process; requested from it while this process has a subscriber."""
 
-    def __init__(self, lookers: int, require: Callable[[], None]) -> None:
-        self._tap = FrameTap(lookers)
+    def __init__(self, most: int, require: Callable[[], None]) -> None:
+        self._tap = FrameTap(most)
         self._require = require
-        self.on_look: Callable[[], None] = lambda: None
+        self.on_subscribe: Callable[[], None] = lambda: None
 
     @property
     def watched(self) -> bool:
-        """True while anybody looks."""
+        """True while there is a subscriber."""
         return self._tap.watched
 
     @contextmanager
-    def look(self) -> Iterator[FrameSubscriber]:
-        """Give a looker while the block runs. Raises: Busy, GateUnavailable."""
+    def subscribe(self) -> Iterator[FrameSubscriber]:
+        """Yield a subscriber while the block runs. Raises: Busy, GateUnavailable."""
         self._require()
-        with self._tap.look() as looker:
-            self.on_look()
-            yield looker
+        with self._tap.subscribe() as subscriber:
+            self.on_subscribe()
+            yield subscriber
 
-    def show(self, sight: FrameCopy) -> None:
-        """Hand a frame to all lookers."""
-        self._tap.show(sight)
+    def show(self, frame: FrameCopy) -> None:
+        """Hand a frame to all subscribers."""
+        self._tap.show(frame)
 
 
 class GateLink:
-    """The door process as the service reaches it.
+    """The connection to the door process.
 
-    board: shows what it tells. report: says how the service is. on_welcome: called when the door
-    is there, with its first message; must return at once.
+    board: receives what the door publishes. report: returns the state of the service. on_welcome:
+    called with the door's first message; must return at once.
     """
 
     def __init__(
         self,
         state_dir: Path,
         board: RemoteBoard,
-        lookers: int,
+        most_subscribers: int,
         report: Callable[[], m.Report],
         on_welcome: Callable[[m.Welcome], None] = lambda welcome: None,
         clock: Callable[[], float] = time.monotonic,
@@ -111,15 +111,15 @@ class GateLink:
         self._report = report
         self._on_welcome = on_welcome
         self._clock = clock
-        self.tap = RemoteTap(lookers, board.require)
-        self.gate = RunningGate(self.tap, self.ask, self.tell, board.require)
+        self.tap = RemoteTap(most_subscribers, board.require)
+        self.gate = RunningGate(self.tap, self.ask, self.notify, board.require)
         self._sending = threading.Lock()
         self._socket: socket.socket | None = None
         self._unpacker = Unpacker(m.SERVICE_TAKES)
         self._answers: dict[int, Future[m.Answer]] = {}
         self._number = 0
-        self._tells: deque[Event] = deque(maxlen=MOST_TOLD)
-        self._heard_at = 0.0
+        self._queued: deque[Event] = deque(maxlen=MOST_QUEUED)
+        self._received_at = 0.0
         self._failures = 0
         self._try_at = 0.0
         self._due = threading.Event()
@@ -128,32 +128,32 @@ class GateLink:
         self._seen = -1
         self._woken, self._wakes = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.refused = 0
-        """Messages of the door that were not taken."""
+        """Counts messages of the door that were refused."""
         board.on_change = self.changed
-        self.tap.on_look = self.wake
+        self.tap.on_subscribe = self.wake
 
     # --- from any thread ----------------------------------------------------------------------
 
     def wake(self) -> None:
-        """Let `turn` look at once; never waits."""
+        """Make a waiting `turn` return at once; never waits."""
         with contextlib.suppress(BlockingIOError, OSError):
             os.write(self._wakes, b"\0")
 
     def changed(self) -> None:
-        """Report how the service is, as soon as that is possible; never waits."""
+        """Send a report as soon as possible; never waits."""
         self._due.set()
         self.wake()
 
-    def tell(self, event: Event) -> None:
-        """Let the gate know of something as soon as it is there; never waits, raises nothing."""
-        self._tells.append(event)
+    def notify(self, event: Event) -> None:
+        """Queue an event for the gate, also while it is away; never waits, raises nothing."""
+        self._queued.append(event)
         self.wake()
 
     def ask(self, event: Event) -> None:
-        """Have the gate take an event, and wait for its answer.
+        """Have the gate handle an event, and wait for its answer.
 
-        Raises: GateUnavailable when there is none in time, and then the gate will not do it; what
-        the gate refuses with.
+        Raises: GateUnavailable when there is none in time (the gate then does not do it either), or
+        the gate's refusal.
         """
         self._board.require()
         answer: Future[m.Answer] = Future()
@@ -163,7 +163,7 @@ class GateLink:
             self._answers[number] = answer
         try:
             self._send(m.encode(m.Ask(number, event, self._clock() + ASK_S)))
-            told = answer.result(ASK_S)
+            answered = answer.result(ASK_S)
         except TimeoutError:
             raise GateUnavailable(AWAY) from None
         except m.RefusedMessage as refusal:
@@ -171,12 +171,12 @@ class GateLink:
         finally:
             with self._sending:
                 self._answers.pop(number, None)
-        answered(told)
+        raise_refusal(answered)
 
     # --- the thread ---------------------------------------------------------------------------
 
     def turn(self, timeout: float) -> None:
-        """Connect, take what came and send what is due; wait at most so many seconds."""
+        """Connect, handle what arrived and send what is due; wait at most `timeout` seconds."""
         if self._socket is None:
             self._connect(timeout)
             return
@@ -188,7 +188,7 @@ class GateLink:
                     os.read(self._woken, 4096)
             if self._socket in ready:
                 self._read(self._socket)
-            if self._clock() - self._heard_at > SILENT_S:
+            if self._clock() - self._received_at > SILENT_S:
                 raise WireError(f"the door has said nothing for {SILENT_S:g} s")
             if self._board.there:
                 self._send_what_is_due()
@@ -196,7 +196,7 @@ class GateLink:
             self._lost(error)
 
     def close(self) -> None:
-        """Leave; what was asked is not answered any more."""
+        """Close; open questions fail with GateUnavailable."""
         self._lost(None)
         for end in (self._woken, self._wakes):
             os.close(end)
@@ -212,17 +212,17 @@ class GateLink:
                 made.close()
                 raise PermissionError("the socket belongs to somebody else")
         except OSError:
-            self._again()
+            self._retry_later()
             return
         made.settimeout(SEND_S)
-        self._unpacker, self._heard_at = Unpacker(m.SERVICE_TAKES), self._clock()
+        self._unpacker, self._received_at = Unpacker(m.SERVICE_TAKES), self._clock()
         self._socket, self._wanting, self._seen = made, False, -1
         try:
             self._send(m.encode(m.Hello(os.getpid())))
         except GateUnavailable as error:
             self._lost(error)
 
-    def _again(self) -> None:
+    def _retry_later(self) -> None:
         pause = PAUSES_S[min(self._failures, len(PAUSES_S) - 1)]
         self._failures += 1
         self._try_at = self._clock() + pause
@@ -238,16 +238,16 @@ class GateLink:
         for answer in left:
             answer.set_exception(GateUnavailable(AWAY))
         if was and why is not None:
-            # an orderly end is news, silence is trouble
+            # an orderly end is normal, silence is a fault
             level = logging.INFO if isinstance(why, _Closed) else logging.WARNING
             log.log(level, "the door process is away: %s", why)
-        self._again()
+        self._retry_later()
 
     def _read(self, connection: socket.socket) -> None:
         data = connection.recv(CHUNK, socket.MSG_DONTWAIT)
         if not data:
             raise _Closed("it has closed the connection")
-        self._heard_at = self._clock()
+        self._received_at = self._clock()
         for packet in self._unpacker.feed(data):
             try:
                 self._take(m.decode(packet), packet.picture)
@@ -265,8 +265,8 @@ class GateLink:
                 self._due.set()
             case m.Status(fields):
                 self._board.status(fields)
-            case m.Happened():
-                self._board.happened(message.told)
+            case m.BoardItem():
+                self._board.add(message.item)
             case m.Answer(number):
                 with self._sending:
                     answer = self._answers.pop(number, None)
@@ -281,17 +281,17 @@ class GateLink:
         self.tap.show(FrameCopy(image, m.faces_of(shape), shape.number, shape.recognizing))
 
     def _send_what_is_due(self) -> None:
-        while self._tells:
+        while self._queued:
             with self._sending:
                 self._number += 1
                 number = self._number
             try:
-                raw = m.encode(m.Ask(number, self._tells[0]))
+                raw = m.encode(m.Ask(number, self._queued[0]))
             except m.RefusedMessage as refusal:
-                log.error("the gate cannot be told: %s", refusal)
+                log.error("an event for the gate cannot be sent: %s", refusal)
             else:
                 self._send(raw)
-            self._tells.popleft()
+            self._queued.popleft()
         now = self._clock()
         if self._due.is_set() or now - self._reported_at >= REPORT_S:
             self._due.clear()
@@ -303,21 +303,21 @@ class GateLink:
             self._send(m.encode(m.WantFrame(self._seen)))
 
     def _send(self, raw: bytes) -> None:
-        """Raises: GateUnavailable; then the connection is of no use any more."""
+        """Send bytes; the connection is unusable after an error. Raises: GateUnavailable."""
         with self._sending:
             if self._socket is None:
                 raise GateUnavailable(AWAY)
             try:
                 self._socket.sendall(raw)
             except OSError:
-                # some of it may have gone out: what follows would not be understood
+                # some of it may have been sent: the door could not find the next message
                 with contextlib.suppress(OSError):
                     self._socket.shutdown(socket.SHUT_RDWR)
                 raise GateUnavailable(AWAY) from None
 
 
-def answered(answer: m.Answer) -> None:
-    """Raise what the gate refuses with; nothing when it was done."""
+def raise_refusal(answer: m.Answer) -> None:
+    """Return when the gate has done what was asked. Raises: the gate's refusal."""
     if answer.code is not None:
         raise _error_of(answer)
 

@@ -1,4 +1,4 @@
-"""A command's end of the socket: a question to the door process that runs here, and its answer."""
+"""The command line's end of the socket: a question to the running door process, and its answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TypeVar
 from gated.core.messages import Event
 from gated.errors import GateUnavailable, NotFound
 from gated.link import messages as m
-from gated.link.client import ASK_S, CONNECT_S, answered
+from gated.link.client import ASK_S, CONNECT_S, raise_refusal
 from gated.link.peers import connected, is_trusted, peer
 from gated.link.wire import Unpacker, WireError
 
@@ -25,7 +25,7 @@ T = TypeVar("T", bound=m.Message)
 
 
 class CommandLink:
-    """A connection that asks and reports nothing of itself, as a service would."""
+    """A connection that asks, and unlike a service sends no reports."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
@@ -34,26 +34,26 @@ class CommandLink:
         self._wait(m.Welcome, ASK_S)
 
     def ask(self, event: Event) -> None:
-        """Have the gate take an event. Raises: GateUnavailable, and what the gate refuses with."""
+        """Have the gate handle an event. Raises: GateUnavailable, or the gate's refusal."""
         number = 1
         self._socket.sendall(m.encode(m.Ask(number, event, time.monotonic() + ASK_S)))
-        answered(self._wait(m.Answer, ASK_S, lambda told: told.number == number))
+        raise_refusal(self._wait(m.Answer, ASK_S, lambda answer: answer.number == number))
 
     def next_card(self, within_s: float) -> str:
-        """Return the number of the next card that is held to the reader, which opens nothing.
+        """Return the number of the next card at the reader; the card opens nothing.
 
-        Raises: NotFound when none was, GateUnavailable where the gate has no reader.
+        Raises: NotFound when none came in time, GateUnavailable where the gate has no reader.
         """
         self._socket.sendall(m.encode(m.WantCard(within_s)))
-        told = self._wait(m.CardRead, within_s + ASK_S)
-        if told.problem:
-            raise GateUnavailable(told.problem)
-        if told.number is None:
+        card = self._wait(m.CardRead, within_s + ASK_S)
+        if card.problem:
+            raise GateUnavailable(card.problem)
+        if card.number is None:
             raise NotFound(f"no card was held to the reader within {within_s:.0f} s")
-        return told.number
+        return card.number
 
     def _wait(
-        self, kind: type[T], within_s: float, is_meant: Callable[[T], bool] = lambda told: True
+        self, kind: type[T], within_s: float, is_meant: Callable[[T], bool] = lambda message: True
     ) -> T:
         until = time.monotonic() + within_s
         while (left := until - time.monotonic()) > 0:
@@ -62,9 +62,9 @@ class CommandLink:
             if ready and not data:
                 break
             for packet in self._unpacker.feed(data):
-                told = m.decode(packet)
-                if isinstance(told, kind) and is_meant(told):
-                    return told
+                message = m.decode(packet)
+                if isinstance(message, kind) and is_meant(message):
+                    return message
         raise GateUnavailable("the gate does not answer: `gated doctor` says more")
 
 

@@ -1,4 +1,4 @@
-"""One named thread with a heartbeat: what every loop of the running gate has in common."""
+"""The base of every loop of the running gate: one named thread with a heartbeat."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from collections.abc import Callable
 log = logging.getLogger(__name__)
 
 STOP_S = 5.0
-"""How long one loop may take to end."""
+"""Seconds that one loop may take to end."""
 
 OnCrash = Callable[[str, BaseException], None]
 
 
 class Loop(threading.Thread):
-    """Runs `work` until `stop`; an exception that leaves `work` is reported, never swallowed.
+    """Runs `work` until `stop`; an exception in `work` is reported to `on_crash`.
 
-    beat_limit_s: the loop passes its head at least this often unless it is stuck.
+    beat_limit_s: seconds without a beat after which the loop counts as stuck.
     """
 
     beat_limit_s = 15.0
@@ -41,12 +41,12 @@ class Loop(threading.Thread):
         """Loop until `self.stopping` is set, calling `self.beat()` at each turn."""
 
     def beat(self) -> None:
-        """Say that the loop is alive."""
+        """Mark the loop as alive."""
         self._beat_at = time.monotonic()
 
     @property
     def stuck(self) -> bool:
-        """True when a started loop has not passed its head in time."""
+        """True when a running loop has not beaten in time."""
         return self.is_alive() and time.monotonic() - self._beat_at > self.beat_limit_s
 
     def stop(self) -> None:

@@ -1,9 +1,8 @@
-"""Define the messages between the two processes of a gate, as types: checked when read.
+"""Defines the messages between the two processes of a gate, as types that are validated when read.
 
-The service sends `Hello`, `Ask`, `Report` and `WantFrame`, a command `WantCard`; the door sends the
-rest. Events for the
-gate travel as what they are in `core.messages`, of those kinds only that the service may send:
-what the camera, the door and the clock notice comes from their own process.
+The service sends `Hello`, `Ask`, `Report` and `WantFrame`, the command line `WantCard`; the door
+sends the rest. Events for the gate are those of `core.messages`, of the kinds only that a service
+may send: events of camera, door and clock come from the door process itself.
 """
 
 from __future__ import annotations
@@ -42,14 +41,14 @@ KB, MB = 1 << 10, 1 << 20
 
 LONGEST_SIDE = 8192
 MOST_PICTURE = 64 * MB
-"""Of a frame as it is in memory: 21 megapixels."""
+"""Bytes of a raw frame: 21 megapixels."""
 
 MOST_FACES = 64
 MOST_TROUBLES = 32
 
 
 class RefusedMessage(Exception):
-    """A message that is whole and is not taken. code: why."""
+    """A complete message that is not accepted. code: the reason, one word."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -61,17 +60,17 @@ class RefusedMessage(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """The first message of a service. process: its number, for the log."""
+    """The first message of a service. process: its process id, for the log."""
 
     process: int
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """An event for the gate, to be answered. number: names the answer.
+    """An event for the gate, to be answered. number: repeated in the answer.
 
-    until: monotonic seconds, which both processes count alike: later it is not done any more, so
-    that a door that was held up does not open for somebody who has gone. None: whenever it comes.
+    until: the deadline in monotonic seconds, which are the same in both processes: a door that was
+    held up does not open later for somebody who has gone. None: no deadline.
     """
 
     number: int
@@ -81,13 +80,13 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The whole state of the service, each time.
+    """The complete state of the service, sent as a whole each time.
 
     address: of the API. setup_code: makes the first administrator; for the screen.
-    fields: of the status, of those that the service knows. troubles: problem -> what fails.
-    many_changes: the hub tells of many people one after another. digest: it wants to know the
-    digest of the gallery, which takes the door a moment for a large one. prepared: the run of the
-    door for which the people are up to date. progress: so many templates of so many.
+    fields: those of the status that the service publishes. troubles: problem -> what fails.
+    many_changes: the hub is sending changes of many people. digest: asks for the digest of the
+    gallery, which takes the door a moment for a large one. prepared: the run of the door for which
+    the people are up to date. progress: templates done and in all.
     """
 
     address: str | None = None
@@ -104,14 +103,14 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class WantFrame:
-    """Send the next frame that is newer than this one; asked for one at a time."""
+    """Asks for the next frame that is newer than this one; one request at a time."""
 
     after: int
 
 
 @dataclass(frozen=True, slots=True)
 class WantCard:
-    """Hand over the next card that is read, within so many seconds, and let it open nothing."""
+    """Asks for the next card that is read, within so many seconds; it opens nothing."""
 
     within_s: float
 
@@ -121,10 +120,10 @@ class WantCard:
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """The first message of the door. started_at: names the run; events are numbered within it.
+    """The first message of the door. started_at: identifies the run; events are numbered within it.
 
-    settings: uid of the hub's settings that this run holds; None: of its own file alone. recent:
-    the last decisions and events, oldest first.
+    settings: uid of the hub's settings in force; None: its own file alone. decisions, recent: the
+    last decisions, and the last decisions and events, oldest first.
     """
 
     process: int
@@ -136,22 +135,23 @@ class Welcome:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """All that the door process publishes, but for what has messages of its own."""
+    """The status that the door process publishes, without fields that have messages of their
+    own."""
 
     fields: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Happened:
-    """A decision, an event or a notice of this moment; one of them."""
+class BoardItem:
+    """A new decision, event or notice; exactly one of them."""
 
     decision: DecisionView | None = None
     event: EventView | None = None
     notice: Notice | None = None
 
     @property
-    def told(self) -> RecentEvent | Notice:
-        """Return the one that is there."""
+    def item(self) -> RecentEvent | Notice:
+        """Return the one that is set. Raises: RefusedMessage when none is."""
         found = self.decision or self.event or self.notice
         if found is None:
             raise RefusedMessage("empty", "nothing has happened")
@@ -160,7 +160,7 @@ class Happened:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The outcome of an `Ask`. code: of the error, None when it was done."""
+    """The answer to an `Ask`. code: of the error, None when it was done. retry_after: seconds."""
 
     number: int
     code: str | None = None
@@ -170,7 +170,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class CardRead:
-    """The number of a card that was asked for; None: none came in time, or a problem with it."""
+    """The answer to `WantCard`. number: None when no card came in time, or there is a problem."""
 
     number: str | None = None
     problem: str = ""
@@ -187,7 +187,7 @@ class FaceBox:
 
 @dataclass(frozen=True, slots=True)
 class FrameShape:
-    """A frame, whose BGR bytes follow the message."""
+    """A frame and its faces; its BGR bytes follow the message."""
 
     number: int
     height: int
@@ -198,7 +198,7 @@ class FrameShape:
 
 Message = (
     Hello | Ask | Report | WantFrame | WantCard
-    | Welcome | Status | Happened | Answer | FrameShape | CardRead
+    | Welcome | Status | BoardItem | Answer | FrameShape | CardRead
 )  # fmt: skip
 
 
@@ -218,14 +218,14 @@ class _Forgiven(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _LastPunches:
-    """`LastPunches` in rows: a key of JSON is a string and never nobody."""
+    """`LastPunches` as rows: a key of a JSON object is a string and never null."""
 
     punches: tuple[_Passage, ...]
     complete_to: float | None
     forgiven: tuple[_Forgiven, ...]
 
 
-class _Word(NamedTuple):
+class _RemotePassage(NamedTuple):
     person: int
     seq: int
     direction: Direction | None
@@ -235,7 +235,7 @@ class _Word(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _PresenceTold:
-    passages: tuple[_Word, ...]
+    passages: tuple[_RemotePassage, ...]
     forgiven: tuple[_Forgiven, ...]
     others: int | None
     complete: bool
@@ -255,7 +255,7 @@ EVENTS: Mapping[str, type] = {
     "presence": _PresenceTold,
     "heard": PresenceHeard,
 }
-"""What a service may send for the gate, by the name that it travels under."""
+"""The events that a service may send to the gate, by their name on the wire."""
 
 
 def _adapter(kind: Any) -> TypeAdapter[Any]:
@@ -280,14 +280,15 @@ TO_DOOR: Mapping[int, type] = {1: Hello, 2: _AskWire, 3: Report, 4: WantFrame, 5
 TO_SERVICE: Mapping[int, type] = {
     65: Welcome,
     66: Status,
-    67: Happened,
+    67: BoardItem,
     68: Answer,
     69: FrameShape,
     70: CardRead,
 }
 
 DOOR_TAKES = {1: (KB, 0), 2: (8 * MB, 0), 3: (64 * KB, 0), 4: (KB, 0), 5: (KB, 0)}
-"""An `Ask` is long when it tells who passed at the other gates of a large site."""
+"""Kind -> longest body and picture. An `Ask` is long when it carries the passages at the other
+gates of a large site."""
 
 SERVICE_TAKES = {
     65: (2 * MB, 0), 66: (256 * KB, 0), 67: (64 * KB, 0), 68: (16 * KB, 0),
@@ -295,7 +296,7 @@ SERVICE_TAKES = {
 }  # fmt: skip
 
 for _made in (*TO_DOOR.values(), *TO_SERVICE.values()):
-    # what is checked here is closed: a field that nobody knows is a mistake of the sender
+    # strict: an unknown field is a mistake of the sender
     _made.__pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)  # type: ignore[attr-defined]
 
 _READERS = {kind: _adapter(made) for kind, made in {**TO_DOOR, **TO_SERVICE}.items()}
@@ -303,19 +304,19 @@ _KINDS = {made: kind for kind, made in {**TO_DOOR, **TO_SERVICE}.items()}
 
 
 def encode(message: Message) -> bytes:
-    """Return a message as it travels; of a frame everything but its bytes.
+    """Return a message as bytes; of a frame all but its picture.
 
-    Raises: RefusedMessage for what the other side would not take.
+    Raises: RefusedMessage for a message that the other side would refuse.
     """
     wire: Any = message
     if isinstance(message, Ask):
-        name, said = _event_out(message.event)
-        wire = _AskWire(message.number, name, said, message.until)
+        name, event = _event_out(message.event)
+        wire = _AskWire(message.number, name, event, message.until)
     kind = _KINDS[type(wire)]
     image = wire.height * wire.width * 3 if isinstance(wire, FrameShape) else 0
     try:
         body = _READERS[kind].dump_json(wire)
-    except (ValueError, RecursionError) as error:  # what cannot be said in JSON
+    except (ValueError, RecursionError) as error:  # not expressible in JSON
         raise RefusedMessage(
             "unencodable", f"{type(wire).__name__}: {type(error).__name__}"
         ) from None
@@ -328,7 +329,7 @@ def encode(message: Message) -> bytes:
 def decode(packet: Packet) -> Message:
     """Return the message of a packet.
 
-    Raises: RefusedMessage for a kind or event that is not taken, and a body that does not fit.
+    Raises: RefusedMessage for an unknown kind or event, and for a body that does not validate.
     """
     if not packet.known:
         raise RefusedMessage("unknown_message", f"kind {packet.kind}")
@@ -345,7 +346,7 @@ def decode(packet: Packet) -> Message:
 
 
 def _first(error: Exception) -> str:
-    """Name the place of the first mistake; never what stood there."""
+    """Return the location and type of the first error, never the value."""
     if isinstance(error, ValidationError):
         found = error.errors(include_url=False, include_context=False, include_input=False)[0]
         return f"{'.'.join(map(str, found['loc']))}: {found['type']}"
@@ -360,10 +361,11 @@ def _event_out(event: Event) -> tuple[str, Mapping[str, Any]]:
         )
         wire = _LastPunches(tuple(passages), event.complete_to, _forgiven_out(event.forgiven))
     elif isinstance(event, PresenceTold):
-        words = tuple(
-            _Word(person, w.seq, w.direction, w.utc, w.gate) for person, w in event.passages.items()
+        remote = tuple(
+            _RemotePassage(person, p.seq, p.direction, p.utc, p.gate)
+            for person, p in event.passages.items()
         )
-        wire = _PresenceTold(words, _forgiven_out(event.forgiven), event.others, event.complete)
+        wire = _PresenceTold(remote, _forgiven_out(event.forgiven), event.others, event.complete)
     name = _EVENT_NAMES.get(type(wire))
     if name is None:
         raise RefusedMessage("unknown_event", f"a service does not send {type(event).__name__}")
@@ -384,8 +386,10 @@ def _event_in(name: str, body: Mapping[str, Any]) -> Event:
         }
         return LastPunches(punches, event.complete_to, dict(event.forgiven))
     if isinstance(event, _PresenceTold):
-        words = {w.person: RemotePassage(w.seq, w.direction, w.utc, w.gate) for w in event.passages}
-        return PresenceTold(words, dict(event.forgiven), event.others, event.complete)
+        remote = {
+            p.person: RemotePassage(p.seq, p.direction, p.utc, p.gate) for p in event.passages
+        }
+        return PresenceTold(remote, dict(event.forgiven), event.others, event.complete)
     found: Event = event
     return found
 
@@ -418,7 +422,7 @@ def _check_frame(shape: FrameShape, packet: Packet) -> None:
 def shape_of(
     image: Image, faces: tuple[Face, ...], number: int, recognizing: bool
 ) -> FrameShape | None:
-    """Describe a frame; None for one that is too large to be shown."""
+    """Return the message of a frame; None for one that is too large to be sent."""
     height, width = image.shape[:2]
     if max(height, width) > LONGEST_SIDE or image.nbytes > MOST_PICTURE:
         return None
@@ -434,7 +438,7 @@ def shape_of(
 
 
 def image_of(shape: FrameShape, picture: bytes) -> Image:
-    """Return the picture of a frame: BGR uint8, read only."""
+    """Return the picture of a frame: height x width x 3, BGR uint8, read-only."""
     return np.frombuffer(picture, np.uint8).reshape(shape.height, shape.width, 3)
 
 

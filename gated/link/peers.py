@@ -1,4 +1,4 @@
-"""The socket in the state directory, and who is at its other end."""
+"""Opens the socket in the state directory, and checks the user at its other end."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from gated.errors import StorageError
 NAME = "gate.sock"
 
 LONGEST_PATH = 100
-"""Bytes: the kernel takes 107."""
+"""Bytes: the kernel allows 107."""
 
 _UCRED = struct.Struct("3i")
 
 
 def socket_path(state_dir: Path) -> Path:
-    """Return where the door process of a state directory listens."""
+    """Return the path at which the door process of a state directory listens."""
     return state_dir / NAME
 
 
@@ -34,7 +34,7 @@ def listening(state_dir: Path, backlog: int) -> socket.socket:
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _remove_old(path)
-        # before it has a name: it is never open to others, not even for a moment
+        # before it is bound: it is never open to others, not even for a moment
         os.fchmod(made.fileno(), 0o600)
         with _short(path) as short:
             made.bind(short)
@@ -60,7 +60,7 @@ def connected(state_dir: Path, within_s: float) -> socket.socket:
 
 
 def peer(connection: socket.socket) -> tuple[int, int]:
-    """Return process and user of the other end, as the kernel knows them. Raises: OSError."""
+    """Return process id and user id of the other end (SO_PEERCRED). Raises: OSError."""
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
     process, user, _group = _UCRED.unpack(raw)
     return process, user
@@ -79,7 +79,7 @@ def _remove_old(path: Path) -> None:
 
 @contextlib.contextmanager
 def _short(path: Path) -> Iterator[str]:
-    """Give a name of the socket that is short enough for the kernel."""
+    """Yield a path of the socket that is short enough for the kernel."""
     if len(os.fsencode(path)) <= LONGEST_PATH:
         yield str(path)
         return

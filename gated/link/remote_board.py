@@ -1,8 +1,8 @@
-"""The status board of a service process: what the door process publishes, and what it adds itself.
+"""The status board of a service process: the door's status, and what the service adds.
 
-The door's board is the one that counts. What the service finds out (how it stands with its hub,
-whether the log adds up) is shown here at once, and sent to the door in a report, so that trying new
-settings sees troubles of both.
+The door's board is the authoritative one. Findings of the service (the connection to its hub, the
+check of the journal) are shown here at once and sent to the door in a report, so that a trial of
+new settings sees the troubles of both.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ SERVICE_OWN = ("hub", "presence", "journal_problem")
 
 
 class RemoteBoard(StatusBoard):
-    """Holds what the door process has told last; `on_change` is called when a report is due."""
+    """Holds the last status of the door process; `on_change` is called when a report is due."""
 
     def __init__(self, role: str = "gate") -> None:
         super().__init__()
         self.on_change: Callable[[], None] = lambda: None
         self._role = role
         self._there = False
-        self._told: dict[str, Any] = {}
+        self._received: dict[str, Any] = {}
         self._own: dict[str, Any] = {}
         self._own_troubles: dict[str, str] = {}
         self._own_gauges: dict[str, int] = {}
@@ -69,7 +69,7 @@ class RemoteBoard(StatusBoard):
         with self._lock:
             return dict(self._own), dict(self._own_troubles), dict(self._own_gauges)
 
-    # --- what the door tells ------------------------------------------------------------------
+    # --- what the door publishes --------------------------------------------------------------
 
     @property
     def there(self) -> bool:
@@ -82,13 +82,14 @@ class RemoteBoard(StatusBoard):
             raise GateUnavailable(AWAY)
 
     def welcome(self, welcome: m.Welcome) -> None:
-        """Begin with a run of the door, or go on with it; subscribers hear what they missed."""
+        """Take the first message of a connection; subscribers receive the events that they
+        missed."""
         with self._lock:
             same = welcome.started_at == self._status.started_at
             if not same:
                 self._number = 0
                 self._decisions.clear()
-                self._happenings.clear()
+                self._recent.clear()
             self._status = replace(self._status, started_at=welcome.started_at)
             self._there = True
             self._merge()
@@ -98,36 +99,36 @@ class RemoteBoard(StatusBoard):
             return
         for view in welcome.recent:
             if view.number > known:
-                self.happened(view)
+                self.add(view)
 
     def _begin(self, welcome: m.Welcome) -> None:
         with self._lock:
             self._decisions.extendleft(welcome.decisions)
-            self._happenings.extendleft(welcome.recent)
+            self._recent.extendleft(welcome.recent)
             self._number = max((view.number for view in welcome.recent), default=0)
 
     def status(self, fields: Mapping[str, Any]) -> None:
-        """Take what the door publishes; fields that this program does not know are left out."""
+        """Take the door's status; fields that this version does not know are left out."""
         known = GateStatus.__dataclass_fields__
         with self._lock:
-            self._told = {k: v for k, v in fields.items() if k in known}
+            self._received = {k: v for k, v in fields.items() if k in known}
             self._merge()
 
-    def happened(self, told: RecentEvent | Notice) -> None:
-        """Take what the door tells of this moment; doubles are dropped."""
-        if isinstance(told, Notice):
-            self.tell(told)
+    def add(self, item: RecentEvent | Notice) -> None:
+        """Take a decision, event or notice of the door; duplicates are dropped."""
+        if isinstance(item, Notice):
+            self.add_notice(item)
             return
         with self._lock:
-            if told.number <= self._number:
+            if item.number <= self._number:
                 return
-            self._number = told.number
-            if isinstance(told, DecisionView):
-                self._decisions.appendleft(told)
-        self._tell(told)
+            self._number = item.number
+            if isinstance(item, DecisionView):
+                self._decisions.appendleft(item)
+        self._deliver(item)
 
     def away(self) -> None:
-        """The door process is gone, or silent."""
+        """Take note that the door process is gone or silent."""
         with self._lock:
             self._there = False
             self._away()
@@ -135,17 +136,18 @@ class RemoteBoard(StatusBoard):
     # --- inside -------------------------------------------------------------------------------
 
     def _away(self) -> None:
-        """Say nothing of a gate that nobody hears; the last decisions stay, as they happened."""
-        self._told = {"role": self._role, "troubles": {GATE_UNAVAILABLE: AWAY}}
+        """Clear the door's status: it may be outdated. The last decisions stay, as they are
+        facts."""
+        self._received = {"role": self._role, "troubles": {GATE_UNAVAILABLE: AWAY}}
         self._merge()
 
     def _merge(self) -> None:
-        told = dict(self._told)
-        troubles = {**told.pop("troubles", {}), **self._own_troubles}
-        counters = told.pop("counters", {})
+        received = dict(self._received)
+        troubles = {**received.pop("troubles", {}), **self._own_troubles}
+        counters = received.pop("counters", {})
         own = {name: self._own[name] for name in SERVICE_OWN if name in self._own}
         fresh = GateStatus(self._status.started_at)
-        self._status = replace(fresh, **told | own, troubles=MappingProxyType(troubles))
+        self._status = replace(fresh, **received | own, troubles=MappingProxyType(troubles))
         self._counters.clear()
         self._counters.update({**counters, **self._own_gauges})
         self._version += 1

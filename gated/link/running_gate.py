@@ -1,7 +1,7 @@
-"""Give others what they may have of the running gate: copies of frames, and events for it.
+"""Gives other rooms access to the running gate: copies of its frames, and a way to send it events.
 
-The same in both shapes of the program: in one process a `FrameTap` and the inbox stand behind it,
-between two processes the socket of `link/client`.
+It is used alike in both process layouts: within one process a `FrameTap` and the inbox implement
+it, between two processes the socket of `link/client`.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from gated.ports import Frame
 
 Analyse = Callable[[Frame, Attention], Observation]
 
-LOOKERS = 8
+MOST_SUBSCRIBERS = 8
 PREVIEWS, PREVIEWS_EACH = 6, 2
-"""At a time, of everybody and of one account; what is left is for snapshots and enrollment."""
+"""At a time, in all and of one account; the remaining places are for snapshots and enrollment."""
 RETRY_AFTER_S = 5.0
 
 
-class Drawn:
-    """The picture made of a frame once, for all who look at it; any thread may ask."""
+class PictureCache:
+    """The JPEG of a frame, encoded once for all subscribers; any thread may ask."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._made: bytes | None = None
 
-    def once(self, make: Callable[[], bytes]) -> bytes:
-        """Return what was made, or make it."""
+    def get(self, make: Callable[[], bytes]) -> bytes:
+        """Return the picture; call `make` for it the first time."""
         with self._lock:
             if self._made is None:
                 self._made = make()
@@ -43,69 +43,69 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameCopy:
-    """A frame of one's own, and the faces that the gate found in it.
+    """A copy of a frame, and the faces that the gate found in it.
 
-    recognizing: the gate was making a template of one of them, as a decision is due.
-    drawn, plain: the picture that watchers are shown, with boxes and without.
+    recognizing: the gate was computing a template of one of them, as a decision is due.
+    drawn, plain: its JPEG with boxes and without.
     """
 
     image: Image
     faces: tuple[Face, ...]
     number: int
     recognizing: bool = False
-    drawn: Drawn = field(default_factory=Drawn)
-    plain: Drawn = field(default_factory=Drawn)
+    drawn: PictureCache = field(default_factory=PictureCache)
+    plain: PictureCache = field(default_factory=PictureCache)
 
 
 class FrameSubscriber:
-    """Holds the newest sight that its owner has not taken; any number are overwritten.
+    """Holds the newest frame that its owner has not taken; older ones are overwritten.
 
-    on_put: called behind each; must return at once.
+    on_put: called after each; must return at once.
     """
 
     def __init__(self, on_put: Callable[[], None] = lambda: None) -> None:
         self._changed = threading.Condition()
-        self._sight: FrameCopy | None = None
+        self._frame: FrameCopy | None = None
         self._on_put = on_put
 
-    def put(self, sight: FrameCopy) -> None:
-        """Offer a sight; never waits."""
+    def put(self, frame: FrameCopy) -> None:
+        """Offer a frame; never waits."""
         with self._changed:
-            self._sight = sight
+            self._frame = frame
             self._changed.notify()
         self._on_put()
 
     def take(self, timeout: float) -> FrameCopy | None:
-        """The newest sight not yet taken, or None after `timeout` seconds."""
+        """Return the newest frame not yet taken, or None after `timeout` seconds."""
         with self._changed:
-            if self._sight is None and timeout > 0:
+            if self._frame is None and timeout > 0:
                 self._changed.wait(timeout)
-            sight, self._sight = self._sight, None
-            return sight
+            frame, self._frame = self._frame, None
+            return frame
 
 
 class FrameSource(Protocol):
     """A source of frames of the gate's camera."""
 
-    def look(self) -> AbstractContextManager[FrameSubscriber]:
-        """Give a looker while the block runs. Raises: Busy, GateUnavailable."""
+    def subscribe(self) -> AbstractContextManager[FrameSubscriber]:
+        """Yield a subscriber while the block runs. Raises: Busy, GateUnavailable."""
         ...
 
 
 class FrameTap:
-    """Hands copies of frames to a few lookers; costs nothing while there are none."""
+    """Hands copies of frames to a few subscribers; costs nothing while there are none."""
 
-    def __init__(self, lookers: int = LOOKERS) -> None:
-        self._most = lookers
+    def __init__(self, most: int = MOST_SUBSCRIBERS) -> None:
+        self._most = most
         self._lock = threading.Lock()
-        self._lookers: tuple[FrameSubscriber, ...] = ()
+        self._subscribers: tuple[FrameSubscriber, ...] = ()
 
     def tapped(self, analyse: Analyse) -> Analyse:
-        """`analyse`, whose frames and findings are shown to the lookers, too."""
+        """Return `analyse` wrapped so that subscribers receive its frames and findings, too."""
 
         def analyse_and_show(frame: Frame, attention: Attention) -> Observation:
             seen = analyse(frame, attention)
-            if self._lookers:
+            if self._subscribers:
                 self._show(frame, seen)
             return seen
 
@@ -113,28 +113,30 @@ class FrameTap:
 
     @property
     def watched(self) -> bool:
-        """True while anybody looks."""
-        return bool(self._lookers)
+        """True while there is a subscriber."""
+        return bool(self._subscribers)
 
     @contextmanager
-    def look(self, on_put: Callable[[], None] = lambda: None) -> Iterator[FrameSubscriber]:
-        """Give a looker while the block runs. Raises: Busy when there are enough.
+    def subscribe(self, on_put: Callable[[], None] = lambda: None) -> Iterator[FrameSubscriber]:
+        """Yield a subscriber while the block runs. Raises: Busy when there are too many.
 
-        on_put: called when there is a sight to take, in the thread that shows it.
+        on_put: called when there is a frame to take, in the thread that puts it.
         """
-        looker = FrameSubscriber(on_put)
+        subscriber = FrameSubscriber(on_put)
         with self._lock:
-            if len(self._lookers) >= self._most:
+            if len(self._subscribers) >= self._most:
                 raise Busy("too many are looking at the camera: try again", RETRY_AFTER_S)
-            self._lookers = (*self._lookers, looker)
+            self._subscribers = (*self._subscribers, subscriber)
         try:
-            yield looker
+            yield subscriber
         finally:
             with self._lock:
-                self._lookers = tuple(other for other in self._lookers if other is not looker)
+                self._subscribers = tuple(
+                    other for other in self._subscribers if other is not subscriber
+                )
 
     def _show(self, frame: Frame, seen: Observation) -> None:
-        # a copy, because a driver may use its buffer again; lookers share it and only read
+        # a copy, because a driver may reuse its buffer; subscribers share it and only read
         self.show(
             FrameCopy(
                 frame.image.copy(),
@@ -144,45 +146,46 @@ class FrameTap:
             )
         )
 
-    def show(self, sight: FrameCopy) -> None:
-        """Hand a frame to all lookers; never waits."""
-        for looker in self._lookers:
-            looker.put(sight)
+    def show(self, frame: FrameCopy) -> None:
+        """Hand a frame to all subscribers; never waits."""
+        for subscriber in self._subscribers:
+            subscriber.put(frame)
 
 
 def _always() -> None:
-    """Nothing is in the way of a gate in the same process."""
+    """Allow: a gate in the same process can always be reached."""
 
 
 class RunningGate:
-    """The running gate as others may reach it.
+    """The running gate as other rooms reach it.
 
-    post: has it take an event, or raises GateUnavailable, and what the gate answers: Conflict,
-    TooMany, StorageError. tell: lets it know what is stored already, as soon as that is possible,
-    and raises nothing. require: raises GateUnavailable while the gate cannot be reached.
+    post: has the gate handle an event and waits; raises GateUnavailable, or the gate's refusal:
+    Conflict, TooMany, StorageError. notify: sends an event about something that is stored already,
+    does not wait and raises nothing. require: raises GateUnavailable while the gate cannot be
+    reached.
     """
 
     def __init__(
         self,
         tap: FrameSource,
         post: Callable[[Event], None],
-        tell: Callable[[Event], None] | None = None,
+        notify: Callable[[Event], None] | None = None,
         require: Callable[[], None] = _always,
     ) -> None:
         self.tap = tap
         self.post = post
-        self.tell = tell or post
+        self.notify = notify or post
         self.require = require
         self.previews = Shares(PREVIEWS, PREVIEWS_EACH, "previews")
         self._capturing = threading.Lock()
 
     @contextmanager
     def capture(self) -> Iterator[FrameSubscriber]:
-        """A looker for the one who enrolls by this camera; Busy while somebody else does."""
+        """Yield a subscriber for an enrollment by this camera. Raises: Busy during another one."""
         if not self._capturing.acquire(blocking=False):
             raise Busy("somebody is being enrolled at the camera: try again", RETRY_AFTER_S)
         try:
-            with self.tap.look() as looker:
-                yield looker
+            with self.tap.subscribe() as subscriber:
+                yield subscriber
         finally:
             self._capturing.release()

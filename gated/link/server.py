@@ -1,11 +1,11 @@
-"""The door's end of the socket: one thread, that waits for nobody.
+"""The door's end of the socket: one thread that never waits for a peer.
 
-Theory of operation: the thread owning the server calls `turn` again and again. All sockets are
-non-blocking. What happens at the gate is put into a bounded queue by whichever thread knows it, and
-encoded once for all who listen. Each connection has a bounded queue of what it has not read;
-who reads nothing for some seconds, or lets the queue grow full, is cut off and may come again. What
-a connection sends is bounded in size, in number and in bytes a second. Nothing here is asked by the
-gate, so that the door opens whether or not anybody is connected, or hangs.
+Theory of operation: the thread owning the server calls `turn` repeatedly. All sockets are
+non-blocking. Any thread may put decisions and events into a bounded queue; they are encoded once
+for all connections. Each connection has a bounded send queue; a peer that reads nothing for some
+seconds, or whose queue is full, is cut off and may connect again. What a peer sends is bounded in
+size, in number and in bytes a second. The gate never waits for this thread, so the door opens
+whether or not a service is connected, or hangs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 from gated.core.messages import Event, Notice
 from gated.errors import Busy, GatedError, GateUnavailable, TooMany
 from gated.link import messages as m
-from gated.link.card_desk import CardDesk
+from gated.link.card_request import CardRequest
 from gated.link.peers import is_trusted, listening, peer
 from gated.link.running_gate import FrameCopy, FrameTap
 from gated.link.status_board import DecisionView, GateStatus, RecentEvent, StatusBoard
@@ -34,36 +34,37 @@ from gated.link.wire import Unpacker, WireError
 log = logging.getLogger(__name__)
 
 MOST_CLIENTS = 4
-"""The service, one that takes its place, and commands."""
+"""The service, its successor, and commands."""
 
 MOST_QUEUED, MOST_QUEUED_BYTES = 1024, 4 << 20
-"""Messages and bytes that a connection has not read, pictures aside, of which it has one."""
+"""Messages and bytes in the send queue of a connection, beside at most one picture."""
 
 STALLED_S = 5.0
-"""So long a connection may read nothing of what waits for it."""
+"""Seconds for which a connection may read nothing while its queue is not empty."""
 
 HELLO_S = 5.0
-"""How soon somebody who connects says who they are."""
+"""Seconds within which a new connection has to send `Hello`."""
 
-MOST_HAPPENINGS = 1024
-"""That were not handed to the connections yet; the oldest are dropped, and their numbers tell."""
+MOST_ITEMS = 1024
+"""Decisions and events that were not sent yet; the oldest are dropped, and the gap in their numbers
+shows it."""
 
 STATUS_S, HEARTBEAT_S = 0.1, 1.0
-"""How often the status is sent at most, and at least."""
+"""Seconds between two status messages, at least and at most."""
 
 FRAME_S = 1 / 15
-"""Between two frames that are shown."""
+"""Seconds between two frames that are sent, at least."""
 
 IDLE_TAP_S = 2.0
-"""Frames are copied for so long after the last one was asked for."""
+"""Seconds for which frames are copied after the last request."""
 
 ASKS_AT_ONCE, ASKS_PER_S = 200, 50.0
 READ_AT_ONCE, READ_PER_S = 24 << 20, 2 << 20
-"""Of one connection: more questions are refused, more bytes are left where they are."""
+"""Limits of one connection: more questions are refused, more bytes are read later."""
 
 CHUNK = 256 << 10
 MOST_REFUSED = 100
-"""Messages of one connection that were refused: then it is cut off."""
+"""Refused messages after which a connection is cut off."""
 
 SERVICE_FIELDS = frozenset({
     "hub", "presence", "journal_problem", "clock", "clock_doubt", "clock_problem",
@@ -71,17 +72,17 @@ SERVICE_FIELDS = frozenset({
 })  # fmt: skip
 """Fields of the status that a service may publish."""
 
-OWN_FIELDS = ("gallery", "decisions", "happenings", "started_at", "troubles", "counters")
-"""Fields of the status that do not travel as they are."""
+OWN_FIELDS = ("gallery", "decisions", "recent", "started_at", "troubles", "counters")
+"""Fields of the status that are not sent as they are."""
 
-LONGEST_SAYING = 1000
-"""Characters of a trouble."""
+LONGEST_DETAIL = 1000
+"""Characters of a trouble or an error."""
 
 Act = Callable[[Event], None]
 
 
-class Allowance:
-    """So many at once, then so many a second. clock: monotonic seconds."""
+class TokenBucket:
+    """Allows a burst of `most`, then `per_s` a second. clock: monotonic seconds."""
 
     def __init__(self, most: float, per_s: float, clock: Callable[[], float]) -> None:
         self._most = most
@@ -91,47 +92,46 @@ class Allowance:
         self._at = clock()
 
     def left(self) -> float:
-        """Return how many there are now."""
+        """Return the tokens that are left now; below 0 after a large `take`."""
         now = self._clock()
         self._left = min(self._most, self._left + (now - self._at) * self._per_s)
         self._at = now
         return self._left
 
     def take(self, n: float = 1.0) -> None:
-        """Use some up; what is left may be below nothing."""
+        """Use tokens up, also more than there are."""
         self._left = self.left() - n
 
 
 @dataclass(eq=False)
 class _Peer:
-    """One service (or command) that is connected."""
+    """A connected service or command."""
 
     socket: socket.socket
     process: int
     began: float
-    asks: Allowance
-    reads: Allowance
+    asks: TokenBucket
+    reads: TokenBucket
     unpacker: Unpacker = field(default_factory=lambda: Unpacker(m.DOOR_TAKES))
     waiting: deque[memoryview] = field(default_factory=deque)
     waiting_bytes: int = 0
     moved_at: float = 0.0
-    """When it last read something, or nothing waited."""
+    """When it last read something, or its queue was empty."""
     greeted: bool = False
     wants_after: int | None = None
     shown_at: float = 0.0
     in_picture: int = 0
-    """Bytes of a picture among those that wait."""
+    """Bytes of a picture in the send queue."""
     refused: int = 0
     report: m.Report | None = None
 
 
 class LinkServer:
-    """Listens in the state directory.
+    """Serves the socket in the state directory.
 
-    act: takes an event of a service, or raises a GatedError. settings: names those of the hub that
-    are in force.
-    cards: where the card reader's thread offers what it reads.
-    on_report: called with what a service says of itself, and with None when it is gone.
+    act: handles an event of a service, or raises a GatedError. settings: returns the uid of the
+    hub's settings in force. cards: to which the card reader's thread offers what it reads.
+    on_report: called with the report of a service, and with None when the service is gone.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class LinkServer:
         *,
         settings: Callable[[], str | None] = lambda: None,
         on_report: Callable[[m.Report | None], None] = lambda report: None,
-        cards: CardDesk | None = None,
+        cards: CardRequest | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._state_dir = state_dir
@@ -152,64 +152,64 @@ class LinkServer:
         self._act = act
         self._settings = settings
         self._on_report = on_report
-        self._cards = cards or CardDesk()
+        self._cards = cards or CardRequest()
         self._wants_card: _Peer | None = None
         self._clock = clock
         self._selector = selectors.DefaultSelector()
         self._connections: list[_Peer] = []
-        self._happened: deque[RecentEvent | Notice] = deque(maxlen=MOST_HAPPENINGS)
+        self._items: deque[RecentEvent | Notice] = deque(maxlen=MOST_ITEMS)
         self._status: tuple[int, float] = (-1, -HEARTBEAT_S)
-        self._looking = contextlib.ExitStack()
+        self._subscription = contextlib.ExitStack()
         self._frames: Any = None
         self._frame: FrameCopy | None = None
         self._wanted_at = 0.0
-        self._told: m.Report | None = None
+        self._last_report: m.Report | None = None
         self._published: set[str] = set()
         self.counters: Counter[str] = Counter()
-        """What was refused and cut off since the start."""
+        """Counts what was refused and cut off since the start."""
 
     # --- from any thread ----------------------------------------------------------------------
 
     def wake(self) -> None:
-        """Let `turn` look at once; never waits."""
+        """Make a waiting `turn` return at once; never waits."""
         with contextlib.suppress(BlockingIOError, OSError, AttributeError):
             os.write(self._wakes, b"\0")
 
-    def _hear(self, told: RecentEvent | Notice) -> None:
-        self._happened.append(told)
+    def _queue(self, item: RecentEvent | Notice) -> None:
+        self._items.append(item)
         self.wake()
 
     # --- life ---------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Begin to listen. Raises: StorageError."""
+        """Listen on the socket. Raises: StorageError."""
         self._listener = listening(self._state_dir, MOST_CLIENTS)
         self._woken, self._wakes = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._woken, selectors.EVENT_READ)
-        self._unlisten = self._board.listen(self._hear)
+        self._unsubscribe = self._board.listen(self._queue)
         self._cards.on_card = self.wake
 
     def close(self) -> None:
-        """Cut everybody off and listen no more."""
-        self._unlisten()
+        """Close all connections and the socket."""
+        self._unsubscribe()
         for connection in list(self._connections):
             self._drop(connection)
-        self._looking.close()
+        self._subscription.close()
         self._selector.close()
         self._listener.close()
         for end in (self._woken, self._wakes):
             os.close(end)
 
     def cut_off_all(self) -> None:
-        """Let nobody be connected, and forget what they were to be told."""
-        self._happened.clear()
+        """Close all connections, and drop the items that were to be sent."""
+        self._items.clear()
         for connection in list(self._connections):
             self._drop(connection, "something went wrong with it")
 
     def turn(self, timeout: float) -> None:
-        """Do what is due; wait at most so many seconds for something to do."""
-        for key, events in self._selector.select(self._patience(timeout)):
+        """Do what is due; wait at most `timeout` seconds for something to do."""
+        for key, events in self._selector.select(self._wait_s(timeout)):
             if key.fileobj is self._listener:
                 self._accept()
             elif key.fileobj == self._woken:
@@ -217,19 +217,19 @@ class LinkServer:
                     os.read(self._woken, 4096)
             else:
                 self._serve(key.data, events)
-        self._tell_happenings()
-        self._tell_status()
-        self._show_frame()
+        self._send_items()
+        self._send_status()
+        self._send_frames()
         self._hand_over_card()
-        self._look_after_connections()
+        self._check_connections()
 
-    def _patience(self, timeout: float) -> float:
-        """Return the seconds to wait; fewer while something has to come at its time."""
+    def _wait_s(self, timeout: float) -> float:
+        """Return the seconds to wait; fewer while a frame is due."""
         if any(c.wants_after is not None for c in self._connections):
             return min(timeout, FRAME_S)
         return timeout
 
-    # --- who comes and goes -------------------------------------------------------------------
+    # --- connections --------------------------------------------------------------------------
 
     def _accept(self) -> None:
         try:
@@ -248,8 +248,8 @@ class LinkServer:
             made,
             process,
             now,
-            Allowance(ASKS_AT_ONCE, ASKS_PER_S, self._clock),
-            Allowance(READ_AT_ONCE, READ_PER_S, self._clock),
+            TokenBucket(ASKS_AT_ONCE, ASKS_PER_S, self._clock),
+            TokenBucket(READ_AT_ONCE, READ_PER_S, self._clock),
             moved_at=now,
         )
         self._connections.append(connection)
@@ -270,7 +270,7 @@ class LinkServer:
             log.warning("process %d is cut off: %s", connection.process, why)
         self._publish_report()
 
-    def _look_after_connections(self) -> None:
+    def _check_connections(self) -> None:
         now = self._clock()
         for connection in list(self._connections):
             if not connection.waiting:
@@ -280,10 +280,10 @@ class LinkServer:
             elif not connection.greeted and now - connection.began > HELLO_S:
                 self._drop(connection, "it did not say who it is")
             else:
-                self._listen_to(connection)
+                self._update_interest(connection)
 
-    def _listen_to(self, connection: _Peer) -> None:
-        """Ask the kernel for what this connection can do now."""
+    def _update_interest(self, connection: _Peer) -> None:
+        """Register what this connection waits for with the selector."""
         reading = selectors.EVENT_READ if connection.reads.left() > 0 else 0
         writing = selectors.EVENT_WRITE if connection.waiting else 0
         wanted, key = reading | writing, self._selector.get_map().get(connection.socket)
@@ -295,7 +295,7 @@ class LinkServer:
         elif key.events != wanted:
             self._selector.modify(connection.socket, wanted, connection)
 
-    # --- what they send -----------------------------------------------------------------------
+    # --- receiving ----------------------------------------------------------------------------
 
     def _serve(self, connection: _Peer, events: int) -> None:
         if events & selectors.EVENT_WRITE:
@@ -327,7 +327,7 @@ class LinkServer:
             message = m.decode(packet)
             if not connection.greeted and not isinstance(message, m.Hello):
                 raise m.RefusedMessage("not_greeted", "the first message says who it is")
-            self._obey(connection, message)
+            self._handle(connection, message)
         except m.RefusedMessage as refusal:
             self.counters[f"link.{refusal.code}"] += 1
             connection.refused += 1
@@ -335,10 +335,10 @@ class LinkServer:
             if connection.refused >= MOST_REFUSED:
                 self._drop(connection, "too many of its messages were refused")
 
-    def _obey(self, connection: _Peer, message: m.Message) -> None:
+    def _handle(self, connection: _Peer, message: m.Message) -> None:
         match message:
             case m.Hello():
-                self._greet(connection)
+                self._welcome(connection)
             case m.Ask():
                 self._send(connection, m.encode(self._answer(connection, message)))
             case m.Report():
@@ -361,7 +361,7 @@ class LinkServer:
         self._send(connection, m.encode(m.CardRead(problem=problem)))
 
     def _hand_over_card(self) -> None:
-        """Give a card that was read, or that none was, to who waits for it."""
+        """Answer the connection that waits for a card once one was read, or the time is over."""
         waiting = self._wants_card
         if waiting is None:
             return
@@ -371,7 +371,7 @@ class LinkServer:
             self._cards.end()
             self._send(waiting, m.encode(m.CardRead(number)))
 
-    def _greet(self, connection: _Peer) -> None:
+    def _welcome(self, connection: _Peer) -> None:
         status = self._board.snapshot()
         connection.greeted = True
         welcome = m.Welcome(
@@ -379,7 +379,7 @@ class LinkServer:
             status.started_at,
             self._settings(),
             tuple(reversed(status.decisions)),
-            tuple(reversed(status.happenings)),
+            tuple(reversed(status.recent)),
         )
         self._send(connection, m.encode(welcome))
         self._send(connection, self._status_now(status))
@@ -396,21 +396,21 @@ class LinkServer:
             self._act(ask.event)
         except GatedError as error:
             wait = getattr(error, "retry_after", None)
-            return m.Answer(number, error.code, str(error)[:LONGEST_SAYING], wait)
+            return m.Answer(number, error.code, str(error)[:LONGEST_DETAIL], wait)
         return m.Answer(number)
 
     def _publish_report(self) -> None:
-        """Show what the newest service says of itself; nothing of one that is gone."""
+        """Publish the report of the newest service, and withdraw that of one that is gone."""
         reports = [c.report for c in self._connections if c.report is not None]
         report = reports[-1] if reports else None
-        if report == self._told:
+        if report == self._last_report:
             return
-        self._told = report
+        self._last_report = report
         wanted = {} if report is None else dict(list(report.troubles.items())[: m.MOST_TROUBLES])
         for name in self._published - set(wanted):
             self._board.trouble(name, None)
         for name, says in wanted.items():
-            self._board.trouble(name[:64], says[:LONGEST_SAYING])
+            self._board.trouble(name[:64], says[:LONGEST_DETAIL])
         self._published = {name[:64] for name in wanted}
         if report is not None:
             known = {k: v for k, v in report.fields.items() if k in SERVICE_FIELDS}
@@ -418,15 +418,15 @@ class LinkServer:
                 self._board.publish(**known)
         self._on_report(report)
 
-    # --- what they are told -------------------------------------------------------------------
+    # --- sending ------------------------------------------------------------------------------
 
     def _send(self, connection: _Peer, *parts: bytes | memoryview) -> None:
-        """Queue what a connection is to read; cut it off when it does not keep up."""
+        """Queue bytes for a connection; cut it off when its queue is full."""
         size = sum(len(p) for p in parts)
         waiting = connection.waiting_bytes - connection.in_picture
         full = len(connection.waiting) >= MOST_QUEUED or waiting >= MOST_QUEUED_BYTES
         if full:
-            self._drop(connection, "it does not read what it is told")
+            self._drop(connection, "it does not read what it is sent")
             return
         if not connection.waiting:
             connection.moved_at = self._clock()
@@ -454,21 +454,21 @@ class LinkServer:
         if not waiting:
             connection.in_picture = 0
 
-    def _tell_happenings(self) -> None:
-        while self._happened:
-            told = self._happened.popleft()
+    def _send_items(self) -> None:
+        while self._items:
+            item = self._items.popleft()
             listeners = [c for c in self._connections if c.greeted]
             if not listeners:
                 continue
             try:
-                raw = m.encode(_happened(told))
+                raw = m.encode(_board_item(item))
             except m.RefusedMessage as refusal:
                 self.counters[f"link.{refusal.code}"] += 1
                 continue
             for connection in listeners:
                 self._send(connection, raw)
 
-    def _tell_status(self) -> None:
+    def _send_status(self) -> None:
         version, at = self._status
         now, listeners = self._clock(), [c for c in self._connections if c.greeted]
         age = now - at
@@ -487,34 +487,34 @@ class LinkServer:
 
     def _status_now(self, status: GateStatus) -> bytes:
         names = (n for n in status.__dataclass_fields__ if n not in OWN_FIELDS)
-        told = {name: _plain(getattr(status, name)) for name in names}
-        # what the service has published itself it knows already
+        fields = {name: _plain(getattr(status, name)) for name in names}
+        # the service knows what it has published itself
         troubles = {k: v for k, v in status.troubles.items() if k not in self._published}
-        told |= {
+        fields |= {
             "troubles": troubles,
             "counters": {**status.counters, **self.counters},
             "gallery_digest": status.digest_of_gallery if self._is_digest_wanted else None,
         }
-        return m.encode(m.Status(told))
+        return m.encode(m.Status(fields))
 
     # --- frames -------------------------------------------------------------------------------
 
-    def _show_frame(self) -> None:
+    def _send_frames(self) -> None:
         now = self._clock()
         wanting = [c for c in self._connections if c.wants_after is not None]
         if wanting and self._frames is None:
             with contextlib.suppress(Busy):
-                self._frames = self._looking.enter_context(self._tap.look(self.wake))
+                self._frames = self._subscription.enter_context(self._tap.subscribe(self.wake))
         elif self._frames is not None and now - self._wanted_at > IDLE_TAP_S and not wanting:
-            self._looking.close()
+            self._subscription.close()
             self._frames = self._frame = None
         if self._frames is None:
             return
         self._frame = self._frames.take(0) or self._frame
         for connection in wanting:
-            self._show(connection, self._frame, now)
+            self._send_frame(connection, self._frame, now)
 
-    def _show(self, connection: _Peer, frame: FrameCopy | None, now: float) -> None:
+    def _send_frame(self, connection: _Peer, frame: FrameCopy | None, now: float) -> None:
         after = connection.wants_after
         due = now - connection.shown_at >= FRAME_S and not connection.in_picture
         if frame is None or after is None or frame.number <= after or not due:
@@ -532,9 +532,9 @@ def _plain(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else value
 
 
-def _happened(told: RecentEvent | Notice) -> m.Happened:
-    if isinstance(told, DecisionView):
-        return m.Happened(decision=told)
-    if isinstance(told, Notice):
-        return m.Happened(notice=told)
-    return m.Happened(event=told)
+def _board_item(item: RecentEvent | Notice) -> m.BoardItem:
+    if isinstance(item, DecisionView):
+        return m.BoardItem(decision=item)
+    if isinstance(item, Notice):
+        return m.BoardItem(notice=item)
+    return m.BoardItem(event=item)

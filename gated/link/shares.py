@@ -1,4 +1,4 @@
-"""A bounded number of places, of which nobody may hold more than a few."""
+"""Limits the streams that are open at a time, in all and for each account."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ RETRY_AFTER_S = 5.0
 
 
 class Shares:
-    """Places for `most` in all and `each` of one holder; any thread may ask."""
+    """Allows `most` streams in all and `each` of one account; any thread may ask. what: names
+    them."""
 
     def __init__(self, most: int, each: int, what: str) -> None:
         self._most = most
@@ -23,13 +24,13 @@ class Shares:
         self._held: Counter[Hashable] = Counter()
 
     def require(self, who: Hashable) -> None:
-        """Raises: Busy when there is no place for this holder now."""
+        """Check that this account may open one now. Raises: Busy."""
         with self._lock:
             self._require(who)
 
     @contextmanager
     def hold(self, who: Hashable) -> Iterator[None]:
-        """Hold a place while the block runs. Raises: Busy."""
+        """Count a stream of this account while the block runs. Raises: Busy."""
         with self._lock:
             self._require(who)
             self._held[who] += 1
@@ -38,7 +39,7 @@ class Shares:
         finally:
             with self._lock:
                 self._held[who] -= 1
-                self._held += Counter()  # forgets who holds nothing
+                self._held += Counter()  # removes accounts without a stream
 
     def _require(self, who: Hashable) -> None:
         if self._held[who] >= self._each:

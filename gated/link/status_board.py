@@ -1,7 +1,7 @@
-"""The gate as others see it: a snapshot that the runtime publishes and the API reads.
+"""The published state of the gate: the runtime writes it, the API reads snapshots of it.
 
-Any thread may publish, count and read; nobody waits for more than the copying of a few values.
-Subscribers subscribe first, then read the snapshot, then drop what they have seen by its number.
+Any thread may publish, count and read; a lock is held for the copying of a few values only.
+Subscribers subscribe first, then read the snapshot, then drop duplicates by their number.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from gated.core.values import PersonRef, Severity
 
 KEPT_DECISIONS = 50
 
-Told = Callable[["DecisionView | EventView | Notice"], None]
+Listener = Callable[["DecisionView | EventView | Notice"], None]
 
 MISSING_MODELS = "liveness_models_missing"
-"""The problem of a gate that lets nobody in by face, because it cannot tell who is alive."""
+"""The problem of a gate that refuses every face, because the models of liveness are missing."""
 
 
 ERASURE_PENDING = "erasure_pending"
@@ -34,7 +34,7 @@ ERASURE_PENDING = "erasure_pending"
 
 
 def erasure_pending(since: datetime) -> str:
-    """Explain to people since when an erasure is pending, and what to do."""
+    """Return a sentence: since when an erasure is pending, and what to do."""
     return (
         f"since {since:%Y-%m-%d %H:%M} UTC erased data is left in the database's log of changes: "
         "somebody reads an older state. End a backup or sqlite3 that hangs; then it goes by itself"
@@ -64,9 +64,9 @@ class DecisionView:
     frame_to_decision_ms: float | None = None
     """From the capture of the frame that decided."""
     rule: str = ""
-    """The rule that is against it."""
+    """The rule that refused it."""
     number: int = 0
-    """Runs from 1 since the start of the program."""
+    """Counts from 1 at the start of the program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class GateStatus:
     role: str = "gate"
     camera: str | None = None
     camera_hint: str | None = None
-    """What its settings should probably be, such as `rotate: 180?`."""
+    """A setting that is probably wrong, with its better value, such as `rotate: 180?`."""
     door: str | None = None
     journal: str | None = None
     journal_problem: str = ""
@@ -102,8 +102,8 @@ class GateStatus:
     liveness: str | None = None
     model: str | None = None
     awaits: str | None = None
-    """The model for which the gate waits, before it opens, until its service has prepared the
-    people; None when it does not wait."""
+    """The model for which the service is preparing the people while the gate waits to open; None
+    when it does not wait."""
     pad_model: str | None = None
     people: int = 0
     templates: int = 0
@@ -111,31 +111,32 @@ class GateStatus:
     fmr: float | None = None
     """False match rate of one comparison at the threshold."""
     fpir: float | None = None
-    """Expected share of strangers' visits that end as somebody's."""
+    """False positive identification rate: expected share of strangers' visits that match
+    somebody."""
     stranger_visits_per_year: float | None = None
     wrong_openings_per_year: float | None = None
-    """What the two make together; None while the log is too young to tell."""
+    """The expectation from `fpir` and the visits of strangers; None while the log is too short."""
     gallery_stamp: str | None = None
     gallery: Gallery | None = None
-    """The one that faces are held against; None in a process that holds none."""
+    """The gallery that faces are compared with; None in a process without one."""
     gallery_digest: str | None = None
-    """Of the gallery, where another process holds it."""
-    misfit: str = ""
-    """Why the gate cannot keep a rule that it was given; empty when it can keep all."""
+    """The digest of the gallery, where another process holds it."""
+    rule_conflict: str = ""
+    """Why the gate cannot apply a rule of its hub; empty when it can apply all."""
     decisions: tuple[DecisionView, ...] = ()
     """Newest first."""
-    happenings: tuple[RecentEvent, ...] = ()
+    recent: tuple[RecentEvent, ...] = ()
     """The last decisions and events, newest first."""
     door_state: str | None = None
     door_mode: str | None = None
     idle: bool = True
     """Nobody is before the camera."""
     hub_settings: Mapping[str, Any] | None = None
-    """How far the settings are that the hub gave; see `fleet.gate.config_trial`."""
+    """The state of the settings from the hub; see `fleet.gate.config_trial`."""
     pages_settings: Mapping[str, Any] | None = None
-    """The same of those that were set on the pages of this gate."""
+    """The same of the settings from the pages of this gate."""
     alarms: Mapping[str, Severity] = field(default_factory=lambda: MappingProxyType({}))
-    """Kind -> severity of those that nobody has acknowledged."""
+    """Kind -> severity of alarms that are not acknowledged."""
     counters: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     presence: str | None = None
     """Whether the other gates of the site are `heard` or `unheard`; None where nobody asks."""
@@ -146,14 +147,14 @@ class GateStatus:
     clock_problem: str = ""
 
     troubles: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """Problem -> what fails and since when, of those that somebody publishes by name."""
+    """Problem -> what fails and since when; set by `StatusBoard.trouble`."""
 
     hub: Mapping[str, Any] | None = None
-    """How this gate stands with its hub: see `services.sync.contact`; None: it has none."""
+    """The state of the connection to the hub: see `live.hub_contact`; None without a hub."""
 
     @property
     def digest_of_gallery(self) -> str | None:
-        """Names what faces are held against; None where there is nothing."""
+        """The digest of the gallery that faces are compared with; None without one."""
         return self.gallery_digest if self.gallery is None else _digest(self.gallery)
 
     @property
@@ -172,7 +173,7 @@ class GateStatus:
             found.append(MISSING_MODELS)
         if self.journal_problem:
             found.append("journal_broken")
-        if self.misfit:
+        if self.rule_conflict:
             found.append("rule_misfit")
         if self.presence == "unheard":
             found.append("presence_unheard")
@@ -184,20 +185,21 @@ class GateStatus:
 
 @lru_cache(maxsize=1)
 def _digest(gallery: Gallery) -> str:
-    """Once for each gallery: of a large one it takes a moment that the door's way must not wait."""
+    """Return the digest, computed once for each gallery: a large one takes long for the door
+    path."""
     return gallery.digest()
 
 
 class StatusBoard:
-    """Holds the newest GateStatus; tells subscribers of decisions and notices."""
+    """Holds the newest GateStatus; delivers decisions, events and notices to subscribers."""
 
     def __init__(self, kept: int = KEPT_DECISIONS) -> None:
         self._lock = threading.Lock()
         self._status = GateStatus(datetime.now(UTC))
         self._decisions: deque[DecisionView] = deque(maxlen=kept)
-        self._happenings: deque[RecentEvent] = deque(maxlen=kept)
+        self._recent: deque[RecentEvent] = deque(maxlen=kept)
         self._counters: Counter[str] = Counter()
-        self._subscribers: dict[object, Told] = {}
+        self._subscribers: dict[object, Listener] = {}
         self._watching: set[object] = set()
         self._number = 0
         self._version = 0
@@ -221,7 +223,7 @@ class StatusBoard:
             self._version += 1
 
     def trouble(self, name: str, says: str | None) -> None:
-        """Publish that something is wrong, in a sentence; None: it is over."""
+        """Publish a problem by name. says: what fails, in a sentence; None when it is over."""
         with self._lock:
             troubles = {k: v for k, v in self._status.troubles.items() if k != name}
             if says is not None:
@@ -236,7 +238,7 @@ class StatusBoard:
             numbered = replace(decision, number=self._number)
             self._decisions.appendleft(numbered)
             self._counters[f"decisions.{numbered.outcome}"] += 1
-        self._tell(numbered)
+        self._deliver(numbered)
         return numbered
 
     def add_event(self, event: EventView) -> EventView:
@@ -245,18 +247,18 @@ class StatusBoard:
             self._number += 1
             numbered = replace(event, number=self._number)
             self._counters[f"events.{numbered.severity}"] += 1
-        self._tell(numbered)
+        self._deliver(numbered)
         return numbered
 
-    def _tell(self, happening: RecentEvent) -> None:
+    def _deliver(self, item: RecentEvent) -> None:
         with self._lock:
-            self._happenings.appendleft(happening)
+            self._recent.appendleft(item)
             subscribers = tuple(self._subscribers.values())
         for deliver in subscribers:
-            deliver(happening)
+            deliver(item)
 
-    def tell(self, notice: Notice) -> None:
-        """Hand to the subscribers what the person at the gate is told now; it is not kept."""
+    def add_notice(self, notice: Notice) -> None:
+        """Hand a notice for the person at the gate to the subscribers; it is not kept."""
         with self._lock:
             subscribers = tuple(self._subscribers.values())
         for deliver in subscribers:
@@ -268,39 +270,40 @@ class StatusBoard:
             self._counters[name] += n
 
     def gauge(self, **values: int) -> None:
-        """Set counters that somebody else counts."""
+        """Set counters to values that are counted elsewhere."""
         with self._lock:
             self._counters.update({name: n - self._counters[name] for name, n in values.items()})
 
     @property
     def listening(self) -> int:
-        """The number of subscribers in event loops; those of the program itself do not count."""
+        """The number of subscribers in event loops, without those of the program itself."""
         with self._lock:
             return len(self._watching)
 
     def snapshot(self) -> GateStatus:
-        """The status as it is now; never changes afterwards."""
+        """Return the status as it is now; the value never changes."""
         with self._lock:
             return replace(
                 self._status,
                 decisions=tuple(self._decisions),
-                happenings=tuple(self._happenings),
+                recent=tuple(self._recent),
                 counters=MappingProxyType(dict(self._counters)),
             )
 
-    def subscribe(self, loop: asyncio.AbstractEventLoop, callback: Told) -> Callable[[], None]:
-        """Call back in `loop` for all that happens from now on; returns what ends that."""
+    def subscribe(self, loop: asyncio.AbstractEventLoop, callback: Listener) -> Callable[[], None]:
+        """Call back in `loop` for every new item; return a function that unsubscribes."""
 
-        def deliver(told: RecentEvent | Notice) -> None:
-            with suppress(RuntimeError):  # the loop is closed: nobody is there to hear it
-                loop.call_soon_threadsafe(callback, told)
+        def deliver(item: RecentEvent | Notice) -> None:
+            with suppress(RuntimeError):  # the loop is closed already
+                loop.call_soon_threadsafe(callback, item)
 
         return self.listen(deliver, watches=True)
 
-    def listen(self, deliver: Told, *, watches: bool = False) -> Callable[[], None]:
-        """Call back for all that happens from now on, in the thread in which it does.
+    def listen(self, deliver: Listener, *, watches: bool = False) -> Callable[[], None]:
+        """Call back for every new item, in the publishing thread; return a function that
+        unsubscribes.
 
-        Return what ends that. deliver: must return at once. watches: counts in `listening`.
+        deliver: must return at once. watches: counts in `listening`.
         """
         key = object()
 
@@ -317,13 +320,13 @@ class StatusBoard:
 
 
 def event_view(event: RecordEvent) -> EventView:
-    """An event for display."""
+    """Return an event for display."""
     at = datetime.fromtimestamp(event.at.utc, UTC)
     return EventView(at, event.kind, event.severity, dict(event.body))
 
 
 def view_of(decision: Decision, edge: float | None) -> DecisionView:
-    """A decision for display; `edge` is the monotonic time at which the relay moved."""
+    """Return a decision for display. edge: monotonic time at which the relay moved, None if not."""
 
     def since(begin: float | None, moment: float | None) -> float | None:
         if moment is None or begin is None:

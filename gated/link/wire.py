@@ -1,9 +1,9 @@
-"""Bytes between the two processes of a gate: a header, a body in JSON, and raw bytes of a picture.
+"""Frames the messages between the two processes of a gate: a header, JSON, and bytes of a picture.
 
-A header names version, kind and both lengths. How long a message of a kind may be is known before
-it is read, so that nobody makes the other side keep what they like. A message of an unknown kind is
-read over, as long as it is short. Anything else that is wrong ends the connection: after it no
-byte is known to begin a message.
+A header holds version, kind and both lengths. The longest length of each kind is known before the
+message is read, so that a peer cannot make the other side buffer more. A short message of an
+unknown kind is skipped. Any other error ends the connection, as the beginning of the next message
+is unknown.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ HEADER = struct.Struct("!BBII")
 """Version, kind, bytes of the body, bytes of the picture."""
 
 UNKNOWN_BYTES = 64 << 10
-"""Of a message of an unknown kind, which is read over."""
+"""The longest message of an unknown kind that is skipped."""
 
 Limits = Mapping[int, tuple[int, int]]
-"""Kind -> how many bytes its body and its picture may have."""
+"""Kind -> the most bytes of its body and of its picture."""
 
 
 class WireError(Exception):
-    """Raised for what is no message of this version, or longer than its kind may be."""
+    """Bytes that are no message of this version, or one longer than its kind may be."""
 
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """One message as it travels. known: whether its kind is one that the receiver takes."""
+    """One framed message. known: whether the receiver accepts its kind."""
 
     kind: int
     body: bytes
@@ -38,12 +38,12 @@ class Packet:
 
 
 def packed(kind: int, body: bytes, picture_bytes: int = 0) -> bytes:
-    """Header and body of a message; its picture follows, where it has one."""
+    """Return header and body of a message; the bytes of its picture are sent after them."""
     return HEADER.pack(VERSION, kind, len(body), picture_bytes) + body
 
 
 class Unpacker:
-    """Cuts what arrives into messages. limits: of the kinds that are taken."""
+    """Splits received bytes into messages. limits: of the kinds that are accepted."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -51,11 +51,11 @@ class Unpacker:
 
     @property
     def waiting(self) -> int:
-        """Bytes of a message that has not arrived as a whole."""
+        """The number of bytes of an incomplete message."""
         return len(self._arrived)
 
     def feed(self, data: bytes | bytearray | memoryview) -> Iterator[Packet]:
-        """Take what arrived; yield the messages that are whole now. Raises: WireError."""
+        """Take received bytes; yield the messages that are complete. Raises: WireError."""
         self._arrived += data
         while len(self._arrived) >= HEADER.size:
             version, kind, body, picture = HEADER.unpack_from(self._arrived)

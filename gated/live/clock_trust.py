@@ -21,7 +21,7 @@ from gated.database.engine import Database
 from gated.devices.clock import RTC_EPOCH, JudgedClock
 from gated.errors import ClockDoubtful, Conflict
 from gated.journal import clock_store as store
-from gated.journal.clock_store import Kept
+from gated.journal.clock_store import ClockRecord
 from gated.journal.journal import Entry, boot_id
 from gated.ports import Clock
 from gated.workspace import Service, Workspace
@@ -60,14 +60,14 @@ class ClockKeeper(Service):
         """
         with _at_a_time:
             with self._workspace.database.read() as session:
-                before = store.kept(session)
+                before = store.get(session)
                 known = before.known or self._workspace.known_by_log(session)
             kept, now = replace(before, known=known), self._raw.now()
             trust = judge(now, self._evidence(kept))
             after = self._after(kept, trust, now)
             if after != before:
                 with self._workspace.database.write() as session:
-                    store.keep(session, after)
+                    store.put(session, after)
             self._share(after)
             if trust.trusted and after.unset_boot == self._boot:
                 self._put_right(after, now)
@@ -81,7 +81,7 @@ class ClockKeeper(Service):
         old = evidence.hub
         if old is None or old.boot != self._boot or now.mono - old.mono >= KEPT_S:
             with _at_a_time, self._workspace.database.write() as session:
-                store.keep(session, replace(store.kept(session), hub=word))
+                store.put(session, replace(store.get(session), hub=word))
 
     def confirm(self, *, actor: str) -> ClockTrust:
         """Somebody has compared the clock and says that it is right; the journal tells who.
@@ -95,11 +95,11 @@ class ClockKeeper(Service):
         before = self.look()
         known = Known(now.utc, now.mono, self._boot, "admin")
         with _at_a_time, self._workspace.change(actor, self._raw) as change:
-            kept = replace(store.kept(change.session), known=known)
+            kept = replace(store.get(change.session), known=known)
             after = judge(now, self._evidence(kept))
             if not after.trusted:
                 raise Conflict(f"{after}: set the clock by the hub's, or ask there")
-            store.keep(change.session, kept)
+            store.put(change.session, kept)
             body = {
                 "was": str(before.standing),
                 "doubt": str(before.doubt) if before.doubt else None,
@@ -109,11 +109,11 @@ class ClockKeeper(Service):
             change.append(Entry(now_sure(now), "clock_confirmed", body, {"actor": {"name": actor}}))
         return self.look()
 
-    def _evidence(self, kept: Kept) -> Evidence:
+    def _evidence(self, kept: ClockRecord) -> Evidence:
         off_s = self._workspace.settings.privacy.longest_off_h * 3600
         return Evidence(self._boot, kept.known, self._heard(kept.hub), off_s)
 
-    def _share(self, kept: Kept) -> None:
+    def _share(self, kept: ClockRecord) -> None:
         """Let every moment of this process be judged by it."""
         self._workspace.clock.evidence = self._evidence(kept)
 
@@ -125,7 +125,7 @@ class ClockKeeper(Service):
         older = stored is None or stored.boot != self._boot or stored.mono <= own.mono
         return own if older else stored
 
-    def _after(self, kept: Kept, trust: ClockTrust, now: Instant) -> Kept:
+    def _after(self, kept: ClockRecord, trust: ClockTrust, now: Instant) -> ClockRecord:
         if trust.trusted:
             return replace(kept, known=self._known(kept.known, now))
         if trust.doubted and kept.unset_boot != self._boot:
@@ -146,7 +146,7 @@ class ClockKeeper(Service):
 
     # --- rows of an unset clock ---------------------------------------------------------------
 
-    def _put_right(self, kept: Kept, now: Instant) -> None:
+    def _put_right(self, kept: ClockRecord, now: Instant) -> None:
         """Put the right time in the place of rows of this boot; forget of them when all are."""
         now, journal = now_sure(now), self._workspace.journal
         total = 0
@@ -165,7 +165,7 @@ class ClockKeeper(Service):
             log.warning("the clock is set: %d rows of the log have their right time", total)
         if self._is_over(now, total):
             with self._workspace.database.write() as session:
-                store.keep(session, replace(store.kept(session), unset_boot="", unset_after=0))
+                store.put(session, replace(store.get(session), unset_boot="", unset_after=0))
 
     def _is_over(self, now: Instant, total: int) -> bool:
         if total or self._right_since is None:
@@ -188,7 +188,7 @@ def stored_trust(settings: Settings, clock: Clock) -> ClockTrust:
     with contextlib.closing(Database.open(settings.storage.url)) as database:
         database.check_schema()
         with database.read() as session:
-            kept = store.kept(session)
+            kept = store.get(session)
     off_s = settings.privacy.longest_off_h * 3600
     return judge(clock.now(), Evidence(boot_id(), kept.known, kept.hub, off_s))
 
@@ -206,7 +206,7 @@ def require_right(workspace: Workspace, clock: Clock) -> Instant:
     return clock.now()
 
 
-def told(trust: ClockTrust) -> dict[str, Any]:
+def status_fields(trust: ClockTrust) -> dict[str, Any]:
     """The same for the state of a gate or hub."""
     text = str(trust) if trust.standing is not ClockStanding.TRUSTED else ""
     return {"clock": str(trust.standing), "clock_doubt": text, "clock_problem": trust.problem}

@@ -67,30 +67,30 @@ class DiskSpace(Service):
             self._drop_unacknowledged,
         )
 
-    def expire(self, going_on: Callable[[], bool] = lambda: True) -> int:
+    def expire(self, should_continue: Callable[[], bool] = lambda: True) -> int:
         """Drop what the hub has had for long enough; how many rows. StorageError, ClockDoubtful."""
         if self._keep_days is None or self._collects():
             return 0
         now = require_right(self._workspace, self._clock)
         before = microseconds(moment(now) - timedelta(days=self._keep_days))
         total = 0
-        while going_on() and (done := self._prune(lambda r: r.at_utc < before, "age")):
+        while should_continue() and (done := self._prune(lambda r: r.at_utc < before, "age")):
             total += done
         return total
 
-    def keep(self, going_on: Callable[[], bool] = lambda: True) -> State:
-        """Make room while it is short. StorageError; `going_on` is asked between steps."""
+    def keep(self, should_continue: Callable[[], bool] = lambda: True) -> State:
+        """Make room while it is short. StorageError; `should_continue` is asked between steps."""
         if not self._workspace.database.sqlite:
             return "enough"  # what a server of its own keeps is not on this disk
-        stuck = not self._made(going_on)
+        stuck = not self._made(should_continue)
         if stuck and self._room() < self._wanted() // 2:
             return "full"
         return "dropping" if self._is_told() else "enough"
 
-    def _made(self, going_on: Callable[[], bool]) -> bool:
+    def _made(self, should_continue: Callable[[], bool]) -> bool:
         """Let go until there is room enough; False when that cannot be."""
         try:
-            while going_on() and self._room() < self._wanted():
+            while should_continue() and self._room() < self._wanted():
                 if not any(map(self._done, self._what_may_go)):
                     return self._may_drop  # what comes takes the place of what goes
             return True

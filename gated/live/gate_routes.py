@@ -11,7 +11,7 @@ from gated.core.messages import Condition
 from gated.http.answers import Route
 from gated.http.callers import Admin, Viewer
 from gated.http.problems import responses
-from gated.live.clock_trust import ClockKeeper, told
+from gated.live.clock_trust import ClockKeeper, status_fields
 from gated.live.dependencies import Services
 from gated.live.schemas import CameraOut, ClockOut, GateOut, SnapshotOut
 
@@ -42,7 +42,7 @@ def accept_camera(admin: Admin, services: Services) -> CameraOut:
     """Believe the camera that is there now, after it was changed; journaled."""
     live = services.running_gate()
     identity = services.camera.accept(actor=admin.username)
-    live.tell(Condition("camera_changed", False, "accepted"))
+    live.notify(Condition("camera_changed", False, "accepted"))
     return CameraOut(identity=identity)
 
 
@@ -53,7 +53,7 @@ def confirm_clock(admin: Admin, services: Services) -> ClockOut:
     What waited for that, such as retention, is done within seconds.
     """
     keeper = ClockKeeper.of(services.workspace)
-    now_told = told(keeper.confirm(actor=admin.username))
+    now_told = status_fields(keeper.confirm(actor=admin.username))
     services.board.publish(**now_told)
     return ClockOut.model_validate(now_told)
 

@@ -22,12 +22,12 @@ PREVIEW_S = 600.0
 
 def snapshot(workspace: Workspace, live: RunningGate, *, actor: str) -> bytes:
     """The present picture as JPEG; DeviceError when the camera delivers none, Busy."""
-    with live.tap.look() as looker:
-        sight = looker.take(FIRST_WITHIN_S)
-    if sight is None:
+    with live.tap.subscribe() as subscriber:
+        frame = subscriber.take(FIRST_WITHIN_S)
+    if frame is None:
         raise DeviceError("no picture came from the camera")
     _record(workspace, "camera_snapshot", actor)
-    return _jpeg(sight)
+    return _jpeg(frame)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,9 @@ class Shot:
     faces: tuple[tuple[float, float, float, float], ...]
 
     @classmethod
-    def of(cls, sight: FrameCopy, *, boxes: bool) -> Shot:
-        """Draw a sight; with boxes around the faces or without."""
-        height, width = sight.image.shape[:2]
+    def of(cls, frame: FrameCopy, *, boxes: bool) -> Shot:
+        """Encode a frame; with boxes around the faces or without."""
+        height, width = frame.image.shape[:2]
         faces = tuple(
             (
                 round(face.box.x / width, 4),
@@ -48,11 +48,11 @@ class Shot:
                 round(face.box.width / width, 4),
                 round(face.box.height / height, 4),
             )
-            for face in sight.faces[:MOST_FACES]
+            for face in frame.faces[:MOST_FACES]
         )
         if boxes:
-            return cls(_jpeg(sight), faces)
-        return cls(sight.plain.once(lambda: boxed_jpeg(sight.image, ())), faces)
+            return cls(_jpeg(frame), faces)
+        return cls(frame.plain.get(lambda: boxed_jpeg(frame.image, ())), faces)
 
 
 def preview(
@@ -62,19 +62,19 @@ def preview(
 
     who: the account, of which there are a few previews at a time. boxes: draw them around faces.
     """
-    with live.previews.hold(who), live.tap.look() as looker:
+    with live.previews.hold(who), live.tap.subscribe() as subscriber:
         _record(workspace, "camera_preview", actor)
         until = time.monotonic() + PREVIEW_S
         while time.monotonic() < until:
             began = time.monotonic()
-            sight = looker.take(timeout=0.25)
-            if sight is not None:
-                yield Shot.of(sight, boxes=boxes)
+            frame = subscriber.take(timeout=0.25)
+            if frame is not None:
+                yield Shot.of(frame, boxes=boxes)
             time.sleep(max(0.0, began + 1 / PREVIEW_FPS - time.monotonic()))
 
 
-def _jpeg(sight: FrameCopy) -> bytes:
-    return sight.drawn.once(lambda: boxed_jpeg(sight.image, sight.faces))
+def _jpeg(frame: FrameCopy) -> bytes:
+    return frame.drawn.get(lambda: boxed_jpeg(frame.image, frame.faces))
 
 
 def _record(workspace: Workspace, kind: str, actor: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from gated.config import Settings
 from gated.core.messages import RecordDecision, RecordEvent
 from gated.database.tables import new_uid
-from gated.journal.journal import Entry, decision_entry, told_of
+from gated.journal.journal import Entry, decision_entry, subject_of
 from gated.workspace import Workspace
 
 Record = RecordDecision | RecordEvent
@@ -39,7 +39,7 @@ class Recorder:
         private: dict[str, Mapping[str, Any]] = {}
         why = {"cause": record.cause} if record.cause else {}
         if record.subject:
-            private["subject"] = {**told_of(record.subject), **why}
+            private["subject"] = {**subject_of(record.subject), **why}
         if record.actor:
             private["actor"] = {"name": record.actor, **({} if record.subject else why)}
         return Entry(record.at, record.kind, body, private)

@@ -138,12 +138,12 @@ async def _listened(services: LiveServices, last_id: str | None) -> AsyncIterato
     try:
         status = services.board.snapshot()
         run = f"{status.started_at.timestamp():.6f}"
-        seen = status.happenings[0].number if status.happenings else 0
+        seen = status.recent[0].number if status.recent else 0
         yield KEEP_ALIVE
         if last_id is not None:
             asked = re.fullmatch(rf"{re.escape(run)}-(\d{{1,18}})", last_id)
             since = min(int(asked[1]), seen) if asked else 0
-            kept = [d for d in reversed(status.happenings) if d.number > since]
+            kept = [d for d in reversed(status.recent) if d.number > since]
             if asked is None or seen - since > len(kept):
                 yield event("missed", {})
             for happening in kept:
@@ -203,12 +203,12 @@ def capture_(
 
 def _captured(body: CaptureIn, editor: PhotoEditor, services: LiveServices) -> Iterator[bytes]:
     desk = services.desk
-    with desk.seat(), services.running_gate().capture() as looker:
+    with desk.seat(), services.running_gate().capture() as subscriber:
         yield event("started", {"person_id": body.person_id})
         try:
             for step in capture(
                 desk,
-                looker,
+                subscriber,
                 lambda photo: editor.enroll(body.person_id, photo, body.override),
             ):
                 if isinstance(step, Guidance):

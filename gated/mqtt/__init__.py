@@ -1,1 +1,1 @@
-"""MQTT and Home Assistant: how the gate is and what happens, and what may be asked of it."""
+"""MQTT and Home Assistant: publishes state and events of the gate, and takes commands."""

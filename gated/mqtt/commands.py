@@ -1,8 +1,8 @@
-"""Commands that come over the broker: whoever may publish there is nobody in particular.
+"""Executes commands from the broker, whose publishers are not authenticated here.
 
-A command is executed only where the configuration names it, in the name of an account whose role
-allows it, when it says that it was given just now, once, and as often as over HTTP. The door's
-process asks again for reason, mode and rate, and records who and why before anything moves.
+A command is executed only if the configuration allows it, the configured account's role allows it,
+it was given just now, it was not executed before, and the rate limit of the API is not exceeded.
+The door process checks reason, mode and rate again, and records the act before the door moves.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NOBODY = "mqtt"
 
 
 class CommandRefused(Exception):
-    """A command that is not executed. code: why, in one word."""
+    """A command is not executed. code: why, in one word."""
 
     def __init__(self, code: str, says: str) -> None:
         super().__init__(says)
@@ -43,7 +43,7 @@ class CommandRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command as it was given. at: unix seconds by the clock of who gave it."""
+    """A command as published. at: unix seconds by the publisher's clock."""
 
     name: str
     at: float
@@ -53,41 +53,45 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class CommandOutcome:
-    """The end of a command. code: `done`, or why it was not."""
+    """The outcome of a command. code: `done`, or why it was refused."""
 
     command: str
     id: str
     code: str
     says: str = ""
 
-    def told(self) -> dict[str, str]:
-        """Spell it as JSON."""
+    def as_dict(self) -> dict[str, str]:
+        """Return it as published on the result topic."""
         return {"command": self.command, "id": self.id, "result": self.code, "detail": self.says}
 
 
 def parse_command(payload: bytes) -> Command:
-    """Read a command: JSON of `command`, `at`, and perhaps `reason` and `id`.
+    """Parse a command: JSON with `command`, `at`, and optionally `reason` and `id`.
 
     Raises: CommandRefused.
     """
     if len(payload) > LONGEST_PAYLOAD:
         raise CommandRefused("malformed", f"longer than {LONGEST_PAYLOAD} bytes")
     try:
-        said: Any = json.loads(payload)
+        fields: Any = json.loads(payload)
     except (ValueError, RecursionError):
-        said = None
-    if not isinstance(said, dict) or not said.keys() <= KEYS or said.get("command") not in KNOWN:
+        fields = None
+    if (
+        not isinstance(fields, dict)
+        or not fields.keys() <= KEYS
+        or fields.get("command") not in KNOWN
+    ):
         raise CommandRefused("malformed", 'send {"command": "open", "at": UNIX_SECONDS}')
-    at = said.get("at")
+    at = fields.get("at")
     if isinstance(at, bool) or not isinstance(at, int | float) or not math.isfinite(at):
         raise CommandRefused("undated", "say when it was given: at, in unix seconds")
-    texts = [said.get(key, "") for key in ("reason", "id")]
+    texts = [fields.get(key, "") for key in ("reason", "id")]
     if not all(isinstance(t, str) and len(t) <= LONGEST_TEXT and t.isprintable() for t in texts):
         raise CommandRefused("malformed", f"reason and id are texts of {LONGEST_TEXT} characters")
-    return Command(said["command"], float(at), *texts)
+    return Command(fields["command"], float(at), *texts)
 
 
-class CommandDesk:
+class CommandExecutor:
     """Executes commands, or refuses them. One thread at a time."""
 
     def __init__(
@@ -102,7 +106,7 @@ class CommandDesk:
         self._executed: OrderedDict[bytes, None] = OrderedDict()
 
     def take(self, payload: bytes, *, retained: bool) -> CommandOutcome:
-        """Execute what was published, or say why not; raises nothing that a stranger causes."""
+        """Execute a published command, or refuse it; raises nothing that a publisher can cause."""
         name, id_ = "", ""
         try:
             if retained:
@@ -134,7 +138,7 @@ class CommandDesk:
             raise CommandRefused("late", "given in the future: set the clocks")
 
     def _require_new(self, payload: bytes) -> None:
-        """Execute a message that the broker delivers twice once."""
+        """Raises: CommandRefused for a message that the broker has delivered before."""
         if payload in self._executed:
             raise CommandRefused("repeated", "the same command at the same time was taken already")
         self._executed[payload] = None

@@ -1,7 +1,8 @@
-"""One connection to a broker, from its opening to its end; nothing of it lives on in the next one.
+"""One connection to a broker, from its opening to its end, without state for the next one.
 
-A new session each time (clean start, no expiry): what was published while nobody was there is not
-delivered afterwards. What the broker sends is bounded before it is read, as it may be anybody's.
+Each connection is a new session (clean start, no expiry): messages that were published while the
+gate was offline are not delivered. Packets of the broker are bounded before they are read, as the
+broker is not trusted.
 """
 
 from __future__ import annotations
@@ -32,22 +33,22 @@ from gated.errors import ConfigError
 CONNECT_S = 3.0
 ANSWER_S = 5.0
 KEEPALIVE_S = 10
-"""A connection that nothing comes over is given up after one and a half times as long."""
+"""Seconds; a connection without traffic ends after one and a half times as long."""
 MOST_PACKET = 16_384
-"""Bytes of one packet of the broker; a command has a thousand."""
+"""Bytes of one packet of the broker; a command has 1,024 at most."""
 MOST_BYTES, PER_S = 256 * 1024, 60.0
-"""So much is read of a broker within a minute; more is somebody who floods."""
+"""The most bytes that are read from a broker within so many seconds; more ends the connection."""
 MOST_WAITING = 50
-"""Messages of the broker that wait to be looked at."""
+"""Received messages that wait to be handled."""
 
 
 class MqttFailed(Exception):
-    """The connection cannot be used (any more); says why in one sentence."""
+    """The connection cannot be used (any more); the message is why, in one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A message of the broker; nothing of it is trusted."""
+    """A received message; nothing of it is trusted."""
 
     topic: str
     payload: bytes
@@ -63,7 +64,7 @@ class LastWill:
 
 
 class _BoundedClient(paho.Client):
-    """Reads no packet that is too long, and no more than so much in a minute."""
+    """Limits the size of packets, and the bytes per minute, that are read."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -72,7 +73,7 @@ class _BoundedClient(paho.Client):
         self._taken = 0
 
     def _handle_publish(self) -> MQTTErrorCode:
-        # never asked for: of QoS 2 the client would keep each message until the broker ends it
+        # never subscribed to: paho would keep each QoS 2 message until the broker releases it
         if self._in_packet["command"] & 0x04:
             self.problem = "it sent a message of QoS 2"
             return MQTTErrorCode.MQTT_ERR_PROTOCOL
@@ -85,7 +86,7 @@ class _BoundedClient(paho.Client):
         return context.wrap_socket(tcp_sock, server_hostname=self._host)
 
     def _sock_recv(self, bufsize: int) -> bytes:
-        # asked for the rest of a packet, whose length the broker has said before
+        # paho asks for the rest of a packet, whose length the broker has announced
         if bufsize > MOST_PACKET:
             self.problem = f"it sent a packet of more than {MOST_PACKET} bytes"
             raise ConnectionError(self.problem)
@@ -101,7 +102,7 @@ class _BoundedClient(paho.Client):
 
 
 class Connection:
-    """A connection that is open once it is made; one thread uses it. Raises: MqttFailed."""
+    """An open connection, used by one thread. Making it connects; raises MqttFailed."""
 
     def __init__(self, settings: MqttSettings, client_id: str, will: LastWill | None) -> None:
         self._client = _BoundedClient(
@@ -111,7 +112,7 @@ class Connection:
         self._client.suppress_exceptions = True
         self._client.on_connect = self._connected
         self._client.on_disconnect = self._disconnected
-        self._client.on_message = self._came
+        self._client.on_message = self._received
         self._client.on_publish = self._acknowledged
         self._client.on_subscribe = self._subscribed
         self._answer: ReasonCode | None = None
@@ -160,7 +161,8 @@ class Connection:
     # --- use ----------------------------------------------------------------------------------
 
     def turn(self, timeout: float) -> None:
-        """Read and write what there is, or wait so long for it. Raises: MqttFailed."""
+        """Read and write what is ready; wait at most `timeout` seconds for it. Raises:
+        MqttFailed."""
         client, sock = self._client, self._client.socket()
         if sock is None or self._ended is not None:
             raise MqttFailed(self._why_ended())
@@ -173,7 +175,7 @@ class Connection:
         readable = pending or bool(events & ~select.POLLOUT)
         try:
             failed = _turned(client, readable, bool(events & select.POLLOUT))
-        except Exception as error:  # of a packet that is none
+        except Exception as error:  # paho's parser raises many kinds for a malformed packet
             raise MqttFailed(f"it sent what is no MQTT ({type(error).__name__})") from None
         if failed or client.socket() is None or self._ended is not None:
             raise MqttFailed(self._why_ended())
@@ -182,7 +184,7 @@ class Connection:
         self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1,
         expires_s: int | None = None,
     ) -> int:  # fmt: skip
-        """Hand a message over; return its number, to be asked for in `waits_for`."""
+        """Publish a message; return its number for `waits_for`."""
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         if expires_s is not None:
             properties.MessageExpiryInterval = expires_s
@@ -192,7 +194,7 @@ class Connection:
         return sent.mid
 
     def subscribe(self, topic: str) -> None:
-        """Ask for messages of a topic from now on: none that is retained is sent for that."""
+        """Subscribe to a topic, without its retained message."""
         options = SubscribeOptions(
             qos=1, noLocal=True, retainAsPublished=True,
             retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND,
@@ -200,7 +202,7 @@ class Connection:
         self._client.subscribe(topic, options=options)
 
     def taken(self) -> list[Incoming]:
-        """Take the messages that came."""
+        """Return the received messages, and forget them."""
         found = []
         while self._incoming:
             found.append(self._incoming.popleft())
@@ -213,12 +215,12 @@ class Connection:
 
     @property
     def stalled(self) -> bool:
-        """True when the broker has not confirmed a message for a while."""
+        """True when the broker has not confirmed a message for `ANSWER_S`."""
         oldest = min(self._sent_at.values(), default=None)
         return oldest is not None and time.monotonic() - oldest > ANSWER_S
 
     def waits_for(self, numbers: set[int]) -> bool:
-        """Tell whether the broker has not confirmed one of these messages."""
+        """Return whether one of these messages is not confirmed yet."""
         return not numbers.isdisjoint(self._sent_at)
 
     def close(self) -> None:
@@ -234,7 +236,7 @@ class Connection:
             with contextlib.suppress(OSError):
                 sock.close()
 
-    # --- what the broker says -----------------------------------------------------------------
+    # --- callbacks of paho --------------------------------------------------------------------
 
     def _connected(self, _c: Any, _u: Any, _f: Any, code: ReasonCode, _p: Any) -> None:
         self._answer = code
@@ -242,8 +244,8 @@ class Connection:
     def _disconnected(self, _c: Any, _u: Any, _f: Any, code: ReasonCode, _p: Any) -> None:
         self._ended = str(code)
 
-    def _came(self, _client: Any, _userdata: Any, message: paho.MQTTMessage) -> None:
-        # a topic that is no text raises, and is dropped
+    def _received(self, _client: Any, _userdata: Any, message: paho.MQTTMessage) -> None:
+        # a topic that is not UTF-8 raises here, and paho drops the message
         topic = message.topic
         self._incoming.append(Incoming(topic, bytes(message.payload), bool(message.retain)))
 
@@ -262,7 +264,8 @@ class Connection:
 
 
 def try_broker(settings: MqttSettings) -> str | None:
-    """Connect once, under another name than the running gate; return why that fails."""
+    """Connect once, with another client id than the running gate; return why that fails, or
+    None."""
     try:
         Connection(settings, f"gated-doctor-{uuid.uuid4()}", None).close()
     except MqttFailed as error:
@@ -271,7 +274,7 @@ def try_broker(settings: MqttSettings) -> str | None:
 
 
 def _turned(client: paho.Client, readable: bool, writable: bool) -> bool:
-    """Let the client read, write and ask whether the broker is there; True when that failed."""
+    """Let the client read, write and ping; return True when one of these failed."""
     failed = readable and bool(client.loop_read())
     if not failed and writable and client.socket() is not None:
         failed = bool(client.loop_write())
@@ -287,7 +290,7 @@ def _connect_properties() -> Properties:
 
 
 def _tls(settings: MqttSettings) -> ssl.SSLContext:
-    """Make the context of TLS. Raises: ConfigError."""
+    """Return the TLS context. Raises: ConfigError."""
     try:
         return client_tls(settings.ca_file, settings.certificate_file, settings.key_file)
     except UnusableFiles as error:

@@ -1,7 +1,7 @@
-"""The one message by which Home Assistant knows the gate as a device with all its entities.
+"""Makes the discovery message, from which Home Assistant creates a device with all its entities.
 
-Written by its documentation of MQTT device discovery: `device`, `origin`, `components`. A component
-that the settings do not allow is named by its platform alone, which removes it there.
+The format is that of MQTT device discovery: `device`, `origin`, `components`. A component that the
+settings do not allow has its platform alone, which removes the entity there.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gated.mqtt.topics import Topics
 Component = dict[str, Any]
 
 COMMAND = '{{ {"command": value, "at": now().timestamp(), "reason": "Home Assistant"} | tojson }}'
-"""Each command says when it was given: one that comes late is not executed."""
+"""A template: each command has its time, so that a late one is not executed."""
 
 TRIGGERS = ("passage", "refusal", "alarm")
 
@@ -32,7 +32,7 @@ BUTTONS: Mapping[MqttCommand, tuple[str, str]] = {
 
 
 def discovery_of(settings: MqttSettings, topics: Topics, uid: str, name: str) -> dict[str, Any]:
-    """Describe the device. name: of the gate."""
+    """Return the discovery message. uid: of the journal. name: of the gate."""
     components = dict(_components(settings, topics))
     for key, component in components.items():
         if len(component) > 1 and component["platform"] != "device_automation":
@@ -95,12 +95,12 @@ def _components(settings: MqttSettings, topics: Topics) -> Iterator[tuple[str, C
 
 
 def _where(wanted: bool, component: Component) -> Component:
-    """Return the component, or what removes it."""
+    """Return the component, or the form that removes it."""
     return component if wanted else {"platform": component["platform"]}
 
 
 def _lock(allowed: tuple[MqttCommand, ...], topics: Topics) -> Iterator[tuple[str, Component]]:
-    """Give a lock to whom may open or lock; to others a sensor that only shows it."""
+    """Yield a lock where commands may open; else a binary sensor that only shows its state."""
     usable = "open" in allowed
     lock: Component = {
         "platform": "lock",

@@ -1,4 +1,4 @@
-"""The gate's status as the broker is told it: flat JSON of plain words."""
+"""Makes the payload of the state topic: the gate's status as a flat JSON object."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _OPEN = frozenset(state for state, lock in _LOCK.items() if lock == "OPEN")
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """Facts that the status does not hold. inside: people inside; None: not known.
+class SiteFacts:
+    """Published facts beside the status; None: not known. inside: number of people inside.
 
-    last_person: as the settings allow to name them. temperature: of the processor, degrees C.
+    last_person: name or code, as the settings allow. temperature: of the processor, degrees C.
     """
 
     inside: int | None = None
@@ -38,8 +38,8 @@ class Surroundings:
     temperature: int | None = None
 
 
-def state_of(status: GateStatus, around: Surroundings) -> dict[str, Any]:
-    """Say how a gate is. `None` where it is not known."""
+def state_of(status: GateStatus, facts: SiteFacts) -> dict[str, Any]:
+    """Return the state of a gate; a value is None where it is not known."""
     door = _door_state(status)
     jammed = "door_fault" in status.alarms
     problems = status.problems
@@ -54,10 +54,10 @@ def state_of(status: GateStatus, around: Surroundings) -> dict[str, Any]:
         "tamper": _on("door_tamper" in status.alarms),
         "problem": _on(bool(problems)),
         "problems": ", ".join(problems)[:LONGEST],
-        "somebody_inside": None if around.inside is None else _on(around.inside > 0),
-        "people_inside": around.inside,
-        "last_person": around.last_person and around.last_person[:LONGEST],
-        "temperature": around.temperature,
+        "somebody_inside": None if facts.inside is None else _on(facts.inside > 0),
+        "people_inside": facts.inside,
+        "last_person": facts.last_person and facts.last_person[:LONGEST],
+        "temperature": facts.temperature,
     }
 
 

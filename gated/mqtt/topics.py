@@ -1,4 +1,4 @@
-"""Topics of one gate."""
+"""Names the topics of one gate."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ class Topics:
 
     base: str
     discovery: str | None
-    """Where Home Assistant looks for this device; None: nobody is told."""
+    """The discovery topic of Home Assistant for this device; None: not published."""
     birth: str | None
-    """Where Home Assistant says that it has started."""
+    """The topic on which Home Assistant publishes that it has started."""
 
     @classmethod
     def of(cls, settings: MqttSettings, uid: str) -> Topics:
-        """Name the topics of a gate. uid: of its journal."""
+        """Return the topics of a gate. uid: of its journal."""
         prefix = settings.discovery
         return cls(
             f"{settings.topic}/{uid}",
@@ -44,12 +44,12 @@ class Topics:
 
     @property
     def event(self) -> str:
-        """Events of this minute, for automations."""
+        """Events of the last minute, for automations."""
         return f"{self.base}/event"
 
     @property
     def journal(self) -> str:
-        """All events in order, also those of a week ago, for programs that keep them."""
+        """All events in order, also old ones, for programs that store them."""
         return f"{self.base}/journal"
 
     @property
@@ -59,7 +59,7 @@ class Topics:
 
     @property
     def command(self) -> str:
-        """The only topic that commands are taken from."""
+        """The only topic from which commands are taken."""
         return f"{self.base}/command"
 
     @property

@@ -28,7 +28,7 @@ def reapply_erasures(workspace: Workspace, clock: Clock) -> int:
     with workspace.database.read() as session:
         known = ledger.read()
         proof = workspace.journal.proves
-        missing = erasure_ledger.told(session, known=known, proof=proof) - known
+        missing = erasure_ledger.erased_in_journal(session, known=known, proof=proof) - known
         people = erasure_ledger.persons_back(session, known)
         photos = erasure_ledger.enrollments_back(session, known)
     if missing:

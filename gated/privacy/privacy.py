@@ -61,7 +61,7 @@ class Privacy(Service):
         self._settings = workspace.settings.privacy
         self._references = Enrollments(workspace, clock)
         self._people = People(workspace, clock)
-        self._going_on: Callable[[], bool] = lambda: True
+        self._should_continue: Callable[[], bool] = lambda: True
         self._today = clock.now()
 
     # --- consent ------------------------------------------------------------------------------
@@ -111,15 +111,15 @@ class Privacy(Service):
 
     # --- the daily job ------------------------------------------------------------------------
 
-    def apply(self, going_on: Callable[[], bool] = lambda: True) -> Applied:
+    def apply(self, should_continue: Callable[[], bool] = lambda: True) -> Applied:
         """Do what is due today; safe to run again, and to stop. StorageError, ClockDoubtful.
 
         People who have left become inactive; they, what is enrolled without consent (where it is
-        required), photos, and identities in the logs go when their time is over. `going_on` is
-        asked between batches. All dates are held against one moment, at which the clock was known
-        to be right.
+        required), photos, and identities in the logs go when their time is over. `should_continue`
+        is asked between batches. All dates are held against one moment, at which the clock was
+        known to be right.
         """
-        wanted, self._going_on = self._settings, going_on
+        wanted, self._should_continue = self._settings, should_continue
         self._today = require_right(self._workspace, self._clock)
         applied = Applied(
             left=self._leave(),
@@ -156,7 +156,7 @@ class Privacy(Service):
         with self._workspace.database.read() as session:
             today = earliest_day(self._workspace, session, self._today)
             gone = person_store.left_before(session, today - timedelta(self._settings.leavers_days))
-        return sum(self._erase(person_id) for person_id in gone if self._going_on())
+        return sum(self._erase(person_id) for person_id in gone if self._should_continue())
 
     def _erase(self, person_id: int) -> bool:
         try:
@@ -189,7 +189,7 @@ class Privacy(Service):
             return 0
         before = moment(self._today) - timedelta(days=days)
         total = 0
-        while self._going_on() and (done := one_batch(before)):
+        while self._should_continue() and (done := one_batch(before)):
             total += done
         return total
 

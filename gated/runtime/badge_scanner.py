@@ -1,4 +1,4 @@
-"""camera's frames -> badges shown to it."""
+"""Reads badges (codes such as QR) in the camera's frames."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from gated.link.loop import Loop, OnCrash
 from gated.link.running_gate import FrameSubscriber
 
 GONE_S = 3.0
-"""A badge that was not seen for so long is shown anew when it comes back; one that stays in the
-picture is one presentation."""
+"""Seconds: a badge that comes back after so long is presented again; one that stays in the picture
+is one presentation."""
 
-SELDOM = 3.0
-"""So many times as rarely while a face is being recognised."""
+RECOGNIZING_FACTOR = 3.0
+"""The interval is so many times as long while a face is being recognised."""
 
 NICENESS = 10
 
 
 class BadgeScanner(Loop):
-    """Looks for a code in the newest frame every `interval_s`, and steps back behind the faces.
+    """Looks for a code in the newest frame every `interval_s`; recognising faces takes precedence.
 
-    look: as FrameTap.look. read: the content of a code in a picture, or "". present: told of each
-    badge once, while it stays.
+    subscribe: as FrameTap.subscribe. read: returns the content of a code in a picture, or "".
+    present: called once for each badge, as long as it stays.
     """
 
     def __init__(
         self,
-        look: Callable[[], AbstractContextManager[FrameSubscriber]],
+        subscribe: Callable[[], AbstractContextManager[FrameSubscriber]],
         read: Callable[[Image], str],
         present: Callable[[str], None],
         interval_s: float,
         on_crash: OnCrash,
     ) -> None:
         super().__init__("badges", on_crash)
-        self._look = look
+        self._subscribe = subscribe
         self._read = read
         self._present = present
         self._interval_s = interval_s
@@ -48,17 +48,19 @@ class BadgeScanner(Loop):
         # on Linux a thread has a niceness of its own; a sandbox may forbid to change it
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-        with self._look() as looker:
+        with self._subscribe() as subscriber:
             while not self.stopping.is_set():
                 self.beat()
-                sight = looker.take(timeout=1.0)
-                if sight is None:
+                frame = subscriber.take(timeout=1.0)
+                if frame is None:
                     continue
-                self.saw(self._read(sight.image), time.monotonic())
-                self.stopping.wait(self._interval_s * (SELDOM if sight.recognizing else 1.0))
+                self.saw(self._read(frame.image), time.monotonic())
+                self.stopping.wait(
+                    self._interval_s * (RECOGNIZING_FACTOR if frame.recognizing else 1.0)
+                )
 
     def saw(self, content: str, now: float) -> None:
-        """Take note of what a frame showed at `now`, monotonic seconds."""
+        """Take the content of a frame at `now` (monotonic seconds); present a badge that is new."""
         self._seen = {text: at for text, at in self._seen.items() if now - at < GONE_S}
         if not content:
             return

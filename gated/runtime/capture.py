@@ -1,4 +1,4 @@
-"""camera -> slot."""
+"""Reads frames of the camera into the slot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""card reader -> numbers; a reader that fails is taken again for ever."""
+"""Reads numbers of the card reader; a reader that fails is opened again for ever."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ LOST = "reader_lost"
 
 
 class CardReading(Loop):
-    """Hands on every number that the reader gives. `post` is told when the reader is lost, once,
-    and when it is back."""
+    """Passes every number to `present`; posts a condition when the reader is lost, and when it is
+    back.
+    """
 
     beat_limit_s = 30.0
 
@@ -45,7 +46,7 @@ class CardReading(Loop):
                 self.beat()
                 try:
                     self._reader.open()
-                    self._found()
+                    self._opened()
                     self._serve()
                 except DeviceError as error:
                     self._failed(error)
@@ -57,11 +58,12 @@ class CardReading(Loop):
             self.beat()
             number = self._reader.read(READ_S)
             if number is not None:
-                # not before it has proved itself: one that only opens is tried ever more rarely
+                # reset only after a read: a reader that opens and then fails is tried ever more
+                # rarely
                 self._delay = FIRST_DELAY_S
                 self._present(number)
 
-    def _found(self) -> None:
+    def _opened(self) -> None:
         log.info("card reader %s is ready", self._reader.name)
         if self._lost:
             self._lost = False

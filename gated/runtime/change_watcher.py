@@ -1,4 +1,4 @@
-"""Changes of people, templates and rules, by whatever process -> news for the gate."""
+"""Watches the database for changes of people, templates and rules, and updates the gate."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ log = logging.getLogger(__name__)
 
 INTERVAL_S = 0.2
 PAUSE_S = 5.0
-"""After a failure."""
+"""Seconds between tries after a failure."""
 
 REST_S = 3.0
-"""How long all but urgent changes wait behind the last ones while many come one after another:
-each time the gallery and the rules of thousands are read, the next decision waits for its turn."""
+"""While many changes arrive, seconds between two updates that are not urgent: the next decision
+waits while the gallery and the rules of thousands are read."""
 
 
 @dataclass(frozen=True, slots=True)
 class WatchedState:
-    """Something that the gate works with. stamp: names its state. renew: hands the gate the new
-    one; until then the old one stays in use. urgent: also while many changes come."""
+    """A thing that the gate works with, such as its rules. stamp: identifies its state. renew:
+    reads it and passes it to the gate, which uses the old one until then. urgent: is not delayed
+    while many changes arrive."""
 
     name: str
     stamp: Callable[[], object]
@@ -35,8 +36,8 @@ class WatchedState:
 class ChangeWatcher(Loop):
     """Looks for commits a few times a second and renews what they changed.
 
-    changed: cheap, True when something was committed since the last call. many: whether changes
-    come by the hundreds at present.
+    changed: cheap, True when something was committed since the last call. many: True while changes
+    arrive by the hundreds.
     """
 
     beat_limit_s = 60.0  # a rebuild of a large gallery on a slow card

@@ -1,9 +1,9 @@
-"""inbox -> gate -> door and journal.
+"""Passes events from the inbox to the gate, and executes its commands.
 
 Theory of operation: one thread owns the gate. It stamps the time, hands each event to
 `Gate.handle` and executes the commands in their order: a record is queued before the door moves,
-and a grant whose record found no place moves nothing. It waits for nobody: records go into a
-bounded queue, the door call returns at once, attention is replaced as a whole. Whatever ends this
+and a grant whose record found no place moves nothing. It never blocks: records go into a bounded
+queue, the call of the door returns at once, attention is replaced as a whole. Whatever ends this
 thread, the door is locked on the way out.
 """
 
@@ -46,11 +46,11 @@ Tape = Callable[[Event, Instant, Sequence[Command]], None]
 class Controller(Loop):
     """Executes the gate's commands.
 
-    on_attention: takes what the inference thread is to look for. on_decision: told of each
+    on_attention: receives what the inference thread has to look for. on_decision: receives each
     decision with the monotonic time of the relay's edge (None when the door was not moved).
-    on_notice: told what to show. on_event: told of each event that is recorded. on_state: told what
-    holds, at the start and when it changes. tape: given each event with its time and what the gate
-    answered. All must return at once.
+    on_notice: receives notices to show. on_event: receives each event that is recorded. on_state:
+    receives the gate's state, at the start and when it changes. tape: receives each event with its
+    time and the resulting commands. All must return at once.
     """
 
     def __init__(

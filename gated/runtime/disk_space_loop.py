@@ -1,4 +1,4 @@
-"""Room on the disk -> kept, again and again, off the door path."""
+"""Keeps room on the disk, off the door path."""
 
 from __future__ import annotations
 
@@ -14,23 +14,27 @@ LOOK_S = 2.0
 
 
 class DiskSpaceLoop(Loop):
-    """keep: makes room while it is short, and is told whether to go on; returns how it is."""
+    """Calls `keep` every few seconds, and publishes its result.
+
+    keep: makes room where it is short, as long as its argument returns True; returns the state of
+    the disk. publish: receives that state.
+    """
 
     def __init__(
         self,
         keep: Callable[[Callable[[], bool]], str],
-        tell: Callable[[str], None],
+        publish: Callable[[str], None],
         on_crash: OnCrash,
     ) -> None:
         super().__init__("room", on_crash)
         self._keep = keep
-        self._tell = tell
+        self._publish = publish
         self._failing = False
 
     def work(self) -> None:
         while not self.stopping.is_set():
             try:
-                self._tell(self._keep(self._going_on))
+                self._publish(self._keep(self._should_continue))
                 self._failing = False
             except StorageError as error:
                 if not self._failing:
@@ -39,6 +43,6 @@ class DiskSpaceLoop(Loop):
             self.beat()
             self.stopping.wait(LOOK_S)
 
-    def _going_on(self) -> bool:
+    def _should_continue(self) -> bool:
         self.beat()
         return not self.stopping.is_set()

@@ -1,4 +1,4 @@
-"""The controller's letter box."""
+"""The controller's inbox."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from gated.core.messages import Event, Observation
 
 
 class BoundedInbox:
-    """Never blocks the sender. When full, the oldest observations lose their faces (the news of
-    lost tracks is kept); an event for which there is still no room is dropped and counted."""
+    """A bounded queue that never blocks the sender.
+
+    When full, its observations are replaced by one without faces that names all lost tracks
+    (`stripped` counts them); an event for which there is still no room is dropped and counted.
+    """
 
     def __init__(self, capacity: int = 256) -> None:
         self._capacity = capacity
@@ -34,7 +37,7 @@ class BoundedInbox:
             self._arrived.notify()
 
     def get(self, timeout: float) -> Event | None:
-        """The oldest event, or None after `timeout` seconds."""
+        """Return the oldest event, or None after `timeout` seconds."""
         with self._arrived:
             if not self._events:
                 self._arrived.wait(timeout)
@@ -44,7 +47,7 @@ class BoundedInbox:
             return self._events.popleft()
 
     def longest_wait_s(self) -> float:
-        """Return how long an event waited at most since the last call, a waiting one included."""
+        """Return the longest wait of an event since the last call, a waiting one included."""
         with self._arrived:
             waiting = time.monotonic() - self._posted[0] if self._posted else 0.0
             waited, self._waited_s = max(self._waited_s, waiting), 0.0

@@ -1,4 +1,4 @@
-"""Turn what the gate was told and decided into pieces of the sealed ring, off the door path."""
+"""Writes the gate's events and decisions into the sealed ring, off the door path."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 WAITING = 512
 PIECE_BYTES = 256 << 10
 PIECE_S = 60.0
-"""A piece is written when it is so large or so old."""
+"""A piece is written when it has reached one of these limits."""
 
 CLAIM_S = 120.0
 TRACKS = 64
@@ -53,12 +53,14 @@ _TAPED = (
 
 
 class IncidentTape(Loop):
-    """A short queue and the thread that empties it; what finds no place is counted and left out.
+    """A short queue and the thread that empties it; an event that finds no place is dropped and
+    counted.
 
-    No name, no picture and no face encoding is written: of a face its places and measures, the two
-    people whom it resembles most and how much, and how the track's encodings lie to each other.
+    No name, no picture and no template is written: of a face its position and measures, the two
+    most similar people with their similarities, and a sketch of how the track's embeddings lie to
+    each other.
 
-    gone: who is erased; nothing that speaks of them is written.
+    gone: returns the uids of erased persons; no piece about one of them is written.
     """
 
     def __init__(
@@ -80,7 +82,7 @@ class IncidentTape(Loop):
         self.dropped = 0
 
     def offer(self, event: Event, now: Instant, commands: Sequence[Command]) -> None:
-        """Queue what the gate was told, and what it decided; never waits."""
+        """Queue an event of the gate with its decisions; never waits."""
         decided = [c.decision for c in commands if isinstance(c, RecordDecision)]
         if not decided and not isinstance(event, _TAPED):
             return
@@ -101,7 +103,7 @@ class IncidentTape(Loop):
         self.write()
 
     def write(self) -> None:
-        """Write what was gathered as one piece, unless it speaks of somebody who is erased."""
+        """Write the gathered lines as one piece, unless it is about somebody who is erased."""
         piece = self._lines.piece()
         if piece is None:
             return
@@ -111,7 +113,7 @@ class IncidentTape(Loop):
             self._number += 1
             name = f"{self._run}-{self._number:08}"
             self._ring.add(name, piece, self._most_bytes)
-            # erased while it was written: whoever erased may have looked before it was there
+            # erased while it was written: the erasure may have looked before the piece was there
             if piece.about.intersection(self._gone()):
                 self._ring.remove(name)
         except StorageError as error:
@@ -119,7 +121,7 @@ class IncidentTape(Loop):
 
 
 class _Lines:
-    """Makes lines of events, and knows whom they are about."""
+    """Makes lines of events, and collects the persons whom they are about."""
 
     def __init__(self, gallery: Gallery) -> None:
         self._sketches: dict[int, TrackSketch] = {}
@@ -131,7 +133,7 @@ class _Lines:
         self._replace(gallery)
 
     def piece(self) -> Piece | None:
-        """Return what was gathered since the last call; None: nothing."""
+        """Return the lines since the last call as a piece; None without any."""
         made, about = self._made, frozenset(self._about)
         self._made, self._about, self.size = [], set(), 0
         if not made:
@@ -139,16 +141,16 @@ class _Lines:
         return Piece(about, (self._people(about), *made))
 
     def take(self, event: Event, now: Instant, decided: Sequence[Decision]) -> None:
-        """Add what the gate was told at this moment, and what it decided."""
+        """Add an event and its decisions."""
         for decision in decided:
             if decision.person is not None:
                 self._uids[decision.person.id] = decision.person.uid
         if isinstance(event, GalleryReplaced):
             self._replace(event.gallery)
-        told = self._told(event, now)
+        line = self._line(event, now)
         moment = {"mono": now.mono, "utc": now.utc, "ok": now.clock_ok, "doubted": now.doubted}
-        if told is not None:
-            self._add({**moment, **told})
+        if line is not None:
+            self._add({**moment, **line})
         for decision in decided:
             self._add({**moment, "kind": "decided", **self._decided(decision)})
 
@@ -163,13 +165,13 @@ class _Lines:
         self._members = {m.person.uid: m for m in gallery.members}
 
     def _people(self, about: frozenset[str]) -> str:
-        """The line of the gallery: its size, and of those whom the piece is about."""
+        """Return the line of the gallery: its size, and the persons whom the piece is about."""
         known = {uid: self._members[uid] for uid in sorted(about) if uid in self._members}
-        told = {
+        people = {
             uid: [m.active, m.extended, len(self._gallery.only(m.person.id))]
             for uid, m in known.items()
         }
-        line = {"kind": "gallery", "templates": len(self._gallery), "people": told}
+        line = {"kind": "gallery", "templates": len(self._gallery), "people": people}
         line |= {"model": self._gallery.model, "metric": self._gallery.metric}
         return json.dumps(line, separators=(",", ":"))
 
@@ -179,7 +181,7 @@ class _Lines:
             self._about.add(uid)
         return uid
 
-    def _told(self, event: Event, now: Instant) -> dict[str, Any] | None:
+    def _line(self, event: Event, now: Instant) -> dict[str, Any] | None:
         match event:
             case Observation():
                 return self._seen(event, now)
@@ -221,7 +223,7 @@ class _Lines:
 
     def _face(self, face: TrackedFace, now: Instant) -> dict[str, Any]:
         box, quality = face.face.box, face.quality
-        told: dict[str, Any] = {
+        line: dict[str, Any] = {
             "track": face.track_id,
             "box": [float(n) for n in (box.x, box.y, box.width, box.height)],
             "landmarks": face.face.landmarks.tolist(),
@@ -230,17 +232,18 @@ class _Lines:
             "flaws": face.flaws,
         }
         if face.pad is not None:
-            told["pad"] = [face.pad.live, face.pad.noise, face.pad.grey]
+            line["pad"] = [face.pad.live, face.pad.noise, face.pad.grey]
         if face.mesh is not None:
-            told["mesh"] = [face.mesh.yaw, face.mesh.pitch, face.mesh.eyes]
+            line["mesh"] = [face.mesh.yaw, face.mesh.pitch, face.mesh.eyes]
         if face.embedding is not None:
             sketch = self._sketches.setdefault(face.track_id, TrackSketch())
-            told["sketch"] = sketch.add(face.embedding).tolist()
-            told["match"] = self._match(face, now)
-        return told
+            line["sketch"] = sketch.add(face.embedding).tolist()
+            line["match"] = self._match(face, now)
+        return line
 
     def _match(self, face: TrackedFace, now: Instant) -> dict[str, float]:
-        """Return the best two whom it resembles, how much, and whoever said to come."""
+        """Return the similarities of the two most similar people, and of the one who is
+        expected."""
         assert face.embedding is not None  # noqa: S101
         alike: dict[str, float] = {}
         if self._claimed is not None and now.mono < self._claimed[1]:

@@ -1,4 +1,4 @@
-"""slot -> analyzer -> inbox."""
+"""Passes frames from the slot to the analyzer, and observations to the inbox."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Analyse = Callable[[Frame, Attention], Observation]
 
 
 class Inference(Loop):
-    """Analyses the newest frame. `attention` is an immutable value that the controller replaces."""
+    """Analyses the newest frame. attention: an immutable value that the controller replaces."""
 
     def __init__(self, slot: FrameSlot, analyse: Analyse, inbox: Inbox, on_crash: OnCrash) -> None:
         super().__init__("inference", on_crash)
@@ -25,9 +25,9 @@ class Inference(Loop):
         self._inbox = inbox
         self.attention = Attention()
         self.first_frame_s: float | None = None
-        """Age of the process when it had looked at its first frame."""
+        """Age of the process (seconds) when its first frame was analysed."""
         self.frames = 0
-        self._looks: deque[float] = deque(maxlen=1000)
+        self._durations: deque[float] = deque(maxlen=1000)
 
     def work(self) -> None:
         while not self.stopping.is_set():
@@ -39,13 +39,14 @@ class Inference(Loop):
             seen = self._analyse(frame, self.attention)
             self.frames += 1
             if seen.faces:
-                self._looks.append(time.monotonic() - began)
+                self._durations.append(time.monotonic() - began)
             if self.first_frame_s is None:
                 self.first_frame_s = age_s()
             if seen.faces or seen.lost:
                 self._inbox.post(seen)
 
-    def longest_look_s(self) -> float | None:
-        """Return the longest time for a frame with a face since the last call; None without any."""
-        looks = [self._looks.popleft() for _ in range(len(self._looks))]
-        return max(looks, default=None)
+    def longest_analysis_s(self) -> float | None:
+        """Return the longest analysis of a frame with a face since the last call; None without
+        one."""
+        durations = [self._durations.popleft() for _ in range(len(self._durations))]
+        return max(durations, default=None)

@@ -1,4 +1,4 @@
-"""Records -> journal, in batches, off the door path."""
+"""Writes records into the journal, in batches, off the door path."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ log = logging.getLogger(__name__)
 
 Record = RecordDecision | RecordEvent
 Append = Callable[[Sequence[Record]], None]
-"""Writes a batch durably; StorageError when it could not (nothing of the batch is written then)."""
+"""Writes a batch durably, all or nothing. Raises: StorageError."""
 
 RESERVE = 32
-"""Places kept free, so that what one event causes always fits once it was allowed."""
+"""Places kept free, so that all records of one event fit once it was allowed."""
 
 BATCH = 256
 
@@ -29,7 +29,7 @@ class JournalWriter(Loop):
     While the database refuses, the batch is kept and tried again with backoff; when the queue is
     full `available` turns False and the gate denies by face with `log_unavailable`.
 
-    disk_full: set by who watches the disk. What still comes is written as long as it finds a place.
+    disk_full: set by the loop that watches the disk; records that still arrive are written.
     """
 
     def __init__(self, append: Append, capacity: int, on_crash: OnCrash) -> None:
@@ -45,7 +45,7 @@ class JournalWriter(Loop):
 
     @property
     def available(self) -> bool:
-        """True when the records of one more event are sure to find a place."""
+        """True when there is a place for all records of one more event."""
         return not self.disk_full and len(self._queue) <= self._capacity - RESERVE
 
     @property

@@ -1,4 +1,4 @@
-"""The door's end of the socket, as a loop that no service can end."""
+"""Runs the door's end of the socket as a loop that no service can end."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ log = logging.getLogger(__name__)
 
 TURN_S = 0.25
 REST_S = 1.0
-"""After a mistake of this program, which must not fill the log."""
+"""Seconds after an unexpected error, which must not fill the log."""
 
 
 class LinkLoop(Loop):
-    """Serves who is connected; a mistake there cuts them off and never ends the door."""
+    """Serves connections; an unexpected error cuts them off and never ends the door process."""
 
     def __init__(self, server: LinkServer, on_crash: OnCrash) -> None:
         super().__init__("link", on_crash)

@@ -72,27 +72,28 @@ class Pipeline:
         )
 
     def start(self) -> None:
-        """Start the loops, the last receiver first."""
+        """Start the loops, receivers before senders."""
         for loop in self.loops:
             loop.start()
 
     def stop(self) -> None:
-        """Stop the loops, the first sender first; the door is locked afterwards."""
+        """Stop the loops, senders before receivers; the door is locked afterwards."""
         self._camera.stop()
         for loop in reversed(self.loops):
             end(loop)
 
     def load(self) -> Load:
-        """Return the load: frames in and looked at, the time that took, the time events waited."""
+        """Return the load: frames read and analysed, the longest analysis, the longest wait of an
+        event."""
         return Load(
             self.capture.frames,
             self.inference.frames,
             self._inbox.longest_wait_s(),
-            self.inference.longest_look_s(),
+            self.inference.longest_analysis_s(),
         )
 
     def counters(self) -> dict[str, int]:
-        """Count what was dropped, refused and done since the start."""
+        """Return the counters of all loops since the start."""
         first = self.inference.first_frame_s
         return {
             **({} if first is None else {"start.first_frame_ms": round(first * 1000)}),

@@ -1,11 +1,10 @@
-"""Signals that end the program, all of which must find the door locked at the end.
+"""Handles the signals that end the program, so that the door is locked at the end.
 
-A default action ends a process without a word to it: a closed SSH session (SIGHUP), Ctrl-\\, a
-timer of somebody else. Whoever drives the relay takes all of them. A process that is merely
-suspended (Ctrl-Z) would keep a released door released, so that is not possible meanwhile. What was
-ignored before the start (`nohup`) stays ignored. Left alone are SIGKILL and SIGSTOP, which nobody
-can take, and the processor's own faults, after which nothing can be relied on: the unit's stop step
-locks.
+The default action of a signal ends a process at once: a closed SSH session (SIGHUP), Ctrl-\\, a
+timer. The process that drives the relay handles all of them. A suspended process (Ctrl-Z) would
+keep a released door released, so suspending is disabled meanwhile. Signals that were ignored before
+the start (`nohup`) stay ignored. Not handled are SIGKILL and SIGSTOP, which cannot be, and faults
+of the processor, after which nothing can be relied on: the unit's stop step locks.
 """
 
 from __future__ import annotations
@@ -19,24 +18,24 @@ from types import FrameType
 
 FAULTS = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL})
 SUSPEND = frozenset({signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
-UNTAKEN = FAULTS | SUSPEND | {signal.SIGKILL, signal.SIGSTOP}
+UNHANDLED = FAULTS | SUSPEND | {signal.SIGKILL, signal.SIGSTOP}
 HARMLESS = frozenset({signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT})
 """Their default action is none."""
-ASKED = frozenset({signal.SIGTERM, signal.SIGINT})
-"""Taken whatever was there before."""
+ALWAYS = frozenset({signal.SIGTERM, signal.SIGINT})
+"""Handled even if they were ignored before."""
 
 
 def ending_signals() -> list[int]:
-    """Numbers of the signals that would end this process now and can be taken."""
+    """Return the numbers of the signals that would end this process now and can be handled."""
     return sorted(
         number
-        for number in signal.valid_signals() - UNTAKEN - HARMLESS
-        if number in ASKED or signal.getsignal(number) is signal.SIG_DFL
+        for number in signal.valid_signals() - UNHANDLED - HARMLESS
+        if number in ALWAYS or signal.getsignal(number) is signal.SIG_DFL
     )
 
 
 def name_of(number: int) -> str:
-    """`SIGHUP`; real-time signals have a number only."""
+    """Return a name such as `SIGHUP`; real-time signals have a number only."""
     try:
         return signal.Signals(number).name
     except ValueError:
@@ -59,9 +58,10 @@ def ended_by_signals(loop: asyncio.AbstractEventLoop, end: Callable[[str], None]
 
 @contextlib.contextmanager
 def exit_on_signals() -> Iterator[None]:
-    """SystemExit (128 + number) in the main thread at the first of these signals, others ignored.
+    """Raise SystemExit (128 + number) in the main thread at the first of these signals; ignore
+    others.
 
-    What is to be tidied up stands in `finally`, as for any exception.
+    The caller cleans up in `finally`, as for any exception.
     """
     numbers = ending_signals()
     before = {number: signal.getsignal(number) for number in numbers}

@@ -8,7 +8,7 @@ from gated.ports import Frame
 
 
 class FrameSlot:
-    """Overwrites, never queues; what is overwritten unseen is counted in `dropped`."""
+    """Holds one frame; `dropped` counts frames that were overwritten unseen."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -16,14 +16,14 @@ class FrameSlot:
         self.dropped = 0
 
     def put(self, frame: Frame) -> None:
-        """Offer a frame; replaces one that nobody took."""
+        """Put a frame; it replaces one that was not taken."""
         with self._changed:
             self.dropped += self._frame is not None
             self._frame = frame
             self._changed.notify()
 
     def take(self, timeout: float) -> Frame | None:
-        """The newest frame not yet taken, or None after `timeout` seconds."""
+        """Return the newest frame not yet taken, or None after `timeout` seconds."""
         with self._changed:
             if self._frame is None:
                 self._changed.wait(timeout)

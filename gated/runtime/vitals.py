@@ -1,4 +1,4 @@
-"""Measure the process itself: its age, its memory, and how late the event loop is."""
+"""Measures the process itself: its age, its memory, and the lag of the event loop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BEAT_S = 0.05
 
 
 def age_s() -> float | None:
-    """Seconds since the process was started, to a hundredth; None where Linux does not say."""
+    """Return the seconds since the process was started, to a hundredth; None without /proc."""
     try:
         fields = (_SELF / "stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -25,7 +25,7 @@ def age_s() -> float | None:
 
 
 def resident_mb() -> int | None:
-    """Memory that the process holds, in MiB; None where Linux does not say."""
+    """Return the resident memory of the process in MiB; None without /proc."""
     try:
         pages = int((_SELF / "statm").read_text().split()[1])
     except OSError:
@@ -34,10 +34,10 @@ def resident_mb() -> int | None:
 
 
 class LoopLag:
-    """A heartbeat in the event loop, and how late it came at worst.
+    """Measures the lag of the event loop by a heartbeat.
 
-    A callback that does not return, or a thread that keeps the interpreter to itself, delays
-    every answer by as much.
+    A callback that does not return, or a thread that holds the interpreter, delays every answer by
+    as much.
     """
 
     def __init__(self) -> None:
@@ -64,6 +64,6 @@ class LoopLag:
             beating.cancel()
 
     def worst_ms(self) -> int:
-        """The longest delay since the last call, in milliseconds."""
+        """Return the longest delay since the last call, in milliseconds."""
         worst, self._worst = self._worst, 0.0
         return round(worst * 1000)

@@ -1,4 +1,4 @@
-"""Notify systemd: READY, STOPPING, and WATCHDOG only while every loop is alive."""
+"""Notifies systemd: READY, STOPPING, and WATCHDOG only while every loop is alive."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gated.link.loop import Loop
 
 
 def notify(message: str, environ: Mapping[str, str] = os.environ) -> bool:
-    """Send one sd_notify(3) message; False when nobody asked for it or nobody listens."""
+    """Send one sd_notify(3) message; False without NOTIFY_SOCKET, or when nobody listens there."""
     address = environ.get("NOTIFY_SOCKET")
     if not address:
         return False
@@ -26,7 +26,8 @@ def notify(message: str, environ: Mapping[str, str] = os.environ) -> bool:
 
 
 def interval(environ: Mapping[str, str] = os.environ) -> float:
-    """Seconds between two signs of life: a third of what systemd allows, at most 5."""
+    """Return the seconds between two watchdog messages: a third of what systemd allows, at most
+    5."""
     try:
         return min(5.0, int(environ.get("WATCHDOG_USEC", "")) / 3e6)
     except ValueError:
@@ -34,5 +35,5 @@ def interval(environ: Mapping[str, str] = os.environ) -> float:
 
 
 def stuck(loops: Iterable[Loop]) -> list[str]:
-    """Names of the loops that have not passed their head in time."""
+    """Return the names of the loops that have not beaten in time."""
     return [loop.name for loop in loops if loop.stuck]

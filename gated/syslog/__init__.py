@@ -1,1 +1,1 @@
-"""Events of the journal for a collector of logs, by syslog over TLS."""
+"""Delivers events to a log collector, by syslog over TLS."""

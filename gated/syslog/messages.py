@@ -26,13 +26,13 @@ _NOT_PLAIN = re.compile(r"[^\x21-\x7e]+")
 
 
 def framed(event: Event, format_: Format, facility: str) -> bytes:
-    """Spell an event: its length, a blank, the message."""
+    """Return a frame with octet counting (RFC 6587): the length, a blank, the message."""
     message = message_of(event, format_, facility)
     return b"%d %s" % (len(message), message)
 
 
 def message_of(event: Event, format_: Format, facility: str) -> bytes:
-    """Spell an event as one message of syslog."""
+    """Return an event as one syslog message (RFC 5424)."""
     severity = severity_of(event)
     head = " ".join(
         (
@@ -50,19 +50,19 @@ def message_of(event: Event, format_: Format, facility: str) -> bytes:
 
 
 def severity_of(event: Event) -> int:
-    """Rate an event as syslog does: 1 is an alarm, 6 is news."""
+    """Return the severity of an event: 1 (alert) to 6 (informational)."""
     if event["type"] == "alarm":
         return ALERT if event["data"].get("severity") == "alarm" else WARNING
     return NOTICE if event["type"] == "refusal" else INFO
 
 
 def _plain(value: object, longest: int) -> str:
-    """Return a field of the head: visible ASCII without blanks, `-` for nothing."""
+    """Return a header field: printable ASCII without blanks, `-` (NILVALUE) for nothing."""
     return _NOT_PLAIN.sub("_", str(value or ""))[:longest] or "-"
 
 
 def json_of(event: Event) -> bytes:
-    """Spell the event as JSON; data that is too long for a collector is left out and said so."""
+    """Return the event as JSON; data that is too long is replaced by `{"truncated": true}`."""
     body = json.dumps(event, ensure_ascii=False).encode()
     if len(body) <= LONGEST_BODY:
         return body
@@ -73,12 +73,12 @@ def json_of(event: Event) -> bytes:
 
 
 def cef_of(event: Event, severity: int) -> bytes:
-    """Spell the event in the Common Event Format, version 0."""
+    """Return the event in the Common Event Format, version 0."""
     head = ("CEF:0", "gated", "gate", __version__, event["kind"], event["kind"].replace("_", " "))
     fields = _cef_fields(event)
-    told = " ".join(f"{key}={_cef_value(value)}" for key, value in fields.items() if value)
-    start = "|".join(re.sub(r"([\\|])", r"\\\1", _line(part)) for part in head)
-    return f"{start}|{_CEF_SEVERITY[severity]}|{told}".encode()[:LONGEST_BODY]
+    extension = " ".join(f"{key}={_cef_value(value)}" for key, value in fields.items() if value)
+    header = "|".join(re.sub(r"([\\|])", r"\\\1", _line(part)) for part in head)
+    return f"{header}|{_CEF_SEVERITY[severity]}|{extension}".encode()[:LONGEST_BODY]
 
 
 def _cef_fields(event: Event) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""Hands messages to a collector, and knows that it has read them.
+"""Sends messages to a collector, and waits for its receipt.
 
-Syslog has no answer. So each batch has a connection of its own, which this side ends first: a
-collector that has read to the end ends its side, too, and that is the receipt. One that was killed
-with bytes unread resets the connection, one that hangs says nothing: both get the batch again.
+Syslog has no acknowledgement. So each batch has a connection of its own, which this side closes
+first: a collector that has read to the end closes its side, too, and that is the receipt. One that
+was killed with bytes unread resets the connection, and one that hangs does nothing: both receive
+the batch again.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ CONNECT_S, WITHIN_S = 5.0, 10.0
 
 
 class SyslogFailed(Exception):
-    """Nothing is known to have been read; says why in one sentence."""
+    """The collector gave no receipt; the message is why, in one sentence."""
 
 
 def hand_over(settings: SyslogSettings, framed: bytes, within_s: float = WITHIN_S) -> None:
     """Send framed messages and wait until the collector has read them. Raises: SyslogFailed.
 
-    within_s: for all of it, so that nobody who reads byte by byte holds the thread.
+    within_s: for the whole exchange, so that a collector that reads byte by byte cannot hold the
+    thread.
     """
     host = settings.host or ""
     where = f"{host}:{settings.port}"
@@ -43,7 +45,7 @@ def hand_over(settings: SyslogSettings, framed: bytes, within_s: float = WITHIN_
             secure.sendall(framed)
             _await_end(secure)
             if cut.is_set():
-                raise TimeoutError  # this side has ended it: nobody said that it was read
+                raise TimeoutError  # closed by the timer, not by the collector: no receipt
     except (OSError, ValueError) as error:
         why = "it has not read everything in time" if cut.is_set() else why_failed(error)
         raise SyslogFailed(f"{where}: {why}") from None
@@ -52,24 +54,25 @@ def hand_over(settings: SyslogSettings, framed: bytes, within_s: float = WITHIN_
 
 
 def _cut(copy: socket.socket, cut: threading.Event) -> None:
-    """End what another thread waits for."""
+    """Shut the connection down under the thread that waits for it."""
     cut.set()
     with contextlib.suppress(OSError):
         copy.shutdown(socket.SHUT_RDWR)
 
 
 def _await_end(secure: ssl.SSLSocket) -> None:
-    """Say that this was all, and wait for the other end. Raises: OSError when it breaks."""
+    """Send close_notify and wait for the collector's. Raises: OSError when the connection
+    breaks."""
     try:
         secure.unwrap()
     except ssl.SSLEOFError:
-        return  # ended without a word of TLS, as some do: a reset would be another error
+        return  # closed without close_notify, as some do: a reset would be another error
     except ssl.SSLSyscallError as error:
         raise ConnectionError("the connection broke") from error
 
 
 def _tls(settings: SyslogSettings) -> ssl.SSLContext:
-    """Make the context of TLS. Raises: SyslogFailed."""
+    """Return the TLS context. Raises: SyslogFailed."""
     try:
         return client_tls(settings.ca_file, settings.certificate_file, settings.key_file)
     except UnusableFiles as error:

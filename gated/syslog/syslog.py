@@ -54,18 +54,18 @@ class Syslog(Service):
         self._collector = _Collector(settings)
 
     def begin(self) -> None:
-        """Let a collector that is new begin here. StorageError."""
+        """Start a new collector at the end of the journal. Raises: StorageError."""
         self._deliveries.begin([self._collector])
 
     def deliver(self, should_continue: Callable[[], bool] = lambda: True) -> int:
-        """Deliver what the collector does not have yet; return how many events. StorageError."""
+        """Deliver new events; return how many the collector took. Raises: StorageError."""
         return self._deliveries.deliver(self._collector, should_continue)
 
     def view(self) -> dict[str, Any]:
-        """Return how the collector stands: counts, the rows that it lacks, the last tries."""
+        """Return the state of the collector: counts, rows not delivered yet, the last tries."""
         return self._deliveries.view(self._collector.key)
 
     def publish(self, board: StatusBoard) -> None:
-        """Let `/health` name a collector that has been failing for some minutes."""
+        """Report a collector that has been failing for some minutes on `/health`."""
         failing = self._deliveries.failing()
         board.trouble(FAILING, failing[0] if failing else None)

@@ -150,7 +150,7 @@ def api_services(
 
     live: the gate that runs here; None on a hub. held: where the settings come from, if known.
     """
-    attendance = Attendance(workspace, tell=live.tell if live else None)
+    attendance = Attendance(workspace, tell=live.notify if live else None)
     desk = EnrollmentQueue(workspace)
     return ApiServices(
         settings=settings,
@@ -171,7 +171,7 @@ def api_services(
         reports=Reports(workspace),
         references=Enrollments.of(workspace),
         desk=desk,
-        alarms=Alarms(workspace, live.tell if live else _tell_nobody),
+        alarms=Alarms(workspace, live.notify if live else _tell_nobody),
         journal_review=JournalReview.of(workspace),
         remote_door=RemoteDoor(settings, accounts, board),
         camera=CameraIdentity.of(workspace),
@@ -196,7 +196,7 @@ def api_services(
         kept_passages=KeptPassages(),
         database_health=DatabaseHealth.of(settings.storage.url),
         streams=Shares(MOST_STREAMS, STREAMS_EACH, "streams of events"),
-        pins=PinDesk.of(workspace, live.tell) if live else None,
+        pins=PinDesk.of(workspace, live.notify) if live else None,
     )
 
 

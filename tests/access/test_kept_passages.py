@@ -19,7 +19,7 @@ from gated.config import AttendanceSettings, Settings, StorageSettings
 from gated.core.messages import Decision
 from gated.core.values import Direction, Outcome, PersonRef, Reason
 from gated.devices.clock import ManualClock
-from gated.journal.journal import Entry, decision_entry, told_of
+from gated.journal.journal import Entry, decision_entry, subject_of
 from gated.people.people import People
 from tests.changes import done_by
 from tests.workspaces import open_workspace
@@ -56,7 +56,7 @@ class House:
 
     def forgives(self, who: PersonRef | None) -> None:
         body = {"everybody": who is None}
-        private = {} if who is None else {"subject": told_of(who)}
+        private = {} if who is None else {"subject": subject_of(who)}
         entry = Entry(
             self.clock.now(), "presence_forgiven", body, {**private, "actor": {"name": ACTOR}}
         )

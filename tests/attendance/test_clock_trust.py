@@ -24,7 +24,7 @@ from gated.database.records import AttendanceRow, Person
 from gated.devices.clock import ManualClock
 from gated.errors import ClockDoubtful, Conflict, NotFound, RetentionHold
 from gated.fleet.hub.tidying import tidy_feed
-from gated.journal.journal import Entry, decision_entry, told_of
+from gated.journal.journal import Entry, decision_entry, subject_of
 from gated.live.clock_trust import ClockKeeper
 from gated.live.disk_space import DiskSpace
 from gated.people.people import People
@@ -366,7 +366,7 @@ def test_what_somebody_corrects_before_the_clock_is_set(make: Make) -> None:
 
 def forgive(world: World, person: PersonRef | None) -> None:
     body = {"cause": "operator", "people": 1, "everybody": person is None}
-    private = {"subject": told_of(person)} if person else {}
+    private = {"subject": subject_of(person)} if person else {}
     entry = Entry(world.workspace.clock.now(), "presence_forgiven", body, private)
     world.workspace.journal.append([entry])
 

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from alembic import command
 
 from gated.backup.backup import make_backup
-from gated.backup.restore import RestoreReport, Wishes, restore
+from gated.backup.restore import RestoreOptions, RestoreReport, restore
 from gated.backup.sealed_stream import PrivateKey, PublicKey
 from gated.config import Settings
 from gated.core.values import PersonRef
@@ -43,7 +43,7 @@ from tests.vault.test_state_swap import Cut, PowerCut
 
 KEY = PrivateKey.make()
 BERT = {**ANNA, "personnel_code": "E2", "email": None, "first_name": "Bert"}
-LOOK, REPLACE = Wishes(check=True), Wishes(replace=True)
+LOOK, REPLACE = RestoreOptions(check=True), RestoreOptions(replace=True)
 
 
 def settings_of(state: Path, url: str | None = None) -> Settings:
@@ -65,7 +65,7 @@ def backup_of(settings: Settings) -> bytes:
     return target.getvalue()
 
 
-def put_back(settings: Settings, data: bytes, wishes: Wishes = REPLACE) -> RestoreReport:
+def put_back(settings: Settings, data: bytes, wishes: RestoreOptions = REPLACE) -> RestoreReport:
     return restore(settings, io.BytesIO(data), KEY, wishes)
 
 
@@ -120,7 +120,7 @@ def gate(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
 
 def test_the_state_comes_to_other_hardware_without_an_alarm(gate: Gate) -> None:
     data = backup_of(gate.settings)
-    report = put_back(gate.other, data, Wishes())
+    report = put_back(gate.other, data, RestoreOptions())
     assert (report.people, report.photos, report.notes) == (2, 1, [])
     with opened(gate.other) as world:
         assert world.people.get(gate.anna.id).name == "Anna Arendt"
@@ -158,7 +158,7 @@ def test_what_is_there_is_kept_beside_and_only_replaced_when_asked(gate: Gate) -
     with opened(gate.settings) as world:
         done_by("test", world.people.create, {**BERT, "personnel_code": "E3"})
     with pytest.raises(Conflict, match="--replace"):
-        put_back(gate.settings, data, Wishes())
+        put_back(gate.settings, data, RestoreOptions())
     report = put_back(gate.settings, data)
     with opened(gate.settings) as world:
         assert codes(world) == ["E1", "E2"]
@@ -178,7 +178,7 @@ def test_rows_written_since_are_told_and_no_alarm(gate: Gate) -> None:
     with opened(gate.settings) as world:
         for _ in range(3):
             world.passage(gate.anna)
-    put_back(gate.settings, data, Wishes(replace=True, reason="the disk broke"))
+    put_back(gate.settings, data, RestoreOptions(replace=True, reason="the disk broke"))
     with opened(gate.settings) as world:
         assert world.workspace.journal.verify().first_problem is None
         notes = world.workspace.journal.verify().notes
@@ -195,7 +195,7 @@ def test_rows_written_since_are_told_and_no_alarm(gate: Gate) -> None:
 def test_a_backup_of_an_altered_journal_acknowledges_nothing(gate: Gate) -> None:
     with opened(gate.settings) as world, world.workspace.database.write() as session:
         session.execute(sa.text("UPDATE journal SET body = replace(body, 'north', 'south')"))
-    report = put_back(gate.other, backup_of(gate.settings), Wishes())
+    report = put_back(gate.other, backup_of(gate.settings), RestoreOptions())
     assert any("did not add up" in note for note in report.notes)
     with opened(gate.other) as world:
         assert not world.workspace.journal.verify().ok
@@ -221,7 +221,7 @@ def test_another_machine_needs_a_newer_ledger_to_know_who_was_erased(
     with opened(gate.settings) as world:
         done_by("test", world.people.delete, gate.anna.id)
         ledger = shutil.copy(world.workspace.journal.ledger.path, tmp_path / "ledger")
-    put_back(gate.other, data, Wishes(ledger=Path(ledger)))
+    put_back(gate.other, data, RestoreOptions(ledger=Path(ledger)))
     with opened(gate.other) as world, pytest.raises(NotFound):
         world.people.get(gate.anna.id)
 
@@ -275,10 +275,10 @@ def test_a_sealing_key_that_is_kept_elsewhere_has_to_be_the_same(
     data = backup_of(gate.settings)
     monkeypatch.setenv("GATED_SEAL_KEY", "ab" * 32)
     with pytest.raises(Conflict, match="sealing key"):
-        put_back(gate.other, data, Wishes())
+        put_back(gate.other, data, RestoreOptions())
     key = (gate.settings.storage.state_dir / "keys" / "seal.key").read_text().strip()
     monkeypatch.setenv("GATED_SEAL_KEY", key)
-    put_back(gate.other, data, Wishes())
+    put_back(gate.other, data, RestoreOptions())
     assert not (gate.other.storage.state_dir / "keys" / "seal.key").exists()
     with opened(gate.other) as world:
         assert world.workspace.files.load_image(gate.photos[0]) == b"a photo of Anna"
@@ -293,7 +293,7 @@ def test_a_database_of_the_first_schema_is_backed_up_and_restored(gate: Gate) ->
             command.downgrade(migrate.configuration(connection), "0001")
         data = backup_of(gate.settings)
         assert database.revision() == "0001", "a backup leaves the schema as it is"
-    report = put_back(gate.other, data, Wishes())
+    report = put_back(gate.other, data, RestoreOptions())
     assert (report.revision, report.people) == ("0001", 2)
     with opened(gate.other) as world:
         assert world.workspace.database.revision() == HEAD

@@ -188,8 +188,8 @@ def test_nobody_passes_is_forgiven_or_erased_by_a_row_without_a_seal(
         forger.forge(session, chain, "person_erased", {"person": person.uid, "enrollments": 0})
     assert last_punches(workspace, soon).punches == {}
     with workspace.database.read() as session:
-        assert erasure_ledger.told(session, proof=journal_.proves) == frozenset()
-        assert erasure_ledger.told(session) == {person.uid}
+        assert erasure_ledger.erased_in_journal(session, proof=journal_.proves) == frozenset()
+        assert erasure_ledger.erased_in_journal(session) == {person.uid}
     journal_.append([replace(entry(person.ref), at=soon)])
     told = last_punches(workspace, Instant(soon.mono + 1, soon.utc + 1))
     assert told.punches.keys() == {person.id}, "what it has sealed counts"

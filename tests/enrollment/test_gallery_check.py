@@ -15,7 +15,11 @@ from gated.core.values import Instant, PersonRef, Vector
 from gated.enrollment import enrollment_store
 from gated.enrollment.gallery_check import check_gallery, set_outliers_aside
 from gated.enrollment.stranger_store import stranger_visits
-from gated.enrollment.strangers import expected_wrong_openings, outlook, stranger_visits_per_year
+from gated.enrollment.strangers import (
+    error_estimate,
+    expected_wrong_openings,
+    stranger_visits_per_year,
+)
 from gated.journal.journal import decision_entry
 from gated.link.status_board import StatusBoard
 from gated.workspace import Workspace
@@ -134,9 +138,9 @@ def test_wrong_openings_follow_from_visits_and_rate() -> None:
     assert expected_wrong_openings(1e-2, 10_000, 12.0) == pytest.approx(12.0)
 
 
-def test_the_outlook_of_a_gate_is_made_of_rate_and_visits(tmp_path: Path) -> None:
+def test_the_estimate_of_a_gate_is_made_of_rate_and_visits(tmp_path: Path) -> None:
     with open_workspace(settings_in(tmp_path)) as workspace:
-        young = outlook(workspace, 1e-6, 100, NOW)
+        young = error_estimate(workspace, 1e-6, 100, NOW)
         assert young["fpir"] == pytest.approx(3e-4, rel=1e-3)
         assert (young["stranger_visits_per_year"], young["wrong_openings_per_year"]) == (None, None)
         name = workspace.settings.gate.name
@@ -151,7 +155,7 @@ def test_the_outlook_of_a_gate_is_made_of_rate_and_visits(tmp_path: Path) -> Non
                 for days in (10, 5)
             ]
         )
-        old = outlook(workspace, 1e-6, 100, NOW)
+        old = error_estimate(workspace, 1e-6, 100, NOW)
         assert old["stranger_visits_per_year"] == pytest.approx(2 / 10 * 365.25)
         assert old["wrong_openings_per_year"] == pytest.approx(73.05 * young["fpir"])
         StatusBoard().publish(**old)

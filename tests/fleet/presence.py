@@ -33,7 +33,7 @@ def wanted(hub: Workspace, name: str) -> Passed:
 def present(gate: Workspace) -> Passed:
     """The same as the gate was told."""
     with gate.database.read() as session:
-        told = site_presence_store.since(session, site_presence_store.TOLD, 0)
+        told = site_presence_store.since(session, site_presence_store.FROM_HUB, 0)
         here = site_presence_store.ids_of(session, [stand.uid for stand in told])
     return {s.uid: (s.direction, s.utc) for s in told if s.direction and s.utc and s.uid in here}
 

@@ -16,7 +16,7 @@ from gated.devices.clock import ManualClock
 from gated.errors import Conflict, SettingsRefused
 from gated.fleet.gate import assigned_config as given_store
 from gated.fleet.gate.assigned_config import AssignedConfig
-from gated.fleet.gate.config_trial import STARTS, InForce, Takeover, in_force, settings_in_force
+from gated.fleet.gate.config_trial import STARTS, ConfigTrial, InForce, in_force, settings_in_force
 from gated.fleet.gate.own_settings import OwnSettings
 from gated.link.status_board import StatusBoard
 from gated.web.app import create_app
@@ -47,11 +47,11 @@ class Machine:
         self.board = StatusBoard()
         self.held = self.start()[0]
 
-    def start(self) -> tuple[InForce, Takeover]:
+    def start(self) -> tuple[InForce, ConfigTrial]:
         """What a start of the program does, up to its first frame."""
         found = in_force(self.file, {}, trying=True)
         self.board = StatusBoard()
-        takeover = Takeover(self.workspace, found, self.board, self.clock, "pages")
+        takeover = ConfigTrial(self.workspace, found, self.board, self.clock, "pages")
         takeover.begin()
         self.board.publish(door_state="locked", idle=True, camera="opened")
         self.board.gauge(**{"start.first_frame_ms": 900})
@@ -65,7 +65,7 @@ class Machine:
         with self.workspace.change("ada") as change:
             self.own.change(change, values)
 
-    def tried(self, seconds: float = 60) -> Takeover:
+    def tried(self, seconds: float = 60) -> ConfigTrial:
         """Start with what waits, and let that work for so long."""
         _, before = self.start()
         assert before.trying or before.look()

@@ -15,7 +15,7 @@ from gated.database.state_lock import StateLock
 from gated.devices.clock import ManualClock
 from gated.fleet.gate import assigned_config as given_store
 from gated.fleet.gate.assigned_config import AssignedConfig, KeptConfig
-from gated.fleet.gate.config_trial import STARTS, Takeover, in_force, settings_in_force
+from gated.fleet.gate.config_trial import STARTS, ConfigTrial, in_force, settings_in_force
 from gated.link.status_board import StatusBoard
 from tests.workspaces import open_workspace
 
@@ -41,11 +41,11 @@ class Machine:
     def __post_init__(self) -> None:
         self.workspace = open_workspace(settings_in_force(self.file))
 
-    def start(self, frames: int = 1) -> Takeover:
+    def start(self, frames: int = 1) -> ConfigTrial:
         """What a start of the program does, up to its first frame."""
         found = in_force(self.file, {}, trying=True)
         self.board = StatusBoard()
-        takeover = Takeover(self.workspace, found, self.board, self.clock)
+        takeover = ConfigTrial(self.workspace, found, self.board, self.clock)
         takeover.begin()
         self.board.publish(door_state="locked", idle=True, camera="opened")
         if frames:
@@ -87,7 +87,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     made.workspace.close()
 
 
-def accepted(machine: Machine, uid: str = "g1", values: Any = FINE) -> Takeover:
+def accepted(machine: Machine, uid: str = "g1", values: Any = FINE) -> ConfigTrial:
     """A gate that has taken settings over."""
     takeover = machine.start()
     machine.offer(uid, values)

@@ -122,7 +122,7 @@ def test_history_written_anew_under_another_key_is_named(
             ).scalar_one()
         )
     assert head is not None
-    assert body["previous"] == head.told(), "what the key had signed wins"
+    assert body["previous"] == head.as_dict(), "what the key had signed wins"
 
 
 def test_nobody_stands_in_the_way_of_the_next_chain(

@@ -82,7 +82,7 @@ def test_who_has_the_old_key_can_add_nothing(settings: Settings) -> None:
             with workspace.database.write() as session:
                 seq = forger.forge(session, where, "door_mode", {"mode": "free_access"})
                 end = Head(where, seq, forger.newest(session, where).hash)
-                signed = {**end.told(), "signature": stolen.sign(end.message()).hex()}
+                signed = {**end.as_dict(), "signature": stolen.sign(end.message()).hex()}
                 session.execute(sa.insert(journal_seal).values(signed))
             found = workspace.journal.verify()
             assert not found.ok
@@ -190,7 +190,7 @@ def test_no_other_key_comes_into_force_by_a_file(settings: Settings) -> None:
             chain, before, forged.public_key().public_bytes_raw().hex()
         ).agreed_by(forged)
         other = Journal(workspace.database, forged, tmp_head(state))
-        other.begin_anew(NOW, "rotated")
+        other.start_new_chain(NOW, "rotated")
         assert not told.is_agreed
     with open_workspace(settings) as workspace:
         assert workspace.journal.public_key == before

@@ -21,7 +21,7 @@ from gated.journal import outbox, pruning
 from gated.journal.chain_tip import Head, last_row
 from gated.journal.journal import Entry, Journal
 from gated.journal.kinds import ROTATED
-from gated.journal.pruned_ranges import PrunedRange, newest_cut, own_chains
+from gated.journal.pruned_ranges import PrunedRange, newest_pruned, own_chains
 from gated.journal.pruning import OldRow, prune
 from gated.people import person_store
 from gated.vault.sealing import Keys
@@ -128,7 +128,7 @@ def test_rows_that_go_without_a_word_are_found(journal: Journal, ada: Person, na
 
 
 def test_an_older_chain_goes_whole(journal: Journal, ada: Person) -> None:
-    journal.begin_anew(NOW, "forked")
+    journal.start_new_chain(NOW, "forked")
     journal.acknowledge(NOW, "Grace", "the clone is gone")
     journal.append([entry(ada.ref)] * 3)
     assert cut(journal, up_to(4)) is not None
@@ -251,8 +251,8 @@ def test_a_head_from_before_the_first_row_outlives_its_chain(
 ) -> None:
     """The disk was full from the first row on, and the gate was restarted."""
     empty = Head(f"{journal.gate_uid()}/1", 0, GENESIS)
-    before = canonical({**empty.told(), "signature": keys.signer.sign(empty.message()).hex()})
-    journal.begin_anew(NOW, ROTATED)
+    before = canonical({**empty.as_dict(), "signature": keys.signer.sign(empty.message()).hex()})
+    journal.start_new_chain(NOW, ROTATED)
     while cut(journal) is not None:
         journal.append([entry(ada.ref)])
         if len(chains(journal)) == 1:
@@ -283,7 +283,7 @@ def test_the_backlog_counts_what_is_here(journal: Journal, ada: Person) -> None:
         tip = last_row(session, own_chains(session, gate)[0])
         assert tip is not None
         assert backlog(session) == tip.seq - 8
-        told = newest_cut(session, gate)
+        told = newest_pruned(session, gate)
     assert told is not None
     assert told.unacknowledged == 5
     assert json.loads(json.dumps(dict(told.state))) == {}

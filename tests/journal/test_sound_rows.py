@@ -16,7 +16,7 @@ from gated.core.chain import row_uid, uuid7
 from gated.database.engine import Database
 from gated.database.tables import journal_seal
 from gated.journal.journal import Entry, Journal
-from gated.journal.verify import ALL, Reach, Verification, look
+from gated.journal.verify import ALL, Verification, VerificationBounds, look
 from gated.vault.sealing import Keys
 from tests.people.people import NOW, add_person, entry
 from tests.storage import forger
@@ -28,7 +28,7 @@ def _silent(_done: int, _total: int) -> None:
 
 def quickly(journal: Journal) -> Verification:
     """As a long journal is verified: no signature is looked at on which nothing depends."""
-    return look(journal.evidence(), _silent, Reach({}, ALL, signatures=0)).found
+    return look(journal.evidence(), _silent, VerificationBounds({}, ALL, signatures=0)).found
 
 
 VALUES = (None, "", "x", b"x", 0, 1, 2, 1.5, "{}", "[]", '{"a":1}', "2026-09-21 14:13:20.25")

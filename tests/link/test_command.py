@@ -12,7 +12,7 @@ import pytest
 from gated.core.messages import Event, OperatorUnlock
 from gated.errors import Conflict, GateUnavailable, NotFound
 from gated.link import messages as m
-from gated.link.card_desk import CardDesk
+from gated.link.card_request import CardRequest
 from gated.link.command import running_door
 from gated.link.peers import connected
 from gated.link.server import LinkServer
@@ -23,14 +23,14 @@ UNLOCK = OperatorUnlock("command line", "a delivery", 3.0)
 
 
 @pytest.fixture
-def desk() -> CardDesk:
-    desk = CardDesk()
+def desk() -> CardRequest:
+    desk = CardRequest()
     desk.has_reader = True
     return desk
 
 
 @pytest.fixture
-def door(tmp_path: Path, desk: CardDesk) -> Iterator[DoorSide]:
+def door(tmp_path: Path, desk: CardRequest) -> Iterator[DoorSide]:
     side = DoorSide()
     with serving(LinkServer(tmp_path, side.board, side.tap, side.act, cards=desk)):
         yield side
@@ -57,7 +57,7 @@ def test_where_no_gate_runs_that_is_told(tmp_path: Path) -> None:
 
 
 def test_the_next_card_goes_to_who_waits_and_not_to_the_gate(
-    door: DoorSide, desk: CardDesk, tmp_path: Path
+    door: DoorSide, desk: CardRequest, tmp_path: Path
 ) -> None:
     assert not desk.offer("1111222")
     numbers: list[str] = []
@@ -75,7 +75,7 @@ def test_the_next_card_goes_to_who_waits_and_not_to_the_gate(
 
 
 def test_no_card_in_time_is_told_and_the_reader_is_the_gates_again(
-    door: DoorSide, desk: CardDesk, tmp_path: Path
+    door: DoorSide, desk: CardRequest, tmp_path: Path
 ) -> None:
     with pytest.raises(NotFound, match="no card"), running_door(tmp_path) as gate:
         gate.next_card(0.1)
@@ -83,7 +83,7 @@ def test_no_card_in_time_is_told_and_the_reader_is_the_gates_again(
 
 
 def test_who_leaves_while_waiting_takes_no_card_along(
-    door: DoorSide, desk: CardDesk, tmp_path: Path
+    door: DoorSide, desk: CardRequest, tmp_path: Path
 ) -> None:
     with contextlib.closing(connected(tmp_path, 2.0)) as leaving:
         leaving.sendall(m.encode(m.Hello(1)) + m.encode(m.WantCard(30.0)))
@@ -92,13 +92,15 @@ def test_who_leaves_while_waiting_takes_no_card_along(
     assert not desk.offer("4711228")
 
 
-def test_a_second_one_who_waits_is_refused(door: DoorSide, desk: CardDesk, tmp_path: Path) -> None:
+def test_a_second_one_who_waits_is_refused(
+    door: DoorSide, desk: CardRequest, tmp_path: Path
+) -> None:
     assert desk.want(30.0)
     with pytest.raises(GateUnavailable, match="somebody else"), running_door(tmp_path) as gate:
         gate.next_card(1.0)
 
 
-def test_a_gate_without_a_reader_says_so(door: DoorSide, desk: CardDesk, tmp_path: Path) -> None:
+def test_a_gate_without_a_reader_says_so(door: DoorSide, desk: CardRequest, tmp_path: Path) -> None:
     desk.has_reader = False
     with pytest.raises(GateUnavailable, match="no card reader"), running_door(tmp_path) as gate:
         gate.next_card(1.0)
@@ -106,7 +108,7 @@ def test_a_gate_without_a_reader_says_so(door: DoorSide, desk: CardDesk, tmp_pat
 
 def test_nobody_keeps_the_reader_for_long() -> None:
     now = [0.0]
-    desk = CardDesk(lambda: now[0])
+    desk = CardRequest(lambda: now[0])
     assert desk.want(1e9)
     now[0] = 121.0
     assert not desk.offer("4711228")

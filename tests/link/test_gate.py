@@ -51,7 +51,7 @@ def test_what_is_published_is_in_the_next_snapshot_and_not_in_the_last() -> None
     [
         ({}, ()),
         ({"camera": "lost"}, ("camera_lost",)),
-        ({"misfit": "anti-passback needs gates of one direction"}, ("rule_misfit",)),
+        ({"rule_conflict": "anti-passback needs gates of one direction"}, ("rule_misfit",)),
         ({"camera": "frozen", "journal": "unavailable"}, ("camera_frozen", "log_unavailable")),
         ({"alarms": {"door_fault": "alarm"}}, ("door_fault",)),
         ({"liveness": "normal", "model": "m"}, ("liveness_models_missing",)),
@@ -97,7 +97,7 @@ def test_subscribers_are_called_in_their_loop_until_they_leave() -> None:
         loop = asyncio.get_running_loop()
         leave = board.subscribe(loop, hear)
         await asyncio.to_thread(board.add_decision, view_of(decision(), None))
-        await asyncio.to_thread(board.tell, Notice(1, "turn_left"))
+        await asyncio.to_thread(board.add_notice, Notice(1, "turn_left"))
         await asyncio.sleep(0)
         leave()
         leave()

@@ -388,7 +388,7 @@ def test_a_service_without_a_door_says_so_at_once(tmp_path: Path) -> None:
         with pytest.raises(GateUnavailable):
             link.gate.require()
         with pytest.raises(GateUnavailable):
-            link.gate.tap.look().__enter__()
+            link.gate.tap.subscribe().__enter__()
         assert board.snapshot().problems == ("gate_unavailable",)
         assert board.snapshot().role == "gate"
 
@@ -418,7 +418,7 @@ def test_what_happened_meanwhile_is_heard_when_the_same_run_is_back(tmp_path: Pa
         side.board.add_decision(view_of(decision(visit=2), None))
         with serving(LinkServer(tmp_path, side.board, side.tap, side.act)):
             assert eventually(lambda: len(heard) == 2)
-    assert heard == list(reversed(side.board.snapshot().happenings))
+    assert heard == list(reversed(side.board.snapshot().recent))
 
 
 def test_another_run_of_the_door_begins_anew(tmp_path: Path) -> None:
@@ -431,14 +431,14 @@ def test_another_run_of_the_door_begins_anew(tmp_path: Path) -> None:
             with serving(LinkServer(tmp_path, side.board, side.tap, side.act)):
                 assert eventually(lambda: board.there)
                 assert board.snapshot().started_at == side.board.snapshot().started_at
-                assert eventually(lambda: len(board.snapshot().happenings) == 1)
+                assert eventually(lambda: len(board.snapshot().recent) == 1)
             assert eventually(lambda: not board.there)
 
 
 def test_what_was_told_while_the_door_was_away_arrives(tmp_path: Path) -> None:
     side, board = DoorSide(), RemoteBoard()
     link = GateLink(tmp_path, board, 8, Report)
-    link.tell(AlarmsAcknowledged("tamper"))
+    link.notify(AlarmsAcknowledged("tamper"))
     with connecting(link), serving(LinkServer(tmp_path, side.board, side.tap, side.act)):
         assert eventually(lambda: side.taken == [AlarmsAcknowledged("tamper")])
 

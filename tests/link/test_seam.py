@@ -79,13 +79,13 @@ def test_what_happens_is_heard_once_in_order_and_kept(seam: Seam) -> None:
     def happen() -> None:
         seam.door.board.add_decision(view_of(decision(), 101.75))
         seam.door.board.add_event(event("door_opened"))
-        seam.door.board.tell(Notice(1, "turn_left", done=1, steps=2, seconds_left=3.5))
+        seam.door.board.add_notice(Notice(1, "turn_left", done=1, steps=2, seconds_left=3.5))
 
     asyncio.run(asyncio.wait_for(listen(), 20))
     seen, of_door = seam.board.snapshot(), seam.door.board.snapshot()
-    assert heard == [*reversed(of_door.happenings), Notice(1, "turn_left", "", 1, 2, 3.5)]
-    assert (seen.decisions, seen.happenings) == (of_door.decisions, of_door.happenings)
-    assert [h.number for h in seen.happenings] == [2, 1]
+    assert heard == [*reversed(of_door.recent), Notice(1, "turn_left", "", 1, 2, 3.5)]
+    assert (seen.decisions, seen.recent) == (of_door.decisions, of_door.recent)
+    assert [h.number for h in seen.recent] == [2, 1]
 
 
 def test_an_act_is_done_when_it_is_answered(seam: Seam) -> None:
@@ -118,7 +118,7 @@ def test_what_the_gate_refuses_is_refused_with_its_words(seam: Seam, refusal: Ga
 def test_what_is_told_arrives_in_its_order_before_what_is_asked_later(seam: Seam) -> None:
     told: list[Event] = [AlarmsAcknowledged("tamper"), AlarmsAcknowledged("forced")]
     for news in told:
-        seam.gate.tell(news)
+        seam.gate.notify(news)
     assert eventually(lambda: len(seam.door.taken) == 2)
     seam.gate.post(UNLOCK)
     assert seam.door.taken == [*told, UNLOCK]
@@ -136,7 +136,7 @@ def test_frames_are_shown_while_somebody_looks(seam: Seam) -> None:
         seam.door.tap.tapped(lambda f, a: seen)(frame, Attention())
         return seam.door.tap.watched
 
-    with seam.gate.tap.look() as one, seam.gate.capture() as other:
+    with seam.gate.tap.subscribe() as one, seam.gate.capture() as other:
         assert eventually(show)
         shown: list[int] = []
         while len(shown) < 3:
@@ -164,14 +164,14 @@ def test_a_picture_is_drawn_once_for_all_watchers(seam: Seam) -> None:
         seen = Observation(number, 0.0, 64, 48)
         seam.door.tap.tapped(lambda f, a: seen)(Frame(image, 0.0, number), Attention())
 
-    with seam.gate.tap.look() as one, seam.gate.tap.look() as other:
+    with seam.gate.tap.subscribe() as one, seam.gate.tap.subscribe() as other:
         sights: list[FrameCopy | None] = []
         for number in range(1, 250):
             show(number)
             if (found := one.take(0.02)) is not None:
                 sights = [found, other.take(5)]
                 break
-        assert [s.drawn.once(draw) for s in sights if s is not None] == [b"jpeg", b"jpeg"]
+        assert [s.drawn.get(draw) for s in sights if s is not None] == [b"jpeg", b"jpeg"]
     assert drawn == ["drawn"]
 
 
@@ -179,5 +179,5 @@ def test_the_view_of_an_event_travels_whole(seam: Seam) -> None:
     seam.door.board.add_event(
         event_view(RecordEvent(Instant(1.0, 1_800_000_000.0), "door_held", {"s": 31, "x": None}))
     )
-    assert eventually(lambda: bool(seam.board.snapshot().happenings))
-    assert seam.board.snapshot().happenings == seam.door.board.snapshot().happenings
+    assert eventually(lambda: bool(seam.board.snapshot().recent))
+    assert seam.board.snapshot().recent == seam.door.board.snapshot().recent

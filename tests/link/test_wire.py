@@ -87,9 +87,9 @@ messages: st.SearchStrategy[m.Message] = st.one_of(
         m.Welcome, numbers, times, st.none() | texts, st.tuples(decisions), st.tuples(views)
     ),
     st.builds(m.Status, st.dictionaries(texts, numbers | texts, max_size=3)),
-    st.builds(m.Happened, decision=decisions),
-    st.builds(m.Happened, event=views),
-    st.builds(m.Happened, notice=st.builds(Notice, st.none() | numbers, texts)),
+    st.builds(m.BoardItem, decision=decisions),
+    st.builds(m.BoardItem, event=views),
+    st.builds(m.BoardItem, notice=st.builds(Notice, st.none() | numbers, texts)),
     st.builds(m.Answer, numbers, st.none() | texts, texts, st.none() | reals),
 )  # fmt: skip
 
@@ -200,8 +200,8 @@ def test_a_length_is_refused_before_anything_of_it_is_kept(
 
 
 def test_a_message_that_the_other_side_would_not_take_is_not_sent() -> None:
-    with pytest.raises(m.RefusedMessage, match="Happened"):
-        m.encode(m.Happened(event=EventView(datetime.now(UTC), "x", "info", {"a": "b" * 70_000})))
+    with pytest.raises(m.RefusedMessage, match="BoardItem"):
+        m.encode(m.BoardItem(event=EventView(datetime.now(UTC), "x", "info", {"a": "b" * 70_000})))
     with pytest.raises(m.RefusedMessage) as refusal:
         m.encode(m.Status({"a": object()}))
     assert refusal.value.code == "unencodable"

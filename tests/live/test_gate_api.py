@@ -11,10 +11,10 @@ import pytest
 from gated.core.clock import Known
 from gated.core.messages import Decision
 from gated.core.values import Direction, Instant, Outcome, PersonRef, Reason
-from gated.journal.clock_store import Kept, keep
+from gated.journal.clock_store import ClockRecord, put
 from gated.journal.journal import decision_entry
 from gated.link.status_board import view_of
-from gated.live.clock_trust import ClockKeeper, told
+from gated.live.clock_trust import ClockKeeper, status_fields
 from tests.changes import done_by
 from tests.fixtures.server import Running, running
 
@@ -161,8 +161,8 @@ def test_an_admin_confirms_the_clock(tmp_path: Path) -> None:
         now = server.services.workspace.clock.now()
         known = Known(now.utc - 7200, now.mono, server.services.workspace.journal.boot)
         with server.services.workspace.database.write() as session:
-            keep(session, Kept(known))
-        server.services.board.publish(**told(keeper.look()))
+            put(session, ClockRecord(known))
+        server.services.board.publish(**status_fields(keeper.look()))
         with server.client("viewer") as viewer, server.client("admin") as admin:
             state = viewer.get("/api/gate").json()
             assert (state["clock"], state["problems"]) == ("doubtful", ["clock_doubtful"])

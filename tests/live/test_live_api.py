@@ -33,7 +33,7 @@ class Camera:
 
     pictures: list[Image]
     faces: tuple[TrackedFace, ...] = ()
-    tap: FrameTap = field(default_factory=lambda: FrameTap(lookers=2))
+    tap: FrameTap = field(default_factory=lambda: FrameTap(most=2))
 
     @contextmanager
     def on(self) -> Iterator[None]:
@@ -160,16 +160,16 @@ def test_the_preview_is_for_a_few(gate: Gate, client: httpx.Client) -> None:
         head, _, rest = data.partition(b"\r\n\r\n")
         size = int(head.rpartition(b"Content-Length: ")[2])
         assert decode(rest[:size]).shape == (120, 160, 3)
-        with tap.look():
+        with tap.subscribe():
             refused = client.get("/api/gate/snapshot")
             assert (refused.status_code, refused.json()["code"]) == (503, "busy")
             assert "Retry-After" in refused.headers
     assert len(journal(gate.running, "camera_preview")) == 1
     for _ in range(100):  # the server hears of the end when it writes the next picture
-        if client.get("/api/gate/snapshot").status_code == 200 and not tap._lookers:
+        if client.get("/api/gate/snapshot").status_code == 200 and not tap._subscribers:
             break
         threading.Event().wait(0.05)
-    assert not tap._lookers
+    assert not tap._subscribers
 
 
 # --- events -----------------------------------------------------------------------------------
@@ -191,7 +191,7 @@ def test_what_the_person_is_told_comes_too_and_is_not_kept(gate: Gate) -> None:
         events = told(answer)
         while not board.listening:
             threading.Event().wait(0.01)
-        board.tell(Notice(7, "turn_left", "", 1, 2, 8.5))
+        board.add_notice(Notice(7, "turn_left", "", 1, 2, 8.5))
         board.add_decision(decision(1))
         kind, data, id_ = next(events)
         assert (kind, id_) == ("notice", None)
@@ -292,7 +292,7 @@ def test_another_person_stepping_in_is_refused(gate: Gate, client: httpx.Client)
                 gate.camera.pictures[:] = [frames_of("biden.jpg")[0]]
     assert last == ("refused", "not_same_person")
     assert stored(gate.running) == []
-    assert not gate.camera.tap._lookers
+    assert not gate.camera.tap._subscribers
 
 
 def test_one_is_enrolled_at_a_time_and_only_who_is_known(gate: Gate, client: httpx.Client) -> None:

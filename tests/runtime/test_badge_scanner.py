@@ -21,7 +21,7 @@ def scanner(tap: FrameTap, shown: list[str]) -> BadgeScanner:
     def read(image: Image) -> str:
         return "" if not image.any() else f"badge {image.max()}"
 
-    return BadgeScanner(tap.look, read, shown.append, 0.01, crashed)
+    return BadgeScanner(tap.subscribe, read, shown.append, 0.01, crashed)
 
 
 def test_a_badge_that_stays_is_shown_once_and_one_that_comes_back_again() -> None:
@@ -57,4 +57,4 @@ def test_frames_of_the_gate_are_searched_beside_its_work() -> None:
     finally:
         end(scan)
     assert shown == ["badge 7"]
-    assert tap._lookers == ()
+    assert tap._subscribers == ()

@@ -69,9 +69,9 @@ def test_resident_memory_follows_what_is_used() -> None:
 def test_large_blocks_are_given_back_at_once() -> None:
     program = """
 import ctypes
-from gated.runtime.heap import LARGE, frugal_heap
+from gated.runtime.heap import LARGE, tune_malloc
 from gated.runtime.vitals import resident_mb
-assert frugal_heap()
+assert tune_malloc()
 first = bytearray(6 * LARGE)
 del first
 blocks = [bytearray(b"x" * 2 * LARGE) for _ in range(4)]
@@ -89,7 +89,7 @@ print(before - resident_mb())
 def test_what_was_there_at_the_start_is_not_looked_through_again() -> None:
     gc.disable()
     try:
-        heap.settle()
+        heap.freeze_heap()
         assert gc.isenabled()
         assert gc.get_freeze_count() > 10_000
         assert not gc.get_objects(generation=2)

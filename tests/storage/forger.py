@@ -59,7 +59,7 @@ def forge(
 
 def seal(session: Session, end: Head) -> None:
     signature = KEY.sign(end.message()).hex()
-    session.execute(sa.insert(journal_seal).values(**end.told(), signature=signature))
+    session.execute(sa.insert(journal_seal).values(**end.as_dict(), signature=signature))
 
 
 def _insert(

@@ -254,7 +254,7 @@ def test_what_an_account_nests_is_bounded_and_read_within_some_milliseconds(
         assert client.post("/api/persons", content=beyond, headers=kind).status_code == 413
 
 
-async def told_of(*parts: bytes, pause_s: float, strange: bool) -> int:
+async def subject_of(*parts: bytes, pause_s: float, strange: bool) -> int:
     """What becomes of a body that comes in these parts, so far apart: the answer's status."""
     status = 0
 
@@ -299,7 +299,7 @@ def test_a_body_comes_in_time_or_at_a_rate(
     """The same bounds with a hundredth of their seconds."""
     monkeypatch.setattr(middleware, "STRANGER_S", 1.0)
     monkeypatch.setattr(middleware, "BODY_S", 1.0)
-    assert asyncio.run(told_of(*parts, pause_s=pause_s, strange=strange)) == status
+    assert asyncio.run(subject_of(*parts, pause_s=pause_s, strange=strange)) == status
 
 
 # --- who asks, and under which name --------------------------------------------------------------

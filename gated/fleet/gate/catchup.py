@@ -23,11 +23,14 @@ PATIENCE_S = 60.0
 RETRY_S = 2.0
 
 
-def catch_up(workspace: Workspace, clock: Clock, model: str, going_on: Callable[[], bool]) -> None:
+def catch_up(
+    workspace: Workspace, clock: Clock, model: str, should_continue: Callable[[], bool]
+) -> None:
     """Apply what the hub has told since this gate last heard it; nothing for a gate on its own.
 
     A hub that does not answer is no hindrance, unless this gate has not heard it for
-    `sync.catch_up_after_h`: then it waits until the hub does, or `going_on` says no. SealError.
+    `sync.catch_up_after_h`: then it waits until the hub does, or `should_continue` says no.
+    SealError.
     """
     membership = Membership(workspace, clock)
     member = membership.find()
@@ -38,16 +41,16 @@ def catch_up(workspace: Workspace, clock: Clock, model: str, going_on: Callable[
     down = Downlink(workspace, client, clock, model)
     overdue = _is_overdue(workspace, clock, down)
     try:
-        reached = _pull_all(down, overdue, going_on)
+        reached = _pull_all(down, overdue, should_continue)
         hear_first(workspace, client, clock, reached)
     finally:
         client.close()
 
 
-def _pull_all(down: Downlink, overdue: bool, going_on: Callable[[], bool]) -> bool:
+def _pull_all(down: Downlink, overdue: bool, should_continue: Callable[[], bool]) -> bool:
     """Apply page after page; whether the hub was heard to the end."""
     end = time.monotonic() + PATIENCE_S
-    while going_on() and (overdue or time.monotonic() < end):
+    while should_continue() and (overdue or time.monotonic() < end):
         try:
             if not down.pull():
                 return True

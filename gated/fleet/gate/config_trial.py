@@ -227,7 +227,7 @@ def forget(workspace: Workspace, clock: Clock, giver: Giver = "hub", *, actor: s
         workspace.journal.append([entry], session)
 
 
-class Takeover:
+class ConfigTrial:
     """Brings settings of a giver into force, step by step; asked now and then, in one thread."""
 
     def __init__(

@@ -98,7 +98,7 @@ def _forget(workspace: Workspace) -> None:
         told = bool(settings_store.get(session, KEY))
     if told:
         with workspace.database.write() as session:
-            site_presence_store.put_told(session, (), complete=True)
+            site_presence_store.store_from_hub(session, (), complete=True)
             settings_store.set_(session, KEY, {})
 
 
@@ -136,7 +136,7 @@ class FromHub:
             return None
         people = stamp if complete else kept.get("people")
         with self._workspace.database.write() as session:
-            site_presence_store.put_told(session, stands, complete=complete)
+            site_presence_store.store_from_hub(session, stands, complete=complete)
             kept = {"cursor": cursor, "people": people, "others": others}
             settings_store.set_(session, KEY, kept)
             return _event(session, stands, None, others, complete)

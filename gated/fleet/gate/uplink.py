@@ -147,7 +147,7 @@ class Uplink:
         if newest and (restart or end is None or seq > end.seq):
             cause = "forked" if restart else "behind_hub"
             log.error("the hub knows other rows of %s: a new chain begins (%s)", chain, cause)
-            self._workspace.journal.begin_anew(self._clock.now(), cause)
+            self._workspace.journal.start_new_chain(self._clock.now(), cause)
 
 
 def status_of(

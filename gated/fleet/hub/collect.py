@@ -114,7 +114,7 @@ class Collector:
         """Tell once, as an alarm, that a chain waits for an admin's word on its key."""
         with self._change() as change:
             flaw = Flaw(batch.rows[0]["seq"], "journal_key", batch.rows[0])
-            if quarantine.keep(change.session, gate.id, batch.chain, flaw.row, flaw.reason):
+            if quarantine.add(change.session, gate.id, batch.chain, flaw.row, flaw.reason):
                 _tell(change, gate, batch, IngestResult(0, flaws=[flaw]))
         raise Conflict(
             f"the hub does not know the key {key} of this journal: compare it with the gate's, "
@@ -138,7 +138,7 @@ class Collector:
             _tell(change, gate, batch, taken)
             ahead_s = site_presence_store.clock_ahead_s(gate)
             passed = gate_presence.of_gate(session, gate, taken.passed)
-            site_presence_store.noted(session, gate.site, passed, ahead_s)
+            site_presence_store.apply_changes(session, gate.site, passed, ahead_s)
         return taken
 
     def heard(self, gate: GateRow, model: str | None, status: Mapping[str, Any]) -> dict[str, int]:

@@ -72,10 +72,10 @@ class Erasures:
         confirmed = found.confirmed or len(said)
         return FleetErasure(uid, found.at, found.closed_at, confirmed, outstanding, rows)
 
-    def close(self, before: datetime, going_on: Callable[[], bool] = lambda: True) -> int:
+    def close(self, before: datetime, should_continue: Callable[[], bool] = lambda: True) -> int:
         """Fold up what was erased before and every gate that can has confirmed; how many."""
         total = 0
-        while going_on() and (done := self._close_some(before)):
+        while should_continue() and (done := self._close_some(before)):
             total += done
         return total
 

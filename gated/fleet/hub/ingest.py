@@ -46,7 +46,7 @@ from gated.fleet.hub import journal_keys, row_validation
 from gated.journal import quarantine
 from gated.journal.chain_tip import Head, key_of
 from gated.journal.journal import mark_unused, supersede
-from gated.journal.key_rotation import followers
+from gated.journal.key_rotation import successor_keys
 from gated.journal.outbox import ROW, Batch, Part
 from gated.journal.pruned_ranges import PRUNED, ExplainedGap, PrunedRange, read, split
 from gated.journal.site_presence_store import PassageChanges
@@ -117,7 +117,7 @@ def proven_cut(batch: Batch, former: Sequence[str]) -> ProvenCut | None:
     if row["kind"] != PRUNED or cut is None or cut.chain != batch.chain:
         return None
     gate = split(batch.chain)[0]
-    keys = (*former, *followers(made.fields["body"], gate, former))
+    keys = (*former, *successor_keys(made.fields["body"], gate, former))
     key = next((k for k in keys if head.gate == gate and head.is_signed_by(k)), None)
     return None if key is None else ProvenCut(cut, key)
 
@@ -138,7 +138,7 @@ def take(
     end = _locked(session, gate_id, batch.chain)
     taken = _Ingest(session, gate_id, batch, end, key, one_by_one).run()
     if taken.flaws:
-        quarantine.bound(session, gate_id)
+        quarantine.trim(session, gate_id)
     return taken
 
 
@@ -496,7 +496,7 @@ class _Ingest:
     def _flaw(self, part: Part, reason: str, private: Names = _NOBODY) -> None:
         """Set a row, or what hangs on one, apart, once."""
         chain = self._batch.chain
-        if quarantine.keep(self._session, self._gate_id, chain, part, reason, private):
+        if quarantine.add(self._session, self._gate_id, chain, part, reason, private):
             self._taken.flaws.append(Flaw(part["seq"], reason, part))
 
     def _names_of(self, row: Part) -> Names:

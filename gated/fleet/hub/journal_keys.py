@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from gated.core.chain import read_canonical
 from gated.database.tables import journal
 from gated.journal.chain_tip import key_of
-from gated.journal.key_rotation import KeyRotation, followers, rotation_of
+from gated.journal.key_rotation import KeyRotation, rotation_of, successor_keys
 from gated.journal.outbox import Batch
 from gated.journal.pruned_ranges import own_chains, split
 
@@ -40,7 +40,7 @@ def begun_with(session: Session, batch: Batch) -> BegunKey | None:
     told = KeyRotation.in_row(batch.chain, body)
 
     def agrees(former: Collection[str]) -> bool:
-        known = {*former, *followers(body, split(batch.chain)[0], former)}
+        known = {*former, *successor_keys(body, split(batch.chain)[0], former)}
         if told is not None and told.previous_key in known and told.is_agreed:
             return True
         return public_key in known

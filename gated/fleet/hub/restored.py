@@ -44,7 +44,9 @@ def _learn_erasures(workspace: Workspace) -> int:
     """Note in the feed who is erased by the ledger and not by the database; how many."""
     known = workspace.journal.ledger.read()
     with workspace.database.read() as session:
-        told = erasure_ledger.told(session) | change_feed.erased(session, sorted(known))
+        told = erasure_ledger.erased_in_journal(session) | change_feed.erased(
+            session, sorted(known)
+        )
     unknown = sorted(known - told)
     with workspace.database.write() as session:
         for uid in unknown:

@@ -386,7 +386,7 @@ def _recognise(session: Session, edit: FleetEdit) -> None:
     person, site = _person(session, edit), gate_store.get(session, edit.gate_id).site
     if ingest.recognise(session, person.uid, person.id):
         # its lock comes after all others
-        site_presence_store.noted(session, site, PassageChanges({person.id}))
+        site_presence_store.apply_changes(session, site, PassageChanges({person.id}))
 
 
 def _present(

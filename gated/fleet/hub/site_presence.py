@@ -100,8 +100,8 @@ class SitePresence(Service):
     def forget(self) -> None:
         """Keep nothing of sites of which nobody has asked for a day, nor of passages long ago."""
         with self._workspace.database.write() as session:
-            for site in site_presence_store.not_asked_since(session, utcnow() - FORGOTTEN):
-                site_presence_store.end(session, site)
+            for site in site_presence_store.idle_since(session, utcnow() - FORGOTTEN):
+                site_presence_store.stop_tracking(session, site)
             site_presence_store.forget(session, utcnow() - WINDOW)
 
     def keep(self, site: str) -> None:
@@ -113,13 +113,13 @@ class SitePresence(Service):
         own = self._workspace.settings.gate
         with self._workspace.database.write() as session:
             if end is None:
-                site_presence_store.begin(
+                site_presence_store.start_tracking(
                     session,
                     site,
                     gate_presence.may_forgive,
                     own.role == "gate" and own.site == site,
                 )
-            site_presence_store.asked(session, site)
+            site_presence_store.touch(session, site)
 
 
 def _names(feed: FeedHead, end: SiteHead) -> str:

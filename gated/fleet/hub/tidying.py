@@ -13,7 +13,7 @@ from gated.ports import Clock
 from gated.workspace import Workspace
 
 
-def tidy_feed(workspace: Workspace, clock: Clock, going_on: Callable[[], bool]) -> None:
+def tidy_feed(workspace: Workspace, clock: Clock, should_continue: Callable[[], bool]) -> None:
     """Forget what is older than `sync.forget_days`; any number of processes may.
 
     StorageError, ClockDoubtful.
@@ -22,4 +22,4 @@ def tidy_feed(workspace: Workspace, clock: Clock, going_on: Callable[[], bool]) 
     before = moment(now) - timedelta(days=workspace.settings.sync.forget_days)
     with workspace.database.write() as session:
         change_feed.forget(session, before)
-    Erasures.of(workspace).close(before, going_on)
+    Erasures.of(workspace).close(before, should_continue)

@@ -118,7 +118,7 @@ def test_the_end_of_an_older_chain_may_be_what_was_dropped(
     gate = world.gate("north")
     write(gate.workspace, 8)
     send_some(gate, 6, monkeypatch)
-    gate.workspace.journal.begin_anew(NOW, "forked")
+    gate.workspace.journal.start_new_chain(NOW, "forked")
     monkeypatch.setattr(pruning, "STEP", 100)
     drop(gate, 100)
     write(gate.workspace, 4)

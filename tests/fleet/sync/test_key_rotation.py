@@ -99,7 +99,7 @@ def test_who_has_the_old_key_adds_nothing_to_its_chains(world: World) -> None:
         body = dict(entry().body)
         seq = forger.forge(session, chain, "decision", body)
         end = Head(chain, seq, forger.newest(session, chain).hash)
-        signed = {**end.told(), "signature": stolen.sign(end.message()).hex()}
+        signed = {**end.as_dict(), "signature": stolen.sign(end.message()).hex()}
         session.execute(sa.insert(journal_seal).values(signed))
     assert not gate.workspace.journal.verify().ok
     send_all(gate)

@@ -340,8 +340,8 @@ def test_what_a_gate_says_of_other_times_and_people_counts_for_nobody(site: Site
     for again in (False, True):
         with site.hub.database.write() as session:
             if again:
-                site_presence_store.end(session, "works")
-                site_presence_store.begin(session, "works", gate_presence.may_forgive)
+                site_presence_store.stop_tracking(session, "works")
+                site_presence_store.start_tracking(session, "works", gate_presence.may_forgive)
             found = {s.uid: s for s in site_presence_store.since(session, "works", 0)}
             assert forgiven_store.forgiven(session, utcnow() - timedelta(days=1)).keys() >= {None}
         assert found.keys() == {"", guest.uid}

@@ -1,4 +1,4 @@
-"""Wait, before a gate opens for anybody, until its service has brought the people up to date."""
+"""Waits, before a gate opens, until its service has brought the people up to date."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from gated.runtime import watchdog
 log = logging.getLogger(__name__)
 
 PATIENCE_S = 60.0
-"""How long a gate that heard the hub lately waits before it opens with the people known here."""
+"""Seconds after which a gate that heard its hub lately opens with the people known here."""
 
 LOOK_S = 0.25
 
 
-class PeopleAwaited:
-    """The door's side of `daemon/preparation`: it holds no model for photos and has no network."""
+class PreparationRequest:
+    """The door's side of `daemon/preparation`: the door has no model for photos and no network."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
         self._prepared = threading.Event()
 
-    def heard(self, report: Report) -> None:
-        """Take what the service says; from the thread of the socket."""
+    def take_report(self, report: Report) -> None:
+        """Take a report of the service; from the thread of the socket."""
         if report.progress is not None:
             self._process.show(self._process.screen.renewing, *report.progress)
         if report.prepared == self._process.board.started_at:
             self._prepared.set()
 
     def wait(self, model: str) -> None:
-        """Ask the service to prepare the people for a model, and wait for it where that matters.
+        """Ask the service to prepare the people for a model, and wait for it where needed.
 
-        A service that does not answer is no hindrance after `PATIENCE_S`, unless people who were
-        erased are there again, as in an older database, or this gate has not heard its hub for
-        `sync.catch_up_after_h`: then it waits until that is done, or it is stopped.
+        Gives up after `PATIENCE_S`, unless the database is an older one that still has erased
+        people, or this gate has not heard its hub for `sync.catch_up_after_h`: then it waits until
+        the service is done, or the process is to end.
         """
         restored = self._is_restored()
         if not restored and not self._is_due(model):
@@ -52,12 +52,12 @@ class PeopleAwaited:
         process = self._process
         must, until = restored or self._is_overdue(), time.monotonic() + PATIENCE_S
         process.board.publish(awaits=model)
-        told = False
+        warned = False
         while not process.stopping() and not self._prepared.wait(LOOK_S):
             watchdog.notify("EXTEND_TIMEOUT_USEC=60000000")
-            if told or time.monotonic() < until:
+            if warned or time.monotonic() < until:
                 continue
-            told = True
+            warned = True
             if not must:
                 log.warning("goes on with the people known here: the service has not answered")
                 break
@@ -65,7 +65,8 @@ class PeopleAwaited:
         process.board.publish(awaits=None)
 
     def _is_restored(self) -> bool:
-        """Return whether the database is older than what the journal's files tell."""
+        """Return whether the database is older than the journal's head file or the erasure
+        ledger."""
         journal = self._process.workspace.journal
         if journal.is_behind():
             return True

@@ -1,4 +1,4 @@
-"""Hands the next card that is read to a command that gives it to somebody, and not to the gate."""
+"""Hands the next card that is read to a command, which assigns it to a person, not to the gate."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable
 
 LONGEST_S = 120.0
-"""A reader that waits for a command opens no door meanwhile."""
+"""Seconds: while a command waits for a card, the reader opens no door."""
 
 
-class CardDesk:
-    """Any thread may ask and offer. on_card: called behind each; must return at once.
+class CardRequest:
+    """A request for the next card; any thread may use it.
 
-    has_reader: whether cards can be read at all.
+    on_card: called after each card that was taken; must return at once. has_reader: whether the
+    gate has a card reader.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -25,7 +26,7 @@ class CardDesk:
         self.on_card: Callable[[], None] = lambda: None
 
     def want(self, within_s: float) -> bool:
-        """Wait for a card from now on; False while somebody else does."""
+        """Begin to wait for a card; False while another command waits."""
         with self._lock:
             now = self._clock()
             if self._until is not None and now < self._until:
@@ -34,12 +35,12 @@ class CardDesk:
             return True
 
     def end(self) -> None:
-        """Wait no more."""
+        """End the request."""
         with self._lock:
             self._until = self._number = None
 
     def offer(self, number: str) -> bool:
-        """Take a card that was read; False when nobody waits, and it is the gate's."""
+        """Take a card that was read; False when none is requested: then it is for the gate."""
         with self._lock:
             if self._until is None or self._clock() >= self._until or self._number is not None:
                 return False
@@ -48,7 +49,7 @@ class CardDesk:
         return True
 
     def result(self) -> tuple[bool, str | None]:
-        """Return whether the waiting is over, and the number that was read."""
+        """Return whether the request is over, and the number; None when no card came in time."""
         with self._lock:
             over = self._number is not None or self._until is None or self._clock() >= self._until
             return over, self._number
