@@ -33,6 +33,7 @@ from gated.database import spellings
 from gated.database.engine import Database
 from gated.database.state_lock import SERVICE, is_locked
 from gated.delivery.deliveries import Deliveries
+from gated.devices.bus_door import BusDoor
 from gated.devices.cameras import open_camera
 from gated.devices.clock import SystemClock
 from gated.devices.doors import open_door
@@ -512,6 +513,10 @@ def _door(patient: DoctorContext) -> Iterator[Finding]:
         yield Finding("door", "fail", str(error).splitlines()[0], _why_no_pins(str(error)))
         return
     try:
+        if isinstance(door, BusDoor) and door.problem is not None:
+            advice = "look at its plug, its power, its address, and docs/relays.md"
+            yield Finding("door", "fail", f"{settings.driver}: {door.problem}", advice)
+            return
         yield Finding("door", "ok", f"{settings.driver}: the relay is {_at_rest(settings)}")
         at = DoorHardware(lgpio=patient.lgpio, dev=patient.dev, sys=patient.sys)
         driver, setup = door_driver(settings, lambda event: None, patient.clock, at)

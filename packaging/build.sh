@@ -72,6 +72,7 @@ for name in gated gated-hub; do
             [ ! -e "$file" ] || cp -n "$file" "$lib/models/"
         done
         install -D -m 0644 systemd/network-camera.conf "$lib/network-camera.conf"
+        install -D -m 0644 systemd/serial-device.conf "$lib/serial-device.conf"
         install -D -m 0644 systemd/watchdog.conf "$root/usr/lib/systemd/system.conf.d/50-gated.conf"
         install -D -m 0644 systemd/99-gated.rules "$root/usr/lib/udev/rules.d/60-gated.rules"
         install -D -m 0644 packaging/gated/avahi.service "$root/etc/avahi/services/gated.service"

@@ -28,6 +28,8 @@ BUILT_IN: Mapping[Group, Mapping[str, str]] = {
     "gated.doors": {
         "gpiozero": "gated.devices.gpio:DRIVER",
         "gpiochip": "gated.devices.gpiochip:DRIVER",
+        "usb-relay": "gated.relays.usb_serial:DRIVER",
+        "modbus": "gated.relays.modbus:DRIVER",
         "simulated": "gated.devices.simulated:DOOR",
         "none": "gated.devices.doors:NONE",
     },

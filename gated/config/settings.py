@@ -34,7 +34,8 @@ Name = Annotated[str, AfterValidator(_clean_name), Field(min_length=1, max_lengt
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Days = Annotated[int, Field(ge=1, le=36_500)]
 Pin = Annotated[int, Field(ge=0, le=1023)]
-"""gpiozero: GPIO number (BCM) on the 40-pin header. gpiochip: number of the line on its chip."""
+"""gpiozero: GPIO number (BCM) on the 40-pin header. gpiochip: number of the line on its chip.
+usb-relay, modbus: number of the relay; modbus: of the discrete input."""
 LAST_HEADER_PIN = 27
 EventType = Literal["passage", "refusal", "punch", "door", "alarm", "person", "audit"]
 MqttCommand = Literal["open", "normal", "lockdown", "out_of_service", "free_access", "silence"]
@@ -333,9 +334,9 @@ class CredentialSettings(Section):
 
 class DoorSettings(Section):
     driver: DriverName = "simulated"
-    """gpiozero, gpiochip, simulated, none, or one that another package brings."""
+    """gpiozero, gpiochip, usb-relay, modbus, simulated, none, or one of another package."""
     options: Options = Field(default_factory=dict, repr=False)
-    """Of a driver from outside: its own settings."""
+    """Of usb-relay, modbus, and a driver from outside: its own settings."""
     chip: str | None = None
     """gpiochip: label or path of the chip that the pins are lines of; `gpiodetect` lists them."""
     pull_up: bool = True

@@ -33,6 +33,7 @@ from gated.core.values import CameraEventKind, Light
 from gated.daemon.screen import Screen
 from gated.devices.cameras import open_camera
 from gated.devices.doors import open_door, open_indicators
+from gated.devices.drivers import DoorHardware
 from gated.devices.identity import identity_of
 from gated.devices.indicators import NoIndicators
 from gated.devices.readers import open_reader
@@ -137,7 +138,8 @@ class GateRuntime:
     def build(self, stack: ExitStack) -> None:
         """Open, load and start all parts; the door first, so that it is locked early."""
         settings = self._settings
-        self.door = open_door(settings.door, self._inbox.post, self._clock)
+        notes = DoorHardware(note=self._inbox.post)
+        self.door = open_door(settings.door, self._inbox.post, self._clock, hardware=notes)
         stack.callback(self.door.close)
         self._indicators = open_indicators(settings)
         stack.callback(self._indicators.close)

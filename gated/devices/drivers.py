@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from gated.config import CameraSettings, CredentialSettings, DoorSettings, Section, Settings
 from gated.config.drivers import BUILT_IN, KINDS, Group, load_driver
-from gated.core.messages import DoorEvent
+from gated.core.messages import Condition, DoorEvent
 from gated.devices.header import DEV, SYS
 from gated.errors import ConfigError, DeviceError, GatedError
 from gated.ports import Camera, CardReader, Clock, Door, EndOfStream, Frame, Indicators
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 VIDEO = SYS / "class" / "video4linux"
 """Where the kernel describes its cameras."""
+
+
+def _nobody(condition: Condition) -> None:
+    """Nobody listens."""
 
 
 class NoOptions(Section):
@@ -56,6 +60,7 @@ class CameraSetup:
 class DoorSetup:
     """Everything a door is made of. `post` takes its events, from any thread, without blocking.
 
+    note: told likewise of what began or ended on the way to the relay.
     pins: gpiozero's pin factory, in place of lgpio's. lgpio: what stands in for that module.
     """
 
@@ -67,6 +72,7 @@ class DoorSetup:
     lgpio: Any = None
     dev: Path = DEV
     sys: Path = SYS
+    note: Callable[[Condition], None] = _nobody
 
 
 @dataclass(frozen=True)
@@ -166,12 +172,13 @@ def check_options(settings: Settings) -> None:
 
 @dataclass(frozen=True)
 class DoorHardware:
-    """Stands in for the machine's own pins, in tests and on a bench."""
+    """Stands in for the machine's own pins, in tests and on a bench; `note` as in DoorSetup."""
 
     pins: Any = None
     lgpio: Any = None
     dev: Path = field(default=DEV)
     sys: Path = field(default=SYS)
+    note: Callable[[Condition], None] = _nobody
 
 
 def door_driver(
@@ -184,7 +191,9 @@ def door_driver(
     driver = load_driver("gated.doors", settings.driver, DoorDriver)
     options = checked("door.options", driver.options, settings.options)
     at = hardware or DoorHardware()
-    return driver, DoorSetup(settings, options, post, clock, at.pins, at.lgpio, at.dev, at.sys)
+    return driver, DoorSetup(
+        settings, options, post, clock, at.pins, at.lgpio, at.dev, at.sys, at.note
+    )
 
 
 def reader_driver(settings: CredentialSettings) -> tuple[ReaderDriver, ReaderSetup]:

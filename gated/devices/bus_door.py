@@ -1,0 +1,265 @@
+"""Keep a door whose relay hangs at the far end of a wire: a board on USB, a bus, a network.
+
+Theory of operation. The door (`TimedDoor`) never waits for the wire: `unlock` and `lock` note what
+is wanted and return. One more thread, the only user of the link, makes the relay what is wanted,
+looks several times a second whether it still is, and reads the inputs.
+
+- A link that fails is closed, the lease is dropped, and `relay_lost` begins. It is opened again for
+  ever, with pauses that grow to LONGEST_PAUSE_S, and the first thing that the board hears is to
+  lock: nothing that was asked for before is done late. A release meanwhile is a FAULT at once.
+- A relay that somebody else has moved is moved back at the next look.
+- Inputs keep their last state while the link is away; a lost link is no fire and no forced door.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gated.config import DoorSettings, Section
+from gated.core.messages import Condition
+from gated.devices.drivers import Check, DoorDriver, DoorSetup
+from gated.devices.timed_door import PRESSED_TO_GROUND, Input, TimedDoor, wired
+from gated.errors import DeviceError
+
+log = logging.getLogger(__name__)
+
+LOST = "relay_lost"
+"""Condition: the board does not answer, or is not there."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 10.0
+LOOK_S = 0.1
+"""Between two looks, where there are inputs to be read."""
+REST_S = 0.5
+"""Between two looks, where there are none."""
+AFTER_LEASE_S = 1.0
+"""The board's own timer, where it has one, ends so long after the lease."""
+END_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The board as it is: whether the relay is energised (None: it cannot tell), and of each input
+    whether its contact is closed."""
+
+    energised: bool | None = None
+    closed: Mapping[int, bool] = field(default_factory=dict)
+
+
+class RelayLink(Protocol):
+    """A board. One thread uses it; each call is done within two seconds or is a DeviceError."""
+
+    name: str
+
+    def open(self) -> None:
+        """Begin to speak with it; may be called again after `close`."""
+
+    def drive(self, energised: bool, for_s: float | None) -> None:
+        """Move the relay. for_s: a board with a timer of its own ends it after so long."""
+
+    def look(self, inputs: Iterable[int]) -> Seen:
+        """Return how it is, these inputs included."""
+
+    def close(self) -> None:
+        """Leave the board as it is; safe to call twice."""
+
+
+class BusDoor(TimedDoor):
+    """The relay of a link, locked as soon as the board is there; a door that starts without it."""
+
+    def __init__(self, setup: DoorSetup, link: RelayLink) -> None:
+        pins = wired(setup.settings)
+        super().__init__(setup.settings, setup.post, pins)
+        self._pins, self._link, self._note = pins, link, setup.note
+        self._energised_is_locked = setup.settings.lock_type == "maglock"
+        self._bus = threading.Condition()
+        # guarded by `_bus`, which is taken after the door's own lock and never before it
+        self._wanted = self._asked = self._ending = False
+        self._problem: str | None = "it was not asked yet"
+        self._closed_inputs: dict[Input, bool] = {}
+        try:
+            self._hello()
+        except DeviceError as error:
+            self._tell_lost(error)
+        self._begin_serving()
+
+    @property
+    def problem(self) -> str | None:
+        """Say why the board cannot be used now; None: it can."""
+        with self._bus:
+            return self._problem
+
+    @property
+    def unlocked(self) -> bool:
+        return self._wanted
+
+    def close(self) -> None:
+        """Lock, wait for the board to do it, let go; safe to call twice."""
+        super().close()
+        if self._server.is_alive() and self._server is not threading.current_thread():
+            self._server.join(END_S)
+
+    # --- what the door asks for ---------------------------------------------------------------
+
+    def _drive(self, released: bool) -> None:
+        with self._bus:
+            if released and self._problem is not None and not self._fire:
+                raise DeviceError(f"{self._link.name}: {self._problem}")
+            self._wanted = released
+            # also when it is released already: a board's own timer has to be wound up again
+            self._asked = True
+            self._bus.notify()
+
+    def _active(self, name: Input) -> bool:
+        ground = name in PRESSED_TO_GROUND
+        return self._closed_inputs.get(name, not ground) == ground
+
+    def _let_go(self) -> None:
+        with self._bus:
+            self._ending = True
+            self._bus.notify()
+
+    # --- the thread of the link ---------------------------------------------------------------
+
+    def _begin_serving(self) -> None:
+        self._server = threading.Thread(target=self._serve, name="door-link", daemon=True)
+        self._start()
+        self._server.start()
+
+    def _serve(self) -> None:
+        pause = FIRST_PAUSE_S
+        while True:
+            try:
+                if self.problem is not None:
+                    self._hello()
+                    log.info("door: %s is there again", self._link.name)
+                    self._note(Condition(LOST, False))
+                pause = FIRST_PAUSE_S
+                self._work()
+                return
+            except DeviceError as error:
+                self._lost(error)
+            except Exception as error:
+                log.exception("door: a mistake of this program; it goes on")
+                self._lost(DeviceError(f"failed: {type(error).__name__}: {error}"))
+            with self._bus:
+                if self._ending:
+                    return
+                self._bus.wait_for(
+                    lambda: self._ending,
+                    pause * random.uniform(0.75, 1.25),  # noqa: S311 - no secret
+                )
+            pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    def _hello(self) -> None:
+        """Open the link, lock, and read the inputs. Raises: DeviceError."""
+        self._link.open()
+        self._move(released=self._fire)
+        self._look_at_board()
+        with self._bus:
+            self._problem = None
+
+    def _work(self) -> None:
+        """Keep the relay as it is wanted until the end is asked for. Raises: DeviceError."""
+        try:
+            while True:
+                with self._bus:
+                    self._bus.wait_for(
+                        lambda: self._asked or self._ending, LOOK_S if self._pins else REST_S
+                    )
+                    asked, ending, wanted = self._asked, self._ending, self._wanted
+                    self._asked = False
+                if asked or ending:
+                    self._move(wanted)
+                if ending:
+                    return
+                if self._look_at_board() not in {None, self._level(wanted)}:
+                    with self._bus:
+                        self._asked = True
+        finally:
+            self._link.close()
+
+    def _level(self, released: bool) -> bool:
+        return released != self._energised_is_locked
+
+    def _move(self, released: bool) -> None:
+        ends = self._lease_ends
+        lease = None if not released or ends is None else ends - time.monotonic() + AFTER_LEASE_S
+        self._link.drive(self._level(released), lease)
+
+    def _look_at_board(self) -> bool | None:
+        """Read relay and inputs; whether the relay is energised. Raises: DeviceError."""
+        seen = self._link.look(self._pins.values())
+        for name, pin in self._pins.items():
+            closed = seen.closed.get(pin)
+            if closed is not None and closed != self._closed_inputs.get(name):
+                self._closed_inputs[name] = closed
+                # not while the door is made or closed: its lock is held by who waits for this
+                if self._thread.is_alive() and not self._ending:
+                    self._edge(name)
+        return seen.energised
+
+    def _lost(self, error: DeviceError) -> None:
+        self._link.close()
+        if self.problem is None:
+            self._tell_lost(error)
+        with self._bus:
+            self._problem = str(error)
+        if not self._ending:
+            self._forget_lease()
+
+    def _tell_lost(self, error: DeviceError) -> None:
+        self._link.close()
+        with self._bus:
+            self._problem = str(error)
+        detail = f"{self._link.name}: {error}"
+        log.error("door: the relay cannot be reached: %s", detail)
+        self._note(Condition(LOST, True, detail, "alarm"))
+
+    def _forget_lease(self) -> None:
+        """Drop what the board has not done: when it is back it hears nothing but to lock."""
+        with self._condition:
+            self._lease_ends = None
+            if not self._fire:
+                with self._bus:
+                    self._wanted = False
+
+
+def lock_link(setup: DoorSetup, link: RelayLink) -> str:
+    """Lock without the program; say what was done. DeviceError when the board cannot be had."""
+    try:
+        link.open()
+        energised = setup.settings.lock_type == "maglock"
+        link.drive(energised, None)
+        if link.look(()).energised not in {None, energised}:
+            raise DeviceError("the relay does not follow")
+    except DeviceError as error:
+        raise DeviceError(f"the relay of {link.name} cannot be driven: {error}") from None
+    finally:
+        link.close()
+    return f"locked: {link.name} was told to {'energise' if energised else 'drop'} the relay"
+
+
+def relay_of(settings: DoorSettings) -> int:
+    """Return the number of the relay; DeviceError without one."""
+    if settings.relay_pin is None:
+        raise DeviceError(f"door.driver {settings.driver} needs door.relay_pin: the relay's number")
+    return settings.relay_pin
+
+
+def bus_driver(
+    name: str, link: Callable[[DoorSetup], RelayLink], options: type[Section],
+    check: Callable[[DoorSetup], Iterator[Check]],
+) -> DoorDriver:  # fmt: skip
+    """Declare a door whose relay is at the far end of such a link."""
+    return DoorDriver(
+        name=name,
+        make=lambda setup: BusDoor(setup, link(setup)),
+        options=options,
+        lock=lambda setup: lock_link(setup, link(setup)),
+        check=check,
+    )
