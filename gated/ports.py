@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from gated.core.messages import Event
@@ -132,6 +132,31 @@ class Indicators(Protocol):
         """Everything off, then let go of the pins; safe to call twice."""
 
 
+@dataclass(frozen=True, slots=True)
+class KeyedPin:
+    """An entry at a keypad: whose PIN it should be, and the PIN, which no log shows."""
+
+    personnel_code: str
+    pin: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CardBits:
+    """A card as a door controller gets it: its bits as 0 and 1, the first one first."""
+
+    bits: str = field(repr=False)
+
+
+class CardOutput(Protocol):
+    """The gate as the card reader of a door controller. Nothing waits, and nothing raises."""
+
+    def send(self, card: CardBits) -> None:
+        """Hand over a card; one that the controller does not take within seconds is dropped."""
+
+    def close(self) -> None:
+        """Let go of the line; safe to call twice."""
+
+
 class CardReader(Protocol):
     """A source of card numbers. One thread uses it; `open` and `read` raise DeviceError."""
 
@@ -140,8 +165,8 @@ class CardReader(Protocol):
     def open(self) -> None:
         """Take the reader; may be called again after `close`."""
 
-    def read(self, timeout: float) -> str | None:
-        """The next number, or None when none is complete within so many seconds."""
+    def read(self, timeout: float) -> str | KeyedPin | None:
+        """The next number or PIN, or None when none is complete within so many seconds."""
 
     def close(self) -> None:
         """Let go of the reader; safe to call twice."""

@@ -15,7 +15,9 @@ from typing import Literal, TypeVar
 from gated.errors import ConfigError
 
 D = TypeVar("D")
-Group = Literal["gated.cameras", "gated.doors", "gated.readers", "gated.engines"]
+Group = Literal[
+    "gated.cameras", "gated.doors", "gated.readers", "gated.card_outputs", "gated.engines"
+]
 
 BUILT_IN: Mapping[Group, Mapping[str, str]] = {
     "gated.cameras": {
@@ -30,13 +32,21 @@ BUILT_IN: Mapping[Group, Mapping[str, str]] = {
         "gpiochip": "gated.devices.gpiochip:DRIVER",
         "usb-relay": "gated.relays.usb_serial:DRIVER",
         "modbus": "gated.relays.modbus:DRIVER",
+        "osdp": "gated.osdp.relay:DRIVER",
         "simulated": "gated.devices.simulated:DOOR",
         "none": "gated.devices.doors:NONE",
     },
     "gated.readers": {
         "keyboard": "gated.devices.readers:KEYBOARD",
         "simulated": "gated.devices.readers:SIMULATED",
+        "osdp": "gated.osdp.reader:DRIVER",
+        "wiegand": "gated.wiegand.reader:DRIVER",
         "none": "gated.devices.readers:NONE",
+    },
+    "gated.card_outputs": {
+        "osdp": "gated.osdp.peripheral:DRIVER",
+        "wiegand": "gated.wiegand.output:DRIVER",
+        "none": "gated.devices.card_output:NONE",
     },
     "gated.engines": {
         "sface": "gated.vision.engines:SFACE",
@@ -49,6 +59,7 @@ KINDS: Mapping[Group, tuple[str, str]] = {
     "gated.cameras": ("camera", "camera.driver"),
     "gated.doors": ("door", "door.driver"),
     "gated.readers": ("card reader", "credentials.reader"),
+    "gated.card_outputs": ("card output", "card_output.driver"),
     "gated.engines": ("engine", "vision.engine"),
 }
 """Group -> what it drives, and the setting that names it."""

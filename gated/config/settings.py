@@ -306,9 +306,10 @@ class AccessSettings(Section):
 class CredentialSettings(Section):
     reader: DriverName = "none"
     """A card reader. keyboard: one that types like a keyboard (USB HID), at `device`. simulated:
-    keystrokes written into a pipe that is made at `device`. Else one of another package."""
+    keystrokes written into a pipe that is made at `device`. osdp, wiegand: docs/osdp.md. Else one
+    of another package."""
     options: Options = Field(default_factory=dict, repr=False)
-    """Of a reader from outside: its own settings."""
+    """Of osdp, wiegand, and a reader from outside: its own settings."""
     device: Path | None = None
     """Such as /dev/input/by-id/usb-...-event-kbd, which stays the same when others are plugged."""
     card_length: Annotated[int, Field(ge=4, le=40)] = 32
@@ -332,11 +333,33 @@ class CredentialSettings(Section):
             yield Misfit(("device", "reader"), f"reader {self.reader} needs device")
 
 
+class CardOutputSettings(Section):
+    """The gate as the card reader of a door controller: who is let in is reported as a card."""
+
+    driver: DriverName = "none"
+    """osdp, wiegand (docs/osdp.md), none, or one of another package."""
+    options: Options = Field(default_factory=dict, repr=False)
+    """Of the driver: its own settings."""
+    bits: Literal["26", "34", "37", "37-facility"] = "26"
+    """The format: 26 (H10301), 34, 37 (H10302), or 37 with a facility code (H10304)."""
+    facility: Annotated[int, Field(ge=0, le=65_535)] = 0
+    """The facility code of personnel codes."""
+    numbers: Path | None = None
+    """A CSV file of personnel codes and card numbers (`E17,12-3456`); null: the card's number is
+    the personnel code, where that is a number."""
+
+    def misfits(self) -> Iterator[Misfit]:
+        yield from _unknown_driver("gated.card_outputs", self.driver)
+        most = {"26": 255, "34": 65_535, "37": 0, "37-facility": 65_535}[self.bits]
+        if self.facility > most:
+            yield Misfit(("facility", "bits"), f"{self.bits} bits have facility codes to {most}")
+
+
 class DoorSettings(Section):
     driver: DriverName = "simulated"
-    """gpiozero, gpiochip, usb-relay, modbus, simulated, none, or one of another package."""
+    """gpiozero, gpiochip, usb-relay, modbus, osdp, simulated, none, or one of another package."""
     options: Options = Field(default_factory=dict, repr=False)
-    """Of usb-relay, modbus, and a driver from outside: its own settings."""
+    """Of usb-relay, modbus, osdp, and a driver from outside: its own settings."""
     chip: str | None = None
     """gpiochip: label or path of the chip that the pins are lines of; `gpiodetect` lists them."""
     pull_up: bool = True
@@ -380,7 +403,8 @@ class DoorSettings(Section):
 
     def misfits(self) -> Iterator[Misfit]:
         yield from _unknown_driver("gated.doors", self.driver)
-        if self.is_real and self.mounting == "outside" and not self.accept_outside_relay:
+        local = self.is_real and self.driver != "osdp"
+        if local and self.mounting == "outside" and not self.accept_outside_relay:
             yield Misfit(
                 ("mounting", "accept_outside_relay", "driver"),
                 "a relay on the outside of the wall is a skeleton key: mount the computer inside, "
@@ -843,6 +867,7 @@ class Settings(Section):
     liveness: LivenessSettings = LivenessSettings()
     access: AccessSettings = AccessSettings()
     credentials: CredentialSettings = CredentialSettings()
+    card_output: CardOutputSettings = CardOutputSettings()
     door: DoorSettings = DoorSettings()
     indicators: IndicatorSettings = IndicatorSettings()
     alarms: AlarmSettings = AlarmSettings()
@@ -873,6 +898,7 @@ class Settings(Section):
             "gated.cameras": (self.camera.driver, self.camera.options),
             "gated.doors": (self.door.driver, self.door.options),
             "gated.readers": (self.credentials.reader, self.credentials.options),
+            "gated.card_outputs": (self.card_output.driver, self.card_output.options),
             "gated.engines": (self.vision.engine, self.vision.options),
         }
 

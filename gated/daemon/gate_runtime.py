@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import cache
+from typing import TYPE_CHECKING
 
 from gated.access.access_plan import load_plan, rule_conflict
 from gated.access.credential_lookup import CredentialLookup
@@ -32,6 +34,7 @@ from gated.core.policy import criteria_for
 from gated.core.values import CameraEventKind, Light
 from gated.daemon.screen import Screen
 from gated.devices.cameras import open_camera
+from gated.devices.card_output import CardReporter, open_card_output
 from gated.devices.doors import open_door, open_indicators
 from gated.devices.drivers import DoorHardware
 from gated.devices.identity import identity_of
@@ -69,6 +72,9 @@ from gated.vision.analyzer import Analyzer
 from gated.vision.badges import BadgeReader
 from gated.vision.uprightness import setting_for
 from gated.workspace import Workspace
+
+if TYPE_CHECKING:
+    from gated.access.pins import PinDesk
 
 log = logging.getLogger(__name__)
 
@@ -119,6 +125,7 @@ class GateRuntime:
         """Set while the hub sends changes of many people."""
         self.loops: list[Loop] = []
         self._indicators: Indicators = NoIndicators()
+        self._reporter: CardReporter | None = None
         self._camera_wrong = False
         self._unreadable = 0
         self._log_outage = LogOutage()
@@ -143,6 +150,9 @@ class GateRuntime:
         stack.callback(self.door.close)
         self._indicators = open_indicators(settings)
         stack.callback(self._indicators.close)
+        self._reporter = open_card_output(settings.card_output, self._inbox.post)
+        if self._reporter is not None:
+            stack.callback(self._reporter.close)
         kit = self._load_models()
         self._around.prepare_people(kit.model)
         if not self._around.stopping():
@@ -236,7 +246,20 @@ class GateRuntime:
                 if not desk.offer(number):
                     presenting.card(number)
 
-            yield CardReading(reader, present, self._inbox.post, self._crash)
+            @cache
+            def pins() -> PinDesk:
+                # not before somebody types: few readers have keys, and hashing needs memory
+                from gated.access.pins import PinDesk
+
+                return PinDesk(self._workspace, self._clock, self._inbox.post)
+
+            yield CardReading(
+                reader,
+                present,
+                self._inbox.post,
+                self._crash,
+                lambda typed: presenting.keyed_pin(typed, pins()),
+            )
         if settings.badges:
             yield BadgeScanner(
                 self._around.tap.subscribe,
@@ -315,6 +338,8 @@ class GateRuntime:
 
     def _on_decision(self, decision: Decision, edge: float | None) -> None:
         self._indicators.flash(decision.granted)
+        if self._reporter is not None:
+            self._reporter.decided(decision)
         self._photograph(decision)
         self._board.add_decision(view_of(decision, edge))
         self._around.show(self._around.screen.decision, decision, edge)

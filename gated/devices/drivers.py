@@ -14,12 +14,29 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
-from gated.config import CameraSettings, CredentialSettings, DoorSettings, Section, Settings
+from gated.config import (
+    CameraSettings,
+    CardOutputSettings,
+    CredentialSettings,
+    DoorSettings,
+    Section,
+    Settings,
+)
 from gated.config.drivers import BUILT_IN, KINDS, Group, load_driver
 from gated.core.messages import Condition, DoorEvent
 from gated.devices.header import DEV, SYS
 from gated.errors import ConfigError, DeviceError, GatedError
-from gated.ports import Camera, CardReader, Clock, Door, EndOfStream, Frame, Indicators
+from gated.ports import (
+    Camera,
+    CardOutput,
+    CardReader,
+    Clock,
+    Door,
+    EndOfStream,
+    Frame,
+    Indicators,
+    KeyedPin,
+)
 
 if TYPE_CHECKING:
     from gated.devices.demo_scene import Portrait
@@ -77,10 +94,12 @@ class DoorSetup:
 
 @dataclass(frozen=True)
 class ReaderSetup:
-    """Everything a card reader is made of."""
+    """Everything a card reader is made of. lgpio: as in DoorSetup."""
 
     settings: CredentialSettings
     options: Any
+    lgpio: Any = None
+    dev: Path = DEV
 
 
 def _no_checks(setup: Any) -> Iterator[Check]:
@@ -89,6 +108,28 @@ def _no_checks(setup: Any) -> Iterator[Check]:
 
 def _no_identity(setup: CameraSetup) -> str | None:
     return None
+
+
+@dataclass(frozen=True)
+class CardOutputSetup:
+    """Everything a card output is made of. note: as in DoorSetup. lgpio: likewise."""
+
+    settings: CardOutputSettings
+    options: Any
+    note: Callable[[Condition], None] = _nobody
+    lgpio: Any = None
+    dev: Path = DEV
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardOutputDriver:
+    """A way to a door controller that takes the gate for a card reader."""
+
+    name: str
+    make: Callable[[CardOutputSetup], CardOutput | None]
+    """The output, which finds its controller itself; None for no output."""
+    options: type[Section] = NoOptions
+    """The model of `card_output.options`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +177,9 @@ class ReaderDriver:
     """What `gated doctor` looks at besides whether it can be opened."""
 
 
+AnyDriver = CameraDriver | DoorDriver | ReaderDriver | CardOutputDriver
+
+
 def camera_driver(
     settings: CameraSettings, clock: Clock, demo: Sequence[Portrait] = (), video: Path = VIDEO
 ) -> tuple[CameraDriver, CameraSetup]:
@@ -150,7 +194,8 @@ def check_options(settings: Settings) -> None:
 
     Drivers from outside are imported for it.
     """
-    declarations: dict[Group, type[CameraDriver | DoorDriver | ReaderDriver]] = {
+    declarations: dict[Group, type[AnyDriver]] = {
+        "gated.card_outputs": CardOutputDriver,
         "gated.cameras": CameraDriver,
         "gated.doors": DoorDriver,
         "gated.readers": ReaderDriver,
@@ -196,12 +241,23 @@ def door_driver(
     )
 
 
-def reader_driver(settings: CredentialSettings) -> tuple[ReaderDriver, ReaderSetup]:
+def reader_driver(
+    settings: CredentialSettings, hardware: DoorHardware | None = None
+) -> tuple[ReaderDriver, ReaderSetup]:
     """The driver that the settings name, and what it makes a card reader of; ConfigError."""
     driver = load_driver("gated.readers", settings.reader, ReaderDriver)
-    return driver, ReaderSetup(
-        settings, checked("credentials.options", driver.options, settings.options)
-    )
+    options = checked("credentials.options", driver.options, settings.options)
+    at = hardware or DoorHardware()
+    return driver, ReaderSetup(settings, options, at.lgpio, at.dev)
+
+
+def card_output_driver(
+    settings: CardOutputSettings, note: Callable[[Condition], None], hardware: DoorHardware
+) -> tuple[CardOutputDriver, CardOutputSetup]:
+    """The driver that the settings name, and what it makes a card output of; ConfigError."""
+    driver = load_driver("gated.card_outputs", settings.driver, CardOutputDriver)
+    options = checked("card_output.options", driver.options, settings.options)
+    return driver, CardOutputSetup(settings, options, note, hardware.lgpio, hardware.dev)
 
 
 def checked(key: str, model: type[Section], values: dict[str, Any]) -> Section:
@@ -272,9 +328,9 @@ class GuardedReader:
         """Take the reader; DeviceError."""
         made_by(self._what, lambda reader: reader.open(), self._reader)
 
-    def read(self, timeout: float) -> str | None:
-        """Return the next number, or None; DeviceError."""
-        number: str | None = made_by(self._what, lambda r: r.read(timeout), self._reader)
+    def read(self, timeout: float) -> str | KeyedPin | None:
+        """Return the next number or PIN, or None; DeviceError."""
+        number: str | KeyedPin | None = made_by(self._what, lambda r: r.read(timeout), self._reader)
         return number
 
     def close(self) -> None:

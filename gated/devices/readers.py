@@ -19,7 +19,7 @@ from pathlib import Path
 
 from gated.config import CredentialSettings
 from gated.core.cards import SHORTEST
-from gated.devices.drivers import ReaderDriver, make_reader, reader_driver
+from gated.devices.drivers import DoorHardware, ReaderDriver, make_reader, reader_driver
 from gated.errors import DeviceError
 from gated.ports import CardReader
 
@@ -169,9 +169,11 @@ class SimulatedReader(KeyboardReader):
             os.close(writer)
 
 
-def open_reader(settings: CredentialSettings) -> CardReader | None:
+def open_reader(
+    settings: CredentialSettings, hardware: DoorHardware | None = None
+) -> CardReader | None:
     """The configured reader, not yet opened; None without one. Drivers are named, never guessed."""
-    driver, setup = reader_driver(settings)
+    driver, setup = reader_driver(settings, hardware)
     return make_reader(driver, setup)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -189,7 +190,9 @@ class SimulatedGpio:
     """
 
     SET_PULL_UP = 32
+    FALLING_EDGE = 2
     BOTH_EDGES = 3
+    TX_WAVE = 1
 
     def __init__(
         self, labels: dict[int, str] | None = None, levels: dict[int, int] | None = None
@@ -203,14 +206,42 @@ class SimulatedGpio:
         self.without_pulls = False
         self.written: list[tuple[int, int]] = []
         """(line, level) of each output as it was driven."""
+        self.wires: dict[int, int] = {}
+        """Output -> input that a transistor pulls to ground while the output is high."""
+        self._group: list[int] = []
         self._claimed: set[int] = set()
         self._watching: dict[int, Callable[[int, int, int, int], None]] = {}
 
-    def turn(self, line: int, level: int) -> None:
+    def turn(self, line: int, level: int, stamp_ns: int = 0) -> None:
         """Something outside pulls an input to this level."""
         before, self.levels[line] = self.levels.get(line), level
         if before != level and line in self._watching:
-            self._watching[line](0, line, level, 0)
+            self._watching[line](0, line, level, stamp_ns)
+
+    def group_claim_output(self, handle: int, lines: list[int], levels: list[int]) -> int:
+        for line, level in zip(lines, levels, strict=True):
+            self.gpio_claim_output(handle, line, level)
+        self._group = lines
+        return 0
+
+    def pulse(self, bits: int, mask: int, delay_us: int) -> tuple[int, int, int]:
+        return bits, mask, delay_us
+
+    def tx_wave(self, handle: int, line: int, pulses: list[tuple[int, int, int]]) -> int:
+        """The whole wave at once; the stamps are those that it would have."""
+        stamp = time.monotonic_ns()
+        for bits, mask, delay_us in pulses:
+            for i, output in enumerate(self._group):
+                level = bits >> i & 1
+                if mask >> i & 1 and self.levels[output] != level:
+                    self.gpio_write(handle, output, level)
+                    if output in self.wires:
+                        self.turn(self.wires[output], 1 - level, stamp)
+            stamp += delay_us * 1000
+        return 0
+
+    def tx_busy(self, handle: int, line: int, kind: int) -> int:
+        return 0
 
     def gpiochip_open(self, chip: int) -> int:
         if chip not in self.labels:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from gated.core.messages import Condition, Event
 from gated.errors import DeviceError
 from gated.link.loop import Loop, OnCrash
-from gated.ports import CardReader
+from gated.ports import CardReader, KeyedPin
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +32,12 @@ class CardReading(Loop):
         present: Callable[[str], None],
         post: Callable[[Event], None],
         on_crash: OnCrash,
+        present_pin: Callable[[KeyedPin], None] = lambda pin: None,
     ) -> None:
         super().__init__("cards", on_crash)
         self._reader = reader
         self._present = present
+        self._present_pin = present_pin
         self._post = post
         self._lost = False
         self._delay = FIRST_DELAY_S
@@ -61,7 +63,10 @@ class CardReading(Loop):
                 # reset only after a read: a reader that opens and then fails is tried ever more
                 # rarely
                 self._delay = FIRST_DELAY_S
-                self._present(number)
+                if isinstance(number, KeyedPin):
+                    self._present_pin(number)
+                else:
+                    self._present(number)
 
     def _opened(self) -> None:
         log.info("card reader %s is ready", self._reader.name)

@@ -30,7 +30,13 @@ from gated.devices.cameras import open_camera
 from gated.devices.clock import ManualClock, SystemClock
 from gated.devices.contract import CAMERA_CHECKS
 from gated.devices.doors import open_door
-from gated.devices.drivers import CameraDriver, DoorDriver, ReaderDriver, check_options
+from gated.devices.drivers import (
+    CameraDriver,
+    CardOutputDriver,
+    DoorDriver,
+    ReaderDriver,
+    check_options,
+)
 from gated.devices.emergency import lock_door
 from gated.devices.identity import identity_of
 from gated.devices.readers import open_reader
@@ -368,6 +374,7 @@ DECLARATIONS: dict[Group, type] = {
     "gated.cameras": CameraDriver,
     "gated.doors": DoorDriver,
     "gated.readers": ReaderDriver,
+    "gated.card_outputs": CardOutputDriver,
     "gated.engines": Engine,
 }
 
