@@ -158,7 +158,15 @@ class LogOnly:
     """A screen where nobody watches: lines in the log, without names."""
 
     def ready(self, started: Started) -> None:
+        """Log the address, and how the first administrator gets in; the code stands in no log."""
         log.info("ready; API at %s", started.address or "no address")
+        if started.address and started.setup_code:
+            how = "`gated user setup-code` here shows the code"
+            log.warning("no account yet: open %s/ui/ within a day; %s", started.address, how)
+            if sys.stderr.isatty():  # somebody reads along, and nobody keeps it
+                print(
+                    f"the code for the first administrator: {started.setup_code}", file=sys.stderr
+                )
 
     def decision(self, decision: Decision, edge: float | None) -> None:
         person = f"person {decision.person.id}" if decision.person else "nobody"

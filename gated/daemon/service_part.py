@@ -33,6 +33,7 @@ from gated.live.disk_space import DiskSpace
 from gated.live.file_sweep import UNREADABLE, sweep_files, unreadable_files
 from gated.live.hub_contact import HubContact
 from gated.live.journal_watch import LogWatch
+from gated.live.unknown_faces import DeletedFaces
 from gated.privacy.privacy import Privacy
 from gated.web.app import create_app
 from gated.web.places import Bounds
@@ -53,6 +54,7 @@ ROLLOUT_S = 5.0
 CONTACT_S = 1.0
 WEBHOOK_S = 1.0
 FILES_S = 600.0
+FACES_S = 60.0
 TRACES_S = 2.0
 """Seconds between two tries to remove traces of erased data from the database file."""
 
@@ -192,6 +194,7 @@ class ServicePart:
             Duty("log", LOG_S, self._check_journal),
             Duty("traces", TRACES_S, self._erase_traces),
             Duty("files", FILES_S, self._look_for_files),
+            Duty("faces", FACES_S, DeletedFaces(process.workspace, process.clock).purge),
             Duty("certificate", HOUSEKEEPING_S, self._certificate_watch().look),
             Duty("damage", DAMAGE_S, damage.look),
         ]

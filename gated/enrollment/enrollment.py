@@ -131,13 +131,19 @@ class EnrollmentService:
     def groups(self, drafts: Sequence[EnrollmentDraft]) -> list[int]:
         """Number the people whom these show: drafts that resemble each other, directly or by way
         of others, have the same number."""
-        groups = list(range(len(drafts)))
+        return self.grouped([draft.vector for draft in drafts], SAME_PERSON_FMR)
+
+    def grouped(self, vectors: Sequence[Vector], fmr: float) -> list[int]:
+        """As `groups`, of templates; alike are two that so many pairs of strangers are at most."""
+        groups = list(range(len(vectors)))
+        if not vectors:
+            return groups
         owner = GalleryPerson(PersonRef(0, "", "", ""))
-        templates = [Template(i, 0, d.vector, self._model) for i, d in enumerate(drafts)]
+        templates = [Template(i, 0, v, self._model) for i, v in enumerate(vectors)]
         gallery = Gallery.build(self._model, self._metric, [owner], templates)
-        least = self._calibration.similarity_at(SAME_PERSON_FMR)
-        for i, draft in enumerate(drafts):
-            for j in np.flatnonzero(gallery.similarities(draft.vector) >= least):
+        least = self._calibration.similarity_at(fmr)
+        for i, vector in enumerate(vectors):
+            for j in np.flatnonzero(gallery.similarities(vector) >= least):
                 new, old = sorted((groups[i], groups[int(j)]))
                 groups = [new if group == old else group for group in groups]
         return groups

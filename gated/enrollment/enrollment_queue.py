@@ -94,6 +94,11 @@ class EnrollmentQueue:
         with self._one_at_a_time:
             self._ready().enrollment.refuse_others(known, vector)
 
+    def grouped(self, vectors: Sequence[Vector], fmr: float) -> list[int]:
+        """As EnrollmentService.grouped."""
+        with self._one_at_a_time:
+            return self._ready().enrollment.grouped(vectors, fmr)
+
     def check_gallery(self, *, actor: str) -> dict[str, Any]:
         """As gallery_check.check_gallery, with the look journaled before."""
         with self._one_at_a_time:

@@ -16,9 +16,11 @@ from gated.link.shares import Shares
 from gated.link.status_board import StatusBoard
 from gated.live.camera_identity import CameraIdentity
 from gated.live.database_health import DatabaseHealth
+from gated.live.decision_pictures import DecisionPictures
 from gated.live.journal_review import JournalReview
 from gated.live.metrics import Metrics
 from gated.live.snapshots import Snapshots
+from gated.live.unknown_faces import UnknownFaces
 from gated.people.people import People
 from gated.workspace import Workspace
 
@@ -31,6 +33,9 @@ class LiveServices(Protocol):
 
     @property
     def camera(self) -> CameraIdentity: ...
+
+    @property
+    def decision_pictures(self) -> DecisionPictures: ...
 
     @property
     def database_health(self) -> DatabaseHealth: ...
@@ -69,6 +74,9 @@ class LiveServices(Protocol):
 
     @property
     def snapshots(self) -> Snapshots: ...
+
+    @property
+    def unknown_faces(self) -> UnknownFaces: ...
 
     @property
     def streams(self) -> Shares: ...

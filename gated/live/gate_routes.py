@@ -23,6 +23,7 @@ def state(_viewer: Viewer, services: Services) -> GateOut:
     """Camera, door, models, gallery, counters and the last decisions, newest first."""
     services.require_state()
     status, settings = services.board.snapshot(), services.settings
+    pictures = services.decision_pictures.of_decisions([d.at for d in status.decisions])
     known = {name: getattr(status, name) for name in status.__dataclass_fields__}
     return GateOut.model_validate(
         {
@@ -32,7 +33,10 @@ def state(_viewer: Viewer, services: Services) -> GateOut:
             "role": settings.gate.role,
             "liveness": settings.liveness.level,
             "problems": status.problems,
-            "decisions": [asdict(d) for d in status.decisions],
+            "strangers_kept": services.unknown_faces.kept,
+            "decisions": [
+                asdict(d) | {"snapshot_id": pictures.get(d.at)} for d in status.decisions
+            ],
         }
     )
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from gated.http.schemas import In, Out, Text
+from gated.live.unknown_faces import Act
 from gated.people.schemas import PersonRefOut
 
 
@@ -80,6 +83,8 @@ class DecisionOut(Out):
     decided_after_ms: float | None
     relay_after_ms: float | None
     frame_to_decision_ms: float | None
+    snapshot_id: int | None = None
+    """Of the picture that is kept of it; in the state of the gate, not in events."""
 
 
 class JournalReviewIn(In):
@@ -112,6 +117,60 @@ class SnapshotOut(Out):
     visit: int
     pad: float | None
     taken_at: datetime
+
+
+Pictures = Annotated[
+    Sequence[Annotated[int, Field(ge=1, le=2**63 - 1)]], Field(min_length=1, max_length=200)
+]
+
+
+class PictureOut(Out):
+    """The picture of a row of the attendance log."""
+
+    attendance_id: int
+    snapshot_id: int
+
+
+class UnknownFaceOut(Out):
+    """A picture of a stranger; those of one face have the same `group`."""
+
+    id: int
+    """Of the snapshot."""
+    taken_at: datetime
+    gate_name: str
+    group: str
+    ignored: bool
+    deleted_at: datetime | None
+    """When it goes for good; until then that can be taken back."""
+    problem: str | None
+    """The code of why it cannot be enrolled."""
+
+
+class UnknownFacesOut(Out):
+    """kept: whether pictures of strangers are kept; waiting: those not put together yet."""
+
+    kept: bool
+    waiting: int
+    faces: Sequence[UnknownFaceOut]
+
+
+class UnknownFacesIn(In):
+    """merge: all join the group of the first one; split: they stand by themselves again."""
+
+    ids: Pictures
+    act: Act
+
+
+class NameIn(In):
+    ids: Pictures
+    person_id: Annotated[int, Field(ge=1, le=2**63 - 1)]
+
+
+class NamedOut(Out):
+    """enrolled: photos that the person got; refused: code and detail of those that were not."""
+
+    enrolled: int
+    refused: Sequence[Mapping[str, str]]
 
 
 class CameraOut(Out):
@@ -160,5 +219,7 @@ class GateOut(Out):
     stranger_visits_per_year: float | None
     wrong_openings_per_year: float | None
     gallery_stamp: str | None
+    strangers_kept: bool
+    """Whether pictures of strangers are kept, to be named."""
     decisions: Sequence[DecisionOut]
     counters: Mapping[str, int]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -10,6 +11,7 @@ from sqlalchemy.orm import Session
 from gated.core.values import Reason
 from gated.database import rows
 from gated.database.records import Snapshot, columns_of, record
+from gated.database.tables import attendance_logs as log
 from gated.database.tables import persons, snapshots
 from gated.errors import NotFound
 
@@ -38,6 +40,38 @@ def list_(session: Session, limit: int) -> list[Snapshot]:
     """The newest rows, newest first."""
     found = sa.select(*_COLUMNS).order_by(snapshots.c.id.desc()).limit(limit)
     return [record(Snapshot, row) for row in session.execute(found)]
+
+
+def newest(session: Session, reason: Reason, limit: int) -> list[Snapshot]:
+    """The newest rows of one reason, newest first."""
+    found = sa.select(*_COLUMNS).where(snapshots.c.reason == reason.value)
+    found = found.order_by(snapshots.c.id.desc()).limit(limit)
+    return [record(Snapshot, row) for row in session.execute(found)]
+
+
+def of_moments(
+    session: Session, gate_name: str, moments: Collection[datetime]
+) -> dict[datetime, int]:
+    """The ids of the pictures that a gate took at these times, by time."""
+    if not moments:
+        return {}
+    c = snapshots.c
+    found = sa.select(c.taken_at, c.id).where(c.taken_at.in_(set(moments)))
+    return {row[0]: row[1] for row in session.execute(found.where(c.gate_name == gate_name))}
+
+
+def of_rows(session: Session, ids: Collection[int]) -> dict[int, int]:
+    """The ids of the pictures of rows of the attendance log, by the row's id."""
+    c, same_gate = snapshots.c, snapshots.c.gate_name == log.c.gate_name
+    found = sa.select(log.c.id, c.id).join(snapshots, c.taken_at == log.c.created_at)
+    found = found.where(log.c.id.in_(ids), same_gate, c.visit == log.c.visit)
+    return {row[0]: row[1] for row in session.execute(found)}
+
+
+def delete(session: Session, ids: Collection[int]) -> list[str]:
+    """Remove rows; returns the files that they named."""
+    gone = sa.delete(snapshots).where(snapshots.c.id.in_(ids)).returning(snapshots.c.path)
+    return list(session.execute(gone).scalars())
 
 
 def behind(session: Session, id_: int) -> Snapshot | None:

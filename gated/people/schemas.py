@@ -7,11 +7,10 @@ from dataclasses import asdict
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    Field,
-)
+from pydantic import Field, model_validator
 
 from gated.http.schemas import Code, Email, In, Out, Phone, Text
+from gated.people.bulk import MOST
 from gated.people.people import ErasureReceipt
 from gated.workspace import TracesState
 
@@ -145,6 +144,52 @@ class ErasureReceiptOut(Out):
     def of(cls, receipt: ErasureReceipt, state: TracesState) -> Self:
         """Show a receipt, and what is left in the database's log."""
         return cls(**asdict(receipt), state=state)
+
+
+PersonIds = Annotated[
+    Sequence[Annotated[int, Field(ge=1, le=2**63 - 1)]], Field(min_length=1, max_length=MOST)
+]
+
+
+class BulkIn(In):
+    """One act on several people. group: the id of the one that they join or leave."""
+
+    ids: PersonIds
+    act: Literal["activate", "deactivate", "join", "leave"]
+    group: Annotated[int, Field(ge=1, le=2**63 - 1)] | None = None
+
+    @model_validator(mode="after")
+    def _group_of_membership(self) -> Self:
+        if (self.group is not None) != (self.act in ("join", "leave")):
+            raise ValueError("join and leave need a group, the other acts have none")
+        return self
+
+
+class BulkEraseIn(In):
+    """Several people to erase, and how many they are, as somebody has counted them."""
+
+    ids: PersonIds
+    count: int
+    reason: Annotated[Text, Field(min_length=3)] | None = None
+    override: bool = False
+    """Erase in spite of a retention hold."""
+
+    @model_validator(mode="after")
+    def _counted(self) -> Self:
+        if self.count != len(set(self.ids)):
+            raise ValueError("count is not the number of people")
+        return self
+
+
+class BulkResultOut(Out):
+    """Outcome for one person of several. code, detail: why nothing was done."""
+
+    person_id: int
+    done: bool
+    code: str | None = None
+    detail: str | None = None
+    receipt: ErasureReceiptOut | None = None
+    """Of an erasure."""
 
 
 class PersonRefOut(Out):

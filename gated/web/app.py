@@ -28,9 +28,16 @@ from gated.fleet.hub.callers import RequireGate
 from gated.http import problems
 from gated.http.callers import CSRF, Require
 from gated.http.hosts import Hosts
-from gated.live import gate_routes, general_routes, journal_routes, kiosk_routes, metrics_routes
+from gated.live import (
+    gate_routes,
+    general_routes,
+    journal_routes,
+    kiosk_routes,
+    metrics_routes,
+    unknown_routes,
+)
 from gated.live import routes as live
-from gated.people import group_routes
+from gated.people import bulk_routes, group_routes
 from gated.people import routes as persons
 from gated.privacy import routes as privacy
 from gated.ui import pages
@@ -116,10 +123,12 @@ ROUTERS = (
     journal_routes,
     kiosk_routes,
     group_routes,
+    bulk_routes,
     access,
     credential_routes,
     privacy,
     live,
+    unknown_routes,
     door,
     job_routes,
     fleet,

@@ -48,9 +48,11 @@ from gated.link.shares import Shares
 from gated.link.status_board import StatusBoard
 from gated.live.camera_identity import CameraIdentity
 from gated.live.database_health import DatabaseHealth
+from gated.live.decision_pictures import DecisionPictures
 from gated.live.journal_review import JournalReview
 from gated.live.metrics import Metrics
 from gated.live.snapshots import Snapshots
+from gated.live.unknown_faces import UnknownFaces
 from gated.people.groups import Groups
 from gated.people.people import People
 from gated.people.zones import zone_here
@@ -84,6 +86,8 @@ class ApiServices:
     remote_door: RemoteDoor
     camera: CameraIdentity
     snapshots: Snapshots
+    decision_pictures: DecisionPictures
+    unknown_faces: UnknownFaces
     jobs: Jobs
     fleet: Fleet
     collector: Collector
@@ -176,6 +180,8 @@ def api_services(
         remote_door=RemoteDoor(settings, accounts, board),
         camera=CameraIdentity.of(workspace),
         snapshots=Snapshots.of(workspace),
+        decision_pictures=DecisionPictures.of(workspace),
+        unknown_faces=UnknownFaces(workspace, workspace.clock, desk),
         jobs=Jobs(),
         fleet=Fleet.of(workspace),
         collector=Collector.of(workspace),

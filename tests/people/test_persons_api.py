@@ -217,3 +217,60 @@ def test_lists_say_more_of_persons_and_find_who_lacks_what(client: httpx.Client)
 
 def test_a_person_without_photo_has_no_thumbnail(client: httpx.Client) -> None:
     assert client.get(f"/api/persons/{created(client)['id']}/thumbnail").status_code == 404
+
+
+def test_several_people_are_changed_at_once_and_each_is_told_of(client: httpx.Client) -> None:
+    ada, bob = (created(client)["id"] for _ in range(2))
+    gone = 10**9
+    answer = client.post("/api/persons/bulk", json={"ids": [ada, gone, bob], "act": "deactivate"})
+    assert answer.status_code == 200
+    assert [(one["person_id"], one["done"], one["code"]) for one in answer.json()] == [
+        (ada, True, None),
+        (gone, False, "not_found"),
+        (bob, True, None),
+    ]
+    assert [client.get(f"/api/persons/{i}").json()["is_active"] for i in (ada, bob)] == [False] * 2
+
+    group = client.post("/api/groups", json={"name": "Several"}).json()["id"]
+    for act, members in (("join", [ada, bob]), ("leave", [])):
+        body = {"ids": [ada, bob, ada], "act": act, "group": group}
+        done = client.post("/api/persons/bulk", json=body).json()
+        assert [(one["person_id"], one["done"]) for one in done] == [(ada, True), (bob, True)]
+        found = client.get("/api/persons", params={"group": "Several"}).json()
+        assert [person["id"] for person in found] == members
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"ids": [], "act": "activate"},
+        {"ids": list(range(1, 102)), "act": "activate"},
+        {"ids": [1], "act": "erase"},
+        {"ids": [1], "act": "join"},
+        {"ids": [1], "act": "activate", "group": 1},
+        {"ids": [0], "act": "activate"},
+    ],
+)
+def test_an_act_on_several_people_that_makes_no_sense_is_refused(
+    client: httpx.Client, body: dict[str, Any]
+) -> None:
+    assert client.post("/api/persons/bulk", json=body).status_code == 422
+
+
+def test_several_people_are_erased_by_an_admin_who_has_counted_them(
+    client: httpx.Client, server: Running
+) -> None:
+    ids = [created(client)["id"] for _ in range(2)]
+    body = {"ids": ids, "count": 3}
+    assert client.post("/api/persons/bulk-erase", json=body).status_code == 422
+    with server.client("operator") as operator:
+        assert operator.post("/api/persons/bulk-erase", json=body).status_code == 403
+    assert [client.get(f"/api/persons/{i}").status_code for i in ids] == [200, 200]
+    told = client.post("/api/persons/bulk-erase", json={"ids": ids, "count": 2}).json()
+    assert [one["receipt"]["person_id"] for one in told] == ids
+    assert told[0]["receipt"]["seq"] < told[1]["receipt"]["seq"]
+    assert [client.get(f"/api/persons/{i}").status_code for i in ids] == [404, 404]
+    again = client.post("/api/persons/bulk-erase", json={"ids": ids, "count": 2}).json()
+    assert [(one["done"], one["code"], one["receipt"]) for one in again] == [
+        (False, "not_found", None)
+    ] * 2

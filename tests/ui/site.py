@@ -6,18 +6,23 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from gated.accounts.accounts import Accounts
 from gated.accounts.devices import Devices
 from gated.config import load
+from gated.live import snapshot_store
 from gated.people.people import People
+from gated.workspace import Workspace
 from tests.assets import require_assets
 from tests.changes import done_by
 from tests.e2e.process import Process, demo_config
+from tests.enrollment.offices import portrait
 from tests.fixtures.server import PASSWORD
 from tests.workspaces import open_workspace
 
@@ -53,6 +58,8 @@ def running_site(folder: Path, *, killed: bool = False) -> Iterator[Site]:
     """Run the demo with accounts of all roles and some people; killed: the test ends it."""
     require_assets("default", "demo")
     config = demo_config(folder)
+    text = config.read_text().replace("storage: {", "storage: {keep_stranger_pictures: true, ")
+    config.write_text(text + "privacy: {unknown_faces_days: 3}\n")
     with open_workspace(load(config, {})) as workspace:
         accounts = Accounts.of(workspace)
         people = People.of(workspace)
@@ -68,15 +75,42 @@ def running_site(folder: Path, *, killed: bool = False) -> Iterator[Site]:
             accounts.create(f"the-{role}", role, PASSWORD, actor="test")
         accounts.create("the-self", "self", PASSWORD, actor="test", person_id=made[0].id)
         _, token = done_by("test", Devices.of(workspace).add, "the-kiosk")
+        _refuse_a_stranger(workspace)
     with Process("--config", config) as process:
         yield Site(address_of(process), process, config, token)
         assert killed or process.end() == 0
+
+
+def _refuse_a_stranger(workspace: Workspace) -> None:
+    """Keep the picture of a stranger, as the gate does when one was refused."""
+    path = workspace.files.save_image(portrait("biden"))
+    with workspace.database.write() as session:
+        snapshot_store.add(
+            session,
+            person_id=None,
+            reason="no_match",
+            gate_name="demo",
+            visit=1,
+            pad=None,
+            path=path,
+            taken_at=datetime.now(UTC),
+        )
 
 
 def address_of(process: Process) -> str:
     """Where a gate that has just started is reached."""
     line = process.wait_for("http://")
     return next(word for word in line.split() if word.startswith("http://"))
+
+
+@contextmanager
+def signed_in(site: Site, role: str = "admin") -> Iterator[httpx.Client]:
+    """A client of the API with an account of the site."""
+    with httpx.Client(base_url=site.address, trust_env=False, timeout=60) as client:
+        given = {"username": f"the-{role}", "password": PASSWORD}
+        token = client.post("/api/auth/login", json=given).json()["access_token"]
+        client.headers["Authorization"] = f"Bearer {token}"
+        yield client
 
 
 @dataclass
@@ -122,6 +156,15 @@ class Visitor:
         self.page.wait_for_function(
             "() => document.querySelector('h1') && !document.querySelector('.skeleton')"
         )
+
+    def tab_to(self, target: Any, most: int = 120) -> None:
+        """Go to a control with the tabulator key alone; AssertionError when that leads nowhere."""
+        target.wait_for(state="attached")
+        for _ in range(most):
+            self.page.keyboard.press("Tab")
+            if target.evaluate("el => el === document.activeElement"):
+                return
+        raise AssertionError(f"the keyboard does not reach {target}")
 
 
 def require_browser() -> Any:

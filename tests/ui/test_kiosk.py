@@ -116,11 +116,22 @@ def test_a_stranger_sees_a_question_and_a_token_elsewhere_is_not_taken(
     assert answer.status_code == 403
 
 
-def test_the_screen_heals_after_the_gate_was_killed(browser: Any, tmp_path: Path) -> None:
-    with browser.new_context(**SCREEN) as context, running_site(tmp_path, killed=True) as site:
+def test_the_screen_heals_after_the_gate_was_killed_and_what_was_typed_is_kept(
+    browser: Any, tmp_path: Path
+) -> None:
+    with (
+        browser.new_context(**SCREEN) as context,
+        browser.new_context(locale="en-GB") as desk,
+        running_site(tmp_path, killed=True) as site,
+    ):
         page = _open(Visitor(context.new_page(), site), site)
+        office = Visitor(desk.new_page(), site)
+        office.sign_in("operator", "people")
+        office.page.get_by_role("button", name="Add person").click()
+        office.page.get_by_label("First name").fill("Half")
         site.process.end(signal.SIGKILL)
         page.locator("html[data-state=wait]").wait_for()
+        office.page.get_by_text("No connection to the gate.").wait_for()
         port = re.search(r":(\d+)$", site.address)
         assert port is not None
         text = site.config.read_text().replace("port: 0", f"port: {port[1]}")
@@ -128,6 +139,12 @@ def test_the_screen_heals_after_the_gate_was_killed(browser: Any, tmp_path: Path
         with Process("--config", site.config) as again:
             assert address_of(again) == site.address
             page.locator("html[data-state=idle], html[data-state=hint]").first.wait_for()
+            office.page.get_by_text("No connection to the gate.").wait_for(state="hidden")
+            assert office.page.get_by_label("First name").input_value() == "Half"
+            for label, text in (("Last name", "Typed"), ("Personnel code", "H-1")):
+                office.page.get_by_label(label).fill(text)
+            office.page.get_by_role("dialog").get_by_role("button", name="Add").click()
+            office.page.get_by_role("heading", level=1, name="Half Typed").wait_for()
             assert again.end() == 0
 
 

@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
+import cv2
+import numpy as np
 import pytest
 
 from gated.enrollment.models import INSTALLED
 from tests.assets import require_assets
 from tests.e2e.process import Process, demo_config
+from tests.enrollment.offices import portrait
 from tests.fixtures.server import PASSWORD
 from tests.ui.shots import PAGES
-from tests.ui.site import WAIT_MS, Site, Visitor, address_of, violations
+from tests.ui.site import ARGS, CHROMIUM, WAIT_MS, Site, Visitor, address_of, signed_in, violations
 
 Visit = Callable[..., Visitor]
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
-
-
-@contextmanager
-def _api(site: Site, role: str = "admin") -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=site.address, trust_env=False, timeout=20) as client:
-        given = {"username": f"the-{role}", "password": PASSWORD}
-        token = client.post("/api/auth/login", json=given).json()["access_token"]
-        client.headers["Authorization"] = f"Bearer {token}"
-        yield client
 
 
 def test_a_wrong_password_is_said_and_a_right_one_leads_to_now(visit: Visit) -> None:
@@ -73,8 +65,23 @@ def test_a_viewer_cannot_do_what_an_operator_can(visit: Visit, site: Site) -> No
     page.get_by_text("Door", exact=False).first.wait_for()
     for name in ("Open door", "Lockdown"):
         assert page.get_by_role("button", name=name).count() == 0
-    with _api(site, "viewer") as client:
-        assert client.post("/api/gate/open", json={"reason": "a reason"}).status_code == 403
+    visitor.goto("people")
+    page.get_by_role("link", name="Ada Byron").wait_for()
+    assert page.get_by_role("checkbox").count() == 0
+    assert page.get_by_role("button", name=re.compile("^Add")).count() == 0
+    page.get_by_role("link", name="Ada Byron").click()
+    page.get_by_role("heading", level=1, name="Ada Byron").wait_for()
+    for name in ("Block", "Add photo", "Erase person", "Change"):
+        assert page.get_by_role("button", name=name).count() == 0
+    acts = (
+        ("/api/gate/open", {"reason": "a reason"}),
+        ("/api/persons/bulk", {"ids": [1], "act": "deactivate"}),
+        ("/api/persons/bulk-erase", {"ids": [1], "count": 1}),
+        ("/api/gate/unknown-faces", {"ids": [1], "act": "delete"}),
+        ("/api/gate/unknown-faces/name", {"ids": [1], "person_id": 1}),
+    )
+    with signed_in(site, "viewer") as client:
+        assert [client.post(path, json=body).status_code for path, body in acts] == [403] * 5
 
 
 def test_search_forgives_accents_and_back_keeps_the_filter(visit: Visit) -> None:
@@ -128,6 +135,60 @@ def test_somebody_is_added_gets_a_photo_is_blocked_and_erased(visit: Visit) -> N
     assert page.get_by_role("link", name="Joe Biden").count() == 0
 
 
+def test_several_people_are_chosen_blocked_and_erased_by_keyboard(visit: Visit, site: Site) -> None:
+    with signed_in(site) as client:
+        ids = [
+            client.post(
+                "/api/persons",
+                json={"first_name": name, "last_name": "Several", "personnel_code": f"S-{name}"},
+            ).json()["id"]
+            for name in ("Una", "Duo", "Tria")
+        ]
+    visitor = visit()
+    visitor.sign_in("admin", "people?q=several")
+    page, press = visitor.page, visitor.page.keyboard.press
+    page.get_by_role("link", name="Una Several").wait_for()
+    visitor.tab_to(page.get_by_role("checkbox", name="Choose all shown"))
+    press("Space")
+    page.get_by_text("3 chosen").wait_for()
+    visitor.tab_to(page.get_by_role("checkbox", name="Choose Tria Several"))
+    press("Space")
+    page.get_by_text("2 chosen").wait_for()
+
+    page.get_by_role("searchbox").focus()
+    visitor.tab_to(page.get_by_role("button", name="Block", exact=True))
+    press("Enter")
+    page.get_by_role("dialog", name="Block 2 people").wait_for()
+    assert violations(page) == []
+    visitor.tab_to(page.get_by_role("dialog").get_by_role("button", name="Block"))
+    press("Enter")
+    page.get_by_text("Done for 2 people.").wait_for()
+    with signed_in(site) as client:
+        active = [client.get(f"/api/persons/{i}").json()["is_active"] for i in ids]
+        assert active == [False, False, True]
+        assert client.delete(f"/api/persons/{ids[0]}").status_code == 200  # meanwhile, elsewhere
+
+    for name in ("Una", "Duo"):
+        page.get_by_role("checkbox", name=f"Choose {name} Several").check()
+    page.get_by_role("button", name="Erase", exact=True).click()
+    dialog = page.get_by_role("dialog", name="Erase 2 people")
+    page.keyboard.type("3")
+    press("Enter")
+    dialog.get_by_text("That is not how many are chosen.").wait_for()
+    assert violations(page) == []
+    dialog.get_by_label("Type 2").fill("2")
+    press("Enter")
+    outcome = page.get_by_role("dialog", name="What came of it")
+    outcome.get_by_role("region", name="Not done").get_by_text("Una Several").wait_for()
+    outcome.get_by_role("region", name="Receipts").get_by_text("Duo Several").wait_for()
+    assert violations(page) == []
+    press("Escape")
+    page.get_by_role("link", name="Duo Several").wait_for(state="detached")
+    with signed_in(site) as client:
+        assert [p["id"] for p in client.get("/api/persons?q=several").json()] == ids[2:]
+        assert client.delete(f"/api/persons/{ids[2]}").status_code == 200
+
+
 def test_a_lockdown_from_a_phone_by_two_taps_and_a_reason(visit: Visit, site: Site) -> None:
     visitor = visit(**PHONE)
     visitor.sign_in("operator", "now")
@@ -137,7 +198,7 @@ def test_a_lockdown_from_a_phone_by_two_taps_and_a_reason(visit: Visit, site: Si
     page.get_by_role("dialog").get_by_role("button", name="Lockdown").tap()
     page.get_by_role("alert").filter(has_text="nobody is let in").wait_for()
     assert page.get_by_role("button", name="Open door").is_disabled()
-    with _api(site) as client:
+    with signed_in(site) as client:
         assert client.get("/api/gate").json()["door_mode"] == "lockdown"
     page.get_by_role("button", name="Back to normal").tap()
     page.get_by_label("Reason").fill("it was a play")
@@ -172,6 +233,60 @@ def test_a_session_that_ends_asks_over_the_page_and_loses_nothing(visit: Visit) 
     page.get_by_role("heading", level=1, name="Nobody Special").wait_for()
 
 
+@pytest.mark.long
+def test_eight_tabs_share_one_stream_and_all_hear_of_decisions(visit: Visit, site: Site) -> None:
+    visitor = visit()
+    visitor.sign_in("viewer", "now")
+    tabs = [visitor] + [Visitor(visitor.page.context.new_page(), site) for _ in range(7)]
+    for tab in tabs[1:]:
+        tab.goto("now")
+    for tab in tabs:
+        tab.page.locator(".stream li").first.wait_for(timeout=2 * WAIT_MS)
+    newest = ".stream li time >> nth=0"
+    before = [tab.page.locator(newest).get_attribute("datetime") for tab in tabs]
+    tabs[0].page.close()  # whichever tab holds the stream: another one goes on
+    for tab, was in zip(tabs[1:], before[1:], strict=True):
+        changed = "was => document.querySelector('.stream li time')?.dateTime !== was"
+        tab.page.wait_for_function(changed, arg=was, timeout=2 * WAIT_MS)
+        assert tab.said == []
+
+
+@pytest.mark.long
+def test_a_photo_is_taken_by_the_webcam_of_the_browser(
+    browser: Any, site: Site, tmp_path: Path
+) -> None:
+    film = tmp_path / "webcam.mjpeg"
+    film.write_bytes(_as_frame(portrait("biden")) * 30)
+    fields = {"first_name": "Wera", "last_name": "Cam", "personnel_code": "W-1"}
+    with signed_in(site) as client:
+        person = client.post("/api/persons", json=fields).json()["id"]
+    args = [*ARGS, f"--use-file-for-fake-video-capture={film}"]
+    with browser.browser_type.launch(executable_path=CHROMIUM, args=args) as other:
+        visitor = Visitor(other.new_page(locale="en-GB"), site)
+        visitor.sign_in("operator", f"people/{person}")
+        page = visitor.page
+        page.get_by_role("button", name="Add photo").first.click()
+        page.get_by_role("tab", name="This camera").click()
+        page.get_by_role("button", name="Take the photo").click()
+        page.get_by_text("Photo added").wait_for()
+        assert (visitor.said, visitor.asked) == ([], [])
+    with signed_in(site) as client:
+        assert len(client.get(f"/api/persons/{person}").json()["enrollments"]) == 1
+        assert client.delete(f"/api/persons/{person}").status_code == 200
+
+
+def _as_frame(jpeg: bytes) -> bytes:
+    """The middle of a portrait as a webcam sees it, 640 by 480."""
+    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    scale = max(640 / image.shape[1], 480 / image.shape[0])
+    large = cv2.resize(image, None, fx=scale, fy=scale)
+    left = (large.shape[1] - 640) // 2
+    done, made = cv2.imencode(".jpg", large[:480, left : left + 640])
+    assert done
+    return made.tobytes()
+
+
 @pytest.mark.parametrize("language", ["fa", "de"])
 def test_a_language_reads_in_its_direction(visit: Visit, language: str) -> None:
     visitor = visit()
@@ -198,7 +313,7 @@ def test_axe_finds_nothing(visit: Visit, scheme: str, size: dict[str, Any]) -> N
 
 
 def test_a_missing_exit_comes_first_and_is_put_down_with_a_reason(visit: Visit, site: Site) -> None:
-    with _api(site) as client:
+    with signed_in(site) as client:
         ada = client.get("/api/persons", params={"q": "A-1"}).json()[0]["id"]
         entry = {"person_id": ada, "direction": "entry", "reason": "seen by the porter"}
         # Two days ago: an entry is a missing exit once it is older than the longest stay.
@@ -219,14 +334,14 @@ def test_a_missing_exit_comes_first_and_is_put_down_with_a_reason(visit: Visit, 
     page.get_by_role("dialog").get_by_label("Reason").fill("told by herself")
     page.get_by_role("dialog").get_by_role("button", name="Save").click()
     page.get_by_text("Nothing has to be mended in these days.").wait_for()
-    with _api(site) as client:
+    with signed_in(site) as client:
         newest = client.get("/api/attendance", params={"person_id": ada, "limit": 1}).json()[0]
     assert newest["direction"] == "exit"
     assert newest["person"]["name"] == "Ada Byron"
 
 
 def test_a_passage_is_corrected_in_the_week_of_its_person(visit: Visit, site: Site) -> None:
-    with _api(site) as client:
+    with signed_in(site) as client:
         grace = client.get("/api/persons", params={"q": "H-9"}).json()[0]["id"]
         at = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
         body = {"person_id": grace, "direction": "entry", "reason": "by hand", "created_at": at}
@@ -240,7 +355,7 @@ def test_a_passage_is_corrected_in_the_week_of_its_person(visit: Visit, site: Si
     page.get_by_role("dialog").get_by_label("Reason").fill("it was her twin")
     page.get_by_role("dialog").get_by_role("button", name="Save").click()
     page.get_by_text("no passage").wait_for()
-    with _api(site) as client:
+    with signed_in(site) as client:
         assert client.get(f"/api/attendance/{row}").json()["versions"][-1]["status"] == "void"
 
 
@@ -263,7 +378,7 @@ def test_a_week_is_typed_and_tried_for_somebody(visit: Visit, site: Site) -> Non
     dialog.get_by_label("Sunday").fill("10:00-11:00")
     dialog.get_by_role("button", name="Save").click()
     page.get_by_role("region", name="office").wait_for()
-    with _api(site) as client:
+    with signed_in(site) as client:
         (week,) = [s for s in client.get("/api/access/schedules").json() if s["name"] == "office"]
     assert week["week"] == [["08:00-18:00"]] * 5 + [[], ["10:00-11:00"]]
     visitor.goto("rules?view=try")
@@ -298,6 +413,10 @@ def test_what_the_gate_is_set_to_is_shown_and_what_may_not_be_is_refused(
     visitor.sign_in("admin", "settings?view=gate")
     page = visitor.page
     relay = page.get_by_role("listitem").filter(has_text="door.relay_pin")
+    door = page.get_by_role("heading", name="door", exact=True)
+    door.wait_for()
+    assert relay.count() == 0  # folded by section, until one is opened
+    door.click()
     relay.get_by_text("in the file").wait_for()
     page.get_by_role("searchbox").fill("unlock_s")
     page.get_by_role("listitem").filter(has_text="door.extended_unlock_s").wait_for()
@@ -307,11 +426,11 @@ def test_what_the_gate_is_set_to_is_shown_and_what_may_not_be_is_refused(
     dialog.get_by_label("Value").fill("120")  # longer than the longest release
     assert violations(page) == []
     dialog.get_by_role("button", name="Cancel").click()
-    with _api(site) as client:
+    with signed_in(site) as client:
         refused = client.put("/api/settings", json={"values": {"door": {"relay_pin": 4}}})
         assert (refused.status_code, refused.json()["code"]) == (422, "settings_refused")
         assert client.get("/api/settings/change").json()["state"] == "none"
-    with _api(site, "operator") as client:
+    with signed_in(site, "operator") as client:
         assert client.get("/api/settings").status_code == 403
 
 
@@ -333,11 +452,67 @@ def test_the_page_draws_a_box_around_each_face(visit: Visit, site: Site) -> None
     canvas = visitor.page.locator(".view canvas")
     canvas.and_(visitor.page.locator("[data-faces='1']")).wait_for(timeout=60_000)
     with (
-        _api(site, "operator") as client,
+        signed_in(site, "operator") as client,
         client.stream("GET", "/api/gate/preview", params={"boxes": "false"}) as stream,
     ):
         head = next(stream.iter_bytes()).partition(b"\r\n\r\n")[0].decode()
     assert re.search(r"X-Faces: \[(\[[\d.,-]+\],?)*\]", head)
+
+
+def test_a_stranger_who_was_refused_is_named(visit: Visit, site: Site) -> None:
+    with signed_in(site) as client:
+        picture = client.get("/api/gate/snapshots").json()[-1]["id"]
+    visitor = visit()
+    visitor.sign_in("admin", "people")
+    page = visitor.page
+    page.get_by_role("link", name="Unknown faces").click()
+    shown = page.locator(f"img[src*='/snapshots/{picture}/']")
+    face = page.get_by_role("list", name="Unknown faces").get_by_role("listitem").filter(has=shown)
+    face.get_by_role("button", name="Set aside").click()
+    page.get_by_text("Set aside.").wait_for()
+    page.get_by_role("button", name="Undo").click()
+    face.get_by_role("button", name="Delete").click()
+    page.get_by_text("For ten minutes it can be taken back.").wait_for()
+    page.get_by_text("Deleted (").click()
+    assert violations(page) == []
+    page.get_by_role("button", name="Take back").click()
+
+    face.get_by_role("button", name="Name", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    named = (("First name", "Nia"), ("Last name", "Named"), ("Personnel code", "N-9"))
+    for label, text in named:
+        dialog.get_by_label(label).fill(text)
+    assert violations(page) == []
+    dialog.get_by_role("button", name="Enrol").click()
+    page.get_by_text("Enrolled for Nia Named.").wait_for()
+    page.get_by_role("link", name="Open person").click()
+    page.get_by_role("img", name="Photo 1 of Nia Named").wait_for()
+    page.get_by_text("Would be let in").wait_for()
+    with signed_in(site) as client:
+        (nia,) = client.get("/api/persons", params={"q": "N-9"}).json()
+        assert client.delete(f"/api/persons/{nia['id']}").status_code == 200
+
+
+def test_a_decision_shows_the_picture_that_is_kept_of_it(visit: Visit, site: Site) -> None:
+    with signed_in(site) as client:
+        picture = client.get("/api/gate/snapshots").json()[-1]["id"]
+    visitor = visit()
+
+    def with_picture(route: Any) -> None:
+        answer = route.fetch()
+        told = answer.json()
+        for decision in told["decisions"]:
+            decision["snapshot_id"] = picture
+        route.fulfill(response=answer, json=told)
+
+    visitor.page.route("**/api/gate", with_picture)
+    visitor.sign_in("operator", "now")
+    page = visitor.page
+    page.locator(".stream li img").first.wait_for()
+    page.locator(".stream button").filter(has=page.locator("img")).first.click()
+    shot = page.get_by_role("dialog").get_by_role("img", name="Picture of the decision")
+    shot.wait_for()
+    page.wait_for_function("image => image.naturalWidth > 0", arg=shot.element_handle())
 
 
 def test_somebody_sees_the_own_times_and_asks_for_a_correction(visit: Visit, site: Site) -> None:
@@ -350,7 +525,7 @@ def test_somebody_sees_the_own_times_and_asks_for_a_correction(visit: Visit, sit
     page.get_by_role("dialog").get_by_label("Reason").fill("the gate was busy")
     page.get_by_role("dialog").get_by_role("button", name="Ask for it").click()
     page.get_by_text("Asked for.").wait_for()
-    with _api(site, "operator") as client:
+    with signed_in(site, "operator") as client:
         asked = client.get("/api/correction-requests", params={"state": "open"}).json()
     assert [r["reason"] for r in asked] == ["the gate was busy"]
 

@@ -12,7 +12,7 @@ import { icon } from "./pieces/icon.js";
 // name: [sign, who may, where it works, module, its own words]
 const SCREENS = {
   now: ["now", "viewer", "gate", () => import("./screens/now.js")],
-  people: ["people", "viewer", "", () => import("./screens/people.js")],
+  people: ["people", "viewer", "", () => import("./screens/people.js"), "more"],
   attendance: ["clock", "viewer", "", () => import("./screens/attendance.js")],
   fleet: ["door", "viewer", "hub", () => import("./screens/fleet.js"), "more"],
   rules: ["calendar", "viewer", "", () => import("./screens/rules.js")],

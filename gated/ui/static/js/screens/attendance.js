@@ -89,6 +89,9 @@ async function correct(row, again) {
   if (done) { toast(t("app.saved")); again(); }
 }
 
+const shotOf = id => `/api/gate/snapshots/${id}/thumbnail`;
+const look = id => dialog(t("now.shot"), close => [h("img.shot.large", { src: shotOf(id), alt: t("now.shot") }), h("div.row.end", {}, button(t("app.close"), () => close(), { kind: "main" }))]);
+
 // --- a day -----------------------------------------------------------------------------------
 
 function oneDay(at) {
@@ -125,10 +128,19 @@ function log(at) {
   change({});
   const pick = (name, options) => h("select", { "aria-label": t(`attendance.${name}`), onchange: e => change({ [name]: e.target.value }) },
     h("option", { value: "" }, t(`attendance.${name}.any`)), options.map(([value, text]) => h("option", { value, selected: value === asked.peek()[name] }, text)));
-  shown = table({ path: "/api/attendance", filters, label: t("attendance.log"),
+  // pictures of decisions, where they are kept and the role may see them
+  const slots = new Map(), slot = r => { const el = h("span", { hidden: true }); slots.set(r.id, el); return el; };
+  async function fill(rows) {
+    if (!rows.length || !may("operator")) return;
+    for (const one of await get("/api/gate/pictures", { ids: rows.map(r => r.id).join(",") }).catch(() => [])) {
+      slots.get(one.attendance_id)?.replaceChildren(h("button.plain", { type: "button", "aria-label": t("now.shot"), onclick: () => look(one.snapshot_id) }, h("img.shot", { src: shotOf(one.snapshot_id), alt: "", loading: "lazy", width: 44, height: 44 })));
+      slots.get(one.attendance_id).hidden = false;
+    }
+  }
+  shown = table({ path: "/api/attendance", filters, label: t("attendance.log"), rows: fill,
     columns: [{ label: t("attendance.name") }, { label: t("attendance.at") }, { label: t("decision.direction"), optional: true }, { label: t("attendance.why"), optional: true }, { label: t("app.change"), hidden: true }],
     row: (r, again) => [
-      h("td", {}, h("div.person", {}, outcome(r.status !== "denied"), h("div", {}, r.person ? h("a.strong", { href: `${BASE}attendance/${r.person_id}` }, bdi(r.person.name)) : h("strong", {}, t("now.unknown")), h("div.small.muted", {}, bdi(r.person?.personnel_code ?? ""))))),
+      h("td", {}, h("div.person", {}, outcome(r.status !== "denied"), slot(r), h("div", {}, r.person ? h("a.strong", { href: `${BASE}attendance/${r.person_id}` }, bdi(r.person.name)) : h("strong", {}, t("now.unknown")), h("div.small.muted", {}, bdi(r.person?.personnel_code ?? ""))))),
       h("td.num", {}, moment(r.created_at)), h("td.opt", {}, word("direction", r.direction)), h("td.opt", {}, word("status", r.status), h("div.small.muted", {}, `${word("reason", r.reason)} · ${word("method", r.method)}`)),
       h("td", {}, may("operator") && r.person_id !== null && button(t("attendance.correct"), () => correct(r, again), { kind: "small" }))],
     none: () => empty("clock", t("attendance.nothing")) });

@@ -61,16 +61,16 @@ function doorState() {
 
 function acts() {
   if (!may("operator")) return [];
-  const mode = () => gate.value?.door_mode;
+  const mode = () => gate.value?.door_mode, odd = () => Boolean(mode() && mode() !== "normal");
   const set = (wanted, title, kind) => reasoned(title, { kind, yes: t(`act.${wanted}`), act: given => put("/api/gate/mode", { mode: wanted, ...given }) })
     .then(done => { if (done) { toast(t("act.done", { what: word("mode", wanted) })); readGate(); } });
   const open = () => reasoned(t("act.open.title"), { yes: t("now.open"), act: given => post("/api/gate/open", given) })
     .then(done => done && toast(t("act.opened", { n: done.for_s })));
   return [
     h("button.btn.main", { type: "button", disabled: () => !gate.value || SHUT.has(mode()), onclick: open }, icon("unlock"), t("now.open")),
-    () => (mode() && mode() !== "normal"
-      ? button(t("act.normal"), () => set("normal", t("act.normal.title")), { sign: "yes" })
-      : button(t("act.lockdown"), () => set("lockdown", t("act.lockdown.title"), "bad"), { kind: "bad", sign: "lock" })),
+    // one button with two faces: the focus stays on it
+    h("button.btn", { type: "button", class: () => (odd() ? "" : "bad"), onclick: () => (odd() ? set("normal", t("act.normal.title")) : set("lockdown", t("act.lockdown.title"), "bad")) },
+      () => icon(odd() ? "yes" : "lock"), () => t(odd() ? "act.normal" : "act.lockdown")),
     button(t("now.more"), () => modes(set), { kind: "quiet", sign: "more", "aria-haspopup": "dialog" }),
   ];
 }
@@ -123,13 +123,22 @@ function recent() {
 function row(d, at) {
   const name = d.person ? d.person.name : t("now.unknown");
   return h("li", {}, h("button.plain", { type: "button", onclick: () => more(d, name) },
-    outcome(d.outcome === "granted"),
+    outcome(d.outcome === "granted"), shot(d),
     h("span.grow", {}, h("strong", {}, bdi(name)), h("span.small.muted", {}, reasonOf(d)), at < ADVISED && d.outcome !== "granted" && has(`todo.${d.reason}`) && h("span.small", {}, t(`todo.${d.reason}`))),
     h("span.vh", {}, word("outcome", d.outcome)),
     h("time.small.muted", { datetime: d.at }, time(d.at))));
 }
 
+// Of the decision, where one is kept; made once, as the list is drawn anew with each decision.
+const pictures = new Map();
+function shot(d) {
+  if (!d.snapshot_id || !may("operator")) return null;
+  if (!pictures.has(d.snapshot_id)) pictures.set(d.snapshot_id, h("img.shot", { src: `/api/gate/snapshots/${d.snapshot_id}/thumbnail`, alt: "", loading: "lazy", width: 44, height: 44 }));
+  return pictures.get(d.snapshot_id);
+}
+
 const more = (d, name) => dialog(name, close => [
+  d.snapshot_id && may("operator") && h("img.shot.large", { src: `/api/gate/snapshots/${d.snapshot_id}/thumbnail`, alt: t("now.shot") }),
   h("p.lead", {}, chip(d.outcome === "granted" ? "ok" : "bad", d.outcome === "granted" ? "yes" : "no", word("outcome", d.outcome)), " ", reasonOf(d)),
   has(`todo.${d.reason}`) && note("info", t(`todo.${d.reason}`)),
   h("dl.pairs", {}, [["when", moment(d.at)], ["direction", word("direction", d.direction)], ["method", word("method", d.method)],

@@ -1,20 +1,24 @@
 // People: found as one types; one person is a page of its own, an import another.
 import { get, may, post, put } from "../core/api.js";
 import { h, signal } from "../core/dom.js";
+import { gate } from "../core/gate.js";
 import { date, moment, t } from "../core/i18n.js";
 import { BASE, go, remember } from "../core/router.js";
 import { avatar, bdi, button, chip, empty, head, nameOf, toast } from "../pieces/bits.js";
 import { ask, checkbox, field, input } from "../pieces/dialog.js";
 import { icon } from "../pieces/icon.js";
 import { table } from "../pieces/table.js";
+import { chosen } from "./chosen.js";
 import bulk from "./import.js";
 import person from "./person.js";
+import unknown from "./unknown.js";
 
 const TYPING_MS = 150;
 const FILTERS = ["active", "inactive", "without_photo", "consent_missing", "visitors", "left"];
 
 export default function people({ place }) {
   if (place.rest[0] === "import") return bulk();
+  if (place.rest[0] === "unknown" && may("admin")) return unknown();
   return place.rest[0] ? person({ id: Number(place.rest[0]) }) : list(place.query);
 }
 
@@ -25,6 +29,7 @@ function list(at) {
   const sort = signal(at.get("sort") ?? "last_name");
   const filters = signal({});
   let shown = null, typing = 0;
+  const several = may("operator") && chosen(() => shown.again(), () => !shown.total.value);
   function change() {
     remember({ q: q.peek(), only: only.peek(), group: group.peek(), sort: sort.peek() === "last_name" ? "" : sort.peek() });
     filters.value = { q: q.peek(), group: group.peek(), sort: sort.peek(), ...narrowed(only.peek()) };
@@ -49,7 +54,7 @@ function list(at) {
       groups.replaceChildren(one.groups.join(", ") || "–");
     });
     return [
-      h("td", {}, h("div.person", {}, photo, h("div", {}, h("a.strong", { href: `${BASE}people/${p.id}` }, bdi(nameOf(p))),
+      h("td", {}, h("div.person", {}, several && several.box(p), photo, h("div", {}, h("a.strong", { href: `${BASE}people/${p.id}` }, bdi(nameOf(p))),
         h("div.small.muted", {}, bdi([p.personnel_code, p.department].filter(Boolean).join(" · "))), marks))),
       h("td", {}, status(p)), groups, seen];
   };
@@ -69,10 +74,12 @@ function list(at) {
   });
   return h("div", {},
     head(t("app.people"), h("span.muted.num", { role: "status" }, () => (shown.total.value === null ? "" : t("people.count", { n: shown.total.value }))), h("span.grow"),
+      () => may("admin") && gate.value?.strangers_kept && h("a.btn", { href: `${BASE}people/unknown` }, icon("question"), t("people.unknown")),
       may("operator") && h("a.btn", { href: `${BASE}people/import` }, icon("up"), t("people.import")),
       may("operator") && button(t("people.visitor.add"), visitor, { sign: "calendar" }),
       may("operator") && button(t("people.add"), add, { kind: "main", sign: "plus" })),
     h("div.filters", {}, h("div.search", {}, icon("search"), search), pick, ofGroup),
+    several && several.bar(),
     shown.el);
 }
 

@@ -76,14 +76,20 @@ export function password() {
 // --- what the gate is set to -------------------------------------------------------------------
 
 function gate() {
-  const q = signal(""), mine = signal(false);
+  const q = signal(""), mine = signal(false), open = new Set(); // sections that somebody has opened
+  // A section is folded until it is opened, or the search finds something in it.
+  const section = ([name, rows], again) => {
+    const set = rows.filter(one => one.source !== "default").length, found = Boolean(q.peek() || mine.peek());
+    return h("details.card.fold", { open: found || open.has(name), ontoggle: e => { if (!found) open[e.target.open ? "add" : "delete"](name); } },
+      h("summary", {}, h("h2", { dir: "ltr" }, name), h("span.small.muted.num", {}, t("settings.count", { n: rows.length }), set > 0 && ` · ${t("settings.set", { n: set })}`)),
+      h("ul.rows", { "aria-label": name }, rows.map(one => value(one, again))));
+  };
   return h("div.stack", {}, changing(),
     h("div.filters", {}, h("div.search", {}, icon("search"), h("input", { type: "search", "aria-label": t("settings.search"), placeholder: t("settings.search"), autocomplete: "off", oninput: e => { q.value = e.target.value.toLowerCase(); } })),
       field(t("settings.mine"), h("input", { type: "checkbox", onchange: e => { mine.value = e.target.checked; } }))),
     loaded(() => get("/api/settings"), (found, again) => h("div.stack", {},
       found.file && h("p.small.muted", {}, t("settings.file"), " ", h("bdi", { dir: "ltr" }, found.file)),
-      () => sections(found.settings.filter(one => (!mine.value || one.source !== "default") && `${one.key} ${one.explanation}`.toLowerCase().includes(q.value))).map(([name, rows]) =>
-        h("section.card", { "aria-label": name }, h("header", {}, h("h2", { dir: "ltr" }, name)), h("ul.rows", {}, rows.map(one => value(one, again))))))));
+      () => sections(found.settings.filter(one => (!mine.value || one.source !== "default") && `${one.key} ${one.explanation}`.toLowerCase().includes(q.value))).map(one => section(one, again)))));
 }
 
 function sections(rows) {

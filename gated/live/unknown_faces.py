@@ -1,0 +1,245 @@
+"""Strangers of whom pictures are kept: put together by face, named, set aside, deleted.
+
+Nothing about a face is stored for that: templates are made while somebody looks, of few pictures at
+a time, and are held in memory as long as the picture is there. What somebody did with a picture
+(set aside, deleted, put together by hand) is kept by its uid and goes with it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from sqlalchemy.orm import Session
+
+from gated.change import Change
+from gated.core.values import Reason, Vector
+from gated.database import stored_settings
+from gated.database.records import Snapshot
+from gated.enrollment.enrollment import DUPLICATE_FMR
+from gated.enrollment.enrollment_queue import EnrollmentQueue
+from gated.enrollment.local_editor import PhotoEditor
+from gated.errors import EnrollmentRefused, GatedError, NotFound
+from gated.live import snapshot_store
+from gated.ports import Clock
+from gated.vision.decoding import decode
+from gated.workspace import Service, Workspace
+
+MOST = 200
+"""The newest pictures of strangers; older ones are not shown, and go with their time."""
+
+MARKED = 2000
+"""Pictures whose marks are remembered, the newest."""
+
+AT_ONCE = 6
+"""Faces that one request looks at: the models hold a core for that long."""
+
+ENROLLED = 3
+"""Photos of one stranger that become photos of a person: more of a minute teach nothing."""
+
+UNDO_S = 600.0
+"""How long a deletion can be taken back."""
+
+_KEY = "unknown_faces"
+
+Act = Literal["ignore", "delete", "restore", "merge", "split"]
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownFace:
+    """A picture of a stranger. group: those of the same face have the same; the uid of one."""
+
+    snapshot: Snapshot
+    group: str
+    ignored: bool
+    deleted_at: datetime | None
+    """When it goes for good; None unless somebody has deleted it."""
+    problem: str | None
+    """The code of why it cannot be enrolled; None where it can, or was not looked at yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Photos that somebody got: how many, and why others were refused."""
+
+    enrolled: int
+    refused: Sequence[GatedError]
+
+
+_Seen = tuple[Vector | None, str | None]
+_NOT_YET: _Seen = None, None
+
+
+class UnknownFaces(Service):
+    """The strangers of a workspace."""
+
+    def __init__(self, workspace: Workspace, clock: Clock, queue: EnrollmentQueue) -> None:
+        super().__init__(workspace, clock)
+        self._queue = queue
+        self._seen: dict[str, _Seen] = {}
+        """Template or refusal by uid of the picture; in memory only."""
+        self._looking = threading.Lock()
+
+    @property
+    def kept(self) -> bool:
+        """Tell whether pictures of strangers are kept here."""
+        settings = self._workspace.settings
+        return bool(settings.storage.keep_stranger_pictures and settings.privacy.unknown_faces_days)
+
+    # --- what there is ------------------------------------------------------------------------
+
+    def list_(self) -> tuple[list[UnknownFace], int]:
+        """The newest pictures, newest first, and how many of them were not looked at yet.
+
+        Looks at AT_ONCE more of them. Raises: Busy, AssetError, StorageError.
+        """
+        if not self.kept:
+            return [], 0
+        with self._workspace.database.read() as session:
+            found = snapshot_store.newest(session, Reason.NO_MATCH, MOST)
+            marks = _marks(session)
+        with self._looking:
+            self._seen = {s.uid: self._seen[s.uid] for s in found if s.uid in self._seen}
+            unseen = [s for s in found if s.uid not in self._seen]
+            if unseen:
+                with self._queue.seat():
+                    self._seen |= {s.uid: self._look(s) for s in unseen[:AT_ONCE]}
+            groups = self._groups(found, marks)
+        return [self._face(s, groups[s.uid], marks) for s in found], max(len(unseen) - AT_ONCE, 0)
+
+    def _look(self, snapshot: Snapshot) -> _Seen:
+        try:
+            image = decode(self._workspace.files.load_image(snapshot.path))
+            return self._queue.examine(image).embedding, None
+        except EnrollmentRefused as refused:
+            return None, refused.reason
+
+    def _groups(self, found: Sequence[Snapshot], marks: Mapping[str, Any]) -> dict[str, str]:
+        """Name the group of each picture: by face, and as somebody has put them together."""
+        vectors = {
+            s.uid: v for s in found if (v := self._seen.get(s.uid, (None, None))[0]) is not None
+        }
+        numbers = self._queue.grouped(list(vectors.values()), DUPLICATE_FMR) if vectors else []
+        first: dict[int, str] = {}
+        groups = {s.uid: s.uid for s in found}
+        for uid, number in zip(vectors, numbers, strict=True):
+            groups[uid] = first.setdefault(number, uid)
+        for uid in groups:
+            other = marks.get(uid, {}).get("with")
+            if other in groups and groups[other] != groups[uid]:
+                old, new = groups[uid], groups[other]
+                groups = {u: new if g == old else g for u, g in groups.items()}
+        return groups
+
+    def _face(self, snapshot: Snapshot, group: str, marks: Mapping[str, Any]) -> UnknownFace:
+        mark = marks.get(snapshot.uid, {})
+        gone = mark.get("gone_at")
+        return UnknownFace(
+            snapshot,
+            group,
+            bool(mark.get("ignored")),
+            None if gone is None else datetime.fromtimestamp(gone, UTC),
+            self._seen.get(snapshot.uid, _NOT_YET)[1],
+        )
+
+    # --- what is done with them ---------------------------------------------------------------
+
+    def act(self, change: Change, ids: Sequence[int], act: Act) -> None:
+        """Set pictures aside, delete them, take either back; put them together, or not any more.
+
+        Raises: NotFound for one that is no picture of a stranger.
+        """
+        session = change.session
+        marks = _marks(session)
+        uids = [_stranger(session, id_).uid for id_ in ids]
+        for uid in uids:
+            mark = marks.pop(uid, {})
+            match act:
+                case "ignore":
+                    mark["ignored"] = True
+                case "delete":
+                    mark["gone_at"] = change.at.utc + UNDO_S
+                case "restore":
+                    mark = {"with": mark["with"]} if "with" in mark else {}
+                case "merge":
+                    mark["with"] = uids[0]
+                case "split":
+                    mark.pop("with", None)
+            if mark:
+                marks[uid] = mark
+        _keep(session, marks)
+        change.record("unknown_faces_changed", {"act": act, "snapshots": uids})
+
+    def name(self, ids: Sequence[int], person_id: int, editor: PhotoEditor, actor: str) -> Named:
+        """Enroll pictures as photos of a person, as any photo, until ENROLLED were taken.
+
+        All of them are deleted then, which can be taken back as any deletion. NotFound; what an
+        enrollment refuses is in the answer.
+        """
+        with self._workspace.database.read() as session:
+            found = [_stranger(session, id_) for id_ in ids]
+        enrolled = 0
+        refused: list[GatedError] = []
+        for snapshot in found:
+            if enrolled == ENROLLED:
+                break
+            try:
+                editor.enroll(person_id, self._workspace.files.load_image(snapshot.path))
+                enrolled += 1
+            except EnrollmentRefused as error:
+                refused.append(error)
+            except GatedError as error:
+                refused.append(error)
+                break  # the person cannot be enrolled, whatever the picture
+        if enrolled:
+            with self.change(actor) as change:
+                self.act(change, ids, "delete")
+        return Named(enrolled, refused)
+
+
+class DeletedFaces(Service):
+    """Pictures of strangers that somebody has deleted, and that can be taken back for a while."""
+
+    def purge(self) -> None:
+        """Delete for good what was deleted more than UNDO_S ago. StorageError."""
+        with self._workspace.database.read() as session:
+            if not self._due(session):
+                return
+        with self.change("unknown faces") as change:
+            due = self._due(change.session)
+            change.delete_files(*snapshot_store.delete(change.session, list(due.values())))
+            _keep(change.session, _marks(change.session))
+            change.record("unknown_faces_deleted", {"snapshots": list(due)})
+
+    def _due(self, session: Session) -> dict[str, int]:
+        """The ids of the pictures whose time to be taken back is over, by uid."""
+        now = self._clock.now().utc
+        gone = {u for u, mark in _marks(session).items() if mark.get("gone_at", now + 1) <= now}
+        if not gone:
+            return {}
+        return {s.uid: s.id for s in _strangers(session) if s.uid in gone}
+
+
+def _strangers(session: Session) -> list[Snapshot]:
+    return snapshot_store.newest(session, Reason.NO_MATCH, MARKED)
+
+
+def _stranger(session: Session, id_: int) -> Snapshot:
+    found = snapshot_store.get(session, id_)
+    if found.reason != Reason.NO_MATCH.value:
+        raise NotFound(f"snapshot {id_} shows no stranger")
+    return found
+
+
+def _marks(session: Session) -> dict[str, dict[str, Any]]:
+    """Read the marks of pictures by uid: `ignored`, `gone_at` (UTC seconds), `with` (uid)."""
+    return dict(stored_settings.get(session, _KEY, {}))
+
+
+def _keep(session: Session, marks: Mapping[str, Any]) -> None:
+    """Store the marks of those pictures that are still there."""
+    there = {s.uid for s in _strangers(session)}
+    stored_settings.set_(session, _KEY, {u: m for u, m in marks.items() if u in there})

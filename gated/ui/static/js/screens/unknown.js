@@ -1,0 +1,121 @@
+// Strangers of whom the gate keeps pictures: put together by face, named, set aside, deleted, taken back.
+import { ApiError, get, post } from "../core/api.js";
+import { every, h, onEnd, signal } from "../core/dom.js";
+import { moment, t, time, word } from "../core/i18n.js";
+import { BASE } from "../core/router.js";
+import { avatar, bdi, button, chip, empty, head, inWords, nameOf, note, skeleton, toast } from "../pieces/bits.js";
+import { ask, field, select } from "../pieces/dialog.js";
+import { icon } from "../pieces/icon.js";
+import { fields } from "./people.js";
+
+const SHOWN = 6; // pictures of one face that are shown; the others are counted
+const FOUND = 6; // people whom a search offers
+const TYPING_MS = 150;
+const LOOK_MS = 30_000;
+
+const BACK = { ignore: "restore", delete: "restore", merge: "split" };
+
+export default function unknown() {
+  const told = signal(null), problem = signal(null), chosen = signal(new Set()), last = signal(null);
+  let gone = false;
+  onEnd(() => { gone = true; });
+  async function look() {
+    try {
+      const found = await get("/api/gate/unknown-faces");
+      if (gone) return;
+      problem.value = null;
+      told.value = found;
+      if (found.waiting) look(); // a few more faces with each request
+    } catch (error) { problem.value = error; }
+  }
+  look();
+  every(LOOK_MS, () => { if (!document.hidden && !told.peek()?.waiting) look(); });
+
+  async function act(act, faces) {
+    const ids = faces.map(f => f.id);
+    try {
+      await post("/api/gate/unknown-faces", { ids, act });
+      last.value = BACK[act] ? { act, faces } : null;
+      chosen.value = new Set();
+    } catch (error) { toast(inWords(error)); }
+    await look();
+  }
+  async function named(faces) {
+    const done = await name(faces);
+    if (!done) return;
+    last.value = { act: "name", faces: faces.filter(f => !f.deleted_at), ...done };
+    await look();
+  }
+  function choose(group, wanted) {
+    const next = new Set(chosen.peek());
+    if (wanted) next.add(group); else next.delete(group);
+    chosen.value = next;
+  }
+
+  const card = group => h("li.face", {},
+    h("div.shots", {}, group.faces.slice(0, SHOWN).map(shot), group.faces.length > SHOWN && h("span.muted.num", {}, t("bulk.more", { n: group.faces.length - SHOWN }))),
+    h("div.row", {}, h("input", { type: "checkbox", checked: chosen.peek().has(group.id), "aria-label": t("unknown.choose", { when: moment(group.newest) }), onchange: e => choose(group.id, e.target.checked) }),
+      h("span.grow", {}, t("unknown.seen", { n: group.faces.length }), " · ", h("time", { datetime: group.newest }, moment(group.newest))),
+      group.faces.every(f => f.problem) && chip("warn", "warn", t("unknown.unusable")),
+      button(t("unknown.name"), () => named(group.faces), { kind: "small", sign: "person" }),
+      button(t("unknown.ignore"), () => act("ignore", group.faces), { kind: "small" }),
+      button(t("unknown.delete"), () => act("delete", group.faces), { kind: "small bad", sign: "bin" })));
+  const aside = (key, groups) => groups.length > 0 && h("details.card.pad", {}, h("summary", {}, t(key, { n: groups.length })),
+    h("ul.faces", {}, groups.map(group => h("li.face", {}, h("div.shots", {}, group.faces.slice(0, SHOWN).map(shot)),
+      h("div.row", {}, h("span.grow.muted", {}, group.faces[0].deleted_at ? t("unknown.gone_at", { at: time(group.faces[0].deleted_at) }) : moment(group.newest)),
+        button(t("unknown.back"), () => act("restore", group.faces), { kind: "small" }))))));
+
+  const show = found => {
+    const groups = grouped(found.faces.filter(f => !f.deleted_at && !f.ignored));
+    const together = () => groups.filter(group => chosen.value.has(group.id));
+    return h("div.stack", {},
+      found.waiting > 0 && note("info", t("unknown.waiting", { n: found.waiting })),
+      groups.length ? h("div.row", { role: "group", "aria-label": t("unknown.several") }, h("span.muted", {}, t("unknown.hint")), h("span.grow"),
+        button(t("unknown.merge"), () => act("merge", together().flatMap(group => group.faces)), { kind: "small", disabled: () => together().length < 2 })) : empty("face", t("unknown.none")),
+      groups.length > 0 && h("ul.faces", { "aria-label": t("people.unknown") }, groups.map(card)),
+      aside("unknown.aside", grouped(found.faces.filter(f => f.ignored && !f.deleted_at))),
+      aside("unknown.deleted", grouped(found.faces.filter(f => f.deleted_at))));
+  };
+  return h("div", {}, h("a.back", { href: `${BASE}people` }, icon("back"), t("app.people")), head(t("people.unknown")),
+    h("div", { role: "status" }, () => last.value && note("ok", t(`unknown.done.${last.value.act}`, { name: last.value.person ? nameOf(last.value.person) : "" }),
+      last.value.act === "name" ? h("a.btn", { href: `${BASE}people/${last.value.person.id}` }, t("now.person"))
+        : button(t("unknown.undo"), () => act(BACK[last.peek().act], last.peek().act === "merge" ? last.peek().faces : last.peek().faces)))),
+    () => problem.value && note("bad", inWords(problem.value), button(t("app.again"), look)),
+    () => (told.value ? (told.value.kept ? show(told.value) : empty("face", t("unknown.not_kept"))) : !problem.value && skeleton()));
+}
+
+// Faces by group, the newest first.
+function grouped(faces) {
+  const found = new Map();
+  for (const face of faces) found.set(face.group, [...(found.get(face.group) ?? []), face]);
+  return [...found].map(([id, those]) => ({ id, faces: those, newest: those[0].taken_at }));
+}
+
+const shot = face => h("img", { src: `/api/gate/snapshots/${face.id}/thumbnail`, loading: "lazy", width: 112, height: 112,
+  alt: t("unknown.picture", { when: moment(face.taken_at) }) + (face.problem ? ` · ${word("refusal", face.problem)}` : "") });
+
+// Enrolls them for somebody new or known; resolves with {person} when a photo was taken.
+function name(faces) {
+  const who = signal("new"), found = signal([]);
+  let made = null, typing = 0;
+  const search = () => h("div.stack", {}, field(t("people.search"), h("input", { type: "search", autocomplete: "off", maxlength: 200, oninput: e => {
+    clearTimeout(typing);
+    typing = setTimeout(async () => { found.value = await get("/api/persons", { q: e.target.value, limit: FOUND }).catch(() => []); }, TYPING_MS);
+  } })),
+  () => found.value.length > 0 && h("fieldset.bare", {}, h("legend.vh", {}, t("unknown.who")), found.value.map((p, at) => h("label.choice", {}, h("input", { type: "radio", name: "person", value: p.id, required: true, checked: at === 0 }),
+    avatar(nameOf(p)), h("span", {}, bdi(nameOf(p)), h("span.small.muted", {}, " ", bdi([p.personnel_code, p.department].filter(Boolean).join(" · "))))))));
+  const ordered = [...faces].sort((a, b) => Boolean(a.problem) - Boolean(b.problem));
+  return ask(t("unknown.name.title"), [
+    h("div.shots", {}, ordered.slice(0, SHOWN).map(shot)),
+    h("p.muted", {}, t("unknown.name.hint")),
+    field(t("unknown.who"), select("who", "new", [["new", t("unknown.new")], ["known", t("unknown.known")]], { onchange: e => { who.value = e.target.value; } })),
+    () => (who.value === "new" ? h("div.stack", {}, fields()) : search()),
+  ], { wide: true, yes: t("unknown.enrol"), act: async given => {
+    const { who: which, person: known, ...values } = given;
+    if (which === "known" && !known) throw new Error(t("unknown.who.missing"));
+    const person = which === "known" ? found.peek().find(p => p.id === Number(known)) : (made ??= await post("/api/persons", values));
+    const answer = await post("/api/gate/unknown-faces/name", { ids: ordered.map(f => f.id), person_id: person.id });
+    if (!answer.enrolled) throw new ApiError(0, answer.refused[0] ?? {});
+    return { person };
+  } });
+}

@@ -1,0 +1,128 @@
+"""The pages without a mouse and without eyes: by keyboard alone, and as a screen reader reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gated.enrollment.models import INSTALLED
+from tests.ui.site import WAIT_MS, Site, Visitor, signed_in, violations
+
+Visit = Callable[..., Visitor]
+
+NOW = """
+- main:
+  - heading "Now" [level=1]
+  - region "The camera's picture":
+    - img "The camera's picture"
+    - status
+    - button "Open door"
+    - button "Lockdown"
+    - button "More"
+  - term: Inside
+  - term: Let in
+  - term: Refused
+  - term: Clock
+  - region "Last decisions":
+    - heading "Last decisions" [level=2]
+"""
+PEOPLE = """
+- main:
+  - heading "People" [level=1]
+  - status: /\\d+ (person|people)/
+  - button "Add person"
+  - searchbox "Search name, code, department"
+  - combobox "Show"
+  - combobox "Groups"
+  - group "Several people at once":
+    - checkbox "Choose all shown"
+  - region "People":
+    - table "People":
+      - rowgroup:
+        - row "Name Status Groups Last seen"
+      - rowgroup:
+        - row /Ada Byron A-1 · Mathematics/:
+          - cell /Ada Byron/:
+            - checkbox "Choose Ada Byron"
+            - link "Ada Byron"
+          - cell "Active"
+"""
+"""What a screen reader reads, in this order, whatever stands between."""
+
+
+@pytest.mark.parametrize(("path", "tree"), [("now", NOW), ("people", PEOPLE)])
+def test_a_screen_reader_reads_the_page_in_order(visit: Visit, path: str, tree: str) -> None:
+    visitor = visit()
+    visitor.sign_in("operator", path)
+    expect = pytest.importorskip("playwright.sync_api").expect
+    expect(visitor.page.locator("body")).to_match_aria_snapshot(tree, timeout=WAIT_MS)
+
+
+def test_a_lockdown_and_its_end_by_keyboard_alone(visit: Visit, site: Site) -> None:
+    visitor = visit()
+    visitor.sign_in("operator", "now")
+    page, keys = visitor.page, visitor.page.keyboard
+    for name, reason, mode in (
+        ("Lockdown", "somebody shouts", "lockdown"),
+        ("Back to normal", "it was a play", "normal"),
+    ):
+        visitor.tab_to(page.get_by_role("button", name=name))
+        keys.press("Enter")
+        page.get_by_role("dialog").wait_for()
+        keys.type(reason)  # the dialog begins in its field
+        keys.press("Enter")
+        page.get_by_role("dialog").wait_for(state="detached")
+        with signed_in(site, "viewer") as client:
+            assert client.get("/api/gate").json()["door_mode"] == mode
+    # and the focus is where it was, not lost
+    assert page.evaluate("document.activeElement !== document.body")
+
+
+@pytest.mark.long
+def test_a_photo_is_enrolled_by_keyboard_alone(visit: Visit, site: Site) -> None:
+    fields = {"first_name": "Kay", "last_name": "Board", "personnel_code": "K-1"}
+    with signed_in(site, "admin") as client:
+        person = client.post("/api/persons", json=fields).json()["id"]
+    visitor = visit()
+    visitor.sign_in("operator", f"people/{person}")
+    page, keys = visitor.page, visitor.page.keyboard
+    visitor.tab_to(page.get_by_role("button", name="Add photo").first)
+    keys.press("Enter")
+    dialog = page.get_by_role("dialog")
+    dialog.wait_for()
+    visitor.tab_to(page.locator("#photo-file"))
+    with page.expect_file_chooser() as caught:
+        keys.press("Space")
+    caught.value.set_files(INSTALLED / "biden.jpg")
+    dialog.get_by_text("Photo added").wait_for()
+    assert violations(page) == []
+    visitor.tab_to(dialog.get_by_role("button", name="Done"))
+    keys.press("Enter")
+    page.get_by_role("img", name="Photo 1 of Kay Board").wait_for()
+    with signed_in(site, "admin") as client:
+        assert client.delete(f"/api/persons/{person}").status_code == 200
+
+
+@pytest.mark.long
+def test_a_punch_is_corrected_by_keyboard_alone(visit: Visit, site: Site) -> None:
+    with signed_in(site, "operator") as client:
+        person = client.get("/api/persons", params={"q": "Z-7"}).json()[0]["id"]
+        at = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
+        body = {"person_id": person, "direction": "entry", "reason": "by hand", "created_at": at}
+        row = client.post("/api/attendance", json=body).json()["id"]
+    visitor = visit()
+    visitor.sign_in("operator", f"attendance/{person}")
+    page, keys = visitor.page, visitor.page.keyboard
+    visitor.tab_to(page.get_by_role("button", name="Correct").first)
+    keys.press("Enter")
+    visitor.tab_to(page.get_by_label("It was no passage"))
+    keys.press("Space")
+    assert violations(page) == []
+    visitor.tab_to(page.get_by_role("dialog").get_by_label("Reason"))
+    keys.type("it was somebody else")
+    keys.press("Enter")
+    page.get_by_role("dialog").wait_for(state="detached")
+    with signed_in(site, "operator") as client:
+        assert client.get(f"/api/attendance/{row}").json()["versions"][-1]["status"] == "void"
