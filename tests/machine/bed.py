@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tests.machine.qemu import Machine, Refused
+from tests.machine.qemu import SLOWER, Machine, Refused
 
 EXIT, FIRE, BOX, OTHER_DOOR, LEAF = 22, 23, 24, 25, 27
 RELAY, SIREN = 17, 5
@@ -49,7 +49,7 @@ class Bed:
     def __init__(self, machine: Machine, boot: str) -> None:
         self.machine = machine
         self.boot = boot
-        self.slow = 1.0 if machine.accelerated else 8.0
+        self.slow = 1.0 if machine.accelerated else float(SLOWER)
         """Emulated, everything takes so many times longer."""
         self.began = 0.0
         """When the scenario found all at rest, on the machine's clock."""
@@ -131,7 +131,7 @@ class Bed:
 
     def stays_locked(self, since: float, seconds: float) -> None:
         """Refused when the relay moves within so long."""
-        if self.machine.wait(RELAY, 1, since, seconds * min(self.slow, 3.0)) is not None:
+        if self.machine.wait(RELAY, 1, since, seconds * self.slow) is not None:
             raise Refused("the relay was released")
 
     def sql(self, query: str) -> list[list[Any]]:

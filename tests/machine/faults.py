@@ -14,6 +14,8 @@ FILL = (
     f"cd {STATE}/..; fallocate -l $(df --output=avail -B1 . | tail -n 1) filler;"
     " dd if=/dev/zero of=filler2 bs=1k 2>/dev/null; sync"
 )
+FROZEN_S = 75
+"""Longer than the watchdog waits for a loop, and for the end that it asks for."""
 VIVID = "/sys/bus/platform/drivers/vivid"
 
 
@@ -409,10 +411,10 @@ def threads(bed: Bed) -> str:
             break
         opened = released_by_button(bed)
         began = bed.machine.now()
-        freeze = f"python3 /usr/local/sbin/freeze.py {tasks[index]} {45 * bed.slow:.0f}"
+        freeze = f"python3 /usr/local/sbin/freeze.py {tasks[index]} {FROZEN_S}"
         bed.machine.run(f"systemd-run --quiet --collect {freeze}")
         locked = bed.locked(opened, 60)
-        limit = began + 50 * bed.slow
+        limit = began + FROZEN_S + 10
         while bed.pid() == pid and bed.machine.now() < limit:
             time.sleep(1)
         if bed.pid() == pid:
@@ -425,5 +427,5 @@ def threads(bed: Bed) -> str:
         )
     return (
         f"{number} threads; the watchdog ended the process for {len(bites)}: {'; '.join(bites)}; "
-        f"not needed within 45 s: {', '.join(harmless)}"
+        f"not needed within {FROZEN_S} s: {', '.join(harmless)}"
     )

@@ -17,6 +17,8 @@ from typing import Any
 
 ANSWER_S = 120.0
 """So long the agent may need beyond what it was given, on a busy emulated machine."""
+SLOWER = 8
+"""An emulated machine needs so many times longer, on a busy processor."""
 KVM = ["-M", "q35,accel=kvm", "-cpu", "host,-arch-capabilities"]
 # an emulated processor with AVX ends numpy with SIGSEGV
 EMULATED = ["-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "Nehalem"]
@@ -122,6 +124,7 @@ class Machine:
 
     def run(self, command: str, timeout: float = 120.0, check: bool = True) -> str:
         """Run a command of its shell as root; what it printed."""
+        timeout *= 1 if self.accelerated else SLOWER
         said = self.ask("run", timeout + ANSWER_S, command=command, timeout=timeout)
         if check and said["code"] != 0:
             raise Refused(f"{command}: exit code {said['code']}: {said['out'][-2000:]}")
