@@ -10,6 +10,8 @@ MODELS := .venv/share/gated/models
 ASSET_SETS := default demo mesh
 # the environment is made anew when the lock or the entry points change, and not otherwise
 STAMP := .venv/.made
+# where an image sets this, each process that tests start would compile everything anew
+unexport PYTHONDONTWRITEBYTECODE
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
