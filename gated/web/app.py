@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.routing import iter_route_contexts
+from starlette.routing import BaseRoute
 
 from gated import __version__
 from gated.access import credential_routes
@@ -149,10 +149,14 @@ def create_app(services: ApiServices) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
+        routes=_routes(),
     )
     app.state.services = services
     problems.install(app)
-    _include_routers(app, services)
+    if services.settings.api.docs:
+        docs.install(app)
+    if services.settings.ui.enabled:
+        pages.install(app)
     for path, methods, role in route_roles(app):
         if role is None and path not in PUBLIC:
             raise RuntimeError(f"{'/'.join(methods)} {path} needs a role")
@@ -160,21 +164,20 @@ def create_app(services: ApiServices) -> FastAPI:
     return app
 
 
-def _include_routers(app: FastAPI, services: ApiServices) -> None:
-    for module in ROUTERS:
-        app.include_router(module.router)
-    app.include_router(general_routes.of_api)
-    app.include_router(enrollment.withdrawal)
-    app.include_router(access.of_others)
-    app.include_router(sign_in_routes.kiosk)
-    app.include_router(live.capturing)
-    app.include_router(door.alarms)
-    app.include_router(job_routes.importing)
-    app.include_router(job_routes.checking)
-    if services.settings.api.docs:
-        docs.install(app)
-    if services.settings.ui.enabled:
-        pages.install(app)
+def _routes() -> list[BaseRoute]:
+    """Return the routes of all rooms as they are; to include a router builds each of them anew."""
+    routers = [module.router for module in ROUTERS]
+    routers += [
+        general_routes.of_api,
+        enrollment.withdrawal,
+        access.of_others,
+        sign_in_routes.kiosk,
+        live.capturing,
+        door.alarms,
+        job_routes.importing,
+        job_routes.checking,
+    ]
+    return [route for router in routers for route in router.routes]
 
 
 def _surround(app: FastAPI, services: ApiServices) -> None:
@@ -218,7 +221,7 @@ def route_roles(app: FastAPI) -> Iterator[tuple[str, list[str], str | None]]:
 
 
 def _guards(app: FastAPI) -> Iterator[tuple[str, list[str], Require | RequireGate | None]]:
-    for route in iter_route_contexts(app.routes):
+    for route in app.routes:
         found: Any = route
         dependant = getattr(found, "dependant", None)
         guards = () if dependant is None else _guards_in(dependant)
