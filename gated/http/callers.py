@@ -122,7 +122,6 @@ class Require:
     def admit(self, request: Request, services: CallerServices, token: str) -> Principal:
         """Ask for token and role; who has them is known for the rest of this request."""
         principal = services.accounts.verify_token(token)
-        request.state.still = functools.partial(self._still, services.accounts, token)
         cookie = session_cookie(request)
         if cookie is not None and request.method not in READING:
             sent = request.headers.get(CSRF, "").encode()
@@ -132,6 +131,8 @@ class Require:
             origin.person_uid = principal.person_uid
         if not principal.role.includes(self.role):
             raise NotAllowed(f"this needs the role {self.role}")
+        # not before: whoever is refused is to read why, however long the answer takes
+        request.state.still = functools.partial(self._still, services.accounts, token)
         request.scope[PRINCIPAL] = principal
         recognise(request, f"account {principal.username}")
         return principal

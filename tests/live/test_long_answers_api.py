@@ -19,18 +19,21 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from gated.config import ApiSettings
-from gated.http.callers import STREAMS_EACH
+from gated.core.roles import Role
+from gated.errors import NotAllowed
+from gated.http.callers import STREAMS_EACH, Require
+from gated.http.problems import problem_of
 from gated.link.running_gate import PREVIEWS_EACH, RunningGate
 from gated.link.shares import Shares
 from gated.web.server import ApiServer
-from gated.web.still import StillAllowed
+from gated.web.still import LOOK_S, StillAllowed
 from tests.changes import done_by
 from tests.devices.waiting import eventually
 from tests.fixtures.server import PASSWORD, Running, running, serving
 from tests.live.test_live_api import Camera
 
-SOON_S = 2.0
-"""A second, and what a busy machine takes besides."""
+SOON_S = 10.0
+"""A second, and what a busy machine takes besides; what is asked would last longer still."""
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +197,23 @@ def lasting(allowed: threading.Event) -> Iterator[str]:
     app.add_middleware(StillAllowed)
     with serving(ApiServer(app, ApiSettings(port=0))) as address:  # type: ignore[arg-type]
         yield address
+
+
+def test_who_is_refused_reads_why_however_long_the_answer_takes(gate: Running) -> None:
+    async def refuse(request: Request) -> Response:
+        token = request.headers["Authorization"].removeprefix("Bearer ")
+        with pytest.raises(NotAllowed) as refused:
+            Require(Role.ADMIN).admit(request, gate.services, token)
+        await asyncio.sleep(3 * LOOK_S)
+        return problem_of(refused.value)
+
+    app = Starlette(routes=[Route("/", refuse)])
+    app.add_middleware(StillAllowed)
+    with (
+        serving(ApiServer(app, ApiSettings(port=0))) as address,  # type: ignore[arg-type]
+        gate.client("viewer") as client,
+    ):
+        assert client.get(address).status_code == 403
 
 
 def test_an_export_is_cut_off_and_does_not_look_whole() -> None:
