@@ -11,8 +11,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.databases import Server, postgresql_server
+from tests.dialects import share_compiled
 
 pytest_plugins = ["tests.fixtures.server", "tests.fixtures.storage", "tests.fixtures.workspace"]
+
+share_compiled()
 
 # No deadline: the machine that runs the tests may be slow, busy or both.
 settings.register_profile(
