@@ -177,6 +177,7 @@ class ServicePart:
         finally:
             services.jobs.stop()
             services.bell.stop()
+            services.desk.close()
             server.stop()
             await asyncio.wait([serving])
 

@@ -107,6 +107,12 @@ class EnrollmentQueue:
             change.record("gallery_checked", {"model": kit.model})
         return check_gallery(self._workspace, self._workspace.settings, kit, change.at)
 
+    def close(self) -> None:
+        """Drop the models without waiting for a photo that is examined with them."""
+        if (idling := self._idling) is not None:
+            idling.cancel()
+        self._office = None
+
     def _ready(self) -> EnrollmentContext:
         if self._office is None:
             self._office = self._make()

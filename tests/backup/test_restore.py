@@ -35,11 +35,11 @@ from gated.live.journal_review import JournalReview
 from gated.people.people import People
 from gated.privacy.privacy import Privacy
 from gated.vault import state_swap
-from gated.workspace import Workspace
 from tests.changes import done_by
 from tests.databases import Server
 from tests.people.test_privacy import ANNA, World
 from tests.vault.test_state_swap import Cut, PowerCut
+from tests.workspaces import open_workspace
 
 KEY = PrivateKey.make()
 BERT = {**ANNA, "personnel_code": "E2", "email": None, "first_name": "Bert"}
@@ -54,7 +54,7 @@ def settings_of(state: Path, url: str | None = None) -> Settings:
 
 @contextlib.contextmanager
 def opened(settings: Settings) -> Iterator[World]:
-    with Workspace(settings) as workspace:
+    with open_workspace(settings) as workspace:
         clock = ManualClock(utc=1_800_000_000.0)
         yield World(workspace, clock, People(workspace, clock), Privacy(workspace, clock))
 

@@ -18,9 +18,9 @@ import pytest
 from gated.config import load
 from gated.enrollment.models import INSTALLED
 from gated.people.people import People
-from gated.workspace import Workspace
 from tests.changes import done_by
 from tests.cli.conftest import GATE, Gated
+from tests.workspaces import open_workspace
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def at(config: Path) -> tuple[str, Path]:
     """A gate in Berlin that knows Anna Berg, E17."""
     text = GATE.format(assets=INSTALLED, state=config.parent / "state")
     config.write_text(text + "gate: {timezone: Europe/Berlin}\n")
-    with Workspace(load(config, {})) as workspace:
+    with open_workspace(load(config, {})) as workspace:
         fields = {"personnel_code": "E17", "first_name": "Anna", "last_name": "Berg"}
         done_by("olga", People.of(workspace).create, fields)
     return "--config", config

@@ -13,7 +13,7 @@ from gated.cli.main import cli
 from gated.config import load
 from gated.fleet.gate import assigned_config
 from gated.fleet.gate.assigned_config import AssignedConfig, KeptConfig
-from gated.workspace import Workspace
+from tests.workspaces import open_workspace
 
 FILE = """
 door: {{unlock_s: 4}}
@@ -40,7 +40,7 @@ def test_each_value_says_where_it_comes_from(config: Path) -> None:
         "door": {"unlock_s": 9, "held_open_s": 44},
         "logging": {"level": "debug"},
     }
-    with Workspace(load(config, {})) as workspace, workspace.database.write() as session:
+    with open_workspace(load(config, {})) as workspace, workspace.database.write() as session:
         assigned_config.store(session, KeptConfig(accepted=AssignedConfig("g1", 7, values)))
     told = json.loads(show(config, "--json", ACCESS_TOKEN_EXPIRE_MINUTES="9"))
     found = {row["key"]: row for row in told["settings"]}
@@ -62,7 +62,7 @@ def test_each_value_says_where_it_comes_from(config: Path) -> None:
 
 
 def test_who_has_left_the_hub_can_drop_its_settings(config: Path) -> None:
-    with Workspace(load(config, {})) as workspace, workspace.database.write() as session:
+    with open_workspace(load(config, {})) as workspace, workspace.database.write() as session:
         assigned_config.store(
             session, KeptConfig(accepted=AssignedConfig("g1", 7, {"door": {"held_open_s": 44}}))
         )

@@ -30,7 +30,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=20,
 )
-OBJECTS = st.dictionaries(st.text(), JSON)
+OBJECTS = st.dictionaries(st.text(), JSON, max_size=4)
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -74,7 +74,7 @@ def test_a_receipt_is_pending_while_somebody_reads_what_was_there(
     with reading(tmp_path):
         began = time.monotonic()
         done_by("eve", people.delete, person.id)
-        assert time.monotonic() - began < 2, "whoever logs passages waits as long"
+        assert time.monotonic() - began < 4.5, "whoever logs passages waits as long"
         assert workspace.traces_state() == "pending"
         assert found(tmp_path) == set(MARKS)
         assert workspace.erase_traces() == "pending"

@@ -34,7 +34,7 @@ from gated.errors import DeviceError
 from gated.fleet.hub.fleet import Fleet
 from gated.ports import Camera, Clock, Door
 from gated.vision.assets import AssetStore
-from gated.workspace import Workspace
+from tests.workspaces import open_workspace
 
 USB = CameraSettings(driver="v4l2", open_timeout_s=0.2, read_timeout_s=0.2)
 
@@ -93,7 +93,7 @@ def test_a_new_gate_in_good_health_has_nothing_to_mend(patient: DoctorContext) -
 
 
 def test_a_gate_that_has_run_is_looked_at_as_well(patient: DoctorContext) -> None:
-    with Workspace(patient.settings):
+    with open_workspace(patient.settings):
         pass
     before = sorted(p.name for p in patient.state_dir.rglob("*"))
     assert states(patient) | {"keys": "ok", "database": "ok", "journal": "ok"} == states(patient)
@@ -123,7 +123,7 @@ def test_photos_open_the_door_without_liveness(patient: DoctorContext) -> None:
 
 
 def test_a_key_that_others_can_read_is_found(patient: DoctorContext) -> None:
-    with Workspace(patient.settings):
+    with open_workspace(patient.settings):
         pass
     key = patient.state_dir / "keys" / "seal.key"
     key.chmod(0o644)
@@ -185,7 +185,7 @@ def test_a_camera_that_does_not_see_is_found(
 
 
 def test_a_site_in_another_spelling_than_its_gates_have_is_found(patient: DoctorContext) -> None:
-    with Workspace(patient.settings) as workspace:
+    with open_workspace(patient.settings) as workspace:
         Fleet.of(workspace).invite("south", "Works", {}, actor="test")
     gate = patient.settings.gate.model_copy(update={"site": "works"})
     settings = patient.settings.model_copy(update={"gate": gate})

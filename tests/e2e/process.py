@@ -95,11 +95,11 @@ class Process:
                 return line
         raise AssertionError(f"no line with {parts} in:\n" + "\n".join(self.lines))
 
-    def ended(self, seconds: float = 30) -> int:
+    def ended(self, seconds: float = 120) -> int:
         """The exit code of a program that ends by itself."""
         return self._process.wait(seconds)
 
-    def end(self, number: int = signal.SIGTERM, seconds: float = 30) -> int:
+    def end(self, number: int = signal.SIGTERM, seconds: float = 120) -> int:
         """Send the signal and return the exit code; what was printed meanwhile is in `lines`."""
         if self._process.poll() is None:
             self._process.send_signal(number)

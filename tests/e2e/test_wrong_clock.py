@@ -87,7 +87,7 @@ def health(ready: str) -> list[str]:
     return list(answer.json()["problems"])
 
 
-def wait(what: str, done: object, seconds: float = 30) -> None:
+def wait(what: str, done: object, seconds: float = 120) -> None:
     assert callable(done)
     end = time.monotonic() + seconds
     while not done():

@@ -33,3 +33,19 @@ def test_models_are_dropped_when_no_photo_comes_and_made_anew_for_the_next(tmp_p
         assert eventually(lambda: made[0]() is None)
         desk.refuse_others([], SOMEBODY)
         assert len(made) == 2
+
+
+def test_models_are_dropped_at_once_where_the_desk_closes(tmp_path: Path) -> None:
+    made: list[weakref.ref[EnrollmentService]] = []
+    with office_in(tmp_path) as template:
+
+        def make() -> EnrollmentContext:
+            office = enrollment_context(template.workspace, template.kit, ManualClock())
+            made.append(weakref.ref(office.enrollment))
+            return office
+
+        desk = EnrollmentQueue(template.workspace, make, idle_s=600)
+        desk.refuse_others([], SOMEBODY)
+        assert made[0]() is not None
+        desk.close()
+        assert made[0]() is None

@@ -48,6 +48,7 @@ from tests.core.scenes import (
     like,
 )  # fmt: skip
 from tests.storage.writer import settings
+from tests.workspaces import open_workspace
 
 POLICY = policy_with()
 MANY = 8 << 20
@@ -90,7 +91,7 @@ class TapedScene(Scene):
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Iterator[Workspace]:
-    with Workspace(settings(tmp_path)) as workspace:
+    with open_workspace(settings(tmp_path)) as workspace:
         yield workspace
 
 

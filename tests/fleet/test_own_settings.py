@@ -22,8 +22,8 @@ from gated.link.status_board import StatusBoard
 from gated.web.app import create_app
 from gated.web.server import ApiServer
 from gated.web.services import api_services
-from gated.workspace import Workspace
 from tests.fixtures.server import PASSWORD, serving
+from tests.workspaces import open_workspace
 
 FILE = """\
 # the yard
@@ -43,7 +43,7 @@ class Machine:
     def __init__(self, file: Path) -> None:
         self.file = file
         self.clock = ManualClock()
-        self.workspace = Workspace(settings_in_force(file))
+        self.workspace = open_workspace(settings_in_force(file))
         self.board = StatusBoard()
         self.held = self.start()[0]
 

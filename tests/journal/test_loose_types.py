@@ -23,6 +23,7 @@ from gated.journal.outbox import backlog, batch
 from gated.live.journal_review import JournalReview
 from gated.workspace import Workspace
 from tests.people.people import NOW, add_person, entry
+from tests.workspaces import open_workspace
 
 TABLES = (journal, journal_private, journal_seal, attendance_logs)
 STRANGE: dict[str, Any] = {
@@ -68,7 +69,7 @@ class Gate:
     def __init__(self, state: Path) -> None:
         gate = GateSettings(name="north", site="works")
         settings = Settings(gate=gate, storage=StorageSettings(state_dir=state))
-        self.workspace = Workspace(settings)
+        self.workspace = open_workspace(settings)
         self.chain = f"{self.workspace.journal.gate_uid()}/1"
         self._write()
         self.workspace.close()

@@ -477,7 +477,7 @@ def test_a_door_that_hangs_is_away_and_does_nothing_late(tmp_path: Path) -> None
             assert eventually(lambda: bool(link._answers))
             ahead[0] = 10.0
             assert eventually(lambda: not board.there)
-            asking.join(5)
+            asking.join(60)
             assert len(failed) == 1
         assert eventually(lambda: board.there)
         assert side.taken == []

@@ -26,8 +26,8 @@ from tests.databases import Server, postgresql_server
 from tests.fixtures.server import PASSWORD, Running, serving
 from tests.workspaces import open_workspace
 
-LONGEST_S = 1.5
-"""A second, and what a busy machine adds to it."""
+LONGEST_S = 4.5
+"""A second, and what a busy machine adds to it; who asked the server itself would wait for five."""
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def health(running: Running) -> tuple[int, dict[str, object]]:
     return answer.status_code, answer.json()
 
 
-def names(running: Running, code: str | None, within_s: float = 3.0) -> None:
+def names(running: Running, code: str | None, within_s: float = 60.0) -> None:
     """Within some time health says just this, and each of its answers comes in time."""
     end = time.monotonic() + within_s
     while True:
@@ -82,7 +82,7 @@ def test_a_server_that_is_stopped_is_named_and_so_is_its_return(
     names(running, None)
     own_server.stop()
     try:
-        names(running, "database_unreachable", 1.0)
+        names(running, "database_unreachable", 10.0)
     finally:
         own_server.start()
     names(running, None)
@@ -110,7 +110,7 @@ def test_a_server_that_hangs_is_named(running: Running, own_server: Server) -> N
     names(running, None)
     with hanging(own_server):
         names(running, "database_silent")
-    names(running, None, 10.0)
+    names(running, None)
 
 
 @contextmanager
@@ -159,7 +159,7 @@ def test_a_gate_names_what_happened_to_its_file(
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         kept = file.read_bytes()
         harm(file)
-        names(gate, code, 1.0)
+        names(gate, code, 10.0)
         file.write_bytes(kept)
         names(gate, None)
 
@@ -177,4 +177,4 @@ def test_health_answers_while_every_other_request_waits(
                 with pytest.raises(httpx.TimeoutException):
                     client.get("/api/persons", timeout=0.2)
             names(running, "database_silent")
-        names(running, None, 10.0)
+        names(running, None)

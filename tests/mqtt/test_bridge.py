@@ -29,6 +29,7 @@ from gated.people.people import People
 from gated.workspace import Workspace
 from tests.mqtt.broker import Broker, Listener, broker_in, listening, needs_broker, until
 from tests.people.people import add_person, entry
+from tests.workspaces import open_workspace
 
 pytestmark = needs_broker
 
@@ -71,7 +72,7 @@ def world_of(folder: Path, port: int, role: str = "operator", **more: Any) -> It
         storage=StorageSettings(state_dir=folder / "state"),
         mqtt=MqttSettings(**mqtt),
     )
-    with Workspace(settings) as workspace:
+    with open_workspace(settings) as workspace:
         if "house" not in {account.username for account in Accounts.of(workspace).list_()}:
             Accounts.of(workspace).create("house", role, "a long password of words", actor="test")
         with workspace.database.write() as session:

@@ -104,7 +104,7 @@ class Bench:
     def stop_controller(self) -> None:
         self.controller.stop()
         self.post(Tick())  # it need not wait for something to happen
-        self.controller.join(5)
+        self.controller.join(60)
 
     def _crash(self, name: str, error: BaseException) -> None:
         self.crashed.append(name)

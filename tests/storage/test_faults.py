@@ -107,7 +107,7 @@ def offer_until(condition: Callable[[], bool], writer: JournalWriter) -> int:
     return accepted + writer.offer(RecordDecision(grant(None)))
 
 
-def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+def until(condition: Callable[[], bool], seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not come to be"

@@ -31,6 +31,7 @@ from gated.workspace import Workspace
 from tests.fixtures.authority import Authority
 from tests.mqtt.broker import free_port, until
 from tests.people.people import add_person, entry
+from tests.workspaces import open_workspace
 
 RSYSLOG = shutil.which("rsyslogd") or shutil.which("rsyslogd", path="/usr/sbin")
 TLS_DRIVER = list(Path("/usr/lib").glob("*/rsyslog/lmnsd_ossl.so"))
@@ -127,7 +128,7 @@ def world_of(folder: Path, port: int, authority: Authority, **more: Any) -> Iter
         storage=StorageSettings(state_dir=folder / "state"),
         syslog=syslog,
     )
-    with Workspace(settings) as workspace:
+    with open_workspace(settings) as workspace:
         clock = ManualClock()
         with workspace.database.write() as session:
             anna = add_person(session, first_name="Anna", last_name="Example", personnel_code="E17")

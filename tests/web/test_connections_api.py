@@ -63,14 +63,14 @@ def test_a_head_that_does_not_end_is_cut_off_however_it_drips(gate: Running, sai
     with Raw(gate.address) as raw:
         raw.socket.sendall(said)
         began = time.monotonic()
-        while raw.is_open() and time.monotonic() < began + 8:
+        while raw.is_open() and time.monotonic() < began + 60:
             if said.startswith(b"GET"):
                 try:
                     raw.socket.sendall(b"X-Drip: 1\r\n")
                 except OSError:
                     break
             time.sleep(0.1)
-        assert 0.5 <= time.monotonic() - began < 6
+        assert 0.5 <= time.monotonic() - began < 40
 
 
 def test_many_addresses_leave_room_for_who_signs_in_and_do_not_push_them_out(

@@ -41,6 +41,7 @@ camera: {{driver: none}}
 door: {{driver: none}}
 storage: {{state_dir: {state}}}
 api: {{port: 0}}
+auth: {{password_passes: 1, password_memory_kib: 64}}
 """
 
 
