@@ -123,7 +123,7 @@ def test_a_known_face_moves_the_relay_and_is_written() -> None:
         assert eventually(lambda: granted(here))
         assert eventually(lambda: [e.released for e in here.door.edges] == [True, False])
         released, locked = here.door.edges
-        assert 0.2 < locked.at - released.at < 5
+        assert 0.2 < locked.at - released.at < 30
         _, edge = here.decisions[0]
         assert edge is not None
         assert edge >= released.at

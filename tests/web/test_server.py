@@ -197,9 +197,11 @@ def test_a_certificate_that_cannot_be_used_is_one_clear_error(tmp_path: Path) ->
 
 def test_open_requests_end_before_the_server_does() -> None:
     app = FastAPI(openapi_url=None)
+    begun = asyncio.Event()
 
     @app.get("/slow")
     async def slow() -> str:
+        begun.set()
         await asyncio.sleep(0.3)
         return "done"
 
@@ -209,7 +211,7 @@ def test_open_requests_end_before_the_server_does() -> None:
         address = await server.started()
         async with httpx.AsyncClient(trust_env=False) as client:
             asked = asyncio.create_task(client.get(f"{address}/slow"))
-            await asyncio.sleep(0.1)
+            await asyncio.wait_for(begun.wait(), 60)
             server.stop()
             answer = await asked
         await serve

@@ -144,14 +144,13 @@ def test_strangers_hold_so_many_bodies_and_no_more(tmp_path: Path) -> None:
 
         def slow(address: str) -> Raw:
             raw = held.enter_context(Raw(gate.address, address))
-            raw.begin("POST", "/api/auth/login", 9, "Content-Type: application/json")
+            kind = "Content-Type: application/json"
+            raw.begin("POST", "/api/auth/login", 9, kind, "Expect: 100-continue")
             return raw
 
         others = [f"127.0.0.{n}" for n in range(2, 7)]
-        for address in others:
-            for _ in range(admission.STRANGERS_OF_ONE):
-                slow(address)
-        time.sleep(0.5)
+        answers = [slow(a).status() for a in others for _ in range(admission.STRANGERS_OF_ONE)]
+        assert answers[: admission.STRANGERS] == [100] * admission.STRANGERS, "waits for the bodies"
         assert slow("127.0.0.2").status() == 503
         assert slow("127.0.0.9").status() == 503, "all strangers together"
         with gate.client("admin") as client:
@@ -296,9 +295,10 @@ async def subject_of(*parts: bytes, pause_s: float, strange: bool) -> int:
 def test_a_body_comes_in_time_or_at_a_rate(
     parts: list[bytes], pause_s: float, strange: bool, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same bounds with a hundredth of their seconds."""
-    monkeypatch.setattr(middleware, "STRANGER_S", 1.0)
-    monkeypatch.setattr(middleware, "BODY_S", 1.0)
+    """The same bounds with fewer seconds; more of them where a busy machine could use them up."""
+    bound_s = 1.0 if status == 408 else 10.0
+    monkeypatch.setattr(middleware, "STRANGER_S", bound_s)
+    monkeypatch.setattr(middleware, "BODY_S", bound_s)
     assert asyncio.run(subject_of(*parts, pause_s=pause_s, strange=strange)) == status
 
 

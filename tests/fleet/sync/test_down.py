@@ -383,7 +383,7 @@ def test_who_waits_is_told_at_once(world: World) -> None:
     waiting.join(30)
     pull_all(gate)
     assert person.uid in uids(gate.workspace)
-    assert told[0] - began < 10  # far from the 30 s that it would have waited
+    assert told[0] - began < 25  # far from the 30 s that it would have waited
 
 
 def test_an_item_that_makes_no_sense_keeps_no_other_away(world: World) -> None:
