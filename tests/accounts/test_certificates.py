@@ -25,9 +25,9 @@ def test_a_client_that_trusts_it_gets_through(tmp_path: Path) -> None:
     trust = ssl.create_default_context(cafile=str(made.certificate))
     settings = ApiSettings(port=0, tls_certificate=made.certificate, tls_key=made.key)
     with serving(ApiServer(hello(), settings)) as address:
-        assert httpx.get(address, verify=trust, trust_env=False).json() == "hello"
+        assert httpx.get(address, verify=trust, trust_env=False, timeout=60).json() == "hello"
         with pytest.raises(httpx.ConnectError):
-            httpx.get(address, trust_env=False)
+            httpx.get(address, trust_env=False, timeout=60)
 
 
 def test_names_and_addresses_stand_in_it(tmp_path: Path) -> None:

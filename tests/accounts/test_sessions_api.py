@@ -108,6 +108,7 @@ def test_other_sites_are_let_in_by_name_only(server: Running) -> None:
                     f"{address}/api/persons",
                     headers={"Origin": origin, **headers},
                     trust_env=False,
+                    timeout=60,
                 )
                 assert answer.headers.get("Access-Control-Allow-Origin") == allowed
                 assert "Access-Control-Allow-Credentials" not in answer.headers

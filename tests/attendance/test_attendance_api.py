@@ -410,7 +410,9 @@ def test_one_sees_ones_own_times_and_nobody_elses(server: Running) -> None:
     passed(server, other, 8)
     token, _ = server.services.accounts.sign_in("ada", PASSWORD, "test")
     headers = {"Authorization": f"Bearer {token}"}
-    with httpx.Client(base_url=server.address, headers=headers, trust_env=False) as client:
+    with httpx.Client(
+        base_url=server.address, headers=headers, trust_env=False, timeout=60
+    ) as client:
         rows = client.get("/api/attendance/me").json()
         assert [r["direction"] for r in rows] == ["exit", "entry"]
         assert not {"score", "threshold", "margin", "confidence_score"} & rows[0].keys()

@@ -26,7 +26,9 @@ def herself(server: Running, ada: PersonRef) -> Iterator[httpx.Client]:
     server.services.accounts.create(name, "self", PASSWORD, actor="test", person_id=ada.id)
     token, _ = server.services.accounts.sign_in(name, PASSWORD, "test")
     headers = {"Authorization": f"Bearer {token}"}
-    with httpx.Client(base_url=server.address, headers=headers, trust_env=False) as client:
+    with httpx.Client(
+        base_url=server.address, headers=headers, trust_env=False, timeout=60
+    ) as client:
         yield client
 
 

@@ -83,8 +83,8 @@ def test_a_mistake_of_ours_is_a_500_without_a_traceback(
 
     api = ApiServer(app, ApiSettings(port=0))
     with serving(api) as address, caplog.at_level(logging.INFO):
-        answer = httpx.get(f"{address}/broken", trust_env=False)
-        full = httpx.get(f"{address}/disk", trust_env=False)
+        answer = httpx.get(f"{address}/broken", trust_env=False, timeout=60)
+        full = httpx.get(f"{address}/disk", trust_env=False, timeout=60)
     assert (answer.status_code, answer.json()["code"]) == (500, "internal")
     assert "secret" not in answer.text
     assert answer.headers["X-Content-Type-Options"] == "nosniff"

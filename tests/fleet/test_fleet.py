@@ -26,7 +26,7 @@ def test_gates_without_a_hub(tmp_path: Path) -> None:
         fleet.settle()
         assert fleet.problems() == []
         Accounts.of(fleet.desk).create("ada", "admin", "correct horse battery", actor="test")
-        with httpx.Client(base_url=f"http://127.0.0.1:{fleet.hubs[0].port}") as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{fleet.hubs[0].port}", timeout=60) as client:
             form = {"username": "ada", "password": "correct horse battery"}
             token = client.post("/api/auth/login", data=form).json()["access_token"]
             signed_in = {"Authorization": f"Bearer {token}"}

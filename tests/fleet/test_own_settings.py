@@ -226,7 +226,7 @@ def client(machine: Machine) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {token}"}
     with (
         serving(ApiServer(create_app(services), settings.api)) as address,
-        httpx.Client(base_url=address, headers=headers, trust_env=False) as client,
+        httpx.Client(base_url=address, headers=headers, trust_env=False, timeout=60) as client,
     ):
         yield client
 

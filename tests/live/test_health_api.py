@@ -133,7 +133,9 @@ def test_a_standby_takes_no_changes_and_no_row_of_it_comes_into_a_log(
         names(standby, "database_read_only")
         signing = {"username": "the-admin", "password": PASSWORD}
         with caplog.at_level(logging.DEBUG):
-            answer = httpx.post(f"{standby.address}/api/auth/login", data=signing, trust_env=False)
+            answer = httpx.post(
+                f"{standby.address}/api/auth/login", data=signing, trust_env=False, timeout=60
+            )
         assert (answer.status_code, answer.json()["code"]) == (503, "storage")
         assert "standby" in caplog.text
         for quoted in ("INSERT", "journal_identity", "parameters"):

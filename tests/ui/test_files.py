@@ -76,7 +76,7 @@ def test_the_first_page_is_small() -> None:
 
 @pytest.fixture
 def client(server: Running) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.address, trust_env=False) as client:
+    with httpx.Client(base_url=server.address, trust_env=False, timeout=60) as client:
         yield client
 
 

@@ -112,7 +112,9 @@ def test_a_stranger_sees_a_question_and_a_token_elsewhere_is_not_taken(
     visitor.goto("kiosk")
     visitor.page.get_by_label("Token of the device").wait_for()
     headers = {"Authorization": f"Bearer {site.token}", "X-Forwarded-For": "192.0.2.1"}
-    answer = httpx.post(f"{site.address}/api/kiosk/session", headers=headers, trust_env=False)
+    answer = httpx.post(
+        f"{site.address}/api/kiosk/session", headers=headers, trust_env=False, timeout=60
+    )
     assert answer.status_code == 403
 
 

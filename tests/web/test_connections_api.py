@@ -175,7 +175,7 @@ def test_tls_that_is_none_is_cut_off_and_leaves_nothing_in_the_log(
         silent[-1].socket.sendall(b"GET / HTTP/1.1\r\n\r\n")
         trust = ssl.create_default_context(cafile=str(pem))
         local = address.replace("127.0.0.1", "localhost")
-        assert httpx.get(local, verify=trust, trust_env=False).json() == "hello"
+        assert httpx.get(local, verify=trust, trust_env=False, timeout=60).json() == "hello"
         assert eventually(lambda: not any(raw.is_open() for raw in silent), 20)
     assert not [r for r in caplog.records if r.levelno >= logging.WARNING or r.exc_info]
 

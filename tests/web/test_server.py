@@ -41,9 +41,9 @@ def test_port_0_takes_a_free_one_and_says_which() -> None:
     with serving(server) as address:
         assert address.startswith("http://127.0.0.1:")
         assert not address.endswith(":0")
-        assert httpx.get(address, trust_env=False).json() == "hello"
+        assert httpx.get(address, trust_env=False, timeout=60).json() == "hello"
     with pytest.raises(httpx.ConnectError):
-        httpx.get(address, trust_env=False)
+        httpx.get(address, trust_env=False, timeout=60)
 
 
 def test_nothing_is_left_of_an_application_that_has_ended(tmp_path: Path) -> None:
@@ -71,10 +71,10 @@ def test_an_unknown_host_is_one_clear_error() -> None:
 def test_the_port_can_be_taken_again_at_once() -> None:
     first = ApiServer(hello(), ApiSettings(port=0))
     with serving(first) as address:
-        httpx.get(address, trust_env=False)
+        httpx.get(address, trust_env=False, timeout=60)
     again = ApiServer(hello(), ApiSettings(port=int(address.rpartition(":")[2])))
     with serving(again) as address:
-        assert httpx.get(address, trust_env=False).status_code == 200
+        assert httpx.get(address, trust_env=False, timeout=60).status_code == 200
 
 
 def test_answers_are_not_held_back_by_nagle() -> None:
@@ -185,7 +185,7 @@ def test_tls_by_configured_certificate(tmp_path: Path) -> None:
         assert address.startswith("https://")
         trust = ssl.create_default_context(cafile=str(pem))
         local = address.replace("127.0.0.1", "localhost")
-        assert httpx.get(local, verify=trust, trust_env=False).json() == "hello"
+        assert httpx.get(local, verify=trust, trust_env=False, timeout=60).json() == "hello"
 
 
 def test_a_certificate_that_cannot_be_used_is_one_clear_error(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_open_requests_end_before_the_server_does() -> None:
         server = ApiServer(app, ApiSettings(port=0))
         serve = asyncio.create_task(server.serve())
         address = await server.started()
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
             asked = asyncio.create_task(client.get(f"{address}/slow"))
             await asyncio.wait_for(begun.wait(), 60)
             server.stop()

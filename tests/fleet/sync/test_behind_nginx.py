@@ -57,7 +57,7 @@ def nginx(hub: str, folder: Path, limit: str) -> Iterator[str]:
         end = time.monotonic() + 30
         while time.monotonic() < end and process.poll() is None:
             try:
-                httpx.get(f"{url}/health", trust_env=False)
+                httpx.get(f"{url}/health", trust_env=False, timeout=60)
                 break
             except httpx.TransportError:
                 time.sleep(0.02)

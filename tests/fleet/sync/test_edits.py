@@ -169,7 +169,9 @@ def enroll_here(at: Edged, person: Person, replaces: str | None = None) -> str:
 def api_of(services: ApiServices) -> Iterator[httpx.Client]:
     with serving(ApiServer(create_app(services), services.settings.api)) as url:
         sign_in = {"username": "olga", "password": PASSWORD}
-        token = httpx.post(f"{url}/api/auth/login", json=sign_in, trust_env=False).json()
+        token = httpx.post(
+            f"{url}/api/auth/login", json=sign_in, trust_env=False, timeout=60
+        ).json()
         headers = {"Authorization": f"Bearer {token['access_token']}"}
         with httpx.Client(base_url=url, headers=headers, timeout=20, trust_env=False) as client:
             yield client

@@ -108,4 +108,7 @@ def unconfirmed(world: World, name: str) -> list[str]:
 def test_nobody_is_told_of_erasures_that_never_were(world: World) -> None:
     with pytest.raises(NotFound):
         world.hub.services.erasures.receipt("01900000-0000-7000-8000-000000000000")
-    assert httpx.get(f"{world.hub.url}/api/fleet/erasures/x", trust_env=False).status_code == 401
+    assert (
+        httpx.get(f"{world.hub.url}/api/fleet/erasures/x", trust_env=False, timeout=60).status_code
+        == 401
+    )

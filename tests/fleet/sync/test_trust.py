@@ -161,7 +161,11 @@ def test_a_token_alone_is_not_enough(world: World) -> None:
         if signature:
             headers[HEADER] = signature
         return httpx.post(
-            f"{world.hub.url}/api/sync/keys", content=body, headers=headers, trust_env=False
+            f"{world.hub.url}/api/sync/keys",
+            content=body,
+            headers=headers,
+            trust_env=False,
+            timeout=60,
         )
 
     at = int(time.time())
