@@ -267,13 +267,12 @@ def test_a_watchdog_is_fed_and_locks_when_nobody_speaks(modbus: Make) -> None:
 @pytest.mark.parametrize(
     "noise",
     [
-        b"",
-        b"\0" * 8,
-        b"\xff" * 4000,
-        bytes.fromhex("01820161c0"),
-        bytes.fromhex("0205000200006c39"),
+        pytest.param(b"", id="nothing", marks=pytest.mark.long),
+        pytest.param(b"\0" * 8, id="zeros", marks=pytest.mark.long),
+        pytest.param(b"\xff" * 4000, id="flood"),
+        pytest.param(bytes.fromhex("01820161c0"), id="a refusal", marks=pytest.mark.long),
+        pytest.param(bytes.fromhex("0205000200006c39"), id="another unit"),
     ],
-    ids=["nothing", "zeros", "flood", "a refusal", "another unit"],
 )
 def test_answers_that_are_wrong_are_a_lost_board(modbus: Make, noise: bytes) -> None:
     site = modbus()
