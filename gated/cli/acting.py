@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from gated.cli.common import settings_of
+from gated.cli.common import column_widths, print_columns, settings_of
 
 if TYPE_CHECKING:
     from gated.change import Change
@@ -106,8 +106,9 @@ def local(workspace: Workspace, at: datetime | None) -> str:
 
 
 def show_json(told: Any) -> None:
-    """Print what a script reads."""
-    click.echo(json.dumps(told, indent=2, ensure_ascii=False, default=str))
+    """Print what a script reads, in a terminal that knows no Unicode with escapes of JSON."""
+    unicode = sys.stdout.encoding.lower().startswith("utf")
+    click.echo(json.dumps(told, indent=2, ensure_ascii=not unicode, default=str))
 
 
 def show_rows(head: Sequence[str], rows: Sequence[Sequence[object]], nothing: str) -> None:
@@ -116,18 +117,12 @@ def show_rows(head: Sequence[str], rows: Sequence[Sequence[object]], nothing: st
     if not texts:
         click.echo(nothing)
         return
-    widths = [max(map(len, column)) for column in zip(head, *texts, strict=True)]
+    widths = column_widths((head, *texts))
     if sys.stdout.isatty():
         room = max(NARROW, shutil.get_terminal_size().columns) - 2 * (len(widths) - 1)
         while sum(widths) > room and max(widths) > 8:
             widths[widths.index(max(widths))] -= 1
-    for row in (head, *texts):
-        cells = (_cut(text, width) for text, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
-
-
-def _cut(text: str, width: int) -> str:
-    return text.ljust(width) if len(text) <= width else f"{text[: width - 1]}…"
+    print_columns((head, *texts), widths)
 
 
 def yes(flag: bool | None) -> str:

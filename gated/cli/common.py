@@ -49,10 +49,29 @@ def settings_alone(config: Path | None) -> Settings:
 
 def show_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows of as many texts as the head has, each column as wide as it must be."""
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    for row in (head, *rows):
-        line = "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True))
-        click.echo(line.rstrip())
+    print_columns((head, *rows), column_widths((head, *rows)))
+
+
+def column_widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    """Return how many cells of a terminal each column takes: some characters take two, or none."""
+    from rich.cells import cell_len
+
+    return [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+
+
+def print_columns(rows: Sequence[Sequence[str]], widths: Sequence[int]) -> None:
+    """Print rows in columns of so many cells; longer texts are cut."""
+    for row in rows:
+        cells = (_fitted(text, width) for text, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
+
+
+def _fitted(text: str, width: int) -> str:
+    from rich.cells import cell_len, set_cell_size
+
+    if cell_len(text) <= width:
+        return text + " " * (width - cell_len(text))
+    return f"{set_cell_size(text, width - 1)}…"
 
 
 class ProgressBar:

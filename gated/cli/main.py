@@ -3,6 +3,9 @@ so that `gated door lock` needs neither OpenCV nor the database."""
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 import sys
 import traceback
 from importlib import import_module
@@ -11,7 +14,7 @@ from typing import NoReturn
 import click
 
 from gated import __version__
-from gated.errors import GatedError
+from gated.errors import GatedError, StorageError
 
 COMMANDS = {
     "run": "run:run",
@@ -94,8 +97,13 @@ def cli() -> None:
     """
 
 
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Errors of what is written to, a pipe or a file, and none of the program's."""
+
+
 def main() -> NoReturn:
     """Run the command line and end the process with the documented exit code."""
+    _show_what_the_terminal_lacks()
     try:
         result = cli.main(prog_name="gated", standalone_mode=False)
         sys.exit(result if isinstance(result, int) else 0)
@@ -114,7 +122,25 @@ def main() -> NoReturn:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            _end_without_room(error)
         traceback.print_exc()
         click.echo("gated: this is a defect of the program; the lines above say where", err=True)
         sys.exit(CRASH_EXIT)
+
+
+def _show_what_the_terminal_lacks() -> None:
+    """Let a character that the terminal's encoding has not be shown as its number."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _end_without_room(error: OSError) -> NoReturn:
+    place = f"{error.filename}: " if error.filename else ""
+    click.echo(f"gated: {place}nothing more can be written: {error.strerror}", err=True)
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        # what is left in the buffer would fail again at the end of the process
+        os.dup2(nowhere.fileno(), 1)
+    sys.exit(StorageError.exit_code)

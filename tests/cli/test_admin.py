@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import pty
 import shutil
@@ -14,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from gated.config import load
 from gated.enrollment.models import INSTALLED
@@ -230,6 +232,38 @@ def test_a_shell_completes_commands(gated: Gated, shell: str, tmp_path: Path) ->
     file.write_text(script.out)
     checked = subprocess.run([shell, "-n", file], capture_output=True, check=False)
     assert checked.returncode == 0, checked.stderr
+
+
+def test_columns_line_up_whatever_the_names_are(gated: Gated, at: tuple[str, Path]) -> None:
+    names = {"E18": "李小龍", "E19": "E\u0301lodie", "E20": "🦊🦊", "E21": "محمد"}
+    for code, name in names.items():
+        words = "--first-name", name, "--last-name", "B"
+        assert gated("persons", "add", code, *words, *at).code == 0
+    lines = gated("persons", "list", *at).out.splitlines()
+    assert len({cell_len(line[: line.index(" on  ")]) for line in lines[1:]}) == 1
+
+
+def test_names_are_shown_in_a_terminal_that_knows_no_unicode(
+    gated: Gated, at: tuple[str, Path]
+) -> None:
+    assert gated("persons", "change", "E17", "--first-name", "محمد🦊", *at).code == 0
+    latin = os.environ | {"PYTHONIOENCODING": "latin-1"}
+
+    def listed(*more: str) -> bytes:
+        words = [sys.executable, "-m", "gated", "persons", "list", *more, *map(str, at)]
+        return subprocess.run(words, stdout=subprocess.PIPE, check=True, env=latin).stdout
+
+    assert b"E17" in listed()
+    assert json.loads(listed("--json"))[0]["first_name"] == "محمد🦊"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_an_output_without_room_is_no_defect(gated: Gated, at: tuple[str, Path]) -> None:
+    words = [sys.executable, "-m", "gated", "persons", "list", *map(str, at)]
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert ended.returncode == 5
+    assert ended.stderr == b"gated: nothing more can be written: No space left on device\n"
 
 
 def test_tables_fit_a_terminal_and_are_whole_in_a_pipe(gated: Gated, at: tuple[str, Path]) -> None:
