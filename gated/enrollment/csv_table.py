@@ -23,6 +23,7 @@ MAX_CELL = 32_767
 DELIMITERS = ",;\t|"
 CELLS = ""
 """In place of a delimiter: the cells of a workbook stand apart by themselves."""
+NO_TABLE = "this is neither a ZIP file nor a CSV file"
 TOO_LARGE = f"is larger than {MAX_TABLE_BYTES >> 20} MB"
 
 _MARKS = (
@@ -124,10 +125,13 @@ def decoded(content: bytes) -> tuple[str, str]:
     try:
         text = content[len(mark) :].decode(encoding)
     except UnicodeDecodeError:
-        raise SourceError(f"it is no {encoding.upper()} text: save it as `CSV UTF-8`") from None
+        if not mark and b"\0" in content:
+            raise SourceError(NO_TABLE) from None
+        what = f"no {encoding.upper()} text" if mark else "neither UTF-8 nor Windows-1252 text"
+        raise SourceError(f"it is {what}: save it as `CSV UTF-8`") from None
     text = text.removeprefix("\ufeff").rstrip("\x1a")
     if _CONTROL.search(text):
-        raise SourceError("this is neither a ZIP file nor a CSV file")
+        raise SourceError(NO_TABLE)
     if encoding == "cp1252" and (strange := _NO_LETTERS.search(text)):
         raise SourceError(
             f"it is neither UTF-8 nor Windows-1252 text (it would say {strange[0]!r}): save it as "

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gated.enrollment.csv_table import Row, Table, read_table
+from gated.enrollment.csv_table import Row, Table, decoded, read_table
 from gated.enrollment.failures import failures_csv
 from gated.enrollment.headings import columns_given
 from gated.errors import SourceError
@@ -242,3 +242,10 @@ def test_what_failed_is_a_table_that_can_be_imported(rows: list[dict[str, str]])
     found = read_table(b"".join(failures_csv({"refused": [entry] if rows else []})), {})
     assert cells(found) == [{k: v for k, v in row.items() if v} for row in rows]
     assert found.notes == ()
+
+
+def test_what_is_no_text_is_called_so() -> None:
+    with pytest.raises(SourceError, match="neither a ZIP file nor a CSV file"):
+        decoded(b"\x7fELF\x02\x01\x01\0\0\x81\x8d\x8f")
+    with pytest.raises(SourceError, match="neither UTF-8 nor Windows-1252 text"):
+        decoded("personnel_code\r\n李\r\n".encode("shift-jis") + b"\x81\x8d")
