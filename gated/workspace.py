@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -77,7 +78,9 @@ class Workspace:
             )
             self.ring = SealedRing(state / "incidents", self.keys.sealer)
             """What the gate was told and decided lately; nothing in it is about who is erased."""
-            self.journal.on_gone = self.ring.forget
+            self.refused = SealedRing(state / "refused", self.keys.sealer)
+            """Templates of refused visits, for `privacy.denials_hours`."""
+            self.journal.on_gone = self._forget
             self.journal.renew_head()
             self.clock = JudgedClock(clock or SystemClock())
             self.clock.evidence = self._evidence()
@@ -85,6 +88,10 @@ class Workspace:
         except BaseException:
             self.database.close()
             raise
+
+    def _forget(self, uids: Collection[str]) -> None:
+        self.ring.forget(uids)
+        self.refused.forget(uids)
 
     def _as_spelt(self, settings: Settings) -> Settings:
         """The settings, the site as the gates have it that joined there: one site has one name."""

@@ -14,6 +14,7 @@ from gated.cli.common import config_option, json_option, settings_of
 
 if TYPE_CHECKING:
     from gated.access.explain import Explanation
+    from gated.live.refused_visits import Comparison
 
 FACTORS = ("face", "card", "pin", "qr")
 MARKS = {"passed": "ok", "refused": "NO", "missing": "??"}
@@ -63,6 +64,38 @@ def explain(
     return int(told.outcome != "granted")
 
 
+@access.command("compare")
+@click.argument("visit")
+@click.argument("code")
+@json_option
+@config_option
+def compare(visit: str, code: str, as_json: bool, config: Path | None) -> int:
+    """Tell whether the refused VISIT was that of the person with this personnel CODE.
+
+    VISIT is `visit_uid` in the attendance log. Needs privacy.denials_hours, which keeps refused
+    visits so long; each question is journaled. Exit code 1 when it was not them, or cannot be told.
+
+    \b
+    Example: gated access compare 0198c2f0-7 E17
+    """
+    from gated.errors import NotFound
+    from gated.live.refused_visits import Likeness, RefusedVisits
+    from gated.people import person_store
+    from gated.workspace import Workspace
+
+    settings = settings_of(config)
+    with Workspace(settings, create=False) as workspace, workspace.change("command line") as change:
+        person = person_store.by_code(change.session, code)
+        if person is None:
+            raise NotFound(f"nobody has the personnel code {code}")
+        told = RefusedVisits.of(workspace).compare(change, visit, person.id)
+    if as_json:
+        click.echo(json.dumps(asdict(told)))
+    else:
+        click.echo(_compared_in_words(told, person.name))
+    return int(told.likeness is not Likeness.ALIKE)
+
+
 @access.command("whose-card")
 @click.argument("number", required=False)
 @json_option
@@ -103,6 +136,21 @@ def whose_card(number: str | None, as_json: bool, config: Path | None) -> int:
         label = f" ({card.label})" if card.label else ""
         click.echo(f"{person.name} ({person.personnel_code}){state}{label}")
     return 0
+
+
+def _compared_in_words(told: Comparison, name: str) -> str:
+    said = {
+        "alike": f"as alike as the gate wants: it was {name}, by the face",
+        "almost": f"alike, less than the gate wants: it may have been {name}",
+        "unlike": f"no more alike than strangers are: it was not {name}, or not to be recognised",
+        "not_compared": f"nothing to compare: no usable frame, or no template of {name}",
+    }[told.likeness]
+    lines = [said, f"refused: {told.reason}", f"usable frames: {told.usable}"]
+    if told.missing:
+        lines.append(f"missing frames: {told.missing}")
+    if told.flaws:
+        lines.append(f"what was wrong with the others: {', '.join(told.flaws)}")
+    return "\n".join(lines)
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 @click.argument("manifest", type=click.Path(path_type=Path, dir_okay=False), required=False)
 @click.option(
     "--level",
-    type=click.Choice(["normal", "strict"]),
-    help="Default: liveness.level, or normal where that is off.",
+    type=click.Choice(["normal", "strict", "both"]),
+    help="Default: liveness.level, or normal where that is off. Both cost no more than strict.",
 )
 @click.option(
     "--conditions", "all_conditions", is_flag=True, help="Also under all camera conditions below."
@@ -36,16 +36,23 @@ if TYPE_CHECKING:
     help="Also N prints and paper masks of each species, made from the demo's portraits.",
 )
 @click.option(
+    "--seconds",
+    type=click.FloatRange(min=0.5),
+    metavar="S",
+    help="Of each recording, from the first usable face on. Default: all.",
+)
+@click.option(
     "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as a page."
 )
 @json_option
 @config_option
 def pad(
     manifest: Path | None,
-    level: Level | None,
+    level: Literal["normal", "strict", "both"] | None,
     all_conditions: bool,
     some: tuple[str, ...],
     paper: int,
+    seconds: float | None,
     html: Path | None,
     as_json: bool,
     config: Path | None,
@@ -65,25 +72,33 @@ def pad(
     \b
     Example: gated evaluate pad clips/manifest.csv
     Example: gated evaluate pad clips/manifest.csv --level strict --json
+    Example: gated evaluate pad clips/manifest.csv --level both --conditions --seconds 4
     Example: gated evaluate pad clips/manifest.csv --conditions --html liveness.html
     Example: gated evaluate pad --paper 4 --level strict
     Example: gated evaluate pad clips/manifest.csv --condition noise_8 --condition gamma_2
     """
-    from gated.evaluation.liveness import evaluate_pad
+    from gated.evaluation.liveness import evaluate_levels
     from gated.evaluation.page import pad_parts, write_page
 
     if manifest is None and not paper:
         raise click.UsageError("Name a MANIFEST, or ask for --paper 4.")
     settings = settings_alone(config)
     conditions = None if not (all_conditions or some) else () if all_conditions else some
+    configured = settings.liveness.level
+    one: Level = "normal" if configured == "off" else configured
+    levels: list[Level] = ["normal", "strict"] if level == "both" else [level or one]
     with progress_bar("recordings") as progress:
-        report = evaluate_pad(settings, manifest, level, progress.show, conditions, paper)
+        reports = evaluate_levels(
+            settings, manifest, levels, progress.show, conditions, paper, seconds
+        )
+    found = list(reports.values())
     if html is not None:
-        write_page(html, "Liveness", pad_parts(report))
+        write_page(html, "Liveness", [part for report in found for part in pad_parts(report)])
     if as_json:
-        click.echo(json.dumps(report, indent=2, ensure_ascii=False))
+        told = reports if level == "both" else found[0]
+        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
     else:
-        click.echo("\n".join(_in_words(report)))
+        click.echo("\n\n".join("\n".join(_in_words(report)) for report in found))
 
 
 def _in_words(report: Mapping[str, Any]) -> Iterator[str]:

@@ -138,6 +138,9 @@ def import_people(
     person alone, and so does one whose photo is refused. German and French headings are understood;
     for others: --columns personnel_code=ID. Rows of one code that disagree are refused.
 
+    A face that is enrolled for somebody else is asked about, not enrolled: if both are right, as
+    with twins, write why into the column override of that row of the failures, and import them.
+
     With vision.engine: dlib, encodings that face_recognition made (.npy files) may stand in place
     of photos, in the folder or in a column encoding.
 
@@ -206,7 +209,7 @@ def import_all(
     from gated.enrollment.importer import import_person
 
     for person in people:
-        import_person(office, person, report, ACTOR)
+        import_person(office, person, report, ACTOR, may_override=True)
 
 
 def show(report: ImportReport, as_json: bool) -> int:

@@ -645,6 +645,8 @@ class PrivacySettings(Section):
     """Persons are not erased so long after their last passage, unless an admin gives a reason."""
     unknown_faces_days: FromHub[Annotated[int, Field(ge=0, le=3650)]] = 0
     """Pictures of attacks and, with `storage.keep_stranger_pictures`, of strangers; 0: none."""
+    denials_hours: FromHub[Annotated[int, Field(ge=0, le=168)]] = 0
+    """Templates of refused visits are kept so long, for the question whose they were; 0: none."""
     longest_off_h: FromHub[Annotated[float, Field(gt=0, le=87_600)]] = 24.0
     """After a longer time off nothing is erased until the hub or an admin confirms the clock."""
 

@@ -17,6 +17,7 @@ from gated.access.credentials import Credentials
 from gated.access.last_punches import last_punches
 from gated.access.other_gates import known as known_elsewhere
 from gated.config import Settings
+from gated.core.evidence import FLOOR_FMR
 from gated.core.gallery import Gallery
 from gated.core.gate import Gate
 from gated.core.messages import (
@@ -55,6 +56,7 @@ from gated.live.camera_identity import CameraIdentity
 from gated.live.disk_space import DiskSpace
 from gated.live.log_outage import LogOutage
 from gated.live.recording import Recorder
+from gated.live.refused_visits import RefusalTaker, RefusedVisit, RefusedVisits, Scale
 from gated.live.snapshots import Snapshots, SnapshotTaker
 from gated.live.strain import StrainWatch
 from gated.ports import Clock, Door, Indicators
@@ -131,7 +133,8 @@ class GateRuntime:
         self._log_outage = LogOutage()
         self._tape: IncidentTape | None = None
         self._hint: str | None = None
-        self._photograph: Callable[[Decision], None] = lambda decision: None
+        self._keepers: list[Callable[[Decision], None]] = []
+        """Offered each decision, to keep what was seen where the settings say so."""
         self.report: Callable[[], None] = lambda: None
         self.check_strain: Callable[[], None] = lambda: None
         """Publishes whether loops and models keep up with the camera."""
@@ -167,9 +170,11 @@ class GateRuntime:
         analyzer = kit.analyzer()
         policy = policy_of(self._settings, kit.calibration)
         gate = Gate(policy, gallery, kit.calibration, seed=secrets.token_bytes(32))
+        recorder = Recorder(workspace, workspace.settings)
         analyse = self._photographed(self._around.tap.tapped(analyzer.analyse), stack)
+        analyse = self._refusals_kept(analyse, kit, recorder, stack)
         self._tape = self._taping(gallery, stack)
-        pipeline = self._pipeline(gate, self._camera(kit), analyse, door)
+        pipeline = self._pipeline(gate, self._camera(kit), analyse, door, recorder)
         self._renew_plan()
         self._inbox.post(before_restart(workspace))
         self._inbox.post(last_punches(workspace, self._clock.now()))
@@ -191,14 +196,19 @@ class GateRuntime:
             loop.start()
 
     def _pipeline(
-        self, gate: Gate, camera: SupervisedCamera, analyse: Analyse, door: Door
+        self,
+        gate: Gate,
+        camera: SupervisedCamera,
+        analyse: Analyse,
+        door: Door,
+        recorder: Recorder,
     ) -> Pipeline:
         return Pipeline(
             gate,
             camera,
             analyse,
             door,
-            Recorder(self._workspace, self._workspace.settings).append,
+            recorder.append,
             self._clock,
             self._inbox,
             self._crash,
@@ -281,7 +291,37 @@ class GateRuntime:
             if taken is not None:
                 writer.offer(taken)
 
-        self._photograph = photograph
+        self._keepers.append(photograph)
+        self.loops.append(writer)
+        stack.callback(end, writer)
+        writer.start()
+        return taker.tapped(analyse)
+
+    def _refusals_kept(
+        self, analyse: Analyse, kit: VisionKit, recorder: Recorder, stack: ExitStack
+    ) -> Analyse:
+        """`analyse`, of whose faces templates of refused visits are kept where that is wanted."""
+        refused, board = RefusedVisits(self._workspace, self._clock), self._board
+        if not self._settings.privacy.denials_hours:
+            refused.expire()
+            return analyse
+        taker, frames = RefusalTaker(), self._settings.recognition.frames
+        alike = kit.calibration.similarity_at(FLOOR_FMR)
+
+        def keep(taken: RefusedVisit) -> None:
+            status = board.snapshot()
+            threshold = alike if status.threshold is None else status.threshold
+            scale = Scale(kit.model, threshold, min(threshold, alike), frames)
+            refused.keep(taken, recorder.visit_uid(taken.visit), scale, status.gallery)
+
+        writer = SnapshotWriter(keep, self._crash, "refused visits", refused.expire)
+
+        def offer(decision: Decision) -> None:
+            taken = taker.take(decision)
+            if taken is not None:
+                writer.offer(taken)
+
+        self._keepers.append(offer)
         self.loops.append(writer)
         stack.callback(end, writer)
         writer.start()
@@ -340,7 +380,8 @@ class GateRuntime:
         self._indicators.flash(decision.granted)
         if self._reporter is not None:
             self._reporter.decided(decision)
-        self._photograph(decision)
+        for keeper in self._keepers:
+            keeper(decision)
         self._board.add_decision(view_of(decision, edge))
         self._around.show(self._around.screen.decision, decision, edge)
 

@@ -21,10 +21,13 @@ def import_work(
     actor: str,
     beside: Sequence[TableFile] = (),
     columns: Mapping[str, str] | None = None,
+    *,
+    may_override: bool = False,
 ) -> Work:
     """Work that imports an upload, person by person; SourceError when there is nobody in it.
 
-    columns: field -> heading, where a table has others than those that are known.
+    columns: field -> heading, where a table has others than those that are known. may_override: its
+    rows may say why a face is enrolled that is somebody else's, too.
 
     Cut off at any moment it leaves whole persons behind, and is safe to run again.
     """
@@ -37,7 +40,7 @@ def import_work(
         for person in roster.people:
             if job.cancelled.is_set():
                 break
-            desk.import_person(person, report, actor)
+            desk.import_person(person, report, actor, may_override=may_override)
             done += 1
             if time.monotonic() - told_at > TOLD_EVERY_S:
                 job.progress(done, total, asdict(report))

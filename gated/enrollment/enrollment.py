@@ -111,10 +111,12 @@ class EnrollmentService:
         reference: Reference,
         actor: str,
         draft: EnrollmentDraft | None = None,
+        override: str | None = None,
     ) -> Enrolled:
         """`enroll` for a personnel code; a new person is added with it, or neither is.
 
         fields: the other columns of a new person. draft: what `draft` has made of the reference.
+        override: why the face may be somebody else's, too.
         Conflict when its e-mail address is taken.
         """
         new = {"first_name": code, "last_name": "", **fields, "personnel_code": code}
@@ -122,7 +124,7 @@ class EnrollmentService:
         def find(session: Session) -> Person | None:
             return person_store.by_code(session, code)
 
-        return self._enroll(find, new, reference, PhotoEntry(actor), draft)
+        return self._enroll(find, new, reference, PhotoEntry(actor, override), draft)
 
     def draft(self, reference: Reference) -> EnrollmentDraft:
         """Examine a reference without storing anything; EnrollmentRefused."""

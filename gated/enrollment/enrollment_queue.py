@@ -79,10 +79,12 @@ class EnrollmentQueue:
         with self._one_at_a_time:
             return self._ready().enrollment.replace_photo(id_, photo, entry, version=version)
 
-    def import_person(self, person: ImportRow, report: ImportReport, actor: str) -> None:
+    def import_person(
+        self, person: ImportRow, report: ImportReport, actor: str, *, may_override: bool = False
+    ) -> None:
         """As importer.import_person; others may come between two persons."""
         with self._one_at_a_time:
-            import_person(self._ready(), person, report, actor)
+            import_person(self._ready(), person, report, actor, may_override=may_override)
 
     def examine(self, image: Image) -> ExaminedPhoto:
         """As PhotoExaminer.examine."""

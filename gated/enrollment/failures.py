@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from gated.enrollment.headings import FIELDS
+from gated.enrollment.headings import FIELDS, OVERRIDE
 from gated.http.spreadsheet import Row, csv_bytes
 
 COLUMNS = ("line", "problem", "personnel_code", "photo", *FIELDS)
 ENCODING = "encoding"
+ASKED = "duplicate_face"
+"""The code of a refusal to which the table may answer: its rows get a column for that."""
 
 
 def failures_csv(
@@ -23,6 +25,8 @@ def failures_csv(
     failed = [*report.get("refused", ()), *report.get("differing", ())]
     rows = [pair for entry in failed for pair in _rows(entry)]
     columns = [*COLUMNS, *([ENCODING] if any(ENCODING in cells for _, cells in rows) else ())]
+    if any(entry.get("code") == ASKED for entry in failed):
+        columns.append(OVERRIDE)
 
     def cell(name: str, cells: Mapping[str, Any]) -> str:
         value = str(cells.get(name, ""))

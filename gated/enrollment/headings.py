@@ -11,7 +11,9 @@ from gated.core.text import code_key, search_key
 from gated.errors import SourceError
 
 FIELDS = ("first_name", "last_name", "department", "position", "email", "phone")
-COLUMNS = ("personnel_code", "photo", "encoding", *FIELDS)
+OVERRIDE = "override"
+"""Why a face may be enrolled for a person though it is somebody else's, too."""
+COLUMNS = ("personnel_code", "photo", "encoding", *FIELDS, OVERRIDE)
 OWN = frozenset({"line", "problem"})
 """Columns that a table of failures has besides, see `failures`."""
 
@@ -33,6 +35,7 @@ _WORDS = {
     "adresseemail adressemail adressecourriel adresseelectronique",
     "phone": "phone phonenumber telephone telefon telefonnummer telefonnr tel rufnummer "
     "numerodetelephone notelephone",
+    OVERRIDE: "override",
 }
 _KNOWN = {word: field for field, words in _WORDS.items() for word in words.split()}
 

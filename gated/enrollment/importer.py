@@ -15,6 +15,7 @@ from gated.enrollment import enrollment_store
 from gated.enrollment.csv_table import Row
 from gated.enrollment.enrollment import Enrolled, EnrollmentDraft, Reference
 from gated.enrollment.enrollment_context import EnrollmentContext
+from gated.enrollment.headings import OVERRIDE
 from gated.enrollment.import_source import (
     ImportRow,
     Photo,
@@ -23,7 +24,15 @@ from gated.enrollment.import_source import (
     is_like_a_code,
     shown,
 )
-from gated.errors import EnrollmentRefused, GatedError, NotFound, Refused, SourceError
+from gated.errors import (
+    DuplicateFace,
+    EnrollmentRefused,
+    GatedError,
+    NotAllowed,
+    NotFound,
+    Refused,
+    SourceError,
+)
 from gated.vision.decoding import MAX_BYTES
 from gated.vision.dlibnet import read_encodings
 
@@ -41,6 +50,10 @@ _SEVERAL = (
     "wrong, or name each file, or its folder, by the code of the person"
 )
 _ODD = "This face does not resemble the person's other photos. Check that it is the right person."
+_IF_BOTH_ARE_RIGHT = (
+    "Is one of them wrong? If both are right, as with twins, write why into the column override of "
+    "this row, and import the table again."
+)
 
 
 @dataclass
@@ -65,6 +78,10 @@ class ImportReport:
         """Note why a photo or a person was refused, with the stable code."""
         code = error.reason if isinstance(error, EnrollmentRefused) else error.code
         self.refused.append(told(what, code, str(error), rows))
+
+    def ask(self, what: str, error: DuplicateFace, rows: Sequence[Row]) -> None:
+        """Note that a photo waits for an answer: whether two persons may have this face."""
+        self.refused.append(told(what, error.code, f"{error} {_IF_BOTH_ARE_RIGHT}", rows))
 
     @property
     def is_whole(self) -> bool:
@@ -96,14 +113,21 @@ def _told_of(problem: RowProblem) -> dict[str, Any]:
 
 
 def import_person(
-    office: EnrollmentContext, person: ImportRow, report: ImportReport, actor: str
+    office: EnrollmentContext,
+    person: ImportRow,
+    report: ImportReport,
+    actor: str,
+    *,
+    may_override: bool = False,
 ) -> None:
     """Enroll the photos and encodings of one person; a row of a table adds the person at any rate,
     a folder or file with its first good photo.
 
-    What cannot be read or used is refused in the report. Safe to run again.
+    What cannot be read or used is refused in the report. Safe to run again. may_override: rows may
+    say why a face is enrolled that is somebody else's, too.
     """
     try:
+        _check_overrides(person, may_override)
         check_fields(person.personnel_code, person.fields)
         before = _known(office, person.personnel_code)
         if before is not None:
@@ -121,6 +145,15 @@ def import_person(
     is_added = before is None and bool(person.rows or not person.has_files)
     if is_added and len(report.enrolled) == enrolled:
         report.without_photo.append(person.personnel_code)
+
+
+def _check_overrides(person: ImportRow, may_override: bool) -> None:
+    reasons = [row.cells[OVERRIDE] for row, _ in person.rows if OVERRIDE in row.cells]
+    if reasons and not may_override:
+        raise NotAllowed("only an admin may override the check for duplicates")
+    for reason in reasons:
+        if not TEXT.fullmatch(reason):
+            raise Refused(f"override cannot be used: {reason[:40]!r}")
 
 
 def check_fields(code: str, fields: Mapping[str, str]) -> None:
@@ -156,6 +189,11 @@ class _Piece:
     what: str
     reference: Reference
     rows: Sequence[Row]
+
+    @property
+    def override(self) -> str | None:
+        """The reason why it may show somebody else's face, too; None: it may not."""
+        return next((r.cells[OVERRIDE] for r in self.rows if r.cells.get(OVERRIDE)), None)
 
 
 def _import_more(
@@ -242,8 +280,15 @@ def _enroll(
 ) -> None:
     try:
         enrolled = office.enrollment.enroll_as(
-            person.personnel_code, person.fields, piece.reference, actor, draft
+            person.personnel_code,
+            person.fields,
+            piece.reference,
+            actor,
+            draft,
+            override=piece.override,
         )
+    except DuplicateFace as error:
+        report.ask(piece.what, error, piece.rows)
     except Refused as error:
         report.refuse(piece.what, error, piece.rows)
     else:

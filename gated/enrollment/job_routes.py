@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
+from gated.core.roles import Role
 from gated.enrollment.archive import TableFile
 from gated.enrollment.bulk import check_work, import_work
 from gated.enrollment.dependencies import Services
@@ -39,14 +40,22 @@ def import_(
 
     Or it is the table itself (CSV or .xlsx), and the photos that it names come beside it as
     `photos`. `columns` says which column is which, `field=heading` with commas between, for
-    headings that are not known. Answers with a job; its report says who was enrolled and who was
-    refused, why, and in which lines.
+    headings that are not known. A column `override` says why a face may be enrolled that is
+    somebody else's, too (admins only). Answers with a job; its report says who was enrolled and
+    who was refused, why, and in which lines.
     """
     upload = archive.upload
     form = upload.into(ImportForm)
     photos = [TableFile(name, content) for name, content in upload.photos]
     columns = columns_given([form.columns] if form.columns else [])
-    work = import_work(services.desk, upload.required_photo(), operator.username, photos, columns)
+    work = import_work(
+        services.desk,
+        upload.required_photo(),
+        operator.username,
+        photos,
+        columns,
+        may_override=operator.role.includes(Role.ADMIN),
+    )
     job = archive.start(work)
     response.headers["Location"] = f"/api/jobs/{job.id}"
     return JobOut.model_validate(job)

@@ -108,39 +108,76 @@ def evaluate_pad(
     progress: Progress = lambda done, total: None,
     conditions: Sequence[str] | None = None,
     paper: int = 0,
+    seconds: float | None = None,
 ) -> dict[str, Any]:
-    """APCER by species and BPCER, per clip and per frame; the report as plain values.
+    """Evaluate one level, default that of the settings, or normal where they have none.
 
-    level: default that of the settings, or normal where they have none. conditions: names of
-    camera conditions to try everything under besides, all of them for an empty sequence. paper:
-    trials of each species of print that is made from the demo's portraits. SourceError, AssetError.
+    Otherwise as `evaluate_levels`.
+    """
+    configured = settings.liveness.level
+    level = level or ("normal" if configured == "off" else configured)
+    return evaluate_levels(settings, manifest, [level], progress, conditions, paper, seconds)[level]
+
+
+def evaluate_levels(
+    settings: Settings,
+    manifest: Path | None,
+    levels: Sequence[Level],
+    progress: Progress = lambda done, total: None,
+    conditions: Sequence[str] | None = None,
+    paper: int = 0,
+    seconds: float | None = None,
+) -> dict[Level, dict[str, Any]]:
+    """APCER by species and BPCER of each level, per clip and per frame; reports as plain values.
+
+    conditions: names of camera conditions to try everything under besides, all of them for an empty
+    sequence. paper: trials of each species of print that is made from the demo's portraits.
+    seconds: of each recording, from the first usable face on; default: all. The networks see each
+    frame once for all levels. SourceError, AssetError.
     """
     tried = [CONDITIONS["clean"]]
     if conditions is not None:
         tried += [c for c in named(conditions) if c.name != "clean"]
     presentations = read_manifest(manifest) if manifest is not None else []
-    configured = settings.liveness.level
-    level = level or ("normal" if configured == "off" else configured)
-    kit = _kit(settings, level)
+    kit = _kit(settings, "strict" if "strict" in levels else levels[0])
     presentations += made_of_paper(kit, paper) if paper else []
-    policy = PAD_LEVELS[level]
-    found: dict[str, list[Seen]] = {c.name: [] for c in tried}
+    found: dict[str, list[dict[Level, Seen]]] = {c.name: [] for c in tried}
     work = len(tried) * len(presentations)
     for done, (condition, shown) in enumerate(product(tried, presentations)):
         progress(done, work)
-        found[condition.name].append(examine(kit, shown, policy, condition))
+        found[condition.name].append(examine(kit, shown, levels, condition, seconds))
     progress(work, work)
-    seen = found["clean"]
-    by_condition = {
-        c.name: {"described": c.described, **rates(presentations, found[c.name], policy)}
-        for c in tried
+    return {
+        level: _report(
+            kit,
+            level,
+            presentations,
+            {name: [seen[level] for seen in every] for name, every in found.items()},
+            by_condition=conditions is not None,
+        )
+        for level in levels
+    }
+
+
+def _report(
+    kit: VisionKit,
+    level: Level,
+    presentations: Sequence[Presentation],
+    found: Mapping[str, Sequence[Seen]],
+    *,
+    by_condition: bool,
+) -> dict[str, Any]:
+    policy, seen = PAD_LEVELS[level], found["clean"]
+    under = {
+        name: {"described": CONDITIONS[name].described, **rates(presentations, every, policy)}
+        for name, every in found.items()
     }
     return {
         "model": kit.models.pad.model if kit.models.pad else None,
         "level": level,
         "people": len({p.person for p in presentations if p.person}),
         **rates(presentations, seen, policy),
-        **({} if conditions is None else {"conditions": by_condition}),
+        **({"conditions": under} if by_condition else {}),
         "presentations": [_row(p, s) for p, s in zip(presentations, seen, strict=True)],
     }
 
@@ -175,33 +212,62 @@ def _cast(sitters: Sequence[Sitter], trial: int) -> tuple[Sitter, Sitter]:
 def examine(
     kit: VisionKit,
     shown: Presentation,
-    policy: PadPolicy,
+    levels: Sequence[Level],
     condition: CameraCondition = CONDITIONS["clean"],
-) -> Seen:
-    """Put one recording to the networks and the policy; SourceError when it cannot be read."""
-    if shown.made is None and _is_still(shown.path):
-        # one picture stands for as many frames of it as a verdict needs
-        policy = dataclasses.replace(policy, frames=1)
+    seconds: float | None = None,
+) -> dict[Level, Seen]:
+    """Put one recording to the networks, and what they say to the policy of each level.
+
+    seconds: no more than this from the first usable face on. SourceError when it cannot be read.
+    """
+    # one picture stands for as many frames of it as a verdict needs
+    still = shown.made is None and _is_still(shown.path)
+    own = kit.settings.liveness
+    judges = {
+        level: _Judge(
+            dataclasses.replace(PAD_LEVELS[level], frames=1) if still else PAD_LEVELS[level],
+            steps_up=level == "strict" and own.step_up,
+            doubt_s=own.doubt_s,
+        )
+        for level in levels
+    }
     analyse = kit.analyzer(still_gate=False).analyse
-    liveness = kit.settings.liveness
-    found = Seen()
-    tracks: dict[int, _Judged] = {}
+    began: float | None = None
     for frame in _frames(shown, condition):
-        for face, score in _scores(analyse(frame, Attention())):
-            found.frames.append(score)
-            track = tracks.setdefault(
-                face.track_id, _Judged(frame.captured_at, moved=not liveness.steps_up)
-            )
-            track.see(score, policy)
-            track.watch(face, frame.captured_at, liveness.doubt_s)
-    verdicts = {track.verdict for track in tracks.values()}
-    for outcome in (Liveness.LIVE, Liveness.ATTACK, Liveness.UNDECIDED):
-        if outcome in verdicts:
-            found.outcome = outcome
+        if began is not None and seconds is not None and frame.captured_at - began > seconds:
             break
-    living = [t for t in tracks.values() if t.verdict is Liveness.LIVE]
-    found.asked = bool(living) and not any(t.moved for t in living)
-    return found
+        for face, score in _scores(analyse(frame, Attention())):
+            began = frame.captured_at if began is None else began
+            for judge in judges.values():
+                judge.see(face, score, frame.captured_at)
+    return {level: judge.seen() for level, judge in judges.items()}
+
+
+@dataclass(slots=True)
+class _Judge:
+    """One level's view of the tracks of one recording."""
+
+    policy: PadPolicy
+    steps_up: bool
+    doubt_s: float
+    frames: list[PadScore] = field(default_factory=list)
+    tracks: dict[int, _Judged] = field(default_factory=dict)
+
+    def see(self, face: TrackedFace, score: PadScore, now: float) -> None:
+        self.frames.append(score)
+        track = self.tracks.setdefault(face.track_id, _Judged(now, moved=not self.steps_up))
+        track.see(score, self.policy)
+        track.watch(face, now, self.doubt_s)
+
+    def seen(self) -> Seen:
+        verdicts = {track.verdict for track in self.tracks.values()}
+        order = (Liveness.LIVE, Liveness.ATTACK, Liveness.UNDECIDED)
+        living = [t for t in self.tracks.values() if t.verdict is Liveness.LIVE]
+        return Seen(
+            self.frames,
+            next((outcome for outcome in order if outcome in verdicts), None),
+            asked=bool(living) and not any(t.moved for t in living),
+        )
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ from gated.live.database_health import DatabaseHealth
 from gated.live.decision_pictures import DecisionPictures
 from gated.live.journal_review import JournalReview
 from gated.live.metrics import Metrics
+from gated.live.refused_visits import RefusedVisits
 from gated.live.snapshots import Snapshots
 from gated.live.unknown_faces import UnknownFaces
 from gated.people.people import People
@@ -54,6 +55,9 @@ class LiveServices(Protocol):
 
     @property
     def people(self) -> People: ...
+
+    @property
+    def refused_visits(self) -> RefusedVisits: ...
 
     def running_gate(self) -> RunningGate:
         """Return the gate that runs here.

@@ -5,15 +5,22 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from gated.core.messages import Condition
 from gated.http.answers import Route
-from gated.http.callers import Admin, Viewer
+from gated.http.callers import Admin, ChangeByOperator, Viewer
 from gated.http.problems import responses
 from gated.live.clock_trust import ClockKeeper, status_fields
 from gated.live.dependencies import Services
-from gated.live.schemas import CameraOut, ClockOut, GateOut, SnapshotOut
+from gated.live.schemas import (
+    CameraOut,
+    ClockOut,
+    ComparisonIn,
+    ComparisonOut,
+    GateOut,
+    SnapshotOut,
+)
 
 router = APIRouter(prefix="/api/gate", tags=["gate"], route_class=Route)
 
@@ -82,3 +89,19 @@ def snapshot_image(id: int, admin: Admin, services: Services) -> Response:
     """One of these pictures; each look at it is journaled."""
     jpeg = services.snapshots.image(id, actor=admin.username)
     return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+
+
+@router.post("/refused-visits/{visit_uid}/compare", responses=responses(404))
+def compare_refused_visit(
+    visit_uid: Annotated[str, Path(max_length=100)],
+    body: ComparisonIn,
+    change: ChangeByOperator,
+    services: Services,
+) -> ComparisonOut:
+    """Tell whether a refused visit was that person's, in words; each question is journaled.
+
+    404 unless `privacy.denials_hours` kept the visit, and its time is not over.
+    """
+    with change:
+        found = services.refused_visits.compare(change, visit_uid, body.person_id)
+    return ComparisonOut.model_validate(found)

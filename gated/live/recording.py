@@ -31,11 +31,11 @@ class Recorder:
     def _entry(self, record: Record) -> Entry:
         if isinstance(record, RecordDecision):
             decision = record.decision
-            visit_uid = self._visit_uid(decision.visit)
+            visit_uid = self.visit_uid(decision.visit)
             return decision_entry(decision, self._gate, self._camera, self._site, visit_uid)
         body = {**record.body, "severity": record.severity, "gate": self._gate}
         if "visit" in body:
-            body["visit_uid"] = self._visit_uid(body["visit"])
+            body["visit_uid"] = self.visit_uid(body["visit"])
         private: dict[str, Mapping[str, Any]] = {}
         why = {"cause": record.cause} if record.cause else {}
         if record.subject:
@@ -44,6 +44,6 @@ class Recorder:
             private["actor"] = {"name": record.actor, **({} if record.subject else why)}
         return Entry(record.at, record.kind, body, private)
 
-    def _visit_uid(self, visit: int) -> str:
-        """Visits are numbered anew at each start of the program."""
+    def visit_uid(self, visit: int) -> str:
+        """Name a visit: they are numbered anew at each start of the program."""
         return f"{self._run}-{visit}"

@@ -185,6 +185,25 @@ class ClockOut(Out):
     """Why it is not trusted; empty when it is."""
 
 
+class ComparisonIn(In):
+    person_id: int
+
+
+class ComparisonOut(Out):
+    """The answer whether a refused visit was that person's.
+
+    likeness: `alike` (as much as the gate wants), `almost`, `unlike`, or `not_compared`. missing:
+    usable frames too few. flaws: what was wrong with the others, the commonest first.
+    """
+
+    visit_uid: str
+    reason: str
+    likeness: Literal["alike", "almost", "unlike", "not_compared"]
+    usable: int
+    missing: int
+    flaws: tuple[str, ...]
+
+
 class GateOut(Out):
     name: str
     site: str

@@ -1,9 +1,10 @@
-"""Pictures -> sealed files, off the door path."""
+"""Pictures, and templates of refused visits -> sealed files, off the door path."""
 
 from __future__ import annotations
 
 import logging
 import queue
+import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -15,14 +16,29 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 WAITING = 8
+MINUTE_S = 60.0
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 class SnapshotWriter(Loop, Generic[T]):
-    """A short queue and the thread that empties it; what finds no place is left out."""
+    """A short queue and the thread that empties it; what finds no place is left out.
 
-    def __init__(self, keep: Callable[[T], None], on_crash: OnCrash) -> None:
-        super().__init__("snapshots", on_crash)
+    each_minute: done at the start and then each minute, in between.
+    """
+
+    def __init__(
+        self,
+        keep: Callable[[T], None],
+        on_crash: OnCrash,
+        name: str = "snapshots",
+        each_minute: Callable[[], object] = _nothing,
+    ) -> None:
+        super().__init__(name, on_crash)
         self._keep = keep
+        self._each_minute = each_minute
         self._queue: queue.Queue[T] = queue.Queue(WAITING)
         self.dropped = 0
 
@@ -34,8 +50,12 @@ class SnapshotWriter(Loop, Generic[T]):
             self.dropped += 1
 
     def work(self) -> None:
+        due = time.monotonic()
         while not self.stopping.is_set() or not self._queue.empty():
             self.beat()
+            if time.monotonic() >= due:
+                self._each_minute()
+                due = time.monotonic() + MINUTE_S
             try:
                 taken = self._queue.get(timeout=0.5)
             except queue.Empty:
@@ -43,4 +63,4 @@ class SnapshotWriter(Loop, Generic[T]):
             try:
                 self._keep(taken)
             except StorageError as error:
-                log.error("a snapshot cannot be stored: %s", error)
+                log.error("%s: one cannot be stored: %s", self.name, error)

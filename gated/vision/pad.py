@@ -59,7 +59,10 @@ class MiniFasNets:
 
 def is_grey(picture: Image, below: float = COLOURLESS) -> bool:
     """Return whether a BGR picture has no colour, as infra-red light leaves it."""
-    return float((picture.max(axis=2) - picture.min(axis=2)).mean()) < below
+    blue, green, red = cv2.split(picture)
+    strongest = cv2.max(cv2.max(blue, green), red)
+    weakest = cv2.min(cv2.min(blue, green), red)
+    return cv2.mean(cv2.subtract(strongest, weakest))[0] < below
 
 
 def noise_of(picture: Image) -> float:
@@ -81,9 +84,24 @@ def surroundings(image: Image, box: Box, scale: float) -> Image:
     left = int(min(max(x - w / 2, 0.0), width - w))
     top = int(min(max(y - h / 2, 0.0), height - h))
     crop = image[top : top + max(1, int(h)), left : left + max(1, int(w))]
-    averaged = min(crop.shape[:2]) >= ALIASING * INPUT
-    filtering = cv2.INTER_AREA if averaged else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(crop, (INPUT, INPUT), interpolation=filtering), np.uint8)
+    return _shrunk(crop)
+
+
+def _shrunk(crop: Image) -> Image:
+    """Shrink to (80, 80, 3), by the mean of the pixels where there are many.
+
+    Halved first where there are more: OpenCV halves ten times as fast as it averages over steps
+    that are not whole, and those faster in float32.
+    """
+    while min(crop.shape[:2]) >= 2 * ALIASING * INPUT:
+        height, width = crop.shape[0] // 2, crop.shape[1] // 2
+        whole = crop[: 2 * height, : 2 * width]
+        crop = np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA))
+    if min(crop.shape[:2]) < ALIASING * INPUT:
+        return np.asarray(cv2.resize(crop, (INPUT, INPUT)), np.uint8)
+    exact = crop.astype(np.float32)
+    mean = cv2.resize(exact, (INPUT, INPUT), interpolation=cv2.INTER_AREA)
+    return np.asarray(np.rint(mean), np.uint8)
 
 
 def _live(logits: np.ndarray[tuple[int], np.dtype[np.float32]]) -> float:

@@ -51,6 +51,7 @@ from gated.live.database_health import DatabaseHealth
 from gated.live.decision_pictures import DecisionPictures
 from gated.live.journal_review import JournalReview
 from gated.live.metrics import Metrics
+from gated.live.refused_visits import RefusedVisits
 from gated.live.snapshots import Snapshots
 from gated.live.unknown_faces import UnknownFaces
 from gated.people.groups import Groups
@@ -85,6 +86,7 @@ class ApiServices:
     journal_review: JournalReview
     remote_door: RemoteDoor
     camera: CameraIdentity
+    refused_visits: RefusedVisits
     snapshots: Snapshots
     decision_pictures: DecisionPictures
     unknown_faces: UnknownFaces
@@ -179,6 +181,7 @@ def api_services(
         journal_review=JournalReview.of(workspace),
         remote_door=RemoteDoor(settings, accounts, board),
         camera=CameraIdentity.of(workspace),
+        refused_visits=RefusedVisits.of(workspace),
         snapshots=Snapshots.of(workspace),
         decision_pictures=DecisionPictures.of(workspace),
         unknown_faces=UnknownFaces(workspace, workspace.clock, desk),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gated.enrollment.enrollment_context import EnrollmentContext
+from gated.enrollment.failures import failures_csv
 from gated.enrollment.import_source import ImportRow, shown
 from gated.enrollment.importer import NOT_SAME, TOGETHER, ImportReport, import_person, read_photo
 from gated.enrollment.reading import read_roster
@@ -248,6 +250,29 @@ def test_a_row_whose_photo_is_refused_makes_the_person(
     again = imported(office, *people)
     assert again.enrolled == ["E1 bad.jpg"]
     assert again.without_photo == []
+
+
+def test_whether_two_persons_have_one_face_is_asked_and_the_table_answers(
+    office: EnrollmentContext, tmp_path: Path
+) -> None:
+    put(tmp_path, a="obama")
+    (tmp_path / "staff.csv").write_text("personnel_code,photo\nE4,a.jpg\nE5,a.jpg\n")
+    report = imported(office, *read_roster(tmp_path / "staff.csv").people)
+    assert codes(report) == [("E5 a.jpg", "duplicate_face")]
+    assert "column override" in report.refused[0]["detail"]
+    table = b"".join(failures_csv(asdict(report))).decode("utf-8-sig")
+    head, row = table.strip().splitlines()
+    assert head.endswith(",override")
+
+    answered = tmp_path / "mend.csv"
+    answered.write_text(f"{head}\n{row}twins\n")
+    (person,) = read_roster(answered).people
+    refused = imported(office, person)
+    assert codes(refused) == [("E5", "forbidden")]
+    accepted = ImportReport()
+    import_person(office, person, accepted, "root", may_override=True)
+    assert (accepted.enrolled, accepted.refused) == (["E5 a.jpg"], [])
+    assert kinds(office.workspace)[-1] == "duplicate_overridden"
 
 
 def test_no_more_of_a_file_is_read_than_needed_to_refuse_it(tmp_path: Path) -> None:

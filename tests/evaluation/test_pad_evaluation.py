@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from gated.config import LivenessSettings
 from gated.core.pad import PAD_LEVELS, Liveness, PadScore
 from gated.core.statistics import clopper_pearson
+from gated.core.values import Image
 from gated.enrollment.models import VisionKit
 from gated.errors import SourceError
 from gated.evaluation.liveness import (
     BONA_FIDE,
     Presentation,
     Seen,
+    evaluate_levels,
     evaluate_pad,
+    examine,
     made_of_paper,
     rates,
     read_manifest,
 )
+from gated.vision.decoding import decode
 from gated.vision.paper import SPECIES
 from tests.assets import require_assets, require_data
 from tests.enrollment.offices import portrait, settings_in
@@ -161,6 +168,25 @@ def test_at_strict_a_still_picture_is_asked_for_movements(tmp_path: Path) -> Non
     report = evaluate_pad(settings_in(tmp_path), file, "strict")
     assert [p["outcome"] for p in report["presentations"]] == ["asked"]
     assert report["apcer"]["print"]["clips"]["errors"] == 0
+    both = evaluate_levels(settings_in(tmp_path), file, ["normal", "strict"])
+    assert both["strict"] == report
+    assert [p["outcome"] for p in both["normal"]["presentations"]] == ["live"]
+
+
+def test_of_a_long_recording_the_first_seconds_with_a_face_can_be_enough(tmp_path: Path) -> None:
+    require_assets("default", "demo", "pad")
+    face = decode(portrait("obama"))
+    empty = np.full_like(face, 90)
+
+    def frames() -> Iterator[Image]:
+        yield from [empty] * 3
+        yield from [face] * 100
+
+    liveness = LivenessSettings(level="normal")
+    settings = settings_in(tmp_path).model_copy(update={"liveness": liveness})
+    film = Presentation(Path(), "made", BONA_FIDE, made=frames)
+    found = examine(VisionKit(settings, pad=True), film, ["normal"], seconds=0.2)
+    assert len(found["normal"].frames) == 4
 
 
 @pytest.mark.long
