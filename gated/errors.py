@@ -445,6 +445,18 @@ class Revoked(NotSignedIn):
     code = "revoked"
 
 
+class SignInRefused(NotSignedIn):
+    """Nobody is signed in: the company's provider knows them not, or gives them no role."""
+
+    code = "sign_in_refused"
+
+
+class ProviderFailed(GatedError):
+    """The company's identity provider does not answer, or not as the standard says."""
+
+    code = "provider_failed"
+
+
 class Throttled(NotSignedIn):
     """Too many attempts to sign in; try again after `retry_after` seconds."""
 

@@ -8,10 +8,13 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlalchemy.orm import Session
 
 from gated.accounts.audit import current
 from gated.accounts.doorkeeper import Doorkeeper, network
+from gated.accounts.external import ProvenSubject, account_of
 from gated.accounts.familiar_addresses import FamiliarAddresses
 from gated.accounts.operator_keys import OperatorKey, SigningKeys
 from gated.accounts.passwords import PasswordHasher, require_strong
@@ -23,7 +26,7 @@ from gated.change import GALLERY, Change
 from gated.core.roles import Principal, Role
 from gated.core.text import code_key
 from gated.core.values import moment
-from gated.database import account_store, editor_store, stored_settings
+from gated.database import account_store, editor_store, identity_store, stored_settings
 from gated.database.editor_store import Editor
 from gated.database.records import Account, Person
 from gated.database.tables import new_uid
@@ -35,6 +38,7 @@ from gated.errors import (
     NotAllowed,
     NotFound,
     NotSignedIn,
+    SignInRefused,
 )
 from gated.people import person_store
 from gated.ports import Clock
@@ -44,6 +48,8 @@ INSTALLATION = "installation"
 """The setting that names this database; one that is restored is the same."""
 
 FREE_REGISTRATIONS = 5
+FREE_COMPANY_SIGN_INS = 20
+"""From one network; each that was right is free."""
 
 
 class Accounts(Service):
@@ -54,6 +60,7 @@ class Accounts(Service):
         secret = settings.auth.secret_key
         key = load_key(secret.get_secret_value() if secret else None, settings.storage.state_dir)
         super().__init__(workspace, clock)
+        self._key = key
         self._throttle = Throttle(lambda: clock.now().mono)
         familiar = FamiliarAddresses(workspace, clock)
         self._doorkeeper = Doorkeeper(lambda: clock.now().mono, familiar)
@@ -115,7 +122,10 @@ class Accounts(Service):
         require_strong(password, username)
         hashed = self._passwords.hash(password)
         with self._workspace.database.read() as session:
-            editor = editor_store.find(session, _named(session, username).id)
+            account = _named(session, username)
+            if identity_store.is_external(session, account.id):
+                raise Conflict("this account is signed in to with the company's account")
+            editor = editor_store.find(session, account.id)
         key = _new_key(password) if editor else None
         with self.change(actor) as change:
             session = change.session
@@ -205,6 +215,30 @@ class Accounts(Service):
             self.signing.keep(claims.token_id, key, claims.expires_at.timestamp())
         return token, self._tokens.life_s
 
+    def attempt_from(self, address: str) -> None:
+        """Count a sign-in at the company's provider from an address. Raises: Throttled."""
+        self._throttle.attempt({f"company {network(address)}": FREE_COMPANY_SIGN_INS})
+
+    def sign_in_proven(
+        self, proven: ProvenSubject, address: str, signed_in_at: float
+    ) -> tuple[str, int]:
+        """A token for whom a provider has recognised, and its life in seconds.
+
+        signed_in_at: when they gave their password there, in UTC seconds. Raises: SignInRefused.
+        """
+        with self.change(proven.username) as change:
+            account, changed = account_of(change, proven)
+            if changed is not None:
+                _record(change, changed, account)
+            welcome = _may_sign_in(change.session, account)
+        if not welcome:
+            self._log.failed(account, self._whose(account), network(address))
+            raise SignInRefused("this account is switched off: ask an administrator")
+        self._throttle.forgive(f"company {network(address)}")
+        self._log.signed_in(account, self._whose(account), network(address))
+        token = self._tokens.issue(account.uid, account.version, signed_in_at)
+        return token, self._tokens.life_s
+
     def change_password(
         self, principal: Principal, current: str, new: str, address: str
     ) -> tuple[str, int]:
@@ -257,6 +291,10 @@ class Accounts(Service):
     def session_ends(self, token: str) -> datetime:
         """Say when a token ends by itself. Raises: NotSignedIn."""
         return self._tokens.read(token).expires_at
+
+    def derived_key(self, purpose: bytes) -> bytes:
+        """Derive 32 bytes of the tokens' key; others for each purpose (HKDF, RFC 5869)."""
+        return HKDF(SHA256(), 32, None, purpose).derive(self._key.encode())
 
     @property
     def session_life_s(self) -> int:

@@ -27,7 +27,15 @@ from gated.accounts.schemas import (
 from gated.core.roles import Principal
 from gated.errors import BadCredentials, Conflict
 from gated.http.answers import Route, answers
-from gated.http.callers import SESSION, Anyone, Kiosk, Token, client_address, session_cookie
+from gated.http.callers import (
+    SESSION,
+    Anyone,
+    Kiosk,
+    Token,
+    client_address,
+    session_cookie,
+    set_session_cookie,
+)
 from gated.http.hosts import own_page
 from gated.http.problems import responses
 from gated.people.schemas import PersonOut
@@ -110,20 +118,9 @@ async def begin_session(
 ) -> SessionOut:
     """Begin a browser's session: the token goes into a cookie that no script can read."""
     token, _ = await _sign_in(request, given, services)
-    _set_cookie(request, response, services, token)
+    set_session_cookie(request, response, token, services.accounts.session_life_s)
     principal = await run_in_threadpool(services.accounts.verify_token, token)
     return _session(services, principal, token)
-
-
-def _set_cookie(request: Request, response: Response, services: Services, token: str) -> None:
-    response.set_cookie(
-        SESSION,
-        token,
-        max_age=services.accounts.session_life_s,
-        httponly=True,
-        samesite="strict",
-        secure=request.url.scheme == "https",
-    )
 
 
 @router.post("/session", responses=responses(409))
@@ -134,7 +131,7 @@ def renew_session(
     if session_cookie(request) is None:
         raise Conflict("a browser's session is renewed by its cookie")
     renewed = services.accounts.renew(token)
-    _set_cookie(request, response, services, renewed)
+    set_session_cookie(request, response, renewed, services.accounts.session_life_s)
     return _session(services, principal, renewed)
 
 
@@ -168,14 +165,7 @@ def begin_kiosk(
     """Let the browser of the kiosk keep its device's token in a cookie that no script reads."""
     if session_cookie(request) is not None:
         raise Conflict("bring the token of the device in the header: this browser has it already")
-    response.set_cookie(
-        SESSION,
-        token,
-        max_age=KIOSK_S,
-        httponly=True,
-        samesite="strict",
-        secure=request.url.scheme == "https",
-    )
+    set_session_cookie(request, response, token, KIOSK_S)
     return KioskSessionOut(csrf_token=services.accounts.csrf_token(token))
 
 

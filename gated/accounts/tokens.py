@@ -58,9 +58,13 @@ class Tokens:
         self._clock = clock
         self.life_s = life_s
 
-    def issue(self, account: str, version: int) -> str:
-        """A token for an account (its uid) as it is now."""
-        return self._signed(account, version, secrets.token_urlsafe(12), self._clock.now().utc)
+    def issue(self, account: str, version: int, signed_in_at: float | None = None) -> str:
+        """A token for an account (its uid) as it is now.
+
+        signed_in_at: when the password was given, in UTC seconds, if that was not now.
+        """
+        at = self._clock.now().utc if signed_in_at is None else signed_in_at
+        return self._signed(account, version, secrets.token_urlsafe(12), at)
 
     def renew(self, claims: Claims) -> str:
         """Make a token of the same session that lives on from now; ended with it, too."""

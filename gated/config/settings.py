@@ -825,6 +825,51 @@ class MqttSettings(Section):
             yield Misfit(("commands", "tls"), "over the network commands are taken with TLS only")
 
 
+class OidcSettings(Section):
+    """An identity provider at which people sign in with the company's account."""
+
+    issuer: Annotated[str, Field(max_length=500)] | None = None
+    """As the provider writes itself, such as https://login.example.org/realms/works; without one
+    there are only accounts with a password."""
+    client_id: Name | None = None
+    client_secret_file: Path | None = None
+    """null: a public client, which PKCE alone protects."""
+    redirect_uri: Annotated[str, Field(max_length=500)] | None = None
+    """Where the provider sends browsers back; null: the address that the browser has used, with
+    /api/auth/company/return."""
+    scopes: tuple[Annotated[str, Field(pattern=r"^[!#-\[\]-~]{1,100}$")], ...] = (
+        "profile",
+        "email",
+    )
+    username_claim: Name = "preferred_username"
+    """Becomes the name of the account."""
+    person_claim: Name | None = None
+    """Holds the personnel code of the person whose account it is."""
+    roles_claim: Name = "roles"
+    """Holds one text or several; with dots for what lies deeper, as in realm_access.roles."""
+    roles: Mapping[Name, Literal["self", "viewer", "operator", "admin", "auditor"]] = {}
+    """What the claim says -> the role here. Who has none of these does not come in."""
+    label: Name = "Company account"
+    """What the button says."""
+    ca_file: Path | None = None
+    """Certificate (PEM) of who has signed the provider's; null: those that the system trusts."""
+
+    def misfits(self) -> Iterator[Misfit]:
+        if self.issuer is None:
+            return
+        if self.client_id is None:
+            yield Misfit(("client_id", "issuer"), "the provider knows this gate by a client_id")
+        if not self.roles:
+            yield Misfit(("roles", "issuer"), "without roles nobody comes in: map a claim to one")
+        for name, address in (("issuer", self.issuer), ("redirect_uri", self.redirect_uri)):
+            if address is None:
+                continue
+            parts = urlsplit(address)
+            local = parts.scheme == "http" and _is_here(parts.hostname or "")
+            if not parts.hostname or (parts.scheme != "https" and not local):
+                yield Misfit((name,), "an address with https (http on this machine only)")
+
+
 class SyslogSettings(Section):
     """A collector of logs that gets what happens here, by syslog over TLS (RFC 5424, 5425)."""
 
@@ -883,6 +928,7 @@ class Settings(Section):
     webhooks: WebhookSettings = WebhookSettings()
     mqtt: MqttSettings = MqttSettings()
     syslog: SyslogSettings = SyslogSettings()
+    oidc: OidcSettings = OidcSettings()
     logging: LoggingSettings = LoggingSettings()
 
     def _shared_pins(self) -> Iterator[Misfit]:

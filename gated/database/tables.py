@@ -187,6 +187,17 @@ accounts = _aggregate(
     Column("is_active", Boolean, nullable=False, default=True),
 )
 
+identities = Table(
+    "identities",
+    metadata,
+    # whom an identity provider means; of accounts that sign in there
+    Column("account_id", BigInt, ForeignKey("accounts.id"), primary_key=True),
+    Column("issuer", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    sa.UniqueConstraint("issuer", "subject"),
+    sqlite_with_rowid=False,
+)
+
 editors = Table(
     "editors",
     metadata,

@@ -7,7 +7,7 @@ import hmac
 import ipaddress
 from typing import Annotated, Any, Protocol
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 from fastapi.security import OAuth2PasswordBearer
 
 from gated.change import Change
@@ -68,6 +68,18 @@ READING = frozenset({"GET", "HEAD", "OPTIONS"})
 def session_cookie(request: Request) -> str | None:
     """The token of a browser's session; None for whoever brings a token in a header."""
     return None if "authorization" in request.headers else request.cookies.get(SESSION)
+
+
+def set_session_cookie(request: Request, response: Response, token: str, life_s: int) -> None:
+    """Put a token where no script can read it, and where no other site's request brings it."""
+    response.set_cookie(
+        SESSION,
+        token,
+        max_age=life_s,
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
 
 
 async def presented(request: Request, bearer: Annotated[str | None, Depends(bearer_of)]) -> str:

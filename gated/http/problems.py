@@ -41,6 +41,7 @@ STATUS: Mapping[type[errors.GatedError], HTTPStatus] = {
     errors.StorageError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.AssetError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.DeviceError: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.ProviderFailed: HTTPStatus.BAD_GATEWAY,
     errors.GateUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """Looked up along the exception's bases; anything else is a 500."""

@@ -81,6 +81,7 @@ def meta(services: Services) -> MetaOut:
         setup=services.setup.is_open(),
         registration=settings.auth.registration,
         timezone=settings.gate.timezone,
+        company_sign_in=settings.oidc.label if settings.oidc.issuer is not None else None,
     )
 
 

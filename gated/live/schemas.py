@@ -53,6 +53,8 @@ class MetaOut(Out):
     registration: Literal["closed", "approval", "open"]
     timezone: str | None
     """Of the gate, where it has its own."""
+    company_sign_in: str | None
+    """What the button says that leads to the company's own sign-in; null: there is none."""
 
 
 class KioskOut(Out):

@@ -37,6 +37,7 @@ from gated.live import (
     unknown_routes,
 )
 from gated.live import routes as live
+from gated.oidc import routes as company
 from gated.people import bulk_routes, group_routes
 from gated.people import routes as persons
 from gated.privacy import routes as privacy
@@ -92,6 +93,7 @@ PUBLIC = frozenset(
         "/api/codes",
         "/api/sync/join",
         *_SIGNING_IN,
+        *company.PATHS,
         *docs.PATHS,
         *pages.PATHS,
     }
@@ -113,6 +115,7 @@ ROUTERS = (
     general_routes,
     metrics_routes,
     sign_in_routes,
+    company,
     accounts,
     persons,
     enrollment,

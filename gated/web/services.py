@@ -54,6 +54,7 @@ from gated.live.metrics import Metrics
 from gated.live.refused_visits import RefusedVisits
 from gated.live.snapshots import Snapshots
 from gated.live.unknown_faces import UnknownFaces
+from gated.oidc.sign_ins import CompanySignIns
 from gated.people.groups import Groups
 from gated.people.people import People
 from gated.people.zones import zone_here
@@ -106,6 +107,7 @@ class ApiServices:
     access: Access
     credentials: Credentials
     webhooks: Webhooks
+    company: CompanySignIns
     metrics: Metrics
     live: RunningGate | None
     """None on a hub: nobody passes there."""
@@ -201,6 +203,7 @@ def api_services(
         access=Access.of(workspace),
         credentials=Credentials.of(workspace),
         webhooks=Webhooks.of(workspace),
+        company=CompanySignIns(workspace, accounts),
         metrics=Metrics(settings, board),
         kept_passages=KeptPassages(),
         database_health=DatabaseHealth.of(settings.storage.url),

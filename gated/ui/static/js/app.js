@@ -126,7 +126,16 @@ function signInForm(done, name = "") {
   () => problem.value && note("bad", inWords(problem.value)),
   box("username", t("sign.name"), { autocomplete: "username", value: name, autofocus: !name, autocapitalize: "none", spellcheck: "false" }),
   box("password", t("sign.password"), { type: "password", autocomplete: "current-password", autofocus: Boolean(name) }),
-  h("button.btn.main", { type: "submit", disabled: () => busy.value }, t("sign.go")));
+  h("button.btn.main", { type: "submit", disabled: () => busy.value }, t("sign.go")),
+  meta.peek().company_sign_in && h("a.btn", { href: `/api/auth/company/begin${name ? "?again=true" : ""}` }, meta.peek().company_sign_in));
+}
+
+// What came of a sign-in at the company's provider, which sends the browser back here.
+function refusedThere() {
+  const code = new URLSearchParams(location.search).get("sign_in");
+  if (!code) return null;
+  history.replaceState(null, "", location.pathname);
+  return note("bad", t(["sign_in_refused", "throttled"].includes(code) ? `error.${code}` : "error.provider_failed"));
 }
 
 // The first administrator, by the code that the gate shows where it was started.
@@ -151,7 +160,7 @@ function signInPage() {
   return h("main.sign", { id: "main" },
     h("section.card", {},
       h("div.brand", {}, icon("face", 26), h("span", {}, () => meta.value.name || "gated")),
-      h("h1", {}, t("sign.title")), signInForm(() => {}), look()));
+      h("h1", {}, t("sign.title")), refusedThere(), signInForm(() => {}), look()));
 }
 
 // One question for all requests that were refused meanwhile; what was typed stays where it is.

@@ -1,0 +1,271 @@
+"""The company's identity provider: what it says of itself, its tokens, and whether they are true.
+
+OpenID Connect Core 1.0 and Discovery 1.0; PKCE as in RFC 7636. Everything that it answers is
+bounded, and counts only when it is signed by a key that it publishes, for this client.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+import threading
+import time
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import jwt
+
+from gated.config import OidcSettings
+from gated.delivery.client_tls import UnusableFiles, client_tls, why_failed
+from gated.delivery.secret_files import read_secret
+from gated.errors import ConfigError, ProviderFailed, SignInRefused
+from gated.ports import Clock
+
+TIMEOUT_S = 5.0
+LARGEST_ANSWER = 256 * 1024
+KNOWN_FOR_S = 3600.0
+"""So long what it has said of itself is not asked for again."""
+ASKED_AGAIN_S = 5.0
+"""So long one that has failed is not asked what it is: strangers may begin sign-ins."""
+KEYS_AGAIN_S = 60.0
+"""Keys are fetched anew for one that is not known, at most so often."""
+ALGORITHMS = {
+    "RSA": ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+    "EC": ("ES256", "ES384", "ES512"),
+    "OKP": ("EdDSA",),
+}
+"""Kind of key -> algorithms. None with a shared key: who knows the client's secret could sign."""
+CLOCKS_DIFFER_S = 120.0
+LONGEST_S = 86_400.0
+"""An ID token that would live longer is none that was made for one sign-in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """The addresses that the provider says it has."""
+
+    authorization: str
+    token: str
+    keys: str
+    userinfo: str | None
+
+
+class IdentityProvider:
+    """Asks one provider. Any thread may; at most `MOST_AT_ONCE` do at a time."""
+
+    MOST_AT_ONCE = 4
+
+    def __init__(self, settings: OidcSettings, clock: Clock) -> None:
+        if settings.issuer is None or settings.client_id is None:
+            raise ConfigError("oidc needs an issuer and a client_id")
+        self.issuer = settings.issuer
+        self._client_id = settings.client_id
+        self._settings = settings
+        self._clock = clock
+        self._turn = threading.BoundedSemaphore(self.MOST_AT_ONCE)
+        self._endpoints: tuple[float, Endpoints] | None = None
+        self._failed_at = -ASKED_AGAIN_S
+        self._keys: tuple[float, Mapping[str | None, jwt.PyJWK]] = (0.0, {})
+
+    def authorization_url(self, redirect_uri: str, asked: Mapping[str, str]) -> str:
+        """Return where a browser is sent to sign in. Raises: ProviderFailed."""
+        query = {
+            "response_type": "code",
+            "client_id": self._client_id,
+            "redirect_uri": redirect_uri,
+            "scope": " ".join(("openid", *self._settings.scopes)),
+            **asked,
+        }
+        address = self.endpoints().authorization
+        return f"{address}{'&' if urlsplit(address).query else '?'}{urlencode(query)}"
+
+    def claims(self, code: str, verifier: str, nonce: str, redirect_uri: str) -> dict[str, Any]:
+        """Exchange a code for the claims of who has signed in.
+
+        Raises: SignInRefused (a code or token that is not for this sign-in), ProviderFailed.
+        """
+        form = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": redirect_uri,
+            "client_id": self._client_id,
+            "code_verifier": verifier,
+        }
+        answer = self._json(self.endpoints().token, form, self._authorization())
+        token = answer.get("id_token")
+        if not isinstance(token, str):
+            raise SignInRefused(f"the provider gives no ID token: {_said(answer)}")
+        claims = self._verified(token, nonce)
+        if self._settings.roles_claim.partition(".")[0] not in claims:
+            claims = {**self._userinfo(answer.get("access_token"), claims["sub"]), **claims}
+        return claims
+
+    def endpoints(self) -> Endpoints:
+        """Return what the provider says of itself, kept for an hour. Raises: ProviderFailed."""
+        if self._endpoints is not None and time.monotonic() - self._endpoints[0] < KNOWN_FOR_S:
+            return self._endpoints[1]
+        if time.monotonic() - self._failed_at < ASKED_AGAIN_S:
+            raise ProviderFailed("the provider has failed a moment ago: try again")
+        try:
+            self._endpoints = time.monotonic(), self._discovered()
+        except ProviderFailed:
+            self._failed_at = time.monotonic()
+            raise
+        return self._endpoints[1]
+
+    def _discovered(self) -> Endpoints:
+        told = self._json(self.issuer.rstrip("/") + "/.well-known/openid-configuration")
+        if told.get("issuer") != self.issuer:
+            raise ProviderFailed(
+                f"the provider calls itself {str(told.get('issuer'))[:200]!r}, and oidc.issuer is "
+                f"{self.issuer!r}: write it as the provider does"
+            )
+        names = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+        found = [told.get(name) for name in names]
+        for name, address in zip(names, found, strict=True):
+            self._require_safe(name, address)
+        userinfo = told.get("userinfo_endpoint")
+        if userinfo is not None:
+            self._require_safe("userinfo_endpoint", userinfo)
+        return Endpoints(str(found[0]), str(found[1]), str(found[2]), userinfo)
+
+    def _require_safe(self, name: str, address: object) -> None:
+        parts = urlsplit(address) if isinstance(address, str) else urlsplit("")
+        if parts.scheme == "https" and parts.hostname:
+            return
+        if parts.scheme == "http" and self.issuer.startswith("http:") and parts.hostname:
+            return  # a provider on this machine, for a trial
+        raise ProviderFailed(f"the provider's {name} is no address with https")
+
+    def _verified(self, token: str, nonce: str) -> dict[str, Any]:
+        try:
+            head = jwt.get_unverified_header(token)
+            key = self._key(head.get("kid"))
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                key.key,
+                algorithms=ALGORITHMS.get(key.key_type or "", ()),
+                audience=self._client_id,
+                issuer=self.issuer,
+                options={
+                    "require": ["exp", "iat", "iss", "aud", "sub"],
+                    # checked below, against the program's own clock
+                    "verify_exp": False,
+                    "verify_iat": False,
+                    "verify_nbf": False,
+                },
+            )
+            now, issued, ends = self._clock.now().utc, float(claims["iat"]), float(claims["exp"])
+        except (jwt.PyJWTError, TypeError, ValueError, OverflowError) as error:
+            raise SignInRefused(f"the provider's ID token is not valid: {error}") from None
+        if not now - CLOCKS_DIFFER_S < ends < now + LONGEST_S or issued > now + CLOCKS_DIFFER_S:
+            raise SignInRefused("the provider's ID token is over, or the clocks differ")
+        if claims.get("nonce") != nonce:
+            raise SignInRefused("the provider's ID token is for another sign-in")
+        audience = claims["aud"]
+        several = isinstance(audience, list) and len(audience) > 1
+        if claims.get("azp", None if several else self._client_id) != self._client_id:
+            raise SignInRefused("the provider's ID token is for another program")
+        if not isinstance(claims["sub"], str) or not 0 < len(claims["sub"]) <= 255:
+            raise SignInRefused("the provider's ID token names nobody")
+        return claims
+
+    def _key(self, kid: str | None) -> jwt.PyJWK:
+        fetched, keys = self._keys
+        if kid not in keys and (not keys or time.monotonic() - fetched >= KEYS_AGAIN_S):
+            told = self._json(self.endpoints().keys)
+            try:
+                published = jwt.PyJWKSet.from_dict(told).keys
+            except jwt.PyJWTError as error:
+                raise ProviderFailed(f"the provider's keys cannot be used: {error}") from None
+            keys = {key.key_id: key for key in published if key.public_key_use in (None, "sig")}
+            if len(keys) == 1:
+                keys[None] = next(iter(keys.values()))
+            self._keys = time.monotonic(), keys
+        if kid not in keys:
+            raise SignInRefused("the provider's ID token is signed by a key that it does not know")
+        return keys[kid]
+
+    def _userinfo(self, token: object, subject: str) -> dict[str, Any]:
+        address = self.endpoints().userinfo
+        if address is None or not isinstance(token, str):
+            return {}
+        told = self._json(address, headers={"Authorization": f"Bearer {token}"})
+        if told.get("sub") != subject:
+            raise SignInRefused("the provider tells of somebody else than has signed in")
+        return told
+
+    def _authorization(self) -> dict[str, str]:
+        """The client's own secret, as RFC 6749 (2.3.1) wants it."""
+        file = self._settings.client_secret_file
+        if file is None:
+            return {}
+        secret = read_secret(file, 1).decode("utf-8", "replace")
+        pair = f"{quote(self._client_id, safe='')}:{quote(secret, safe='')}"
+        return {"Authorization": "Basic " + b64encode(pair.encode()).decode()}
+
+    def _json(
+        self,
+        address: str,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """Ask the provider; the object that it answers with. Raises: ProviderFailed."""
+        if not self._turn.acquire(timeout=TIMEOUT_S):
+            raise ProviderFailed("too many sign-ins wait for the provider: try again")
+        try:
+            status, body = self._fetch(address, form, headers or {})
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise ProviderFailed(f"the provider does not answer: {why_failed(error)}") from None
+        finally:
+            self._turn.release()
+        try:
+            told = json.loads(body)
+        except (ValueError, RecursionError):
+            told = None
+        if not isinstance(told, dict):
+            raise ProviderFailed(f"the provider answers with {status} and no JSON object")
+        if status == 400 and form is not None:
+            raise SignInRefused(f"the provider refuses this sign-in: {_said(told)}")
+        if status != 200:
+            raise ProviderFailed(f"the provider answers with {status}: {_said(told)}")
+        return told
+
+    def _fetch(
+        self, address: str, form: Mapping[str, str] | None, headers: Mapping[str, str]
+    ) -> tuple[int, bytes]:
+        parts, ends = urlsplit(address), time.monotonic() + 2 * TIMEOUT_S
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        connection = self._connection(parts.scheme, parts.hostname or "", parts.port)
+        try:
+            body = None if form is None else urlencode(form)
+            kind = {} if form is None else {"Content-Type": "application/x-www-form-urlencoded"}
+            sent = {"Accept": "application/json", **kind, **headers}
+            connection.request("GET" if form is None else "POST", path, body, sent)
+            answer, got = connection.getresponse(), bytearray()
+            while part := answer.read1(16_384):
+                got += part
+                if len(got) > LARGEST_ANSWER or time.monotonic() > ends:
+                    raise ValueError("its answer does not end")
+            return answer.status, bytes(got)
+        finally:
+            connection.close()
+
+    def _connection(self, scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
+        if scheme == "http":
+            return http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+        try:
+            context: ssl.SSLContext = client_tls(self._settings.ca_file, None, None)
+        except UnusableFiles as error:
+            raise ConfigError(f"oidc: {error}") from None
+        return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)
+
+
+def _said(told: Mapping[str, Any]) -> str:
+    """Quote what an answer says is wrong (RFC 6749, 5.2), short and on one line."""
+    words = " ".join(str(told.get(k, "")) for k in ("error", "error_description")).split()
+    return " ".join(words)[:200] or "without a reason"
