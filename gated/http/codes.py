@@ -56,6 +56,11 @@ _REQUEST: Mapping[str, tuple[Sequence[int], str, str]] = {
         "A mistake of the program.",
         "Look for `X-Request-ID` in the log, and report it.",
     ),
+    "provider_failed": (
+        (502,),
+        "The company's sign-in does not answer, or not as it should.",
+        "Use a password, or try again later.",
+    ),
     "unavailable": ((503,), "The gate cannot do this now.", "Try again later."),
 }
 
@@ -64,6 +69,10 @@ _UNKNOWN = {
     "bad_credentials": (
         "Name or password is wrong, or the account is off.",
         "Ask again; never which.",
+    ),
+    "sign_in_refused": (
+        "The company's provider knows nobody, or gives no role here.",
+        "The program's log says why; `oidc.roles` gives roles.",
     ),
     "sign_in_again": ("The session's key is gone, as after a restart.", "Sign in again."),
     "revoked": ("The gate was revoked or replaced, or is not known.", "Let the gate join again."),

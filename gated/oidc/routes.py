@@ -8,6 +8,7 @@ from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse
+from fastapi.routing import APIRoute
 
 from gated.accounts.accounts import Accounts
 from gated.config import Settings
@@ -71,12 +72,6 @@ def begin(request: Request, services: Services, again: bool = False) -> Redirect
     return answer
 
 
-@router.get(
-    RETURN,
-    response_class=RedirectResponse,
-    status_code=HTTPStatus.SEE_OTHER,
-    responses={303: {"description": "To the pages; with `?sign_in=CODE` where nobody came in"}},
-)
 def end(request: Request, services: Services) -> RedirectResponse:
     """Take a browser back from the provider, and begin its session."""
     given = dict(request.query_params)
@@ -91,6 +86,20 @@ def end(request: Request, services: Services) -> RedirectResponse:
         set_session_cookie(request, answer, token, life_s)
     answer.delete_cookie(COOKIE, path=HERE, httponly=True, samesite="lax")
     return answer
+
+
+router.add_api_route(
+    RETURN,
+    end,
+    methods=["GET"],
+    response_class=RedirectResponse,
+    status_code=HTTPStatus.SEE_OTHER,
+    responses={
+        303: {"description": "To the pages; with `?sign_in=CODE` where nobody came in"},
+    },
+    # providers add parameters of their own to the query, and have to be forgiven
+    route_class_override=APIRoute,
+)
 
 
 def _pages(services: CompanyServices) -> str:

@@ -1,7 +1,7 @@
 """A provider that others made: discovery, authorization, code and keys as it does them.
 
 It needs an environment of its own, as it brings a web framework:
-`python3 -m venv DIR && DIR/bin/pip install oidc-provider-mock==0.3.4`, then
+`python3 -m venv DIR && DIR/bin/pip install -r tests/oidc/provider.lock`, then
 `GATED_OIDC_PROVIDER=DIR/bin/oidc-provider-mock`. It is built on Authlib.
 """
 

@@ -39,7 +39,9 @@ def begun(browser: httpx.Client, provider: LyingProvider, **query: str) -> dict[
 
 def back(browser: httpx.Client, asked: dict[str, str], **given: str) -> httpx.Response:
     """The browser comes back from the provider."""
-    answer = browser.get(RETURN, params={"code": "c1", "state": asked["state"], **given})
+    answer = browser.get(
+        RETURN, params={"code": "c1", "state": asked["state"], "session_state": "x", **given}
+    )
     assert answer.status_code == 303, answer.text
     return answer
 
