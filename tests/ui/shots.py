@@ -19,6 +19,7 @@ PAGES = {
     "people": "people",
     "person": "people/2",
     "import": "people/import",
+    "unknown": "people/unknown",
     "exceptions": "attendance",
     "day": "attendance?view=day",
     "log": "attendance?view=log",
