@@ -76,6 +76,18 @@ class AccountOut(Out):
 
 
 class AccountIn(In):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "username": "reception",
+                    "role": "operator",
+                    "password": "a long one, of several words",
+                }
+            ]
+        }
+    )
+
     username: Username
     role: Literal["self", "viewer", "operator", "admin", "auditor"]
     password: Password

@@ -69,11 +69,22 @@ def list_(
     """A page of requests, newest first."""
     if rows.is_too_large(person_id):
         return []
-    wanted = {"person_id": person_id, "state": state}
-    conditions = [requests.c[k] == v for k, v in wanted.items() if v is not None]
+    conditions = _equal(person_id=person_id, state=state)
     statement = sa.select(*_COLUMNS).where(*conditions).order_by(requests.c.id.desc())
     found = session.execute(rows.page(statement, limit, offset))
     return [record(CorrectionRequest, r) for r in found]
+
+
+def count(session: Session, *, person_id: int | None = None, state: str | None = None) -> int:
+    """Count the requests of all pages."""
+    if rows.is_too_large(person_id):
+        return 0
+    conditions = _equal(person_id=person_id, state=state)
+    return rows.count(session, sa.select(requests.c.id).where(*conditions))
+
+
+def _equal(**wanted: Any) -> list[sa.ColumnElement[bool]]:
+    return [requests.c[k] == v for k, v in wanted.items() if v is not None]
 
 
 def count_open(session: Session, person_id: int) -> int:

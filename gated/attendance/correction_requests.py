@@ -88,6 +88,11 @@ class CorrectionRequests(Service):
         with self._workspace.database.read() as session:
             return correction_request_store.list_(session, **filters)
 
+    def count(self, **filters: Any) -> int:
+        """Count the requests of all pages; the filters are those of storage."""
+        with self._workspace.database.read() as session:
+            return correction_request_store.count(session, **filters)
+
     def approve(self, change: Change, id_: int) -> CorrectionRequest:
         """Do what was asked for; `result_id` is the row that came of it.
 

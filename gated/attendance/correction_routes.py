@@ -12,9 +12,10 @@ from gated.attendance.schemas import CorrectionRequestIn, CorrectionRequestOut, 
 from gated.core.values import Direction
 from gated.http.answers import Route
 from gated.http.callers import Anyone, ChangeByAnyone, ChangeByOperator, Operator
+from gated.http.listing import page_headers
 from gated.http.problems import responses
 
-router = APIRouter(prefix="/api/correction-requests", tags=["attendance"], route_class=Route)
+router = APIRouter(prefix="/api/correction-requests", tags=["corrections"], route_class=Route)
 
 Limit = Annotated[int | None, Query(ge=1, le=10_000)]
 Offset = Annotated[int, Query(ge=0)]
@@ -49,24 +50,28 @@ def list_(
     limit: Limit = None,
     offset: Offset = 0,
 ) -> list[CorrectionRequestOut]:
-    """Requests of all, newest first; with a limit, `Link: rel="next"` leads on."""
-    found = services.correction_requests.list_(
-        person_id=person_id, state=state, limit=limit, offset=offset
-    )
-    if limit is not None and len(found) == limit:
-        following = request.url.include_query_params(offset=offset + limit)
-        response.headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
+    """Requests of all, newest first; their number is in X-Total-Count, the next page in Link."""
+    requests, wanted = services.correction_requests, {"person_id": person_id, "state": state}
+    found = requests.list_(**wanted, limit=limit, offset=offset)
+    total = requests.count(**wanted)
+    response.headers.update(page_headers(request, len(found), total, limit, offset))
     return [CorrectionRequestOut.model_validate(r) for r in found]
 
 
 @router.get("/me")
 def own(
-    me: Anyone, services: Services, limit: Limit = None, offset: Offset = 0
+    request: Request,
+    response: Response,
+    me: Anyone,
+    services: Services,
+    limit: Limit = None,
+    offset: Offset = 0,
 ) -> list[CorrectionRequestOut]:
     """My own requests and what became of them, newest first."""
-    if me.person_id is None:
-        return []
-    found = services.correction_requests.list_(person_id=me.person_id, limit=limit, offset=offset)
+    requests, mine = services.correction_requests, me.person_id
+    found = [] if mine is None else requests.list_(person_id=mine, limit=limit, offset=offset)
+    total = 0 if mine is None else requests.count(person_id=mine)
+    response.headers.update(page_headers(request, len(found), total, limit, offset))
     return [CorrectionRequestOut.model_validate(r) for r in found]
 
 

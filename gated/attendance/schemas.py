@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import Annotated, Literal
 
 from pydantic import (
+    ConfigDict,
     Field,
 )
 
@@ -91,6 +92,19 @@ class OwnAttendanceOut(Out):
 class PunchIn(In):
     """A passage that the gate did not see."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "person_id": 17,
+                    "direction": "exit",
+                    "created_at": "2026-11-03T17:30",
+                    "reason": "badge left at home",
+                }
+            ]
+        }
+    )
+
     person_id: int
     direction: Literal["entry", "exit"]
     created_at: SiteMoment | None = None
@@ -100,6 +114,12 @@ class PunchIn(In):
 
 class CorrectionIn(In):
     """The new values of a row; what is left out stays. `void`: it was no passage."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"created_at": "2026-11-03T17:30", "reason": "left by the other door"}]
+        }
+    )
 
     person_id: int | None = None
     created_at: SiteMoment | None = None

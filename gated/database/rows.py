@@ -117,6 +117,12 @@ def _insert(session: Session) -> Any:
     return insert
 
 
+def count(session: Session, statement: sa.Select[Any]) -> int:
+    """Count what a statement would find, without its order."""
+    inner = statement.order_by(None).subquery()
+    return session.execute(sa.select(sa.func.count()).select_from(inner)).scalar_one()
+
+
 def page(statement: sa.Select[Any], limit: int | None, offset: int) -> sa.Select[Any]:
     """The statement cut to one page."""
     statement = statement if limit is None else statement.limit(min(limit, LARGEST_ID))

@@ -30,10 +30,17 @@ class Alarms:
         self._tell = tell
         self._clock = clock or workspace.clock
 
-    def list_(self, *, standing: bool | None = None, limit: int = 200) -> list[Alarm]:
+    def list_(
+        self, *, standing: bool | None = None, limit: int = 200, offset: int = 0
+    ) -> list[Alarm]:
         """The newest first; standing: only those that nobody has acknowledged, or somebody has."""
         with self._workspace.database.read() as session:
-            return alarm_store.list_(session, standing=standing, limit=limit)
+            return alarm_store.list_(session, standing=standing, limit=limit, offset=offset)
+
+    def count(self, *, standing: bool | None = None) -> int:
+        """Count the alarms of all pages."""
+        with self._workspace.database.read() as session:
+            return alarm_store.count(session, standing=standing)
 
     def acknowledge(self, id_: int, *, actor: str, note: str | None = None) -> Alarm:
         """Somebody has seen to it; NotFound, Conflict when somebody had before."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 
 from gated.core.messages import Silenced
 from gated.core.roles import Principal
@@ -14,6 +14,7 @@ from gated.door.remote_door import DoorCaller
 from gated.door.schemas import AcknowledgeIn, AlarmOut, DoorAct, ModeIn, ModeOut, OpenIn, OpenOut
 from gated.http.answers import Route
 from gated.http.callers import Operator, Token, Viewer, client_address
+from gated.http.listing import page_headers
 from gated.http.problems import responses
 
 router = APIRouter(prefix="/api/gate", tags=["gate"], route_class=Route)
@@ -57,13 +58,19 @@ def reset_fire(
 
 @alarms.get("")
 def list_(
+    request: Request,
+    response: Response,
     _viewer: Viewer,
     services: Services,
     standing: bool | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+    offset: Annotated[int, Query(ge=0)] = 0,
 ) -> list[AlarmOut]:
     """Warnings and alarms, newest first; `standing`: those that nobody has acknowledged."""
-    return [_out(a) for a in services.alarms.list_(standing=standing, limit=limit)]
+    found = services.alarms.list_(standing=standing, limit=limit, offset=offset)
+    total = services.alarms.count(standing=standing)
+    response.headers.update(page_headers(request, len(found), total, limit, offset))
+    return [_out(a) for a in found]
 
 
 @alarms.post("/{id}/acknowledge", responses=responses(404, 409))

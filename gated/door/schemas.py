@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    ConfigDict,
     Field,
 )
 
@@ -21,6 +22,10 @@ class DoorAct(In):
 
 
 class ModeIn(DoorAct):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"mode": "lockdown", "reason": "drill"}]}
+    )
+
     mode: DoorMode
 
 
@@ -47,6 +52,10 @@ class AlarmOut(Out):
 
 
 class OpenIn(DoorAct):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"reason": "parcel service", "for_s": 5}]}
+    )
+
     for_s: Annotated[float, Field(gt=0, le=600)] | None = None
 
 

@@ -83,12 +83,23 @@ def list_(
     """Enrollments by id, all or one page of them."""
     if rows.is_too_large(person_id):
         return []
-    wanted = {"person_id": person_id, "is_active": is_active, "image_sha256": image_sha256}
-    conditions = [enrollments.c[k] == v for k, v in wanted.items() if v is not None]
+    conditions = _equal(person_id=person_id, is_active=is_active, image_sha256=image_sha256)
     statement = sa.select(*_COLUMNS).where(*conditions).order_by(enrollments.c.id)
     return [
         record(Enrollment, r) for r in session.execute(rows.page(statement, limit, offset)).all()
     ]
+
+
+def count(session: Session, *, person_id: int | None, is_active: bool | None) -> int:
+    """Count the enrollments of all pages."""
+    if rows.is_too_large(person_id):
+        return 0
+    conditions = _equal(person_id=person_id, is_active=is_active)
+    return rows.count(session, sa.select(enrollments.c.id).where(*conditions))
+
+
+def _equal(**wanted: Any) -> list[sa.ColumnElement[bool]]:
+    return [enrollments.c[k] == v for k, v in wanted.items() if v is not None]
 
 
 def update(session: Session, id_: int, **changes: Any) -> Enrollment:

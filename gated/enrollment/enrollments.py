@@ -62,6 +62,11 @@ class Enrollments(Service):
         with self._workspace.database.read() as session:
             return enrollments.list_(session, **filters)
 
+    def count(self, **filters: Any) -> int:
+        """Count the enrollments of all pages; the filters are those of storage."""
+        with self._workspace.database.read() as session:
+            return enrollments.count(session, **filters)
+
     def look(self, change: Change, id_: int) -> Enrollment:
         """Put on record that somebody looks at a photo. Raises: NotFound, without one as well."""
         enrollment = enrollments.get(change.session, id_)

@@ -93,7 +93,7 @@ def one(id: JobId, _operator: Operator, services: Services) -> JobOut:
     "/{id}/failures",
     response_class=Response,
     responses={
-        200: {"content": {"text/csv": {"schema": {"type": "string", "format": "binary"}}}},
+        200: {"content": {"text/csv": {"schema": {"type": "string"}}}},
         **responses(404),
     },
 )

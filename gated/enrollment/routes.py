@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 
 from gated.core.roles import Role
 from gated.enrollment.dependencies import Editor, Services
@@ -30,7 +30,7 @@ from gated.errors import (
 from gated.http.answers import Route
 from gated.http.callers import ChangeByOperator, Operator, Viewer
 from gated.http.entity_tags import etag, version_of
-from gated.http.listing import json_list
+from gated.http.listing import json_list, page_headers
 from gated.http.problems import problem_of, responses
 from gated.people.schemas import EnrollmentOut
 
@@ -43,6 +43,7 @@ _SEVERAL = described(SeveralForm, photo_required=False, several="JPEG, PNG, BMP 
 
 @router.get("", response_model=list[EnrollmentOut])
 def list_(
+    request: Request,
     _viewer: Viewer,
     services: Services,
     person_id: int | None = None,
@@ -50,11 +51,11 @@ def list_(
     limit: Annotated[int | None, Query(ge=1, le=10_000)] = None,
     offset: Annotated[int, Query(ge=0)] = 0,
 ) -> Response:
-    """Enrollments by id."""
-    found = services.references.list_(
-        person_id=person_id, is_active=is_active, limit=limit, offset=offset
-    )
-    return json_list(found, EnrollmentOut)
+    """Enrollments by id; their number is in X-Total-Count, the next page in Link."""
+    wanted = {"person_id": person_id, "is_active": is_active}
+    found = services.references.list_(**wanted, limit=limit, offset=offset)
+    total = services.references.count(**wanted)
+    return json_list(found, EnrollmentOut, page_headers(request, len(found), total, limit, offset))
 
 
 @router.get("/{id}", responses=responses(404))

@@ -11,6 +11,8 @@ would otherwise answer with everybody.
 from __future__ import annotations
 
 import difflib
+import inspect
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -45,7 +47,16 @@ def answers(*statuses: int) -> Callable[[F], F]:
     return mark
 
 
-class Route(APIRoute):
+class ToldRoute(APIRoute):
+    """A route that lists of operations call by what it does."""
+
+    def __init__(
+        self, path: str, endpoint: Callable[..., Any], *, summary: str | None = None, **more: Any
+    ) -> None:
+        super().__init__(path, endpoint, summary=summary or first_sentence(endpoint), **more)
+
+
+class Route(ToldRoute):
     """A route that documents what follows from its signature, beside what it lists itself.
 
     UnknownParameter for a query that it does not have, once the caller is known.
@@ -64,10 +75,20 @@ class Route(APIRoute):
         first = [Depends(guard) for guard in _guards_in(asked)]
         known = Depends(KnownQuery(_query_of(asked)))
         super().__init__(
-            path, endpoint, dependencies=[*(dependencies or ()), *first, known], **more
+            path,
+            endpoint,
+            dependencies=[*(dependencies or ()), *first, known],
+            **more,
         )
         derived = set(_answers_in(self.dependant)) | set(BODY if self.body_field else ())
         self.responses = {**responses(*sorted(derived)), **self.responses}
+
+
+def first_sentence(endpoint: Callable[..., Any]) -> str | None:
+    """Return what an endpoint does, for lists of operations; its name says less."""
+    told = inspect.getdoc(endpoint) or ""
+    first = told.partition("\n\n")[0].replace("\n", " ")
+    return re.split(r"[.;:] |\.$", first)[0] or None
 
 
 class KnownQuery:

@@ -184,25 +184,43 @@ def _http(_request: Request, error: Exception) -> Problem:
     return Problem(error.status_code, str(error.detail), headers=error.headers)
 
 
-def _documented(description: str) -> dict[str, Any]:
-    text, properties = {"type": "string"}, ("type", "title", "code", "detail")
-    schema = {
+_TEXT = {"type": "string"}
+_SAID = ("type", "title", "code", "detail")
+SCHEMAS: Mapping[str, Any] = {
+    "Problem": {
         "title": "Problem",
+        "description": "What went wrong; decide by `code`, which GET /api/codes explains.",
         "type": "object",
-        "required": [*properties, "status"],
+        "required": [*_SAID, "status"],
         "properties": {
-            **dict.fromkeys(properties, text),
+            **dict.fromkeys(_SAID, _TEXT),
             "status": {"type": "integer"},
-            "errors": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "properties": dict.fromkeys(("at", "code", "detail"), text),
-                },
-            },
+            "errors": {"type": "array", "items": {"$ref": "#/components/schemas/ProblemPlace"}},
         },
-    }
-    return {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}
+        "examples": [
+            {
+                "type": "about:blank",
+                "title": "Conflict",
+                "status": 409,
+                "code": "personnel_code_taken",
+                "detail": "personnel code E17 already belongs to person 3",
+            }
+        ],
+    },
+    "ProblemPlace": {
+        "title": "ProblemPlace",
+        "description": "One place of a request, such as `body.email`, and what is wrong there.",
+        "type": "object",
+        "properties": dict.fromkeys(("at", "code", "detail"), _TEXT),
+    },
+}
+"""What the description has besides the bodies of routes."""
+
+_REFERENCE = {"$ref": "#/components/schemas/Problem"}
+
+
+def _documented(description: str) -> dict[str, Any]:
+    return {"description": description, "content": {MEDIA_TYPE: {"schema": _REFERENCE}}}
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:

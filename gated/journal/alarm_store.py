@@ -64,13 +64,23 @@ def raise_(session: Session, row: Mapping[str, Any]) -> None:
         session.execute(sa.insert(alarms).values(new))
 
 
-def list_(session: Session, *, standing: bool | None = None, limit: int = 200) -> list[Alarm]:
+def list_(
+    session: Session, *, standing: bool | None = None, limit: int = 200, offset: int = 0
+) -> list[Alarm]:
     """Return alarms, newest first. standing: only open (True) or only acknowledged (False) ones."""
-    wanted = _select().order_by(alarms.c.last_at.desc(), alarms.c.id.desc()).limit(limit)
-    if standing is not None:
-        unseen = alarms.c.acknowledged_at.is_(None)
-        wanted = wanted.where(unseen if standing else sa.not_(unseen))
-    return [_alarm(r) for r in session.execute(wanted)]
+    wanted = _select().where(*_seen(standing))
+    wanted = wanted.order_by(alarms.c.last_at.desc(), alarms.c.id.desc())
+    return [_alarm(r) for r in session.execute(rows.page(wanted, limit, offset))]
+
+
+def count(session: Session, *, standing: bool | None = None) -> int:
+    """Count the alarms of all pages."""
+    return rows.count(session, sa.select(alarms.c.id).where(*_seen(standing)))
+
+
+def _seen(standing: bool | None) -> list[sa.ColumnElement[bool]]:
+    unseen = alarms.c.acknowledged_at.is_(None)
+    return [] if standing is None else [unseen if standing else sa.not_(unseen)]
 
 
 def get(session: Session, id_: int) -> Alarm:

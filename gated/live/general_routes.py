@@ -10,13 +10,13 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 
 from gated import __version__
-from gated.http.answers import Route
+from gated.http.answers import Route, ToldRoute
 from gated.http.codes import CODES
 from gated.link.status_board import ERASURE_PENDING, erasure_pending
 from gated.live.dependencies import LiveServices, Services
 from gated.live.schemas import CodeOut, HealthOut, MetaOut, RootOut
 
-router = APIRouter(tags=["general"])
+router = APIRouter(tags=["general"], route_class=ToldRoute)
 of_api = APIRouter(prefix="/api", tags=["general"], route_class=Route)
 
 

@@ -7,13 +7,14 @@ from http import HTTPStatus
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
+from gated.http.answers import ToldRoute
 from gated.http.callers import Viewer
 from gated.http.problems import responses
 from gated.live.dependencies import Services
 from gated.live.metrics import CONTENT_TYPE
 from gated.live.schemas import LiveOut, ReadyOut
 
-router = APIRouter(tags=["general"])
+router = APIRouter(tags=["general"], route_class=ToldRoute)
 
 NOT_READY = frozenset(
     {

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from gated.http.schemas import Code, Email, In, Out, Phone, Text
 from gated.people.bulk import MOST
@@ -26,6 +26,20 @@ class PersonFields(In):
 
 
 class PersonIn(PersonFields):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "first_name": "Ada",
+                    "last_name": "Byron",
+                    "personnel_code": "E17",
+                    "department": "IT",
+                    "email": "ada@example.org",
+                }
+            ]
+        }
+    )
+
     leaves_on: date | None = None
     """The last day; inactive after it."""
     extended_unlock: bool = False
@@ -36,6 +50,10 @@ class PersonIn(PersonFields):
 
 class PersonChange(In):
     """Fields that are left out stay as they are."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"department": "HR", "leaves_on": "2027-03-31"}]}
+    )
 
     first_name: Text = ""
     last_name: Text = ""
@@ -90,6 +108,10 @@ PlannedHours = Annotated[float, Field(gt=0, le=168)]
 
 
 class GroupIn(In):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "Cleaners", "planned_hours": 20}]}
+    )
+
     name: Text
     description: Text | None = None
     planned_hours: PlannedHours | None = None

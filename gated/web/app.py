@@ -144,10 +144,12 @@ ROUTERS = (
 
 def create_app(services: ApiServices) -> FastAPI:
     """The application; RuntimeError when a route has neither a role nor a place in PUBLIC."""
-    app = FastAPI(
+    app = docs.Described(
         title="gated",
         version=__version__,
-        description="The daemon on a face-recognition gate.",
+        description=docs.ABOUT,
+        openapi_tags=[{"name": name, "description": what} for name, what in docs.TAGS.items()],
+        generate_unique_id_function=docs.operation_id,
         docs_url=None,
         redoc_url=None,
         openapi_url=None,

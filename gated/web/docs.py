@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.resources import as_file, files
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+
+from gated.http import problems
 
 ASSETS = {
     "swagger-ui-bundle.js": "text/javascript",
@@ -19,6 +24,51 @@ ASSETS = {
 
 OPENAPI = "/openapi.json"
 PATHS = ("/docs", "/redoc", "/docs/{name}", OPENAPI)
+
+
+ABOUT = """The daemon on a face-recognition gate.
+
+Errors are problem details (RFC 9457): decide by their `code`. Lists have `limit` and `offset` or
+`cursor`; the next page is in `Link: rel="next"`, the number of all in `X-Total-Count`. Times are
+RFC 3339 with offset; what is sent without one is of the site's clock."""
+
+TAGS: Mapping[str, str] = {
+    "general": "Whether the gate is well, what it is, what its codes mean.",
+    "accounts": "Sign-in, sessions, accounts and the tokens of devices.",
+    "persons": "The people whom the gate may know.",
+    "groups": "Groups of people, and who is in them.",
+    "enrollment": "Photos by which people are recognised.",
+    "credentials": "Cards, badges and PINs.",
+    "access": "When and where people pass: schedules, holidays, rules; who is inside, and why not.",
+    "privacy": "Consent, and a copy of everything about a person.",
+    "attendance": "The log of entries and exits, days and months, corrections by an operator.",
+    "corrections": "What people ask to be corrected in their own times.",
+    "gate": "The camera, the door, and what happens there.",
+    "alarms": "Warnings and alarms, and who has seen to them.",
+    "kiosk": "The screen at the gate; from its own machine only.",
+    "jobs": "Work that goes on after the answer: imports and checks.",
+    "audit": "Who did what, and whether the log is whole.",
+    "settings": "The gate's own settings.",
+    "webhooks": "Targets that are told of events.",
+    "fleet": "On a hub: gates, their settings, edits that gates have sent.",
+    "sync": "Between a gate and its hub.",
+}
+"""Tag -> what its routes are for, in the order of the description."""
+
+
+def operation_id(route: APIRoute) -> str:
+    """Return the name of an operation, from which generators make names of functions."""
+    return "_".join((*map(str, route.tags[:1]), route.name.strip("_")))
+
+
+class Described(FastAPI):
+    """An application whose description has the schema of problems, once."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the description; made once."""
+        found = super().openapi()
+        found["components"]["schemas"].update(problems.SCHEMAS)
+        return found
 
 
 def install(app: FastAPI) -> None:
