@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from gated.access.rules import SiteRulesView
 from gated.config.zones import LONGEST, zone_of
-from gated.http.schemas import In, Out, SiteEnd, SiteMoment, Text
+from gated.http.schemas import IDENTITY, In, Out, SiteEnd, SiteMoment, Text
 from gated.people.schemas import PersonRefOut
 
 _TIME = r"([01]\d|2[0-3]):[0-5]\d"
@@ -40,6 +40,8 @@ class ScheduleIn(In):
 
 class ScheduleChange(In):
     """Fields that are left out stay as they are."""
+
+    READ_ONLY: ClassVar = IDENTITY | {"exceptions"}
 
     name: Text = ""
     week: Week = Field(default_factory=list)
@@ -100,6 +102,8 @@ class _Dated(In):
 class PersonAccessChange(_Dated):
     """Fields that are left out stay as they are."""
 
+    READ_ONLY: ClassVar = frozenset({"person_id"})
+
     visitor: bool = False
     face: bool = True
     """False for who is not to be recognised: a card, PIN or badge is enough."""
@@ -127,6 +131,8 @@ Wait = Annotated[float, Field(gt=0, le=600)]
 
 class SiteRulesChange(In):
     """Fields that are left out stay as they are."""
+
+    READ_ONLY: ClassVar = frozenset({"own"})
 
     anti_passback: Literal["off", "soft", "hard", "timed"] = "off"
     timed_s: Annotated[float, Field(gt=0, le=86_400)] = 900.0
@@ -208,6 +214,8 @@ class CredentialIn(_Dated):
 
 class CredentialChange(_Dated):
     """Fields that are left out stay as they are; switching it on forgives wrong PINs."""
+
+    READ_ONLY: ClassVar = IDENTITY | {"person_id", "kind", "from_hub", "failures"}
 
     label: Text | None = None
     is_active: bool = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import (
     AfterValidator,
@@ -14,6 +14,7 @@ from pydantic import (
     StringConstraints,
     WithJsonSchema,
     field_validator,
+    model_validator,
 )
 
 from gated.core.text import clean_code, clean_text
@@ -85,10 +86,23 @@ SiteEnd = Annotated[Moment, BeforeValidator(completed_end), _WRITTEN]
 """Until when: the same, but that a day alone is included."""
 
 
+IDENTITY = frozenset({"id", "uid", "created_at", "updated_at"})
+
+
 class In(BaseModel):
     """A body of a request; fields that it does not have are refused, and so is NUL in text."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    READ_ONLY: ClassVar[frozenset[str]] = frozenset()
+    """Told by GET and changed by nobody: a PUT may send it back, and it is passed over."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _changeable(cls, given: Any) -> Any:
+        if not cls.READ_ONLY or not isinstance(given, dict):
+            return given
+        return {name: value for name, value in given.items() if name not in cls.READ_ONLY}
 
     @field_validator("*", mode="after")
     @classmethod

@@ -121,10 +121,13 @@ def update(
     editor: Editor,
     if_match: IfMatch = None,
 ) -> PersonOut:
-    """Change a person; what is left out stays."""
+    """Change a person; what is left out stays. What GET gave may be sent back as a whole."""
     fields, version = body.model_dump(exclude_unset=True), version_of(if_match)
+    wanted = fields.pop("is_active", None)
     with change:
         person = editor.update(change, id, fields, version=version)
+        if wanted not in (None, person.is_active):
+            person = editor.set_active(change, id, wanted, version=None)
     return _out(person, response)
 
 

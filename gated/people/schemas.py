@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from gated.http.schemas import Code, Email, In, Out, Phone, Text
+from gated.http.schemas import IDENTITY, Code, Email, In, Out, Phone, Text
 from gated.people.bulk import MOST
 from gated.people.people import ErasureReceipt
 from gated.workspace import TracesState
@@ -55,6 +55,8 @@ class PersonChange(In):
         json_schema_extra={"examples": [{"department": "HR", "leaves_on": "2027-03-31"}]}
     )
 
+    READ_ONLY: ClassVar = IDENTITY | {"enrollments", "groups"}
+
     first_name: Text = ""
     last_name: Text = ""
     personnel_code: Code = ""
@@ -64,6 +66,8 @@ class PersonChange(In):
     phone: Phone | None = None
     leaves_on: date | None = None
     extended_unlock: bool = False
+    is_active: bool | None = None
+    """Null: as it is."""
 
 
 class PersonOut(Out):
@@ -120,6 +124,8 @@ class GroupIn(In):
 
 class GroupChange(In):
     """Fields that are left out stay as they are."""
+
+    READ_ONLY: ClassVar = IDENTITY
 
     name: Text = ""
     description: Text | None = None

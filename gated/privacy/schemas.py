@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import (
     model_validator,
@@ -13,6 +13,8 @@ from gated.http.schemas import In, Out, SiteEnd, SiteMoment, Text
 
 
 class ConsentIn(In):
+    READ_ONLY: ClassVar = frozenset({"person_id", "updated_at"})
+
     notice_version: Text
     given_at: SiteMoment
     expires_at: SiteEnd | None = None
