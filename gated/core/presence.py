@@ -177,12 +177,14 @@ class Presence:
     def _begin(self, punches: LastPassages) -> None:
         """The same where nothing is known yet: there may be very many."""
         self.here = {id_: punch for id_, punch in punches.items() if punch is not None}
-        entered = [
-            (id_, utc)
+        entered = {
+            id_: utc
             for id_, (direction, utc) in self.here.items()
             if direction is not Direction.EXIT and self._counts(id_, utc)
-        ]
-        self.inside = OrderedDict(sorted(entered, key=lambda entry: entry[1]))
+        }
+        # no list of pairs: thousands of new tuples let the garbage collector look at everything
+        order = sorted(entered, key=entered.__getitem__)
+        self.inside = OrderedDict((id_, entered[id_]) for id_ in order)
 
     def _set_here(self, person_id: int, passage: Passed | None) -> None:
         if passage is None:
