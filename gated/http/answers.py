@@ -47,12 +47,18 @@ def answers(*statuses: int) -> Callable[[F], F]:
     return mark
 
 
+def operation_id(route: APIRoute) -> str:
+    """Return the name of an operation, from which generators make names of functions."""
+    return "_".join((*map(str, route.tags[:1]), route.name.strip("_")))
+
+
 class ToldRoute(APIRoute):
-    """A route that lists of operations call by what it does."""
+    """A route that lists of operations call by what it does, and generators by its tag and name."""
 
     def __init__(
         self, path: str, endpoint: Callable[..., Any], *, summary: str | None = None, **more: Any
     ) -> None:
+        more["generate_unique_id_function"] = operation_id
         super().__init__(path, endpoint, summary=summary or first_sentence(endpoint), **more)
 
 

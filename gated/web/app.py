@@ -149,7 +149,6 @@ def create_app(services: ApiServices) -> FastAPI:
         version=__version__,
         description=docs.ABOUT,
         openapi_tags=[{"name": name, "description": what} for name, what in docs.TAGS.items()],
-        generate_unique_id_function=docs.operation_id,
         docs_url=None,
         redoc_url=None,
         openapi_url=None,

@@ -9,7 +9,6 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from gated.http import problems
@@ -54,11 +53,6 @@ TAGS: Mapping[str, str] = {
     "sync": "Between a gate and its hub.",
 }
 """Tag -> what its routes are for, in the order of the description."""
-
-
-def operation_id(route: APIRoute) -> str:
-    """Return the name of an operation, from which generators make names of functions."""
-    return "_".join((*map(str, route.tags[:1]), route.name.strip("_")))
 
 
 class Described(FastAPI):
