@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from fastapi import Depends, Request, params
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_dependant
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
 from gated.errors import UnknownParameter
@@ -32,6 +33,9 @@ ATTRIBUTE = "answers"
 BODY = (400, 413, 422)
 CHECKED = (422,)
 UNKNOWN_CALLER = 401
+
+PATH_IDENTITY = "id"
+"""The part of an address that names a thing."""
 
 MOST_CHARACTERS = 64
 """Of the name of an unknown parameter, compared and repeated."""
@@ -79,11 +83,13 @@ class Route(ToldRoute):
         asked = get_dependant(path=path, call=endpoint)
         # a stranger is sent away before anybody looks at what was asked
         first = [Depends(guard) for guard in _guards_in(asked)]
-        known = Depends(KnownQuery(_query_of(asked)))
+        checks = [Depends(KnownQuery(_query_of(asked)))]
+        if (name := _identity_in(asked)) is not None:
+            checks.append(Depends(SameIdentity(name)))
         super().__init__(
             path,
             endpoint,
-            dependencies=[*(dependencies or ()), *first, known],
+            dependencies=[*(dependencies or ()), *first, *checks],
             **more,
         )
         derived = set(_answers_in(self.dependant)) | set(BODY if self.body_field else ())
@@ -117,6 +123,41 @@ class KnownQuery:
     def _meant(self, name: str) -> str:
         near = difflib.get_close_matches(name[:MOST_CHARACTERS].lower(), self.names, n=1)
         return near[0] if near else ""
+
+
+class SameIdentity:
+    """Lets pass a body that names what the address names, or nothing; RequestValidationError.
+
+    A client that has mixed up two persons would write the one over the other.
+    """
+
+    answers = CHECKED
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def __call__(self, request: Request) -> None:
+        try:
+            given = await request.json()
+        except ValueError:
+            return  # what is no JSON is refused as such
+        meant = request.path_params[PATH_IDENTITY]
+        if isinstance(given, dict) and str(given.get(self.name, meant)) != str(meant):
+            message = f"the address names {meant}: send this back to the one it came from"
+            wrong = {"loc": ("body", self.name), "msg": message, "type": "other_identity"}
+            raise RequestValidationError([wrong])
+
+
+def _identity_in(dependant: Dependant) -> str | None:
+    """Give the field of a body that GET gave and PUT may bring back, and that names the thing."""
+    if not any(p.alias == PATH_IDENTITY for p in dependant.path_params):
+        return None
+    for field in dependant.body_params:
+        read_only: frozenset[str] = getattr(field.field_info.annotation, "READ_ONLY", frozenset())
+        for name in ("id", "person_id"):
+            if name in read_only:
+                return name
+    return None
 
 
 def _query_of(dependant: Dependant) -> Iterator[str]:

@@ -149,7 +149,7 @@ def test_encodings_have_a_column_of_their_own(tmp_path: Path) -> None:
         (b'personnel_code,"photo\nE1,a.jpg\n', "line 1: a quotation mark is never closed"),
         ("personnel_code,photo\nM\u00fcller,a.jpg\n".encode("cp850"), "UTF-8"),
         ("personnel_code,photo\nM\u00e4ller,a.jpg\n".encode("cp850"), "UTF-8"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "UTF-8"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "neither a ZIP file nor a CSV"),
         (b"%PDF-1.7", "a PDF file, and no table"),
         (b"personnel_code,photo\nE1,a\0b.jpg\n", "neither"),
     ],

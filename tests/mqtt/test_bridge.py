@@ -19,7 +19,6 @@ from gated.accounts.accounts import Accounts
 from gated.config import GateSettings, MqttSettings, Settings, StorageSettings
 from gated.core.messages import Event, OperatorUnlock, SetDoorMode
 from gated.core.values import DoorMode, PersonRef
-from gated.errors import Conflict
 from gated.journal.journal import Entry
 from gated.link.running_gate import FrameCopy, FrameTap, RunningGate
 from gated.link.status_board import DecisionView, StatusBoard
@@ -404,7 +403,7 @@ def test_what_the_door_refuses_is_said(tmp_path: Path, broker: Broker, listener:
         world.board.publish(door_mode="lockdown")
         listener.publish(world.command, {"command": "open", "at": now()})
         until(lambda: results(listener), "the result")
-        assert results(listener) == [("open", Conflict.code)]
+        assert results(listener) == [("open", "door_shut")]
         assert world.posted == []
 
 

@@ -25,6 +25,7 @@ from gated.database import account_store
 from gated.fleet.hub import gate_store
 from gated.fleet.wire.signing import GateKeys, SignedRequest
 from gated.http.headers import HEADER
+from gated.oidc import routes as company
 from gated.web import admission, middleware
 from gated.web.app import CROWDS, OWN_VALUES, PUBLIC, VALUES, create_app, route_roles
 from gated.web.middleware import BodyLimit
@@ -128,9 +129,11 @@ def test_a_gate_that_invites_others_is_a_hub_from_then_on(tmp_path: Path) -> Non
         assert client.get(path).status_code == 403
 
 
-@pytest.mark.parametrize(
-    "path", sorted(p for p in PUBLIC - {"/api/meta", "/api/codes"} if p.startswith("/api/"))
-)
+ONLY_READ = {"/api/meta", "/api/codes", *company.PATHS}
+"""Open to anybody, and without a body."""
+
+
+@pytest.mark.parametrize("path", sorted(p for p in PUBLIC - ONLY_READ if p.startswith("/api/")))
 def test_what_is_open_to_anybody_takes_some_kilobytes(hub: Running, path: str) -> None:
     body = b'{"username": "' + b"x" * admission.STRANGER_BODY + b'"}'
     kind = {"Content-Type": "application/json"}
