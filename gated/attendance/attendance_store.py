@@ -23,7 +23,6 @@ from gated.database.tables import (
     groups,
     holidays,
     journal,
-    person_access,
     persons,
     sync_chains,
 )
@@ -31,6 +30,7 @@ from gated.database.tables import sites as sites_table
 from gated.errors import NotFound
 from gated.journal.last_passages import _PUNCH, _newest, _of
 from gated.journal.pruned_ranges import split
+from gated.people import overview_store
 
 COLUMNS = [log.c[f.name] for f in fields(AttendanceRow) if f.name in log.c]
 """What a record is made of; which gate it was is looked up apart."""
@@ -265,18 +265,8 @@ def who_punched(
     limit: int,
 ) -> list[Person]:
     """Persons with a granted passage in that time, by id, beginning after an id."""
-    if rows.is_too_large(person_id):
-        return []
-    passed = sa.select(log.c.id).where(
-        log.c.person_id == persons.c.id, *_between(from_, to), *_PUNCH
-    )
-    conditions = [persons.c.id > after, passed.exists()]
-    if person_id is not None:
-        conditions.append(persons.c.id == person_id)
-    if department is not None:
-        conditions.append(persons.c.department == department)
-    chosen = sa.select(*columns_of(Person, persons)).where(*conditions).order_by(persons.c.id)
-    return [record(Person, r) for r in session.execute(chosen.limit(limit))]
+    conditions = [persons.c.id > after, _punched(from_, to)]
+    return _chosen_people(session, conditions, person_id, department, limit)
 
 
 def on_payroll(
@@ -290,19 +280,32 @@ def on_payroll(
     limit: int,
 ) -> list[Person]:
     """Persons who are active or passed in that time, but visitors, by id, beginning after an id."""
-    if rows.is_too_large(person_id):
-        return []
+    conditions = [
+        persons.c.id > after,
+        sa.or_(persons.c.is_active, _punched(from_, to)),
+        ~overview_store.visitors(),
+    ]
+    return _chosen_people(session, conditions, person_id, department, limit)
+
+
+def _punched(from_: datetime, to: datetime) -> sa.ColumnElement[bool]:
+    """Select persons with a granted passage in that time."""
     passed = sa.select(log.c.id).where(
         log.c.person_id == persons.c.id, *_between(from_, to), *_PUNCH
     )
-    visiting = sa.select(person_access.c.person_id).where(
-        person_access.c.person_id == persons.c.id, person_access.c.visitor
-    )
-    conditions = [
-        persons.c.id > after,
-        sa.or_(persons.c.is_active, passed.exists()),
-        ~visiting.exists(),
-    ]
+    return passed.exists()
+
+
+def _chosen_people(
+    session: Session,
+    conditions: list[sa.ColumnElement[bool]],
+    person_id: int | None,
+    department: str | None,
+    limit: int,
+) -> list[Person]:
+    """The first persons by id to whom all of this applies; None leaves a side open."""
+    if rows.is_too_large(person_id):
+        return []
     if person_id is not None:
         conditions.append(persons.c.id == person_id)
     if department is not None:
