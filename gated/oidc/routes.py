@@ -57,7 +57,7 @@ def begin(request: Request, services: Services, again: bool = False) -> Redirect
     try:
         begun = services.company.begin(back, again=again)
     except GatedError as error:
-        return _failed(error)
+        return _failed(services, error)
     answer = RedirectResponse(begun.location, HTTPStatus.SEE_OTHER)
     answer.set_cookie(
         COOKIE,
@@ -80,7 +80,7 @@ def end(request: Request, services: Services) -> RedirectResponse:
             given, request.cookies.get(COOKIE), client_address(request)
         )
     except GatedError as error:
-        answer = _failed(error)
+        answer = _failed(services, error)
     else:
         answer = RedirectResponse(_pages(services), HTTPStatus.SEE_OTHER)
         set_session_cookie(request, answer, token, life_s)
@@ -106,6 +106,6 @@ def _pages(services: CompanyServices) -> str:
     return PAGES if services.settings.ui.enabled else "/"
 
 
-def _failed(error: GatedError) -> RedirectResponse:
+def _failed(services: CompanyServices, error: GatedError) -> RedirectResponse:
     log.warning("sign-in with the company's account: %s", error)
-    return RedirectResponse(f"{PAGES}?sign_in={error.code}", HTTPStatus.SEE_OTHER)
+    return RedirectResponse(f"{_pages(services)}?sign_in={error.code}", HTTPStatus.SEE_OTHER)

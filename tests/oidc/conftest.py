@@ -12,7 +12,14 @@ import httpx
 import pytest
 
 from gated.accounts.accounts import Accounts
-from gated.config import ApiSettings, AuthSettings, OidcSettings, Settings, StorageSettings
+from gated.config import (
+    ApiSettings,
+    AuthSettings,
+    OidcSettings,
+    Settings,
+    StorageSettings,
+    UiSettings,
+)
 from gated.link.status_board import StatusBoard
 from gated.web.app import create_app
 from gated.web.server import ApiServer
@@ -27,14 +34,20 @@ ROLES = {"gate-admins": "admin", "gate-viewers": "viewer"}
 
 
 @contextmanager
-def gate_of(folder: Path, issuer: str, *, first: bool = True, **more: Any) -> Iterator[Running]:
-    """A gate whose people sign in at this provider. first: it has an administrator already."""
+def gate_of(
+    folder: Path, issuer: str, *, first: bool = True, pages: bool = True, **more: Any
+) -> Iterator[Running]:
+    """A gate whose people sign in at this provider.
+
+    first: it has an administrator already. pages: it serves them.
+    """
     oidc = {"issuer": issuer, "client_id": CLIENT, "roles": ROLES, **more}
     settings = Settings(
         storage=StorageSettings(state_dir=folder),
         api=ApiSettings(port=0),
         auth=AuthSettings(**QUICK_HASHES),
         oidc=OidcSettings.model_validate(oidc),
+        ui=UiSettings(enabled=pages),
     )
     with open_workspace(settings) as workspace:
         accounts = Accounts.of(workspace)

@@ -325,6 +325,19 @@ def test_settings_that_let_nobody_in_or_everybody_listen_are_refused(
         OidcSettings.model_validate(right | wrong)
 
 
+def test_a_gate_without_pages_sends_nobody_to_them(tmp_path: Path) -> None:
+    with (
+        lying_provider() as provider,
+        gate_of(tmp_path, provider.address, pages=False) as gate,
+        gate.client() as client,
+    ):
+        asked = begun(client, provider)
+        assert (
+            back(client, asked, error="denied").headers["location"] == "/?sign_in=sign_in_refused"
+        )
+        assert back(client, begun(client, provider)).headers["location"] == "/"
+
+
 def test_without_a_provider_there_is_none(server: Running) -> None:
     with server.client() as client:
         assert client.get("/api/meta").json()["company_sign_in"] is None
