@@ -35,6 +35,7 @@ from gated.database.state_lock import SERVICE, is_locked
 from gated.delivery.deliveries import Deliveries
 from gated.devices.bus_door import BusDoor
 from gated.devices.cameras import open_camera
+from gated.devices.card_output import open_card_output
 from gated.devices.clock import SystemClock
 from gated.devices.doors import open_door
 from gated.devices.drivers import (
@@ -48,7 +49,7 @@ from gated.devices.emergency import locked_level
 from gated.devices.header import DEV, SYS
 from gated.devices.timed_door import Input, TimedDoor
 from gated.enrollment.models import asset_store
-from gated.errors import AssetError, DeviceError, GatedError, HubError
+from gated.errors import AssetError, DeviceError, GatedError, HubError, ProviderFailed
 from gated.fleet.gate.client import HubAddress, HubClient
 from gated.fleet.gate.membership import Membership, hub_address
 from gated.journal import key_rotation
@@ -131,6 +132,9 @@ class DoctorContext:
     turn_of: Callable[[DoctorContext, Image], int | None] = _turn_of
     config: Path | None = None
     """The file that the settings are from."""
+    package: Path = Path("/usr/lib/gated")
+    """What the Debian package brings beside the program."""
+    units: Path = Path("/etc/systemd/system")
 
     @property
     def running(self) -> bool:
@@ -172,6 +176,8 @@ def examine(settings: Settings, patient: DoctorContext | None = None) -> list[Fi
         ("camera", _camera, waits),
         ("door", _door, LIMIT_S),
         ("reader", _reader, LIMIT_S),
+        ("card output", _card_output, LIMIT_S),
+        ("unit", _unit, LIMIT_S),
         ("clock", _clock, LIMIT_S),
         ("memory", _memory, LIMIT_S),
         ("temperature", _temperature, LIMIT_S),
@@ -180,6 +186,7 @@ def examine(settings: Settings, patient: DoctorContext | None = None) -> list[Fi
         ("hub", _hub, 2 * LIMIT_S),
         ("mqtt", _mqtt, 3 * LIMIT_S),
         ("syslog", _syslog, 4 * LIMIT_S),
+        ("oidc", _identity_provider, 4 * LIMIT_S),
     ]
     return [
         found for name, probe, limit in probes for found in bounded(name, probe, patient, limit)
@@ -485,6 +492,58 @@ def _reader(patient: DoctorContext) -> Iterator[Finding]:
     yield from (Finding("reader", *check) for check in driver.check(setup))
 
 
+def _card_output(patient: DoctorContext) -> Iterator[Finding]:
+    """Open the line to the door controller, and read the file of card numbers; send nothing."""
+    settings = patient.settings.card_output
+    if settings.driver == "none":
+        return
+    if patient.running:
+        yield Finding("card output", "skip", "the running gate has taken it")
+        return
+    hardware = DoorHardware(lgpio=patient.lgpio, dev=patient.dev, sys=patient.sys)
+    output = open_card_output(settings, lambda condition: None, hardware)
+    if output is None:
+        yield Finding("card output", "skip", f"{settings.driver} gives none")
+        return
+    output.close()
+    yield Finding("card output", "ok", f"{settings.driver}: its line can be taken")
+
+
+def _unit(patient: DoctorContext) -> Iterator[Finding]:
+    """Check that the sandbox of the door's unit lets it open what the configuration names."""
+    for name, allows, what in (
+        ("serial-device", "DeviceAllow=char-tty", _serial_port(patient.settings)),
+        ("network-camera", "AF_INET", _network_device(patient.settings)),
+    ):
+        file = patient.package / f"{name}.conf"
+        if not what or not file.exists():
+            continue
+        folder = patient.units / "gated.service.d"
+        if any(allows in conf.read_text() for conf in sorted(folder.glob("*.conf"))):
+            yield Finding("unit", "ok", f"systemd lets the door open {what}")
+            continue
+        advice = (
+            f"sudo install -D -m 0644 {file} {folder / file.name}; sudo systemctl daemon-reload; "
+            "sudo systemctl restart gated"
+        )
+        yield Finding("unit", "fail", f"systemd does not let the door open {what}", advice)
+
+
+def _serial_port(settings: Settings) -> str:
+    """Return the first serial port that a driver of the door process names; empty for none."""
+    named = itertools.chain.from_iterable(
+        options.values() for options in (options for _, options in settings.drivers.values())
+    )
+    ports = (value for value in map(str, named) if value.startswith(("/dev/tty", "/dev/serial")))
+    return next(ports, "")
+
+
+def _network_device(settings: Settings) -> str:
+    if settings.camera.driver == "rtsp":
+        return "its camera on the network"
+    return "its relay on the network" if settings.door.options.get("host") else ""
+
+
 def _drivers(patient: DoctorContext) -> Iterator[Finding]:
     """List the drivers that other packages bring, used or not; none is imported for this."""
     useless = [point for _, point in shadowed()]
@@ -714,6 +773,22 @@ def _syslog(patient: DoctorContext) -> Iterator[Finding]:
             "ok",
             f"{settings.host}:{settings.port} takes messages{_delivered(patient, 'syslog')}",
         )
+
+
+def _identity_provider(patient: DoctorContext) -> Iterator[Finding]:
+    """Ask the company's identity provider for its addresses and keys; nobody signs in."""
+    settings = patient.settings.oidc
+    if settings.issuer is None:
+        return
+    from gated.oidc.provider import IdentityProvider
+
+    try:
+        IdentityProvider(settings, patient.clock).endpoints()
+    except ProviderFailed as error:
+        advice = "see docs/company-sign-in.md; local accounts still sign in"
+        yield Finding("oidc", "fail", str(error), advice)
+    else:
+        yield Finding("oidc", "ok", f"{settings.issuer} answers as the configuration says")
 
 
 def _delivered(patient: DoctorContext, key: str) -> str:

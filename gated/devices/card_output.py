@@ -22,10 +22,15 @@ LONGEST_FILE = 16 << 20
 class CardReporter:
     """Sends the card of each person who is let in. Never waits, never raises."""
 
-    def __init__(self, settings: CardOutputSettings, output: CardOutput) -> None:
-        """ConfigError when the file of numbers cannot be used."""
+    def __init__(
+        self,
+        settings: CardOutputSettings,
+        output: CardOutput,
+        numbers: Mapping[str, tuple[int, int]] | None,
+    ) -> None:
+        """numbers: as `read_numbers` returns them; None: the personnel code is the number."""
         self._output, self._bits, self._facility = output, settings.bits, settings.facility
-        self._numbers = None if settings.numbers is None else read_numbers(settings.numbers)
+        self._numbers = numbers
 
     def decided(self, decision: Decision) -> None:
         """Take note of a decision."""
@@ -83,11 +88,13 @@ def open_card_output(
     """The configured output; None without one. Raises: ConfigError, DeviceError."""
     if settings.driver == "none":
         return None
+    # first: an error in it leaves no line taken
+    numbers = None if settings.numbers is None else read_numbers(settings.numbers)
     driver, setup = card_output_driver(settings, note, hardware or DoorHardware())
     output = made_by(f"card output driver {driver.name}", driver.make, setup)
     if output is None:
         return None
-    return CardReporter(settings, output)
+    return CardReporter(settings, output, numbers)
 
 
 NONE = CardOutputDriver(name="none", make=lambda setup: None)

@@ -17,10 +17,12 @@ import pytest
 from gated.config import (
     ApiSettings,
     CameraSettings,
+    CardOutputSettings,
     CredentialSettings,
     DoorSettings,
     GateSettings,
     LivenessSettings,
+    OidcSettings,
     Settings,
     StorageSettings,
 )
@@ -34,6 +36,7 @@ from gated.errors import DeviceError
 from gated.fleet.hub.fleet import Fleet
 from gated.ports import Camera, Clock, Door
 from gated.vision.assets import AssetStore
+from tests.oidc.providers import CLIENT, lying_provider
 from tests.workspaces import open_workspace
 
 USB = CameraSettings(driver="v4l2", open_timeout_s=0.2, read_timeout_s=0.2)
@@ -380,6 +383,74 @@ def test_a_reader_that_cannot_be_taken_is_found(patient: DoctorContext, tmp_path
     there = CredentialSettings(reader="simulated", device=tmp_path / "pipe")
     with_it = replace(patient, settings=patient.settings.model_copy(update={"credentials": there}))
     assert found(with_it, "reader").state == "ok"
+
+
+def test_a_card_output_whose_numbers_cannot_be_read_is_found(
+    patient: DoctorContext, tmp_path: Path
+) -> None:
+    assert "card output" not in states(patient)
+    wires = {"d0_pin": 5, "d1_pin": 6}
+    output = CardOutputSettings(
+        driver="wiegand", options=wires, facility=12, numbers=tmp_path / "absent.csv"
+    )
+    (tmp_path / "gpiochip0").touch()
+    gpio = SimulatedGpio({0: "pinctrl-bcm2711"})
+    without = replace(changed(patient, card_output=output), lgpio=gpio, dev=tmp_path)
+    finding = found(without, "card output")
+    assert (finding.state, "absent.csv cannot be read" in finding.message) == ("fail", True)
+    assert gpio.open_chips == set()
+    (tmp_path / "absent.csv").write_text("E17,12-3456\n")
+    assert found(without, "card output").state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("section", "what", "name", "allows"),
+    [
+        (
+            {
+                "door": DoorSettings(
+                    driver="modbus", relay_pin=0, options={"device": "/dev/ttyUSB0"}
+                )
+            },
+            "/dev/ttyUSB0",
+            "serial-device",
+            "DeviceAllow=char-ttyUSB rw",
+        ),
+        (
+            {"camera": CameraSettings(driver="rtsp", url="rtsp://192.0.2.20/door")},
+            "camera on the network",
+            "network-camera",
+            "RestrictAddressFamilies=AF_INET",
+        ),
+    ],
+)
+def test_a_unit_that_forbids_what_the_configuration_names_is_found(
+    patient: DoctorContext, tmp_path: Path, section: Any, what: str, name: str, allows: str
+) -> None:
+    package, units = tmp_path / "package", tmp_path / "units"
+    under_systemd = replace(changed(patient, **section), package=package, units=units)
+    assert "unit" not in states(under_systemd)  # not from the package
+    package.mkdir()
+    (package / f"{name}.conf").write_text(f"[Service]\n{allows}\n")
+    finding = found(under_systemd, "unit")
+    assert (finding.state, what in finding.message) == ("fail", True)
+    assert f"{package}/{name}.conf" in finding.advice
+    (units / "gated.service.d").mkdir(parents=True)
+    # under a name of the administrator's own
+    (units / "gated.service.d" / "own.conf").write_text(f"[Service]\n{allows}\n")
+    assert found(under_systemd, "unit").state == "ok"
+
+
+def test_an_identity_provider_that_calls_itself_otherwise_is_found(patient: DoctorContext) -> None:
+    assert "oidc" not in states(patient)
+    with lying_provider() as provider:
+        oidc = OidcSettings(issuer=provider.address, client_id=CLIENT, roles={"a": "admin"})
+        asking = changed(patient, oidc=oidc)
+        assert found(asking, "oidc").state == "ok"
+        provider.discovery = {"issuer": "https://another.example"}
+        finding = found(asking, "oidc")
+        assert (finding.state, "another.example" in finding.message) == ("fail", True)
+    assert found(asking, "oidc").state == "fail"  # nobody answers
 
 
 def test_no_door_and_no_camera_are_nothing_to_mend(patient: DoctorContext) -> None:
