@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from gated.accounts.dependencies import Services
 from gated.accounts.schemas import (
@@ -17,6 +17,7 @@ from gated.accounts.schemas import (
 )
 from gated.http.answers import Route
 from gated.http.callers import Admin, ChangeByAdmin
+from gated.http.listing import page_headers
 from gated.http.problems import responses
 
 router = APIRouter(prefix="/api", tags=["accounts"], route_class=Route)
@@ -27,14 +28,20 @@ PEOPLE = Literal["self", "viewer", "operator", "admin", "auditor"]
 
 @router.get("/accounts")
 def list_(
+    request: Request,
+    response: Response,
     _admin: Admin,
     services: Services,
     role: Annotated[PEOPLE | None, Query(description="only those of this role")] = None,
+    limit: Annotated[int | None, Query(ge=1, le=10_000)] = None,
+    offset: Annotated[int, Query(ge=0)] = 0,
 ) -> list[AccountOut]:
-    """Accounts by name, without devices."""
+    """Accounts by name, no devices; their number is in X-Total-Count, the next page in Link."""
     found = services.accounts.list_()
     shown = [a for a in found if a.role != "device" and role in (None, a.role)]
-    return [AccountOut.model_validate(a) for a in shown]
+    page = shown[offset : None if limit is None else offset + limit]
+    response.headers.update(page_headers(request, len(page), len(shown), limit, offset))
+    return [AccountOut.model_validate(a) for a in page]
 
 
 @router.post("/accounts", status_code=201, responses=WRITING)

@@ -15,9 +15,13 @@ from gated.errors import TextRefused
 _JOINERS = {"\u200c", "\u200d"}
 """Names in Persian, Urdu and scripts of India are written with them."""
 _JOINING = (
-    *(range(0x0620, 0x0780), range(0x0840, 0x0870), range(0x08A0, 0x0900)),
-    *(range(0x0900, 0x0E00), range(0xA840, 0xA880), range(0x11000, 0x11D60)),
+    *(range(0x0620, 0x0870), range(0x08A0, 0x0E00), range(0x1800, 0x18B0)),
+    *(range(0xA840, 0xA880), range(0x10AC0, 0x10B00), range(0x10D00, 0x10D40)),
+    *(range(0x11000, 0x11D60), range(0x1E900, 0x1E960)),
 )
+"""Scripts whose letters join each other."""
+_VIRAMA = 9
+"""The combining class of marks that take a vowel away, after which any script has joiners."""
 _IDEOGRAPHS = (range(0x3400, 0xA000), range(0xF900, 0xFB00), range(0x20000, 0x32000))
 _VARIANTS = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
 """Choose a form of the ideograph before them, as Japanese names need."""
@@ -125,12 +129,27 @@ def is_hidden(text: str, at: int) -> bool:
         return False
     before = ord(text[at - 1]) if at else 0
     if char in _JOINERS:
-        after = ord(text[at + 1]) if at + 1 < len(text) else 0
-        return not (_within(before, _JOINING) and _within(after, _JOINING))
+        return not _joins(text, at)
     if _within(ord(char), _VARIANTS):
         return not _within(before, _IDEOGRAPHS)
     category = unicodedata.category(char)
     return category in ("Cc", "Cf", "Cs", "Zl", "Zp") or char in _BLANK or _is_no_character(char)
+
+
+def _joins(text: str, at: int) -> bool:
+    """Tell whether a joiner stands where letters need it, as CONTEXTJ of RFC 5892 has it.
+
+    That is behind a virama, or between letters of a script that joins them; always before a letter.
+    """
+    if not 0 < at < len(text) - 1:
+        return False
+    before, after = text[at - 1], text[at + 1]
+    if not unicodedata.category(after).startswith(("L", "M")):
+        return False
+    if unicodedata.combining(before) == _VIRAMA:
+        return True
+    letters = unicodedata.category(before).startswith(("L", "M"))
+    return letters and _within(ord(before), _JOINING) and _within(ord(after), _JOINING)
 
 
 def _clean(text: str) -> bool:

@@ -14,6 +14,11 @@ FIELDS = ("first_name", "last_name", "department", "position", "email", "phone")
 OVERRIDE = "override"
 """Why a face may be enrolled for a person though it is somebody else's, too."""
 COLUMNS = ("personnel_code", "photo", "encoding", *FIELDS, OVERRIDE)
+_NEEDED = {
+    frozenset({"personnel_code"}): "personnel_code",
+    frozenset({"photo", "encoding"}): "photo (or encoding)",
+}
+"""Of which columns there must be one -> how that is said."""
 OWN = frozenset({"line", "problem"})
 """Columns that a table of failures has besides, see `failures`."""
 
@@ -76,13 +81,26 @@ def headings_of(cells: Sequence[str], line: int, given: Mapping[str, str]) -> He
             fields[at] = field
     _surnames(titles, fields)
     _refuse_twins(titles, fields, line)
-    if "personnel_code" not in fields or not {"photo", "encoding"} & set(fields):
-        raise SourceError(
-            "the first line must name the columns: personnel_code, photo (or encoding) and, as "
-            f"wanted, {', '.join(FIELDS)}; there are {_listed(titles)}. For other headings say "
-            "which is which, such as --columns personnel_code=ID (columns, over the API)"
-        )
+    if missing := [says for names, says in _NEEDED.items() if not names & set(fields)]:
+        raise SourceError(_missing(missing, titles, line, is_head=any(fields)))
     return Headings(titles, tuple(fields), line)
+
+
+def _missing(missing: Sequence[str], titles: Sequence[str], line: int, *, is_head: bool) -> str:
+    """Say which columns a table lacks. is_head: some of its first line are known headings."""
+    if not is_head:
+        return (
+            "the first line must name the columns: personnel_code, photo (or encoding) and, as "
+            f"wanted, {', '.join(FIELDS)}; there are {_listed(titles)}. {_OTHERS}"
+        )
+    which = " and no column ".join(missing)
+    return f"line {line}: there is no column {which}; there are {_listed(titles)}. {_OTHERS}"
+
+
+_OTHERS = (
+    "For other headings say which is which, such as --columns personnel_code=ID (columns, over the "
+    "API)"
+)
 
 
 def columns_given(texts: Sequence[str]) -> dict[str, str]:

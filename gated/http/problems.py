@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from gated import errors
 from gated.http.headers import HEADER
+from gated.http.plain_words import in_plain_words
 
 log = logging.getLogger(__name__)
 
@@ -167,7 +168,11 @@ def _invalid(_request: Request, error: Exception) -> Problem:
     """Names the places and the rules, never the values: they may be secrets."""
     assert isinstance(error, RequestValidationError)  # noqa: S101
     problems = [
-        {"at": _printable(".".join(map(str, e["loc"]))), "code": e["type"], "detail": e["msg"]}
+        {
+            "at": _printable(".".join(map(str, e["loc"]))),
+            "code": e["type"],
+            "detail": in_plain_words(e["type"], e["msg"], e.get("ctx") or {}),
+        }
         for e in list(error.errors())[:MOST_PROBLEMS]
     ]
     said = "; ".join(f"{p['at']}: {p['detail']}" for p in problems[:3])

@@ -42,4 +42,5 @@ class Addresses:
 
     def _methods_at(self, path: str) -> list[str]:
         found = (route.methods for route in self._routes if route.path.match(path))
-        return sorted(frozenset[str]().union(*found))
+        there = frozenset[str]().union(*found)
+        return sorted(there | {"HEAD"} if "GET" in there else there)

@@ -45,6 +45,7 @@ from gated.ui import pages
 from gated.web import docs
 from gated.web.addresses import Addresses
 from gated.web.admission import Admission, GuardedRoute, Proof
+from gated.web.heads import Heads
 from gated.web.middleware import BodyLimit, ConcurrencyLimit, RequestFrame
 from gated.web.services import ApiServices
 from gated.web.still import StillAllowed
@@ -199,6 +200,7 @@ def _surround(app: FastAPI, services: ApiServices) -> None:
     )
     app.add_middleware(ConcurrencyLimit, most=CROWDS)
     app.add_middleware(Admission, routes=routes, services=services)
+    app.add_middleware(Heads, routes=routes)
     app.add_middleware(Addresses, routes=routes)
     app.add_middleware(Hosts, settings=api)
     hsts = _HSTS if api.tls_certificate else {}
@@ -207,7 +209,7 @@ def _surround(app: FastAPI, services: ApiServices) -> None:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(api.cors_origins),
-            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "If-Match", "Last-Event-ID", CSRF],
             expose_headers=EXPOSED,
         )

@@ -101,3 +101,20 @@ def test_the_first_administrator_over_the_api(tmp_path: Path) -> None:
         assert client.get("/api/auth/me", headers=token).json()["role"] == "admin"
         again = client.post("/api/auth/setup", json={**wanted, "code": code})
         assert again.status_code == 409
+
+
+def test_accounts_come_in_pages_as_other_lists_do(admin: httpx.Client) -> None:
+    for name in ("page-a", "page-b", "page-c"):
+        assert admin.post("/api/accounts", json=account(name)).status_code == 201
+    whole = admin.get("/api/accounts")
+    names = [a["username"] for a in whole.json()]
+    assert whole.headers["X-Total-Count"] == str(len(names))
+    assert "Link" not in whole.headers
+    paged, address = [], "/api/accounts?limit=2"
+    while address:
+        page = admin.get(address)
+        assert len(page.json()) <= 2
+        assert page.headers["X-Total-Count"] == str(len(names))
+        paged += [a["username"] for a in page.json()]
+        address = page.links.get("next", {}).get("url", "")
+    assert paged == names

@@ -52,13 +52,37 @@ def test_it_is_refused_at_the_edges_too(at_the_edge: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["علی\u200cرضا", "क्\u200dष", "葛\U000e0100", "O’Neill-Ærø", "Nguyễn", "田中 太郎", "د. سارة"],
+    [
+        "علی\u200cرضا",
+        "क्\u200dष",
+        "ද්\u200dය",
+        "င်္\u200cက",
+        "ߒ\u200dߒ",
+        "خانه\u200cای",
+        "葛\U000e0100",
+        "O’Neill-Ærø",
+        "Nguyễn",
+        "田中 太郎",
+        "د. سارة",
+    ],
 )
 def test_names_of_many_scripts_stay_as_they_are(name: str) -> None:
     assert clean_text(name, "name") == unicodedata.normalize("NFC", name)
 
 
-@pytest.mark.parametrize("joined", ["A\u200dB", "علی\u200c", "葛 \U000e0100"])
+@pytest.mark.parametrize(
+    "joined",
+    [
+        "A\u200dB",
+        "علی\u200c",
+        "\u200cعلی",
+        "علی\u200c رضا",
+        "علی\u200c\u200cرضا",
+        "👨\u200d👩",
+        "ก\u200cข",
+        "葛 \U000e0100",
+    ],
+)
 def test_a_joiner_counts_only_where_it_joins(joined: str) -> None:
     with pytest.raises(TextRefused):
         clean_text(joined, "name")

@@ -141,8 +141,9 @@ def test_encodings_have_a_column_of_their_own(tmp_path: Path) -> None:
     [
         (b"", "first line must name"),
         (b"\n\n", "first line must name"),
-        (b"code,photo\nE1,a.jpg\n", "personnel_code"),
-        (b"personnel_code,picture\nE1,a.jpg\n", "photo"),
+        (b"code,photo\nE1,a.jpg\n", "line 1: there is no column personnel_code; there are 'code'"),
+        (b"personnel_code,picture\nE1,a.jpg\n", r"no column photo \(or encoding\); there are"),
+        (b"first_name,department\nAda,HR\n", r"no column personnel_code and no column photo \("),
         (b"E1,a.jpg\n", "first line must name"),
         (b"personnel_code,photo\n", "nobody found"),
         (b"personnel_code,photo,Foto\nE1,a.jpg,b.jpg\n", "2 .* and 3 .* are both photo"),
@@ -154,7 +155,7 @@ def test_encodings_have_a_column_of_their_own(tmp_path: Path) -> None:
         (b"personnel_code,photo\nE1,a\0b.jpg\n", "neither"),
     ],
     ids=[
-        *("empty", "blank", "no code", "no photo", "no header", "header only", "twins"),
+        *("empty", "blank", "no code", "no photo", "neither", "no header", "header only", "twins"),
         *("open quote", "DOS", "DOS too", "picture", "PDF", "zero"),
     ],
 )

@@ -44,8 +44,8 @@ PEOPLE = """
         - row "Name Status Groups Last seen"
       - rowgroup:
         - row /Ada Byron A-1 · Mathematics/:
-          - cell /Ada Byron/:
-            - checkbox "Choose Ada Byron"
+          - cell "Choose A-1 Ada Byron A-1 · Mathematics":
+            - checkbox "Choose A-1"
             - link "Ada Byron"
           - cell "Active"
 """

@@ -20,11 +20,17 @@ from gated.core.values import (
     Outcome,
     Reason,
 )
+from gated.daemon import door_process, gate_runtime
 from gated.http.codes import CODES as PROBLEMS
+from gated.link import remote_board
 from gated.link.status_board import ERASURE_PENDING, MISSING_MODELS, ROOM_PROBLEMS
+from gated.live import certificate_watch, damage_watch, file_sweep, hub_contact
 from gated.live.kiosk import HINTS, NEEDS
+from gated.mqtt import bridge as mqtt
+from gated.syslog import syslog
 from gated.ui import pages
 from gated.vision.photo import REFUSALS
+from gated.webhooks import webhooks
 
 STATIC = Path(pages.__file__).parent / "static"
 LANGUAGES = ("en", "de", "fr", "es", "ar", "fa")
@@ -44,6 +50,14 @@ def _words(code: str) -> dict[str, str | dict[str, str]]:
 WORDS = {code: _words(code) for code in LANGUAGES}
 EVERYTHING = "\n".join(p.read_text(encoding="utf-8") for p in STATIC.rglob("*.js"))
 
+TROUBLES = (
+    *("vision_starved", "controller_late", "hub_unreachable", "hub_revoked"),
+    *(door_process.AWAY, gate_runtime.UNREADABLE, remote_board.GATE_UNAVAILABLE),
+    *(mqtt.FAILING, syslog.FAILING, webhooks.FAILING, file_sweep.UNREADABLE),
+    *(hub_contact.EXPIRES, certificate_watch.EXPIRES, damage_watch.DAMAGED),
+)
+"""What a part of the program may say of itself."""
+
 ENUMS: dict[str, type[StrEnum]] = {
     "reason": Reason,
     "direction": Direction,
@@ -61,7 +75,7 @@ CODES = {
         *(code for code, _ in REFUSALS.values()),
         *("multiple_faces", "occluded", "not_same_person", "unreadable_image", "no_good_frame"),
     ],
-    "problem": [ERASURE_PENDING, MISSING_MODELS, *ROOM_PROBLEMS.values()],
+    "problem": [ERASURE_PENDING, MISSING_MODELS, *ROOM_PROBLEMS.values(), *TROUBLES],
     "hint": [*HINTS, *(f"{NEEDS}{need}" for need in Need)],
     "clock": ["trusted", "doubtful", "unset"],
 }

@@ -105,12 +105,12 @@ def test_a_slash_at_the_end_makes_no_difference(server: Running, admin: httpx.Cl
 @pytest.mark.parametrize(
     ("path", "methods"),
     [
-        ("/api/persons", "GET, POST"),
-        ("/api/persons/7", "DELETE, GET, PUT"),
-        ("/api/persons/7/", "DELETE, GET, PUT"),
-        ("/api/auth/session", "DELETE, GET, POST"),
+        ("/api/persons", "GET, HEAD, POST"),
+        ("/api/persons/7", "DELETE, GET, HEAD, PUT"),
+        ("/api/persons/7/", "DELETE, GET, HEAD, PUT"),
+        ("/api/auth/session", "DELETE, GET, HEAD, POST"),
         ("/api/access/holidays/2026-01-01", "DELETE, PUT"),
-        ("/health", "GET"),
+        ("/health", "GET, HEAD"),
     ],
 )
 def test_a_method_that_is_not_there_is_told_the_others(
@@ -120,6 +120,28 @@ def test_a_method_that_is_not_there_is_told_the_others(
     assert answer.status_code == 405
     assert answer.json()["code"] == "method_not_allowed"
     assert answer.headers["Allow"] == methods
+
+
+@pytest.mark.parametrize("route", ASKED, ids=[r.path for r in ASKED])
+def test_head_answers_as_get_without_a_body(
+    server: Running, admin: httpx.Client, route: Route
+) -> None:
+    """Also of a stream, which would go on."""
+    with admin.stream("GET", route.address) as asked:
+        status, kind = asked.status_code, asked.headers.get("content-type")
+        length = asked.headers.get("content-length")
+    answer = admin.head(route.address)
+    assert (answer.status_code, answer.headers.get("content-type")) == (status, kind)
+    assert answer.content == b""
+    if status == 200:
+        assert answer.headers.get("content-length") == length
+    if route.who != "anyone":
+        assert httpx.head(server.address + route.address, trust_env=False).status_code in (401, 404)
+
+
+def test_head_is_not_had_where_nothing_is_read(admin: httpx.Client) -> None:
+    answer = admin.head("/api/auth/login")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
 
 
 def test_another_origin_may_send_and_read_what_it_needs(server: Running) -> None:

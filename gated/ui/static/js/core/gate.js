@@ -2,7 +2,7 @@
 import { get, may, session } from "./api.js";
 import { signal } from "./dom.js";
 import { onEvent } from "./live.js";
-import { zone } from "./i18n.js";
+import { has, zone } from "./i18n.js";
 
 const SOON_MS = 150;
 const KEPT = 50;
@@ -45,6 +45,9 @@ export function abnormal(state) {
   if (state.door_state === "fire") found.push(["bad", "door", "fire"]);
   if (state.liveness === "off" && state.role === "gate") found.push(["warn", "problem", "liveness_off"]);
   if (state.clock && state.clock !== "trusted") found.push(["warn", "clock", state.clock, state.clock_doubt]);
-  for (const problem of state.problems) if (!/^clock_/.test(problem)) found.push(["bad", "problem", problem]);
+  for (const problem of state.problems) if (!/^clock_/.test(problem)) found.push(["bad", "problem", named(problem)]);
   return found;
 }
+
+// Why a hub is not reached has many names, and the same words.
+const named = problem => (/^hub_/.test(problem) && !has(`problem.${problem}`) ? "hub_unreachable" : problem);

@@ -18,7 +18,7 @@ export function chosen(done, empty) {
     for (const [id, { box }] of shown) box.checked = next.has(id);
   }
   function box(p) {
-    const el = h("input", { type: "checkbox", "aria-label": t("bulk.choose", { name: nameOf(p) }), checked: who.peek().has(p.id), onchange: e => choose([p], e.target.checked) });
+    const el = h("input", { type: "checkbox", "aria-label": t("bulk.choose", { name: p.personnel_code }), checked: who.peek().has(p.id), onchange: e => choose([p], e.target.checked) });
     shown.set(p.id, { box: el, p });
     return el;
   }
