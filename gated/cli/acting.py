@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -103,12 +102,6 @@ def local(workspace: Workspace, at: datetime | None) -> str:
     with workspace.database.read() as session:
         zone = zone_here(workspace, session)
     return f"{at.astimezone(zone):%Y-%m-%d %H:%M}"
-
-
-def show_json(told: Any) -> None:
-    """Print what a script reads, in a terminal that knows no Unicode with escapes of JSON."""
-    unicode = sys.stdout.encoding.lower().startswith("utf")
-    click.echo(json.dumps(told, indent=2, ensure_ascii=not unicode, default=str))
 
 
 def show_rows(head: Sequence[str], rows: Sequence[Sequence[object]], nothing: str) -> None:

@@ -19,11 +19,10 @@ from gated.cli.acting import (
     local,
     open_state,
     person_of,
-    show_json,
     show_rows,
     site_time,
 )
-from gated.cli.common import config_option, json_option
+from gated.cli.common import Report, config_option, json_option, reports, show_json
 from gated.cli.output import OutputFile, output_file
 
 if TYPE_CHECKING:
@@ -104,16 +103,21 @@ def list_(limit: int, as_json: bool, config: Path | None, **filters: Any) -> Non
     Example: gated attendance list --person E17 --from 2026-11-01
     """
     from gated.attendance.attendance import Attendance
-    from gated.attendance.schemas import AttendanceOut
 
     with open_state(config) as workspace:
         found = Attendance(workspace).page(limit=limit, **_wanted(workspace, **filters)).rows
     if as_json:
-        show_json([AttendanceOut.model_validate(row).model_dump(mode="json") for row in found])
+        show_json([_record(row) for row in found])
         return
     rows = [_short(row) for row in found]
     head = ("row", "time", "code", "name", "way", "status", "reason")
     show_rows(head, rows, "nothing in that time")
+
+
+def _record(row: AttendanceRow) -> dict[str, Any]:
+    from gated.attendance.schemas import AttendanceOut
+
+    return AttendanceOut.model_validate(row).model_dump(mode="json")
 
 
 def _short(row: AttendanceRow) -> tuple[object, ...]:
@@ -156,7 +160,8 @@ def show(row: int, as_json: bool, config: Path | None) -> None:
 @click.option("--at", metavar="TIME", help="When, such as 08:00 (today); default: now.")
 @_reason
 @config_option
-def punch(code: str, direction: str, at: str | None, reason: str, config: Path | None) -> None:
+@reports
+def punch(code: str, direction: str, at: str | None, reason: str, config: Path | None) -> Report:
     """Put down a passage that the gate did not see.
 
     \b
@@ -174,7 +179,8 @@ def punch(code: str, direction: str, at: str | None, reason: str, config: Path |
         way = Direction(body.direction)
         log = Attendance(workspace, tell=_telling(workspace))
         made = log.punch(change, person.id, way, body.created_at, cause=body.reason)
-    click.echo(f"row {made.id}: {person.name} {direction} {made.local_time:%Y-%m-%d %H:%M%z}")
+    text = f"row {made.id}: {person.name} {direction} {made.local_time:%Y-%m-%d %H:%M%z}"
+    return Report(_record(made), text)
 
 
 @attendance.command("correct")
@@ -185,6 +191,7 @@ def punch(code: str, direction: str, at: str | None, reason: str, config: Path |
 @click.option("--void", is_flag=True, help="It was no passage.")
 @_reason
 @config_option
+@reports
 def correct(
     row: int,
     at: str | None,
@@ -193,7 +200,7 @@ def correct(
     void: bool,
     reason: str,
     config: Path | None,
-) -> None:
+) -> Report:
     """Put a corrected row in the place of one; the old one stays on record.
 
     \b
@@ -214,7 +221,7 @@ def correct(
         correction = Correction(body.person_id, body.created_at, way, body.status)
         log = Attendance(workspace, tell=_telling(workspace))
         made = log.correct(change, row, correction, cause=body.reason)
-    click.echo(f"row {made.id} in the place of {row}")
+    return Report(_record(made), f"row {made.id} in the place of {row}")
 
 
 def _telling(workspace: Workspace) -> Any:

@@ -17,11 +17,10 @@ from gated.cli.acting import (
     local,
     open_state,
     person_of,
-    show_json,
     show_rows,
     site_time,
 )
-from gated.cli.common import config_option, json_option
+from gated.cli.common import Report, config_option, json_option, reports, show_json
 
 if TYPE_CHECKING:
     from gated.database.records import Credential, Person
@@ -78,17 +77,16 @@ def list_(code: str, as_json: bool, config: Path | None) -> None:
 @_next
 @click.option("--label", help="What is printed on it, or what it looks like.")
 @click.option("--until", metavar="TIME", help="Until when it counts, such as 2026-12-31.")
-@json_option
 @config_option
+@reports
 def give(
     code: str,
     number: str | None,
     next_card: bool,
     label: str | None,
     until: str | None,
-    as_json: bool,
     config: Path | None,
-) -> None:
+) -> Report:
     """Give a person a card; the gate knows it at once.
 
     \b
@@ -100,7 +98,7 @@ def give(
         end = site_time(workspace, until, is_end=True)
         card = _needed(number_of(workspace, number, next_card))
         made = give_card(workspace, person, card, label, given(valid_until=end))
-    _done(made, as_json, f"{person.name} ({person.personnel_code}) has card {made.id}")
+    return Report(asdict(made), f"{person.name} ({person.personnel_code}) has card {made.id}")
 
 
 @cards.command("withdraw")
@@ -108,7 +106,8 @@ def give(
 @click.option("--card", metavar="ID", type=int, help="Which, where there are several.")
 @click.option("--all", "everything", is_flag=True, help="All cards, badges and the PIN.")
 @config_option
-def withdraw(code: str, card: int | None, everything: bool, config: Path | None) -> None:
+@reports
+def withdraw(code: str, card: int | None, everything: bool, config: Path | None) -> Report:
     """Take a card away for good; the gate refuses it at once.
 
     \b
@@ -123,7 +122,8 @@ def withdraw(code: str, card: int | None, everything: bool, config: Path | None)
         gone = found if everything else [_one(found, card)]
         for credential in gone:
             credentials.delete(change, credential.id)
-    click.echo(f"{person.name} ({code}): {len(gone)} taken")
+    told = {"personnel_code": person.personnel_code, "withdrawn": [c.id for c in gone]}
+    return Report(told, f"{person.name} ({code}): {len(gone)} taken")
 
 
 @cards.command("block")
@@ -131,7 +131,8 @@ def withdraw(code: str, card: int | None, everything: bool, config: Path | None)
 @click.option("--card", metavar="ID", type=int, help="Which, where there are several.")
 @click.option("--release", is_flag=True, help="Let it count again.")
 @config_option
-def block(code: str, card: int | None, release: bool, config: Path | None) -> None:
+@reports
+def block(code: str, card: int | None, release: bool, config: Path | None) -> Report:
     """Block a card for a while, or release it.
 
     \b
@@ -142,8 +143,9 @@ def block(code: str, card: int | None, release: bool, config: Path | None) -> No
     with changing(config) as (workspace, change):
         credentials = Credentials.of(workspace)
         chosen = _one(credentials.list_(person_of(workspace, code).id), card)
-        credentials.update(change, chosen.id, {"is_active": release})
-    click.echo(f"card {chosen.id} is {'released' if release else 'blocked'}")
+        changed = credentials.update(change, chosen.id, {"is_active": release})
+    state = "released" if release else "blocked"
+    return Report(asdict(changed), f"card {changed.id} is {state}")
 
 
 @cards.command("replace")
@@ -151,16 +153,15 @@ def block(code: str, card: int | None, release: bool, config: Path | None) -> No
 @_number
 @_next
 @click.option("--card", metavar="ID", type=int, help="The lost one, where there are several.")
-@json_option
 @config_option
+@reports
 def replace(
     code: str,
     number: str | None,
     next_card: bool,
     card: int | None,
-    as_json: bool,
     config: Path | None,
-) -> None:
+) -> Report:
     """Withdraw a lost card and give another one in its place, with its label and its dates.
 
     The lost one is blocked first, whatever comes of the new one.
@@ -184,7 +185,7 @@ def replace(
         with workspace.change(ACTOR) as change:
             credentials.delete(change, lost.id)
     text = f"{person.name} ({person.personnel_code}) has card {made.id} in the place of {lost.id}"
-    _done(made, as_json, text)
+    return Report(asdict(made), text)
 
 
 @cards.command("next")
@@ -266,10 +267,3 @@ def _one(found: Sequence[Credential], id_: int | None) -> Credential:
         ids = ", ".join(f"{c.id} ({c.label})" if c.label else str(c.id) for c in meant)
         raise click.UsageError(f"there are several: --card {ids}")
     return meant[0]
-
-
-def _done(card: Credential, as_json: bool, text: str) -> None:
-    if as_json:
-        show_json(asdict(card))
-    else:
-        click.echo(text)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from gated.cli.common import config_option, json_option, settings_of
+from gated.cli.common import Report, config_option, json_option, reports, settings_of
 
 
 @click.group()
@@ -45,7 +45,8 @@ def show(as_json: bool, config: Path | None) -> int:
 
 @clock.command("confirm")
 @config_option
-def confirm(config: Path | None) -> None:
+@reports
+def confirm(config: Path | None) -> Report:
     """Say that the clock is right, after comparing it with another one; the journal tells of it.
 
     What waited for that, such as retention, is done within seconds.
@@ -58,4 +59,5 @@ def confirm(config: Path | None) -> None:
 
     with Workspace(settings_of(config), create=False) as workspace:
         ClockKeeper.of(workspace).confirm(actor="command line")
-        click.echo(f"{shown(workspace.clock.now())} is taken to be right")
+        at = shown(workspace.clock.now())
+    return Report({"at": at, "confirmed": True}, f"{at} is taken to be right")

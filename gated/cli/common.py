@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -25,6 +29,39 @@ config_option = click.option(
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The result of a command: a record for scripts, and sentences for people."""
+
+    record: Any
+    text: str
+
+
+def reports(command: Callable[..., Report]) -> Callable[..., None]:
+    """Give a command the option --json, and print what it returns one way or the other."""
+
+    @wraps(command)
+    def run(*, as_json: bool, **given: Any) -> None:
+        report = command(**given)
+        if as_json:
+            show_json(report.record)
+        else:
+            click.echo(report.text)
+
+    return json_option(run)
+
+
+def show_json(told: Any) -> None:
+    """Print what a script reads, in a terminal that knows no Unicode with escapes of JSON."""
+    unicode = sys.stdout.encoding.lower().startswith("utf")
+    click.echo(json.dumps(told, indent=2, ensure_ascii=not unicode, default=_written))
+
+
+def _written(value: object) -> str:
+    """Write a date or time as the API does (ISO 8601)."""
+    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def settings_of(config: Path | None) -> Settings:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gated.cli.common import config_option, json_option, settings_of
+from gated.cli.common import Report, config_option, json_option, reports, settings_of
 
 if TYPE_CHECKING:
     from gated.config import Settings
@@ -31,7 +31,8 @@ def door() -> None:
 
 @door.command("lock")
 @config_option
-def lock(config: Path | None) -> None:
+@reports
+def lock(config: Path | None) -> Report:
     """Drive the relay to its locked level, also when the gate has crashed.
 
     \b
@@ -41,7 +42,8 @@ def lock(config: Path | None) -> None:
     from gated.devices.emergency import lock_door
 
     # wiring is the file's alone; the database may be what has failed
-    click.echo(lock_door(load(config).door))
+    done = lock_door(load(config).door)
+    return Report({"done": done}, done)
 
 
 _reason = click.option("--reason", required=True, help="Why; stands in the journal.")
@@ -51,24 +53,27 @@ _reason = click.option("--reason", required=True, help="Why; stands in the journ
 @click.option("--for", "for_s", type=click.FloatRange(0.1, 600), metavar="S", help="So long.")
 @_reason
 @config_option
-def open_(for_s: float | None, reason: str, config: Path | None) -> None:
+@reports
+def open_(for_s: float | None, reason: str, config: Path | None) -> Report:
     """Open the running gate's door once; who and why goes into the journal first.
 
-    
+    \b
     Example: gated door open --reason "delivery"
     """
     from gated.core.messages import OperatorUnlock
 
     settings = settings_of(config)
-    _ask(settings, OperatorUnlock(ACTOR, reason, for_s or settings.door.unlock_s))
-    click.echo("the door was asked to open")
+    seconds = for_s or settings.door.unlock_s
+    _ask(settings, OperatorUnlock(ACTOR, reason, seconds))
+    return Report({"asked": "open", "for_s": seconds}, "the door was asked to open")
 
 
 @door.command("mode")
 @click.argument("mode", type=click.Choice(["normal", "lockdown", "free_access", "out_of_service"]))
 @_reason
 @config_option
-def set_mode(mode: str, reason: str, config: Path | None) -> None:
+@reports
+def set_mode(mode: str, reason: str, config: Path | None) -> Report:
     """Set the running gate's door to a mode.
 
     \b
@@ -78,13 +83,14 @@ def set_mode(mode: str, reason: str, config: Path | None) -> None:
     from gated.core.values import DoorMode
 
     _ask(settings_of(config), SetDoorMode(DoorMode(mode), ACTOR, reason))
-    click.echo(f"the gate was asked for the mode {mode}")
+    return Report({"asked": "mode", "mode": mode}, f"the gate was asked for the mode {mode}")
 
 
 @door.command("reset-fire")
 @_reason
 @config_option
-def reset_fire(reason: str, config: Path | None) -> None:
+@reports
+def reset_fire(reason: str, config: Path | None) -> Report:
     """End the fire release of the running gate; the door refuses while the alarm sounds.
 
     \b
@@ -93,7 +99,7 @@ def reset_fire(reason: str, config: Path | None) -> None:
     from gated.core.messages import ResetFire
 
     _ask(settings_of(config), ResetFire(ACTOR, reason))
-    click.echo("the gate was asked to end the fire release")
+    return Report({"asked": "reset-fire"}, "the gate was asked to end the fire release")
 
 
 def _ask(settings: Settings, event: Event) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +16,12 @@ from gated.cli.acting import (
     group_of,
     open_state,
     person_of,
-    show_json,
     show_rows,
 )
-from gated.cli.common import config_option, json_option
+from gated.cli.common import Report, config_option, json_option, reports, show_json
 
 if TYPE_CHECKING:
-    from gated.database.records import GroupRule, WeeklySchedule
+    from gated.database.records import Group, GroupRule, WeeklySchedule
     from gated.workspace import Workspace
 
 
@@ -95,7 +95,8 @@ def show(name: str, as_json: bool, config: Path | None) -> None:
 @click.option("--description", help="What it is for.")
 @_planned
 @config_option
-def add(name: str, config: Path | None, **fields: Any) -> None:
+@reports
+def add(name: str, config: Path | None, **fields: Any) -> Report:
     """Add a group.
 
     \b
@@ -107,7 +108,7 @@ def add(name: str, config: Path | None, **fields: Any) -> None:
     body = checked(GroupIn, {"name": name, **given(**fields)})
     with changing(config) as (workspace, change):
         group = Groups.of(workspace).add(change, **body.model_dump())
-    click.echo(f"group {group.name} added")
+    return Report(asdict(group), f"group {group.name} added")
 
 
 @groups.command("change")
@@ -116,7 +117,8 @@ def add(name: str, config: Path | None, **fields: Any) -> None:
 @click.option("--description", help="What it is for.")
 @_planned
 @config_option
-def change(name: str, config: Path | None, new_name: str | None, **fields: Any) -> None:
+@reports
+def change(name: str, config: Path | None, new_name: str | None, **fields: Any) -> Report:
     """Change a group; what is not named stays.
 
     \b
@@ -133,13 +135,14 @@ def change(name: str, config: Path | None, new_name: str | None, **fields: Any) 
         raise click.UsageError("name what changes, such as --name")
     with changing(config) as (workspace, change):
         group = Groups.of(workspace).update(change, group_of(workspace, name).id, body)
-    click.echo(f"group {group.name} changed")
+    return Report(asdict(group), f"group {group.name} changed")
 
 
 @groups.command("remove")
 @click.argument("name")
 @config_option
-def remove(name: str, config: Path | None) -> None:
+@reports
+def remove(name: str, config: Path | None) -> Report:
     """Remove a group; its members stay.
 
     \b
@@ -148,15 +151,17 @@ def remove(name: str, config: Path | None) -> None:
     from gated.people.groups import Groups
 
     with changing(config) as (workspace, change):
-        Groups.of(workspace).delete(change, group_of(workspace, name).id)
-    click.echo(f"group {name} removed")
+        group = group_of(workspace, name)
+        Groups.of(workspace).delete(change, group.id)
+    return Report(asdict(group), f"group {group.name} removed")
 
 
 @groups.command("join")
 @click.argument("name")
 @click.argument("codes", nargs=-1, required=True, metavar="CODE...")
 @config_option
-def join(name: str, codes: tuple[str, ...], config: Path | None) -> None:
+@reports
+def join(name: str, codes: tuple[str, ...], config: Path | None) -> Report:
     """Make people members of a group, all of them or nobody.
 
     \b
@@ -168,14 +173,15 @@ def join(name: str, codes: tuple[str, ...], config: Path | None) -> None:
         group = group_of(workspace, name)
         for code in codes:
             Groups.of(workspace).join(change, group.id, person_of(workspace, code).id)
-    click.echo(f"{', '.join(codes)}: in {group.name}")
+    return _members(group, codes, "in")
 
 
 @groups.command("leave")
 @click.argument("name")
 @click.argument("codes", nargs=-1, required=True, metavar="CODE...")
 @config_option
-def leave(name: str, codes: tuple[str, ...], config: Path | None) -> None:
+@reports
+def leave(name: str, codes: tuple[str, ...], config: Path | None) -> Report:
     """End memberships.
 
     \b
@@ -187,7 +193,7 @@ def leave(name: str, codes: tuple[str, ...], config: Path | None) -> None:
         group = group_of(workspace, name)
         for code in codes:
             Groups.of(workspace).leave(change, group.id, person_of(workspace, code).id)
-    click.echo(f"{', '.join(codes)}: not in {group.name}")
+    return _members(group, codes, "not in")
 
 
 @groups.command("passes")
@@ -196,9 +202,10 @@ def leave(name: str, codes: tuple[str, ...], config: Path | None) -> None:
 @click.option("--in", "schedule", metavar="SCHEDULE", help="Within this one; default: always.")
 @click.option("--nothing", is_flag=True, help="The group says nothing of where its members pass.")
 @config_option
+@reports
 def passes(
     name: str, places: tuple[str, ...], schedule: str | None, nothing: bool, config: Path | None
-) -> None:
+) -> Report:
     """Set where and when the members of a group pass, in the place of what was set before.
 
     \b
@@ -215,7 +222,14 @@ def passes(
         rules = [] if nothing else [GroupRule(gate, hours) for gate in places or (None,)]
         Access.of(workspace).set_rules_of_group(change, group.id, rules)
     with open_state(config) as workspace:
-        click.echo(f"{group.name}: passes {_in_words(workspace, group.id)}")
+        words = _in_words(workspace, group.id)
+    told = {**asdict(group), "rules": [asdict(rule) for rule in rules]}
+    return Report(told, f"{group.name}: passes {words}")
+
+
+def _members(group: Group, codes: Sequence[str], now: str) -> Report:
+    told = {**asdict(group), "personnel_codes": codes}
+    return Report(told, f"{', '.join(codes)}: {now} {group.name}")
 
 
 def schedule_of(workspace: Workspace, name: str) -> WeeklySchedule:

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gated.cli.common import config_option, json_option, settings_of, show_table
+from gated.cli.common import (
+    Report,
+    config_option,
+    json_option,
+    reports,
+    settings_of,
+    show_table,
+)
 from gated.cli.rollouts import configure, rollout
 
 if TYPE_CHECKING:
@@ -130,6 +137,7 @@ def _settings_in_words(found: FleetGate) -> str:
     help="What operators may change there, before the hub accepts it or not.",
 )
 @config_option
+@reports
 def invite(
     name: str,
     site: str,
@@ -138,7 +146,7 @@ def invite(
     photos: bool,
     edits: str,
     config: Path | None,
-) -> None:
+) -> Report:
     """Add a gate and show the code by which it joins, once and within a day.
 
     \b
@@ -150,13 +158,14 @@ def invite(
     wanted = {"groups": groups, "everyone": everyone, "photos": photos, "edits": edits}
     with Workspace(settings_of(config)) as workspace:
         _, code = Fleet.of(workspace).invite(name, site, wanted, actor=ACTOR)
-    _show(name, code)
+    return _invited(name, code)
 
 
 @hub.command("replace-gate")
 @click.argument("name")
 @config_option
-def replace_gate(name: str, config: Path | None) -> None:
+@reports
+def replace_gate(name: str, config: Path | None) -> Report:
     """Void a gate's credentials and show a code for the hardware that takes its place.
 
     The new unit keeps name, site and groups of the old one, and is given the same people.
@@ -170,7 +179,7 @@ def replace_gate(name: str, config: Path | None) -> None:
     with Workspace(settings_of(config), create=False) as workspace:
         fleet = Fleet.of(workspace)
         _, code = fleet.replace(fleet.by_name(name).gate.id, actor=ACTOR)
-    _show(name, code)
+    return _invited(name, code)
 
 
 @hub.command("accept-key")
@@ -178,7 +187,8 @@ def replace_gate(name: str, config: Path | None) -> None:
 @click.argument("key")
 @click.option("--reason", required=True, help="Why the gate has another key.")
 @config_option
-def accept_key(name: str, key: str, reason: str, config: Path | None) -> None:
+@reports
+def accept_key(name: str, key: str, reason: str, config: Path | None) -> Report:
     """Let a gate's journal go on under a key that nothing proves to follow the one before.
 
     Compare KEY, which the alarm and the gate's sync status show, with the one that the gate itself
@@ -194,13 +204,15 @@ def accept_key(name: str, key: str, reason: str, config: Path | None) -> None:
         raise click.BadParameter("a key has 64 digits from 0 to f", param_hint="KEY")
     with Workspace(settings_of(config), create=False) as workspace:
         Collector.of(workspace).accept_key(name, key, actor=ACTOR, reason=reason)
-    click.echo(f"{name}: rows under this key are taken from now on")
+    told = {"name": name, "key": key}
+    return Report(told, f"{name}: rows under this key are taken from now on")
 
 
 @hub.command("revoke")
 @click.argument("name")
 @config_option
-def revoke(name: str, config: Path | None) -> None:
+@reports
+def revoke(name: str, config: Path | None) -> Report:
     """Void a gate's credentials at once, as of one that was stolen.
 
     \b
@@ -212,8 +224,11 @@ def revoke(name: str, config: Path | None) -> None:
     with Workspace(settings_of(config), create=False) as workspace:
         fleet = Fleet.of(workspace)
         fleet.revoke(fleet.by_name(name).gate.id, actor=ACTOR)
-    click.echo(f"{name} is no gate of this hub any more")
-    click.echo("if it was stolen with its key: gated hub rotate-credential-keys")
+    lines = (
+        f"{name} is no gate of this hub any more",
+        "if it was stolen with its key: gated hub rotate-credential-keys",
+    )
+    return Report({"name": name, "state": "revoked"}, "\n".join(lines))
 
 
 @hub.command("rotate-credential-keys")
@@ -247,7 +262,8 @@ def rotate_credential_keys(as_json: bool, config: Path | None) -> None:
 
 @hub.command("resync")
 @config_option
-def resync(config: Path | None) -> None:
+@reports
+def resync(config: Path | None) -> Report:
     """Let every gate take everything anew, as after a restore of the hub's database.
 
     \b
@@ -258,7 +274,7 @@ def resync(config: Path | None) -> None:
 
     with Workspace(settings_of(config), create=False) as workspace:
         Feed.of(workspace).renew(actor=ACTOR)
-    click.echo("every gate takes a snapshot when it asks next")
+    return Report({"resync": True}, "every gate takes a snapshot when it asks next")
 
 
 @hub.command("operator")
@@ -267,12 +283,13 @@ def resync(config: Path | None) -> None:
 @click.option("--everyone", is_flag=True, help="They may edit everybody whom a gate carries.")
 @click.option("--forbid", is_flag=True, help="They may edit at gates no more.")
 @config_option
+@reports
 def operator(
     name: str, groups: tuple[str, ...], everyone: bool, forbid: bool, config: Path | None
-) -> None:
+) -> Report:
     """Let the account NAME edit people at gates, from its next sign-in at the hub on.
 
-    
+    \b
     Example: gated hub operator olga --group staff
     Example: gated hub operator olga --forbid
     """
@@ -285,11 +302,13 @@ def operator(
         operators = Operators.of(workspace)
         if forbid:
             operators.forbid(name, actor=ACTOR)
-            click.echo(f"{name} may edit at gates no more")
-            return
+            told = {"name": name, "everyone": False, "groups": []}
+            return Report(told, f"{name} may edit at gates no more")
         found = operators.allow(name, groups, everyone=everyone, actor=ACTOR)
     known = "gates know them already" if found.public_key else "they have to sign in here once"
-    click.echo(f"{name} may edit {'everybody' if everyone else ', '.join(groups)}; {known}")
+    told = {"name": name, "everyone": everyone, "groups": groups}
+    whom = "everybody" if everyone else ", ".join(groups)
+    return Report(told, f"{name} may edit {whom}; {known}")
 
 
 @hub.command("edits")
@@ -340,7 +359,8 @@ def accept(ids: tuple[int, ...], anyway: bool, override: str | None, config: Pat
 @click.option("--reason", help="What the operator reads at the gate.")
 @click.option("--erase", is_flag=True, help="Forget somebody who is new for ever.")
 @config_option
-def refuse(id_: int, reason: str | None, erase: bool, config: Path | None) -> None:
+@reports
+def refuse(id_: int, reason: str | None, erase: bool, config: Path | None) -> Report:
     """Let an edit of a gate not count; the gate undoes it.
 
     \b
@@ -348,7 +368,7 @@ def refuse(id_: int, reason: str | None, erase: bool, config: Path | None) -> No
     """
     with _review(config) as review:
         review.refuse(id_, actor=ACTOR, reason=reason, erase=erase)
-    click.echo(f"edit {id_} refused")
+    return Report({"id": id_, "state": "refused"}, f"edit {id_} refused")
 
 
 @contextmanager
@@ -376,5 +396,6 @@ def _edit_told(found: ReviewedEdit) -> dict[str, Any]:
     }
 
 
-def _show(name: str, code: str) -> None:
-    click.echo(f"on {name}, within a day: gated join HUB_URL {code}")
+def _invited(name: str, code: str) -> Report:
+    text = f"on {name}, within a day: gated join HUB_URL {code}"
+    return Report({"name": name, "code": code}, text)

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gated.cli.common import config_option, json_option, progress_bar, settings_of
+from gated.cli.common import (
+    config_option,
+    json_option,
+    progress_bar,
+    settings_of,
+    show_json,
+)
 from gated.cli.output import OutputFile, output_file
 
 if TYPE_CHECKING:
@@ -89,7 +95,7 @@ def export_people(file: Path, photos: bool, as_json: bool, config: Path | None) 
     Example: gated people export staff.zip --photos
     """
     from gated.attendance.reports import Reports
-    from gated.cli.acting import open_state, show_json
+    from gated.cli.acting import open_state
     from gated.enrollment.people_archive import archive_bytes, choose_people
 
     with output_file(file) as out, open_state(config) as workspace:

@@ -16,10 +16,9 @@ from gated.cli.acting import (
     local,
     open_state,
     person_of,
-    show_json,
     show_rows,
 )
-from gated.cli.common import config_option, json_option
+from gated.cli.common import Report, config_option, json_option, reports, show_json
 
 LISTED = 500
 
@@ -148,11 +147,9 @@ def _fields(command: Any) -> Any:
 @click.argument("code")
 @_fields
 @click.option("--group", "groups", multiple=True, metavar="NAME", help="Joins it; several times.")
-@json_option
 @config_option
-def add(
-    code: str, groups: tuple[str, ...], as_json: bool, config: Path | None, **fields: Any
-) -> None:
+@reports
+def add(code: str, groups: tuple[str, ...], config: Path | None, **fields: Any) -> Report:
     """Add a person without a photo.
 
     \b
@@ -166,18 +163,16 @@ def add(
     with changing(config) as (workspace, change):
         values = body.model_dump(exclude={"groups"})
         person = People.of(workspace).create(change, values, groups=body.groups)
-    _done(asdict(person), as_json, f"{person.name} ({person.personnel_code}) added")
+    return Report(asdict(person), f"{person.name} ({person.personnel_code}) added")
 
 
 @persons.command("change")
 @click.argument("code")
 @_fields
 @click.option("--code", "new_code", metavar="CODE", help="Another personnel code.")
-@json_option
 @config_option
-def change(
-    code: str, new_code: str | None, as_json: bool, config: Path | None, **fields: Any
-) -> None:
+@reports
+def change(code: str, new_code: str | None, config: Path | None, **fields: Any) -> Report:
     """Change what is known of a person; what is not named stays. An empty text clears a field.
 
     \b
@@ -193,41 +188,44 @@ def change(
     body = checked(PersonChange, values).model_dump(exclude_unset=True)
     with changing(config) as (workspace, change):
         person = People.of(workspace).update(change, person_of(workspace, code).id, body)
-    _done(asdict(person), as_json, f"{person.name} ({person.personnel_code}) changed")
+    return Report(asdict(person), f"{person.name} ({person.personnel_code}) changed")
 
 
 @persons.command("on")
 @click.argument("codes", nargs=-1, required=True, metavar="CODE...")
 @config_option
-def on(codes: tuple[str, ...], config: Path | None) -> None:
+@reports
+def on(codes: tuple[str, ...], config: Path | None) -> Report:
     """Let people pass again.
 
     \b
     Example: gated persons on E17
     """
-    _switch(codes, True, config)
+    return _switch(codes, True, config)
 
 
 @persons.command("off")
 @click.argument("codes", nargs=-1, required=True, metavar="CODE...")
 @config_option
-def off(codes: tuple[str, ...], config: Path | None) -> None:
+@reports
+def off(codes: tuple[str, ...], config: Path | None) -> Report:
     """Let people pass no more; the gate obeys within a second.
 
     \b
     Example: gated persons off E17 E18
     """
-    _switch(codes, False, config)
+    return _switch(codes, False, config)
 
 
-def _switch(codes: tuple[str, ...], active: bool, config: Path | None) -> None:
+def _switch(codes: tuple[str, ...], active: bool, config: Path | None) -> Report:
     from gated.people.people import People
 
     with changing(config) as (workspace, change):
         people = People.of(workspace)
         done = [people.set_active(change, person_of(workspace, c).id, active) for c in codes]
-    for person in done:
-        click.echo(f"{person.name} ({person.personnel_code}) is {'on' if active else 'off'}")
+    state = "on" if active else "off"
+    lines = [f"{person.name} ({person.personnel_code}) is {state}" for person in done]
+    return Report([asdict(person) for person in done], "\n".join(lines))
 
 
 @persons.command("erase")
@@ -235,11 +233,9 @@ def _switch(codes: tuple[str, ...], active: bool, config: Path | None) -> None:
 @click.option("--reason", help="Why; needed with --override.")
 @click.option("--override", is_flag=True, help="Although the law wants the record kept longer.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@json_option
 @config_option
-def erase(
-    code: str, reason: str | None, override: bool, yes: bool, as_json: bool, config: Path | None
-) -> None:
+@reports
+def erase(code: str, reason: str | None, override: bool, yes: bool, config: Path | None) -> Report:
     """Erase a person with photos and templates for good; log rows stay without a name.
 
     \b
@@ -258,11 +254,4 @@ def erase(
         state = workspace.traces_state()
     told = {**asdict(receipt), "state": state}
     text = f"{person.personnel_code} erased: {receipt.enrollments} photos, {receipt.files} files"
-    _done(told, as_json, f"{text}, row {receipt.seq} of the journal proves it")
-
-
-def _done(told: dict[str, Any], as_json: bool, text: str) -> None:
-    if as_json:
-        show_json(told)
-    else:
-        click.echo(text)
+    return Report(told, f"{text}, row {receipt.seq} of the journal proves it")

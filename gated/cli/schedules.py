@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gated.cli.acting import changing, checked, given, open_state, show_json, show_rows
-from gated.cli.common import config_option, json_option
+from gated.cli.acting import changing, checked, given, open_state, show_rows
+from gated.cli.common import Report, config_option, json_option, reports, show_json
 from gated.cli.groups import schedule_of
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ def list_(as_json: bool, config: Path | None) -> None:
 @_hours
 @_holiday
 @config_option
-def add(name: str, hours: tuple[str, ...], holiday: str | None, config: Path | None) -> None:
+@reports
+def add(name: str, hours: tuple[str, ...], holiday: str | None, config: Path | None) -> Report:
     """Add a schedule; days that are not named are closed.
 
     \b
@@ -85,7 +86,7 @@ def add(name: str, hours: tuple[str, ...], holiday: str | None, config: Path | N
     body = checked(ScheduleIn, values).model_dump()
     with changing(config) as (workspace, change):
         added = Access.of(workspace).add_schedule(change, body)
-    click.echo(f"{added.name}: {_in_words(added.week)}")
+    return Report(_told(added), f"{added.name}: {_in_words(added.week)}")
 
 
 @schedules.command("change")
@@ -94,13 +95,14 @@ def add(name: str, hours: tuple[str, ...], holiday: str | None, config: Path | N
 @_hours
 @_holiday
 @config_option
+@reports
 def change(
     name: str,
     new_name: str | None,
     hours: tuple[str, ...],
     holiday: str | None,
     config: Path | None,
-) -> None:
+) -> Report:
     """Change a schedule; --hours stand in the place of the whole week before.
 
     \b
@@ -118,13 +120,14 @@ def change(
     with changing(config) as (workspace, change):
         id_ = schedule_of(workspace, name).id
         changed = Access.of(workspace).update_schedule(change, id_, body)
-    click.echo(f"{changed.name}: {_in_words(changed.week)}")
+    return Report(_told(changed), f"{changed.name}: {_in_words(changed.week)}")
 
 
 @schedules.command("remove")
 @click.argument("name")
 @config_option
-def remove(name: str, config: Path | None) -> None:
+@reports
+def remove(name: str, config: Path | None) -> Report:
     """Remove a schedule that no group and no rule needs.
 
     \b
@@ -133,8 +136,9 @@ def remove(name: str, config: Path | None) -> None:
     from gated.access.rules import Access
 
     with changing(config) as (workspace, change):
-        Access.of(workspace).delete_schedule(change, schedule_of(workspace, name).id)
-    click.echo(f"schedule {name} removed")
+        schedule = schedule_of(workspace, name)
+        Access.of(workspace).delete_schedule(change, schedule.id)
+    return Report(_told(schedule), f"schedule {schedule.name} removed")
 
 
 @schedules.command("day")
@@ -142,7 +146,8 @@ def remove(name: str, config: Path | None) -> None:
 @click.argument("day", type=_day, metavar="DAY")
 @click.argument("hours")
 @config_option
-def day(name: str, day: datetime, hours: str, config: Path | None) -> None:
+@reports
+def day(name: str, day: datetime, hours: str, config: Path | None) -> Report:
     """Give one DAY of a schedule HOURS of its own: hours, closed, or usual (as before).
 
     \b
@@ -154,9 +159,10 @@ def day(name: str, day: datetime, hours: str, config: Path | None) -> None:
     wanted = _of_day(hours)
     own = None if wanted is None else checked(HoursIn, {"hours": wanted}).hours
     with changing(config) as (workspace, change):
-        id_ = schedule_of(workspace, name).id
-        Access.of(workspace).set_exception(change, id_, day.date(), own)
-    click.echo(f"{name} on {day:%Y-%m-%d}: {hours}")
+        schedule = schedule_of(workspace, name)
+        Access.of(workspace).set_exception(change, schedule.id, day.date(), own)
+    told = {"schedule": schedule.name, "day": f"{day:%Y-%m-%d}", "hours": own}
+    return Report(told, f"{schedule.name} on {day:%Y-%m-%d}: {hours}")
 
 
 @schedules.command("holidays")
@@ -185,7 +191,10 @@ def holidays(as_json: bool, config: Path | None) -> None:
 @click.option("--remove", is_flag=True, help="A day like others again.")
 @click.option("--site", default="", help="At this site only.")
 @config_option
-def holiday(day: datetime, name: str | None, remove: bool, site: str, config: Path | None) -> None:
+@reports
+def holiday(
+    day: datetime, name: str | None, remove: bool, site: str, config: Path | None
+) -> Report:
     """Make a DAY a holiday called NAME.
 
     \b
@@ -199,7 +208,8 @@ def holiday(day: datetime, name: str | None, remove: bool, site: str, config: Pa
     called = None if name is None else checked(HolidayIn, {"name": name}).name
     with changing(config) as (workspace, change):
         Access.of(workspace).set_holiday(change, day.date(), called, site=site)
-    click.echo(f"{day:%Y-%m-%d} is {'no holiday' if remove else called}")
+    told = {"day": f"{day:%Y-%m-%d}", "name": called, "site": site}
+    return Report(told, f"{day:%Y-%m-%d} is {'no holiday' if remove else called}")
 
 
 def _of_day(text: str) -> list[str] | None:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from gated.cli.common import config_option, json_option, settings_of
+from gated.cli.common import Report, config_option, json_option, reports, settings_of
 from gated.errors import HubError, HubUnreachable
 
 ACTOR = "command line"
@@ -20,7 +20,8 @@ ACTOR = "command line"
 @click.option("--again", is_flag=True, help="Although this gate belongs to a hub already.")
 @click.option("--fingerprint", help="SHA-256 of the hub's certificate, where it signs itself.")
 @config_option
-def join(url: str, code: str, again: bool, fingerprint: str | None, config: Path | None) -> None:
+@reports
+def join(url: str, code: str, again: bool, fingerprint: str | None, config: Path | None) -> Report:
     """Make this gate one of a hub's, with the code that `gated hub invite` showed there.
 
     A hub whose certificate nobody else has signed is shown with its fingerprint, and believed by
@@ -45,7 +46,8 @@ def join(url: str, code: str, again: bool, fingerprint: str | None, config: Path
                 raise
             pin = _accepted(url, None)
             member = membership.join(url, code, actor=ACTOR, again=again, pin=pin)
-    click.echo(f"this is {member.name} at {member.site} now; start the gate again")
+    told = {"name": member.name, "site": member.site, "hub": member.url}
+    return Report(told, f"this is {member.name} at {member.site} now; start the gate again")
 
 
 def _accepted(url: str, fingerprint: str | None) -> str:
@@ -122,7 +124,8 @@ def status(as_json: bool, config: Path | None) -> int:
 
 @sync.command("leave")
 @config_option
-def leave(config: Path | None) -> None:
+@reports
+def leave(config: Path | None) -> Report:
     """Forget the hub; the people that came from it stay. Revoke the gate there as well.
 
     \b
@@ -133,4 +136,4 @@ def leave(config: Path | None) -> None:
 
     with Workspace(settings_of(config), create=False) as workspace:
         Membership.of(workspace).leave(actor=ACTOR)
-    click.echo("this gate stands on its own now; start it again")
+    return Report({"hub": None}, "this gate stands on its own now; start it again")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from gated.cli.common import config_option, settings_of
+from gated.cli.common import Report, config_option, json_option, reports, settings_of, show_json
 
 
 @click.group()
@@ -20,8 +20,9 @@ def tls() -> None:
 
 
 @tls.command("show")
+@json_option
 @config_option
-def show(config: Path | None) -> int:
+def show(as_json: bool, config: Path | None) -> int:
     """Show the fingerprint and the end of the API's certificate; exit code 1 within 30 days of it.
 
     \b
@@ -35,9 +36,13 @@ def show(config: Path | None) -> int:
     if file is None:
         click.echo("the API has no certificate (api.tls_certificate)")
         return 1
-    click.echo(f"{file}, valid until {certificates.ends(file):%Y-%m-%d %H:%M} UTC")
-    click.echo(f"SHA-256 fingerprint {certificates.fingerprint(file)}")
+    until, digest = certificates.ends(file), certificates.fingerprint(file)
     soon = certificates.expiring(file, datetime.now(UTC))
+    if as_json:
+        show_json({"certificate": str(file), "until": until, "sha256": digest, "problem": soon})
+        return int(bool(soon))
+    click.echo(f"{file}, valid until {until:%Y-%m-%d %H:%M} UTC")
+    click.echo(f"SHA-256 fingerprint {digest}")
     if soon:
         click.echo(soon, err=True)
     return int(bool(soon))
@@ -48,7 +53,8 @@ def show(config: Path | None) -> int:
 @click.option("--days", type=click.IntRange(1, 3650), default=825, show_default=True)
 @click.option("--replace", is_flag=True, help="Put it in the place of one that is there.")
 @config_option
-def self_signed(names: tuple[str, ...], days: int, replace: bool, config: Path | None) -> None:
+@reports
+def self_signed(names: tuple[str, ...], days: int, replace: bool, config: Path | None) -> Report:
     """Make a certificate for host names and addresses (default: this host and localhost).
 
     Browsers warn of it until they are told to trust it: compare the fingerprint.
@@ -61,7 +67,14 @@ def self_signed(names: tuple[str, ...], days: int, replace: bool, config: Path |
     wanted = names or (socket.gethostname(), "localhost", "127.0.0.1", "::1")
     folder = settings_of(config).storage.state_dir / "keys"
     made = certificates.self_signed(folder, wanted, days, replace=replace)
-    click.echo(f"for {', '.join(wanted)}, valid for {days} days")
-    click.echo(f"SHA-256 fingerprint {made.fingerprint}")
-    click.echo("write this into gate.yaml and start the gate again:")
-    click.echo(f"api: {{tls_certificate: {made.certificate}, tls_key: {made.key}}}")
+    told = {
+        "names": wanted, "days": days, "sha256": made.fingerprint,
+        "tls_certificate": str(made.certificate), "tls_key": str(made.key),
+    }  # fmt: skip
+    lines = (
+        f"for {', '.join(wanted)}, valid for {days} days",
+        f"SHA-256 fingerprint {made.fingerprint}",
+        "write this into gate.yaml and start the gate again:",
+        f"api: {{tls_certificate: {made.certificate}, tls_key: {made.key}}}",
+    )
+    return Report(told, "\n".join(lines))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from gated.cli.common import config_option, json_option, settings_of
+from gated.cli.common import Report, config_option, json_option, reports, settings_of
 
 ROLES = ("self", "viewer", "operator", "admin", "auditor")
 
@@ -27,7 +27,8 @@ def user() -> None:
 @click.option("--role", type=click.Choice(ROLES), required=True, help="What the account may do.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @config_option
-def add(name: str, role: str, password_stdin: bool, config: Path | None) -> None:
+@reports
+def add(name: str, role: str, password_stdin: bool, config: Path | None) -> Report:
     """Create an account.
 
     \b
@@ -41,7 +42,8 @@ def add(name: str, role: str, password_stdin: bool, config: Path | None) -> None
     password = _password(password_stdin)
     with Workspace(settings) as workspace:
         account = Accounts.of(workspace).create(name, role, password, actor="command line")
-    click.echo(f"account {account.username} created, role {account.role}")
+    told = {"username": account.username, "role": account.role, "is_active": account.is_active}
+    return Report(told, f"account {account.username} created, role {account.role}")
 
 
 @user.command("setup-code")
@@ -96,7 +98,8 @@ def list_(as_json: bool, config: Path | None) -> None:
 @click.argument("name")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @config_option
-def passwd(name: str, password_stdin: bool, config: Path | None) -> None:
+@reports
+def passwd(name: str, password_stdin: bool, config: Path | None) -> Report:
     """Set a new password; ends the sessions of the account.
 
     \b
@@ -109,13 +112,14 @@ def passwd(name: str, password_stdin: bool, config: Path | None) -> None:
     password = _password(password_stdin)
     with Workspace(settings) as workspace:
         Accounts.of(workspace).set_password(name, password, actor="command line")
-    click.echo(f"password of {name} changed")
+    return Report({"username": name}, f"password of {name} changed")
 
 
 @user.command("disable")
 @click.argument("name")
 @config_option
-def disable(name: str, config: Path | None) -> None:
+@reports
+def disable(name: str, config: Path | None) -> Report:
     """Disable an account at once; the last admin cannot be disabled.
 
     \b
@@ -126,7 +130,7 @@ def disable(name: str, config: Path | None) -> None:
 
     with Workspace(settings_of(config)) as workspace, workspace.change("command line") as change:
         Accounts.of(workspace).disable(change, name)
-    click.echo(f"account {name} disabled")
+    return Report({"username": name, "is_active": False}, f"account {name} disabled")
 
 
 def _password(from_stdin: bool) -> str:

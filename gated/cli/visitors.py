@@ -18,12 +18,11 @@ from gated.cli.acting import (
     local,
     open_state,
     person_of,
-    show_json,
     show_rows,
     site_time,
     yes,
 )
-from gated.cli.common import config_option, json_option
+from gated.cli.common import Report, config_option, json_option, reports, show_json
 
 if TYPE_CHECKING:
     from gated.database.records import Person
@@ -82,8 +81,8 @@ def list_(as_json: bool, config: Path | None) -> None:
 @click.option("--card", metavar="NUMBER", help="A card for the visit.")
 @click.option("--next-card", is_flag=True, help="The next card that is held to the gate's reader.")
 @click.option("--escort/--alone", default=False, help="Passes with somebody who may escort only.")
-@json_option
 @config_option
+@reports
 def add(
     code: str,
     first_name: str,
@@ -94,9 +93,8 @@ def add(
     card: str | None,
     next_card: bool,
     escort: bool,
-    as_json: bool,
     config: Path | None,
-) -> None:
+) -> Report:
     """Add a visitor who passes until a TIME on the clock of the site.
 
     They are recognised by a card, or by a photo (gated enroll CODE PHOTO). After the time they pass
@@ -128,11 +126,9 @@ def add(
         if number is not None:
             _give(workspace, person, number, dates)
         shown = local(workspace, end)
-    if as_json:
-        show_json({**asdict(person), "access": asdict(access), "card": number is not None})
-    else:
-        with_card = " with a card" if number else ""
-        click.echo(f"{person.name} ({code}) passes until {shown}{with_card}")
+    told = {**asdict(person), "access": asdict(access), "card": number is not None}
+    with_card = " with a card" if number else ""
+    return Report(told, f"{person.name} ({code}) passes until {shown}{with_card}")
 
 
 def _give(workspace: Workspace, person: Person, number: str, dates: Mapping[str, Any]) -> None:
@@ -153,7 +149,8 @@ def _give(workspace: Workspace, person: Person, number: str, dates: Mapping[str,
 @click.argument("code")
 @click.option("--until", required=True, metavar="TIME", help="Such as 20:00 (today).")
 @config_option
-def extend(code: str, until: str, config: Path | None) -> None:
+@reports
+def extend(code: str, until: str, config: Path | None) -> Report:
     """Let a visitor pass longer, or less long.
 
     \b
@@ -164,15 +161,17 @@ def extend(code: str, until: str, config: Path | None) -> None:
     with changing(config) as (workspace, change):
         end = site_time(workspace, until, is_end=True)
         person = person_of(workspace, code)
-        Access.of(workspace).set_of_person(change, person.id, {"valid_until": end})
+        access = Access.of(workspace).set_of_person(change, person.id, {"valid_until": end})
         shown = local(workspace, end)
-    click.echo(f"{person.name} ({person.personnel_code}) passes until {shown}")
+    told = {**asdict(person), "access": asdict(access)}
+    return Report(told, f"{person.name} ({person.personnel_code}) passes until {shown}")
 
 
 @visitors.command("end")
 @click.argument("code")
 @config_option
-def end(code: str, config: Path | None) -> None:
+@reports
+def end(code: str, config: Path | None) -> Report:
     """Let a visitor pass no more, and take the cards away.
 
     \b
@@ -187,7 +186,8 @@ def end(code: str, config: Path | None) -> None:
         person = person_of(workspace, code)
         credentials = Credentials.of(workspace)
         cards = [c.id for c in credentials.list_(person.id)]
-        People.of(workspace).set_active(change, person.id, False)
+        person = People.of(workspace).set_active(change, person.id, False)
         for id_ in cards:
             credentials.delete(change, id_)
-    click.echo(f"{person.name} ({code}) is off; {len(cards)} cards taken")
+    told = {**asdict(person), "credentials_withdrawn": cards}
+    return Report(told, f"{person.name} ({code}) is off; {len(cards)} cards taken")

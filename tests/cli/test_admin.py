@@ -13,6 +13,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.cells import cell_len
@@ -119,9 +120,9 @@ def test_a_visitor_passes_until_the_evening_and_no_longer(
     assert (done.code, done.err) == (0, "")
     (seen,) = gated("visitors", "list", "--json", *at).json
     # the day is over at midnight in Berlin
-    assert seen["access"]["valid_until"] == "2030-06-01 22:00:00+00:00"
+    assert seen["access"]["valid_until"] == "2030-06-01T22:00:00+00:00"
     (card,) = gated("cards", "list", "V1", "--json", *at).json
-    assert card["valid_until"] == "2030-06-01 22:00:00+00:00"
+    assert card["valid_until"] == "2030-06-01T22:00:00+00:00"
     for moment, code in (("2030-06-01T23:59", 0), ("2030-06-02T00:01", 1)):
         asked = ("access", "explain", "V1", "--at", moment, "--with", "card")
         assert gated(*asked, *at).code == code, moment
@@ -131,6 +132,40 @@ def test_a_visitor_passes_until_the_evening_and_no_longer(
     taken = gated("visitors", "add", "V2", "Jo", "Oz", "--card", "1", *until, *at)
     assert taken.code == 1
     assert "V2 is added, without a card" in taken.err
+
+
+def test_what_changes_something_tells_a_script_what_is_so_now(
+    gated: Gated, at: tuple[str, Path]
+) -> None:
+    """Each record is the one that the reading command gives afterwards."""
+
+    def asked(*words: str) -> Any:
+        return gated(*words, "--json", *at).json
+
+    (switched,) = asked("persons", "off", "E17")
+    assert switched.items() <= asked("persons", "show", "E17").items()
+    group = asked("groups", "add", "Staff", "--planned-hours", "38.5")
+    assert group.items() <= asked("groups", "show", "Staff").items()
+    assert asked("groups", "join", "Staff", "E17") == {**group, "personnel_codes": ["E17"]}
+    week = asked("schedules", "add", "Weekdays", "--hours", "mon-fri=08:00-17:00")
+    assert [week] == asked("schedules", "list")
+    passes = asked("groups", "passes", "Staff", "--in", "Weekdays")
+    assert passes["rules"] == asked("groups", "show", "Staff")["rules"]
+    day = asked("schedules", "day", "Weekdays", "2030-12-24", "08:00-12:00")
+    assert day == {"schedule": "Weekdays", "day": "2030-12-24", "hours": ["08:00-12:00"]}
+    asked("schedules", "holiday", "2030-12-25", "Christmas")
+    assert asked("schedules", "holidays")[0]["day"] == "2030-12-25"
+    visit = asked("visitors", "add", "V1", "Eva", "Gast", "--until", "2030-06-01")
+    longer = asked("visitors", "extend", "V1", "--until", "2030-06-02")
+    assert longer["access"] != visit["access"]
+    assert asked("visitors", "list")[0]["access"] == longer["access"]
+    card = asked("cards", "give", "E17", "4711228")
+    assert asked("cards", "block", "E17")["is_active"] is False
+    assert asked("cards", "withdraw", "E17")["withdrawn"] == [card["id"]]
+    reason = ("--reason", "left by the garage")
+    row = asked("attendance", "punch", "E17", "exit", "--at", "2020-01-02T17:30", *reason)
+    fixed = asked("attendance", "correct", str(row["id"]), "--direction", "entry", *reason)
+    assert fixed in asked("attendance", "list")
 
 
 def test_a_lost_card_is_replaced_and_its_number_opens_nothing(
@@ -177,7 +212,7 @@ def test_the_log_is_listed_corrected_and_exported(
     versions = gated("attendance", "show", "3", "--json", *at).json["versions"]
     assert [v["cause"] for v in versions] == ["forgotten", "forgotten"]
     (day,) = gated("attendance", "days", *july, "--json", *at).json
-    assert (day["inside_s"], day["first_in"]) == (7 * 3600, "2026-07-01 09:00:00+02:00")
+    assert (day["inside_s"], day["first_in"]) == (7 * 3600, "2026-07-01T09:00:00+02:00")
     file = tmp_path / "july.csv"
     assert gated("attendance", "export", file, *july, *at).code == 0
     assert stat.S_IMODE(file.stat().st_mode) == 0o600

@@ -46,6 +46,33 @@ def test_the_commands_that_are_promised_are_there() -> None:
     }
 
 
+WITHOUT_JSON = {
+    # they print a file's content, a key or a code, and nothing else
+    *("completion", "backup-key", "door report", "journal key", "user setup-code"),
+    # they write the file that was named
+    *("attendance export", "privacy export", "incident export", "calibrate"),
+    # they go on, and tell how it goes
+    *("run", "update", "assets install", "db upgrade", "hub accept"),
+    # they change keys or settings of this machine, by hand
+    *("config forget", "journal acknowledge", "journal rotate-key"),
+}
+
+
+def test_every_command_has_an_answer_for_scripts() -> None:
+    def options(words: tuple[str, ...]) -> set[str]:
+        command: click.Command | None = cli
+        for word in words:
+            assert isinstance(command, click.Group)
+            command = command.get_command(click.Context(command), word)
+        assert command is not None
+        if isinstance(command, click.Group):
+            return {"--json"}
+        return {option for parameter in command.params for option in parameter.opts}
+
+    without = {" ".join(words) for words in commands(cli) if "--json" not in options(words)}
+    assert without == WITHOUT_JSON
+
+
 def test_the_exit_codes_are_documented(gated: Gated) -> None:
     told = gated("--help").out.partition("Exit codes:")[2]
     assert set(re.findall(r"\d+", told)) == {"0", "1", "2", "3", "4", "5", "6", "7", "70"}
