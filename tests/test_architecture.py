@@ -9,6 +9,9 @@ from pathlib import Path
 
 import grimp
 import pytest
+from alembic.script import ScriptDirectory
+
+from gated.database.migrate import configuration
 
 ROOMS = (
     "fleet.hub", "fleet.gate", "privacy", "live", "access", "door",
@@ -120,3 +123,10 @@ def test_docstrings_begin_with_a_verb_or_a_noun() -> None:
     house = Path(__file__).parents[1] / "gated"
     found = [clause for file in sorted(house.rglob("*.py")) for clause in clauses(file)]
     assert found == []
+
+
+def test_migrations_follow_each_other_in_one_line() -> None:
+    """Two that follow the same one would end every start: let the later one follow the other."""
+    scripts = ScriptDirectory.from_config(configuration())
+    after = [(script.down_revision, script.revision) for script in scripts.walk_revisions()]
+    assert len(scripts.get_heads()) == 1, f"give the newer one the head before it: {after}"

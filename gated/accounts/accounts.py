@@ -23,7 +23,7 @@ from gated.accounts.sign_in_log import SignInLog
 from gated.accounts.throttle import Throttle
 from gated.accounts.tokens import TOKEN_MARK, Claims, Tokens, digest_of, load_key
 from gated.change import GALLERY, Change
-from gated.core.roles import Principal, Role
+from gated.core.roles import PROGRAMS, Principal, Role
 from gated.core.text import code_key
 from gated.core.values import moment
 from gated.database import account_store, editor_store, identity_store, stored_settings
@@ -77,7 +77,7 @@ class Accounts(Service):
         self, username: str, role: str, password: str, *, actor: str, person_id: int | None = None
     ) -> Account:
         """Add an account; Conflict when the name is taken or unusable, WeakPassword, NotFound."""
-        if Role(role) is Role.DEVICE:
+        if Role(role) in PROGRAMS:
             raise Conflict("a device has no password: add it as a device")
         require_name(username)
         require_strong(password, username)
@@ -151,7 +151,7 @@ class Accounts(Service):
     def set_role(self, change: Change, username: str, role: str) -> Account:
         """Give an account another role and end its sessions; NotFound, Conflict."""
         account = _own(change.session, username)
-        if Role.DEVICE in (Role(account.role), Role(role)):
+        if PROGRAMS & {Role(account.role), Role(role)}:
             raise Conflict("devices stay devices, and nobody else becomes one")
         if role == account.role:
             return account

@@ -1,14 +1,16 @@
-"""Gates and hubs: accounts without a password, that hold a long random token instead."""
+"""Gates, hubs and directories: accounts without a password, that hold a long random token."""
 
 from __future__ import annotations
 
 import secrets
+from typing import Literal
 
 from sqlalchemy.orm import Session
 
 from gated.accounts.accounts import record_account, require_name
 from gated.accounts.tokens import TOKEN_MARK, digest_of
 from gated.change import Change
+from gated.core.roles import PROGRAMS, Role
 from gated.database import account_store
 from gated.database.account_store import NO_PASSWORD
 from gated.database.records import Account
@@ -22,12 +24,17 @@ class Devices(Service):
     def list_(self) -> list[Account]:
         """All devices by name."""
         with self._workspace.database.read() as session:
-            return [a for a in account_store.list_(session) if a.role == "device"]
+            return [a for a in account_store.list_(session) if a.role in PROGRAMS]
 
-    def add(self, change: Change, name: str) -> tuple[Account, str]:
-        """Add a device; also returns its token, which is stored nowhere. Conflict."""
+    def add(
+        self, change: Change, name: str, role: Literal["device", "directory"] = "device"
+    ) -> tuple[Account, str]:
+        """Add a device; also returns its token, which is stored nowhere. Conflict.
+
+        role: `directory` of a directory that may change people over SCIM, and nothing else.
+        """
         require_name(name)
-        account = account_store.add(change.session, name, "device", NO_PASSWORD)
+        account = account_store.add(change.session, name, Role(role).value, NO_PASSWORD)
         return _with_token(change, account, "device_added")
 
     def renew(self, change: Change, id_: int) -> tuple[Account, str]:
@@ -50,6 +57,6 @@ def _with_token(change: Change, account: Account, kind: str) -> tuple[Account, s
 
 def _device(session: Session, id_: int) -> Account:
     account = account_store.get(session, id_)
-    if account.role != "device":
+    if account.role not in PROGRAMS:
         raise NotFound(f"there is no device {id_}")
     return account

@@ -15,6 +15,7 @@ from gated.accounts.schemas import (
     DeviceTokenOut,
     NewPassword,
 )
+from gated.core.roles import PROGRAMS
 from gated.http.answers import Route
 from gated.http.callers import Admin, ChangeByAdmin
 from gated.http.listing import page_headers
@@ -38,7 +39,7 @@ def list_(
 ) -> list[AccountOut]:
     """Accounts by name, no devices; their number is in X-Total-Count, the next page in Link."""
     found = services.accounts.list_()
-    shown = [a for a in found if a.role != "device" and role in (None, a.role)]
+    shown = [a for a in found if a.role not in PROGRAMS and role in (None, a.role)]
     page = shown[offset : None if limit is None else offset + limit]
     response.headers.update(page_headers(request, len(page), len(shown), limit, offset))
     return [AccountOut.model_validate(a) for a in page]
@@ -91,15 +92,15 @@ def delete(id: int, change: ChangeByAdmin, services: Services) -> None:
 
 @router.get("/devices")
 def devices(_admin: Admin, services: Services) -> list[AccountOut]:
-    """Gates and hubs that hold a token, by name."""
+    """Gates, hubs and directories that hold a token, by name."""
     return [AccountOut.model_validate(d) for d in services.devices.list_()]
 
 
 @router.post("/devices", status_code=201, responses=responses(409))
 def add_device(body: DeviceIn, change: ChangeByAdmin, services: Services) -> DeviceTokenOut:
-    """Add a gate or hub; its token is in this answer and nowhere else."""
+    """Add a gate, hub or directory; its token is in this answer and nowhere else."""
     with change:
-        device, token = services.devices.add(change, body.name)
+        device, token = services.devices.add(change, body.name, body.role)
     return DeviceTokenOut(id=device.id, username=device.username, token=token)
 
 

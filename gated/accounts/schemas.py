@@ -113,6 +113,8 @@ class SetupIn(In):
 
 class DeviceIn(In):
     name: Username
+    role: Literal["device", "directory"] = "device"
+    """directory: may change people and groups over SCIM, and nothing else."""
 
 
 class DeviceTokenOut(Out):

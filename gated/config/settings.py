@@ -870,6 +870,16 @@ class OidcSettings(Section):
                 yield Misfit((name,), "an address with https (http on this machine only)")
 
 
+class ScimSettings(Section):
+    """A directory that adds, changes and removes people and groups, by SCIM 2.0."""
+
+    enabled: bool = False
+    personnel_code: Literal["employeeNumber", "externalId", "userName"] = "employeeNumber"
+    """Which attribute becomes the personnel code; without it externalId or userName does, once."""
+    erasures_an_hour: Annotated[int, Field(ge=1, le=10_000)] = 50
+    """So many people it erases at most: a mistake is noticed before everybody is gone."""
+
+
 class SyslogSettings(Section):
     """A collector of logs that gets what happens here, by syslog over TLS (RFC 5424, 5425)."""
 
@@ -929,6 +939,7 @@ class Settings(Section):
     mqtt: MqttSettings = MqttSettings()
     syslog: SyslogSettings = SyslogSettings()
     oidc: OidcSettings = OidcSettings()
+    scim: ScimSettings = ScimSettings()
     logging: LoggingSettings = LoggingSettings()
 
     def _shared_pins(self) -> Iterator[Misfit]:

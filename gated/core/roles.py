@@ -15,6 +15,7 @@ class Role(StrEnum):
     ADMIN = "admin"
     AUDITOR = "auditor"
     DEVICE = "device"
+    DIRECTORY = "directory"
 
     def includes(self, other: Role) -> bool:
         """Tell whether this role may do what the other one may."""
@@ -30,7 +31,10 @@ _INCLUDED = {
     Role.ADMIN: _OPERATOR | {Role.ADMIN, Role.AUDITOR},
     Role.AUDITOR: {Role.SELF, Role.AUDITOR},
     Role.DEVICE: {Role.DEVICE},
+    Role.DIRECTORY: {Role.DIRECTORY},
 }
+PROGRAMS = frozenset({Role.DEVICE, Role.DIRECTORY})
+"""Held by no people: such an account has a long token and no password."""
 
 
 @dataclass(frozen=True, slots=True)

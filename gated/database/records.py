@@ -14,7 +14,7 @@ from gated.core.values import PersonRef
 
 T = TypeVar("T")
 
-ROLES = ("self", "viewer", "operator", "admin", "auditor", "device")
+ROLES = ("self", "viewer", "operator", "admin", "auditor", "device", "directory")
 
 
 @dataclass(frozen=True, slots=True)

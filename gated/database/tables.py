@@ -154,6 +154,26 @@ group_members = Table(
     sqlite_with_rowid=False,
 )
 
+directory_people = Table(
+    "directory_people",
+    metadata,
+    # by which a directory knows somebody; stays where the directory writes
+    Column("person_id", BigInt, ForeignKey("persons.id"), primary_key=True),
+    Column("user_name", Text, nullable=False),
+    Column("user_name_key", Text, nullable=False, unique=True),
+    Column("external_id", Text, index=True),
+    Column("employee_number", Text, index=True),
+    sqlite_with_rowid=False,
+)
+
+directory_groups = Table(
+    "directory_groups",
+    metadata,
+    Column("group_id", BigInt, ForeignKey("groups.id"), primary_key=True),
+    Column("external_id", Text, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
 consents = _aggregate(
     "consents",
     Column("person_id", BigInt, ForeignKey("persons.id"), nullable=False, unique=True),

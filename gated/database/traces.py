@@ -20,6 +20,7 @@ from gated.database.tables import (
     consents,
     correction_requests,
     credentials,
+    directory_people,
     edge_edits,
     enrollments,
     fleet_edits,
@@ -41,7 +42,7 @@ PERSONAL = frozenset(
     for t in (
         *(accounts, consents, correction_requests, credentials, edge_edits, enrollments),
         *(fleet_edits, group_members, journal_private, person_access, persons, site_presence),
-        *(snapshots, sync_quarantine_private),
+        *(directory_people, snapshots, sync_quarantine_private),
     )
 )
 """Tables whose rows say something about people."""

@@ -72,6 +72,9 @@ class Route(ToldRoute):
     UnknownParameter for a query that it does not have, once the caller is known.
     """
 
+    knows_its_query = True
+    """False: parameters that it does not have are passed over."""
+
     def __init__(
         self,
         path: str,
@@ -83,7 +86,7 @@ class Route(ToldRoute):
         asked = get_dependant(path=path, call=endpoint)
         # a stranger is sent away before anybody looks at what was asked
         first = [Depends(guard) for guard in _guards_in(asked)]
-        checks = [Depends(KnownQuery(_query_of(asked)))]
+        checks = [Depends(KnownQuery(_query_of(asked)))] if self.knows_its_query else []
         if (name := _identity_in(asked)) is not None:
             checks.append(Depends(SameIdentity(name)))
         super().__init__(

@@ -170,6 +170,7 @@ Operator = Annotated[Principal, require(Role.OPERATOR)]
 Admin = Annotated[Principal, require(Role.ADMIN)]
 Auditor = Annotated[Principal, require(Role.AUDITOR)]
 Device = Annotated[Principal, require(Role.DEVICE)]
+Directory = Annotated[Principal, require(Role.DIRECTORY)]
 
 
 # A change by the caller, not yet open: the route opens it by `with`, in the thread in which it

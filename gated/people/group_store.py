@@ -14,7 +14,14 @@ from gated.database import change_feed as feed
 from gated.database import editor_store, rows
 from gated.database.records import Group, columns_of, record
 from gated.database.stored_settings import touch_rules
-from gated.database.tables import editor_groups, gate_groups, group_members, group_rules, groups
+from gated.database.tables import (
+    directory_groups,
+    editor_groups,
+    gate_groups,
+    group_members,
+    group_rules,
+    groups,
+)
 from gated.errors import NotFound, Taken
 from gated.people import person_store as persons_
 
@@ -107,7 +114,7 @@ def delete(session: Session, id_: int) -> None:
     feed.note_members(session, id_)
     feed.note(session, feed.GROUP, [uid], gone=True)
     editor_store.note_group(session, id_)
-    for of_it in (group_members, gate_groups, group_rules, editor_groups):
+    for of_it in (group_members, gate_groups, group_rules, editor_groups, directory_groups):
         session.execute(sa.delete(of_it).where(of_it.c.group_id == id_))
     session.execute(sa.delete(groups).where(groups.c.id == id_))
 

@@ -24,6 +24,7 @@ from gated.database.tables import (
     consents,
     correction_requests,
     credentials,
+    directory_people,
     enrollments,
     group_members,
     groups,
@@ -61,6 +62,17 @@ _SORTED_BY = {
     "department": persons.c.department_key,
     "personnel_code": persons.c.code_key,
 }
+
+
+_OWNED = (
+    consents,
+    group_members,
+    correction_requests,
+    person_access,
+    credentials,
+    directory_people,
+)
+"""Rows that go with a person."""
 
 
 def add(session: Session, *, uid: str | None = None, **fields: Any) -> Person:
@@ -239,7 +251,7 @@ def delete(session: Session, id_: int) -> list[str]:
         sa.delete(snapshots).where(snapshots.c.person_id == id_).returning(snapshots.c.path)
     ).scalars()
     files = [*(path for row in gone for path in row if path), *pictures]
-    for owned in (consents, group_members, correction_requests, person_access, credentials):
+    for owned in _OWNED:
         session.execute(sa.delete(owned).where(owned.c.person_id == id_))
     session.execute(sa.delete(persons).where(persons.c.id == id_))
     # after the person, whom those hold who note passages

@@ -19,7 +19,7 @@ from gated.database import account_store
 from gated.database.records import Enrollment, Person
 from gated.enrollment import enrollment_store
 from gated.journal import audit_store, quarantine
-from gated.people import consent_store, group_store, person_store
+from gated.people import consent_store, directory_store, group_store, person_store
 from gated.workspace import Workspace
 
 README = """What this gate knows of one person.
@@ -64,6 +64,7 @@ def archive_of(workspace: Workspace, person: Person) -> bytes:
 
 def _parts(workspace: Workspace, session: Session, person: Person) -> dict[str, Any]:
     consent = consent_store.find(session, person.id)
+    directory = directory_store.names(session, [person.id]).get(person.id)
     own = account_store.list_(session, person_id=person.id)
     log = placed(workspace, session, attendance_store.list_(session, person_id=person.id, raw=True))
     asked = correction_request_store.list_(session, person_id=person.id)
@@ -73,6 +74,7 @@ def _parts(workspace: Workspace, session: Session, person: Person) -> dict[str, 
             "groups": [g.name for g in group_store.list_(session, person_id=person.id)],
             "access": asdict(access_store.of_person(session, person.id)),
             "consent": None if consent is None else asdict(consent),
+            "directory": None if directory is None else asdict(directory),
         },
         "credentials.json": [asdict(c) for c in credential_store.list_(session, person.id)],
         "accounts.json": [_without(asdict(a), ("password_hash", "token_digest")) for a in own],

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gated.web.admission import GuardedRoute
 
-OF_API = "/api/"
+OF_API = ("/api/", "/scim/")
 
 
 class Addresses:

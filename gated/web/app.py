@@ -41,6 +41,8 @@ from gated.oidc import routes as company
 from gated.people import bulk_routes, group_routes
 from gated.people import routes as persons
 from gated.privacy import routes as privacy
+from gated.scim import routes as directory
+from gated.scim.errors import ScimErrors
 from gated.ui import pages
 from gated.web import docs
 from gated.web.addresses import Addresses
@@ -154,7 +156,7 @@ def create_app(services: ApiServices) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
-        routes=_routes(),
+        routes=_routes(services.settings.scim.enabled),
     )
     app.state.services = services
     problems.install(app)
@@ -169,7 +171,7 @@ def create_app(services: ApiServices) -> FastAPI:
     return app
 
 
-def _routes() -> list[BaseRoute]:
+def _routes(scim: bool) -> list[BaseRoute]:
     """Return the routes of all rooms as they are; to include a router builds each of them anew."""
     routers = [module.router for module in ROUTERS]
     routers += [
@@ -181,6 +183,7 @@ def _routes() -> list[BaseRoute]:
         door.alarms,
         job_routes.importing,
         job_routes.checking,
+        *([directory.router] if scim else ()),
     ]
     return [route for router in routers for route in router.routes]
 
@@ -205,6 +208,8 @@ def _surround(app: FastAPI, services: ApiServices) -> None:
     app.add_middleware(Hosts, settings=api)
     hsts = _HSTS if api.tls_certificate else {}
     app.add_middleware(RequestFrame, own_headers=hsts, zone_of=services.zone_here)
+    if services.settings.scim.enabled:
+        app.add_middleware(ScimErrors)
     if api.cors_origins:
         app.add_middleware(
             CORSMiddleware,

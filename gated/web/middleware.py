@@ -104,7 +104,7 @@ class RequestFrame:
             headers.setdefault(name, value)
         policy = _DOCS_POLICY if path in DOCS_PATHS else _POLICY
         headers.setdefault("Content-Security-Policy", policy)
-        if path.startswith("/api/"):
+        if path.startswith(("/api/", "/scim/")):
             headers.setdefault("Cache-Control", "no-store")
 
 

@@ -59,6 +59,8 @@ from gated.people.groups import Groups
 from gated.people.people import People
 from gated.people.zones import zone_here
 from gated.privacy.privacy import Privacy
+from gated.scim.groups import DirectoryGroups
+from gated.scim.users import Users
 from gated.webhooks.webhooks import Webhooks
 from gated.workspace import Workspace
 
@@ -108,6 +110,8 @@ class ApiServices:
     credentials: Credentials
     webhooks: Webhooks
     company: CompanySignIns
+    directory_users: Users
+    directory_groups: DirectoryGroups
     metrics: Metrics
     live: RunningGate | None
     """None on a hub: nobody passes there."""
@@ -204,6 +208,8 @@ def api_services(
         credentials=Credentials.of(workspace),
         webhooks=Webhooks.of(workspace),
         company=CompanySignIns(workspace, accounts),
+        directory_users=Users(workspace, People.of(workspace)),
+        directory_groups=DirectoryGroups(workspace, Groups.of(workspace)),
         metrics=Metrics(settings, board),
         kept_passages=KeptPassages(),
         database_health=DatabaseHealth.of(settings.storage.url),

@@ -1,0 +1,266 @@
+"""SCIM 2.0 for a directory: users, groups, and what the service says of itself (RFC 7644)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request, Response
+from fastapi.responses import JSONResponse
+
+from gated.errors import NotFound
+from gated.http.answers import Route
+from gated.http.callers import Directory
+from gated.scim import descriptions
+from gated.scim.attributes import GROUPS, USERS, Kind
+from gated.scim.dependencies import PREFIX, Base, Parameters, Resource, Services, asked_in
+from gated.scim.errors import MEDIA_TYPE, refused
+from gated.scim.refusals import ScimRefused
+from gated.scim.resources import Query, is_named
+from gated.scim.resources import Resource as Told
+
+
+class ScimRoute(Route):
+    """A route that refuses in the words of SCIM, and passes over parameters that it has not."""
+
+    knows_its_query = False
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return what answers; refusals of this room become answers of SCIM."""
+        answer = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            try:
+                return await answer(request)
+            except ScimRefused as error:
+                return refused(400, str(error), error.scim_type)
+
+        return handle
+
+
+# SCIM describes itself (/Schemas): it has no place among the bodies of the API
+router = APIRouter(prefix=PREFIX, route_class=ScimRoute, include_in_schema=False)
+
+IfMatch = Annotated[str | None, Header()]
+IfNoneMatch = Annotated[str | None, Header()]
+
+
+def _answer(
+    kind: Kind, resource: Told, asked: Query | None = None, status: int = 200
+) -> JSONResponse:
+    meta = resource["meta"]
+    headers = {"ETag": meta["version"], "Location": meta["location"]}
+    shown = resource if asked is None else asked.shown(kind, resource)
+    return JSONResponse(shown, status, headers, MEDIA_TYPE)
+
+
+def _plain(content: Any) -> JSONResponse:
+    return JSONResponse(content, media_type=MEDIA_TYPE)
+
+
+def _one(kind: Kind, resource: Told, asked: Query, known: str | None) -> Response:
+    if known is not None and (known.strip() == "*" or is_named(resource, known)):
+        return Response(status_code=304, headers={"ETag": resource["meta"]["version"]})
+    return _answer(kind, resource, asked)
+
+
+# --- the service ---
+
+
+@router.get("/ServiceProviderConfig")
+def service_provider_config(_directory: Directory, base: Base) -> Response:
+    """Tell what the service can do."""
+    return _plain(descriptions.service_provider_config(base))
+
+
+@router.get("/ResourceTypes")
+def resource_types(_directory: Directory, base: Base) -> Response:
+    """Tell which resources there are."""
+    return _plain(_all(descriptions.resource_types(base)))
+
+
+@router.get("/ResourceTypes/{name}")
+def resource_type(name: str, _directory: Directory, base: Base) -> Response:
+    """Tell of one type of resources."""
+    return _plain(_named(descriptions.resource_types(base), name))
+
+
+@router.get("/Schemas")
+def schemas(_directory: Directory, base: Base) -> Response:
+    """Tell which attributes there are."""
+    return _plain(_all(descriptions.schemas(base)))
+
+
+@router.get("/Schemas/{urn}")
+def schema(urn: str, _directory: Directory, base: Base) -> Response:
+    """Tell of the attributes of one schema."""
+    return _plain(_named(descriptions.schemas(base), urn))
+
+
+def _all(found: list[Told]) -> Told:
+    query = Query("", count=len(found))
+    return query.listed(USERS, found, len(found))
+
+
+def _named(found: list[Told], name: str) -> Told:
+    for one in found:
+        if one["id"] == name:
+            return one
+    raise NotFound("there is no such resource")
+
+
+@router.post("/.search")
+def search(body: Resource, base: Base, _directory: Directory, services: Services) -> Response:
+    """Find users and groups; users come first."""
+    asked = asked_in(body, base)
+    users = services.directory_users.list_(asked)
+    start = max(1, asked.start - users["totalResults"])
+    rest = replace(asked, start=start, count=asked.limit - users["itemsPerPage"])
+    groups = services.directory_groups.list_(rest)
+    found = [*users["Resources"], *groups["Resources"]]
+    total = users["totalResults"] + groups["totalResults"]
+    sizes = {"totalResults": total, "itemsPerPage": len(found)}
+    return _plain({**users, **sizes, "Resources": found})
+
+
+# --- users ---
+
+
+@router.get("/Users")
+def list_users(asked: Parameters, _directory: Directory, services: Services) -> Response:
+    """Users by id."""
+    return _plain(services.directory_users.list_(asked))
+
+
+@router.post("/Users/.search")
+def search_users(body: Resource, base: Base, _directory: Directory, services: Services) -> Response:
+    """Find users, without a filter in the address."""
+    return _plain(services.directory_users.list_(asked_in(body, base)))
+
+
+@router.post("/Users")
+def create_user(body: Resource, base: Base, directory: Directory, services: Services) -> Response:
+    """Add a person."""
+    made = services.directory_users.create(directory.username, body, base)
+    return _answer(USERS, made, status=201)
+
+
+@router.get("/Users/{id}")
+def one_user(
+    id: str,
+    asked: Parameters,
+    _directory: Directory,
+    services: Services,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """One user."""
+    return _one(USERS, services.directory_users.get(id, asked.base), asked, if_none_match)
+
+
+@router.put("/Users/{id}")
+def replace_user(
+    id: str,
+    body: Resource,
+    base: Base,
+    directory: Directory,
+    services: Services,
+    if_match: IfMatch = None,
+) -> Response:
+    """Make a person as the directory has them."""
+    users = services.directory_users
+    return _answer(USERS, users.replace(directory.username, id, body, base, if_match))
+
+
+@router.patch("/Users/{id}")
+def patch_user(
+    id: str,
+    body: Resource,
+    base: Base,
+    directory: Directory,
+    services: Services,
+    if_match: IfMatch = None,
+) -> Response:
+    """Change what the operations name, and nothing else."""
+    users = services.directory_users
+    return _answer(USERS, users.patch(directory.username, id, body, base, if_match))
+
+
+@router.delete("/Users/{id}", status_code=204)
+def delete_user(
+    id: str, base: Base, directory: Directory, services: Services, if_match: IfMatch = None
+) -> None:
+    """Erase a person, photos and templates; log rows stay without identity."""
+    services.directory_users.delete(directory.username, id, if_match, base)
+
+
+# --- groups ---
+
+
+@router.get("/Groups")
+def list_groups(asked: Parameters, _directory: Directory, services: Services) -> Response:
+    """Groups by id."""
+    return _plain(services.directory_groups.list_(asked))
+
+
+@router.post("/Groups/.search")
+def search_groups(
+    body: Resource, base: Base, _directory: Directory, services: Services
+) -> Response:
+    """Find groups, without a filter in the address."""
+    return _plain(services.directory_groups.list_(asked_in(body, base)))
+
+
+@router.post("/Groups")
+def create_group(body: Resource, base: Base, directory: Directory, services: Services) -> Response:
+    """Add a group."""
+    made = services.directory_groups.create(directory.username, body, base)
+    return _answer(GROUPS, made, status=201)
+
+
+@router.get("/Groups/{id}")
+def one_group(
+    id: str,
+    asked: Parameters,
+    _directory: Directory,
+    services: Services,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """One group."""
+    return _one(GROUPS, services.directory_groups.get(id, asked.base), asked, if_none_match)
+
+
+@router.put("/Groups/{id}")
+def replace_group(
+    id: str,
+    body: Resource,
+    base: Base,
+    directory: Directory,
+    services: Services,
+    if_match: IfMatch = None,
+) -> Response:
+    """Make a group as the directory has it."""
+    groups = services.directory_groups
+    return _answer(GROUPS, groups.replace(directory.username, id, body, base, if_match))
+
+
+@router.patch("/Groups/{id}")
+def patch_group(
+    id: str,
+    body: Resource,
+    base: Base,
+    directory: Directory,
+    services: Services,
+    if_match: IfMatch = None,
+) -> Response:
+    """Change what the operations name, and nothing else."""
+    groups = services.directory_groups
+    return _answer(GROUPS, groups.patch(directory.username, id, body, base, if_match))
+
+
+@router.delete("/Groups/{id}", status_code=204)
+def delete_group(
+    id: str, base: Base, directory: Directory, services: Services, if_match: IfMatch = None
+) -> None:
+    """Remove a group; its members stay."""
+    services.directory_groups.delete(directory.username, id, if_match, base)
