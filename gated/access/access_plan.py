@@ -1,4 +1,4 @@
-"""The stored rules of access -> the plan that the gate decides by."""
+"""Builds the access plan, by which the gate decides, from the stored rules."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from gated.people.zones import zone_here
 from gated.workspace import Workspace
 
 NOBODY = 0
-"""The id of no person: they begin with 1."""
+"""The id of no person: ids begin with 1."""
 
 UNGROUPED = "ungrouped"
-"""The stored rule that is not one of SiteRules: whether who is in no group passes at any time."""
+"""The stored rule that is not one of SiteRules: people in no group pass at any time."""
 
 
 def load_plan(workspace: Workspace, person_id: int | None = None) -> AccessPlan:
-    """The rules as they are stored now, for this gate; StorageError.
+    """Load the rules of this gate as they are stored now. Raises: StorageError.
 
-    person_id: `people` holds this one alone, as they are most of what has to be read.
+    person_id: load the pass of this person only; the passes are most of what has to be read.
     """
     gate = workspace.settings.gate
     with workspace.database.read() as session:
@@ -59,12 +59,12 @@ def load_plan(workspace: Workspace, person_id: int | None = None) -> AccessPlan:
 
 
 def rules_here(workspace: Workspace, session: Session) -> StoredRules:
-    """The stored rules that hold at the site of this gate."""
+    """Return the stored rules in force at the site of this gate."""
     return site_store.rules(session, workspace.settings.gate.site)
 
 
 def site_rules_of(stored: Mapping[str, Any]) -> SiteRules:
-    """The rules of the site from what is stored; the defaults for what is not."""
+    """Return the rules of the site from stored values, with defaults for missing ones."""
     known = {f.name: stored[f.name] for f in fields(SiteRules) if f.name in stored}
     if "anti_passback" in known:
         known["anti_passback"] = AntiPassback(known["anti_passback"])
@@ -76,7 +76,7 @@ def site_rules_of(stored: Mapping[str, Any]) -> SiteRules:
 
 
 def rule_conflict(settings: Settings, rules: SiteRules) -> str:
-    """Return a sentence why this gate cannot keep the rules; empty when it can."""
+    """Return a sentence on why this gate cannot keep the rules; empty when it can."""
     refusing = rules.anti_passback in (AntiPassback.HARD, AntiPassback.TIMED)
     if settings.gate.role == "gate" and settings.attendance.direction == "auto" and refusing:
         return (
@@ -87,7 +87,7 @@ def rule_conflict(settings: Settings, rules: SiteRules) -> str:
 
 
 def schedule_of(stored: WeeklySchedule) -> Schedule:
-    """A stored schedule as the rules use it; ValueError for hours that are none."""
+    """Parse a stored schedule. Raises: ValueError for hours that cannot be parsed."""
     return Schedule(
         stored.id,
         stored.name,
@@ -111,7 +111,7 @@ def _groups(session: Session, gate: str) -> Mapping[int, AccessGroup]:
 
 
 def _schedules(rules: Sequence[GroupRule], gate: str) -> tuple[int, ...]:
-    """Those in which this gate opens; the rules may speak of others."""
+    """Return the schedules in which this gate opens; rules may name other gates, too."""
     here = (rule for rule in rules if rule.gate is None or is_same(rule.gate, gate))
     return tuple(ALWAYS if rule.schedule_id is None else rule.schedule_id for rule in here)
 
@@ -120,17 +120,17 @@ def _people(session: Session, zone: tzinfo, person_id: int | None) -> Mapping[in
     member_of = access_store.memberships(session, person_id)
     found = {}
     for who in access_store.people(session, person_id):
-        id_, own = who.person.id, who.own or NOTHING
+        id_, own = who.person.id, who.own or _NO_RULES
         found[id_] = Pass(
             who.person,
             who.active,
             tuple(member_of.get(id_, ())),
             leaves_at=_end_of(who.leaves_on, zone),
             extended=who.extended_unlock,
-            # who has no photo cannot be asked for the face: the card is all they have
+            # without a photo there is no face to compare: the card has to do
             face=own.face and not who.faceless,
-            # most have nothing of their own, and there may be very many
-            **(_own(own) if own is not NOTHING else {}),
+            # most people have no rules of their own, and there may be very many people
+            **(_own_rules(own) if own is not _NO_RULES else {}),
         )
     return found
 
@@ -142,18 +142,18 @@ def _end_of(day: date | None, zone: tzinfo) -> float | None:
     return datetime.combine(day + timedelta(days=1), time(), zone).timestamp()
 
 
-NOTHING = PersonAccess(0)
+_NO_RULES = PersonAccess(0)
 
 
-def _own(stored: PersonAccess) -> dict[str, Any]:
+def _own_rules(stored: PersonAccess) -> dict[str, Any]:
     return {
         "valid_from": _utc(stored.valid_from),
         "valid_until": _utc(stored.valid_until),
-        **{name: getattr(stored, name) for name in _SAME},
+        **{name: getattr(stored, name) for name in _SHARED_FLAGS},
     }
 
 
-_SAME = tuple(
+_SHARED_FLAGS = tuple(
     f.name
     for f in fields(PersonAccess)
     if f.type == "bool" and f.name != "face" and f.name in {known.name for known in fields(Pass)}

@@ -30,7 +30,7 @@ from gated.people import group_store as groups_
 from gated.people import person_store as persons_
 
 ELSEWHERE = ""
-"""In a rule from the hub: the name of a gate that is another one, whichever."""
+"""The name of the gate in a rule from the hub that concerns another gate."""
 
 CHANGEABLE = frozenset(f.name for f in fields(PersonAccess)) - {"person_id", "version"}
 
@@ -46,7 +46,7 @@ def rules_of_group(session: Session, group_id: int) -> list[GroupRule]:
 
 
 def set_rules_of_group(session: Session, group_id: int, rules: Iterable[GroupRule]) -> None:
-    """Put these rules in the place of those before. NotFound for the group or a schedule."""
+    """Replace the rules of a group. Raises: NotFound for the group or a schedule."""
     groups_.get(session, group_id)
     gone = sa.delete(group_rules).where(group_rules.c.group_id == group_id)
     before = session.execute(gone.returning(group_rules.c.schedule_id)).scalars().all()
@@ -61,7 +61,7 @@ def set_rules_of_group(session: Session, group_id: int, rules: Iterable[GroupRul
 
 
 def rules_of_groups(session: Session) -> Mapping[int, list[GroupRule]]:
-    """The rules of every group that has any."""
+    """Return the rules of every group that has any, by id of the group."""
     found: dict[int, list[GroupRule]] = defaultdict(list)
     wanted = sa.select(group_rules.c.group_id, *_RULE).order_by(group_rules.c.id)
     for group_id, *rule in session.execute(wanted):
@@ -70,14 +70,14 @@ def rules_of_groups(session: Session) -> Mapping[int, list[GroupRule]]:
 
 
 def of_person(session: Session, person_id: int) -> PersonAccess:
-    """Return what a person may do; what everybody may if nothing is stored. Raises: NotFound."""
+    """Return the rights of a person, the defaults if nothing is stored. Raises: NotFound."""
     persons_.get(session, person_id)
     row = rows.one(session, person_access, _COLUMNS, person_id=person_id)
     return PersonAccess(person_id) if row is None else record(PersonAccess, row)
 
 
 def set_of_person(session: Session, person_id: int, changes: Mapping[str, Any]) -> PersonAccess:
-    """Change what a person may do; NotFound."""
+    """Change the rights of a person. Raises: NotFound."""
     if unknown := changes.keys() - CHANGEABLE:
         raise ValueError(f"{', '.join(sorted(unknown))} cannot be changed")
     before = of_person(session, person_id)
@@ -93,9 +93,11 @@ def set_of_person(session: Session, person_id: int, changes: Mapping[str, Any]) 
 
 
 @dataclass(frozen=True, slots=True)
-class Concerned:
-    """Somebody with a credential, a group or rules of their own. faceless: with something
-    to show, but without a photo. own: None where nothing is stored. leaves_on: the last day."""
+class AccessSubject:
+    """A person with a credential, a group, a last day or rules of their own.
+
+    faceless: has a credential but no photo. own: None where nothing is stored.
+    """
 
     person: PersonRef
     active: bool
@@ -105,8 +107,8 @@ class Concerned:
     own: PersonAccess | None
 
 
-def people(session: Session, person_id: int | None = None) -> list[Concerned]:
-    """Everybody whom the rules of access speak of, or one of them."""
+def people(session: Session, person_id: int | None = None) -> list[AccessSubject]:
+    """List the people whom any rule of access concerns, or one person."""
     rules_of = [persons.c.id, *(c for c in _COLUMNS if c.name != "person_id")]
     concerned = sa.union(
         sa.select(person_access.c.person_id),
@@ -145,15 +147,15 @@ def people(session: Session, person_id: int | None = None) -> list[Concerned]:
         id_,
         *rules,
     ) in session.execute(wanted):
-        # nothing of their own: the outer join gives NULL for what cannot be NULL
+        # without rules of their own the outer join gives NULL in columns that are never NULL
         own = PersonAccess(id_, *rules) if rules[-1] is not None else None
         person = PersonRef(id_, uid, code, f"{first} {last}".strip())
-        found.append(Concerned(person, active, extended, faceless, leaves_on, own))
+        found.append(AccessSubject(person, active, extended, faceless, leaves_on, own))
     return found
 
 
 def memberships(session: Session, person_id: int | None = None) -> Mapping[int, list[int]]:
-    """person id -> the ids of the groups; of everybody, or of one."""
+    """Return the ids of the groups by person id, of everybody or of one person."""
     found: dict[int, list[int]] = defaultdict(list)
     wanted = sa.select(group_members).order_by("group_id")
     if person_id is not None:

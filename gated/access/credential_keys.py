@@ -1,9 +1,9 @@
 """The keys under which cards, badges and PINs are stored: this machine's own, and its hub's.
 
-A machine begins with one key, which follows from its sealing key. What is stored of a card is an
-HMAC-SHA256 under the first key, of that one under the second, and so on. So another key can be put
-on top of what nobody knows any more: `rotate` does that on a hub, and tells the gates. Whoever
-has some of the keys can find nothing in what one more has made.
+A machine begins with one key, which is derived from its sealing key. The stored digest of a card is
+HMAC-SHA256 under the first key, then HMAC of that under the second key, and so on. So a key can be
+added although nobody knows the card numbers any more: `rotate` does that on a hub, and the gates
+receive the new key. An attacker needs all of the keys to test a number against a digest.
 """
 
 from __future__ import annotations
@@ -27,13 +27,15 @@ from gated.workspace import Workspace
 COUNT = "credential_keys"
 FROM_HUB = "hub_credential_keys"
 ALL = "all"
-"""The uid under which the feed speaks of them."""
+"""The uid of all keys together in the change feed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """The outcome for the credentials. cards: cards and badges that have the new key as well; pins:
-    that keep the keys they were made with until they are set again."""
+    """The result of a rotation. cards: cards and badges that now have the new key on top.
+
+    pins: PINs, which keep the keys they were made with until they are set again.
+    """
 
     keys: int
     cards: int
@@ -41,13 +43,16 @@ class Rotated:
 
 
 def own(workspace: Workspace, session: Session) -> list[bytes]:
-    """The keys of this machine, oldest first."""
+    """Return the keys of this machine, oldest first."""
     count = settings_store.get(session, COUNT, 1)
     return [workspace.keys.for_credentials(n) for n in range(1, count + 1)]
 
 
 def of_hub(workspace: Workspace, session: Session) -> list[bytes]:
-    """The keys that the hub has given, oldest first; none for a gate on its own. SealError."""
+    """Return the keys received from the hub, oldest first; none without a hub.
+
+    Raises: SealError.
+    """
     sealed = settings_store.get(session, FROM_HUB)
     if sealed is None:
         return []
@@ -56,20 +61,20 @@ def of_hub(workspace: Workspace, session: Session) -> list[bytes]:
 
 
 def keep_those_of_hub(workspace: Workspace, session: Session, keys: Iterable[bytes]) -> None:
-    """Store the keys that the hub has given, sealed."""
+    """Store the keys received from the hub, sealed."""
     plain = json.dumps([key.hex() for key in keys]).encode()
     sealed = workspace.keys.sealer.seal(plain, FROM_HUB)
     settings_store.set_(session, FROM_HUB, base64.b64encode(sealed).decode())
 
 
 def digests(keys: Sequence[bytes], text: str) -> list[str]:
-    """Return what is stored of a text after the first key, after the second, and so on."""
+    """Return the digest of a text after the first key, after the second, and so on."""
     return list(itertools.accumulate(keys, _under, initial=text))[1:]
 
 
 def rotate(change: Change, workspace: Workspace) -> Rotated:
-    """Put one more key on top, over all cards and badges that were given here."""
-    change.touches(RULES)  # whoever gives a credential meanwhile waits
+    """Add a key, and digest all cards and badges that were given here once more."""
+    change.touches(RULES)  # a credential that is given meanwhile waits for the new key
     session = change.session
     count = settings_store.get(session, COUNT, 1)
     settings_store.set_(session, COUNT, count + 1)

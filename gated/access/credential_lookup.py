@@ -1,4 +1,4 @@
-"""Finds the owner of what is shown to the gate besides a face, and tells the gate."""
+"""Looks up the owner of a card, badge or PIN that was presented, and notifies the gate."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from gated.ports import KeyedPin
 from gated.vision import badges
 
 if TYPE_CHECKING:
-    from gated.access.pins import PinDesk
+    from gated.access.pins import PinCheck
 
 log = logging.getLogger(__name__)
 
 
 class CredentialLookup:
-    """Looks up cards and badges and posts what they say to the gate; any thread may present."""
+    """Looks up presented credentials and posts the result to the gate; thread-safe."""
 
     def __init__(self, credentials: Credentials, post: Callable[[Event], None]) -> None:
         self._credentials = credentials
         self._post = post
 
     def card(self, number: str) -> None:
-        """Somebody held a card to the reader."""
+        """Look up a card that was held to the reader."""
         self._present(Method.CARD, number)
 
-    def keyed_pin(self, typed: KeyedPin, pins: PinDesk) -> None:
-        """Somebody typed a PIN at a keypad; too many wrong ones are not looked at for a while."""
+    def keyed_pin(self, typed: KeyedPin, pins: PinCheck) -> None:
+        """Check a PIN that was typed at a keypad; after too many wrong ones it is ignored."""
         try:
             person_id = pins.present(typed.personnel_code, typed.pin)
         except Throttled:
-            log.warning("a PIN at the keypad is not looked at: too many were wrong")
+            log.warning("a PIN at the keypad was ignored: too many were wrong")
             return
         except StorageError as error:
-            log.error("whose PIN this is cannot be found out: %s", error)
+            log.error("the PIN cannot be looked up: %s", error)
             return
         self._post(CredentialPresented(Method.PIN, person_id))
 
     def badge(self, content: str) -> None:
-        """Somebody showed a code to the camera; one that is none of ours says nothing."""
+        """Look up a code that was shown to the camera; ignore codes that are not our badges."""
         if content.startswith(BADGE):
             self._present(Method.QR, content)
 
@@ -51,11 +51,11 @@ class CredentialLookup:
         try:
             person_id = self._credentials.whose(method.value, text)
         except StorageError as error:
-            log.error("whose %s this is cannot be found out: %s", method.value, error)
+            log.error("the %s cannot be looked up: %s", method.value, error)
             return
         self._post(CredentialPresented(method, person_id))
 
 
 def badge_picture(content: str) -> bytes:
-    """A PNG of a badge to print."""
+    """Draw a badge to print, as a PNG."""
     return badges.draw(content)

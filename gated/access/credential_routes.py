@@ -1,11 +1,10 @@
-"""Cards, PINs and badges."""
+"""Routes of cards, PINs and badges."""
 
 from __future__ import annotations
 
 import base64
-from typing import Annotated
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Response
 
 from gated.access.credential_lookup import badge_picture
 from gated.access.dependencies import Services
@@ -24,18 +23,17 @@ from gated.core.values import Method
 from gated.errors import NoGate, NotFound
 from gated.http.answers import Route
 from gated.http.callers import ChangeByOperator, Kiosk, Operator, Viewer
-from gated.http.entity_tags import etag, version_of
+from gated.http.entity_tags import IfMatch, etag, version_of
 from gated.http.problems import responses
 
 router = APIRouter(prefix="/api", tags=["credentials"], route_class=Route)
 
-IfMatch = Annotated[str | None, Header(description="ETag of what was read", max_length=200)]
 READING = responses(404)
 
 
 @router.get("/persons/{id}/credentials", responses=READING)
 def list_(id: int, _viewer: Viewer, services: Services) -> list[CredentialOut]:
-    """The cards, badges and the PIN of a person, without what they hold."""
+    """Return the cards, badges and the PIN of a person, without what they hold."""
     return [CredentialOut.model_validate(c) for c in services.credentials.list_(id)]
 
 
@@ -81,7 +79,7 @@ def owner(body: CardIn, change: ChangeByOperator, services: Services) -> CardOwn
 
 @router.get("/credentials/{id}", responses=READING)
 def one(id: int, response: Response, _viewer: Viewer, services: Services) -> CredentialOut:
-    """One card, badge or PIN, without what it holds."""
+    """Return one card, badge or PIN, without what it holds."""
     found = services.credentials.get(id)
     response.headers["ETag"] = etag(found)
     return CredentialOut.model_validate(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -25,35 +26,35 @@ TAKEN = "this card belongs to somebody already"
 _COLUMNS = columns_of(Credential, credentials)
 
 
-def add(
-    session: Session,
-    person_id: int,
-    kind: str,
-    *,
-    uid: str | None = None,
-    key_count: int = 1,
-    digest: str | None = None,
-    pin_hash: str | None = None,
-    label: str | None = None,
-    valid_from: datetime | None = None,
-    valid_until: datetime | None = None,
-) -> Credential:
-    """Give a person a credential; NotFound, Conflict when the card is known or there is a PIN."""
+@dataclass(frozen=True, slots=True)
+class NewCredential:
+    """A credential to be stored. digest: of a card or badge; pin_hash: of a PIN.
+
+    key_count: how many keys of this machine the digest or hash was made with. uid: by default a
+    new one.
+    """
+
+    kind: str
+    uid: str | None = None
+    key_count: int = 1
+    digest: str | None = None
+    pin_hash: str | None = None
+    label: str | None = None
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+
+
+def add(session: Session, person_id: int, new: NewCredential) -> Credential:
+    """Give a person a credential.
+
+    Raises: NotFound, CardTaken when somebody has the card, Conflict when there is a PIN already.
+    """
     persons_.get(session, person_id)
-    if kind == "pin" and of_pin(session, person_id) is not None:
+    if new.kind == "pin" and of_pin(session, person_id) is not None:
         raise Conflict("there is a PIN already: remove it first")
-    values = {
-        "person_id": person_id,
-        "kind": kind,
-        "key_count": key_count,
-        "digest": digest,
-        "pin_hash": pin_hash,
-        "label": label,
-        "valid_from": valid_from,
-        "valid_until": valid_until,
-    }
+    values = {**asdict(new), "uid": new.uid or new_uid(), "person_id": person_id}
     try:
-        id_ = rows.insert(session, credentials, uid=uid or new_uid(), **values)
+        id_ = rows.insert(session, credentials, **values)
     except IntegrityError as e:
         raise CardTaken(TAKEN) from e
     _changed(session, person_id)
@@ -61,7 +62,7 @@ def add(
 
 
 def get(session: Session, id_: int) -> Credential:
-    """The credential with this id, or NotFound."""
+    """Return the credential with this id. Raises: NotFound."""
     row = rows.one(session, credentials, _COLUMNS, id=id_)
     if row is None:
         raise NotFound(f"there is no credential {id_}")
@@ -69,14 +70,14 @@ def get(session: Session, id_: int) -> Credential:
 
 
 def list_(session: Session, person_id: int) -> list[Credential]:
-    """The credentials of a person by id. NotFound."""
+    """Return the credentials of a person by id. Raises: NotFound."""
     persons_.get(session, person_id)
     wanted = sa.select(*_COLUMNS).where(credentials.c.person_id == person_id)
     return [record(Credential, r) for r in session.execute(wanted.order_by(credentials.c.id))]
 
 
 def by_digest(session: Session, kind: str, *digests: str) -> Credential | None:
-    """The card or badge with one of these digests, the hub's before others, or None."""
+    """Return the card or badge with one of these digests, the hub's first, or None."""
     c = credentials.c
     found = sa.select(*_COLUMNS).where(c.kind == kind, c.digest.in_(digests))
     row = session.execute(found.order_by(c.from_hub.desc(), c.id)).first()
@@ -84,7 +85,7 @@ def by_digest(session: Session, kind: str, *digests: str) -> Credential | None:
 
 
 def of_pin(session: Session, person_id: int) -> tuple[Credential, str] | None:
-    """The PIN of a person and its hash, or None."""
+    """Return the PIN of a person and its hash, or None."""
     of_them = {"person_id": person_id, "kind": "pin"}
     row = rows.one(session, credentials, _COLUMNS, **of_them)
     if row is None:
@@ -94,7 +95,7 @@ def of_pin(session: Session, person_id: int) -> tuple[Credential, str] | None:
 
 
 def update(session: Session, id_: int, **changes: Any) -> Credential:
-    """Change the named columns; switching it on forgives wrong tries. NotFound."""
+    """Change the named columns; activating it resets the wrong tries. Raises: NotFound."""
     if unknown := changes.keys() - CHANGEABLE:
         raise ValueError(f"{', '.join(sorted(unknown))} cannot be changed")
     person_id = get(session, id_).person_id
@@ -105,22 +106,22 @@ def update(session: Session, id_: int, **changes: Any) -> Credential:
 
 
 def count_failure(session: Session, id_: int, failures: int) -> None:
-    """Remember how many wrong tries there were since the last right one; no change of rules."""
+    """Store how many wrong tries there were since the last right one; no change of rules."""
     session.execute(sa.update(credentials).where(credentials.c.id == id_).values(failures=failures))
 
 
 def delete(session: Session, id_: int) -> None:
-    """Remove a credential; NotFound."""
+    """Remove a credential. Raises: NotFound."""
     person_id = get(session, id_).person_id
     session.execute(sa.delete(credentials).where(credentials.c.id == id_))
     _changed(session, person_id)
 
 
 def rekey(session: Session, key_count: int, digest: Callable[[str], str]) -> tuple[int, int]:
-    """Make other digests from those that `key_count` keys of this machine have made.
+    """Digest the cards and badges with `key_count` keys of this machine once more.
 
-    PINs cannot be: theirs are left. Returns the number of cards and badges, and of PINs that are
-    left behind.
+    PINs cannot be digested again without being typed. Returns the number of cards and badges, and
+    of PINs that stay behind.
     """
     touch_rules(session)
     c = credentials.c

@@ -1,8 +1,8 @@
-"""Cards, PINs and badges: given, taken away, and recognised when somebody presents one.
+"""Gives and takes away cards, PINs and badges, and recognises those that are presented.
 
-Of a card or badge an HMAC-SHA256 is stored, of a PIN an argon2id hash of one. Both need keys that
-are not in the database (`credential_keys`): a stolen one alone says nothing, though cards have few
-numbers and PINs fewer.
+A card or badge is stored as an HMAC-SHA256, a PIN as the argon2id hash of one. Both need keys that
+are not in the database (`credential_keys`): a stolen database alone reveals nothing, though there
+are few card numbers and fewer PINs.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from gated.access import credential_keys, credential_store
 from gated.access.access_plan import rules_here, site_rules_of
+from gated.access.credential_store import NewCredential
 from gated.accounts.passwords import PasswordHasher
 from gated.change import RULES, Change
 from gated.core.cards import card_numbers, require_card
@@ -34,9 +35,10 @@ from gated.workspace import Service
 __all__ = ["Credential", "Credentials"]
 
 BADGE = "GATED:"
-"""What the content of our badges begins with: any other code in the picture is none of ours."""
+"""Prefix of the content of our badges; other codes in the picture are ignored."""
 
 BADGE_BITS = 120
+"""Random bits of a badge."""
 
 
 class Credentials(Service):
@@ -47,12 +49,12 @@ class Credentials(Service):
         return PasswordHasher.of(self._workspace.settings.auth)
 
     def list_(self, person_id: int) -> list[Credential]:
-        """The credentials of a person, without their secrets. NotFound."""
+        """Return the credentials of a person, without their secrets. Raises: NotFound."""
         with self._workspace.database.read() as session:
             return credential_store.list_(session, person_id)
 
     def get(self, id_: int) -> Credential:
-        """The credential with this id; NotFound."""
+        """Return the credential with this id. Raises: NotFound."""
         with self._workspace.database.read() as session:
             return credential_store.get(session, id_)
 
@@ -65,8 +67,11 @@ class Credentials(Service):
         *,
         actor: str,
     ) -> tuple[Credential, str | None]:
-        """Give a person a card (its number), a PIN, or (secret None) a badge, whose content is
-        returned this once. NotFound, Conflict, BelongsToHub, WeakPassword, CardRefused."""
+        """Give a person a card (secret: its number), a PIN, or a badge (secret: None).
+
+        Returns the credential, and the content of a badge, which is not stored.
+        Raises: NotFound, Conflict, BelongsToHub, WeakPassword, CardRefused.
+        """
         content = None
         if kind == "qr":
             content = BADGE + _random_token()
@@ -75,9 +80,9 @@ class Credentials(Service):
         if kind == "card":
             own = self._workspace.settings.credentials
             require_card(secret, own.card_format, own.card_digits, own.card_length)
-        give = self._give_pin if kind == "pin" else self._give_card
-        given = give(person_id, kind, secret, fields, actor)
-        return given, content
+        if kind == "pin":
+            return self._give_pin(person_id, secret, fields, actor), None
+        return self._give_card(person_id, kind, secret, fields, actor), content
 
     def _give_card(
         self, person_id: int, kind: str, text: str, fields: Mapping[str, Any], actor: str
@@ -91,14 +96,13 @@ class Credentials(Service):
                 raise CardTaken(credential_store.TAKEN)
             keys = credential_keys.own(self._workspace, session)
             digests = credential_keys.digests(keys, _joined(kind, self._forms(kind, text)[0]))
-            given = credential_store.add(
-                session, person_id, kind, digest=digests[-1], key_count=len(digests), **fields
-            )
+            new = NewCredential(kind, digest=digests[-1], key_count=len(digests), **fields)
+            given = credential_store.add(session, person_id, new)
             _record(change, "credential_given", given)
         return given
 
     def _give_pin(
-        self, person_id: int, kind: str, pin: str, fields: Mapping[str, Any], actor: str
+        self, person_id: int, pin: str, fields: Mapping[str, Any], actor: str
     ) -> Credential:
         with self._workspace.database.read() as session:
             person = person_store.get(session, person_id)
@@ -108,21 +112,23 @@ class Credentials(Service):
         uid = new_uid()
         # slow on purpose, so not inside the transaction that others wait for
         pin_hash = self._passwords.hash(_pin_digest(keys, uid, pin))
-        made: dict[str, Any] = {"uid": uid, "pin_hash": pin_hash, "key_count": len(keys)}
+        new = NewCredential("pin", uid=uid, pin_hash=pin_hash, key_count=len(keys), **fields)
         with self.change(actor) as change:
             change.touches(RULES)
             session = change.session
             self._require_own(session, person_id)
-            given = credential_store.add(session, person_id, kind, **made, **fields)
+            given = credential_store.add(session, person_id, new)
             _record(change, "credential_given", given)
         return given
 
     def update(
         self, change: Change, id_: int, changes: Mapping[str, Any], *, version: int | None = None
     ) -> Credential:
-        """Change label, times or whether it counts; NotFound, ChangedMeanwhile, BelongsToHub.
+        """Change label or dates, block or activate.
 
-        Wrong tries were made here: they are forgiven here, of a PIN from the hub as well.
+        Raises: NotFound, ChangedMeanwhile, BelongsToHub.
+
+        Wrong tries are counted at this gate, so they are reset here, also for a PIN from the hub.
         """
         change.touches(RULES)
         session = change.session
@@ -136,7 +142,7 @@ class Credentials(Service):
         return after
 
     def delete(self, change: Change, id_: int) -> None:
-        """Take a credential away; NotFound, BelongsToHub."""
+        """Take a credential away. Raises: NotFound, BelongsToHub."""
         change.touches(RULES)
         gone = credential_store.get(change.session, id_)
         _require_given_here(change.session, gone)
@@ -144,7 +150,7 @@ class Credentials(Service):
         _record(change, "credential_taken", gone)
 
     def whose(self, kind: str, text: str) -> int | None:
-        """The person whose card or badge this is; None when it is nobody's or does not count."""
+        """Return the id of the owner of a card or badge; None when unknown or not valid now."""
         with self._workspace.database.read() as session:
             digests = self._digests(session, kind, text)
             found = credential_store.by_digest(session, kind, *digests)
@@ -152,9 +158,9 @@ class Credentials(Service):
             return found.person_id if found is not None and counts else None
 
     def owner(self, change: Change, number: str) -> tuple[Person, Credential] | None:
-        """Look up whose card has this number, whether it counts or not; None for nobody's.
+        """Look up the owner of a card number, valid or not; None for an unknown card.
 
-        Each look is on record, also one that finds nobody: so that is no error here.
+        Each look-up is journaled. An error would undo the entry, so an unknown card is none.
         """
         session = change.session
         digests = self._digests(session, "card", number)
@@ -166,8 +172,10 @@ class Credentials(Service):
         return person_store.get(session, found.person_id), found
 
     def counts(self, session: Session, found: Credential, now: Instant) -> bool:
-        """Return whether it is valid now; one with dates is not while nobody has set the clock,
-        unless the site trusts it."""
+        """Return whether a credential is valid now.
+
+        While the clock is not set, one with dates is not, unless the site trusts the clock.
+        """
         if not now.clock_ok and (found.valid_from or found.valid_until):
             rules = site_rules_of(rules_here(self._workspace, session).values)
             if rules.unset_clock is UnsetClock.REFUSE:
@@ -175,24 +183,23 @@ class Credentials(Service):
         return found.is_valid(moment(now))
 
     def pin_is(self, known: Credential, pin: str, stored: str) -> bool:
-        """Return whether this is the PIN that was stored; slow on purpose."""
+        """Verify a PIN against its stored hash; slow on purpose."""
         whose = credential_keys.of_hub if known.from_hub else credential_keys.own
         with self._workspace.database.read() as session:
             keys = whose(self._workspace, session)[: known.key_count]
         if len(keys) < known.key_count:
-            return False  # the hub has a key that is still to come
+            return False  # the hub has a newer key that has not arrived here yet
         return self._passwords.verify(_pin_digest(keys, known.uid, pin), stored)[0]
 
     def _forms(self, kind: str, text: str) -> list[str]:
-        """List what a card or badge may be stored as, that of the present format first."""
+        """List the spellings in which a card or badge may be stored, the present format first."""
         if kind != "card":
             return [text]
         own = self._workspace.settings.credentials
         return card_numbers(text, own.card_format, own.card_digits)
 
     def _digests(self, session: Session, kind: str, text: str) -> list[str]:
-        """All that can be stored of a card or badge: under the keys of this machine, and of its
-        hub."""
+        """List all digests of a card or badge under the keys of this machine and of its hub."""
         ours = credential_keys.own(self._workspace, session)
         theirs = credential_keys.of_hub(self._workspace, session)
         return [
@@ -227,7 +234,7 @@ def _joined(*parts: str) -> str:
 
 
 def require_good_pin(pin: str, digits: int, personnel_code: str) -> None:
-    """WeakPassword for a PIN that is too short, or among those that are tried first."""
+    """Refuse a PIN that is too short or easy to guess. Raises: WeakPassword."""
     if not re.fullmatch(r"[0-9]{4,12}", pin) or len(pin) < digits:
         raise WeakPassword(f"a PIN has {digits} to 12 digits")
     steps = {(int(b) - int(a)) % 10 for a, b in itertools.pairwise(pin)}

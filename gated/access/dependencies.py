@@ -7,8 +7,8 @@ from typing import Annotated, Protocol
 from fastapi import Depends
 
 from gated.access.credentials import Credentials
-from gated.access.kept_passages import KeptPassages
-from gated.access.pins import PinDesk
+from gated.access.passage_cache import PassageCache
+from gated.access.pins import PinCheck
 from gated.access.rules import Access
 from gated.http.callers import app_services
 from gated.link.running_gate import RunningGate
@@ -30,13 +30,13 @@ class AccessServices(Protocol):
     def credentials(self) -> Credentials: ...
 
     @property
-    def kept_passages(self) -> KeptPassages: ...
+    def passage_cache(self) -> PassageCache: ...
 
     @property
     def people(self) -> People: ...
 
     @property
-    def pins(self) -> PinDesk | None: ...
+    def pins(self) -> PinCheck | None: ...
 
     def running_gate(self) -> RunningGate:
         """Return the gate that runs here.

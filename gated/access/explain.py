@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 from gated.access import credential_store
 from gated.access.access_plan import load_plan
-from gated.access.kept_passages import KeptPassages
 from gated.access.last_punches import last_punches
-from gated.access.other_gates import known
+from gated.access.other_gates import known_presence
+from gated.access.passage_cache import PassageCache
 from gated.config.gate_policy import gate_policy
 from gated.core.access import Request, Verdict
 from gated.core.access_control import AccessControl
@@ -29,15 +29,18 @@ from gated.ports import Clock
 from gated.workspace import Workspace
 
 AHEAD = timedelta(days=8)
-"""How far ahead the next opening is looked for: a week of hours and a holiday."""
+"""Search range for the next opening: a week of hours and a holiday."""
 
 STORED = {Method.FACE: "photo", Method.CARD: "card", Method.PIN: "PIN", Method.QR: "badge"}
-"""What each factor is compared with."""
+"""The stored thing that each factor is compared with."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleSays:
-    """One rule's verdict. outcome: `passed`, `refused`, or `missing` where more can be shown."""
+    """The verdict of one rule.
+
+    outcome: `passed`, `refused`, or `missing` (one more factor helps).
+    """
 
     rule: str
     outcome: str
@@ -49,9 +52,9 @@ class RuleSays:
 class Explanation:
     """The gate's answer to a person at a time, in the zone of the site.
 
-    outcome: `granted`, `denied`, or `waits` for what `text` says. shown: what they would show.
-    lacks: what is not stored of that, so that they would not be recognised. opens_at: when a
-    schedule of theirs opens next.
+    outcome: `granted`, `denied`, or `waits` for what `text` names. shown: the factors presented.
+    lacks: a sentence on factors that are not stored, without which the gate cannot recognise this
+    person. opens_at: the next opening of one of the person's schedules.
     """
 
     person: PersonRef
@@ -76,13 +79,13 @@ def explain(
     at: datetime | None = None,
     shown: Collection[Method] = (),
     clock: Clock | None = None,
-    kept: KeptPassages | None = None,
+    kept: PassageCache | None = None,
 ) -> Explanation:
-    """Ask the rules about the person with this personnel code; NotFound.
+    """Ask the rules about the person with this personnel code. Raises: NotFound.
 
-    at: now by default; a time without a zone is one on the clock of the site, and a clock that was
-    set is assumed. Who is inside is what the log says now. shown: by default what this person has.
-    kept: what earlier questions have read of everybody.
+    at: now by default; a time without a zone is local to the site, and the clock is assumed to be
+    set. Who is inside follows from the log as it is now. shown: by default what this person has.
+    kept: cache of passages, shared between questions.
     """
     now = (clock or workspace.clock).now()
     with workspace.database.read() as session:
@@ -98,7 +101,7 @@ def explain(
         now = Instant(now.mono, moment.timestamp())
     own = plan.people.get(person.id) or Pass(person.ref)
     factors = frozenset(shown) or _usual(own, has)
-    # of the others only how many are inside can matter
+    # other people only matter where the number of people inside is limited
     whom = None if plan.rules.occupancy is not None else [person.id]
     admission = admission_of(workspace, plan, now, whom, kept)
     request = _request(admission, own.person, factors, now, person.is_active)
@@ -107,7 +110,7 @@ def explain(
 
 
 def _usual(own: Pass, has: Collection[str]) -> frozenset[Method]:
-    """Return what somebody shows who knows the rules."""
+    """Return the factors that a person who knows the rules would present."""
     others = [m for m in (Method.CARD, Method.QR, Method.PIN) if m.value in has]
     if own.face:
         return frozenset({Method.FACE, *(others[:1] if own.two_factors else ())})
@@ -119,14 +122,21 @@ def admission_of(
     plan: AccessPlan,
     now: Instant,
     whom: Collection[int] | None = None,
-    kept: KeptPassages | None = None,
+    kept: PassageCache | None = None,
 ) -> AccessControl:
-    """The rules with the memory that a gate would have that starts now; of some people, or all."""
+    """Build access control with the memory of a gate that starts now.
+
+    whom: load the passages of these people only. kept: cache of passages of everybody.
+    """
     policy = gate_policy(workspace.settings)
     entrance = DoorSupervision(policy, lambda passage, used: None)
     attacks = AttackMemory(policy.lockout_s, policy.alarm_attacks, policy.alarm_window_s)
     admission = AccessControl(policy, entrance, Visits(), attacks, Tailgating(policy.unlock_s))
-    for event in (PlanReplaced(plan), last_punches(workspace, now, whom, kept), *known(workspace)):
+    for event in (
+        PlanReplaced(plan),
+        last_punches(workspace, now, whom, kept),
+        *known_presence(workspace),
+    ):
         list(admission.take(event, now))
     list(entrance.handle(before_restart(workspace, closely=False), now))
     return admission
@@ -177,7 +187,7 @@ def _outcome(verdict: Verdict, granted: str, denied: str, waits: str) -> str:
 
 
 def _opens_at(plan: AccessPlan, schedules: Collection[int], utc: float) -> datetime | None:
-    """The next minute in which one of these schedules is open; None within the next days."""
+    """Return the next minute in which one of these schedules is open; None beyond AHEAD."""
     minute = datetime.fromtimestamp(utc, UTC).replace(second=0, microsecond=0)
     end = minute + AHEAD
     while (minute := minute + timedelta(minutes=1)) < end:

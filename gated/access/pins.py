@@ -1,4 +1,4 @@
-"""PINs at the gate: whose it is, and how guessing is slowed down."""
+"""Checks PINs at the gate, and slows down guessing."""
 
 from __future__ import annotations
 
@@ -19,29 +19,31 @@ from gated.ports import Clock
 from gated.workspace import Workspace
 
 FREE_TRIES = 3
-"""Wrong PINs of one person that cost no time."""
+"""Wrong PINs of one person without a delay."""
 GATE_TRIES, GATE_EVERY_S = 10, 3.0
-"""Wrong tries at one gate that cost no time, whoever's PIN they are for; then one in so long."""
+"""Wrong tries at one gate without a delay, for any person; then one try in GATE_EVERY_S."""
 NOBODIES = 1000
-"""So many codes without a PIN are remembered."""
+"""Number of codes without a PIN whose tries are counted."""
 LONGEST_DELAY_S = 3600.0
 ALARM_EVERY = 5
-"""Each time so many wrong PINs of one person have come together there is an alarm."""
+"""An alarm is raised at each multiple of this number of wrong PINs of one person."""
 
 
-class PinDesk:
-    """Takes PINs at the gate: each person and the gate have few tries, then each costs time.
+class PinCheck:
+    """Checks PINs at the gate: each person and the gate have a few free tries, then each has a
+    delay.
 
-    At the gate seconds only, and codes that have no PIN do not count there: nobody can block the
-    keypad for others. Each such code waits as one that has a PIN does, so that it does not tell.
+    The delay of the gate is seconds only, and codes without a PIN do not count towards it: nobody
+    can block the keypad for others. Such a code has delays like one with a PIN, so that delays do
+    not reveal who has a PIN.
 
-    Wrong tries are counted in the database, so that a power cut does not forgive them; their
-    waiting time begins anew at the start, so that no clock has to be right. tell: hands the gate
-    an event; told of an alarm when somebody goes on and on.
+    Wrong tries are counted in the database, so that a power cut does not reset them; the delay
+    begins anew at the start, so that no clock has to be right. post: hands the gate an event, here
+    an alarm about repeated wrong PINs.
     """
 
-    def __init__(self, workspace: Workspace, clock: Clock, tell: Callable[[Event], None]) -> None:
-        self._tell = tell
+    def __init__(self, workspace: Workspace, clock: Clock, post: Callable[[Event], None]) -> None:
+        self._post = post
         self._workspace = workspace
         self._clock = clock
         self._credentials = Credentials(workspace, clock)
@@ -53,12 +55,12 @@ class PinDesk:
         self._last: dict[int, float] = {}
 
     @classmethod
-    def of(cls, workspace: Workspace, tell: Callable[[Event], None]) -> Self:
-        """The PINs of a workspace, on the real clock."""
-        return cls(workspace, workspace.clock, tell)
+    def of(cls, workspace: Workspace, post: Callable[[Event], None]) -> Self:
+        """Check the PINs of a workspace, on its own clock."""
+        return cls(workspace, workspace.clock, post)
 
     def present(self, personnel_code: str, pin: str) -> int | None:
-        """Find the id of a PIN's person; None if wrong, or there is none. Raises: Throttled."""
+        """Return the id of the person if the PIN is right, else None. Raises: Throttled."""
         with self._one_at_a_time:
             now = self._clock.now()
             with self._workspace.database.read() as session:
@@ -69,7 +71,7 @@ class PinDesk:
                 raise Throttled(wait)
             if person is None or known is None:
                 self._nobody.attempt({code_key(personnel_code[:200]): FREE_TRIES})
-                # takes as long as a PIN that exists: the time must not tell who has one
+                # as slow as for an existing PIN: timing must not reveal who has one
                 self._passwords.verify(pin, self._passwords.nobodys)
                 return None
             self._gate.act("")
@@ -97,4 +99,4 @@ class PinDesk:
             credential_store.count_failure(session, stored.id, failures)
         if failures and failures % ALARM_EVERY == 0:
             body = {"failures": failures, "person": person.uid}
-            self._tell(Noticed("pin_attempts", "alarm", body))
+            self._post(Noticed("pin_attempts", "alarm", body))

@@ -1,4 +1,4 @@
-"""Finds who is inside, as a gate that starts now would know it, and forgives people."""
+"""Lists who is inside, as a gate that starts now would know it, and forgives people."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from gated.access.access_plan import NOBODY, load_plan
 from gated.access.explain import admission_of
-from gated.access.kept_passages import KeptPassages
+from gated.access.passage_cache import PassageCache
 from gated.core.messages import Forgive
 from gated.core.values import PersonRef
 from gated.people import person_store
@@ -17,9 +17,9 @@ from gated.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """Somebody who entered at `since` and has not left, as far as the log knows.
+    """A person who entered at `since` and has not left, by the log.
 
-    gate: the other gate of the site by which they did; None for this one.
+    gate: the other gate of the site at which they entered; None for this one.
     """
 
     person: PersonRef
@@ -31,8 +31,8 @@ class Present:
 class Inside:
     """The people inside, in the order of entering.
 
-    limit: how many may be, None for any number. others: how many more are, whom this gate does not
-    know. heard: whether the gate hears at the moment of the others of its site.
+    limit: how many may be inside, None for any number. others: how many more are inside whom this
+    gate does not know. heard: the gate gets news of the other gates of its site at the moment.
     """
 
     people: list[Present]
@@ -42,14 +42,14 @@ class Inside:
 
 
 def inside(
-    workspace: Workspace, clock: Clock | None = None, kept: KeptPassages | None = None
+    workspace: Workspace, clock: Clock | None = None, kept: PassageCache | None = None
 ) -> Inside:
-    """List who is inside now, by the log, the rules and what was forgiven.
+    """List who is inside now, by the log, the rules and who was forgiven.
 
-    kept: what earlier questions have read.
+    kept: cache of passages, shared between questions.
     """
-    kept = kept or KeptPassages()
-    # who is inside follows from the log: what each of all people may do need not be read
+    kept = kept or PassageCache()
+    # presence follows from the log: the passes of all people need not be read
     plan = load_plan(workspace, NOBODY)
     access = admission_of(workspace, plan, (clock or workspace.clock).now(), None, kept).access
     presence = access.presence
@@ -68,7 +68,7 @@ def inside(
 
 
 def forgiving(workspace: Workspace, person_id: int | None, actor: str, cause: str) -> Forgive:
-    """Make the event that a person (None: everybody) counts as outside. Raises: NotFound."""
+    """Make the event that lets a person (None: everybody) count as outside. Raises: NotFound."""
     if person_id is None:
         return Forgive(None, actor, cause)
     with workspace.database.read() as session:

@@ -1,8 +1,8 @@
-"""Keeps that the hub has revoked this gate, and what the gate may still do then.
+"""Stores that the hub has revoked this gate, and limits what the gate may still do.
 
-A gate that was revoked has nobody to tell it who has left: it goes on for a time that is a setting,
-and then lets nobody in by face, unless the settings say that it goes on for good. Cards and PINs,
-which stay with whoever has them, are not concerned. Joining again ends it.
+A revoked gate no longer learns who has left. It goes on for a time set in the configuration, then
+lets nobody in by face, unless it is configured to go on for good. Cards and PINs still work.
+Joining again ends the revocation.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ ACTOR = "sync"
 
 @dataclass(frozen=True, slots=True)
 class RevokedState:
-    """since: when the gate heard of it; faces_end: when nobody passes by face (None: never).
+    """The revocation of this gate. since: when it heard of it.
 
-    denies: whether that is so already.
+    faces_end: from then on nobody passes by face (None: never). denies: that time has come.
     """
 
     since: datetime
@@ -38,25 +38,28 @@ class RevokedState:
     denies: bool
 
     def sentence(self) -> str:
-        """Say what it means, and what to do."""
-        told = f"the hub has revoked this gate (heard {self.since:%Y-%m-%d %H:%M} UTC); "
+        """Describe the consequences, and what to do."""
+        text = f"the hub has revoked this gate (heard {self.since:%Y-%m-%d %H:%M} UTC); "
         if self.denies:
-            told += "nobody passes by face; "
+            text += "nobody passes by face; "
         elif self.faces_end is not None:
-            told += f"faces are accepted until {self.faces_end:%Y-%m-%d %H:%M} UTC; "
-        return told + "to join again: `gated hub replace-gate NAME` there, `gated join` here"
+            text += f"faces are accepted until {self.faces_end:%Y-%m-%d %H:%M} UTC; "
+        return text + "to join again: `gated hub replace-gate NAME` there, `gated join` here"
 
 
 class Revocation(Service):
     """The revocation of a workspace's gate by its hub."""
 
     def find(self) -> RevokedState | None:
-        """Return what was heard; None: nothing."""
+        """Return the revocation; None when this gate is not revoked."""
         with self._workspace.database.read() as session:
             return _read(session, self._workspace.settings.sync)
 
     def heard(self) -> bool:
-        """Note that the hub says so; whether that is news. StorageError."""
+        """Store that the hub has revoked this gate; return True if that is new.
+
+        Raises: StorageError.
+        """
         with self.change(ACTOR) as change:
             if settings_store.get(change.session, KEY) is not None:
                 return False
@@ -66,7 +69,7 @@ class Revocation(Service):
         return True
 
     def step(self) -> bool:
-        """Let faces be accepted no more when the time is over; whether that is news."""
+        """Stop accepting faces when the time is over; return True when that begins now."""
         now, found = self._clock.now(), self.find()
         if found is None or found.denies or found.faces_end is None or not now.clock_ok:
             return False
@@ -80,7 +83,7 @@ class Revocation(Service):
         return True
 
     def over(self) -> bool:
-        """The hub knows this gate; whether that is news."""
+        """Store that the hub knows this gate; return True if it was revoked until now."""
         with self._workspace.database.read() as session:
             if settings_store.get(session, KEY) is None:
                 return False
@@ -95,7 +98,7 @@ class Revocation(Service):
 
 
 def end(session: Session) -> None:
-    """Forget that the hub has revoked this gate."""
+    """Remove the revocation of this gate."""
     if settings_store.get(session, KEY) is not None:
         settings_store.touch_rules(session)
         settings_store.set_(session, KEY, None)
@@ -108,10 +111,10 @@ def accepts_faces(session: Session, sync: SyncSettings) -> bool:
 
 
 def _read(session: Session, sync: SyncSettings) -> RevokedState | None:
-    told = settings_store.get(session, KEY)
-    if not told:
+    stored = settings_store.get(session, KEY)
+    if not stored:
         return None
-    since, end_ = datetime.fromisoformat(told["since"]), None
+    since, end_ = datetime.fromisoformat(stored["since"]), None
     if sync.when_revoked == "deny_faces":
         end_ = since + timedelta(hours=sync.revoked_grace_h)
-    return RevokedState(since, end_, bool(told["denies"]) and end_ is not None)
+    return RevokedState(since, end_, bool(stored["denies"]) and end_ is not None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from gated.access import presence
 from gated.access.dependencies import Services
@@ -32,14 +32,13 @@ from gated.core.values import Method
 from gated.errors import Conflict, StorageError
 from gated.http.answers import Route
 from gated.http.callers import ChangeByAdmin, ChangeByOperator, Operator, Viewer
-from gated.http.entity_tags import etag, version_of
+from gated.http.entity_tags import IfMatch, etag, version_of
 from gated.http.problems import responses
 from gated.http.schemas import SiteMoment
 
 router = APIRouter(prefix="/api/access", tags=["access"], route_class=Route)
 of_others = APIRouter(prefix="/api", tags=["access"], route_class=Route)
 
-IfMatch = Annotated[str | None, Header(description="ETag of what was read", max_length=200)]
 OneDay = Annotated[date, Path()]
 
 READING = responses(404)
@@ -55,13 +54,13 @@ MOST_RULES = 1000
 
 @router.get("/schedules")
 def schedules(_viewer: Viewer, services: Services) -> list[ScheduleOut]:
-    """All schedules by name."""
+    """Return all schedules by name."""
     return [ScheduleOut.model_validate(s) for s in services.access.schedules()]
 
 
 @router.get("/schedules/{id}", responses=READING)
 def schedule(id: int, response: Response, _viewer: Viewer, services: Services) -> ScheduleOut:
-    """One schedule."""
+    """Return one schedule."""
     found = services.access.schedule(id)
     response.headers["ETag"] = etag(found)
     return ScheduleOut.model_validate(found)
@@ -129,7 +128,7 @@ def end_exception(id: int, day: OneDay, change: ChangeByOperator, services: Serv
 
 @router.get("/holidays", responses=READING)
 def holidays(_viewer: Viewer, services: Services, site: Site = "") -> list[HolidayOut]:
-    """The holidays by day, of all sites or as they are at one."""
+    """Return the holidays by day, of all sites or as they are at one."""
     return [HolidayOut.model_validate(h) for h in services.access.holidays(site)]
 
 
@@ -158,7 +157,7 @@ def end_holiday(day: OneDay, change: ChangeByOperator, services: Services, site:
 
 @router.get("/rules", responses=READING)
 def rules(response: Response, _viewer: Viewer, services: Services, site: Site = "") -> SiteRulesOut:
-    """Rules for everybody, at all sites or at one."""
+    """Return rules for everybody, at all sites or at one."""
     found = services.access.site_rules(site)
     response.headers["ETag"] = etag(found)
     return SiteRulesOut.of(found)
@@ -196,7 +195,7 @@ def end_rules(
 
 @of_others.get("/groups/{id}/access", responses=READING)
 def rules_of_group(id: int, _viewer: Viewer, services: Services) -> list[GroupRuleOut]:
-    """Rules of where and when the members of a group pass; empty: the group has none."""
+    """Return rules of where and when the members of a group pass; empty: the group has none."""
     return [GroupRuleOut.model_validate(r) for r in services.access.rules_of_group(id)]
 
 
@@ -243,9 +242,9 @@ def change_of_person(
 
 @router.get("/presence", response_model=InsideOut)
 def presence_(_viewer: Viewer, services: Services) -> Response:
-    """The people inside by the log, and how many may be."""
+    """Return the people inside by the log, and how many may be."""
     found = InsideOut.model_validate(
-        presence.inside(services.workspace, kept=services.kept_passages)
+        presence.inside(services.workspace, kept=services.passage_cache)
     )
     # there may be thousands: the schema has looked at each once already
     return Response(found.model_dump_json(), media_type="application/json")
@@ -273,5 +272,5 @@ def explain_(
 ) -> ExplanationOut:
     """Explain why a person would or would not be let in, by each rule that the gate asks."""
     code = services.people.get(id).personnel_code
-    found = explain(services.workspace, code, at, shown or (), kept=services.kept_passages)
+    found = explain(services.workspace, code, at, shown or (), kept=services.passage_cache)
     return ExplanationOut.model_validate(found)

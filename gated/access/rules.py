@@ -1,4 +1,4 @@
-"""The rules of access, changed with a journal entry each: schedules, groups, persons, the site."""
+"""Reads and changes rules of access, each change with a journal entry."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from gated.access import access_store, known_sites, site_store
+from gated.access import access_store, site_store
 from gated.access import schedule_store as schedules
 from gated.access.access_plan import UNGROUPED, rule_conflict, rules_here, site_rules_of
 from gated.access.site_store import StoredRules
@@ -27,12 +27,12 @@ __all__ = ["Access", "GroupRule", "Holiday", "PersonAccess", "WeeklySchedule"]
 
 
 TIMEZONE = "timezone"
-"""Beside the rules: by which clock schedules, days and dates go at a site."""
+"""Beside the rules: the time zone of schedules, days and dates at a site."""
 
 
 @dataclass(frozen=True, slots=True)
 class SiteRulesView:
-    """The rules that hold, all of them. own: those that one site has before those of all."""
+    """All rules in force. own: the names of those that one site has of its own."""
 
     rules: Mapping[str, Any]
     own: Collection[str]
@@ -42,23 +42,23 @@ class SiteRulesView:
 class Access(Service):
     """The rules of access in a workspace.
 
-    What the hub has given to a gate is refused to be changed there: BelongsToHub.
+    At a gate, rules that came from its hub cannot be changed. Raises: BelongsToHub.
     """
 
     # --- schedules ----------------------------------------------------------------------------
 
     def schedules(self) -> list[WeeklySchedule]:
-        """All schedules by name."""
+        """Return all schedules by name."""
         with self._workspace.database.read() as session:
             return schedules.list_(session)
 
     def schedule(self, id_: int) -> WeeklySchedule:
-        """The schedule with this id; NotFound."""
+        """Return the schedule with this id. Raises: NotFound."""
         with self._workspace.database.read() as session:
             return schedules.get(session, id_)
 
     def add_schedule(self, change: Change, fields: Mapping[str, Any]) -> WeeklySchedule:
-        """Add a schedule (name, week, holiday); Conflict when the name is taken."""
+        """Add a schedule (name, week, holiday). Raises: Conflict when the name is taken."""
         change.touches(RULES)
         session = change.session
         added = schedules.add(session, **fields)
@@ -88,7 +88,7 @@ class Access(Service):
     def set_exception(
         self, change: Change, id_: int, day: date, hours: Sequence[str] | None
     ) -> WeeklySchedule:
-        """Give one day hours of its own, or (None) those that it had before; NotFound."""
+        """Give one day hours of its own, or (None) its usual hours again. Raises: NotFound."""
         change.touches(RULES)
         session = change.session
         self._own_schedule(session, id_)
@@ -99,15 +99,18 @@ class Access(Service):
         return schedules.get(session, id_)
 
     def holidays(self, site: str = ALL) -> list[Holiday]:
-        """The holidays of all sites, or all that hold at one, by day; NotFound for no site."""
+        """List the holidays of all sites, or those at one, by day.
+
+        Raises: NotFound for the site.
+        """
         with self._workspace.database.read() as session:
             self._require_site(session, site)
             return site_store.list_holidays(session, site)
 
     def set_holiday(self, change: Change, day: date, name: str | None, *, site: str = ALL) -> None:
-        """Make a day a holiday, or (None) a day like others again; NotFound for no holiday.
+        """Make a day a holiday, or (None) an ordinary day. Raises: NotFound when it is no holiday.
 
-        site: there and nowhere else.
+        site: at this site only.
         """
         change.touches(RULES)
         session = change.session
@@ -123,14 +126,14 @@ class Access(Service):
     # --- groups, persons, site ----------------------------------------------------------------
 
     def rules_of_group(self, group_id: int) -> list[GroupRule]:
-        """List where and when members of a group pass; none: it says nothing. Raises: NotFound."""
+        """List where and when members of a group pass. Raises: NotFound."""
         with self._workspace.database.read() as session:
             return access_store.rules_of_group(session, group_id)
 
     def set_rules_of_group(
         self, change: Change, group_id: int, rules: Sequence[GroupRule]
     ) -> list[GroupRule]:
-        """Put these rules in the place of those before; NotFound for the group or a schedule."""
+        """Replace the rules of a group. Raises: NotFound for the group or a schedule."""
         change.touches(RULES)
         session = change.session
         group = group_store.get(session, group_id)
@@ -142,7 +145,7 @@ class Access(Service):
         return stored
 
     def of_person(self, person_id: int) -> PersonAccess:
-        """Return what a person may do. Raises: NotFound."""
+        """Return the rights of a person. Raises: NotFound."""
         with self._workspace.database.read() as session:
             return access_store.of_person(session, person_id)
 
@@ -154,7 +157,10 @@ class Access(Service):
         *,
         version: int | None = None,
     ) -> PersonAccess:
-        """Change what a person may do; NotFound, ChangedMeanwhile when `version` is over."""
+        """Change the rights of a person.
+
+        Raises: NotFound, ChangedMeanwhile for an old `version`.
+        """
         change.touches(RULES)
         session = change.session
         person = person_store.get(session, person_id)
@@ -169,7 +175,10 @@ class Access(Service):
         return after
 
     def site_rules(self, site: str = ALL) -> SiteRulesView:
-        """The rules of all sites, or those that hold at one; NotFound for no site."""
+        """Return the rules of all sites, or those in force at one.
+
+        Raises: NotFound for the site.
+        """
         with self._workspace.database.read() as session:
             self._require_site(session, site)
             return _view(site_store.rules(session, site), site)
@@ -182,9 +191,9 @@ class Access(Service):
         site: str = ALL,
         version: int | None = None,
     ) -> SiteRulesView:
-        """Change rules or the time zone of all sites, or of one, where they come before all others.
+        """Change rules or the time zone of all sites, or of one site, where they win.
 
-        NotFound for a schedule or a site, ChangedMeanwhile, RuleMisfit.
+        Raises: NotFound for a schedule or a site, ChangedMeanwhile, RuleMisfit.
         """
         change.touches(RULES)
         session = change.session
@@ -212,9 +221,9 @@ class Access(Service):
             site_store.set_rules(session, site, {**before.own, **rules})
 
     def end_site_rules(self, change: Change, site: str, *, version: int | None = None) -> None:
-        """Let the rules of all sites hold at this one, too; NotFound, ChangedMeanwhile.
+        """Remove the rules that a site has of its own. Raises: NotFound, ChangedMeanwhile.
 
-        Where it lies does not change with that: it keeps its time zone.
+        The site keeps its time zone, as it does not move.
         """
         change.touches(RULES)
         session = change.session
@@ -233,13 +242,14 @@ class Access(Service):
         return found
 
     def _require_site(self, session: Session, site: str) -> None:
-        """NotFound for a site at which no gate stands."""
-        known = {ALL, self._workspace.settings.gate.site, *known_sites.sites(session)}
+        """Refuse a site without gates. Raises: NotFound."""
+        own = self._workspace.settings.gate.site
+        known = {ALL, own, *site_store.sites_with_gates(session)}
         if not any(is_same(site, s) for s in known):
             raise NotFound(f"no gate stands at a site {site}")
 
     def _require_fit(self, session: Session) -> None:
-        """RuleMisfit where this very gate could not keep the rules."""
+        """Refuse rules that this gate could not keep. Raises: RuleMisfit."""
         rules = site_rules_of(rules_here(self._workspace, session).values)
         if problem := rule_conflict(self._workspace.settings, rules):
             raise RuleMisfit(problem)

@@ -1,4 +1,4 @@
-"""Schedules with their exceptions."""
+"""Stores schedules with their exceptions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def add(
     week: Sequence[Sequence[str]],
     holiday: Sequence[str] | None = (),
 ) -> WeeklySchedule:
-    """Add a schedule; Conflict when the name is taken in any spelling, TextRefused."""
+    """Add a schedule. Raises: Conflict when the name is taken in any spelling, TextRefused."""
     name = clean_text(name, "name")
     values = {"name": name, "name_key": code_key(name), "week": week, "holiday": holiday}
     try:
@@ -44,7 +44,7 @@ def add(
 
 
 def get(session: Session, id_: int) -> WeeklySchedule:
-    """The schedule with this id, or NotFound."""
+    """Return the schedule with this id. Raises: NotFound."""
     row = rows.one(session, schedules, _COLUMNS, id=id_)
     if row is None:
         raise NotFound(f"there is no schedule {id_}")
@@ -55,7 +55,7 @@ def get(session: Session, id_: int) -> WeeklySchedule:
 
 
 def list_(session: Session) -> list[WeeklySchedule]:
-    """All schedules by name."""
+    """Return all schedules by name."""
     exceptions: dict[int, dict[date, Sequence[str]]] = defaultdict(dict)
     for r in session.execute(sa.select(schedule_exceptions).order_by(schedule_exceptions.c.day)):
         exceptions[r.schedule_id][r.day] = r.hours
@@ -98,7 +98,10 @@ def delete(session: Session, id_: int) -> None:
 
 
 def set_exception(session: Session, id_: int, day: date, hours: Sequence[str] | None) -> bool:
-    """The hours of one day, or (None) those that it had before; whether that is news. NotFound."""
+    """Set the hours of one day, or (None) its usual ones again; return True on a change.
+
+    Raises: NotFound.
+    """
     before = get(session, id_).exceptions.get(day)
     if before == hours or (before is not None and list(before) == hours):
         return False

@@ -106,7 +106,7 @@ class PersonAccessChange(_Dated):
 
     visitor: bool = False
     face: bool = True
-    """False for who is not to be recognised: a card, PIN or badge is enough."""
+    """False: this person is not to be recognised by face; a card, PIN or badge is enough."""
     two_factors: bool = False
     needs_escort: bool = False
     may_escort: bool = False
@@ -149,14 +149,14 @@ class SiteRulesChange(In):
     """The schedule in which the door stays unlocked after the first grant."""
     unset_clock: Literal["refuse", "trust"] = "refuse"
     without_hub: Literal["local", "soft", "deny"] = "local"
-    """What anti-passback and occupancy do while the other gates of the site are not heard of."""
+    """Anti-passback and occupancy while there is no news of the other gates of the site."""
     ungrouped: bool = True
-    """Whether who is in no group that opens a door passes at any time."""
+    """People in no group that opens a door pass at any time."""
     timezone: Timezone | None = None
     """IANA name; null: that of all sites. A gate that has its own (`gate.timezone`) goes by it."""
 
     def changes(self) -> dict[str, Any]:
-        """Return what is to be stored: times of day in minutes after midnight."""
+        """Return the fields that were sent as they are stored: times in minutes after midnight."""
         sent = self.model_dump(exclude_unset=True)
         if sent.get("forgive_at") is not None:
             hour, minute = map(int, sent["forgive_at"].split(":"))
@@ -186,7 +186,7 @@ class SiteRulesOut(Out):
 
     @classmethod
     def of(cls, found: SiteRulesView) -> Self:
-        """The rules as they are stored."""
+        """Make the body from the rules as they are stored."""
         minute = found.rules["forgive_at"]
         at = None if minute is None else f"{minute // 60:02}:{minute % 60:02}"
         return cls.model_validate({**found.rules, "forgive_at": at, "own": found.own})
@@ -229,7 +229,7 @@ class CredentialOut(Out):
     label: str | None
     is_active: bool
     from_hub: bool
-    """The hub gave it: there it is changed."""
+    """It came from the hub and is changed there."""
     failures: int
     """Wrong PINs since the last right one."""
     valid_from: datetime | None
@@ -282,7 +282,7 @@ class InsideOut(Out):
     others: int
     """More people, whom this gate does not know."""
     heard: bool
-    """Whether this gate hears at the moment of the others of its site."""
+    """This gate gets news of the other gates of its site at the moment."""
 
 
 class ForgiveIn(In):
@@ -311,6 +311,6 @@ class ExplanationOut(Out):
     groups: Sequence[str]
     schedules: Sequence[str]
     lacks: str
-    """Why they may not even be recognised."""
+    """Missing photos or credentials, without which the gate cannot recognise the person."""
     opens_at: datetime | None
     rules: Sequence[RuleSaysOut]

@@ -1,4 +1,4 @@
-"""Rules and holidays: those of all sites, and what one site has instead or besides."""
+"""Stores rules and holidays: those of all sites, and those of single sites that replace or add."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gated.database import change_feed, rows
 from gated.database.records import Holiday
 from gated.database.site_zones import ALL
 from gated.database.stored_settings import touch_rules
-from gated.database.tables import holidays, sites
+from gated.database.tables import gates, holidays, sites
 from gated.errors import InUse
 
 SCHEDULES = ("two_factors", "first_in")
@@ -24,18 +24,18 @@ SCHEDULES = ("two_factors", "first_in")
 
 @dataclass(frozen=True, slots=True)
 class StoredRules:
-    """Rules as they are stored. own: those that this site has of its own; version 0: none yet."""
+    """Rules as they are stored. own: those of this site alone; version 0: none yet."""
 
     values: Mapping[str, Any]
     own: Mapping[str, Any]
     version: int
     timezone: str | None = None
-    """Its own, or that of all sites."""
+    """The site's own, or that of all sites."""
     own_timezone: str | None = None
 
 
 def rules(session: Session, site: str = ALL) -> StoredRules:
-    """Return what holds at a site: the rules of all, one by one replaced by its own."""
+    """Return the rules in force at a site: its own ones override those of all sites, one by one."""
     key = code_key(site)
     c = sites.c
     wanted = sa.select(c.name_key, c.rules, c.timezone, c.version).where(named(site))
@@ -53,14 +53,14 @@ def rules(session: Session, site: str = ALL) -> StoredRules:
 
 
 def set_timezone(session: Session, site: str, timezone: str | None) -> None:
-    """Let this be the time zone of a site; None: it goes by that of all sites."""
+    """Set the time zone of a site; None: that of all sites."""
     id_ = _site(session, site)
     rows.change(session, sites, id_, timezone=timezone)
     _note(session, id_)
 
 
 def set_rules(session: Session, site: str, own: Mapping[str, Any]) -> None:
-    """Let these be the rules that a site has of its own."""
+    """Replace the rules that a site has of its own."""
     id_ = _site(session, site)
     before = session.execute(sa.select(sites.c.rules).where(sites.c.id == id_)).scalar_one()
     rows.change(session, sites, id_, rules=dict(own))
@@ -68,12 +68,17 @@ def set_rules(session: Session, site: str, own: Mapping[str, Any]) -> None:
 
 
 def schedules_in(values: Mapping[str, Any]) -> list[int]:
-    """The ids of the schedules that rules name."""
+    """Return the ids of the schedules that rules name."""
     return [values[name] for name in SCHEDULES if values.get(name) is not None]
 
 
+def sites_with_gates(session: Session) -> set[str]:
+    """Return the names of the sites that have gates."""
+    return set(session.execute(sa.select(gates.c.site).distinct()).scalars())
+
+
 def require_unused(session: Session, schedule_id: int) -> None:
-    """Conflict while a rule of a site needs this schedule."""
+    """Refuse with InUse while a rule of a site needs this schedule."""
     for row in session.execute(sa.select(sites.c.name, sites.c.rules).order_by(sites.c.name)):
         for name in SCHEDULES:
             if row.rules.get(name) == schedule_id:
@@ -82,7 +87,7 @@ def require_unused(session: Session, schedule_id: int) -> None:
 
 
 def list_holidays(session: Session, site: str = ALL) -> list[Holiday]:
-    """The holidays at a site by day; its own name for one before that of all sites."""
+    """List the holidays at a site by day; the site's own name for a day wins."""
     wanted = (
         sa.select(holidays.c.day, holidays.c.name, sites.c.name)
         .join(sites, sites.c.id == holidays.c.site_id)
@@ -93,7 +98,7 @@ def list_holidays(session: Session, site: str = ALL) -> list[Holiday]:
 
 
 def set_holiday(session: Session, day: date, name: str | None, site: str = ALL) -> bool:
-    """Make a day a holiday of this name, or (None) a day like others; whether that is news."""
+    """Make a day a holiday of this name, or (None) an ordinary day; return True on a change."""
     h = holidays.c
     id_ = _site(session, site)
     there = (h.site_id == id_, h.day == day)
@@ -108,7 +113,7 @@ def set_holiday(session: Session, day: date, name: str | None, site: str = ALL) 
 
 
 def named(site: str) -> sa.ColumnElement[bool]:
-    """The condition for what is stored of a site, in any spelling, and of all sites."""
+    """Return the condition for the rows of a site, in any spelling, and of all sites."""
     return sites.c.name_key.in_({ALL, code_key(site)})
 
 

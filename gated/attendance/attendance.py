@@ -32,15 +32,15 @@ _CURSOR = struct.Struct(">qq")
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 CLOCKS_DIFFER_S = 120.0
-"""How far the clock of who writes a time down may be ahead of the gate's."""
+"""Tolerance by which an operator's clock may be ahead of the gate's."""
 JOURNAL_LAG_S = 5.0
-"""How long a decision may take from the gate into the log; most take milliseconds."""
+"""Longest time of a decision from the gate into the log; most take milliseconds."""
 
 NEAR = timedelta(days=7)
 """A passage put down by hand was where the person was last or next seen, within so long."""
 
 Status = Literal["granted", "void"]
-"""What a correction can make of a row; void: it was no passage."""
+"""The status that a correction gives a row; void: it was no passage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,13 +163,13 @@ class Attendance(Service):
     def _last_of(self, change: Change, person_ids: set[int]) -> LastPunches:
         """Return the log's last passages of these people; None for one without any that counts."""
         session, since = change.session, change.asked_at
-        begin = _reset(self._workspace.settings, since)
+        begin = counted_since(self._workspace.settings, since)
         own = self._workspace.settings.gate.role == "gate"
-        now = _latest(change.at)
+        now = latest_counted(change.at)
         known = attendance_store.last_punches(session, begin, person_ids, own=own, now=now)
-        told = {id_: (p.direction, p.utc) for id_, p in known.items()}
+        last = {id_: (p.direction, p.utc) for id_, p in known.items()}
         # what the gate decided since then may still be on its way into the log
-        return LastPunches({id_: told.get(id_) for id_ in person_ids}, since.utc - JOURNAL_LAG_S)
+        return LastPunches({id_: last.get(id_) for id_ in person_ids}, since.utc - JOURNAL_LAG_S)
 
     def _append(self, change: Change, entry: Entry, before: int | None = None) -> AttendanceRow:
         """Append a row; when it is committed, the gate learns who was last seen where.
@@ -245,12 +245,12 @@ def read_cursor(cursor: str) -> tuple[datetime, int]:
         raise SourceError("the cursor is not one that this list gave") from None
 
 
-def _latest(now: Instant) -> float:
-    """Return the UTC seconds behind which a date counts as now; infinity for a clock in doubt."""
+def latest_counted(now: Instant) -> float:
+    """Return the UTC seconds after which a passage does not count; infinity for a doubtful clock."""
     return now.utc if now.sure else float("inf")
 
 
-def _reset(settings: Settings, now: Instant) -> datetime:
+def counted_since(settings: Settings, now: Instant) -> datetime:
     """Return the time before which passages no longer count: their people have begun anew."""
     hours = settings.attendance.auto_reset_h
     return datetime.fromtimestamp(now.utc, UTC) - timedelta(hours=hours)

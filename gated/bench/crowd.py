@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from gated.access.explain import explain
-from gated.access.kept_passages import KeptPassages
+from gated.access.passage_cache import PassageCache
 from gated.access.presence import inside
 from gated.access.rules import Access
 from gated.attendance.reports import LOG_HEADER, Reports
@@ -43,7 +43,7 @@ def measure_crowd(folder: Path, people: int = PEOPLE) -> dict[str, Any]:
         crowd = _passages(workspace, people)
         with workspace.change(USERNAME) as change:
             Access.of(workspace).set_site_rules(change, {"occupancy": 2 * people})
-        kept, last = KeptPassages(), crowd[-1]
+        kept, last = PassageCache(), crowd[-1]
         reports = Reports(workspace)
         answers = {
             "anew_ms": _median_ms(lambda: inside(workspace)),

@@ -27,9 +27,9 @@ from gated.core.messages import (
     Notice,
     PlanReplaced,
     PresenceHeard,
-    PresenceTold,
     RecordDecision,
     RecordEvent,
+    RemotePresence,
     SetDoorMode,
 )
 from gated.core.pad import AttackMemory
@@ -48,7 +48,7 @@ from gated.core.values import (
 )
 from gated.core.visit import Visit, VisitInput, Visits
 
-Learned = PlanReplaced | LastPunches | Forgive | PresenceTold | PresenceHeard
+Learned = PlanReplaced | LastPunches | Forgive | RemotePresence | PresenceHeard
 
 STEP_S = 1.0
 """A clock that is set by less goes on as before: time services nudge it all the time."""
@@ -286,7 +286,7 @@ class AccessControl:
                 self.access.presence.learn(punches, complete_to)
                 # what time had forgiven before is no news
                 self.access.forgive_by_time(now)
-            case PresenceTold():
+            case RemotePresence():
                 self.access.presence.told(event, now.utc, now.sure)
                 self.access.forgive_by_time(now)
             case PresenceHeard(heard):

@@ -49,8 +49,8 @@ from gated.core.messages import (
     Observation,
     PlanReplaced,
     PresenceHeard,
-    PresenceTold,
     RecordEvent,
+    RemotePresence,
     Tick,
     Trigger,
 )
@@ -167,7 +167,7 @@ class Gate:
                 return list(self._observe(event, now))
             case GalleryReplaced(gallery):
                 self._replace_gallery(gallery)
-            case PlanReplaced() | LastPunches() | Forgive() | PresenceTold() | PresenceHeard():
+            case PlanReplaced() | LastPunches() | Forgive() | RemotePresence() | PresenceHeard():
                 return list(self.admission.take(event, now))
             case CredentialPresented():
                 return list(self._credential(event, now))

@@ -167,7 +167,7 @@ class RemotePassage:
 
 
 @dataclass(frozen=True, slots=True)
-class PresenceTold:
+class RemotePresence:
     """News of the hub about the other gates of the site.
 
     passages: person id -> word. forgiven: person id (None: everybody) -> UTC seconds until which
@@ -270,7 +270,7 @@ Event = (
     | Tick
     | JournalState
     | LastPunches
-    | PresenceTold
+    | RemotePresence
     | PresenceHeard
     | OperatorUnlock
     | SetDoorMode

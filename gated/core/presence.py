@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import takewhile
 
-from gated.core.messages import LastPassages, PresenceTold, RemotePassage
+from gated.core.messages import LastPassages, RemotePassage, RemotePresence
 from gated.core.plan import AccessPlan
 from gated.core.values import Direction
 
@@ -111,7 +111,7 @@ class Presence:
                 self.made.discard(person_id)
         self._settle(punches)
 
-    def told(self, told: PresenceTold, utc: float, sure: bool = True) -> None:
+    def told(self, told: RemotePresence, utc: float, sure: bool = True) -> None:
         """Take over what the hub says at `utc` of the other gates.
 
         sure: that time is known to be right: what is still to come then counts as now.

@@ -100,6 +100,11 @@ class DoorMode(StrEnum):
     OUT_OF_SERVICE = "out_of_service"
     """Nobody is let in, and what the leaf does is no alarm; the way out stays free."""
 
+    @property
+    def admits(self) -> bool:
+        """True where the gate may let somebody in."""
+        return self in (DoorMode.NORMAL, DoorMode.FREE_ACCESS)
+
 
 class Method(StrEnum):
     """Ways in which a person is identified."""

@@ -15,7 +15,7 @@ from gated.access.access_plan import load_plan, rule_conflict
 from gated.access.credential_lookup import CredentialLookup
 from gated.access.credentials import Credentials
 from gated.access.last_punches import last_punches
-from gated.access.other_gates import known as known_elsewhere
+from gated.access.other_gates import known_presence
 from gated.config import Settings
 from gated.core.evidence import FLOOR_FMR
 from gated.core.gallery import Gallery
@@ -76,7 +76,7 @@ from gated.vision.uprightness import setting_for
 from gated.workspace import Workspace
 
 if TYPE_CHECKING:
-    from gated.access.pins import PinDesk
+    from gated.access.pins import PinCheck
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +178,7 @@ class GateRuntime:
         self._renew_plan()
         self._inbox.post(before_restart(workspace))
         self._inbox.post(last_punches(workspace, self._clock.now()))
-        for event in known_elsewhere(workspace):
+        for event in known_presence(workspace):
             self._inbox.post(event)
         others = (
             self._disk_space_loop(pipeline.journal),
@@ -257,11 +257,11 @@ class GateRuntime:
                     presenting.card(number)
 
             @cache
-            def pins() -> PinDesk:
+            def pins() -> PinCheck:
                 # not before somebody types: few readers have keys, and hashing needs memory
-                from gated.access.pins import PinDesk
+                from gated.access.pins import PinCheck
 
-                return PinDesk(self._workspace, self._clock, self._inbox.post)
+                return PinCheck(self._workspace, self._clock, self._inbox.post)
 
             yield CardReading(
                 reader,

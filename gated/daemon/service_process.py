@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from gated.access.other_gates import known as known_elsewhere
+from gated.access.other_gates import known_presence
 from gated.daemon.preparation import PreparationLoop
 from gated.daemon.process import Duty, Process
 from gated.daemon.service_part import ServicePart
@@ -140,7 +140,7 @@ class ClientPart:
             return
         # notifications to a door that was away may have been lost
         with contextlib.suppress(StorageError):
-            for event in known_elsewhere(process.workspace):
+            for event in known_presence(process.workspace):
                 self.link.notify(event)
 
 

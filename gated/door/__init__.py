@@ -1,1 +1,1 @@
-"""Acts at the door over the network, alarms, the installer's door test and its report."""
+"""Acts at the door over the network, alarms, the installer's door test and acceptance sheet."""

@@ -1,9 +1,9 @@
-"""Acts at the door are checked again where they act, in the process that holds the door.
+"""Checks acts at the door again in the door process, whatever the service process has checked.
 
-The API has asked for role, password and rate already. Here nothing of that is believed: whoever has
-the API in their hands opens the door at most so often, in a mode in which it opens at all, only
-while it can be recorded, and never without a name and a reason, which go into the journal first.
-What a camera, an input or the clock would notice is not taken from there at all.
+The API has checked role, password and rate already, but an attacker may control the API. So the
+door opens at most so often, only in a mode that admits people, only while the journal works, and
+never without a name and a reason, which are journaled first. Events of cameras, inputs and the
+clock are never accepted from the service.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from gated.core.messages import (
     Noticed,
     OperatorUnlock,
     PresenceHeard,
-    PresenceTold,
+    RemotePresence,
     ResetFire,
     SetDoorMode,
     Silenced,
@@ -35,14 +35,13 @@ from gated.link.status_board import StatusBoard
 from gated.ports import Clock
 
 ALL_TOGETHER = 3
-"""Times as many acts in a minute as one account may do, of all together."""
+"""All accounts together may act this many times as often as one account."""
 
 PINS_AT_ONCE, PIN_EVERY_S = 10, 1.0
-"""Right PINs at one gate; the keypad itself is slower."""
+"""Rate of right PINs at one gate; people at the keypad are slower."""
 
 LONGEST_NAME, LONGEST_CAUSE = 200, 2000
-
-SHUT = frozenset({DoorMode.LOCKDOWN, DoorMode.OUT_OF_SERVICE})
+"""Characters."""
 
 
 class ActCheck:
@@ -64,7 +63,7 @@ class ActCheck:
         match event:
             case OperatorUnlock(actor, cause, for_s):
                 self._act(actor, cause)
-                self._require_opening()
+                require_admitting(self._board)
                 self._post(replace(event, for_s=self._bounded(for_s)))
                 return
             case SetDoorMode(mode, actor, cause):
@@ -77,19 +76,19 @@ class ActCheck:
             case Forgive(_, actor, cause):
                 self._act(actor, cause)
             case Silenced(actor):
-                _named(actor)
+                _require_name(actor)
             case CredentialPresented(method):
                 self._present(method)
             case Condition("camera_changed", False) | Noticed("pin_attempts"):
                 pass
-            case AlarmsAcknowledged() | LastPunches() | PresenceTold() | PresenceHeard():
+            case AlarmsAcknowledged() | LastPunches() | RemotePresence() | PresenceHeard():
                 pass
             case _:
                 raise Conflict("this is noticed at the gate, and not taken from anybody else")
         self._post(event)
 
     def _act(self, actor: str, cause: str, *, urgent: bool = False) -> None:
-        _named(actor)
+        _require_name(actor)
         if not cause.strip() or len(cause) > LONGEST_CAUSE:
             raise Conflict("an act at the door needs a reason")
         if urgent:
@@ -99,18 +98,13 @@ class ActCheck:
         self._of_all.act("")
         self._of_one.act(actor)
 
-    def _require_opening(self) -> None:
-        mode = self._board.snapshot().door_mode
-        if mode in SHUT:
-            raise DoorShut(f"the door is in the mode {mode}: change that first")
-
     def _bounded(self, for_s: float | None) -> float:
         if for_s is None or not math.isfinite(for_s) or for_s <= 0:
             return self._door.unlock_s
         return min(for_s, self._door.max_unlock_s)
 
     def _present(self, method: Method) -> None:
-        """Take a PIN: cards and badges have readers of their own at this gate."""
+        """Accept a PIN only: cards and badges have readers of their own at this gate."""
         if method is not Method.PIN:
             raise Conflict(f"a {method} is read at the gate itself")
         try:
@@ -119,6 +113,13 @@ class ActCheck:
             raise TooMany(error.retry_after) from None
 
 
-def _named(actor: str) -> None:
+def require_admitting(board: StatusBoard) -> None:
+    """Refuse to open in a mode that admits nobody. Raises: DoorShut."""
+    mode = board.snapshot().door_mode
+    if mode is not None and not DoorMode(mode).admits:
+        raise DoorShut(f"the door is in the mode {mode}: change that first")
+
+
+def _require_name(actor: str) -> None:
     if not actor.strip() or len(actor) > LONGEST_NAME:
-        raise Conflict("an act at the door needs somebody who does it")
+        raise Conflict("an act at the door needs the name of who does it")

@@ -1,4 +1,4 @@
-"""Alarms as people see them: listed, and acknowledged with a name in the journal."""
+"""Lists alarms, and acknowledges them with a name in the journal."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from gated.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
-_SHUT = frozenset({DoorMode.LOCKDOWN, DoorMode.OUT_OF_SERVICE})
-
 __all__ = ["Alarm", "Alarms", "before_restart"]
 
 
 class Alarms:
-    """The alarms of a workspace. tell: hands the running gate an event."""
+    """The alarms of a workspace. post: hands the running gate an event."""
 
     def __init__(
-        self, workspace: Workspace, tell: Callable[[Event], None], clock: Clock | None = None
+        self, workspace: Workspace, post: Callable[[Event], None], clock: Clock | None = None
     ) -> None:
         self._workspace = workspace
-        self._tell = tell
+        self._post = post
         self._clock = clock or workspace.clock
 
     def list_(
         self, *, standing: bool | None = None, limit: int = 200, offset: int = 0
     ) -> list[Alarm]:
-        """The newest first; standing: only those that nobody has acknowledged, or somebody has."""
+        """List alarms, newest first.
+
+        standing: True for unacknowledged ones, False for the others.
+        """
         with self._workspace.database.read() as session:
             return alarm_store.list_(session, standing=standing, limit=limit, offset=offset)
 
@@ -43,7 +44,7 @@ class Alarms:
             return alarm_store.count(session, standing=standing)
 
     def acknowledge(self, id_: int, *, actor: str, note: str | None = None) -> Alarm:
-        """Somebody has seen to it; NotFound, Conflict when somebody had before."""
+        """Acknowledge an alarm. Raises: NotFound, AlreadyDone."""
         with self._workspace.change(actor, self._clock) as change:
             found = alarm_store.get(change.session, id_)
             if found.acknowledged_at is not None:
@@ -51,22 +52,22 @@ class Alarms:
             by = {"cause": note} if note else None
             proof = change.record("alarm_acknowledged", {"kind": found.kind}, by=by)
             alarm_store.acknowledge(change.session, id_, moment(change.at), proof.chain, proof.seq)
-            change.after_commit(lambda: self._tell(AlarmsAcknowledged(found.kind)))
+            change.after_commit(lambda: self._post(AlarmsAcknowledged(found.kind)))
             return alarm_store.get(change.session, id_)
 
 
 def before_restart(workspace: Workspace, *, closely: bool = True) -> Restored:
-    """Return what held when the program ended: the door's mode, and alarms nobody acknowledged.
+    """Return the state before the program ended: mode of the door, unacknowledged alarms.
 
-    A mode counts only as this gate has sealed it. Where a later one may have been deleted, no mode
-    counts but one that keeps people out. closely: look for that; it takes a tenth of a second.
+    A mode counts only as this gate has sealed it. When newer rows may have been deleted, only a
+    mode that keeps people out counts. closely: check for that; it takes a tenth of a second.
     """
     with workspace.database.read() as session:
-        told = workspace.journal.last_body(session, "door_mode") or {}
+        body = workspace.journal.last_body(session, "door_mode") or {}
         newest = not closely or workspace.journal.is_newest(session, "door_mode")
         standing = alarm_store.list_(session, standing=True)
-    mode = DoorMode(told.get("mode", DoorMode.NORMAL))
+    mode = DoorMode(body.get("mode", DoorMode.NORMAL))
     if not newest:
         log.error("rows of the journal are missing: the mode of the door may be an older one")
-        mode = mode if mode in _SHUT else DoorMode.NORMAL
+        mode = DoorMode.NORMAL if mode.admits else mode
     return Restored(mode, {alarm.kind: alarm.severity for alarm in standing})

@@ -1,4 +1,4 @@
-"""The acceptance sheet: what is wired and set at this door, and what is to be walked and signed."""
+"""Writes the acceptance sheet: wiring and settings of this door, and the walk test to be signed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from gated.vision.engines import calibration_for, engine
 LIGHTS = ("daylight", "sun behind the person", "lamps only", "night, door light")
 HEIGHTS = ("1.50 m", "1.70 m", "1.90 m", "wheelchair")
 SIZES = (10, 100, 1000)
-"""Numbers of templates for which the expected error rates are told."""
+"""Numbers of templates for which the sheet gives the expected error rates."""
 
 
 def acceptance_sheet(settings: Settings) -> str:
-    """Markdown, to be printed and filled in at the door. ConfigError."""
+    """Write the sheet in Markdown, to be printed and filled in. Raises: ConfigError."""
     parts = (_head, _wiring, _times, _errors, _walk, _checks)
     return "\n".join(line for part in parts for line in part(settings)) + "\n"
 
@@ -75,8 +75,8 @@ def _times(settings: Settings) -> Iterator[str]:
 
 def _errors(settings: Settings) -> Iterator[str]:
     name = settings.vision.engine
-    given, model = settings.recognition.calibration, engine(name).model
-    calibration = read_calibration(given, model) if given else calibration_for(model, name)
+    file, model = settings.recognition.calibration, engine(name).model
+    calibration = read_calibration(file, model) if file else calibration_for(model, name)
     fixed, fpir = tolerated_similarity(settings, calibration), settings.recognition.fpir
     yield "## Expected wrong openings and refusals"
     yield ""
@@ -91,8 +91,8 @@ def _errors(settings: Settings) -> Iterator[str]:
         yield f"| {n} | {threshold:.3f} | one in {1 / rate:,.0f} |"
     yield ""
     yield "Expected refusals of enrolled people depend on their photos and on the light:"
-    yield "`gated gallery check` tells how many of the enrolled photos would be refused, the walk"
-    yield "below tries the light, and docs/accuracy.md tells what was measured elsewhere."
+    yield "`gated gallery check` counts the enrolled photos that would be refused, the walk test"
+    yield "below tries the light, and docs/accuracy.md has figures that were measured elsewhere."
     yield ""
 
 
@@ -107,7 +107,7 @@ def _walk(_settings: Settings) -> Iterator[str]:
 
 
 def _checks(settings: Settings) -> Iterator[str]:
-    yield "## Seen with own eyes"
+    yield "## Seen with your own eyes"
     yield ""
     for line in (
         "the exit button opens with the gate's power switched off (hard-wired)",

@@ -1,7 +1,7 @@
-"""The installer's walk around the door: everything that is wired is moved or read once.
+"""Runs the installer's door test: each wired output is moved and each wired input read once.
 
-The state directory is locked meanwhile, so that no gate can start, and the test refuses while one
-runs. The door is locked when the test ends, however it ends.
+The state directory is locked meanwhile, so that no gate can start; the test refuses to run beside
+a gate. The door is locked when the test ends, however it ends.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ SHOWN = {
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that was tried. name: `relay`, an input or an indicator."""
+    """The result of one test step. name: `relay`, an input or an indicator."""
 
     name: str
     ok: bool
@@ -58,14 +58,14 @@ class DoorTester(Protocol):
     """The person who stands at the door."""
 
     def operate(self, what: str, name: Input, active: bool) -> None:
-        """Move an input; `what` says it in words."""
+        """Have an input moved; what: the instruction in words."""
 
     def confirms(self, question: str) -> bool:
-        """Ask a question that is answered by yes or no; return what they saw."""
+        """Ask a yes-or-no question and return the answer."""
 
 
-class NoHands:
-    """In place of a person at the simulated door: operates its inputs, believes its relay."""
+class SimulatedTester:
+    """Replaces the person at the simulated door: sets its inputs, answers yes."""
 
     def __init__(self, door: SimulatedDoor) -> None:
         self._door = door
@@ -79,15 +79,15 @@ class NoHands:
 
 def check_door(
     settings: Settings,
-    hands: DoorTester | None,
+    tester: DoorTester | None,
     *,
     wait_s: float = WAIT_S,
     pulse_s: float = PULSE_S,
 ) -> Generator[Step, None, None]:
     """Pulse the relay for `pulse_s`, read every wired input, light every wired indicator.
 
-    wait_s: how long somebody may take to operate an input. hands: None for the simulated door
-    only, else DeviceError. StateLocked while a gate runs.
+    wait_s: time limit to operate an input. tester: None for the simulated door only.
+    Raises: DeviceError, StateLocked while a gate runs.
     """
     if settings.door.driver == "none":
         raise DeviceError("door.driver is none: there is nothing to test")
@@ -97,25 +97,26 @@ def check_door(
         try:
             if not isinstance(door, TimedDoor):
                 raise DeviceError("this door cannot be tested")
-            if hands is None and not isinstance(door, SimulatedDoor):
-                raise DeviceError("somebody has to look at a real door: leave --yes out")
-            hands = hands or NoHands(door)  # type: ignore[arg-type]  # simulated, as just seen
-            yield _relay(settings, door, hands, pulse_s)
+            if tester is None:
+                if not isinstance(door, SimulatedDoor):
+                    raise DeviceError("somebody has to look at a real door: leave --yes out")
+                tester = SimulatedTester(door)
+            yield _relay(settings, door, tester, pulse_s)
             for name in door.inputs():
-                yield _input(door, name, hands, wait_s, 2 * settings.door.debounce_s + 0.1)
+                yield _input(door, name, tester, wait_s, 2 * settings.door.debounce_s + 0.1)
             if isinstance(indicators, PlayedIndicators):
-                yield from _indicators(indicators, hands)
+                yield from _indicators(indicators, tester)
         finally:
             indicators.close()
             door.close()
 
 
-def _relay(settings: Settings, door: TimedDoor, hands: DoorTester, pulse_s: float) -> Step:
+def _relay(settings: Settings, door: TimedDoor, tester: DoorTester, pulse_s: float) -> Step:
     level = "high" if locked_level(settings.door) else "low"
-    locked = hands.confirms(f"the relay's pin is {level}: is the door locked now?")
+    locked = tester.confirms(f"the relay's pin is {level}: is the door locked now?")
     door.unlock(pulse_s)
     released = door.unlocked
-    open_ = hands.confirms(f"was it released for {pulse_s:g} s?")
+    open_ = tester.confirms(f"was it released for {pulse_s:g} s?")
     time.sleep(pulse_s + 0.2)
     if not locked:
         return Step("relay", False, "not locked at rest: check lock_type and relay_active_high")
@@ -126,15 +127,17 @@ def _relay(settings: Settings, door: TimedDoor, hands: DoorTester, pulse_s: floa
     return Step("relay", True, f"locked at {level}, released for {pulse_s:g} s, locked again")
 
 
-def _input(door: TimedDoor, name: Input, hands: DoorTester, wait_s: float, settle_s: float) -> Step:
+def _input(
+    door: TimedDoor, name: Input, tester: DoorTester, wait_s: float, settle_s: float
+) -> Step:
     if door.inputs()[name]:
         return Step(name, False, "active before anybody touched it: swapped, open or stuck")
     begin, end = OPERATE[name]
     for what, active in ((begin, True), (end, False)):
-        hands.operate(what, name, active)
+        tester.operate(what, name, active)
         if not _becomes(door, name, active, wait_s):
             return Step(name, False, f"nothing changed: {what}")
-        # what the door makes of it has to settle before the next step
+        # the door has to debounce the input before the next step
         time.sleep(settle_s)
         if name is Input.FIRE and active and not door.unlocked:
             return Step(name, False, "the fire input did not release the door")
@@ -152,7 +155,7 @@ def _becomes(door: TimedDoor, name: Input, active: bool, wait_s: float) -> bool:
     return True
 
 
-def _indicators(indicators: PlayedIndicators, hands: DoorTester) -> Iterator[Step]:
+def _indicators(indicators: PlayedIndicators, tester: DoorTester) -> Iterator[Step]:
     for output in indicators.wired:
         if output in SHOWN:
             indicators.show(frozenset({SHOWN[output]}))
@@ -160,6 +163,6 @@ def _indicators(indicators: PlayedIndicators, hands: DoorTester) -> Iterator[Ste
             indicators.flash(granted=output is not Output.DENIED)
         time.sleep(LAMP_S / 10)
         driven = output in indicators.on
-        seen = hands.confirms(f"is the {output.replace('_', ' ')} on (or was it)?")
+        seen = tester.confirms(f"is the {output.replace('_', ' ')} on (or was it)?")
         indicators.show(frozenset())
         yield Step(output, driven and seen, "on and off" if driven and seen else "stays off")

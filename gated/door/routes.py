@@ -1,4 +1,4 @@
-"""The door over the network, and the alarms: who acts is asked again, recorded, and slowed down."""
+"""Routes of the door and the alarms; acts need a fresh password, are journaled and rate-limited."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _caller(principal: Principal, token: str, request: Request, body: DoorAct) -
 def open_(
     body: OpenIn, operator: Operator, token: Token, request: Request, services: Services
 ) -> OpenOut:
-    """Open the door from afar; who and why goes into the journal, without which it stays shut."""
+    """Open the door remotely. Who and why is journaled first; without a journal it stays shut."""
     live, caller = services.running_gate(), _caller(operator, token, request, body)
     for_s = services.remote_door.open(live.post, caller, body.reason, body.for_s)
     return OpenOut(for_s=for_s)
@@ -66,7 +66,7 @@ def list_(
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
     offset: Annotated[int, Query(ge=0)] = 0,
 ) -> list[AlarmOut]:
-    """Warnings and alarms, newest first; `standing`: those that nobody has acknowledged."""
+    """List warnings and alarms, newest first; `standing`: those that nobody has acknowledged."""
     found = services.alarms.list_(standing=standing, limit=limit, offset=offset)
     total = services.alarms.count(standing=standing)
     response.headers.update(page_headers(request, len(found), total, limit, offset))
@@ -75,13 +75,13 @@ def list_(
 
 @alarms.post("/{id}/acknowledge", responses=responses(404, 409))
 def acknowledge(id: int, body: AcknowledgeIn, operator: Operator, services: Services) -> AlarmOut:
-    """Say that somebody has seen to it; the sounder is quiet when no other alarm stands."""
+    """Acknowledge an alarm; the sounder stops when no other alarm stands."""
     return _out(services.alarms.acknowledge(id, actor=operator.username, note=body.note))
 
 
 @router.post("/silence", status_code=202, responses=responses(409))
 def silence(operator: Operator, services: Services) -> None:
-    """Make the sounder quiet until the next alarm; the alarms stand."""
+    """Silence the sounder until the next alarm; the alarms stand."""
     services.running_gate().post(Silenced(operator.username))
 
 

@@ -18,7 +18,7 @@ from gated.http.schemas import In, Out, Password, Text
 class DoorAct(In):
     reason: Text
     password: Password | None = None
-    """One's own, again: needed when the token is older than `auth.door_confirmation_s`."""
+    """Your own password again; needed when the token is older than `auth.door_confirmation_s`."""
 
 
 class ModeIn(DoorAct):
@@ -31,7 +31,7 @@ class ModeIn(DoorAct):
 
 class ModeOut(Out):
     mode: DoorMode
-    """That the door was asked to take."""
+    """The mode that the gate was asked to set."""
 
 
 class AcknowledgeIn(In):
@@ -46,7 +46,7 @@ class AlarmOut(Out):
     raised_at: datetime
     last_at: datetime
     count: int
-    """How often it happened since `raised_at`, until it was acknowledged."""
+    """Number of times since `raised_at`, until it was acknowledged."""
     acknowledged_at: datetime | None
     acknowledged_by: str | None
 

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from gated.core.roles import Role
 from gated.enrollment.dependencies import Editor, Services
@@ -29,7 +29,7 @@ from gated.errors import (
 )
 from gated.http.answers import Route
 from gated.http.callers import ChangeByOperator, Operator, Viewer
-from gated.http.entity_tags import etag, version_of
+from gated.http.entity_tags import IfMatch, etag, version_of
 from gated.http.listing import json_list, page_headers
 from gated.http.problems import problem_of, responses
 from gated.people.schemas import EnrollmentOut
@@ -37,7 +37,6 @@ from gated.people.schemas import EnrollmentOut
 router = APIRouter(prefix="/api/enrollment", tags=["enrollment"], route_class=Route)
 withdrawal = APIRouter(prefix="/api/persons", tags=["enrollment"], route_class=Route)
 
-IfMatch = Annotated[str | None, Header(description="ETag of what was read", max_length=200)]
 _SEVERAL = described(SeveralForm, photo_required=False, several="JPEG, PNG, BMP or TIFF")
 
 

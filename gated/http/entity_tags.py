@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Protocol
+from typing import Annotated, Protocol
+
+from fastapi import Header
 
 from gated.errors import ChangedMeanwhile
+
+IfMatch = Annotated[str | None, Header(description="ETag of what was read", max_length=200)]
 
 
 class Versioned(Protocol):
@@ -16,12 +20,15 @@ class Versioned(Protocol):
 
 
 def etag(thing: Versioned) -> str:
-    """The tag of what is stored."""
+    """Return the entity tag of a stored thing."""
     return f'"{thing.version}"'
 
 
 def version_of(if_match: str | None) -> int | None:
-    """The version that the caller has read; ChangedMeanwhile for a tag that is none of ours."""
+    """Return the version that the caller has read; None when any will do.
+
+    Raises: ChangedMeanwhile for a tag that this API never gave.
+    """
     if if_match is None or if_match.strip() == "*":
         return None
     tag = re.fullmatch(r'"(\d{1,18})"', if_match.strip())

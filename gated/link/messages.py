@@ -27,8 +27,8 @@ from gated.core.messages import (
     Noticed,
     OperatorUnlock,
     PresenceHeard,
-    PresenceTold,
     RemotePassage,
+    RemotePresence,
     ResetFire,
     SetDoorMode,
     Silenced,
@@ -234,7 +234,7 @@ class _RemotePassage(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _PresenceTold:
+class _RemotePresence:
     passages: tuple[_RemotePassage, ...]
     forgiven: tuple[_Forgiven, ...]
     others: int | None
@@ -252,7 +252,7 @@ EVENTS: Mapping[str, type] = {
     "condition": Condition,
     "noticed": Noticed,
     "punches": _LastPunches,
-    "presence": _PresenceTold,
+    "presence": _RemotePresence,
     "heard": PresenceHeard,
 }
 """The events that a service may send to the gate, by their name on the wire."""
@@ -360,12 +360,12 @@ def _event_out(event: Event) -> tuple[str, Mapping[str, Any]]:
             _Passage(person, *(found or (None, None))) for person, found in event.punches.items()
         )
         wire = _LastPunches(tuple(passages), event.complete_to, _forgiven_out(event.forgiven))
-    elif isinstance(event, PresenceTold):
+    elif isinstance(event, RemotePresence):
         remote = tuple(
             _RemotePassage(person, p.seq, p.direction, p.utc, p.gate)
             for person, p in event.passages.items()
         )
-        wire = _PresenceTold(remote, _forgiven_out(event.forgiven), event.others, event.complete)
+        wire = _RemotePresence(remote, _forgiven_out(event.forgiven), event.others, event.complete)
     name = _EVENT_NAMES.get(type(wire))
     if name is None:
         raise RefusedMessage("unknown_event", f"a service does not send {type(event).__name__}")
@@ -385,11 +385,11 @@ def _event_in(name: str, body: Mapping[str, Any]) -> Event:
             for p in event.punches
         }
         return LastPunches(punches, event.complete_to, dict(event.forgiven))
-    if isinstance(event, _PresenceTold):
+    if isinstance(event, _RemotePresence):
         remote = {
             p.person: RemotePassage(p.seq, p.direction, p.utc, p.gate) for p in event.passages
         }
-        return PresenceTold(remote, dict(event.forgiven), event.others, event.complete)
+        return RemotePresence(remote, dict(event.forgiven), event.others, event.complete)
     found: Event = event
     return found
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from gated.access.kept_passages import KeptPassages
+from gated.access.passage_cache import PassageCache
 from gated.access.presence import inside
 from gated.accounts.accounts import Accounts
 from gated.config import EventType
@@ -96,7 +96,7 @@ class MqttBridge:
         self._commands = CommandExecutor(settings, accounts, door, gate, self._clock)
         self._uid = workspace.journal.gate_uid()
         self._topics = Topics.of(self._mqtt, self._uid)
-        self._kept = KeptPassages()
+        self._kept = PassageCache()
         self._connection: Connection | None = None
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from gated.change import Change
 from gated.database.records import Person
 from gated.http.answers import Route
 from gated.http.callers import ChangeByAdmin, ChangeByOperator, Viewer
-from gated.http.entity_tags import etag, version_of
+from gated.http.entity_tags import IfMatch, etag, version_of
 from gated.http.listing import json_list, page_headers
 from gated.http.problems import responses
 from gated.people.dependencies import Editor, Services
@@ -28,7 +28,6 @@ from gated.people.schemas import (
 
 router = APIRouter(prefix="/api/persons", tags=["persons"], route_class=Route)
 
-IfMatch = Annotated[str | None, Header(description="ETag of what was read", max_length=200)]
 Ids = Annotated[
     str,
     Query(

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, tzinfo
 
 from gated.access.credentials import Credentials
-from gated.access.kept_passages import KeptPassages
-from gated.access.pins import PinDesk
+from gated.access.passage_cache import PassageCache
+from gated.access.pins import PinCheck
 from gated.access.rules import Access
 from gated.accounts.accounts import Accounts
 from gated.accounts.audit import Audit
@@ -116,11 +116,11 @@ class ApiServices:
     live: RunningGate | None
     """None on a hub: nobody passes there."""
     own_settings: OwnSettings
-    kept_passages: KeptPassages
+    passage_cache: PassageCache
     database_health: DatabaseHealth
     streams: Shares
     """Places for streams of events."""
-    pins: PinDesk | None
+    pins: PinCheck | None
     """None where there is no gate to enter one at."""
 
     def editor(self, principal: Principal) -> LocalEditor | HubEditor:
@@ -211,10 +211,10 @@ def api_services(
         directory_users=Users(workspace, People.of(workspace)),
         directory_groups=DirectoryGroups(workspace, Groups.of(workspace)),
         metrics=Metrics(settings, board),
-        kept_passages=KeptPassages(),
+        passage_cache=PassageCache(),
         database_health=DatabaseHealth.of(settings.storage.url),
         streams=Shares(MOST_STREAMS, STREAMS_EACH, "streams of events"),
-        pins=PinDesk.of(workspace, live.notify) if live else None,
+        pins=PinCheck.of(workspace, live.notify) if live else None,
     )
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from gated.access import access_store, credential_store, schedule_store, site_store
+from gated.access.credential_store import NewCredential
 from gated.database import site_zones, stored_settings
 from gated.database.engine import Database
 from gated.database.records import GroupRule
@@ -92,7 +93,7 @@ def test_only_people_with_something_of_their_own_are_told_to_the_gate(db: Databa
         access_store.set_of_person(session, ruled.id, {"two_factors": True})
         staff = group_store.add(session, "Staff")
         group_store.join(session, staff.id, member.id)
-        credential_store.add(session, carded.id, "card", digest="d1")
+        credential_store.add(session, carded.id, NewCredential("card", digest="d1"))
         person_store.set_active(session, carded.id, False)
     with db.read() as session:
         told = {c.person.id: (c.active, c.own) for c in access_store.people(session)}
@@ -116,13 +117,13 @@ def test_what_a_person_may_do_is_changed_field_by_field(db: Database) -> None:
 def test_a_card_belongs_to_one_person_and_a_person_has_one_pin(db: Database) -> None:
     with db.write() as session:
         ada, bob = add_person(session), add_person(session)
-        card = credential_store.add(session, ada.id, "card", digest="d1")
+        card = credential_store.add(session, ada.id, NewCredential("card", digest="d1"))
         with pytest.raises(Conflict, match="belongs to somebody"):
-            credential_store.add(session, bob.id, "card", digest="d1")
-        credential_store.add(session, ada.id, "pin", pin_hash="h1")
-        credential_store.add(session, bob.id, "pin", pin_hash="h2")
+            credential_store.add(session, bob.id, NewCredential("card", digest="d1"))
+        credential_store.add(session, ada.id, NewCredential("pin", pin_hash="h1"))
+        credential_store.add(session, bob.id, NewCredential("pin", pin_hash="h2"))
         with pytest.raises(Conflict, match="remove it first"):
-            credential_store.add(session, ada.id, "pin", pin_hash="h3")
+            credential_store.add(session, ada.id, NewCredential("pin", pin_hash="h3"))
     with db.read() as session:
         assert credential_store.by_digest(session, "card", "d1") == card
         assert credential_store.by_digest(session, "qr", "d1") is None
@@ -133,7 +134,9 @@ def test_a_card_belongs_to_one_person_and_a_person_has_one_pin(db: Database) -> 
 
 def test_wrong_tries_are_kept_until_it_is_switched_on_again(db: Database) -> None:
     with db.write() as session:
-        pin = credential_store.add(session, add_person(session).id, "pin", pin_hash="h")
+        pin = credential_store.add(
+            session, add_person(session).id, NewCredential("pin", pin_hash="h")
+        )
         credential_store.count_failure(session, pin.id, 7)
         assert credential_store.update(session, pin.id, label="PIN").failures == 7
         assert credential_store.update(session, pin.id, is_active=True).failures == 0
@@ -143,7 +146,7 @@ def test_erasing_a_person_takes_rules_and_credentials_along(db: Database) -> Non
     with db.write() as session:
         ada = add_person(session)
         access_store.set_of_person(session, ada.id, {"face": False})
-        card = credential_store.add(session, ada.id, "card", digest="d1")
+        card = credential_store.add(session, ada.id, NewCredential("card", digest="d1"))
         person_store.delete(session, ada.id)
         with pytest.raises(NotFound):
             credential_store.get(session, card.id)
@@ -161,7 +164,7 @@ def test_every_change_of_the_rules_changes_the_stamp(db: Database) -> None:
     with db.write() as session:
         ada, office = add_person(session), schedule_store.add(session, "Office", WEEK)
         staff = group_store.add(session, "Staff")
-        card = credential_store.add(session, ada.id, "card", digest="d1")
+        card = credential_store.add(session, ada.id, NewCredential("card", digest="d1"))
     stamp()
     for change in (
         lambda s: group_store.join(s, staff.id, ada.id),

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from gated.access.credentials import Credentials, require_good_pin
-from gated.access.pins import ALARM_EVERY, FREE_TRIES, GATE_EVERY_S, GATE_TRIES, PinDesk
+from gated.access.pins import ALARM_EVERY, FREE_TRIES, GATE_EVERY_S, GATE_TRIES, PinCheck
 from gated.config import AuthSettings, CredentialSettings, Settings, StorageSettings
 from gated.core.messages import Event, Noticed
 from gated.database import tables
@@ -56,8 +56,8 @@ def told() -> list[Event]:
 
 
 @pytest.fixture
-def desk(workspace: Workspace, clock: ManualClock, told: list[Event]) -> PinDesk:
-    return PinDesk(workspace, clock, told.append)
+def desk(workspace: Workspace, clock: ManualClock, told: list[Event]) -> PinCheck:
+    return PinCheck(workspace, clock, told.append)
 
 
 def test_a_card_is_known_however_its_number_is_written(given: Credentials, ada: int) -> None:
@@ -231,7 +231,7 @@ def test_a_pin_is_not_the_personnel_code_and_long_enough() -> None:
 
 
 def test_a_pin_counts_for_its_person_only(
-    given: Credentials, desk: PinDesk, ada: int, workspace: Workspace, clock: ManualClock
+    given: Credentials, desk: PinCheck, ada: int, workspace: Workspace, clock: ManualClock
 ) -> None:
     bob = done_by("eve", People(workspace, clock).create, BOB).id
     given.add(ada, "pin", PIN, {}, actor="eve")
@@ -244,7 +244,7 @@ def test_a_pin_counts_for_its_person_only(
     assert desk.present("nobody", PIN) is None
 
 
-def wrong(desk: PinDesk, clock: ManualClock, times: int) -> None:
+def wrong(desk: PinCheck, clock: ManualClock, times: int) -> None:
     """So many wrong PINs, each after its waiting time."""
     for _ in range(times):
         while True:
@@ -257,7 +257,7 @@ def wrong(desk: PinDesk, clock: ManualClock, times: int) -> None:
 
 def test_wrong_pins_cost_more_and_more_time_whatever_comes_between(
     given: Credentials,
-    desk: PinDesk,
+    desk: PinCheck,
     ada: int,
     workspace: Workspace,
     clock: ManualClock,
@@ -270,7 +270,7 @@ def test_wrong_pins_cost_more_and_more_time_whatever_comes_between(
     assert refused.value.retry_after == pytest.approx(16)
     # a restart forgives neither the tries nor the time
     clock.advance(1)
-    again = PinDesk(workspace, clock, told.append)
+    again = PinCheck(workspace, clock, told.append)
     with pytest.raises(Throttled) as refused:
         again.present("A1", PIN)
     assert refused.value.retry_after == pytest.approx(16)
@@ -281,7 +281,7 @@ def test_wrong_pins_cost_more_and_more_time_whatever_comes_between(
 
 
 def test_the_gate_has_a_limit_for_all_people_together(
-    given: Credentials, desk: PinDesk, workspace: Workspace, clock: ManualClock
+    given: Credentials, desk: PinCheck, workspace: Workspace, clock: ManualClock
 ) -> None:
     people = [
         done_by("eve", People(workspace, clock).create, {"personnel_code": f"P{n}"}).id
@@ -299,7 +299,7 @@ def test_the_gate_has_a_limit_for_all_people_together(
 
 
 def test_pins_of_nobody_do_not_block_the_keypad(
-    given: Credentials, desk: PinDesk, ada: int
+    given: Credentials, desk: PinCheck, ada: int
 ) -> None:
     given.add(ada, "pin", PIN, {}, actor="eve")
     for n in range(3 * GATE_TRIES):
@@ -307,7 +307,7 @@ def test_pins_of_nobody_do_not_block_the_keypad(
     assert desk.present("A1", PIN) == ada
 
 
-def test_a_code_without_a_pin_waits_like_one_that_has_one(desk: PinDesk) -> None:
+def test_a_code_without_a_pin_waits_like_one_that_has_one(desk: PinCheck) -> None:
     for code in ("X1", "x1", " X1"):
         assert desk.present(code, PIN) is None
     with pytest.raises(Throttled):
@@ -315,7 +315,7 @@ def test_a_code_without_a_pin_waits_like_one_that_has_one(desk: PinDesk) -> None
 
 
 def test_wrong_pins_one_after_the_other_are_an_alarm(
-    given: Credentials, desk: PinDesk, ada: int, clock: ManualClock, told: list[Event]
+    given: Credentials, desk: PinCheck, ada: int, clock: ManualClock, told: list[Event]
 ) -> None:
     given.add(ada, "pin", PIN, {}, actor="eve")
     wrong(desk, clock, ALARM_EVERY - 1)

@@ -17,7 +17,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from gated.core.messages import PresenceTold
+from gated.core.messages import RemotePresence
 from gated.core.plan import AntiPassback, SiteRules
 from gated.core.values import Direction
 from gated.fleet.gate.downlink import Downlink
@@ -67,7 +67,7 @@ def delays(run: Simulation, passages: int) -> list[float]:
             passed_at = a.decisions[-1].at.mono
             assert within(lambda heard=heard: len(b.heard) > heard)  # type: ignore[misc]
             event, at = b.heard[heard]
-            assert isinstance(event, PresenceTold)
+            assert isinstance(event, RemotePresence)
             found.append(at - passed_at)
             time.sleep(chance.uniform(0.0, 1.0))
     return sorted(found)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gated.core.attendance import DirectionRule, Forgiven, Logged, in_order, last_of
-from gated.core.messages import PresenceTold, RemotePassage
+from gated.core.messages import RemotePassage, RemotePresence
 from gated.core.presence import Presence
 from gated.core.values import Direction, Instant
 
@@ -43,7 +43,7 @@ def test_who_is_inside_stays_so_for_as_long_as_it_really_is(by_s: float, passed:
 def test_what_is_dated_ahead_is_forgiven_as_well(whom: int | None) -> None:
     presence = Presence()
     presence.passed(1, ENTRY, UTC + 2 * DAY)
-    presence.told(PresenceTold({5: RemotePassage(1, ENTRY, UTC + 2 * DAY, "north")}), UTC)
+    presence.told(RemotePresence({5: RemotePassage(1, ENTRY, UTC + 2 * DAY, "north")}), UTC)
     assert presence.since(5) == UTC, "nobody elsewhere enters tomorrow"
     presence.forgive(whom, UTC)
     presence.learn({9: (EXIT, UTC)})

@@ -29,10 +29,10 @@ from gated.core.messages import (
     LastPunches,
     Observation,
     PlanReplaced,
-    PresenceTold,
     RecordDecision,
     RecordEvent,
     RemotePassage,
+    RemotePresence,
     Tick,
 )
 from gated.core.plan import AccessPlan, AntiPassback, Pass, SiteRules
@@ -117,7 +117,7 @@ class AnyDay(RuleBasedStateMachine):
         super().__init__()
         self.mono, self.frames = 1000.0, 0
         self.site, self.exempt = HARD, frozenset[int]()
-        self.told: list[PresenceTold] = []
+        self.told: list[RemotePresence] = []
         self.journal = Journal()
         self.gate = self._new_gate()
 
@@ -187,7 +187,7 @@ class AnyDay(RuleBasedStateMachine):
             who, self.now.utc
         )
         word = RemotePassage(len(self.told), direction, self.now.utc, "north")
-        self.told.append(PresenceTold({who: word}))
+        self.told.append(RemotePresence({who: word}))
         for told in [self.told[-1], *(self.told[-3:] if late else ())]:
             self.send(told)
         COUNTS["elsewhere"] += 1

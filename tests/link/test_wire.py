@@ -21,8 +21,8 @@ from gated.core.messages import (
     Noticed,
     OperatorUnlock,
     PresenceHeard,
-    PresenceTold,
     RemotePassage,
+    RemotePresence,
     ResetFire,
     SetDoorMode,
     Silenced,
@@ -58,7 +58,7 @@ events: st.SearchStrategy[Event] = st.one_of(
         LastPunches, st.dictionaries(numbers, passages, max_size=3), st.none() | reals, forgiven
     ),
     st.builds(
-        PresenceTold,
+        RemotePresence,
         st.dictionaries(
             numbers, st.builds(RemotePassage, numbers, st.none() | directions, reals, texts)
         ),

@@ -29,10 +29,10 @@ from gated.core.messages import (
     Observation,
     PlanReplaced,
     PresenceHeard,
-    PresenceTold,
     RecordDecision,
     RecordEvent,
     RemotePassage,
+    RemotePresence,
     SetDoorMode,
     Tick,
 )
@@ -176,18 +176,18 @@ class Scenario:
         if "change" in told:
             yield PlanReplaced(self._changed(told.pop("change")))
 
-    def _told(self, said: str, ago: float) -> PresenceTold:
+    def _told(self, said: str, ago: float) -> RemotePresence:
         """`Ann: entry at north`, `Ann: nothing`, `Ann: forgiven`, or `3 others`; so long ago."""
         name, _, what = said.partition(": ")
         if not what:
-            return PresenceTold(others=int(name.removesuffix(" others")))
+            return RemotePresence(others=int(name.removesuffix(" others")))
         utc, person_id = self._now.utc - ago, self.people[name].id
         if what == "forgiven":
-            return PresenceTold(forgiven={person_id: utc})
+            return RemotePresence(forgiven={person_id: utc})
         self._words += 1
         way, _, gate = what.partition(" at ")
         direction = None if way == "nothing" else Direction(way)
-        return PresenceTold({person_id: RemotePassage(self._words, direction, utc, gate)})
+        return RemotePresence({person_id: RemotePassage(self._words, direction, utc, gate)})
 
     def _changed(self, people: Mapping[str, dict[str, Any]]) -> AccessPlan:
         """The plan with other rules for these people."""

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from gated.access.access_plan import rules_here, site_rules_of
-from gated.access.other_gates import KEY, UNHEARD, _event
-from gated.core.messages import PresenceHeard, PresenceTold
+from gated.access.other_gates import KEY, UNHEARD, remote_presence_of
+from gated.core.messages import PresenceHeard, RemotePresence
 from gated.core.plan import AccessPlan, SiteRules
 from gated.core.presence import forgiven_before
 from gated.core.values import Direction
@@ -46,7 +46,7 @@ class Elsewhere(Protocol):
         """Tell whether the rules of this gate ask who is inside, and there are others to tell."""
         ...
 
-    def next(self, wait: float) -> PresenceTold | None:
+    def next(self, wait: float) -> RemotePresence | None:
         """Return what is new, within `wait` seconds; None when nothing is. HubError,
         StorageError."""
         ...
@@ -115,7 +115,7 @@ class FromHub:
     def wanted(self) -> bool:
         return _rules(self._workspace).count_people
 
-    def next(self, wait: float) -> PresenceTold | None:
+    def next(self, wait: float) -> RemotePresence | None:
         with self._workspace.database.read() as session:
             kept: dict[str, Any] = settings_store.get(session, KEY, {})
             stamp = settings_store.gallery_stamp(session)
@@ -139,7 +139,7 @@ class FromHub:
             site_presence_store.store_from_hub(session, stands, complete=complete)
             kept = {"cursor": cursor, "people": people, "others": others}
             settings_store.set_(session, KEY, kept)
-            return _event(session, stands, None, others, complete)
+            return remote_presence_of(session, stands, None, others, complete)
 
     def _counting_from(self) -> float | None:
         """Before this entries do not count; None where no rule asks for the number of people."""
@@ -172,7 +172,7 @@ class AtHub:
         with self._workspace.database.read() as session:
             return any(g.site == self._site for g in gate_store.list_(session))
 
-    def next(self, wait: float) -> PresenceTold | None:
+    def next(self, wait: float) -> RemotePresence | None:
         self._hub.keep(self._site)
         with self._workspace.database.read() as session:
             head = site_presence_store.head(session, self._site)
@@ -180,7 +180,7 @@ class AtHub:
                 return None
             complete = head.feed != self._feed
             stands = site_presence_store.since(session, self._site, 0 if complete else self._seq)
-            told = _event(session, stands, self._own, None, complete)
+            told = remote_presence_of(session, stands, self._own, None, complete)
         self._feed, self._seq = head.feed, head.seq
         return told
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from gated.access.known_sites import sites
+from gated.access.site_store import sites_with_gates
 from gated.core.text import clean_text, code_key, search_key, sort_key
 from gated.database import rows
 from gated.database.records import GateRow, columns_of, record
@@ -86,7 +86,7 @@ def list_(session: Session) -> list[GateRow]:
 
 def sites_like(session: Session, name: str) -> set[str]:
     """The sites of this name, however it is spelt."""
-    return {s for s in sites(session) if code_key(s) == code_key(name)}
+    return {s for s in sites_with_gates(session) if code_key(s) == code_key(name)}
 
 
 def _site(session: Session, name: str, id_: int | None = None) -> str:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from gated.access import site_store
-from gated.access.other_gates import known
+from gated.access.other_gates import known_presence
 from gated.access.presence import forgiving
 from gated.config import DoorSettings
 from gated.core.gallery import Gallery
@@ -55,7 +55,7 @@ class Lane:
             site_store.set_rules(session, site_zones.ALL, {f: getattr(rules, f) for f in SENT})
             people = list(_people(session))
         self._inbox.post(PlanReplaced(_plan(people, rules)))
-        for event in known(workspace):
+        for event in known_presence(workspace):
             self._inbox.post(event)
         self._door = SimulatedDoor(DoorSettings(), self._inbox.post, self._clock)
         recorder = Recorder(workspace, workspace.settings)

@@ -16,9 +16,9 @@ import pytest
 import sqlalchemy as sa
 
 from gated.access.explain import explain
-from gated.access.other_gates import known
+from gated.access.other_gates import known_presence
 from gated.config import Settings, SyncSettings
-from gated.core.messages import PresenceTold
+from gated.core.messages import RemotePresence
 from gated.core.plan import AntiPassback, SiteRules, WithoutHub
 from gated.core.policy import GatePolicy
 from gated.core.values import Direction, Instant
@@ -182,12 +182,12 @@ def test_a_gate_that_starts_knows_who_is_inside(site: Site) -> None:
     ann = hire(site.hub)
     a, south = site.lane(site.joined("north")), site.joined("south")
     asks = FromHub(south.workspace, south.client, SystemClock())
-    assert asks.next(0) == PresenceTold(complete=True)
+    assert asks.next(0) == RemotePresence(complete=True)
     assert a.shows_card(ann.uid) == "granted"
     told = asks.next(20)
     assert told is not None
     assert [p.gate for p in told.passages.values()] == ["north"]
-    assert known(south.workspace)[0] == replace(told, complete=True)
+    assert known_presence(south.workspace)[0] == replace(told, complete=True)
     # somebody comes to this gate who may be inside already
     hire(site.hub)
     pull_all(south)
@@ -201,7 +201,7 @@ def test_a_gate_that_starts_knows_who_is_inside(site: Site) -> None:
     with site.hub.database.write() as session:
         site_presence_store.forget(session, utcnow() + timedelta(days=1))
     site.world.hub.services.feed.renew(actor=ACTOR)
-    assert asks.next(20) == PresenceTold(complete=True), "long ago"
+    assert asks.next(20) == RemotePresence(complete=True), "long ago"
 
 
 def test_passages_at_once_end_as_the_log_says(site: Site) -> None:
@@ -282,10 +282,10 @@ def test_clocks_that_differ_do_not_turn_the_order_round(site: Site) -> None:
     assert word.direction is Direction.EXIT
     assert word.utc == pytest.approx(now.utc - 10, abs=0.01)
     assert FromHub(north.workspace, north.client, SystemClock()).next(0) is not None
-    (word,) = known(north.workspace)[0].passages.values()
+    (word,) = known_presence(north.workspace)[0].passages.values()
     assert word.utc == pytest.approx(now.utc + 90, abs=0.01), "by the clock of the gate that asks"
     assert FromHub(south.workspace, south.client, SystemClock()).next(0) is not None
-    (word,) = known(south.workspace)[0].passages.values()
+    (word,) = known_presence(south.workspace)[0].passages.values()
     assert word.direction is None, "its own passage is no news to a gate"
 
 

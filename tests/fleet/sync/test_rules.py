@@ -16,7 +16,7 @@ from gated.access import credential_store as credentials_store
 from gated.access.access_plan import load_plan
 from gated.access.credentials import Credentials
 from gated.access.explain import explain
-from gated.access.pins import PinDesk
+from gated.access.pins import PinCheck
 from gated.access.rules import Access, GroupRule
 from gated.core.plan import AccessPlan
 from gated.core.schedule import ALWAYS, Hours
@@ -332,7 +332,7 @@ def test_what_the_hub_gives_people_is_known_at_their_gates(world: World) -> None
     at, person = Credentials.of(gate.workspace), here(gate, ada)
     assert (at.whose("card", "4711"), at.whose("qr", badge)) == (person, person)
     assert at.whose("card", "0815") is None
-    desk = PinDesk.of(gate.workspace, lambda event: None)
+    desk = PinCheck.of(gate.workspace, lambda event: None)
     assert desk.present(ada.personnel_code, "2580") == person
     assert desk.present(ada.personnel_code, "2581") is None
     done_by(ACTOR, given.update, card.id, {"is_active": False})
@@ -374,7 +374,7 @@ def test_cards_and_pins_from_before_go_on_to_work_at_the_gate(world: World) -> N
     pull_all(gate)
     assert here(gate, ada) == twin.id
     assert (at.whose("card", "4711"), at.whose("card", "0815")) == (twin.id, local.id)
-    desk = PinDesk.of(alone, lambda event: None)
+    desk = PinCheck.of(alone, lambda event: None)
     assert desk.present(ada.personnel_code, "2580") == twin.id
     # the hub's PIN takes the place of the one from before, its card stands beside
     Credentials.of(hub).add(ada.id, "pin", "1470", {}, actor=ACTOR)
@@ -407,7 +407,7 @@ def test_another_key_over_all_cards_leaves_nothing_to_find_for_who_has_the_old_o
     assert at.whose("card", "4711") == person
     assert at.whose("card", "0815") not in (None, person)
     assert given.whose("card", "4711") == ada.id
-    assert PinDesk.of(gate.workspace, lambda e: None).present(ada.personnel_code, "2580") == person
+    assert PinCheck.of(gate.workspace, lambda e: None).present(ada.personnel_code, "2580") == person
     for workspace in (hub, gate.workspace):
         with workspace.database.read() as session:
             stored = set(session.execute(sa.select(credentials.c.digest)).scalars()) - {None}

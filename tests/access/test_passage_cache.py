@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gated.access.explain import explain
-from gated.access.kept_passages import ANEW_S, KeptPassages
+from gated.access.passage_cache import ANEW_S, PassageCache
 from gated.access.presence import inside
 from gated.access.rules import Access
 from gated.attendance.attendance import Attendance, Correction
@@ -38,7 +38,7 @@ class House:
             attendance=AttendanceSettings(auto_reset_h=4),
         )
         self.workspace = open_workspace(settings, clock=self.clock)
-        self.kept = KeptPassages(lambda: self.clock.now().mono)
+        self.kept = PassageCache(lambda: self.clock.now().mono)
         self.staff: list[PersonRef] = []
         self._codes = count()
 

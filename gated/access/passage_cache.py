@@ -1,9 +1,8 @@
-"""Last passages of everybody, kept from question to question: what is new is all that is read.
+"""Caches the last passages of everybody, so that each question only reads the new rows.
 
-Rows of the log are never changed: whatever becomes of a passage is a row with a higher number. So
-who is in no new row, and in none whose place a new row has taken, has passed last as before. What
-else could differ (people, rules, a clock that was set back) lets everything be read anew, and so do
-five minutes.
+Rows of the log are never changed: a correction is a row with a higher number. So the last passage
+of a person is still valid while no new row names them or replaces one of theirs. Any other
+change (people, rules, a clock that was set back), and an age of five minutes, empties the cache.
 """
 
 from __future__ import annotations
@@ -26,30 +25,30 @@ from gated.database.tables import attendance_logs as log
 from gated.people import person_store
 
 ANEW_S = 300.0
-"""Monotonic seconds after which everything is read again, whatever was kept."""
+"""Monotonic seconds after which the cache is read anew."""
 
 MOST_CHANGED = 500
-"""Of more people at once everything is read again."""
+"""With more changed people than this the cache is read anew."""
 
 
 @dataclass(slots=True)
-class _Kept:
+class _Cached:
     stamp: tuple[object, ...]
     since: datetime
     read_at: float
     seen: int
-    """The highest number of a row of the log."""
-    told: LoggedPassages
+    """The highest id of the log that was read."""
+    passages: LoggedPassages
     people: dict[int, PersonRef] = field(default_factory=dict)
 
 
-class KeptPassages:
-    """Last passages of one database; any thread may ask."""
+class PassageCache:
+    """Last passages of one database; thread-safe."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._kept: _Kept | None = None
+        self._cached: _Cached | None = None
 
     def last(
         self,
@@ -60,13 +59,12 @@ class KeptPassages:
         until: Mapping[str, int] | None,
         now: float,
     ) -> dict[int, Logged]:
-        """`attendance_store.last_punches` of everybody."""
+        """Return `attendance_store.last_punches` of everybody."""
         with self._lock:
-            kept = self._current(session, since, own, until)
-            told = list(kept.told.items())
+            passages = list(self._current(session, since, own, until).passages.items())
         from_ = since.timestamp()
         found = {}
-        for id_, some in told:
+        for id_, some in passages:
             one = some[0]
             if len(some) == 1 and one.utc <= now:  # nearly all
                 if one.utc >= from_:
@@ -76,45 +74,45 @@ class KeptPassages:
         return found
 
     def people(self, session: Session, ids: Collection[int]) -> dict[int, PersonRef]:
-        """Those of these persons that are still there."""
+        """Return those of these persons that still exist, by id."""
         with self._lock:
             stamp = stored_settings.rules_stamp(session)
-            kept = self._kept
-            if kept is None or kept.stamp[0] != stamp:
+            cached = self._cached
+            if cached is None or cached.stamp[0] != stamp:
                 return person_store.refs(session, ids)
-            new = [id_ for id_ in ids if id_ not in kept.people]
-            kept.people |= person_store.refs(session, new)
-            return {id_: kept.people[id_] for id_ in ids if id_ in kept.people}
+            new = [id_ for id_ in ids if id_ not in cached.people]
+            cached.people |= person_store.refs(session, new)
+            return {id_: cached.people[id_] for id_ in ids if id_ in cached.people}
 
     def _current(
         self, session: Session, since: datetime, own: bool, until: Mapping[str, int] | None
-    ) -> _Kept:
+    ) -> _Cached:
         chains = None if until is None else tuple(sorted(until))
         stamp = (stored_settings.rules_stamp(session), own, chains)
         newest = session.execute(sa.select(sa.func.max(log.c.id))).scalar() or 0
-        kept, now = self._kept, self._monotonic()
-        if kept is not None and kept.stamp == stamp and now - kept.read_at < ANEW_S:
-            if newest == kept.seen and since >= kept.since:
-                return kept
-            changed = _changed(session, kept.seen)
-            if newest > kept.seen and since >= kept.since and changed is not None:
+        cached, now = self._cached, self._monotonic()
+        if cached is not None and cached.stamp == stamp and now - cached.read_at < ANEW_S:
+            if newest == cached.seen and since >= cached.since:
+                return cached
+            changed = _changed(session, cached.seen)
+            if newest > cached.seen and since >= cached.since and changed is not None:
                 again = attendance_store.last_rows(
-                    session, kept.since, changed, own=own, until=until
+                    session, cached.since, changed, own=own, until=until
                 )
                 for id_ in changed:
-                    kept.told.pop(id_, None)
-                kept.told |= again
-                kept.seen = newest
-                return kept
-        told = attendance_store.last_rows(session, since, own=own, until=until)
-        self._kept = _Kept(stamp, since, now, newest, told)
-        return self._kept
+                    cached.passages.pop(id_, None)
+                cached.passages |= again
+                cached.seen = newest
+                return cached
+        passages = attendance_store.last_rows(session, since, own=own, until=until)
+        self._cached = _Cached(stamp, since, now, newest, passages)
+        return self._cached
 
 
 def _changed(session: Session, seen: int) -> set[int] | None:
-    """Of whom there are new rows, and whose rows these have taken the place of.
+    """Return the ids of the people in new rows and in rows that new rows replace.
 
-    None when it cannot be told: with several writers a row may come after one of a higher number.
+    None when too many, or unknown: with several writers a lower id may be committed later.
     """
     if session.get_bind().dialect.name != "sqlite":
         return None
