@@ -38,7 +38,7 @@ class FamiliarAddresses:
         self._days: dict[str, int] | None = None
 
     def knows(self, account: str, address: str) -> bool:
-        """Tell whether somebody has signed in to the account from there, not too long ago."""
+        """Return whether somebody has signed in to the account from there, not too long ago."""
         with self._lock:
             if self._days is None:
                 with self._database.read() as session:

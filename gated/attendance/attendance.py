@@ -246,7 +246,7 @@ def read_cursor(cursor: str) -> tuple[datetime, int]:
 
 
 def latest_counted(now: Instant) -> float:
-    """Return the UTC seconds after which a passage does not count; infinity for a doubtful clock."""
+    """Return the UTC seconds after which passages do not count; inf for a doubtful clock."""
     return now.utc if now.sure else float("inf")
 
 

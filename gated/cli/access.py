@@ -70,7 +70,7 @@ def explain(
 @json_option
 @config_option
 def compare(visit: str, code: str, as_json: bool, config: Path | None) -> int:
-    """Tell whether the refused VISIT was that of the person with this personnel CODE.
+    """Return whether the refused VISIT was that of the person with this personnel CODE.
 
     VISIT is `visit_uid` in the attendance log. Needs privacy.denials_hours, which keeps refused
     visits so long; each question is journaled. Exit code 1 when it was not them, or cannot be told.

@@ -114,7 +114,7 @@ def _owner_of(state_dir: Path) -> os.stat_result:
 
 
 def _is_usable(state_dir: Path) -> bool:
-    """Tell whether somebody else may work here all the same, as by a group of a container's."""
+    """Return whether somebody else may work here all the same, as by a group of a container's."""
     return not state_dir.exists() or os.access(state_dir, os.R_OK | os.W_OK | os.X_OK)
 
 

@@ -88,7 +88,7 @@ def find_config(explicit: Path | None, environ: Mapping[str, str] = os.environ) 
 
 
 def _is_there(place: Path) -> bool:
-    """Tell whether there is a file; a usual place that may not be looked into has one.
+    """Return whether there is a file; a usual place that may not be looked into has one.
 
     The working directory says nothing of the gate.
     """
@@ -190,7 +190,7 @@ def _check_given(draft: YamlDraft) -> None:
 
 
 def _is_finite(value: Any) -> bool:
-    """Tell whether JSON can hold it."""
+    """Return whether JSON can hold it."""
     try:
         json.dumps(value, allow_nan=False)
     except ValueError:

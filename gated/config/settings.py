@@ -274,12 +274,12 @@ class LivenessSettings(Section):
 
     @property
     def steps_up(self) -> bool:
-        """Tell whether movements are asked for in doubt only."""
+        """Return whether movements are asked for in doubt only."""
         return self.level == "strict" and self.step_up
 
     @property
     def needs_mesh(self) -> bool:
-        """Tell whether movements may be asked for at all."""
+        """Return whether movements may be asked for at all."""
         return self.level == "challenge" or self.steps_up
 
     def misfits(self) -> Iterator[Misfit]:
@@ -415,12 +415,12 @@ class DoorSettings(Section):
 
     @property
     def is_real(self) -> bool:
-        """Tell whether a door moves when the relay does."""
+        """Return whether a door moves when the relay does."""
         return self.driver not in {"simulated", "none"}
 
     @property
     def is_on_pins(self) -> bool:
-        """Tell whether the `_pin` keys name what it is wired to."""
+        """Return whether the `_pin` keys name what it is wired to."""
         return self.driver in {"gpiozero", "gpiochip"}
 
     def line(self, pin: int | None) -> str:
@@ -459,7 +459,7 @@ class DoorSettings(Section):
 
     @property
     def energised_at_reset(self) -> bool:
-        """Tell whether the pull resistor of the relay's pin, alone, energises the relay."""
+        """Return whether the pull resistor of the relay's pin, alone, energises the relay."""
         # BCM2711/BCM2712 data sheets: GPIO 0-8 are pulled up at reset, 9-27 pulled down; of the
         # chips of other boards nothing is known
         return (

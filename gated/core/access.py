@@ -1,9 +1,9 @@
-"""The rules of access for somebody who was identified: each rule on its own, in one order.
+"""The rules of access for an identified person: single rules, applied in a fixed order.
 
-What forbids comes first, what is only missing (a second factor, a second person) last. A rule that
-asks for the time is refused or trusted, as the site says, while nobody has set the clock; who may
-pass at any time is not concerned. A gate that only leads out holds nobody back by schedule, dates,
-escort or number of people: whoever is inside may leave.
+Rules that forbid come first, rules that only miss something (a second factor, a second person)
+last. While the clock is not set, a rule that depends on the time refuses, or trusts the clock, as
+the site is configured; people who may pass at any time are not affected. An exit gate never applies
+schedules, dates, escorts or the limit of people: everybody inside may leave.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gated.core.values import Direction, Instant, Method, PersonRef, Reason
 
 
 class Need(StrEnum):
-    """Things that somebody to whom nothing is opposed still has to bring."""
+    """Things that a person still has to bring whom no rule forbids to pass."""
 
     FACE = "face"
     SECOND_FACTOR = "second_factor"
@@ -34,17 +34,17 @@ MISSING: Mapping[Need, Reason] = {
     Need.ESCORT: Reason.ESCORT_MISSING,
     Need.SECOND_PERSON: Reason.SECOND_PERSON_MISSING,
 }
-"""What it comes to when it is not brought in time."""
+"""Reason of the denial when it does not come in time."""
 
 FACE_ONLY = frozenset({Method.FACE})
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Somebody wants to pass. factors: what they have shown so far.
+    """A person's request to pass. factors: presented so far.
 
-    leaving: the gate only leads out. extended: they need more time to go through. company: people
-    who pass together with them.
+    leaving: this is an exit gate. extended: the person needs more time to go through. company:
+    ids of people who pass together with them.
     """
 
     person: PersonRef
@@ -58,10 +58,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The answer of the rules. need: nothing is opposed, but this is missing.
+    """The answer of the rules. need: no rule forbids it, but this is missing.
 
-    rule: which one, with the name of the schedule or group where there is one. text: a sentence
-    for the admin. Neither holds personal data. flags: for the row of the log.
+    rule: the deciding rule, with the name of its schedule or group if any. text: a sentence for the
+    admin. Neither contains personal data. flags: for the row of the log.
     """
 
     reason: Reason = Reason.GRANTED
@@ -77,9 +77,9 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Somebody of whom something is missing until `until` (monotonic seconds).
+    """A request that waits for something until `until` (monotonic seconds).
 
-    decision: the one that would be a grant.
+    decision: the grant that it becomes when complete.
     """
 
     request: Request
@@ -90,21 +90,21 @@ class Waiting:
 
 @dataclass(slots=True)
 class AccessRules:
-    """The rules and the memory they need. A denial here is never outvoted by a good match."""
+    """The rules and the memory that they need. A good match never overrides a denial."""
 
     cooldown_s: float = 3.0
     plan: AccessPlan = field(default_factory=AccessPlan)
     journal_available: bool = True
     presence: Presence = field(default_factory=Presence)
     site_heard: bool = True
-    """Whether this gate hears who passes at the other gates of the site; true where it has none."""
+    """This gate gets news of the other gates of its site; True for a site with one gate."""
     waiting: dict[int, Waiting] = field(default_factory=dict)
     """By person id."""
     escort_until: float = float("-inf")
     last_grant: dict[int, float] = field(default_factory=dict)
 
     def check(self, request: Request, now: Instant) -> Verdict:
-        """GRANTED, or what the first rule says that is against it; changes nothing."""
+        """Return GRANTED, or the verdict of the first rule that objects; changes nothing."""
         flags: tuple[str, ...] = ()
         for _, verdict in self.examine(request, now):
             if not verdict.granted:
@@ -113,19 +113,19 @@ class AccessRules:
         return Verdict(flags=flags)
 
     def examine(self, request: Request, now: Instant) -> Iterator[tuple[str, Verdict]]:
-        """Return what each rule says, in the order in which they count; (name, verdict)."""
+        """Yield (name, verdict) of each rule, in order of precedence."""
         own = self.pass_of(request)
         for name, rule in RULES:
             yield name, rule(self, request, own, now) or Verdict(rule=name)
 
     def pass_of(self, request: Request) -> Pass:
-        """Return what this person may do; the rules of everybody for who has none of their own."""
+        """Return the pass of a person; a default one for people without rules of their own."""
         return self.plan.people.get(request.person.id) or Pass(request.person)
 
     def granted(self, request: Request, now: Instant) -> Passed | None:
-        """Remember a grant; returns the person's last passage here before it.
+        """Remember a grant, and return the person's previous passage here.
 
-        Forgets grants that no cooldown reaches any more.
+        Forgets grants whose cooldown is over.
         """
         if len(self.last_grant) > 1024:
             self.last_grant = {
@@ -139,15 +139,15 @@ class AccessRules:
         return self.presence.passed(id_, request.direction, now.utc)
 
     def forgive_by_time(self, now: Instant) -> int:
-        """Forget entries that the rules forgive by now; how many. A clock nobody set forgives none.
+        """Forget entries that are forgiven by now, and return how many; none by a doubtful clock.
 
-        Cheap enough to be asked at every event.
+        Cheap enough to be called at every event.
         """
         if not self.presence or not now.sure:
             return 0
         return self.presence.forgive_before(forgiven_before(self.plan, now.utc))
 
-    # --- the rules, each with its verdict when something is against it -------------------------
+    # --- the rules: a verdict when one objects, else None --------------------------------------
 
     def _active(self, request: Request, own: Pass, now: Instant) -> Verdict | None:
         if not (request.active and own.active):
@@ -208,7 +208,7 @@ class AccessRules:
         if request.direction is Direction.EXIT or own.exempt:
             return None
         if self._unheard(WithoutHub.DENY) and self.plan.rules.refuse_by_presence:
-            text = "the hub is not heard, and with it who is inside by other gates"
+            text = "no news from the hub, so it is unknown who is inside by other gates"
             return Verdict(Reason.PRESENCE_UNKNOWN, "presence", text)
         return None
 
@@ -250,13 +250,13 @@ class AccessRules:
             text = "this person is not to be recognised by face"
             return Verdict(Reason.FACE_NOT_ACCEPTED, "face", text)
         if not with_face and own.face and not self.plan.rules.credential_alone:
-            return _missing(Need.FACE, "a card, PIN or badge alone does not open to who has a face")
+            return _missing(Need.FACE, "a card, PIN or badge is not enough: the face is missing")
         if len(request.factors) < 2 and self._two_factors(request, own, now):
             return _missing(Need.SECOND_FACTOR, "a second factor is demanded")
         return None
 
     def _two_factors(self, request: Request, own: Pass, now: Instant) -> bool:
-        """An unset clock asks for more rather than less."""
+        """Return whether a second factor is needed; with an unset clock, it is."""
         if request.leaving:
             return False
         schedule = self.plan.rules.two_factors
@@ -282,23 +282,22 @@ class AccessRules:
         return _missing(Need.SECOND_PERSON, "two people have to open this door together")
 
     def is_open(self, schedule_id: int, now: Instant) -> bool:
-        """Tell whether a schedule is open now; one that asks for the time is not without a
-        clock."""
+        """Return whether a schedule is open now; without a set clock only ALWAYS is."""
         if schedule_id != ALWAYS and self._clock_is_unset(now):
             return False
         return self.plan.is_open(schedule_id, now.utc)
 
-    # --- what rules have in common -------------------------------------------------------------
+    # --- helpers of the rules ------------------------------------------------------------------
 
     def _unheard(self, answer: WithoutHub) -> bool:
-        """Tell whether the other gates are not heard of, and the site has this answer to that."""
+        """Return whether there is no news of other gates, and the site has this policy for it."""
         return not self.site_heard and self.plan.rules.without_hub is answer
 
     def _clock_is_unset(self, now: Instant) -> bool:
         return not now.clock_ok and self.plan.rules.unset_clock is UnsetClock.REFUSE
 
     def _waiting_with(self, request: Request, now: Instant, *needs: Need) -> Iterator[int]:
-        """Other people who wait because of one of these."""
+        """Yield the ids of other people who wait for one of these needs."""
         for id_, other in self.waiting.items():
             if id_ != request.person.id and now.mono < other.until and other.verdict.need in needs:
                 yield id_
@@ -309,7 +308,7 @@ def _missing(need: Need, text: str) -> Verdict:
 
 
 def _no_clock(rule: str) -> Verdict:
-    return Verdict(Reason.CLOCK_UNSET, rule, "nobody has set the clock, and this rule asks for it")
+    return Verdict(Reason.CLOCK_UNSET, rule, "the clock is not set, and this rule depends on it")
 
 
 Rule = Callable[[AccessRules, Request, Pass, Instant], Verdict | None]
@@ -328,4 +327,4 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("escort", AccessRules._escort),
     ("second_person", AccessRules._second_person),
 )
-"""In the order in which they are asked."""
+"""In order of precedence."""

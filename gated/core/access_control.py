@@ -1,12 +1,12 @@
-"""From who somebody is to whether the door opens: the rules are asked, what is missing is awaited.
+"""Decides whether an identified person is let in, and keeps requests that miss something waiting.
 
-Whoever was recognised, or has presented a card, PIN or badge, makes a `Request`. The rules grant
-it, refuse it, or say what is still missing: the face that goes with a card, a second factor, an
-escort, a second person. Then the request waits, for a limited time and with what was shown so far,
-until a later one completes it: of the same person with another factor, or of somebody who makes
-company. Nobody waits in the door's way: others are let in meanwhile.
+A recognised face, a card, a PIN or a badge makes a `Request`. The rules grant it, refuse it, or
+name what is missing: the face that belongs to a card, a second factor, an escort, a second person.
+Then the request waits for a limited time, with the factors presented so far, until a later request
+completes it: of the same person with another factor, or of another person. Other people are let in
+meanwhile.
 
-Nothing opens the door to a person but `_let_in`, and `_let_in` is reached only through the rules.
+Only `_let_in` opens the door to a person, and only the rules lead to `_let_in`.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ from gated.core.visit import Visit, VisitInput, Visits
 Learned = PlanReplaced | LastPunches | Forgive | RemotePresence | PresenceHeard
 
 STEP_S = 1.0
-"""A clock that is set by less goes on as before: time services nudge it all the time."""
+"""Smaller steps of the clock are ignored: time services adjust it all the time."""
 
 COMPANY = frozenset({Need.ESCORT, Need.SECOND_PERSON})
-"""What another person brings."""
+"""Needs that another person meets."""
 
 
 class AccessControl:
-    """The rules of one gate at work, and who waits for what."""
+    """Applies the rules of one gate, and keeps the waiting requests."""
 
     def __init__(
         self,
@@ -83,15 +83,14 @@ class AccessControl:
         self._clock: float | None = None
         """UTC less monotonic seconds, as of the last event."""
         self._looks_at_clock: float | None = None
-        """When to see whether the hours are over for which the first one opened the door."""
+        """When to check whether the first-in hours are over."""
 
-    # --- who asks -----------------------------------------------------------------------------
+    # --- requests -----------------------------------------------------------------------------
 
     def request(
         self, person: PersonRef, factor: Method, now: Instant, active: bool = True
     ) -> Request:
-        """Return what somebody asks for who shows this factor, with those that they have shown
-        before."""
+        """Make the request of a person who presents this factor, with factors presented before."""
         direction, _ = self.directions.next(person.id, now)
         leaving = self.policy.direction is Direction.EXIT
         waits = self.access.waiting.get(person.id)
@@ -99,19 +98,18 @@ class AccessControl:
         return Request(person, direction, before | {factor}, active, leaving)
 
     def check(self, request: Request, now: Instant) -> Verdict:
-        """Return what the door and the rules say; changes nothing."""
-        for _, verdict in self._entrance_says(request):
+        """Return the verdict of door, camera and rules; changes nothing."""
+        for _, verdict in self._check_entrance(request):
             if not verdict.granted:
                 return verdict
         return self.access.check(request, now)
 
     def examine(self, request: Request, now: Instant) -> Iterator[tuple[str, Verdict]]:
-        """Return what the door, the camera and each of the rules say, in the order in which they
-        count."""
-        yield from self._entrance_says(request)
+        """Yield (name, verdict) of the door, the camera and each rule, in order of precedence."""
+        yield from self._check_entrance(request)
         yield from self.access.examine(request, now)
 
-    def _entrance_says(self, request: Request) -> Iterator[tuple[str, Verdict]]:
+    def _check_entrance(self, request: Request) -> Iterator[tuple[str, Verdict]]:
         door = self._entrance.door
         refusal = door.refusal()
         yield "door", Verdict(refusal, f"door {door.mode}") if refusal else Verdict(rule="door")
@@ -122,11 +120,11 @@ class AccessControl:
     def ask(
         self, visit: Visit, request: Request, draft: Decision, now: Instant
     ) -> Iterator[Command]:
-        """Let somebody in, refuse them or let them wait. draft: the decision but for the rules."""
+        """Let a person in, refuse them or let them wait. draft: the decision before the rules."""
         verdict = self.check(request, now)
         waits = self.access.waiting.get(request.person.id)
         if waits is not None and waits.decision.method is not Method.FACE:
-            # a card before the face, or another factor before that: who it is was said by the first
+            # the first factor, such as a card before the face, has identified the person
             draft = replace(draft, method=waits.decision.method)
         if verdict.need is not None:
             yield from self._wait(
@@ -139,7 +137,7 @@ class AccessControl:
             yield from self._let_in(visit, request, draft, verdict, now)
 
     def present(self, shown: CredentialPresented, now: Instant) -> Iterator[Command]:
-        """Somebody presents a card, a PIN or a badge."""
+        """Handle a card, a PIN or a badge that was presented."""
         own = self.access.plan.people.get(shown.person_id) if shown.person_id else None
         visit = self._visits.of_credential(shown, now.mono)
         draft = Decision(now, Outcome.GRANTED, Reason.GRANTED, method=shown.method)
@@ -156,24 +154,24 @@ class AccessControl:
         yield from self.ask(visit, self.request(own.person, shown.method, now), draft, now)
 
     def needs(self, person_id: int | None) -> Need | None:
-        """Return what is awaited of this person."""
+        """Return what this person's request waits for."""
         waits = self.access.waiting.get(person_id) if person_id is not None else None
         return waits.verdict.need if waits else None
 
     @property
     def waiting_visits(self) -> set[int]:
-        """The visits in which something is awaited."""
+        """The visits with a waiting request."""
         return {waits.decision.visit for waits in self.access.waiting.values()}
 
     @property
     def patience_s(self) -> float:
-        """Return how long is waited."""
+        """How long a request waits."""
         return self.access.plan.rules.partner_s
 
-    # --- what comes of it ---------------------------------------------------------------------
+    # --- outcomes -----------------------------------------------------------------------------
 
     def may_refuse(self, visit: Visit, now: Instant) -> bool:
-        """Tell whether a refusal now would be heard: none was a moment ago, and none was final."""
+        """Return whether a refusal may be announced now: none was just now, and none was final."""
         recent = visit.denied_at is not None and (
             now.mono - visit.denied_at < self.policy.denial_interval_s
         )
@@ -182,7 +180,7 @@ class AccessControl:
     def refuse(
         self, visit: Visit, decision: Decision, now: Instant, advice: str = ""
     ) -> Iterator[Command]:
-        """Say and record that somebody is not let in, unless the visit was told so just now."""
+        """Announce and record a denial, unless the visit had one just now or for good."""
         if not self.may_refuse(visit, now):
             return
         reason = decision.reason
@@ -192,7 +190,7 @@ class AccessControl:
         yield from self._entrance.denied(reason, now)
 
     def pass_over(self, visit: Visit, reason: Reason, now: Instant) -> None:
-        """A refusal that nobody is told of; what it means for the visit is the same."""
+        """Count a denial for the visit without announcing or recording it."""
         visit.denied_at, visit.reason = now.mono, reason
         visit.denials += 1
         retry = reason in RETRYABLE and visit.denials < self.policy.max_denials
@@ -232,7 +230,7 @@ class AccessControl:
         yield from self._first_in(request, now)
 
     def _company_of(self, person_id: int, now: Instant) -> Iterator[Command]:
-        """Let in who has waited for company."""
+        """Let people in who have waited for company."""
         for waits in list(self.access.waiting.values()):
             locked = self._attacks.locks(waits.request.person.id, now.mono)
             if waits.verdict.need not in COMPANY or locked:
@@ -244,7 +242,7 @@ class AccessControl:
                 yield from self._let_in(visit, request, waits.decision, verdict, now)
 
     def _first_in(self, request: Request, now: Instant) -> Iterator[Command]:
-        """The first one who enters in the hours of the site opens the door until they end."""
+        """Unlock the door until the first-in hours end, when this is the first entry in them."""
         hours = self.access.plan.rules.first_in
         enters = request.direction is Direction.ENTRY and not request.leaving
         if hours is None or not enters or self._entrance.door.mode is not DoorMode.NORMAL:
@@ -255,7 +253,7 @@ class AccessControl:
             yield from self._entrance.handle(free, now)
 
     def _hours_over(self, now: Instant) -> Iterator[Command]:
-        """Lock again after the hours of the site, unless somebody has set the door meanwhile."""
+        """Lock again after the first-in hours, unless somebody has set the mode meanwhile."""
         if self._looks_at_clock is None or now.mono < self._looks_at_clock:
             return
         hours = self.access.plan.rules.first_in
@@ -269,14 +267,14 @@ class AccessControl:
             yield from self._entrance.handle(normal, now)
 
     def settled(self, passage: Passage, used: bool) -> None:
-        """Put somebody who did not go through back to where they were before."""
+        """Undo the passage of a person who did not go through."""
         if not used and self.directions.undo(passage.person_id, passage.at_utc, passage.before):
             self.access.presence.put_back(passage.person_id, passage.here_before)
 
     # --- rules and memory ---------------------------------------------------------------------
 
     def take(self, event: Learned, now: Instant) -> Iterator[Command]:
-        """Other rules, what the log or the hub knows, or the word of an operator."""
+        """Apply new rules, passages from the log or the hub, or an operator's act."""
         match event:
             case PlanReplaced(plan):
                 self.access.plan = plan
@@ -284,10 +282,10 @@ class AccessControl:
                 self.directions.learn(punches, complete_to)
                 self.access.presence.was_forgiven(forgiven)
                 self.access.presence.learn(punches, complete_to)
-                # what time had forgiven before is no news
+                # not recorded: these had been forgiven before the start
                 self.access.forgive_by_time(now)
             case RemotePresence():
-                self.access.presence.told(event, now.utc, now.sure)
+                self.access.presence.apply_remote(event, now.utc, now.sure)
                 self.access.forgive_by_time(now)
             case PresenceHeard(heard):
                 yield from self._heard(heard, now)
@@ -305,7 +303,7 @@ class AccessControl:
             yield RecordEvent(now, kind, {"without_hub": str(rules.without_hub)})
 
     def known(self, gallery: Gallery) -> None:
-        """Let somebody whose face is not in the gallery any more start anew."""
+        """Drop waiting requests with a face that is not in the gallery any more."""
         with_face = [
             id_ for id_, w in self.access.waiting.items() if Method.FACE in w.request.factors
         ]
@@ -315,11 +313,11 @@ class AccessControl:
                 del self.access.waiting[id_]
 
     def fire(self, now: Instant) -> Iterator[Command]:
-        """Everybody has left by whatever way: nobody is refused tomorrow for it."""
+        """Let everybody count as outside: in a fire people leave by any way."""
         yield from self._forgiven(self.access.presence.forgive(None, now.utc), "fire", now)
 
     def _forgiven(self, people: int, cause: str, now: Instant) -> Iterator[Command]:
-        """Say that people count as outside, where a rule asks who is inside."""
+        """Record that people count as outside, where a rule depends on who is inside."""
         if people and self.access.plan.rules.count_people:
             yield _forgiven(now, cause, people)
 
@@ -327,12 +325,12 @@ class AccessControl:
 
     @property
     def deadline(self) -> float | None:
-        """Return when `advance` has something to do; None: never."""
+        """The time at which `advance` has something to do; None: never."""
         due = [w.until for w in self.access.waiting.values()]
         return min([*due, *([self._looks_at_clock] if self._looks_at_clock else [])], default=None)
 
     def advance(self, now: Instant) -> Iterator[Command]:
-        """Refuse who has waited for too long; forgive what the rules forgive by now."""
+        """Refuse requests that have waited too long; forgive entries whose time is over."""
         self._follow_clock(now)
         for id_, waits in list(self.access.waiting.items()):
             if now.mono >= waits.until:
@@ -343,7 +341,7 @@ class AccessControl:
         yield from self._hours_over(now)
 
     def _follow_clock(self, now: Instant) -> None:
-        """Keep what happened here as long ago as it was when the clock is set."""
+        """When the clock was set, move remembered times by the same step."""
         offset, before = now.utc - now.mono, self._clock
         if before is not None and abs(offset - before) <= STEP_S:
             return
@@ -354,13 +352,12 @@ class AccessControl:
             self._entrance.passages.clock_set(offset - before)
 
     def _visit_of(self, decision: Decision) -> Visit:
-        """The visit that a decision speaks of; one of that number when it was closed meanwhile."""
+        """Return the visit of a decision; a new one of its number when it was closed meanwhile."""
         return self._visits.get(decision.visit) or Visit(decision.visit)
 
 
 def _next_minute(now: Instant) -> float:
-    """Return when the clock shows another minute, with which schedules begin and end; a moment
-    later, as both clocks are rounded."""
+    """Return the monotonic time just after the next full minute, when schedules begin and end."""
     return now.mono + 60.1 - now.utc % 60.0
 
 
@@ -371,6 +368,6 @@ def _denied(draft: Decision, verdict: Verdict, now: Instant) -> Decision:
 def _forgiven(
     now: Instant, cause: str, people: int, actor: str | None = None, whom: PersonRef | None = None
 ) -> RecordEvent:
-    # without it a row whose person was erased would seem to speak of everybody
+    # `everybody`: otherwise a row whose person was erased would seem to concern everybody
     body = {"cause": cause, "people": people, "everybody": whom is None and cause != "time"}
     return RecordEvent(now, "presence_forgiven", body, actor=actor, subject=whom)

@@ -1,8 +1,8 @@
 """Alarms: events that somebody must look at, standing until they are acknowledged.
 
 Every recorded event has a severity. `warning` and `alarm` stand, one of each kind, until an
-operator acknowledges them. What somebody does to the door (`SOUNDING`) also sounds, for a bounded
-time, until it is acknowledged or silenced. What happens again sounds again.
+operator acknowledges them. Acts against the door (`SOUNDING`) also sound the alarm for a limited
+time, until acknowledged or silenced; each repetition sounds again.
 """
 
 from __future__ import annotations
@@ -15,19 +15,22 @@ from gated.core.values import Severity
 SOUNDING = frozenset(
     {"door_forced", "door_held_open", "door_tamper", "door_fire", "repeated_attacks"}
 )
-"""Kinds for which people nearby should look up; a lost camera is no reason for a siren."""
+"""Kinds that alert people nearby; a lost camera is no reason for a siren."""
 
 
 @dataclass(slots=True)
 class AlarmSounder:
-    """sound_s: longest sound of one alarm, in seconds. sounds_until: None while it is quiet."""
+    """Decides when the sounder is on. sound_s: longest sound of one alarm, in seconds.
+
+    sounds_until: monotonic seconds, None while it is quiet.
+    """
 
     sound_s: float = 180.0
     standing: dict[str, Severity] = field(default_factory=dict)
     sounds_until: float | None = None
 
-    def told(self, kind: str, severity: Severity, now: float) -> None:
-        """An event was recorded."""
+    def recorded(self, kind: str, severity: Severity, now: float) -> None:
+        """Handle an event that was recorded."""
         if severity == "info":
             return
         if self.standing.get(kind) != "alarm":
@@ -36,31 +39,31 @@ class AlarmSounder:
             self.sounds_until = now + self.sound_s
 
     def acknowledged(self, kind: str) -> None:
-        """Somebody has seen to it; quiet when no other alarm stands."""
+        """Remove an acknowledged alarm; silence the sounder when no other sounding one stands."""
         self.standing.pop(kind, None)
         if not SOUNDING & self.standing.keys():
             self.silence()
 
     def silence(self) -> None:
-        """Quiet until the next alarm."""
+        """Silence the sounder until the next alarm."""
         self.sounds_until = None
 
     def advance(self, now: float) -> None:
-        """Nobody wants to hear a siren for ever."""
+        """Silence the sounder when its time is over."""
         if self.sounds_until is not None and now >= self.sounds_until:
             self.silence()
 
 
 @dataclass(slots=True)
-class Repetition:
-    """Tells when something has happened `limit` times within `window_s`; then counts anew."""
+class RepetitionCounter:
+    """Detects that something has happened `limit` times within `window_s`; then counts anew."""
 
     limit: int
     window_s: float
     times: deque[float] = field(default_factory=deque)
 
     def happened(self, now: float) -> bool:
-        """Tell whether this time makes it too often."""
+        """Count one time; return True when the limit is reached."""
         while self.times and now - self.times[0] >= self.window_s:
             self.times.popleft()
         self.times.append(now)

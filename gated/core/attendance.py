@@ -1,11 +1,11 @@
-"""Punches: which way a granted passage goes, and the days that follow from many of them.
+"""Punches: the direction of a granted passage, and the days derived from many punches.
 
-A punch is a granted passage; the raw ones are never changed. `derive` makes a person's days of
-them: doubles are merged, an entry and the exit after it become a visit, a visit belongs to the day
-on which it began, also when it ends on the next one. A punch whose partner was forgotten leaves an
-open visit that counts no time. Durations are those of UTC: a night in which the clocks change is an
-hour shorter or longer than they show. The day is that of the clock at the gate: an evening in New
-York is one evening, also where a hub in Berlin derives it.
+A punch is a granted passage; raw punches are never changed. `derive` makes a person's days: double
+punches are merged, an entry and the next exit become a visit, and a visit belongs to the day on
+which it began, also when it ends on the next day. A punch without a partner leaves an open visit
+that counts no time. Durations are UTC differences, so a night with a clock change has its true
+length. Days follow the local time at the gate: an evening in New York is one evening, also when a
+hub in Berlin derives it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from gated.core.values import Direction, Instant
 
 @dataclass(slots=True)
 class DirectionRule:
-    """`fixed` where the gate has one direction; else entry and exit alternate per person.
+    """Decides directions: `fixed` for a gate of one direction, else alternating per person.
 
     After `reset_s` without a punch the next one is an entry again, flagged when the last one was an
-    entry too: a forgotten punch stays an open visit and never flips the next day. Who is recognised
-    again within `double_s` is going the same way still. elsewhere: person id -> the last passage at
-    the other gates of the site, as far as a hub tells.
+    entry too: a forgotten punch leaves an open visit and does not swap directions on the next day.
+    A person recognised again within `double_s` still goes the same way. elsewhere: by person id,
+    the last passage at the other gates of the site as reported by a hub.
     """
 
     fixed: Direction | None = None
@@ -34,18 +34,18 @@ class DirectionRule:
     last: dict[int, tuple[Direction, float]] = field(default_factory=dict)
     elsewhere: Mapping[int, RemotePassage] = field(default_factory=dict)
     made: set[int] = field(default_factory=set)
-    """Whose last punch was made since the start, by the clock as it is now."""
+    """Ids of people whose last punch was made since the start."""
 
     def clock_set(self, by_s: float) -> None:
-        """The clock was set by so many seconds: what happened since the start is as long ago."""
+        """Move punches made since the start by the step (seconds) by which the clock was set."""
         for person_id in self.made:
             direction, utc = self.last[person_id]
             self.last[person_id] = direction, utc + by_s
 
     def next(self, person_id: int | None, now: Instant) -> tuple[Direction, tuple[str, ...]]:
-        """Direction of a passage now, and flags for the attendance row; changes nothing.
+        """Return the direction of a passage now, and flags for its log row; changes nothing.
 
-        A stranger (None) is someone who wants to enter.
+        A stranger (None) is assumed to enter.
         """
         if self.fixed is not None:
             return self.fixed, ()
@@ -59,15 +59,15 @@ class DirectionRule:
         return Direction.EXIT, ()
 
     def _last(self, person_id: int) -> tuple[Direction, float] | None:
-        here, told = self.last.get(person_id), self.elsewhere.get(person_id)
-        if told is None or told.direction is None or (here is not None and here[1] >= told.utc):
+        here, other = self.last.get(person_id), self.elsewhere.get(person_id)
+        if other is None or other.direction is None or (here is not None and here[1] >= other.utc):
             return here
-        return told.direction, told.utc
+        return other.direction, other.utc
 
     def learn(self, punches: LastPassages, complete_to: float | None = None) -> None:
-        """Take over what the log says of these people.
+        """Take over the last punches of these people from the log.
 
-        What was seen here after `complete_to`, as far as that is known, is newer than the log.
+        Punches made here after `complete_to`, where known, are newer than the log and stay.
         """
         if not self.last:  # there may be very many
             self.last = {id_: punch for id_, punch in punches.items() if punch is not None}
@@ -85,14 +85,14 @@ class DirectionRule:
     def passed(
         self, person_id: int, direction: Direction, now: Instant
     ) -> tuple[Direction, float] | None:
-        """Remember a granted passage; returns the one before it."""
+        """Remember a granted passage, and return the previous one."""
         before = self.last.get(person_id)
         self.last[person_id] = (direction, now.utc)
         self.made.add(person_id)
         return before
 
     def undo(self, person_id: int, utc: float, before: tuple[Direction, float] | None) -> bool:
-        """The passage of that moment was not made; False when there was another one since."""
+        """Undo the passage of that moment; return False when there was another one since."""
         if self.last.get(person_id, (None, None))[1] != utc:
             return False
         if before is None:
@@ -105,10 +105,10 @@ class DirectionRule:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """A passage as the log of this gate tells it. utc: UTC seconds.
+    """A passage as logged at this gate. utc: UTC seconds.
 
-    place: (number of the chain, of the row) in the journal, None for one whose time somebody, or
-    the monotonic clock, has set.
+    place: (number of the chain, of the row) in the journal; None for a passage whose time was
+    entered by hand or corrected by the monotonic clock.
     """
 
     direction: Direction
@@ -125,13 +125,13 @@ class Forgiven:
     place: tuple[int, int]
 
 
-def last_of(told: Iterable[Logged], now_utc: float) -> Logged | None:
-    """The last one of a person's passages; of those with a place the one that stands last is given.
+def last_of(passages: Iterable[Logged], now_utc: float) -> Logged | None:
+    """Return the last of a person's passages; of those with a place, only the newest is given.
 
-    What is still to come counts as now: a clock was ahead that is right again.
+    A passage in the future counts as now: the clock was ahead when it was logged.
     """
     last = None
-    for passage in told:
+    for passage in passages:
         seen = replace(passage, utc=min(passage.utc, now_utc))
         if last is None or (seen.utc, seen.place is None) > (last.utc, last.place is None):
             last = seen
@@ -141,23 +141,25 @@ def last_of(told: Iterable[Logged], now_utc: float) -> Logged | None:
 def in_order(
     last: Mapping[int, Logged], forgiven: Iterable[Forgiven], now_utc: float
 ) -> tuple[dict[int, tuple[Direction, float]], dict[int | None, float]]:
-    """Last passages and until when entries are forgiven, so that their times tell the order in
-    which the journal has them: who passed before being forgiven is, whatever clock dated either.
+    """Return last passages, and the times until which entries are forgiven.
+
+    Times are adjusted to the order of the journal: a passage journaled before the person was
+    forgiven is forgiven, whatever the clock said at either time.
     """
     punches = {id_: (p.direction, p.utc) for id_, p in last.items()}
     until: dict[int | None, float] = {}
     newest: dict[int | None, Forgiven] = {}
-    for word in forgiven:
-        known = newest.get(word.whom)
-        if known is None or word.place > known.place:
-            newest[word.whom] = word
-    for whom, word in newest.items():
+    for row in forgiven:
+        known = newest.get(row.whom)
+        if known is None or row.place > known.place:
+            newest[row.whom] = row
+    for whom, row in newest.items():
         concerned = [*last] if whom is None else [id_ for id_ in (whom,) if id_ in last]
         placed = [(id_, place) for id_ in concerned if (place := last[id_].place) is not None]
-        after = [punches[id_][1] for id_, place in placed if place > word.place]
-        until[whom] = min([word.utc, now_utc, *(utc - JUST_BEFORE_S for utc in after)])
+        after = [punches[id_][1] for id_, place in placed if place > row.place]
+        until[whom] = min([row.utc, now_utc, *(utc - JUST_BEFORE_S for utc in after)])
         for id_, place in placed:
-            if place < word.place:
+            if place < row.place:
                 direction, utc = punches[id_]
                 punches[id_] = direction, min(utc, until[whom])
     return punches, until
@@ -168,11 +170,11 @@ JUST_BEFORE_S = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Punch:
-    """A granted passage of one person: an aware datetime, and the row of the log it stands in.
+    """A granted passage of one person. at: aware datetime; id: of its row in the log.
 
-    zone: of the gate; None where the row does not say.
-    unset: written by a clock that was not right. boot and mono: where they are known, the boot and
-    the monotonic seconds of the passage, which say how long after another one of it this was.
+    zone: of the gate; None where the row has none. unset: logged while the clock was not right.
+    boot, mono: where known, the boot and the monotonic seconds of the passage, which give exact
+    differences between passages of one boot.
     """
 
     at: datetime
@@ -185,17 +187,17 @@ class Punch:
 
     @property
     def local(self) -> datetime:
-        """The time with the offset that holds at the gate; UTC where its zone is not known."""
+        """Local time at the gate; UTC where its zone is not known."""
         return self.at.astimezone(self.zone or UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class DayRules:
-    """Settings by which days are derived from punches.
+    """Settings for deriving days from punches.
 
-    double: punches in the same direction that follow each other within it are one. longest: an exit
-    so long after the entry does not belong to it. day_start: after midnight; what begins earlier
-    belongs to the day before.
+    double: punches in the same direction within this time count as one. longest: a later exit does
+    not belong to the entry. day_start: after midnight; visits that begin earlier belong to the day
+    before.
     """
 
     double: timedelta = timedelta(seconds=60)
@@ -205,7 +207,7 @@ class DayRules:
 
 @dataclass(frozen=True, slots=True)
 class AttendedVisit:
-    """From an entry to its exit; one of them is missing where it was forgotten or is to come.
+    """A visit from entry to exit; one of them is None where it was forgotten or is to come.
 
     present: the exit is still to come, as the entry is younger than the longest visit.
     """
@@ -216,19 +218,19 @@ class AttendedVisit:
 
     @property
     def first(self) -> Punch:
-        """Return what says to which day it belongs: the entry, or the exit where there is none."""
+        """The punch that decides the day: the entry, or the exit where there is none."""
         known = self.entry or self.exit
         assert known is not None  # noqa: S101  (a visit has a punch)
         return known
 
     @property
     def begin(self) -> datetime:
-        """Return when its first punch was."""
+        """The time of the first punch."""
         return self.first.at
 
     @property
     def open(self) -> bool:
-        """Tell whether a punch was forgotten."""
+        """True when a punch was forgotten."""
         return (self.entry is None or self.exit is None) and not self.present
 
     @property
@@ -243,7 +245,7 @@ class AttendedVisit:
 class Day:
     """The visits of one person that began on a day of the site, earliest first.
 
-    Times have the offset that held at the gate: they can be shown as they are.
+    Times are local to the gate: they can be shown as they are.
     """
 
     date: date
@@ -286,14 +288,14 @@ class Day:
 
     @property
     def clock_unset(self) -> bool:
-        """Tell whether a passage was written by a clock that was not right."""
+        """True when a passage was logged while the clock was not right."""
         return any(p.unset for v in self.visits for p in (v.entry, v.exit) if p)
 
 
 def derive(punches: Iterable[Punch], zone: tzinfo, rules: DayRules, now: datetime) -> list[Day]:
-    """The days of one person from all punches in any order, each by the clock at its gate.
+    """Derive the days of one person from all punches in any order, each in local time at its gate.
 
-    zone: that of punches which do not say theirs.
+    zone: of punches without one.
     """
     days: dict[date, list[AttendedVisit]] = {}
     placed = (p if p.zone else replace(p, zone=zone) for p in by_monotonic(punches))
@@ -304,12 +306,12 @@ def derive(punches: Iterable[Punch], zone: tzinfo, rules: DayRules, now: datetim
 
 
 def by_monotonic(punches: Iterable[Punch]) -> list[Punch]:
-    """The same, those of one boot as far apart as its monotonic clock says.
+    """Correct the times of punches of one boot by its monotonic clock.
 
-    The last one of the boot that a right clock wrote keeps its time, or else the last of all.
+    The reference is the last punch of the boot with a right clock, or else the last one.
     """
-    told, boots = list(punches), dict[str, Punch]()
-    for punch in told:
+    given, boots = list(punches), dict[str, Punch]()
+    for punch in given:
         if punch.boot:
             best = boots.setdefault(punch.boot, punch)
             if (not punch.unset, punch.mono) > (not best.unset, best.mono):
@@ -318,13 +320,14 @@ def by_monotonic(punches: Iterable[Punch]) -> list[Punch]:
         replace(p, at=boots[p.boot].at + timedelta(seconds=p.mono - boots[p.boot].mono))
         if p.boot
         else p
-        for p in told
+        for p in given
     ]
 
 
 def merge_doubles(punches: Iterable[Punch], within: timedelta) -> list[Punch]:
-    """Punches by time (UTC), doubles as one: of entries the first stays, of exits the last."""
-    # aware datetimes of one zone compare and subtract by their wall clocks: all go to UTC first
+    """Sort punches by time (UTC) and merge doubles: keep the first of entries, the last of
+    exits."""
+    # aware datetimes of one zone compare and subtract as local times: all go to UTC first
     in_utc = (p if p.at.tzinfo is UTC else replace(p, at=p.at.astimezone(UTC)) for p in punches)
     merged: list[Punch] = []
     before: Punch | None = None
@@ -338,7 +341,7 @@ def merge_doubles(punches: Iterable[Punch], within: timedelta) -> list[Punch]:
 
 
 def day_of(at: datetime, zone: tzinfo, rules: DayRules) -> date:
-    """The day of the site to which what begins at this moment belongs."""
+    """Return the local day to which a visit that begins at this moment belongs."""
     return (at.astimezone(zone).replace(tzinfo=None) - rules.day_start).date()
 
 

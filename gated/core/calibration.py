@@ -1,8 +1,8 @@
-"""From similarity to false match rate and back, per model.
+"""Converts similarity to false match rate and back, per model.
 
-A calibration is a falling line of log10(FMR) over the similarity, through measured knots; beyond
-the last knot it goes on with the slope of the last two. Similarity is larger for more alike
-faces: the cosine, or minus the Euclidean distance.
+A calibration interpolates log10(FMR), which falls with the similarity, linearly between measured
+knots; beyond the last knot it continues with the slope of the last two. Similarity is the cosine,
+or minus the Euclidean distance: larger for more similar faces.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ import numpy.typing as npt
 from gated.core.statistics import pareto_tail
 
 FMR_FLOOR = 1e-4
-"""No gate opens at a laxer false match rate than this, however few people are enrolled."""
+"""Highest false match rate at which a gate opens, however few people are enrolled."""
 
 TOLERANCE_LIMIT = 1e-3
-"""A tolerance laxer than this false match rate is refused unless accepted in words."""
+"""A tolerance above this false match rate is refused unless the configuration accepts it."""
 
 TAIL = 1e-2
-"""Below this rate the tail is fitted; above it the measured quantiles are taken as they are."""
+"""Below this rate the tail is fitted; above it the measured quantiles are used."""
 
 SUPPORT = 10
-"""A knot needs so many impostor comparisons above it."""
+"""A knot needs at least this many impostor comparisons above it."""
 
 SECONDS_PER_YEAR = 365.25 * 86_400
 
@@ -36,8 +36,8 @@ SECONDS_PER_YEAR = 365.25 * 86_400
 class Calibration:
     """False match rate per comparison of one model; `knots` are (similarity, log10 FMR).
 
-    pools: how much more often the mean embedding of several frames matches a stranger than a single
-    one does, at the same similarity; None where that was not measured.
+    pools: factor by which the mean embedding of several frames matches strangers more often than a
+    single embedding at the same similarity; None where not measured.
     """
 
     model: str
@@ -56,7 +56,7 @@ class Calibration:
             raise ValueError("knots must rise in similarity and fall in rate")
 
     def log10_fmr(self, similarity: float) -> float:
-        """log10 of the false match rate at this similarity; at most 0."""
+        """Return log10 of the false match rate at this similarity; at most 0."""
         knots = self.knots
         upper = next((i for i, (s, _) in enumerate(knots) if s >= similarity), len(knots) - 1)
         upper = max(upper, 1)
@@ -64,11 +64,11 @@ class Calibration:
         return min(0.0, r0 + (similarity - s0) * (r1 - r0) / (s1 - s0))
 
     def fmr(self, similarity: float) -> float:
-        """False match rate per comparison in (0, 1]."""
+        """Return the false match rate per comparison, in (0, 1]."""
         return float(10.0 ** self.log10_fmr(similarity))
 
     def similarity_at(self, fmr: float) -> float:
-        """The similarity whose false match rate is `fmr` (0 < fmr < 1)."""
+        """Return the similarity whose false match rate is `fmr` (0 < fmr < 1)."""
         want = math.log10(fmr)
         knots = self.knots
         upper = next((i for i, (_, r) in enumerate(knots) if r <= want), len(knots) - 1)
@@ -78,25 +78,25 @@ class Calibration:
 
     @property
     def decade(self) -> float:
-        """By how much similarity rises where the rate falls tenfold, at the rates of a gate."""
+        """Rise in similarity for a tenth of the rate, at the rates of a gate."""
         return (self.similarity_at(1e-5) - self.similarity_at(1e-3)) / 2.0
 
     @property
     def pool_shift(self) -> float | None:
-        """By how much more alike a mean embedding has to be than a single one."""
+        """Additional similarity that a mean embedding needs over a single one."""
         return None if self.pools is None else self.decade * math.log10(self.pools)
 
     def confidence(self, similarity: float) -> float:
-        """`clip(-log10(FMR) / 6, 0, 1)`: 0.5 is a false match rate of 1e-3, 1.0 one of 1e-6."""
+        """Return `clip(-log10(FMR) / 6, 0, 1)`: 0.5 is an FMR of 1e-3, 1.0 one of 1e-6."""
         return max(0.0, min(1.0, -self.log10_fmr(similarity) / 6.0))
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, as `from_dict` reads them."""
+        """Return plain values for `from_dict`."""
         return {"model": self.model, "source": self.source, "knots": [list(k) for k in self.knots]}
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Calibration:
-        """ValueError for anything that `as_dict` did not make."""
+        """Make a calibration from the values of `as_dict`. Raises: ValueError for other values."""
         try:
             knots = tuple((float(s), float(r)) for s, r in values["knots"])
             return Calibration(str(values["model"]), str(values["source"]), knots)
@@ -104,22 +104,22 @@ class Calibration:
             raise ValueError(f"this is no calibration ({error})") from None
 
     def threshold(self, fpir: float, templates: int, chances: float = 1.0) -> float:
-        """Similarity for a false positive identification rate over a gallery of `templates`.
+        """Return the similarity for a false positive identification rate over `templates`.
 
-        Solves FPIR = 1 - (1 - FMR)^N for the FMR, never laxer than FMR_FLOOR. `chances`: how many
-        independent comparisons with each template a visit amounts to.
+        Solves FPIR = 1 - (1 - FMR)^N for the FMR, which is at most FMR_FLOOR. chances: the number
+        of independent comparisons with each template that a visit amounts to.
         """
         fmr = -math.expm1(math.log1p(-fpir) / max(1, templates))
         return self.similarity_at(min(FMR_FLOOR, fmr) / chances)
 
 
 def fit(impostors: npt.NDArray[np.floating], model: str, source: str) -> Calibration:
-    """Calibration from the similarities of impostor comparisons, at least 100, in any order.
+    """Fit a calibration to the similarities of impostor comparisons, at least 100, in any order.
 
     Measured quantiles down to the rate TAIL, then a generalised Pareto tail (peaks over threshold;
     Pickands, "Statistical inference using extreme order statistics", 1975) as far as SUPPORT
-    comparisons reach. Beyond, the line goes on straight; cosines have an end, so that the truth
-    falls more steeply. ValueError when there are too few or all alike.
+    comparisons reach, then a straight line; as cosines are bounded, the true rate falls more
+    steeply. Raises: ValueError when there are too few comparisons or all are equal.
     """
     scores = np.asarray(impostors, np.float64)
     if len(scores) < 10 * SUPPORT:
@@ -139,17 +139,17 @@ def fit(impostors: npt.NDArray[np.floating], model: str, source: str) -> Calibra
 
 
 def _excess(shape: float, scale: float, rate: float) -> float:
-    """By how much the threshold is exceeded at this rate, of a generalised Pareto tail."""
+    """Return the excess over the threshold at this rate of a generalised Pareto tail."""
     if abs(shape) < 1e-9:
         return -scale * math.log(rate)
     return scale * math.expm1(-shape * math.log(rate)) / shape
 
 
 def fpir_of(fmr: float, templates: int, chances: float = 1.0) -> float:
-    """Return how probable it is that a stranger resembles one of so many templates in one visit."""
+    """Return the probability that a stranger matches one of `templates` in one visit."""
     return -math.expm1(templates * chances * math.log1p(-min(fmr, 1.0 - 1e-12)))
 
 
 def per_year(visits: int, seconds: float) -> float:
-    """Visits a year at the rate of so many in so many seconds; 0 without any time."""
+    """Return visits per year at the rate of `visits` in `seconds`; 0 for no time."""
     return visits * SECONDS_PER_YEAR / seconds if seconds > 0 else 0.0

@@ -1,4 +1,4 @@
-"""Numbers of cards: what is one number for a reader, a person and a print, and what is none."""
+"""Compares card numbers as readers, people and prints write them, and refuses implausible ones."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Literal
 from gated.errors import CardRefused
 
 CardFormat = Literal["plain", "hex", "facility_digits", "facility_bits"]
-"""plain: as it is typed, separators included. hex: separators do not count. facility_digits: a
-facility code and a number, which readers type one after the other. facility_bits: the same, which
-readers type as one decimal number of 24 bits (26-bit Wiegand)."""
+"""plain: as typed, with separators. hex: separators are ignored. facility_digits: a facility code
+and a number, which readers type one after the other. facility_bits: the same, typed as one decimal
+number of 24 bits (26-bit Wiegand)."""
 
 SHORTEST = 4
-"""Characters of a number, as a reader types it."""
+"""Least characters of a number, as a reader types it."""
 
 LONG = 6
-"""Digits of the longest number that is refused for counting up or down: real cards have more."""
+"""Sequences such as 123456 are refused up to this many digits: real cards have more."""
 
 _NUMBER_BITS = 16
 _FACILITY_BITS = 8
@@ -25,10 +25,10 @@ _SEPARATORS = re.compile(r"[^0-9a-z]+")
 
 
 def card_number(text: str, format_: CardFormat = "plain", digits: int = 5) -> str:
-    """Give a card's number as it is compared: case and leading zeros of each part do not count.
+    """Normalise a card's number for comparison: ignore case and leading zeros of each part.
 
-    digits: of the number after a facility code, for `facility_digits`. What does not fit the format
-    is compared as it is typed.
+    digits: of the number after a facility code, for `facility_digits`. A number that does not fit
+    the format is compared as typed.
     """
     parts = [p.lstrip("0") or "0" for p in _SEPARATORS.split(text.casefold()) if p] or ["0"]
     if format_ == "hex":
@@ -44,14 +44,14 @@ def card_number(text: str, format_: CardFormat = "plain", digits: int = 5) -> st
 
 
 def card_numbers(text: str, format_: CardFormat, digits: int) -> list[str]:
-    """All that a card may have been given as: by the format of now, and before it was set."""
+    """List the forms in which a card may be stored: in the present format, and as plain."""
     return list(dict.fromkeys((card_number(text, format_, digits), card_number(text))))
 
 
 def require_card(text: str, format_: CardFormat, digits: int, longest: int) -> None:
-    """Refuse a number that no reader of these settings could tell, or that anybody would try.
+    """Refuse a number that readers with these settings cannot send, or that is easy to guess.
 
-    longest: characters that the reader takes. Raises: CardRefused.
+    longest: characters that the reader accepts. Raises: CardRefused.
     """
     shortest = 1 if format_.startswith("facility") else SHORTEST  # a reader types more of these
     if not shortest <= len(text) <= longest:
@@ -65,7 +65,7 @@ def require_card(text: str, format_: CardFormat, digits: int, longest: int) -> N
     if format_.startswith("facility"):
         _require_facility(number, format_, digits)
     elif _is_easy(number):
-        raise CardRefused("this number is one of those that are tried first, and of no real card")
+        raise CardRefused("this number is easy to guess, and no real card has it")
 
 
 def _parted(number: int, format_: CardFormat, digits: int) -> list[int]:
@@ -84,11 +84,11 @@ def _require_facility(number: str, format_: CardFormat, digits: int) -> None:
     if format_ == "facility_bits" and int(found[1]) >= 1 << _FACILITY_BITS:
         raise CardRefused("a facility code of this format is at most 255")
     if int(found[1]) == int(found[2]) == 0:
-        raise CardRefused("this number is of no real card")
+        raise CardRefused("no real card has this number")
 
 
 def _is_easy(number: str) -> bool:
-    """Tell whether all characters are the same, or a few digits that count up or down."""
+    """Return whether all characters are the same, or a few digits count up or down."""
     if len(set(number)) == 1 or set(number) <= {"0", "-"}:
         return True
     if not number.isdigit() or len(number) > LONG:

@@ -1,11 +1,11 @@
-"""The arithmetic of the journal: canonical JSON, commitments, the hash chain, the projection.
+"""Computes the journal: canonical JSON, commitments, the hash chain, the projection.
 
     hash = SHA-256(prev || canonical(the other fields))        prev and hash are lower-case hex
     commits[role] = SHA-256(salt || canonical(payload))        salt is hex of fixed length
 
 A row carries no personal data, only commitments to it, so that personal data can be erased and the
-chain still verifies. `project` says what the attendance log must hold for a row: appending and
-verifying both use it, so a log that says otherwise is found.
+chain still verifies. `project` computes the attendance row of a journal row. Appending and
+verifying both use it, so a manipulated attendance log is detected.
 """
 
 from __future__ import annotations
@@ -27,23 +27,24 @@ GENESIS = "0" * 64
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 UNUSED_REACH = 4096
-"""A grant that was not used stands at most so many rows before the row that says so."""
+"""A grant is at most this many rows before the row that marks it as not used."""
 
 PROJECTED = frozenset({"decision", "corrected", "manual_punch"})
-"""Kinds of rows that make a row of the attendance log."""
+"""Kinds of rows that have a row in the attendance log."""
 
 
 def canonical(value: Any) -> bytes:
-    """JSON as ASCII bytes, one spelling per value: sorted keys, no spaces, floats by repr.
+    """Encode JSON as ASCII bytes, uniquely per value: sorted keys, no spaces, floats by repr.
 
-    ValueError for NaN and infinities, TypeError for keys that are no strings and unknown types.
+    Raises: ValueError for NaN and infinities, TypeError for keys that are no strings and for
+    unknown types.
     """
     _require_string_keys(value)
     return _spelled(value).encode("ascii")
 
 
 def read_canonical(text: str) -> dict[str, Any]:
-    """The object that a canonical text spells; ValueError for whatever `canonical` never makes."""
+    """Decode a canonical text. Raises: ValueError for text that `canonical` never makes."""
     value = json.loads(text)
     if not isinstance(value, dict) or _spelled(value) != text:
         raise ValueError("no canonical JSON")
@@ -63,19 +64,19 @@ def _require_string_keys(value: Any) -> None:
 
 
 def commitment(salt: str, payload: Mapping[str, Any]) -> str:
-    """SHA-256 of salt and payload as hex: binds a row to personal data without telling it."""
+    """Return SHA-256 of salt and payload, hex: binds a row to personal data but hides it."""
     return hashlib.sha256(salt.encode("ascii") + canonical(payload)).hexdigest()
 
 
 def row_hash(prev: str, fields: Mapping[str, Any]) -> str:
-    """Hash of a row as hex, from the hash before it and all its other fields."""
+    """Return the hash of a row, hex, from the hash before it and all its other fields."""
     return hashlib.sha256(prev.encode("ascii") + canonical(fields)).hexdigest()
 
 
 def stored_row_hash(prev: str, row: Mapping[str, str | int]) -> str:
-    """`row_hash` of a row as it is stored: `body` and `commits` are canonical texts.
+    """Return `row_hash` of a stored row, whose `body` and `commits` are canonical texts.
 
-    What is canonical alone is so as a part: it need not be read and spelled anew.
+    Canonical texts are inserted as they are: no decoding and encoding.
     """
     parts = ",".join(
         f'"{name}":{row[name] if name in _TEXTS else _spelled(row[name])}' for name in sorted(row)
@@ -84,7 +85,8 @@ def stored_row_hash(prev: str, row: Mapping[str, str | int]) -> str:
 
 
 def uuid7(unix_ms: int, entropy: bytes) -> str:
-    """A UUID of version 7 (RFC 9562, 5.7) from milliseconds since 1970 and 10 bytes of entropy."""
+    """Return a UUID of version 7 (RFC 9562, 5.7) from milliseconds since 1970 and 10 bytes of
+    entropy."""
     bits = (unix_ms & (1 << 48) - 1) << 80 | int.from_bytes(entropy[:10], "big")
     bits = bits & ~(0xF << 76) | 0x7 << 76
     bits = bits & ~(0x3 << 62) | 0x2 << 62
@@ -93,30 +95,30 @@ def uuid7(unix_ms: int, entropy: bytes) -> str:
 
 
 def row_uid(at_us: int, hash_: str) -> str:
-    """The uid of what follows from a row: `uuid7` of its time and its hash, written at once."""
+    """Return the uid of a row's attendance row: `uuid7` of time and hash, in one format step."""
     ms = at_us // 1000 & (1 << 48) - 1
     variant = _VARIANT[hash_[4]]
     return f"{ms >> 16:08x}-{ms & 0xFFFF:04x}-7{hash_[1:4]}-{variant}{hash_[5:8]}-{hash_[8:20]}"
 
 
 def utc(microseconds: int) -> datetime:
-    """The aware UTC datetime so many microseconds after 1970."""
+    """Return the aware UTC datetime of microseconds since 1970."""
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def microseconds(at: datetime) -> int:
-    """Microseconds from 1970 to an aware datetime."""
+    """Return the microseconds from 1970 to an aware datetime."""
     return (at - _EPOCH) // timedelta(microseconds=1)
 
 
 def project(
     row: Mapping[str, Any], private: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any] | None:
-    """The attendance columns that follow from a journal row; None when it makes no log row.
+    """Return the attendance columns that follow from a journal row; None when it makes no log row.
 
-    row: fields of the journal with `body` as a mapping, and `hash`. private: role -> payload; a
-    redacted row has none and names nobody. `id` and `recorded_at` are local and not projected; what
-    `superseded_by` says follows from a later row: see `superseded`.
+    row: fields of the journal with `body` as a mapping, and `hash`. private: payload by role; a
+    redacted row has none and names nobody. `id` and `recorded_at` are local and not projected;
+    `superseded_by` follows from a later row: see `superseded`.
     """
     if row["kind"] not in PROJECTED:
         return None
@@ -146,21 +148,21 @@ def project(
         "visit_uid": body.get("visit_uid"),
         "sight_to_decision_ms": body.get("sight_to_decision_ms"),
         "usable_to_decision_ms": body.get("usable_to_decision_ms"),
-        # a correction is written now and speaks of a passage of then
+        # a correction is written now and concerns an earlier passage
         "created_at": utc(body.get("passed_at_utc", at_us)),
-        # of the gate; rows from before they said so have none
+        # of the gate; rows of earlier versions have none
         "timezone": body.get("timezone"),
         "superseded_by": None,
     }
 
 
 def unused(row: Mapping[str, Any]) -> str | None:
-    """The visit whose grant was not used, as this row tells; None for other rows."""
+    """Return the visit whose grant was not used, by a row that says so; None for other rows."""
     return row["body"].get("visit_uid") if row["kind"] == "not_used" else None
 
 
 def superseded(row: Mapping[str, Any]) -> tuple[str, int] | None:
-    """(chain, seq) of the row that a correction takes the place of; None for other rows."""
+    """Return (chain, seq) of the row that a correction replaces; None for other rows."""
     if row["kind"] != "corrected":
         return None
     corrects = row["body"]["corrects"]

@@ -1,11 +1,11 @@
-"""Movements that the gate asks for: is the face in front of it moved by somebody who listens?
+"""Liveness challenge: asks for random movements of the head and checks them.
 
 A movement counts only in usable frames whose embedding agrees with the person, so that nobody can
-turn their own head for a photo. How far a head has turned is measured twice, on the detector's five
+turn their own head in place of a photo. The turn is measured twice, on the detector's five
 landmarks and on the face mesh, and the smaller angle counts: a flat picture that is tilted by 50
 degrees moves one of them by up to 24 degrees and the smaller of both by at most 14. After each
-movement the face has to come back, and a turn to the wrong side fails the challenge: a recording of
-somebody who looks about does not know what is asked. docs/accuracy.md has the figures.
+movement the face has to come back, and a turn to the wrong side fails the challenge, as a recording
+of somebody who looks around would make it. docs/accuracy.md has the figures.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gated.core.values import TrackedFace
 
 
 class Movement(StrEnum):
-    """Movements to ask for; the codes are shown to the person. Left is the person's left."""
+    """Movements to ask for. The codes are sent to the kiosk; left is the person's left."""
 
     TURN_LEFT = "turn_left"
     TURN_RIGHT = "turn_right"
@@ -32,35 +32,37 @@ BACK = "look_here"
 """The prompt between two movements."""
 
 PROVING = tuple(m for m in Movement if m is not Movement.COME_CLOSER)
-"""A photo can come closer too: one of these is always asked for."""
+"""One of these is always asked for: a photo, too, can come closer."""
 
 TURNED = 18.0
 RAISED = 12.0
-"""Degrees by which head and chin move from where they were."""
+"""Least movement of head and chin, in degrees."""
 
 FRONTAL = 15.0
 BACK_WITHIN = 9.0
-"""Degrees within which a face looks into the camera, and is back from a movement."""
+"""Largest angle of a face that looks into the camera, and of one that is back, in degrees."""
 
 CLOSER = 1.35
-"""By how much the eyes move apart in the picture."""
+"""Least growth of the distance between the eyes, as a factor."""
 
 SHUT = 0.65
 OPEN_AGAIN = 0.85
-"""Of the opening of the eyes at first. A blink counts while the head keeps still."""
+"""Share of the initial opening of the eyes. A blink counts while the head keeps still."""
 
 STILL = 4.0
+"""Largest movement of a head that keeps still, in degrees."""
+
 HELD = 2
-"""So many frames in a row have to show a movement: one may be a mistake of the landmarks."""
+"""Frames in a row that have to show a movement: a single one may be a landmark error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChallengePolicy:
-    """count: movements to ask for, 0 for none. limit_s: for all of them together, seconds.
+    """Settings of challenges. count: movements to ask for, 0 for none. limit_s: for all together.
 
-    mirrored: the picture is swapped left to right. doubt_s: None asks everybody; else only a face
-    that was not seen to move by itself for so many seconds. infra_red: in pictures without colour,
-    which the networks cannot judge, who does what is asked is living.
+    mirrored: the picture is swapped left to right. doubt_s: None challenges everybody; else only
+    faces without motion of their own for this many seconds. infra_red: in pictures without colour,
+    which the networks cannot judge, a passed challenge is enough.
     """
 
     count: int
@@ -73,9 +75,9 @@ class ChallengePolicy:
 
 @dataclass(frozen=True, slots=True)
 class Posture:
-    """Direction of a face in degrees as `quality.pose` has them, twice: by landmarks and by mesh.
+    """Direction of a face in degrees as in `quality.pose`, each by landmarks and by mesh.
 
-    eyes: how far they are open, height by width. eye_distance: pixels.
+    eyes: opening, height by width. eye_distance: pixels.
     """
 
     yaw: tuple[float, float]
@@ -88,13 +90,13 @@ class Posture:
         return max(map(abs, self.yaw)) <= FRONTAL
 
     def near(self, other: Posture) -> bool:
-        """Tell whether the head is back where it was."""
+        """Return whether the head is back where it was."""
         turned = abs(_moved(self.yaw, other.yaw)), abs(_moved(self.pitch, other.pitch))
         return max(turned) <= BACK_WITHIN
 
 
 def posture_of(face: TrackedFace) -> Posture | None:
-    """The posture of one face; None where no mesh was laid over it."""
+    """Return the posture of one face; None for a face without a mesh."""
     mesh, seen = face.mesh, face.quality
     if mesh is None:
         return None
@@ -103,7 +105,7 @@ def posture_of(face: TrackedFace) -> Posture | None:
 
 
 def draw(seed: bytes, number: int, policy: ChallengePolicy) -> tuple[Movement, ...]:
-    """Movements that nobody foretells who does not know the seed; the same for the same number."""
+    """Draw movements that cannot be predicted without the seed; the same for the same number."""
     digest = hashlib.sha256(seed + number.to_bytes(8, "big")).digest()
     numbers = iter(digest)
     proving = [m for m in policy.movements if m in PROVING]
@@ -118,14 +120,14 @@ def draw(seed: bytes, number: int, policy: ChallengePolicy) -> tuple[Movement, .
 
 @dataclass(slots=True)
 class Challenger:
-    """Makes challenges from a seed that has to be secret: what can be foretold proves nothing."""
+    """Makes challenges from a secret seed: a predictable challenge proves nothing."""
 
     policy: ChallengePolicy
     seed: bytes
     number: int = 0
 
     def new(self, person_id: int, now: float) -> Challenge:
-        """The next challenge, to this person; `now` in monotonic seconds."""
+        """Make the next challenge, for this person; `now` in monotonic seconds."""
         self.number += 1
         movements = draw(self.seed, self.number, self.policy)
         return Challenge(person_id, movements, now + self.policy.limit_s, self.policy.mirrored)
@@ -133,7 +135,7 @@ class Challenger:
 
 @dataclass(slots=True, eq=False)
 class Challenge:
-    """One challenge to one person; valid before `until`, in monotonic seconds."""
+    """One challenge for one person; valid before `until`, in monotonic seconds."""
 
     person_id: int
     movements: Sequence[Movement]
@@ -154,13 +156,13 @@ class Challenge:
 
     @property
     def prompt(self) -> str:
-        """Return what to tell the person now: the code of a movement, or to look here."""
+        """The prompt for the person now: the code of a movement, or BACK."""
         if self._start is None or self._returning or self.done >= len(self.movements):
             return BACK
         return self.movements[self.done]
 
     def see(self, posture: Posture) -> None:
-        """Take note of the next usable frame of the person."""
+        """Process the next usable frame of the person."""
         start = self._start
         if start is None:
             self._start = posture if posture.frontal else None
@@ -187,12 +189,12 @@ class Challenge:
         if self._held >= (1 if wanted is Movement.BLINK_TWICE else HELD):
             self.done, self._held, self._astray, self._blinks = self.done + 1, 0, 0, 0
             if wanted is Movement.COME_CLOSER:
-                self._start = None  # from there the camera is seen at another angle
+                self._start = None  # closer to the camera the angles differ
             else:
                 self._returning = True
 
     def _blinked(self, posture: Posture, start: Posture) -> bool:
-        """Tell whether the second of two blinks ends in this frame."""
+        """Return whether the second of two blinks ends in this frame."""
         moved = max(
             abs(now - then)
             for now, then in zip(
@@ -210,7 +212,7 @@ class Challenge:
 
 
 def _moved(now: tuple[float, float], then: tuple[float, float]) -> float:
-    """By how many degrees, as both measures agree: 0 where they contradict each other."""
+    """Return the movement in degrees on which both measures agree; 0 where they contradict."""
     first, second = now[0] - then[0], now[1] - then[1]
     if first * second <= 0:
         return 0.0

@@ -1,9 +1,9 @@
-"""The worth of this machine's clock, from what is known of it.
+"""Judges whether this machine's clock can be trusted.
 
-A clock is believed when it goes on from a moment at which it was known to be right: within one boot
-as the monotonic clock counts, over a restart within the time that the machine may have been off.
-Where it does not, somebody else has to say so: the hub, or an administrator. A clock that is only
-doubted shows the time for what can be undone; nothing that cannot be undone follows from it.
+A clock is trusted when it continues from a moment at which it was known to be right: within one
+boot by the monotonic clock, over a restart within the time that the machine may have been off.
+Otherwise the hub or an administrator has to confirm it. A doubtful clock is used for decisions that
+can be undone, never for those that cannot.
 """
 
 from __future__ import annotations
@@ -15,20 +15,21 @@ from typing import Any, Self
 from gated.core.values import Instant
 
 CLOCK_UNSET, CLOCK_FIXED = "clock_unset", "clock_fixed"
-"""Flags of the attendance log: written by a clock that was not right; put right afterwards."""
+"""Flags of the attendance log: logged while the clock was not right; corrected afterwards."""
 
 LEAP_S = 120.0
-"""A clock that is set by less has not leapt."""
+"""Smaller steps of the clock are tolerated."""
 
 DRIFT = 5e-4
-"""How much faster or slower one of the two clocks may go: ten times what a cheap crystal does."""
+"""Tolerated drift between the two clocks: ten times that of a cheap crystal."""
 
 HUB_AGREES_S = 300.0
+"""Largest difference from the hub's time."""
 HUB_COUNTS_S = 86_400.0
-"""How long the word of a hub counts."""
+"""Time for which a hub's confirmation counts."""
 
 SETTLE_S = 120.0
-"""After a boot a time service needs so long to set the clock."""
+"""Time after a boot in which a time service sets the clock."""
 
 DAY_S = 86_400.0
 
@@ -52,7 +53,7 @@ class Doubt(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A moment at which the clock was right, by both clocks of one boot. by: what says so."""
+    """A moment at which the clock was right, on both clocks of one boot. by: the source."""
 
     utc: float
     mono: float
@@ -60,28 +61,29 @@ class Known:
     by: str = "clock"
 
     @classmethod
-    def read(cls, told: Any) -> Self | None:
-        """Return what was stored of one; None for anything else."""
+    def read(cls, stored: Any) -> Self | None:
+        """Read a stored one; None for anything else."""
         try:
-            return cls(float(told["utc"]), float(told["mono"]), str(told["boot"]), str(told["by"]))
+            utc, mono = float(stored["utc"]), float(stored["mono"])
+            return cls(utc, mono, str(stored["boot"]), str(stored["by"]))
         except (KeyError, TypeError, ValueError):
             return None
 
     def leap(self, now: Instant) -> float:
-        """Seconds by which the clock has left the monotonic one of the same boot since."""
+        """Return the seconds by which the clock was set since, within the same boot."""
         return (now.utc - now.mono) - (self.utc - self.mono)
 
     def allows(self, now: Instant, tolerance_s: float = LEAP_S) -> bool:
-        """Tell whether the clock of the same boot goes on from here."""
+        """Return whether the clock of the same boot continues from here."""
         return abs(self.leap(now)) <= tolerance_s + DRIFT * abs(now.mono - self.mono)
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Knowledge of a clock beside what it shows.
+    """Facts for judging a clock.
 
-    boot: names the present one. known: when it was last right. hub: when the hub, which trusts its
-    own clock, said what time it is. off_s: how long the machine may have been off.
+    boot: the present one. known: when the clock was last right. hub: the time last received from a
+    hub that trusts its own clock. off_s: how long the machine may have been off.
     """
 
     boot: str = ""
@@ -92,7 +94,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class ClockTrust:
-    """The worth of a clock. by_s: how far it is off from what was expected, as far as is known."""
+    """The judgement of a clock. by_s: its difference from the expected time, where known."""
 
     standing: ClockStanding = ClockStanding.TRUSTED
     doubt: Doubt | None = None
@@ -100,12 +102,12 @@ class ClockTrust:
 
     @property
     def trusted(self) -> bool:
-        """Tell whether what cannot be undone may follow from it."""
+        """True where decisions that cannot be undone may depend on it."""
         return self.standing is ClockStanding.TRUSTED
 
     @property
     def shows_time(self) -> bool:
-        """Tell whether rules that ask for the time may ask it."""
+        """True where rules that depend on the time may use it."""
         if self.doubt is Doubt.HUB_DISAGREES:
             return False
         backwards = self.doubt in (Doubt.BEHIND, Doubt.LEAPT) and self.by_s < -DAY_S
@@ -113,12 +115,12 @@ class ClockTrust:
 
     @property
     def doubted(self) -> bool:
-        """Tell whether rows of the log must say that their time may be wrong."""
+        """True where rows of the log need a flag that their time may be wrong."""
         return not self.trusted and self.doubt is not Doubt.SETTLING
 
     @property
     def problem(self) -> str:
-        """The name under which the state and `/health` tell of it; empty for none."""
+        """The name of the problem in the state and in `/health`; empty for none."""
         if not self.doubted:
             return ""
         return "clock_unset" if self.standing is ClockStanding.UNSET else "clock_doubtful"
@@ -138,8 +140,7 @@ _TEXTS = {
 
 
 def judge(now: Instant, evidence: Evidence) -> ClockTrust:
-    """Return what the clock that shows `now` is worth; `now.clock_ok` says that it claims to be
-    right."""
+    """Judge the clock that shows `now`. now.clock_ok: the clock claims to be synchronised."""
     hub = _of_this_boot(evidence.hub, evidence.boot)
     if hub is not None and 0.0 <= now.mono - hub.mono <= HUB_COUNTS_S:
         return _by_hub(now, hub)
@@ -162,7 +163,7 @@ def judge(now: Instant, evidence: Evidence) -> ClockTrust:
 
 
 def judged(now: Instant, evidence: Evidence) -> Instant:
-    """The same moment, with what its time is worth."""
+    """Return the same moment with `clock_ok` and `doubted` as judged."""
     trust = judge(now, evidence)
     ok = trust.shows_time if trust.trusted or now.clock_ok else False
     if (ok, trust.doubted) == (now.clock_ok, now.doubted):

@@ -172,7 +172,7 @@ REBOUND_S = 0.5
 its frame: nobody has gone through."""
 
 LOCK_CAUSES = {DoorInput.LEASE_OVER: "deadline"}
-"""What the Lock of an input is called where it is not the input's own name."""
+"""Causes in Lock commands that differ from the name of the input."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +228,7 @@ class DoorControl:
     closing: Closing | None = None
     reopened: Closing | None = None
 
-    # --- what others ask ---
+    # --- state ---
 
     @property
     def unlocked(self) -> bool:
@@ -241,14 +241,13 @@ class DoorControl:
         return min((t for t in due if t is not None), default=None)
 
     def maybe_rebound(self, now: float) -> bool:
-        """Tell whether the leaf stands open, and nobody can say yet that it has not merely
-        rebounded."""
+        """Return whether the leaf stands open and may merely have rebounded."""
         if self.reopened is None or self.opened_at is None:
             return False
         return now - self.opened_at < REBOUND_S
 
     def refusal(self) -> Reason | None:
-        """Return why nobody may be let in now, whoever it is; None: the door has no objection."""
+        """Return why nobody may be let in now; None: the door has no objection."""
         if self.state is DoorState.FIRE or self.mode is DoorMode.FREE_ACCESS:
             return None
         if self.mode is DoorMode.LOCKDOWN:
@@ -257,18 +256,18 @@ class DoorControl:
             return Reason.OUT_OF_SERVICE
         return Reason.INTERLOCK if self.other_open else None
 
-    # --- what happens ---
+    # --- inputs ---
 
     def release(self, input_: DoorInput, for_s: float, cause: str, now: Instant) -> list[Command]:
-        """GRANT, OPERATOR or REX for so many seconds; a time that is not positive does nothing."""
+        """Take GRANT, OPERATOR or REX for `for_s` seconds; without a positive time, do nothing."""
         return self._take(input_, now, cause, min(for_s, self.rules.max_s)) if for_s > 0 else []
 
     def take(self, input_: DoorInput, now: Instant) -> list[Command]:
-        """Any other input. What the table does not list changes nothing."""
+        """Take any other input. What the table does not list changes nothing."""
         return self._take(input_, now, LOCK_CAUSES.get(input_, str(input_)), 0.0)
 
     def leaf(self, is_open: bool, now: Instant, found: bool = False) -> list[Command]:
-        """The leaf was opened or closed; found: it stood open at the start already."""
+        """Take that the leaf was opened or closed. found: it stood open at the start already."""
         was_open, self.leaf_open = self.leaf_open, is_open
         if not is_open:
             closing = Closing(now.mono, self.state, self._opened_at(now.mono), self.watched)
@@ -282,17 +281,17 @@ class DoorControl:
         return self.take(DoorInput.FOUND_OPEN if found else DoorInput.OPENED, now)
 
     def other_door(self, is_open: bool, now: Instant) -> list[Command]:
-        """The other door of the mantrap was opened or closed."""
+        """Take that the other door of the mantrap was opened or closed."""
         self.other_open = is_open
         return self.take(DoorInput.OTHER_OPENED, now) if is_open else []
 
     def set_mode(self, mode: DoorMode, now: Instant) -> list[Command]:
-        """Return what the door returns to from now on; in a fire it takes effect afterwards."""
+        """Set the mode that the door returns to at rest; in a fire it takes effect afterwards."""
         self.mode = mode
         return self.take(MODE_INPUTS[mode], now)
 
     def advance(self, now: Instant) -> list[Command]:
-        """Do what is due: end or renew the lease, warn and alarm of a leaf that is held open."""
+        """Do what is due: end or renew the lease, warn or alarm when the leaf is held open."""
         commands: list[Command] = []
         if self._lease_due is not None and now.mono >= self._lease_due:
             free = self.state is DoorState.FREE
@@ -302,7 +301,7 @@ class DoorControl:
                 commands += self.take(due, now)
         return commands
 
-    # --- how ---
+    # --- transitions ---
 
     @property
     def _lease_due(self) -> float | None:
@@ -393,21 +392,20 @@ class DoorControl:
         return now - closing.at < self.rules.grace_s
 
     def _opened_at(self, now: float) -> float | None:
-        """Return when the leaf was opened by somebody: a rebound is a part of the opening before
-        it."""
+        """Return when somebody opened the leaf: a rebound belongs to the opening before it."""
         reopened = self.reopened
         return reopened.opened_at if reopened and self.maybe_rebound(now) else self.opened_at
 
     def _enter(self, next_: DoorState | Rest, now: Instant) -> list[Command]:
         if next_ is Rest.AGAIN and self.closing is not None and self.closing.watched is not None:
-            # what a held door was warned of, and when, does not begin anew
+            # the time and the warning of a held door go on
             self.state, self.watched = self.closing.state, self.closing.watched
             return []
         if next_ is Rest.AGAIN:
             next_ = DoorState.OPEN
         self.state = self._rest() if isinstance(next_, Rest) else next_
         if self.state is DoorState.OPEN:
-            # who was given more time may also hold the door for longer
+            # a longer release also extends the time for which the door may be held
             self.watched = max(now.mono, self.allowed_until or now.mono)
         elif self.state not in _AJAR:
             self.watched = None
@@ -423,11 +421,11 @@ class DoorControl:
 
 
 def as_markdown() -> str:
-    """The table for docs/door.md."""
+    """Return the table for docs/door.md."""
     lines = ["| in | on | when | becomes | does | tells |", "|---|---|---|---|---|---|"]
     for row in TABLE:
         states = "any but fire" if row.states == _ALL_BUT_FIRE else ", ".join(row.states)
-        told = f"`{row.tells[0]}` ({row.tells[1]})" if row.tells else ""
-        cells = (states, row.input, row.when, row.next, row.effect, told)
+        event = f"`{row.tells[0]}` ({row.tells[1]})" if row.tells else ""
+        cells = (states, row.input, row.when, row.next, row.effect, event)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

@@ -1,14 +1,14 @@
-"""Everything at the gate but the faces: the door, who passed through it, and what is an alarm.
+"""Supervises the door: its state, the passages through it, and alarms.
 
-The gate hands on the events that are no observations and asks for admissions. Each event of the
-door is recorded with its severity; what is a warning or an alarm stands until it is acknowledged.
+The gate hands over all events but observations, and asks for admissions. Each event of the door is
+recorded with its severity; a warning or an alarm stands until it is acknowledged.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from gated.core.alarms import AlarmSounder, Repetition
+from gated.core.alarms import AlarmSounder, RepetitionCounter
 from gated.core.door import DoorControl, DoorInput, DoorState
 from gated.core.messages import (
     CAMERA_NEWS,
@@ -47,7 +47,7 @@ DOOR_SEVERITY: dict[DoorEventKind, Severity] = {
     DoorEventKind.POWER_FAIL: "warning",
     DoorEventKind.FIRE_HELD: "warning",
 }
-"""Of the events that are more than news."""
+"""Severity of the events that are more than information."""
 
 HARMLESS = frozenset(
     {
@@ -63,7 +63,7 @@ HARMLESS = frozenset(
         Reason.SPOOF,
     }
 )
-"""Denials that say nothing about who was denied, and spoofs, which are counted by themselves."""
+"""Denials that do not count as suspicious, and spoofs, which are counted separately."""
 
 Settled = Callable[[Passage, bool], None]
 
@@ -82,7 +82,7 @@ EntranceEvent = (
 
 
 class DoorSupervision:
-    """The door of one gate. on_settled: told of each passage, and whether it was made."""
+    """The door of one gate. on_settled: called with each passage, and whether it was made."""
 
     def __init__(self, policy: GatePolicy, on_settled: Settled) -> None:
         self.policy = policy
@@ -90,15 +90,15 @@ class DoorSupervision:
         self.passages = Passages(policy.contact)
         self.alarms = AlarmSounder(policy.alarm_sound_s)
         self.journal_available = True
-        self._denials = Repetition(policy.alarm_denials, policy.alarm_denials_window_s)
+        self._denials = RepetitionCounter(policy.alarm_denials, policy.alarm_denials_window_s)
         self._troubles: set[str] = set()
         self._on_settled = on_settled
 
-    # --- what is asked of it ------------------------------------------------------------------
+    # --- admissions and state -----------------------------------------------------------------
 
     @property
     def deadline(self) -> float | None:
-        """Return when `advance` has something to do; None: never."""
+        """The time at which `advance` has something to do; None: never."""
         due = (self.door.deadline, self.passages.until, self.alarms.sounds_until)
         return min((t for t in due if t is not None), default=None)
 
@@ -110,7 +110,7 @@ class DoorSupervision:
         self.alarms.advance(now.mono)
 
     def admit(self, passage: Passage, for_s: float, now: Instant) -> Iterator[Command]:
-        """Release the door for somebody who was granted."""
+        """Release the door for a person who was granted access."""
         yield from self.door.release(DoorInput.GRANT, for_s, f"visit {passage.visit}", now)
         ends = now.mono + min(for_s, self.policy.door.max_s) + self.policy.door.grace_s
         passed = self.passages.granted(passage, ends, self._stands_open(now))
@@ -118,23 +118,23 @@ class DoorSupervision:
 
     @property
     def distrusts_camera(self) -> bool:
-        """Tell whether nobody is let in by face, as another camera is there."""
+        """True while nobody is let in by face because the camera was exchanged."""
         return self.policy.refuse_changed_camera and Reason.CAMERA_CHANGED in self._troubles
 
     def denied(self, reason: Reason, now: Instant) -> Iterator[Command]:
-        """Somebody was denied: many of them are worth a look."""
+        """Count a denial; many of them make a warning."""
         if reason not in HARMLESS and self._denials.happened(now.mono):
             body = {"denials": self._denials.limit, "within_s": self._denials.window_s}
             yield RecordEvent(now, "repeated_denials", body, "warning")
 
     def recorded(self, commands: Iterable[Command]) -> None:
-        """Take note of what is an alarm among the commands of one event."""
+        """Handle the recorded events among the commands of one event."""
         for command in commands:
             if isinstance(command, RecordEvent):
-                self.alarms.told(command.kind, command.severity, command.at.mono)
+                self.alarms.recorded(command.kind, command.severity, command.at.mono)
 
     def state(self, looking: bool) -> GateState:
-        """Return what holds now. looking: somebody is before the camera and is being looked at."""
+        """Return the state of the gate. looking: a person in front of the camera is examined."""
         lights = {Light.LOOK_HERE if looking else Light.IDLE}
         if self._troubles or not self.journal_available or "door_fault" in self.alarms.standing:
             lights.add(Light.FAULT)
@@ -146,10 +146,10 @@ class DoorSupervision:
             str(self.door.state), self.door.mode, frozenset(lights), dict(self.alarms.standing)
         )
 
-    # --- what happens -------------------------------------------------------------------------
+    # --- events -------------------------------------------------------------------------------
 
     def handle(self, event: EntranceEvent, now: Instant) -> Iterator[Command]:
-        """Take one event that is no observation."""
+        """Handle one event that is no observation."""
         match event:
             case DoorEvent():
                 yield from self._door_event(event, now)
@@ -190,14 +190,13 @@ class DoorSupervision:
             yield from self._settle(self.passages.opened(), True, now)
 
     def _stands_open(self, now: Instant) -> bool:
-        """Tell whether the leaf stands open by right, and has not merely rebounded."""
+        """Return whether the leaf stands open, neither forced nor merely rebounded."""
         door = self.door
         forced = door.state is DoorState.FORCED
         return door.leaf_open and not forced and not door.maybe_rebound(now.mono)
 
     def _goes_through(self, kind: DoorEventKind, now: Instant) -> bool:
-        """Tell whether the leaf closes now that was opened just after a closing, and was no
-        rebound."""
+        """Return whether the leaf closes now after being reopened, which was no rebound."""
         return (
             kind is DoorEventKind.CONTACT_CLOSED
             and self.door.reopened is not None
@@ -231,7 +230,7 @@ class DoorSupervision:
     def _trouble(
         self, name: str, kind: str, severity: Severity, detail: str, now: Instant
     ) -> RecordEvent:
-        """Something began (or, as mere news, ended) that keeps the gate from doing its work."""
+        """Record that a condition that hinders the gate began or (severity info) ended."""
         (self._troubles.discard if severity == "info" else self._troubles.add)(name)
         return RecordEvent(now, kind, {"detail": detail}, severity)
 
@@ -261,7 +260,7 @@ class DoorSupervision:
         yield from self.door.set_mode(mode, now)
 
     def _restore(self, before: Restored, now: Instant) -> Iterator[Command]:
-        """Free access does not outlive the program: a door that opens by itself is worse."""
+        """Restore alarms and mode, but not free access: a door must not open by itself."""
         self.alarms.standing.update(before.alarms)
         if before.mode is DoorMode.FREE_ACCESS:
             body = {"mode": "normal", "before": str(before.mode), "cause": "restart"}

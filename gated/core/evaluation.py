@@ -1,6 +1,6 @@
-"""Error rates of a matcher, from the similarities of photos of known people: 1:1 and open-set 1:N.
+"""Computes error rates of a matcher from photos of known people: 1:1 and open-set 1:N.
 
-Comparisons that share a person are not independent: intervals come from drawing whole people.
+Comparisons that share a person are not independent: intervals come from resampling people.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ Bools = npt.NDArray[np.bool_]
 RATES = (1e-2, 1e-3, 1e-4, 1e-5)
 
 KEPT = 0.04
-"""Share of the impostor comparisons, the most alike, whose people are remembered: a bootstrap at
-the largest rate must not run out of them."""
+"""Share of the impostor comparisons, the most similar ones, that are kept with their people: enough
+for a bootstrap at the largest rate."""
 
 STRANGERS = 0.25
-"""At least so many of the people stay strangers, also where everybody has several photos."""
+"""Least share of people who are not enrolled, also where everybody has several photos."""
 
 PER_PERSON = 4
-"""More photos of one person than this would bend the calibration towards that person."""
+"""Most photos of one person in a calibration: more would bias it towards that person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Pairs:
 
 
 def all_pairs(similarities: Similarities, owners: Owners) -> Pairs:
-    """Each photo with each later one. similarities: (n, n); owners: (n,) from 0 without gaps."""
+    """Compare each photo with each later one. similarities: (n, n); owners: (n,), 0 to people-1."""
     genuine, whose, impostor, pairs = [], [], [], []
     for i, owner in enumerate(owners[:-1]):
         row, same = similarities[i, i + 1 :], owners[i + 1 :] == owner
@@ -87,9 +87,9 @@ def all_pairs(similarities: Similarities, owners: Owners) -> Pairs:
 
 
 def tmr_at_fmr(pairs: Pairs, rate: float, rng: np.random.Generator) -> Estimate | None:
-    """True match rate where `rate` of the impostor comparisons match; None where that is not one.
+    """Return the true match rate at a false match rate of `rate`.
 
-    A comparison matches when it is more alike than the threshold.
+    None when that is less than one impostor comparison. A comparison matches above the threshold.
     """
     allowed = int(rate * len(pairs.impostor))
     if allowed < 1 or not len(pairs.genuine):
@@ -109,7 +109,7 @@ def tmr_at_fmr(pairs: Pairs, rate: float, rng: np.random.Generator) -> Estimate 
 
 
 def _threshold(pairs: Pairs, rate: float, drawn: Floats) -> float:
-    """The similarity that `rate` of the impostor comparisons exceed, each person `drawn` times."""
+    """Return the similarity that `rate` of the impostors exceed, with each person `drawn` times."""
     photos = drawn * pairs.photos
     total = (photos.sum() ** 2 - (photos**2).sum()) / 2.0
     above = np.cumsum(drawn[pairs.top_owners[:, 0]] * drawn[pairs.top_owners[:, 1]])
@@ -118,7 +118,7 @@ def _threshold(pairs: Pairs, rate: float, drawn: Floats) -> float:
 
 
 def det_curve(pairs: Pairs, points: int = 200) -> tuple[Floats, Floats]:
-    """(FMR, FNMR) at thresholds that FMR runs through in even steps of its logarithm."""
+    """Return (FMR, FNMR) at thresholds with even steps of log FMR."""
     impostor, genuine = np.sort(pairs.impostor), np.sort(pairs.genuine)
     rates = np.logspace(-np.log10(len(impostor)), np.log10(0.5), points)
     places = np.maximum(len(impostor) - 1 - np.floor(rates * len(impostor)).astype(int), 0)
@@ -128,7 +128,7 @@ def det_curve(pairs: Pairs, points: int = 200) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """Share of pairs decided rightly at the threshold that was best on the other folds."""
+    """Share of pairs decided correctly at the threshold that was best on the other folds."""
 
     value: float
     folds: tuple[float, ...]
@@ -137,7 +137,7 @@ class Accuracy:
 
 
 def kfold_accuracy(folds: Sequence[tuple[Similarities, Bools]]) -> Accuracy:
-    """Accuracy over folds of (similarities, whether it is the same person), two folds or more."""
+    """Return the accuracy over two or more folds of (similarities, same person or not)."""
     rights = []
     for i, (scores, same) in enumerate(folds):
         others = [fold for j, fold in enumerate(folds) if j != i]
@@ -151,7 +151,7 @@ def kfold_accuracy(folds: Sequence[tuple[Similarities, Bools]]) -> Accuracy:
 
 
 def _best_threshold(scores: Similarities, same: Bools) -> float:
-    """The threshold with the fewest errors; the middle between two scores."""
+    """Return the threshold with the fewest errors, halfway between two scores."""
     order = np.argsort(scores, kind="stable")
     ranked, truth = scores[order], same[order]
     # errors when everything up to and including place k - 1 is called different
@@ -187,7 +187,7 @@ class Tally:
         np.add.at(self.trials, owners, 1.0)
 
     def estimate(self, rng: np.random.Generator) -> Estimate:
-        """Errors per trial over all people."""
+        """Return the errors per trial over all people."""
 
         def rate(drawn: Floats) -> float:
             trials = float(drawn @ self.trials)
@@ -215,7 +215,7 @@ class OpenSet:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Draw:
-    """The parts that people play in one random gallery; indices of photos."""
+    """The roles of photos (indices) in one random gallery."""
 
     enrolled: Owners
     mates: Owners
@@ -223,7 +223,7 @@ class Draw:
 
 
 ThresholdOf = Callable[[int], float]
-"""Number of templates in the gallery -> the similarity from which on somebody is identified."""
+"""Maps the number of templates in the gallery to the threshold."""
 
 
 def open_set(
@@ -235,11 +235,11 @@ def open_set(
     enrolled_from: int = 1,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> OpenSet | None:
-    """Identification with the threshold of a calibration that never saw the people it is tried on.
+    """Measure identification with thresholds calibrated on other people.
 
     Cross-fitted: each time the people are divided at random into two halves; each half is
-    calibrated on alone, and tried with the threshold that the other one gave. similarities: (n, n),
-    template of the row against probe of the column. None when there are too few people.
+    tested with the threshold calibrated on the other one. similarities: (n, n), template of the row
+    against probe of the column. None when there are too few people.
     """
     people = int(owners.max()) + 1
     false, missed = Tally.empty(people), Tally.empty(people)
@@ -267,7 +267,7 @@ def open_set_at(
     galleries: int = 50,
     enrolled_from: int = 1,
 ) -> OpenSet | None:
-    """The same with a given calibration, and galleries of all the people at once."""
+    """Measure identification with a given calibration, and galleries of all the people at once."""
     people = int(owners.max()) + 1
     false, missed = Tally.empty(people), Tally.empty(people)
     sizes, thresholds, rates = [], [], []
@@ -303,10 +303,10 @@ def _summary(
 def draw_gallery(
     owners: Owners, people: Owners, rng: np.random.Generator, enrolled_from: int = 1
 ) -> Draw | None:
-    """People with more photos than `enrolled_from` enrolled from so many, the others as strangers.
+    """Enroll people who have more photos than `enrolled_from` with so many; others are strangers.
 
-    Some of the former stay strangers too where there are few others. None when nobody is left for
-    one of the parts.
+    Where there are too few others, some of the former stay strangers, too. None when one of the
+    groups is empty.
     """
     photos = np.bincount(owners, minlength=int(people.max()) + 1)
     able = rng.permutation(people[photos[people] > enrolled_from])
@@ -322,14 +322,14 @@ def draw_gallery(
 
 
 def halves(people: int, rng: np.random.Generator) -> list[tuple[Owners, Owners]]:
-    """(people to try, people to calibrate on), both ways round; nobody is in both."""
+    """Return two splits (people to test, people to calibrate on), disjoint, one the reverse."""
     order = rng.permutation(people)
     a, b = np.sort(order[: people // 2]), np.sort(order[people // 2 :])
     return [(a, b), (b, a)]
 
 
 def _calibrate(similarities: Similarities, owners: Owners, people: Owners) -> Calibration | None:
-    """Calibration from the comparisons of these people's photos alone."""
+    """Calibrate on the comparisons of these people's photos alone."""
     scores = impostors(similarities, owners, people)
     try:
         return fit(scores, "model", "half of the people")
@@ -338,7 +338,7 @@ def _calibrate(similarities: Similarities, owners: Owners, people: Owners) -> Ca
 
 
 def impostors(similarities: Similarities, owners: Owners, people: Owners) -> Floats:
-    """Similarities of templates to probes of others, among PER_PERSON photos of each of these."""
+    """Return impostor similarities among at most PER_PERSON photos of each of these people."""
     photos = np.concatenate([np.flatnonzero(owners == p)[:PER_PERSON] for p in people])
     part = similarities[np.ix_(photos, photos)]
     return np.asarray(part[owners[photos][:, None] != owners[photos][None, :]], np.float64)
@@ -352,7 +352,7 @@ def _try(
     false: Tally,
     missed: Tally,
 ) -> tuple[float, float]:
-    """Count the errors of one gallery; its (FPIR, FNIR)."""
+    """Count the errors of one gallery, and return its (FPIR, FNIR)."""
     to_strangers = similarities[np.ix_(draw.enrolled, draw.strangers)]
     taken = to_strangers.max(axis=0) >= threshold
     false.add(owners[draw.strangers], taken)
@@ -369,13 +369,13 @@ def _try(
 def taken_in_visit(
     similarities: Similarities, vectors: Vector, weights: Floats, criteria: Criteria, kept: int
 ) -> Bools:
-    """(templates,) whether a track would be taken for each person, were that one alone enrolled.
+    """Return (templates,) booleans: would a track match the template, were it the only one?
 
-    similarities: (frames, templates), oldest frame first; vectors: (frames, d); kept: the newest
-    samples that the gate weighs, after each frame.
+    similarities: (frames, templates), oldest frame first; vectors: (frames, d); kept: number of
+    newest samples that the gate weighs after each frame.
     """
     found = np.zeros(similarities.shape[1], np.bool_)
-    # the mean embedding of frames may reach what none of them does
+    # the mean embedding may reach the threshold where no single frame does
     least = criteria.threshold if criteria.pool_shift is None else criteria.floor
     for column in np.flatnonzero((similarities >= least).any(axis=0)):
         samples = [

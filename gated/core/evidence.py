@@ -1,8 +1,8 @@
-"""Evidence of the frames of one track about who it is.
+"""Combines the frames of one track into evidence of identity.
 
 A frame *agrees* with the person it resembles most when it reaches the frame floor. A frame is
-*contrary* when it agrees with somebody else, or resembles nobody (below `reject`). Between the two
-it says nothing. Only the agreeing frames since the last contrary one count.
+*contrary* when it agrees with somebody else, or resembles nobody (below `reject`). Frames between
+the two are ignored. Only the agreeing frames since the last contrary one count.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gated.core.pad import PadScore
 from gated.core.values import Vector
 
 FLOOR_FMR = 1e-3
-"""A frame agrees from the similarity of this false match rate on."""
+"""A frame agrees when it reaches the similarity of this false match rate."""
 
 REJECT_FMR = 2e-2
 """A frame below the similarity of this false match rate resembles nobody."""
@@ -38,17 +38,17 @@ class Sample:
     match: Match | None
     posture: Posture | None = None
     shape: Shape | None = None
-    """Where the mesh lies, in a frame without much noise."""
+    """The mesh, in a frame without much noise."""
     grey: bool = False
     """Seen in a picture without colour."""
 
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
-    """Similarities that evidence is held against, and how much of it a match needs.
+    """Thresholds of a match, and the number of frames that it needs.
 
-    pool_shift: by how much more alike the mean embedding of the frames has to be; None: only the
-    mean of the single similarities counts.
+    pool_shift: additional similarity for the mean embedding of the frames; None: only the mean of
+    the single similarities counts.
     """
 
     threshold: float
@@ -70,11 +70,11 @@ class Identity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Identification:
-    """identity; the person and agreeing frames it rests on; mean similarity and margin.
+    """The identity, its person and number of agreeing frames, mean similarity and margin.
 
     pads: live scores of the agreeing frames, where there are any; shapes: their meshes. threshold:
-    what the similarity was held against; None where nothing was compared. fresh: the newest frame
-    is an agreeing one. grey: all agreeing frames are without colour.
+    the one that was applied; None where nothing was compared. fresh: the newest frame agrees. grey:
+    all agreeing frames are without colour.
     """
 
     identity: Identity
@@ -92,7 +92,7 @@ class Identification:
 def weigh(samples: Iterable[Sample], criteria: Criteria) -> Identification:
     """Combine the samples of one track, oldest first.
 
-    AMBIGUOUS when the margin is too small, also where the best person changes from frame to frame.
+    AMBIGUOUS when the margin is too small, also when the best person varies between frames.
     """
     seen: list[Pair] = []
     known: list[Pair] = []
@@ -141,10 +141,10 @@ def _suffice(pairs: list[Pair], criteria: Criteria) -> bool:
 
 
 def _similarity(pairs: list[Pair], criteria: Criteria) -> float:
-    """The mean similarity of the frames, or that of their mean embedding where it says more.
+    """Return the larger of mean similarity and (shifted) similarity of the mean embedding.
 
-    Frames that differ have a shorter mean of unit vectors, by which the mean of the cosines is
-    divided: that is the cosine of the mean embedding to a template.
+    The cosine of the mean embedding to a template is the mean of the cosines divided by the length
+    of the mean of the unit vectors, which is shorter the more the frames differ.
     """
     mean = _mean((s.weight, m.similarity) for s, m in pairs)
     if criteria.pool_shift is None or mean <= 0 or len(pairs) < criteria.frames:

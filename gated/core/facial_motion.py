@@ -1,10 +1,10 @@
-"""Does a face move by itself, or is it the print of one that is moved?
+"""Measures whether a face moves by itself, unlike a print that is moved.
 
-Whatever is rigid, flat or wrapped around a head, moves through a picture so that the paths of its
-points span three dimensions (Tomasi & Kanade, "Shape and motion from image streams under
-orthography", 1992). Speech and expressions do not fit into them. What is left over proves little
-when it is small: who stands still and looks moves no more than paper does. So it never refuses
-anybody; without it the level `strict` asks for movements. docs/accuracy.md has the figures.
+The paths of the points of a rigid object span three dimensions (Tomasi & Kanade, "Shape and motion
+from image streams under orthography", 1992). Speech and expressions add motion beyond them. A small
+remainder proves little: a person who stands still moves no more than paper does. So this measure
+never refuses anybody; without motion the level `strict` asks for movements. docs/accuracy.md has
+the figures.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ import numpy as np
 import numpy.typing as npt
 
 Shape = npt.NDArray[np.float32]
-"""(points, 2): places of points of one face in any unit; the first two are the outer corners of the
-eyes."""
+"""(points, 2): positions of points of one face in any unit; the first two are the outer corners of
+the eyes."""
 
 LEAST_FRAMES = 12
-"""Fewer frames fit into three dimensions, whatever they show."""
+"""Fewer frames always fit into three dimensions."""
 
 SHOWN = 0.012
-"""Distances of the eyes. Prints and masks came to 0.009 at most, people who talk to 0.015."""
+"""In distances of the eyes. Prints and masks reached 0.009 at most, people who talk 0.015."""
 
 RIGID = 3
 SMOOTHED = 3
-"""The mesh trembles from frame to frame: so many are averaged."""
+"""Frames that are averaged, as the mesh jitters from frame to frame."""
 
 
 def facial_motion(shapes: Sequence[Shape]) -> float | None:
-    """By how much the points of successive frames move unlike something rigid.
+    """Return the motion of points that no rigid object could make, over successive frames.
 
     In distances of the outer corners of the eyes, 90th percentile over frames; None for too few
     frames.
@@ -51,6 +51,6 @@ def facial_motion(shapes: Sequence[Shape]) -> float | None:
 
 
 def moves_by_itself(shapes: Sequence[Shape]) -> bool:
-    """Tell whether the face is seen to speak, or to change its expression."""
+    """Return whether the face speaks or changes its expression."""
     found = facial_motion(shapes)
     return found is not None and found >= SHOWN

@@ -1,4 +1,4 @@
-"""The local encoding cache: one immutable matrix of all templates, replaced as a whole."""
+"""The gallery: one immutable matrix of all templates, replaced as a whole."""
 
 from __future__ import annotations
 
@@ -67,10 +67,10 @@ class Gallery:
         templates: Iterable[Template],
         generation: int = 0,
     ) -> Gallery:
-        """Pack templates into a gallery; ValueError when one was made by another model.
+        """Pack templates into a gallery. Raises: ValueError when one is of another model.
 
-        Templates of people who are not in `members`, and members without a template, are left out;
-        so are vectors that are not finite, which would outrank every other one.
+        Leaves out templates of people who are not in `members`, members without a template, and
+        vectors that are not finite, which would outrank all others.
         """
         by_id = {m.person.id: m for m in members}
         kept = sorted(
@@ -100,13 +100,13 @@ class Gallery:
 
     @property
     def people(self) -> int:
-        """Return how many people a probe is compared with: the N of 1:N."""
+        """The number of people that a probe is compared with: the N of 1:N."""
         return len(self.members)
 
     def digest(self) -> str:
-        """Names whom it knows by which templates, in any order: equal at gates that know the same.
+        """Return a digest of people and templates in any order: equal at gates with the same ones.
 
-        SHA-256 over those of each template with its person's uid, hex.
+        SHA-256 over the sorted SHA-256 of each template with its person's uid, hex.
         """
         rows = sorted(
             hashlib.sha256(
@@ -118,7 +118,7 @@ class Gallery:
         return hashlib.sha256(b"".join(rows)).hexdigest()
 
     def similarities(self, probes: Vector) -> npt.NDArray[np.float32]:
-        """(n,) float32 similarity of a raw probe (d,) to each template; (k, n) of probes (k, d)."""
+        """Return float32 similarities to all templates: (n,) of a probe (d,), (k, n) of (k, d)."""
         if self.metric == "cosine":
             if probes.ndim == 2:
                 return np.asarray(unit(probes) @ self.vectors.T, np.float32)
@@ -130,7 +130,7 @@ class Gallery:
         return np.asarray(-np.linalg.norm(self.vectors - probes, axis=1), np.float32)
 
     def only(self, person_id: int) -> Gallery:
-        """The gallery of this one person; empty when they have no template."""
+        """Return the gallery of this one person; empty when they have no template."""
         index = next((i for i, m in enumerate(self.members) if m.person.id == person_id), -1)
         mine = self.owners == index
         return replace(
@@ -141,7 +141,7 @@ class Gallery:
         )
 
     def match(self, probe: Vector) -> Match | None:
-        """The best person and the best other one by their most similar template.
+        """Find the best person and the best other one by their most similar template.
 
         None when the gallery is empty or the probe is not finite.
         """
@@ -150,7 +150,7 @@ class Gallery:
         return self._best(self.similarities(probe))
 
     def match_all(self, probes: Sequence[Vector]) -> list[Match | None]:
-        """`match` of each, in one pass over the templates."""
+        """Return `match` of each probe, in one pass over the templates."""
         if not len(self.vectors) or not len(probes):
             return [None] * len(probes)
         rows = self.similarities(np.stack(probes))
@@ -160,7 +160,7 @@ class Gallery:
     def _best(self, scores: npt.NDArray[np.float32]) -> Match:
         best = int(scores.argmax())
         owner = int(self.owners[best])
-        # owners are sorted, so the other people are what lies left and right of this one's run
+        # owners are sorted: the other people are left and right of this one's run
         left, right = np.searchsorted(self.owners, [owner, owner + 1])
         others = [
             (float(part.max()), int(self.owners[offset + int(part.argmax())]))
@@ -177,6 +177,6 @@ class Gallery:
 
 
 def unit(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Rows (or one vector) scaled to length 1; zero stays zero."""
+    """Scale rows (or one vector) to length 1; zero stays zero."""
     norm = np.linalg.norm(x, axis=-1, keepdims=True)
     return np.asarray(x / np.maximum(norm, 1e-12), np.float32)

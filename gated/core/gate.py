@@ -6,15 +6,15 @@ Every track opens a *visit*: WATCHING -> PENDING -> GRANTED | DENIED -> CLOSED. 
 an embedding become samples of the track; after each sample the track's evidence is weighed
 (`evidence`), then its liveness (`pad`), then the rules (`access`). The first grant ends the visit's
 search; a retryable denial may still become that one grant. Tracks recognised as the same person
-share a visit. A visit closes some seconds after its last track was lost. A track of which nothing
-is heard any more counts as lost: observations may be dropped on their way, and a visit that never
-closes would never let its person in again.
+share a visit. A visit closes some seconds after its last track was lost. A track without
+observations for some time counts as lost: observations may be dropped on their way, and a visit
+that never closes would never let its person in again.
 
-The gate never reads a clock: `handle` is given the time, `deadline` says when it wants a Tick. All
+The gate never reads a clock: `handle` is given the time, `deadline` says when it needs a Tick. All
 state follows from the events, so that the same events give the same commands. A new gallery is an
-event too: the samples of open tracks are matched again, nothing of the old gallery survives.
+event, too: the samples of open tracks are matched again, nothing of the old gallery survives.
 
-Who somebody is and that they live is decided here; whether they are let in, in `admission`.
+This module decides identity and liveness; `admission` (`access_control`) decides who is let in.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ from gated.core.visit import TrackState, VisitInput, Visits, VisitState
 class Judgement:
     """The evidence of one track as it was weighed at one moment.
 
-    liveness, pad: of the track, and its mean score (None without scores). captured_at: monotonic
-    time of the frame that brought it about.
+    liveness, pad: verdict on the track, and its mean score (None without scores). captured_at:
+    monotonic time of the frame that caused the judgement.
     """
 
     track: TrackState
@@ -90,7 +90,7 @@ class Gate:
         calibration: Calibration,
         seed: bytes = b"",
     ) -> None:
-        """seed: secret randomness, from which challenges are drawn; without it there are none."""
+        """Make a gate. seed: secret randomness for challenges; without it there are none."""
         self.policy = policy
         self.calibration = calibration
         self.attacks = AttackMemory(policy.lockout_s, policy.alarm_attacks, policy.alarm_window_s)
@@ -110,13 +110,13 @@ class Gate:
         self._guidance: tuple[int, str] | None = None
         self._replace_gallery(gallery)
 
-    # --- the two ways in ----------------------------------------------------------------------
+    # --- events in, commands out --------------------------------------------------------------
 
     def handle(self, event: Event, now: Instant) -> list[Command]:
-        """Take one event at `now` (never earlier than the one before); return what to do."""
+        """Handle one event at `now` (never earlier than the one before); return the commands."""
         fire = isinstance(event, DoorEvent) and event.kind is DoorEventKind.FIRE
         commands = [
-            # the adapter has released already: a relock that falls due just now must not win
+            # in a fire the adapter has released already: a relock due now must not undo it
             *([] if fire else self.entrance.advance(now)),
             *self.admission.advance(now),
             *self._expire(now),
@@ -131,14 +131,14 @@ class Gate:
 
     @property
     def state(self) -> GateState:
-        """Return what holds now: the door, its mode, the lights, the alarms."""
+        """The present state: the door, its mode, the lights, the alarms."""
         settled = self._attention.settled
         looking = self._attention.watching and any(t not in settled for t in self.tracks)
         return self.entrance.state(looking)
 
     @property
     def deadline(self) -> float | None:
-        """Monotonic time at which the gate wants a Tick if nothing happens before."""
+        """The monotonic time at which the gate needs a Tick if nothing happens before."""
         visits = self.visits.values()
         claimed = self.claim.until if self.claim is not None else None
         own = (self._triggered_until, claimed)
@@ -190,7 +190,7 @@ class Gate:
         self._triggered_until = now.mono + self.policy.trigger_window_s
 
     def _expect(self, person_id: int | None, for_s: float, now: Instant) -> None:
-        """Hold faces against this person from now on; who was not recognised may try again."""
+        """Verify faces against this person from now on; visits that failed may try again."""
         self.claim = None
         if person_id is None or not for_s > 0:
             return
@@ -204,7 +204,7 @@ class Gate:
             track.attempts, track.rests_until = 0, None
 
     def _credential(self, shown: CredentialPresented, now: Instant) -> Iterator[Command]:
-        """A card asks the gate to look, and says for whom."""
+        """Handle a credential; when the face is still missing, expect this person."""
         yield from self.admission.present(shown, now)
         if self.admission.needs(shown.person_id) is Need.FACE:
             self._expect(shown.person_id, self.admission.patience_s, now)
@@ -242,7 +242,7 @@ class Gate:
         self.stale_frames += not fresh
         for face in seen.faces:
             track = self._follow(face, seen.captured_at, now)
-            # asked for each face: a grant ends the claim, which another face must not use
+            # checked for each face: a grant ends the claim, which another face must not use
             if fresh and self._watching(now):
                 yield from self._consider(track, face, seen, now)
             behind = track.visit.state is not VisitState.GRANTED and self._is_close(face)
@@ -345,8 +345,7 @@ class Gate:
         return Judgement(track, finding, liveness, pad, captured_at, now)
 
     def _who(self, track: TrackState, now: Instant) -> Identification:
-        """The person who is expected, or else whoever it is; nobody but them at a gate that waits
-        for cards."""
+        """Weigh the samples against the expected person, else identify, unless cards come first."""
         if self.claim is not None:
             claimed = self.claim.weigh(track.samples)
             if claimed.identity is Identity.MATCH or not self._identifying(now):
@@ -356,9 +355,10 @@ class Gate:
     def _liveness(
         self, track: TrackState, finding: Identification
     ) -> tuple[Liveness, float | None]:
-        """An attack seen anywhere on the track counts; liveness only on the agreeing frames.
+        """Return the liveness of a track, and its mean score.
 
-        Otherwise a stranger's own live face would vouch for the photo that is held up next.
+        An attack counts in any frame, liveness only in the agreeing frames: otherwise a stranger's
+        own live face would vouch for the photo that is held up next.
         """
         whole = self.policy.pad.verdict(_scores(track))
         if whole[0] is Liveness.ATTACK or not finding.frames:
@@ -395,7 +395,7 @@ class Gate:
                 yield from self._deny(judged, Reason.LIVENESS_UNDECIDED)
 
     def _settle_track(self, track: TrackState, person_id: int) -> None:
-        """After a grant nothing more is wanted of the track, nor of the claim that led to it."""
+        """Drop the samples of a track after a grant, and the claim that led to it."""
         if track.visit.final:
             track.challenge = None
             track.samples.clear()
@@ -405,7 +405,7 @@ class Gate:
     # --- challenges ---------------------------------------------------------------------------
 
     def _answered(self, track: TrackState, member: GalleryPerson, finding: Identification) -> bool:
-        """Tell whether nothing is asked for, or nothing need be, or this person has done it."""
+        """Return whether no challenge is needed, or this person has passed it."""
         challenge, asks = track.challenge, self.policy.challenge
         if challenge is not None:
             return challenge.passed and challenge.person_id == member.person.id
@@ -416,29 +416,29 @@ class Gate:
         return asks.doubt_s is not None and moves_by_itself(finding.shapes)
 
     def _unseen(self, finding: Identification, liveness: Liveness) -> bool:
-        """Tell whether only movements can tell, as the picture has no colour."""
+        """Return whether only a challenge can show liveness, as the picture has no colour."""
         seen_enough = finding.frames >= self.policy.pad.frames
         undecided = liveness is Liveness.UNDECIDED and not finding.pads
         return self.policy.challenge.infra_red and finding.grey and undecided and seen_enough
 
     def _doubted_long_enough(self, judged: Judgement) -> bool:
-        """Tell whether the face had its time, and its frames, to be seen moving."""
+        """Return whether the face had enough time and frames to be seen moving by itself."""
         wait, since = self.policy.challenge.doubt_s, judged.track.usable_since
         if wait is None or since is None:
             return True
         waited = judged.captured_at - since
-        # in noise no frame may ever tell
+        # in noise there may never be enough frames with a mesh
         return waited >= wait and (len(judged.finding.shapes) >= LEAST_FRAMES or waited >= 3 * wait)
 
     def _challenge(
         self, track: TrackState, member: GalleryPerson, now: Instant
     ) -> Iterator[Command]:
-        """Ask for movements, unless the visit was refused a moment ago."""
+        """Begin a challenge, unless the visit was refused just now."""
         track.visit.take(VisitInput.ASKED)
         if not self.admission.may_refuse(track.visit, now):
             return
         challenge = track.challenge = self.challenger.new(member.person.id, now.mono)
-        # the time to look at faces must not end before the time to answer
+        # claim and trigger must not end before the challenge
         if self.claim is not None:
             self.claim = replace(self.claim, until=max(self.claim.until, challenge.until))
         if self._triggered_until is not None:
@@ -446,7 +446,7 @@ class Gate:
         yield _prompt(track, challenge, now)
 
     def _follow_challenge(self, judged: Judgement, challenge: Challenge) -> Iterator[Command]:
-        """Look for the movement; only frames that agree with the person who was asked show it."""
+        """Check the movement, only in frames that agree with the challenged person."""
         track, finding = judged.track, judged.finding
         member, sample = finding.member, track.samples[-1]
         prompt = challenge.prompt
@@ -460,13 +460,13 @@ class Gate:
             yield _prompt(track, challenge, judged.now)
 
     def _fail(self, judged: Judgement) -> Iterator[Command]:
-        """End a challenge; the next one, if there is one, needs evidence of its own."""
+        """End a failed challenge; a next one needs new samples."""
         judged.track.challenge = None
         yield from self._deny(judged, Reason.CHALLENGE_FAILED)
         judged.track.samples.clear()
 
     def _patience_is_over(self, track: TrackState, captured_at: float) -> bool:
-        """Enough was seen for a verdict against: close for a while, or usable for much longer."""
+        """Return whether a denial is due: close for a while, or usable for much longer."""
         if len(track.samples) < self.policy.frames:
             return False
         wait = self.policy.decide_after_s
@@ -496,7 +496,7 @@ class Gate:
             track.visit.left_at = now.mono
 
     def _last_word(self, track: TrackState, now: Instant) -> Iterator[Command]:
-        """Refuse somebody who leaves before a verdict and was seen well enough for one."""
+        """Deny a person who leaves before a decision and was seen well enough for one."""
         state = track.visit.state
         if state not in (VisitState.WATCHING, VisitState.PENDING):
             return
@@ -515,7 +515,7 @@ class Gate:
             yield from self._deny(judged, _reason_against(finding))
 
     def _too_dark(self, track: TrackState, now: Instant) -> Iterator[Command]:
-        """Log somebody who came close and was never seen for want of light, once."""
+        """Record once that a person came close but was never recognisable for lack of light."""
         if track.dark >= self.policy.frames:
             track.flaws = ("too_dark",)
             yield from self._deny(_unweighed(track, now.mono, now), Reason.LOW_QUALITY)
@@ -525,26 +525,27 @@ class Gate:
     def _deny(self, judged: Judgement, reason: Reason, rule: str = "") -> Iterator[Command]:
         track, now = judged.track, judged.now
         decision = self._decision(judged, reason)
-        if self.admission.may_refuse(track.visit, now) and not self._worth_telling(decision, track):
+        if self.admission.may_refuse(track.visit, now) and not self._is_news(decision, track):
             self.admission.pass_over(track.visit, reason, now)
             return
         undecided = reason is Reason.LIVENESS_UNDECIDED
         advice = self._advice(track) if undecided else ""
-        told = list(self.admission.refuse(track.visit, replace(decision, rule=rule), now, advice))
-        yield from told
-        if told:
+        refused = replace(decision, rule=rule)
+        commands = list(self.admission.refuse(track.visit, refused, now, advice))
+        yield from commands
+        if commands:
             track.challenge = None
-        if told and reason is Reason.SPOOF:
+        if commands and reason is Reason.SPOOF:
             yield from self._attacked(decision, now)
         if track.visit.final:
             track.samples.clear()
 
-    def _worth_telling(self, refusal: Decision, track: TrackState) -> bool:
-        """A poster is refused again and again; whoever has a name is always told of."""
+    def _is_news(self, refusal: Decision, track: TrackState) -> bool:
+        """Return whether to record a denial: always with a name, of a poster only a few times."""
         if refusal.person is not None or not track.samples:
             return True
         face, alike = unit(track.samples[-1].vector), self.criteria.threshold
-        return self.fixed_faces.tell(track.box, face, alike, refusal.at.mono)
+        return self.fixed_faces.refused(track.box, face, alike, refusal.at.mono)
 
     def _settled(self, passage: Passage, used: bool) -> None:
         self.admission.settled(passage, used)
@@ -583,7 +584,7 @@ class Gate:
         )
 
     def _advice(self, track: TrackState) -> str:
-        """Return what would help to tell whether the face lives: a code of a notice."""
+        """Return advice for a better liveness score: a code of a notice."""
         return "infra_red" if track.grey else self.policy.pad.advice(_scores(track))
 
     # --- time ---------------------------------------------------------------------------------
@@ -623,7 +624,7 @@ class Gate:
             t.id for t in self.tracks.values() if t.visit.final or t.rests_until is not None
         )
         challenged = frozenset(t.id for t in self.tracks.values() if t.challenge is not None)
-        # a claim is held against another threshold, and does not wait long
+        # with a claim another threshold applies, and time is short
         strange = frozenset(
             t.id
             for t in self.tracks.values()
@@ -634,7 +635,7 @@ class Gate:
         )
 
     def _guide(self, seen: Observation) -> Iterator[Command]:
-        """Tell the person whose face is largest what keeps the gate from seeing them well."""
+        """Show the person with the largest face what to change to be seen well."""
         tracks = self.tracks
         open_faces = [
             f for f in seen.faces if f.track_id in tracks and not tracks[f.track_id].visit.final
@@ -654,7 +655,7 @@ class Gate:
                 return
             code = self._advice(track)
         elif not nearest.flaws and self.policy.pad.enabled and _is_cut_off(track):
-            # said before anything is decided: from there on less has to be asked
+            # before any decision: with more of the surroundings a lower score is enough
             code = "step_back"
         if self._guidance != (nearest.track_id, code):
             self._guidance = (nearest.track_id, code)
@@ -662,13 +663,13 @@ class Gate:
 
 
 def _is_cut_off(track: TrackState) -> bool:
-    """Tell whether the face was last seen without what surrounds it."""
+    """Return whether the last sample shows the face without its surroundings."""
     last = track.samples[-1].pad if track.samples else None
     return last is not None and not last.whole
 
 
 def _unweighed(track: TrackState, captured_at: float, now: Instant) -> Judgement:
-    """Return the judgement on a track of which no frame could be weighed."""
+    """Make the judgement on a track without any frame that could be weighed."""
     nothing = Identification(Identity.NONE)
     return Judgement(track, nothing, Liveness.UNDECIDED, None, captured_at, now)
 

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Observation:
-    """Contents of one frame. `captured_at` is monotonic; `lost` are the tracks that ended.
+    """Faces of one frame. captured_at: monotonic seconds; lost: the tracks that ended.
 
-    turn: degrees clockwise by which pictures seem to have to be turned; None: by none.
+    turn: degrees clockwise by which the camera's pictures probably need to be turned; None: none.
     """
 
     frame_no: int
@@ -51,7 +51,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GalleryReplaced:
-    """From now on faces are matched against this gallery."""
+    """A new gallery, against which faces are matched from now on."""
 
     gallery: Gallery
 
@@ -65,14 +65,14 @@ class DoorEvent:
 
 
 CAMERA_NEWS = frozenset({CameraEventKind.DARK, CameraEventKind.GLARE, CameraEventKind.CLEAR})
-"""Of a camera that works: there is nothing to be seen in its picture, or something again."""
+"""News of a working camera: its picture shows nothing, or something again."""
 
 
 @dataclass(frozen=True, slots=True)
 class CameraEvent:
-    """The camera was opened, disappeared or delivers the same picture or pictures for ever.
+    """The camera was opened, was lost, or repeats one picture or a series of pictures.
 
-    DARK, GLARE, CLEAR: it works, and its picture is black or white all over, or shows things again.
+    DARK, GLARE, CLEAR: its picture is black or white all over, or shows something again.
     """
 
     kind: CameraEventKind
@@ -88,16 +88,16 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlanReplaced:
-    """From now on these are the rules."""
+    """A new access plan, which applies from now on."""
 
     plan: AccessPlan
 
 
 @dataclass(frozen=True, slots=True)
 class CredentialPresented:
-    """A card, a PIN or a badge was presented, and whose it is was found out outside of the core.
+    """A card, a PIN or a badge was presented, and its owner looked up.
 
-    person_id: None when it is nobody's, or is not valid any more.
+    person_id: None when it is unknown or not valid.
     """
 
     method: Method
@@ -115,8 +115,10 @@ class Forgive:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """Somebody said who they are, by a card or a PIN: for `for_s` seconds faces are verified
-    against this person, whether or not the gate identifies people as well. None withdraws it."""
+    """An identity claim by card or PIN: for `for_s` seconds faces are verified against this person.
+
+    The gate may identify other people meanwhile. person_id: None withdraws the claim.
+    """
 
     person_id: int | None
     for_s: float = 0.0
@@ -129,22 +131,22 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class JournalState:
-    """News whether decisions can be recorded at the moment."""
+    """The journal can or cannot record decisions at the moment."""
 
     available: bool
 
 
 LastPassages = Mapping[int, "tuple[Direction, float] | None"]
-"""person id -> (direction, UTC seconds) of the last granted passage; None: there is none."""
+"""By person id, (direction, UTC seconds) of the last granted passage; None: there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class LastPunches:
     """The last passages of these people in the log; sent at start and when it was corrected.
 
-    complete_to: UTC seconds until which the log has everything that the gate decided, so that what
-    it does not tell of was corrected; None when that is not known. forgiven: person id (None:
-    everybody) -> UTC seconds until which entries are forgiven.
+    complete_to: UTC seconds until which the log has all decisions of the gate, so that a passage
+    missing in it was corrected; None: unknown. forgiven: by person id (None: everybody), the UTC
+    seconds until which entries are forgiven.
     """
 
     punches: LastPassages
@@ -154,10 +156,10 @@ class LastPunches:
 
 @dataclass(frozen=True, slots=True)
 class RemotePassage:
-    """The hub's word of a person's last passage at another gate of the site.
+    """A person's last passage at another gate of the site, as reported by the hub.
 
-    seq: a later word about the same person has a larger one. direction: None when there is no
-    passage, or the last one was at this gate. utc: UTC seconds on the clock of this gate.
+    seq: larger in a later report about the same person. direction: None when there is no passage,
+    or the last one was at this gate. utc: UTC seconds on the clock of this gate.
     """
 
     seq: int
@@ -168,11 +170,11 @@ class RemotePassage:
 
 @dataclass(frozen=True, slots=True)
 class RemotePresence:
-    """News of the hub about the other gates of the site.
+    """News from the hub about the other gates of the site.
 
-    passages: person id -> word. forgiven: person id (None: everybody) -> UTC seconds until which
-    entries are forgiven. others: how many are inside whom this gate does not know; None: as before.
-    complete: of whom it does not speak there is no passage elsewhere.
+    passages: by person id. forgiven: by person id (None: everybody), the UTC seconds until which
+    entries are forgiven. others: number of people inside whom this gate does not know; None: as
+    before. complete: people who are not named have no passage elsewhere.
     """
 
     passages: Mapping[int, RemotePassage] = field(default_factory=dict)
@@ -183,14 +185,14 @@ class RemotePresence:
 
 @dataclass(frozen=True, slots=True)
 class PresenceHeard:
-    """News whether this gate hears who passes at the other gates of the site."""
+    """The gate gets, or does not get, news of the other gates of the site."""
 
     heard: bool
 
 
 @dataclass(frozen=True, slots=True)
 class OperatorUnlock:
-    """An operator opens the door from afar. `actor` and `cause` go into the private record."""
+    """An operator opens the door remotely. `actor` and `cause` go into the private record."""
 
     actor: str
     cause: str
@@ -216,7 +218,7 @@ class ResetFire:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """The state before the program was started: the door's mode, and alarms nobody has seen to."""
+    """The state before the start of the program: mode of the door, unacknowledged alarms."""
 
     mode: DoorMode = DoorMode.NORMAL
     alarms: Mapping[str, Severity] = field(default_factory=dict)
@@ -224,22 +226,21 @@ class Restored:
 
 @dataclass(frozen=True, slots=True)
 class AlarmsAcknowledged:
-    """An operator has taken note of the alarms of this kind."""
+    """An operator has acknowledged the alarms of this kind."""
 
     kind: str
 
 
 @dataclass(frozen=True, slots=True)
 class Silenced:
-    """The sounder is to be quiet; the alarms stand."""
+    """An operator has silenced the sounder; the alarms stand."""
 
     actor: str
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Something about the machine began (with this severity) or ended: `disk_low`, `clock_wrong`,
-    `camera_changed`."""
+    """A condition of the machine began (with this severity) or ended, such as `disk_low`."""
 
     name: str
     present: bool
@@ -249,8 +250,10 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Noticed:
-    """Somebody outside of the core noticed what is to be recorded, and stands as an alarm when
-    `severity` says so. `body` holds no personal data."""
+    """An event from outside of the core that is to be recorded; an alarm by its severity.
+
+    body: without personal data.
+    """
 
     kind: str
     severity: Severity
@@ -290,12 +293,12 @@ Event = (
 class Decision:
     """One verdict about one visit.
 
-    person: the one who was identified; None below the threshold. score, threshold, margin: in the
-    model's similarity (larger is more alike); None where nothing was compared.
+    person: the identified person; None below the threshold. score, threshold, margin: similarities
+    of the model (larger is more similar); None where nothing was compared.
     confidence: [0, 1], `clip(-log10(FMR(score)) / 6, 0, 1)` of the best candidate.
     frames: agreeing usable frames for a grant, usable frames seen otherwise.
-    first_seen, usable_since, captured_at: monotonic seconds of the track's first frame, of its
-    first usable one, and of the frame that decided.
+    first_seen, usable_since, captured_at: monotonic seconds of the first frame of the track, its
+    first usable one, and the deciding one.
     """
 
     at: Instant
@@ -310,9 +313,9 @@ class Decision:
     pad: float | None = None
     method: Method = Method.FACE
     factors: tuple[Method, ...] = ()
-    """All that was shown, where that is more than the method."""
+    """All factors presented, where there was more than one."""
     rule: str = ""
-    """The rule that is against it, with the name of the schedule or group where there is one."""
+    """The rule that denied, with the name of its schedule or group if any."""
     direction: Direction = Direction.ENTRY
     visit: int = 0
     track_id: int | None = None
@@ -331,7 +334,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Unlock:
-    """Release the door for so many seconds; overlapping grants extend, never stack."""
+    """Release the door for `for_s` seconds; overlapping grants extend, never add up."""
 
     for_s: float
     cause: str
@@ -362,16 +365,16 @@ class RecordEvent:
     actor: str | None = None
     subject: PersonRef | None = None
     cause: str = ""
-    """Why, in the words of who did it: private, and gone with the person whom it concerns."""
+    """The reason given by the actor: private, and erased with the person whom it concerns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """Tracks that the gate still wants evidence for; handed to the inference thread.
+    """The tracks for which the gate needs evidence; for the inference thread.
 
-    watching: False while a trigger is awaited: no face is embedded at all.
-    settled: tracks that need no more evidence. challenged: tracks whose movements are watched.
-    strange: tracks that have resembled nobody so far: now and then is often enough.
+    watching: False while waiting for a trigger: no face is embedded. settled: tracks that need no
+    more evidence. challenged: tracks with a challenge. strange: tracks that have resembled nobody
+    so far, for which a low rate is enough.
     """
 
     watching: bool = True
@@ -384,7 +387,7 @@ class Attention:
 class Notice:
     """Something to show to the person at the gate now (prompt, come closer, granted, ...).
 
-    A prompt of a challenge says how many of its movements are done and how long it may still take.
+    done, steps, seconds_left: progress and remaining time of a challenge.
     """
 
     track_id: int | None
@@ -397,10 +400,9 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class GateState:
-    """The state of a gate, as a whole.
+    """The state of a gate.
 
-    door: the door's state, see `core.door`. alarms: kind -> severity of those that nobody has
-    acknowledged.
+    door: see `core.door`. alarms: severities of unacknowledged ones, by kind.
     """
 
     door: str = "locked"

@@ -62,7 +62,7 @@ class PadScore:
 
 
 def pad_score(face: TrackedFace, close: bool, width: int, height: int) -> PadScore | None:
-    """The evidence of one face in a frame of this size; None where no score was made."""
+    """Return the evidence of one face in a frame of this size; None where no score was made."""
     reading = face.pad
     if reading is None or reading.live is None:
         return None
@@ -179,5 +179,5 @@ class AttackMemory:
         return True
 
     def locks(self, person_id: int, now: float) -> bool:
-        """Tell whether an attack in this person's name was a short while ago."""
+        """Return whether an attack in this person's name was a short while ago."""
         return now < self.locked_until.get(person_id, -math.inf)

@@ -1,9 +1,8 @@
-"""Passages: grants that wait for the leaf.
+"""Passages: grants that wait until the door is opened.
 
-With a contact a grant is `passed` when the leaf is opened before its release ends, or stands open
-already (at shift change people follow each other); else it is `not_used`. Releases that overlap are
-one: whoever is still waiting then waits until its end. Without a contact nothing waits: a grant
-counts.
+With a contact a grant is `passed` when the leaf is opened before the release ends, or stands open
+already (at shift change people follow each other); else it is `not_used`. Overlapping releases
+count as one, with the latest end. Without a contact every grant counts as passed.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from gated.core.values import Direction
 class Passage:
     """One grant.
 
-    before: the person's last punch (direction, UTC seconds) until then. here_before: the same as
-    presence knew it, without what was forgiven.
+    before: the person's previous punch (direction, UTC seconds). here_before: the same by presence,
+    without forgiven entries.
     """
 
     visit: int
@@ -30,14 +29,14 @@ class Passage:
 
 @dataclass(slots=True)
 class Passages:
-    """contact: whether the door has one. until: when those who wait are given up."""
+    """The waiting passages of a door. contact: the door has one. until: end of the waiting time."""
 
     contact: bool = False
     waiting: list[Passage] = field(default_factory=list)
     until: float | None = None
 
     def granted(self, passage: Passage, until: float, leaf_open: bool) -> list[Passage]:
-        """Somebody was let in until then; returns who has passed by that."""
+        """Add a grant that may be used before `until`; return the passages made already."""
         if not self.contact:
             return []
         if leaf_open:
@@ -47,16 +46,16 @@ class Passages:
         return []
 
     def opened(self) -> list[Passage]:
-        """The leaf was opened: all who waited have passed."""
+        """Return all waiting passages as made, when the leaf was opened."""
         passed, self.waiting, self.until = self.waiting, [], None
         return passed
 
     def clock_set(self, by_s: float) -> None:
-        """The clock was set by so many seconds."""
+        """Move the times by the step (seconds) by which the clock was set."""
         self.waiting = [replace(p, at_utc=p.at_utc + by_s) for p in self.waiting]
 
     def given_up(self, now: float) -> list[Passage]:
-        """Those whose time is over at `now`: they have not used it."""
+        """Return the passages whose time is over at `now`: they were not used."""
         if self.until is None or now < self.until:
             return []
         return self.opened()

@@ -16,38 +16,38 @@ class AntiPassback(StrEnum):
 
     OFF = "off"
     SOFT = "soft"
-    """It is let in, and the log row says so."""
+    """Let in, with a flag in the log."""
     HARD = "hard"
     TIMED = "timed"
-    """It is refused for some time after the entry."""
+    """Refuse for some time after the entry."""
 
 
 class WithoutHub(StrEnum):
-    """The fate of anti-passback and occupancy while the site's other gates are not heard of."""
+    """Anti-passback and occupancy while there is no news of the site's other gates."""
 
     LOCAL = "local"
-    """They go by this gate's own passages and the last that was heard."""
+    """Apply them to this gate's own passages and the last news."""
     SOFT = "soft"
-    """They let in, and the log row says so."""
+    """Let in, with a flag in the log."""
     DENY = "deny"
-    """Who would enter is refused where one of them could refuse."""
+    """Refuse all entries if one of these rules could refuse."""
 
 
 class UnsetClock(StrEnum):
-    """The fate of rules that ask for the time while nobody has set the clock."""
+    """Rules that depend on the time while the clock is not set."""
 
     REFUSE = "refuse"
     TRUST = "trust"
-    """The clock is believed as it is."""
+    """Use the clock as it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class SiteRules:
     """Rules for everybody at this door. Times in seconds, times of day in minutes.
 
-    Whoever is inside for `forgive_after_s`, or since before the last `forgive_at` on the clock of
-    the site, counts as outside again, so that an exit which the gate did not see (a fire door, a
-    door held for a colleague) locks nobody out the next morning.
+    A person who is inside for `forgive_after_s`, or since before the last `forgive_at` in local
+    time, counts as outside again, so that an exit which the gate did not see (a fire door, a door
+    held for a colleague) locks nobody out the next morning.
     """
 
     anti_passback: AntiPassback = AntiPassback.OFF
@@ -55,17 +55,17 @@ class SiteRules:
     forgive_after_s: float = 16 * 3600.0
     forgive_at: int | None = None
     occupancy: int | None = None
-    """How many may be inside."""
+    """Limit of people inside."""
     two_person: bool = False
-    """Nobody enters alone: two who may pass open the door together."""
+    """Two people who may pass have to open the door together."""
     two_factors: int | None = None
     """While this schedule is open everybody needs a second factor."""
     credential_alone: bool = False
     """A card, PIN or badge is enough, also for people with a face in the gallery."""
     partner_s: float = 15.0
-    """How long one waits for a second person, an escort, a second factor or the face."""
+    """Waiting time for a second person, an escort, a second factor or the face."""
     escort_s: float = 15.0
-    """After an escort has passed, who needs one may follow for so long."""
+    """Time after an escort has passed in which people who need one may follow."""
     first_in: int | None = None
     """After the first grant in this schedule the door stays unlocked until it closes."""
     unset_clock: UnsetClock = UnsetClock.REFUSE
@@ -73,12 +73,12 @@ class SiteRules:
 
     @property
     def count_people(self) -> bool:
-        """Tell whether it matters who is inside."""
+        """True where a rule depends on who is inside."""
         return self.anti_passback is not AntiPassback.OFF or self.occupancy is not None
 
     @property
     def refuse_by_presence(self) -> bool:
-        """Tell whether somebody may be refused because of who is inside."""
+        """True where a rule may refuse people because of who is inside."""
         return self.occupancy is not None or self.anti_passback in (
             AntiPassback.HARD,
             AntiPassback.TIMED,
@@ -96,9 +96,9 @@ class AccessGroup:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """The access of one person. Times in UTC seconds; `valid_until` is the first that is too late.
+    """The access of one person. Times in UTC seconds; `valid_until` is exclusive.
 
-    leaves_at: the end of the last day, on the clock of this gate.
+    leaves_at: the end of the last day, in local time of this gate.
     """
 
     person: PersonRef
@@ -108,12 +108,12 @@ class Pass:
     valid_until: float | None = None
     visitor: bool = False
     face: bool = True
-    """Recognised by face; False for who refuses it or cannot: a card, PIN or badge is enough."""
+    """False for people who refuse recognition or cannot be: a card, PIN or badge is enough."""
     two_factors: bool = False
     needs_escort: bool = False
     may_escort: bool = False
     exempt: bool = False
-    """Neither anti-passback nor occupancy holds this person up."""
+    """Exempt from anti-passback and occupancy."""
     extended: bool = False
     """Needs more time to go through the door."""
     leaves_at: float | None = None
@@ -123,9 +123,9 @@ class Pass:
 class AccessPlan:
     """All rules of one gate.
 
-    groups: those that open any door of the site; one that does not open this one has no schedules.
-    people: everybody who has a credential, a group or a rule of their own. All others are members
-    of no group. ungrouped: the schedules of who is in none of the groups.
+    groups: those that open any door of the site; without schedules where not this one. people:
+    everybody who has a credential, a group or a rule of their own; all others are members of no
+    group. ungrouped: the schedules of people in none of the groups.
     """
 
     zone: tzinfo = UTC
@@ -137,32 +137,32 @@ class AccessPlan:
     rules: SiteRules = SiteRules()
     generation: int = 0
     faces: bool = True
-    """Whether anybody passes by face: not at a gate that its hub has revoked for too long."""
+    """False at a gate that its hub has revoked for too long: nobody passes by face."""
 
     def wall(self, utc: float) -> datetime:
-        """Return what the clock of the site shows."""
+        """Return the local time at the site."""
         return datetime.fromtimestamp(utc, self.zone)
 
     def is_open(self, schedule_id: int, utc: float) -> bool:
-        """Tell whether a schedule is open at this time; one that is not there never is."""
+        """Return whether a schedule is open at this time; an unknown one never is."""
         if schedule_id == ALWAYS:
             return True
         schedule = self.schedules.get(schedule_id)
         return schedule is not None and schedule.is_open(self.wall(utc), self.holidays)
 
     def groups_of(self, pass_: Pass) -> list[AccessGroup]:
-        """The groups that say when this person may pass."""
+        """Return the groups of this person that open any door."""
         return [self.groups[id_] for id_ in pass_.groups if id_ in self.groups]
 
     def schedules_of(self, pass_: Pass) -> tuple[int, ...]:
-        """The schedules in which this person may pass, without doubles."""
+        """Return the schedules in which this person may pass, without duplicates."""
         groups = self.groups_of(pass_)
         if not groups:
             return self.ungrouped
         return tuple(dict.fromkeys(id_ for group in groups for id_ in group.schedules))
 
     def name_of(self, schedule_id: int) -> str:
-        """The name of a schedule."""
+        """Return the name of a schedule."""
         if schedule_id == ALWAYS:
             return "always"
         schedule = self.schedules.get(schedule_id)

@@ -1,4 +1,4 @@
-"""The settings that decisions depend on, and the thresholds that follow from them."""
+"""The settings that decisions depend on, and the thresholds derived from them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from gated.core.pad import PadPolicy
 from gated.core.values import Direction
 
 CHANCES = 3.0
-"""A visit may show many frames, and the best run of agreeing ones counts; they resemble each other
-so much that they are worth about so many independent comparisons, as docs/accuracy.md measures."""
+"""Independent comparisons that a visit amounts to: it has many frames, of which the best run
+counts, but they resemble each other. Measured in docs/accuracy.md."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatePolicy:
     """The settings that decisions depend on. Times in seconds, distances in pixels.
 
-    What a gate can be told has its default in the configuration, and nowhere else.
+    Settings that can be configured have their default in the configuration only.
     """
 
     frames: int
@@ -34,20 +34,20 @@ class GatePolicy:
     decide_after_s: float
     visit_closes_after_s: float
     track_timeout_s: float = 5.0
-    """A track that no observation mentions for so long counts as lost."""
+    """A track without observations for this time counts as lost."""
     denial_interval_s: float
     max_denials: int
     close_eye_distance: float = 30.0
-    """From this size on a face that matches nobody is a stranger, not somebody far away."""
+    """A face of at least this size is close: without a match, it is a stranger's."""
     low_quality_after_s: float = 6.0
-    """A close face without one usable frame for so long is told so, and logged."""
+    """A close face without one usable frame for this time is denied for low quality."""
     cooldown_s: float
     unlock_s: float
     extended_unlock_s: float
     """For people who need more time."""
     door: DoorRules
     contact: bool
-    """Whether the door tells when it is opened: then only who opens it has passed."""
+    """The door has a contact: a grant counts as passed only when the door is opened."""
     direction: Direction | None
     auto_reset_s: float
     double_punch_s: float
@@ -55,26 +55,26 @@ class GatePolicy:
     """Faces are matched only for `trigger_window_s` after a Trigger."""
     trigger_window_s: float
     refuse_changed_camera: bool
-    """Nobody is let in by face while another camera than the accepted one is there."""
+    """Nobody is let in by face while the camera is not the accepted one."""
     pad: PadPolicy
     challenge: ChallengePolicy
     lockout_s: float
-    """After an attack in somebody's name that person is not let in for so long."""
+    """After an attack in a person's name that person is not let in for this time."""
     alarm_attacks: int
     alarm_window_s: float
-    """So many attacks within so long are an alarm."""
+    """`alarm_attacks` attacks within this time are an alarm."""
     alarm_denials: int
     alarm_denials_window_s: float
-    """So many denials within so long are a warning."""
+    """`alarm_denials` denials within this time are a warning."""
     alarm_sound_s: float
-    """No alarm sounds for longer."""
+    """Longest sound of an alarm."""
 
 
 def criteria_for(policy: GatePolicy, gallery: Gallery, calibration: Calibration) -> Criteria:
-    """Thresholds for this gallery: from the promised FPIR, or from the tolerance."""
+    """Derive the thresholds for this gallery from the FPIR, or from the tolerance."""
     threshold = policy.similarity
     if threshold is None:
-        # each template is one comparison more, whoever it belongs to
+        # each template is one more comparison, also several of one person
         threshold = calibration.threshold(policy.fpir, len(gallery), CHANCES)
     return Criteria(
         threshold=threshold,

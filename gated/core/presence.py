@@ -1,8 +1,9 @@
-"""People inside, as far as the gate can know: for anti-passback and the occupancy limit.
+"""Tracks who is inside, for anti-passback and the occupancy limit.
 
-A gate sees its own passages, and may be told by a hub of those at the other gates of its site. Of
-each person both are kept apart, and the later one holds: what is told again, late or in another
-order changes nothing. A passage here follows what was told before it, whatever the clocks say.
+A gate sees its own passages, and a hub may report those at the other gates of its site. Both are
+kept separately for each person, and the later one counts: reports that are repeated, late or out of
+order change nothing. A passage here counts as later than all reports before it, whatever the clocks
+say.
 """
 
 from __future__ import annotations
@@ -18,59 +19,60 @@ from gated.core.plan import AccessPlan
 from gated.core.values import Direction
 
 Passed = tuple[Direction, float]
-"""Which way, and UTC seconds."""
+"""Direction and UTC seconds of a passage."""
 
 NEVER = float("-inf")
 
 
 @dataclass(slots=True)
 class Presence:
-    """inside: person id -> UTC seconds of the entry, in the order of entering.
+    """The people inside: UTC seconds of the entry by person id, in order of entry.
 
-    Being forgiven is being outside: whoever was missed on the way out starts anew.
+    A forgiven person counts as outside.
     """
 
-    # a dict that has lost many of its first entries is slow to begin with
+    # iteration over a dict is slow after many of its first entries were deleted
     inside: OrderedDict[int, float] = field(default_factory=OrderedDict)
     forgiven: dict[int | None, float] = field(default_factory=dict)
-    """Person id (None: everybody) -> UTC seconds until which entries do not count any more."""
+    """By person id (None: everybody), the UTC seconds until which entries do not count."""
     here: dict[int, Passed] = field(default_factory=dict)
-    """Person id -> the last passage at this gate."""
+    """The last passage at this gate, by person id."""
     elsewhere: dict[int, RemotePassage] = field(default_factory=dict)
-    """Person id -> the hub's last word."""
+    """The last passage reported by the hub, by person id."""
     others: int = 0
-    """How many are inside by the hub's word whom this gate does not know."""
+    """Number of people inside whom this gate does not know, as reported by the hub."""
     others_at: float = 0.0
-    """UTC seconds of that word."""
+    """UTC seconds of that report."""
     forgiven_here: set[int | None] = field(default_factory=set)
-    """Who was forgiven since the start."""
+    """Ids of people forgiven since the start."""
     made: set[int] = field(default_factory=set)
-    """Whose last passage here was made since the start, by the clock as it is now."""
+    """Ids of people whose last passage here was made since the start."""
 
     def __len__(self) -> int:
         return len(self.inside) + self.others
 
     def since(self, person_id: int) -> float | None:
-        """Return when this person entered; None for who is outside."""
+        """Return when this person entered; None if outside."""
         return self.inside.get(person_id)
 
     def entered_at(self, person_id: int) -> str:
-        """The other gate by which this person entered; empty when it was this one."""
-        told = self.elsewhere.get(person_id)
-        return told.gate if told is not None and self._last(person_id) == _passed(told) else ""
+        """Return the name of the other gate of this person's entry; empty when it was this one."""
+        remote = self.elsewhere.get(person_id)
+        entered_there = remote is not None and self._last(person_id) == _passed(remote)
+        return remote.gate if remote is not None and entered_there else ""
 
     @property
     def elsewhere_inside(self) -> int:
-        """Return how many of those inside have entered by another gate."""
+        """The number of people inside who entered by another gate."""
         return self.others + sum(bool(self.entered_at(id_)) for id_ in self.inside)
 
     def follows(self, person_id: int, utc: float) -> float:
-        """The time of a passage made now at `utc`: not before what was told of this person."""
-        told = self.elsewhere.get(person_id)
-        return utc if told is None or told.direction is None else max(utc, told.utc)
+        """Return the time of a passage made now at `utc`: not before a reported one."""
+        remote = self.elsewhere.get(person_id)
+        return utc if remote is None or remote.direction is None else max(utc, remote.utc)
 
     def passed(self, person_id: int, direction: Direction, utc: float) -> Passed | None:
-        """Take note of a passage here; returns the one before it."""
+        """Apply a passage here, and return the previous one."""
         before = self.here.get(person_id)
         self.here[person_id] = (direction, utc)
         self.made.add(person_id)
@@ -78,7 +80,7 @@ class Presence:
         return before
 
     def clock_set(self, by_s: float) -> None:
-        """The clock was set by so many seconds: what happened since the start is as long ago."""
+        """Move times noted since the start by the step (seconds) by which the clock was set."""
         for person_id in self.made:
             direction, utc = self.here[person_id]
             self.here[person_id] = direction, utc + by_s
@@ -88,15 +90,15 @@ class Presence:
         self._settle(self.made)
 
     def put_back(self, person_id: int, before: Passed | None) -> None:
-        """The passage was not made after all: as `passed` has said it was before."""
+        """Undo a passage that was not made. before: as returned by `passed`."""
         self._set_here(person_id, before)
         self._settle([person_id])
 
     def learn(self, punches: LastPassages, complete_to: float | None = None) -> None:
-        """Take over last passages at this gate from its log.
+        """Apply last passages at this gate from its log.
 
-        A passage until `complete_to`, as far as that is known, of which the log does not tell as
-        the last one of that person, was corrected.
+        Where `complete_to` is known, a passage before it that is not the person's last one in the
+        log was corrected.
         """
         if not self.here and not self.elsewhere:
             self._begin(punches)
@@ -111,28 +113,28 @@ class Presence:
                 self.made.discard(person_id)
         self._settle(punches)
 
-    def told(self, told: RemotePresence, utc: float, sure: bool = True) -> None:
-        """Take over what the hub says at `utc` of the other gates.
+    def apply_remote(self, remote: RemotePresence, utc: float, sure: bool = True) -> None:
+        """Apply a report of the hub about the other gates, received at `utc`.
 
-        sure: that time is known to be right: what is still to come then counts as now.
+        sure: the time is known to be right; passages in the future then count as now.
         """
         latest = utc if sure else float("inf")
         changed = {
-            person_id: replace(word, utc=min(word.utc, latest))
-            for person_id, word in told.passages.items()
-            if told.complete or self._is_news(person_id, word)
+            person_id: replace(passage, utc=min(passage.utc, latest))
+            for person_id, passage in remote.passages.items()
+            if remote.complete or self._is_news(person_id, passage)
         }
-        unnamed = [p for p in self.elsewhere if p not in changed] if told.complete else []
+        unnamed = [p for p in self.elsewhere if p not in changed] if remote.complete else []
         for person_id in unnamed:
             del self.elsewhere[person_id]
         self.elsewhere.update(changed)
         self._settle([*unnamed, *changed])
-        self.was_forgiven(told.forgiven)
-        if told.others is not None:
-            self.others, self.others_at = told.others, utc
+        self.was_forgiven(remote.forgiven)
+        if remote.others is not None:
+            self.others, self.others_at = remote.others, utc
 
     def forgive(self, person_id: int | None, utc: float) -> int:
-        """This person, or everybody (None), counts as outside; returns how many were inside."""
+        """Let a person, or everybody (None), count as outside; return how many were inside."""
         self.forgiven[person_id] = utc
         self.forgiven_here.add(person_id)
         self._none_to_come(person_id, utc)
@@ -144,7 +146,7 @@ class Presence:
         return count
 
     def forgive_before(self, utc: float) -> int:
-        """Count everybody who entered before that time as outside; return how many are known."""
+        """Let people who entered before this time count as outside; return how many are known."""
         early = list(takewhile(lambda entry: entry[1] < utc, self.inside.items()))
         for person_id, _ in early:
             del self.inside[person_id]
@@ -156,26 +158,26 @@ class Presence:
         return len(early)
 
     def was_forgiven(self, until: Mapping[int | None, float]) -> None:
-        """Take over who was forgiven when."""
+        """Apply times until which entries are forgiven, by person id (None: everybody)."""
         for person_id, utc in until.items():
             self.forgiven[person_id] = max(utc, self.forgiven.get(person_id, utc))
         if until:
             self.inside = OrderedDict(e for e in self.inside.items() if self._counts(*e))
 
     def _none_to_come(self, person_id: int | None, utc: float) -> None:
-        """Forgive what was before, whatever clock has dated it."""
+        """Move passages in the future to `utc`: a clock that was ahead has dated them."""
         here, elsewhere = self.here, self.elsewhere
         for id_ in [*here] if person_id is None else [person_id]:
             if (passed := here.get(id_)) is not None and passed[1] > utc:
                 here[id_] = passed[0], utc
         for id_ in [*elsewhere] if person_id is None else [person_id]:
-            if (word := elsewhere.get(id_)) is not None and word.utc > utc:
-                elsewhere[id_] = replace(word, utc=utc)
+            if (remote := elsewhere.get(id_)) is not None and remote.utc > utc:
+                elsewhere[id_] = replace(remote, utc=utc)
 
     # --- inside -------------------------------------------------------------------------------
 
     def _begin(self, punches: LastPassages) -> None:
-        """The same where nothing is known yet: there may be very many."""
+        """Do the same faster for the first call: there may be very many."""
         self.here = {id_: punch for id_, punch in punches.items() if punch is not None}
         entered = {
             id_: utc
@@ -193,20 +195,19 @@ class Presence:
         else:
             self.here[person_id] = passage
 
-    def _is_news(self, person_id: int, word: RemotePassage) -> bool:
+    def _is_news(self, person_id: int, passage: RemotePassage) -> bool:
         known = self.elsewhere.get(person_id)
-        return known is None or word.seq > known.seq
+        return known is None or passage.seq > known.seq
 
     def _last(self, person_id: int) -> Passed | None:
-        """The later one of the passages here and elsewhere; here when they are at the same time."""
-        here, word = self.here.get(person_id), self.elsewhere.get(person_id)
-        told = _passed(word)
-        if here is None or told is None:
-            return here or told
-        return told if told[1] > here[1] else here
+        """Return the later of the passages here and elsewhere; the one here on a tie."""
+        here, remote = self.here.get(person_id), _passed(self.elsewhere.get(person_id))
+        if here is None or remote is None:
+            return here or remote
+        return remote if remote[1] > here[1] else here
 
     def _settle(self, person_ids: Iterable[int]) -> None:
-        """Let these people be inside or not, as their last passages say."""
+        """Update whether these people are inside, from their last passages."""
         latest = next(reversed(self.inside.values()), NEVER)
         disordered = False
         for person_id in person_ids:
@@ -228,12 +229,12 @@ class Presence:
         )
 
 
-def _passed(word: RemotePassage | None) -> Passed | None:
-    return None if word is None or word.direction is None else (word.direction, word.utc)
+def _passed(remote: RemotePassage | None) -> Passed | None:
+    return None if remote is None or remote.direction is None else (remote.direction, remote.utc)
 
 
 def forgiven_before(plan: AccessPlan, utc: float) -> float:
-    """Entries before this time (UTC seconds) are forgiven by the rules of the site."""
+    """Return the UTC seconds before which the rules of the site forgive entries."""
     rules = plan.rules
     cutoff = utc - rules.forgive_after_s
     if rules.forgive_at is None:
@@ -241,6 +242,6 @@ def forgiven_before(plan: AccessPlan, utc: float) -> float:
     wall = plan.wall(utc)
     at = wall.replace(hour=rules.forgive_at // 60, minute=rules.forgive_at % 60, second=0)
     at = at.replace(microsecond=0, fold=0)
-    # by UTC: in the night when the clocks are put back their hands have been there before
+    # compare in UTC: when clocks are put back, the same local time comes twice
     last = next(s for n in range(3) if (s := (at - timedelta(days=n)).timestamp()) <= utc)
     return max(cutoff, last)

@@ -1,7 +1,7 @@
-"""Quality of a face for a matcher: size, pose, sharpness, exposure; and what is wrong with it.
+"""Measures the quality of a face for a matcher: size, pose, sharpness, exposure; and its flaws.
 
-Everything is measured on the five landmarks and on the aligned chip, so that it means the same
-for every engine and every distance.
+Everything is measured on the five landmarks and on the aligned chip, so that values are comparable
+between engines and distances.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ FLAWS = (
     "too_bright",
     "outside_zone",
 )
-"""Why a frame is not usable, most telling first."""
+"""Reasons why a frame is not usable, most informative first."""
 
 GOOD_EYE_DISTANCE = 60.0
 GOOD_SHARPNESS = 0.6
 
 _BLUR_WINDOW = 9
 _SHARP = 0.5
-"""What a blur takes from a sharp photo: the upper end of the scale."""
+"""Share of variation that a blur removes from a sharp photo: the upper end of the scale."""
 
 # Right eye, left eye, nose tip, mouth corners of an average frontal face in millimetres: x right,
 # y down, z away from the camera, 63 mm between the eyes. Fitted to YuNet's landmarks on 2,582
@@ -47,7 +47,7 @@ _HEAD_INVERSE = np.linalg.pinv(_HEAD - _HEAD.mean(axis=0))
 
 @dataclass(frozen=True, slots=True)
 class QualityLimits:
-    """Beyond these a frame is not usable. Pixels, degrees, [0, 1] and gray levels."""
+    """Limits of a usable frame. Pixels, degrees, [0, 1] and gray levels."""
 
     min_detection: float = 0.7
     min_eye_distance: float = 14.0
@@ -60,7 +60,7 @@ class QualityLimits:
 
 
 def pose(landmarks: npt.NDArray[np.float32]) -> tuple[float, float, float]:
-    """(yaw, pitch, roll) in degrees of a face with (5, 2) landmarks; 0, 0, 0 is frontal.
+    """Return (yaw, pitch, roll) in degrees of (5, 2) landmarks; 0, 0, 0 is frontal.
 
     yaw > 0: turned to the picture's right; pitch > 0: looking up; roll > 0: clockwise in the
     picture; the head turns in the order pitch, yaw, roll.
@@ -73,7 +73,7 @@ def pose(landmarks: npt.NDArray[np.float32]) -> tuple[float, float, float]:
     u, _, vt = np.linalg.svd(scaled, full_matrices=False)
     right, down = u @ vt
     roll = math.atan2(down[0], right[0])
-    # where the nose points to (the model's -z axis), seen by a camera that rolls with the head
+    # direction of the nose (the model's -z axis), seen by a camera that rolls with the head
     x, y, z = -right[2], -down[2], down[0] * right[1] - right[0] * down[1]
     x, y = x * math.cos(roll) + y * math.sin(roll), y * math.cos(roll) - x * math.sin(roll)
     yaw = math.degrees(math.atan2(x, -z))
@@ -82,10 +82,10 @@ def pose(landmarks: npt.NDArray[np.float32]) -> tuple[float, float, float]:
 
 
 def sharpness(gray: Gray) -> float:
-    """[0, 1] of a gray chip: how much of its variation a blur takes away; 0 is already blurred.
+    """Return the sharpness of a gray chip in [0, 1]: the variation that a blur removes.
 
-    The worse of both axes, so that motion counts; independent of light and contrast.
-    Crete et al., "The blur effect", 2007. Strong noise looks sharp to it.
+    The worse of both axes, so that motion blur counts; independent of light and contrast.
+    Crete et al., "The blur effect", 2007. Strong noise counts as sharp.
     """
     picture = gray.astype(np.float32)
     raw = min(_lost_to_blur(picture), _lost_to_blur(picture.T))
@@ -93,7 +93,7 @@ def sharpness(gray: Gray) -> float:
 
 
 def exposure(gray: Gray) -> tuple[float, float]:
-    """(brightness, contrast): mean and standard deviation of the chip's middle, gray levels."""
+    """Return (brightness, contrast): mean and deviation of the chip's middle, gray levels."""
     height, width = gray.shape
     middle = gray[height // 5 : height - height // 5, width // 5 : width - width // 5]
     return float(middle.mean()), float(middle.std())
@@ -102,7 +102,7 @@ def exposure(gray: Gray) -> tuple[float, float]:
 def assess(face: Face, chip: Gray, chip_eye_distance: float = 35.2) -> Quality:
     """Measure one face on its gray chip, whose eyes are `chip_eye_distance` pixels apart."""
     yaw, pitch, roll = pose(face.landmarks)
-    # a small face was enlarged into the chip: look at it in its own resolution, or it is blurred
+    # a small face was enlarged into the chip, which blurs it: measure in its own resolution
     factor = max(1, round(chip_eye_distance / max(face.eye_distance, 1.0)))
     sharp = sharpness(_shrunk(chip, factor))
     brightness, contrast = exposure(chip)
@@ -121,7 +121,7 @@ def assess(face: Face, chip: Gray, chip_eye_distance: float = 35.2) -> Quality:
 
 
 def flaws(quality: Quality, limits: QualityLimits, in_zone: bool = True) -> tuple[str, ...]:
-    """The codes of FLAWS that apply, in its order; empty when the frame is usable."""
+    """Return the codes of FLAWS that apply, in its order; empty when the frame is usable."""
     applies = {
         "low_detection": quality.detection < limits.min_detection,
         "too_small": quality.eye_distance < limits.min_eye_distance,
@@ -137,7 +137,7 @@ def flaws(quality: Quality, limits: QualityLimits, in_zone: bool = True) -> tupl
 
 
 def _score(q: Quality) -> float:
-    """All measures in one number: the product of how far each is from what is good."""
+    """Return the product of all measures, each relative to a good value."""
     facing = max(0.0, math.cos(math.radians(q.yaw))) * max(0.0, math.cos(math.radians(q.pitch)))
     size = math.sqrt(min(1.0, q.eye_distance / GOOD_EYE_DISTANCE))
     sharp = math.sqrt(min(1.0, q.sharpness / GOOD_SHARPNESS))
@@ -146,7 +146,7 @@ def _score(q: Quality) -> float:
 
 
 def _shrunk(gray: Gray, factor: int) -> Gray:
-    """Mean over blocks of factor x factor pixels."""
+    """Average blocks of factor x factor pixels."""
     if factor == 1:
         return gray
     height, width = (n // factor * factor for n in gray.shape)
@@ -155,14 +155,14 @@ def _shrunk(gray: Gray, factor: int) -> Gray:
 
 
 def _lost_to_blur(picture: npt.NDArray[np.float32]) -> float:
-    """Share of the variation between rows that a running mean over them removes."""
+    """Return the share of the variation between rows that a running mean over them removes."""
     sums = np.cumsum(picture, axis=0)
     blurred = (sums[_BLUR_WINDOW:] - sums[:-_BLUR_WINDOW]) / _BLUR_WINDOW
     half = _BLUR_WINDOW // 2
     inner = picture[half + 1 : half + 1 + len(blurred)]
     before = np.abs(np.diff(inner, axis=0))
     after = np.abs(np.diff(blurred, axis=0))
-    # steps of one gray level are rounding, of which very smooth pictures consist
+    # steps of one gray level are rounding errors, and all there is in very smooth pictures
     lost = float(np.maximum(0.0, before - after - 1.0).sum())
     total = float(before.sum())
     return lost / total if total > 0 else 0.0

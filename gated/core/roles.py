@@ -1,4 +1,4 @@
-"""Roles of accounts, and the principal that a request is made by."""
+"""Roles of accounts, and the principal who makes a request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Role(StrEnum):
     DIRECTORY = "directory"
 
     def includes(self, other: Role) -> bool:
-        """Tell whether this role may do what the other one may."""
+        """Return whether this role may do what the other one may."""
         return other in _INCLUDED[self]
 
 
@@ -47,4 +47,4 @@ class Principal:
     person_id: int | None
     person_uid: str | None = None
     session: str = ""
-    """Names the session of a password, in which an operator of the hub can sign."""
+    """Id of a password session, in which an operator of the hub can sign edits."""

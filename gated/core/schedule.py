@@ -1,8 +1,8 @@
-"""Schedules: weekly hours, holidays, one-off exceptions, on the clock of the site.
+"""Schedules: weekly hours, holidays, single exceptions, in local time of the site.
 
-Schedules speak of the clock on the wall. Where it is put back, an hour that comes twice is open or
-closed both times; where it is put forward, the hour that is left out never comes. Hours belong to
-the day on which they begin: a night shift of Friday goes on into a Saturday that is a holiday.
+When clocks are put back, the repeated hour is open or closed both times; when they are put forward,
+the skipped hour never comes. Hours belong to the day on which they begin: a night shift of Friday
+goes on into a Saturday that is a holiday.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 DAY = 24 * 60
-"""Minutes of a day on the clock."""
+"""Minutes of a day."""
 
 ALWAYS = 0
-"""The schedule that never closes and needs no clock; those of the site have other numbers."""
+"""The id of the schedule that never closes and needs no clock; stored ids begin with 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """From a time of day until before another, in minutes after midnight.
+    """Opening hours from `begin` to `end` (exclusive), in minutes after midnight.
 
-    An end that is not after the begin lies on the next day: 22:00 to 06:00 is a night shift.
-    ValueError for times that no clock shows.
+    An end that is not after the begin is on the next day: 22:00 to 06:00 is a night shift.
+    Raises: ValueError for values that are no time of day.
     """
 
     begin: int
@@ -36,7 +36,7 @@ class Hours:
 
     @staticmethod
     def parse(text: str) -> Hours:
-        """Hours written such as 08:00-17:00; midnight is 00:00 or 24:00. ValueError."""
+        """Parse hours such as 08:00-17:00; midnight is 00:00 or 24:00. Raises: ValueError."""
         found = re.fullmatch(r"(\d\d):([0-5]\d)-(\d\d):([0-5]\d)", text)
         if found is None:
             raise ValueError(f"{text!r} are no hours such as 08:00-17:00")
@@ -44,8 +44,7 @@ class Hours:
         return Hours(begin_h * 60 + begin_m, end_h * 60 + end_m)
 
     def cover(self, minute: int) -> bool:
-        """Tell whether they are open so many minutes after the midnight that their day began
-        with."""
+        """Return whether they include a minute, counted from the midnight that began their day."""
         end = self.end if self.end > self.begin else self.end + DAY
         return self.begin <= minute < end
 
@@ -54,15 +53,15 @@ class Hours:
 
 
 Day = tuple[Hours, ...]
-"""What is open of one day; nothing when empty."""
+"""The opening hours of one day; empty: closed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """Hours of each weekday, Monday first.
 
-    holiday: the hours of holidays; None where a holiday is a day like others. exceptions: the
-    hours of single days, which come before all others. ValueError when the week has not 7 days.
+    holiday: the hours of holidays; None: holidays are ordinary days. exceptions: the hours of
+    single days, which override all others. Raises: ValueError when the week has not 7 days.
     """
 
     id: int
@@ -76,7 +75,7 @@ class Schedule:
             raise ValueError(f"schedule {self.name}: a week has 7 days, not {len(self.week)}")
 
     def hours_of(self, day: date, holidays: frozenset[date]) -> Day:
-        """Return what is open of this day."""
+        """Return the opening hours of this day."""
         exception = self.exceptions.get(day)
         if exception is not None:
             return exception
@@ -85,7 +84,7 @@ class Schedule:
         return self.week[day.weekday()]
 
     def is_open(self, wall: datetime, holidays: frozenset[date]) -> bool:
-        """Tell whether it is open when the clock of the site shows this."""
+        """Return whether the schedule is open at this local time of the site."""
         today, minute = wall.date(), wall.hour * 60 + wall.minute
         if any(hours.cover(minute) for hours in self.hours_of(today, holidays)):
             return True

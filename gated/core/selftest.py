@@ -1,7 +1,7 @@
-"""Self-test of a gallery: who would be missed, who is too alike, which photo is odd.
+"""Tests a gallery against itself: people who would be missed or confused, and photos that are odd.
 
-Each template is tried as a probe against all the others (leave-one-out). Enrollment photos are
-better than what a camera sees, and the gate combines several frames: the figures compare galleries
+Each template is compared as a probe with all the others (leave-one-out). Enrollment photos are
+better than frames of a camera, and the gate combines several frames: the figures compare galleries
 and settings, they do not replace `gated evaluate`.
 """
 
@@ -18,7 +18,7 @@ from gated.core.gallery import Gallery, GalleryPerson
 from gated.core.statistics import Interval, clopper_pearson
 
 RESEMBLE_FMR = 1e-3
-"""Photos of one person are more alike than this rate allows strangers to be; else one is odd."""
+"""Photos of one person are odd when less similar than strangers at this false match rate."""
 
 BLOCK = 512
 
@@ -28,7 +28,7 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Resemblance:
-    """The likeness of two people, and how often two strangers are as alike."""
+    """The similarity of two people, and the false match rate at it."""
 
     first: GalleryPerson
     second: GalleryPerson
@@ -38,9 +38,9 @@ class Resemblance:
 
 @dataclass(frozen=True, slots=True)
 class Outlier:
-    """Template `row` of the gallery is unlike the person's others, which agree among themselves.
+    """A template that does not resemble the person's others, which resemble each other.
 
-    similarity: to the nearest of them; others: of the others among themselves, the median.
+    row: in the gallery. similarity: to the nearest other one; others: median among the others.
     """
 
     row: int
@@ -59,7 +59,7 @@ class Proportion:
 
     @staticmethod
     def of(successes: int, trials: int) -> Proportion | None:
-        """None without trials."""
+        """Compute the share of successes; None without trials."""
         if not trials:
             return None
         return Proportion(successes / trials, clopper_pearson(successes, trials), trials)
@@ -69,11 +69,11 @@ class Proportion:
 class GalleryReport:
     """Result of `check`.
 
-    fpir: expected of one visit by a stranger at the threshold. taken: templates that would be taken
-    for another person if their own were not enrolled. missed: templates that the person's others
-    would not identify. single: people with one template, of whom neither can be said more.
-    too_alike: pairs of people above the threshold. scattered: people whose photos resemble each
-    other too little to say which is odd. outliers: single odd photos.
+    fpir: expected for one visit of a stranger at the threshold. taken: templates that would be
+    taken for another person if their own person were not enrolled. missed: templates that the
+    person's others would not identify. single: people with one template, which tests nothing.
+    too_alike: pairs of people above the threshold. scattered: people without two similar photos, so
+    that no single one is odd. outliers: single odd photos.
     """
 
     people: int
@@ -93,7 +93,7 @@ class GalleryReport:
 def check(
     gallery: Gallery, calibration: Calibration, threshold: float, chances: float = 1.0
 ) -> GalleryReport:
-    """Leave-one-out over the whole gallery, in blocks; O(n^2) in the number of templates."""
+    """Test the whole gallery leave-one-out, in blocks; O(n^2) in the number of templates."""
     n, owners = len(gallery), gallery.owners.astype(np.int64)
     own, foreign = np.full(n, -np.inf, np.float32), np.full(n, -np.inf, np.float32)
     nearest = np.zeros(n, np.int64)
@@ -126,7 +126,7 @@ def check(
 
 
 def _blocks(gallery: Gallery) -> Iterator[tuple[Rows, Floats]]:
-    """(rows, their similarities to all templates) a block at a time."""
+    """Yield (rows, their similarities to all templates), a block at a time."""
     for start in range(0, len(gallery), BLOCK):
         rows = np.arange(start, min(start + BLOCK, len(gallery)))
         yield rows, np.array(gallery.similarities(gallery.vectors[rows]), np.float32)
@@ -135,7 +135,7 @@ def _blocks(gallery: Gallery) -> Iterator[tuple[Rows, Floats]]:
 def _resemblances(
     gallery: Gallery, calibration: Calibration, owners: Rows, foreign: Floats, nearest: Rows
 ) -> list[Resemblance]:
-    """Each person with the nearest other one, each pair once, most alike first."""
+    """Return each person with the nearest other one, each pair once, most similar first."""
     best: dict[tuple[int, int], float] = {}
     for row in np.flatnonzero(np.isfinite(foreign)):
         pair = (int(owners[row]), int(nearest[row]))
@@ -149,7 +149,7 @@ def _resemblances(
 def _odd(
     gallery: Gallery, calibration: Calibration, owners: Rows
 ) -> tuple[tuple[GalleryPerson, ...], tuple[Outlier, ...]]:
-    """People whose photos do not resemble each other, and photos unlike the person's others."""
+    """Find people without two similar photos, and photos unlike the person's others."""
     alike = calibration.similarity_at(RESEMBLE_FMR)
     scattered, outliers = [], []
     for owner, member in enumerate(gallery.members):

@@ -1,4 +1,4 @@
-"""Times as people write them: without an offset they are those of the site's clock."""
+"""Reads times as people write them: without an offset they are local to the site."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ WRITTEN = "a day such as 2026-12-24, or a time such as 2026-12-24T17:30 or 2026-
 
 
 def is_complete(text: str) -> bool:
-    """Tell whether it says its offset, so that no zone is needed. Raises: ValueError."""
+    """Return whether a time has an offset, so that no zone is needed. Raises: ValueError."""
     return not _DAY.fullmatch(text) and datetime.fromisoformat(text).tzinfo is not None
 
 
 def read_time(text: str, zone: tzinfo, *, is_end: bool = False) -> datetime:
-    """Read a time in UTC; one without an offset is one of the zone.
+    """Read a time, and return it in UTC; without an offset it is local to the zone.
 
-    A day alone is its begin, or, where it says until when something holds (is_end), its end.
-    Raises: ValueError.
+    A date alone means its begin, or (is_end) its end. Raises: ValueError.
     """
     if not _DAY.fullmatch(text):
         found = datetime.fromisoformat(text)
@@ -36,7 +35,7 @@ def begin_of(day: date, zone: tzinfo) -> datetime:
 
 
 def at_clock(text: str, now: datetime, zone: tzinfo) -> datetime:
-    """Read HH:MM as a time of today on the zone's clock, in UTC; anything else as `read_time`.
+    """Read HH:MM as a local time of today, in UTC; anything else as `read_time`.
 
     Raises: ValueError.
     """

@@ -1,8 +1,8 @@
-"""Sketch how the face encodings of one track lie to each other, without where they lie.
+"""Sketches the relative positions of one track's face encodings, without the encodings themselves.
 
-The coordinates of each encoding are those in a basis that the track's own encodings span, one after
-another, and that nobody keeps: their lengths and angles stay what they were, and with no other
-encoding can they be compared. That is all that a decision needs of them beside the similarities.
+Each encoding is expressed in a basis that the track's own encodings span, one after another, and
+that is not stored: lengths and angles stay, but the coordinates cannot be compared with any other
+encoding. Beside the similarities that is all that a decision needs of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from gated.core.gallery import unit
 from gated.core.values import Vector
 
 DIMENSIONS = 24
-"""Directions of one track that are told apart; what lies beyond them all is one more."""
+"""Basis vectors of one track; one more coordinate is the remainder beyond them all."""
 
 LENGTH = DIMENSIONS + 1
 
@@ -23,7 +23,7 @@ _LEAST = 1e-5
 
 
 class TrackSketch:
-    """Takes the encodings of one track in their order."""
+    """Converts the encodings of one track, in order, to coordinates."""
 
     def __init__(self) -> None:
         self._basis: list[npt.NDArray[np.float64]] = []
@@ -45,9 +45,9 @@ class TrackSketch:
 
 
 def placed(coordinates: npt.NDArray[np.float32], track: int, number: int) -> Vector:
-    """Return a vector for these coordinates that those of other tracks are far from.
+    """Return a vector for these coordinates, far from those of other tracks.
 
-    number: makes it another one than every other vector, by less than a decision feels.
+    number: makes the vector unique, by too little to influence a decision.
     """
     chance = np.random.default_rng(track)
     basis, _ = np.linalg.qr(chance.standard_normal((_PLACED, LENGTH)))

@@ -1,4 +1,4 @@
-"""Faces that stay: a poster or a T-shirt at the same place is told of a few times, not for ever."""
+"""Limits the recorded refusals of faces that stay in one place, such as on a poster."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from gated.core.tracking import overlap
 from gated.core.values import Box, Vector
 
 REFUSALS, WITHIN_S = 3, 600.0
-"""So many refusals of one unknown face at one place within so long are recorded."""
+"""Recorded refusals of one unknown face at one place within this time, at most."""
 
 SAME_PLACE = 0.3
+"""Least overlap of two boxes in one place."""
 REMEMBERED = 64
-"""Refusals; at the bound the oldest is forgotten, and a face may be told of once more."""
+"""Refusals; at the bound the oldest is forgotten, and a face may be recorded once more."""
 
 
 @dataclass(slots=True)
 class StaticFaces:
-    """Unknown faces that were refused, and where; times in monotonic seconds."""
+    """Unknown faces that were refused, and their places; times in monotonic seconds."""
 
     _refused: deque[tuple[float, Box, Vector]] = field(
         default_factory=lambda: deque(maxlen=REMEMBERED)
     )
 
-    def tell(self, box: Box, face: Vector, alike: float, now: float) -> bool:
-        """Tell whether to record one more refusal of this face there; counts it if so.
+    def refused(self, box: Box, face: Vector, alike: float, now: float) -> bool:
+        """Return whether to record one more refusal of this face there; counts it if so.
 
-        face: unit vector. alike: cosine from which on two faces are the same.
+        face: unit vector. alike: least cosine of one face.
         """
         while self._refused and now - self._refused[0][0] >= WITHIN_S:
             self._refused.popleft()

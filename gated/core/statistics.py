@@ -1,4 +1,4 @@
-"""Conclusions from a count or a sample: intervals, bootstrap, the tail of a distribution."""
+"""Statistics of a count or a sample: intervals, bootstrap, the tail of a distribution."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ REPLICATES = 200
 
 
 def clopper_pearson(successes: int, trials: int, confidence: float = CONFIDENCE) -> Interval:
-    """Exact interval of a probability from independent trials; (0, 1) without any.
+    """Return the exact interval of a probability from independent trials; (0, 1) without any.
 
-    Never covers less than it says. Clopper & Pearson, Biometrika 26, 1934.
+    Coverage is at least `confidence`. Clopper & Pearson, Biometrika 26, 1934.
     """
     if not 0 <= successes <= trials:
         raise ValueError("0 <= successes <= trials is needed")
@@ -31,7 +31,7 @@ def clopper_pearson(successes: int, trials: int, confidence: float = CONFIDENCE)
 
 
 def binomial_tail(least: int, trials: int, p: float) -> float:
-    """Probability of `least` or more successes in `trials` of probability `p`."""
+    """Return the probability of `least` or more successes in `trials` of probability `p`."""
     if least <= 0:
         return 1.0
     if least > trials or p <= 0.0:
@@ -52,7 +52,7 @@ def bootstrap(
     replicates: int = REPLICATES,
     confidence: float = CONFIDENCE,
 ) -> Interval:
-    """Percentile interval of a statistic of dependent data, drawing whole groups with replacement.
+    """Return the percentile interval of a statistic, resampling whole groups of dependent data.
 
     statistic: given how often each group was drawn, (groups,) float64; NaN where it is undefined.
     Efron, "Bootstrap methods", 1979.
@@ -66,11 +66,11 @@ def bootstrap(
 
 
 def pareto_tail(excesses: Floats) -> tuple[float, float]:
-    """(shape, scale) of a generalised Pareto distribution of values above a threshold, all >= 0.
+    """Fit (shape, scale) of a generalised Pareto distribution to excesses over a threshold, >= 0.
 
     By probability-weighted moments, which always exist for shapes below 1/2 and are steadier than
-    maximum likelihood. Hosking & Wallis, Technometrics 29, 1987. ValueError for fewer than two
-    different values.
+    maximum likelihood. Hosking & Wallis, Technometrics 29, 1987. Raises: ValueError for fewer than
+    two different values.
     """
     values = np.sort(np.asarray(excesses, np.float64))
     n = len(values)
@@ -83,7 +83,7 @@ def pareto_tail(excesses: Floats) -> tuple[float, float]:
 
 
 def _solve(rising: Callable[[float], float]) -> float:
-    """The zero of a rising function on [0, 1], by halving."""
+    """Find the zero of a rising function on [0, 1] by bisection."""
     low, high = 0.0, 1.0
     for _ in range(60):
         middle = (low + high) / 2.0

@@ -1,7 +1,7 @@
-"""Text that people type: what is refused in it, and how it is compared, searched and sorted.
+"""Cleans, compares, searches and sorts text that people type.
 
-Two names that look alike are one: what nobody can see is refused (`clean_text`) and does not count
-where texts are compared (`code_key`) or searched (`search_key`).
+Two names that look the same are the same: invisible characters are refused (`clean_text`), and
+ignored where texts are compared (`code_key`) or searched (`search_key`).
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ _VIRAMA = 9
 """The combining class of marks that take a vowel away, after which any script has joiners."""
 _IDEOGRAPHS = (range(0x3400, 0xA000), range(0xF900, 0xFB00), range(0x20000, 0x32000))
 _VARIANTS = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
-"""Choose a form of the ideograph before them, as Japanese names need."""
+"""Variation selectors: choose a form of the ideograph before them, as in Japanese names."""
 
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\u180b\u180c\u180d\u180f")
-"""Letters and marks that show nothing."""
+"""Invisible letters and marks."""
 
 _LIKE = str.maketrans(
     {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"}
     | {"ŧ": "t", "ɨ": "i", "ي": "ی", "ى": "ی", "ك": "ک", "ə": "e"}
 )
-"""Letters whose stroke or form Unicode does not take apart."""
+"""Letters that Unicode does not decompose."""
 
 _SPACES = re.compile(r"\s+")
 
 
 def clean_text(value: str, what: str) -> str:
-    """Give a text as it is stored: trimmed, every space a plain one, in NFC.
+    """Return a text as it is stored: trimmed, with plain spaces, in NFC.
 
-    what: names the text in the message. Raises: TextRefused for a character that nobody sees or
-    that turns the direction of writing, with its name and place.
+    what: names the text in the message. Raises: TextRefused for an invisible character, or one that
+    changes the direction of writing, with its name and position.
     """
     plain = "".join(" " if unicodedata.category(c) == "Zs" else c for c in value)
     for place, char in enumerate(plain, 1):
@@ -55,7 +55,7 @@ def clean_text(value: str, what: str) -> str:
 
 
 def clean_code(value: str, what: str) -> str:
-    """Give a code as it is stored: as `clean_text`, and without joiners and variants.
+    """Return a code as it is stored: as `clean_text`, and without joiners and variants.
 
     Raises: TextRefused.
     """
@@ -70,9 +70,9 @@ def clean_code(value: str, what: str) -> str:
 
 
 def scrubbed(value: str) -> str:
-    """Give a text of another machine as `clean_text` would, without what it refuses.
+    """Clean a text as `clean_text` does, but drop the characters that it refuses.
 
-    What is stored already, or told by a hub, must not be lost for one character.
+    For texts that are stored already or come from a hub, which must not be lost for one character.
     """
     if value.isascii() and value.isprintable():
         return value.strip()
@@ -84,13 +84,13 @@ def scrubbed(value: str) -> str:
 
 @lru_cache(4096)
 def code_key(value: str) -> str:
-    """Give what is equal for two spellings of one code or name: case, width, accents as typed.
+    """Return a key that is equal for two spellings of one code or name; accents count.
 
-    Unicode's compatibility caseless match (NFKC, full case folding), without invisible characters;
-    white space around does not count, and any within counts as one space.
+    Unicode's compatibility caseless match (NFKC, full case folding), without invisible characters
+    and surrounding white space; white space within counts as one space.
     """
     key = _bare(value)
-    for _ in range(4):  # folding may undo the form, and the form the folding
+    for _ in range(4):  # folding may undo the normalisation, and vice versa
         folded = unicodedata.normalize("NFKC", _bare(unicodedata.normalize("NFKC", key).casefold()))
         if folded == key:
             break
@@ -99,23 +99,23 @@ def code_key(value: str) -> str:
 
 
 def is_same(one: str, other: str) -> bool:
-    """Tell whether two codes or names are one, however each is spelt."""
+    """Return whether two codes or names are equal in any spelling."""
     return one == other or code_key(one) == code_key(other)
 
 
 def search_key(value: str) -> str:
-    """Give a text as it is searched: without case, accents, width and invisible characters."""
+    """Return a key for searching: without case, accents, width and invisible characters."""
     parts = unicodedata.normalize("NFKD", code_key(value))
     bare = "".join(c for c in parts if not unicodedata.combining(c)).translate(_LIKE)
     return unicodedata.normalize("NFC", bare)
 
 
 def sort_key(value: str) -> str:
-    """Give what orders texts as a dictionary does when compared character by character.
+    """Return a key that sorts texts as a dictionary does.
 
-    Letters count first, whatever their accents and case, then the accents; punctuation and spaces
-    count less than letters, digits before them. Letters of one script keep together. Alphabets in
-    which an accented letter has a place of its own (such as Swedish) are not told apart.
+    Letters count first, without accents and case, then accents; punctuation and spaces count less
+    than letters, digits come before letters. Letters of one script stay together. Alphabets that
+    sort an accented letter separately (such as Swedish) are not supported.
     """
     plain = search_key(value)
     letters = "".join(c for c in plain if c.isalnum() or c == " ")
@@ -123,7 +123,7 @@ def sort_key(value: str) -> str:
 
 
 def is_hidden(text: str, at: int) -> bool:
-    """Tell whether the character there is one that `clean_text` refuses."""
+    """Return whether `clean_text` refuses the character at this index."""
     char = text[at]
     if char == " " or "!" <= char <= "~":
         return False
@@ -157,7 +157,7 @@ def _clean(text: str) -> bool:
 
 
 def _ignored(char: str) -> bool:
-    """Tell whether a character shows nothing by itself, wherever it stands."""
+    """Return whether a character is invisible by itself in any position."""
     category = unicodedata.category(char)
     shows_nothing = category == "Cf" or (category == "Cc" and not char.isspace())
     return (

@@ -1,7 +1,7 @@
-"""The same face followed over frames: overlap and nearness to where it was heading.
+"""Follows faces over frames, by overlap with and distance from their predicted position.
 
 Faces at a door are few and move little between frames, so the best pairs are taken greedily.
-A wrong link costs nothing but time: evidence of another person on a track is contrary evidence.
+A wrong link only costs time: evidence of another person on a track is contrary evidence.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from gated.core.values import Box, Face
 
 MAX_GAP_S = 0.5
-"""A track that was not seen for so long has ended."""
+"""A track that was not seen for this time has ended."""
 
 MAX_TRACKS = 64
 MIN_AFFINITY = 0.2
 MAX_SPEED = 8.0
-"""Face widths per second that a prediction follows at most."""
+"""Highest speed of a prediction, in face widths per second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,14 @@ class _Track:
     velocity: tuple[float, float] = (0.0, 0.0)
 
     def predicted(self, now: float) -> Box:
-        """Return where the face should be at `now`."""
+        """Predict the position of the face at `now`."""
         dt = max(0.0, now - self.seen)
         vx, vy = self.velocity
         return replace(self.box, x=self.box.x + vx * dt, y=self.box.y + vy * dt)
 
 
 class Tracker:
-    """Gives every face the id of its track; ids grow and are never used again."""
+    """Assigns every face the id of its track; ids grow and are never reused."""
 
     def __init__(self, max_gap_s: float = MAX_GAP_S, max_tracks: int = MAX_TRACKS) -> None:
         self.max_gap_s = max_gap_s
@@ -46,16 +46,16 @@ class Tracker:
 
     @property
     def open(self) -> int:
-        """Return how many tracks are followed at the moment."""
+        """The number of open tracks."""
         return len(self._tracks)
 
     @property
     def ids(self) -> frozenset[int]:
-        """The tracks that are followed at the moment."""
+        """The ids of the open tracks."""
         return frozenset(self._tracks)
 
     def update(self, faces: Sequence[Face], captured_at: float) -> tuple[list[int], list[int]]:
-        """Track id of each face of a frame (monotonic seconds), and the ids that ended."""
+        """Return the track id of each face of a frame (monotonic seconds), and the ended ids."""
         lost = self._expire(captured_at)
         links = self._link([face.box for face in faces], captured_at)
         ids = []
@@ -85,7 +85,7 @@ class Tracker:
         return ended
 
     def _link(self, boxes: Sequence[Box], now: float) -> dict[int, _Track]:
-        """Index of a box -> its track, best pairs first."""
+        """Assign boxes (by index) to tracks, best pairs first."""
         tracks = list(self._tracks.values())
         pairs = [
             (affinity(track.predicted(now), box), i, track)
@@ -102,7 +102,7 @@ class Tracker:
 
 
 def affinity(a: Box, b: Box) -> float:
-    """Return how much two boxes look like one face: [0, 1], the mean of overlap and nearness."""
+    """Return how well two boxes fit one face: [0, 1], the mean of overlap and nearness."""
     small, large = sorted((max(a.width, 1e-6), max(b.width, 1e-6)))
     if small < 0.5 * large:
         return 0.0
@@ -112,21 +112,21 @@ def affinity(a: Box, b: Box) -> float:
 
 
 def overlap(a: Box, b: Box) -> float:
-    """Intersection over union of two boxes, [0, 1]."""
+    """Return the intersection over union of two boxes, [0, 1]."""
     both = overlap_area(a, b)
     either = a.width * a.height + b.width * b.height - both
     return both / either if either > 0 else 0.0
 
 
 def overlap_area(a: Box, b: Box) -> float:
-    """Area that two boxes share, in square pixels."""
+    """Return the common area of two boxes, in square pixels."""
     width = min(a.x + a.width, b.x + b.width) - max(a.x, b.x)
     height = min(a.y + a.height, b.y + b.height) - max(a.y, b.y)
     return max(0.0, width) * max(0.0, height)
 
 
 def _moved(track: _Track, box: Box, now: float) -> _Track:
-    """The track at its new place, with half of the new velocity mixed in."""
+    """Move a track to its new place; its velocity becomes the mean of old and new."""
     dt = now - track.seen
     if dt <= 0:
         return replace(track, box=box)

@@ -1,4 +1,4 @@
-"""Values that everything speaks of: pictures, faces, persons, times, reasons. All immutable.
+"""Values used everywhere: pictures, faces, persons, times, reasons. All immutable.
 
 Times are `Instant`s or monotonic seconds (`float`); sizes and positions are pixels of the frame.
 """
@@ -8,13 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-
-if TYPE_CHECKING:
-    pass
 
 Vector = npt.NDArray[np.float32]
 """One embedding: (d,) float32, as the model gave it (not normalised)."""
@@ -86,7 +83,7 @@ RETRYABLE = frozenset(
 
 
 Severity = Literal["info", "warning", "alarm"]
-"""How much an event matters: nothing to do; to be seen soon; to be seen now."""
+"""Urgency of an event: nothing to do; look soon; look now."""
 
 
 class DoorMode(StrEnum):
@@ -98,7 +95,7 @@ class DoorMode(StrEnum):
     LOCKDOWN = "lockdown"
     """Nobody is let in; the way out stays free."""
     OUT_OF_SERVICE = "out_of_service"
-    """Nobody is let in, and what the leaf does is no alarm; the way out stays free."""
+    """Nobody is let in, and movements of the leaf raise no alarm; the way out stays free."""
 
     @property
     def admits(self) -> bool:
@@ -121,7 +118,7 @@ class Method(StrEnum):
 class Instant:
     """One moment on both clocks: monotonic seconds since boot, and UTC seconds since 1970.
 
-    clock_ok: rules that ask for the time may ask it. doubted: it may be wrong all the same; see
+    clock_ok: rules that depend on the time may use it. doubted: it may be wrong nevertheless; see
     `core.clock`.
     """
 
@@ -132,7 +129,7 @@ class Instant:
 
     @property
     def sure(self) -> bool:
-        """Tell whether the time is known to be right."""
+        """True when the time is known to be right."""
         return self.clock_ok and not self.doubted
 
 
@@ -192,14 +189,14 @@ class Quality:
     brightness: float
     contrast: float
     score: float
-    """All of it in one number in [0, 1]; weighs frames and ranks photos."""
+    """All measures combined, in [0, 1]; weighs frames and ranks photos."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mesh:
     """Measures of a mesh over one face: degrees, signs as in `Quality`; the eyes' height by width.
 
-    shape: (points, 2) places of some of its points, as `facial_motion` wants them.
+    shape: (points, 2) positions of some of its points, for `facial_motion`.
     """
 
     yaw: float
@@ -212,8 +209,8 @@ class Mesh:
 class PadReading:
     """Scores of the liveness networks for one face.
 
-    live: score in [0, 1]; None for a gray picture, of which it would mean nothing. noise: standard
-    deviation in gray levels of the noise in what the networks were shown. grey: no colour in it.
+    live: score in [0, 1]; None for a gray picture, where it is meaningless. noise: standard
+    deviation of the noise in the networks' input, in gray levels. grey: a picture without colour.
     """
 
     live: float | None
@@ -225,8 +222,8 @@ class PadReading:
 class TrackedFace:
     """One face of one frame on its track.
 
-    flaws: why the frame is not usable (empty: usable). embedding and pad are None where no
-    evidence was wanted or the frame is not usable. mesh: only on tracks that are challenged.
+    flaws: why the frame is not usable (empty: usable). embedding, pad: None where no evidence was
+    needed or the frame is not usable. mesh: only on tracks that are challenged.
     """
 
     track_id: int
@@ -251,11 +248,11 @@ class PersonRef:
 class DoorEventKind(StrEnum):
     CONTACT_OPEN = "contact_open"
     FOUND_OPEN = "found_open"
-    """The leaf stood open when the program began to watch it."""
+    """The leaf stood open when the program started."""
     CONTACT_CLOSED = "contact_closed"
     REX = "rex"
     TRIGGER = "trigger"
-    """The input that asks the gate to look at faces (recognition.trigger: input)."""
+    """The input that starts recognition (recognition.trigger: input)."""
     FIRE = "fire"
     FIRE_CLEARED = "fire_cleared"
     FIRE_HELD = "fire_held"
@@ -282,7 +279,7 @@ class CameraEventKind(StrEnum):
 
 
 class Light(StrEnum):
-    """Lights and sounds of a gate for as long as they hold."""
+    """Lights and sounds that show a state of the gate."""
 
     IDLE = "idle"
     LOOK_HERE = "look_here"
@@ -292,5 +289,5 @@ class Light(StrEnum):
 
 
 def moment(at: Instant) -> datetime:
-    """The aware UTC time of an instant."""
+    """Return the aware UTC time of an instant."""
     return datetime.fromtimestamp(at.utc, UTC)

@@ -1,7 +1,7 @@
-"""Verification (1:1): is the face at the gate that of the one person who is expected?
+"""Verifies (1:1) that the face at the gate is the expected person's.
 
 After a card or a PIN only one comparison is made, so that the threshold is that of one comparison
-and the margin to other people does not count: twins can be told apart by their cards.
+and the margin to other people does not count: twins are distinguished by their cards.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from gated.core.policy import GatePolicy, criteria_for
 from gated.core.values import Reason
 
 REOPENED = frozenset({Reason.NO_MATCH, Reason.AMBIGUOUS, Reason.LOW_QUALITY})
-"""Denials that say nothing about somebody who says afterwards who they are."""
+"""Denials after which an identity claim allows another try."""
 
 
 @dataclass(frozen=True, slots=True)
 class IdentityClaim:
-    """Somebody says to be this person. Valid before `until`, in monotonic seconds."""
+    """A claim to be this person. Valid before `until`, in monotonic seconds."""
 
     person_id: int
     until: float
@@ -36,12 +36,12 @@ class IdentityClaim:
         policy: GatePolicy,
         calibration: Calibration,
     ) -> IdentityClaim:
-        """A claim against the person's templates in this gallery, of which there may be none."""
+        """Make a claim with the person's templates in this gallery, of which there may be none."""
         own = gallery.only(person_id)
         return IdentityClaim(person_id, until, own, criteria_for(policy, own, calibration))
 
     def weigh(self, samples: Iterable[Sample]) -> Identification:
-        """Return what a track's samples, oldest first, say to the claim."""
+        """Weigh a track's samples, oldest first, against the claimed person."""
         seen = list(samples)
         matches = self.templates.match_all([sample.vector for sample in seen])
         return weigh(

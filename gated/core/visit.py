@@ -1,7 +1,7 @@
-"""Visits before the gate, and the evidence of their tracks.
+"""Visits at the gate, and the evidence of their tracks.
 
-`TABLE` holds every transition of a visit: in these states, on this input, under this condition, to
-that state. What it does not list changes nothing. docs/architecture.md prints the table.
+`TABLE` has every transition of a visit: in these states, on this input, under this condition, to
+that state. Anything else changes nothing. docs/architecture.md prints the table.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gated.core.messages import CredentialPresented
 from gated.core.values import Box, Reason
 
 STRANGE_FRAMES = 6
-"""So many usable frames that resembled nobody, and another one hardly says anything new."""
+"""After this many usable frames that resembled nobody, more frames add little."""
 
 
 class VisitState(StrEnum):
@@ -88,10 +88,10 @@ class Visit:
     """No decision can change any more."""
     left_at: float | None = None
     shown: CredentialPresented | None = None
-    """The card, PIN or badge that it is about, where it is not about a face."""
+    """The credential presented, in a visit without a face."""
 
     def take(self, input_: VisitInput) -> None:
-        """Follow the table."""
+        """Make the transition of this input, if the table has one."""
         for row in TABLE:
             if row.input is not input_ or self.state not in row.states:
                 continue
@@ -101,7 +101,7 @@ class Visit:
 
 
 class Visits(dict[int, Visit]):
-    """The open visits by their numbers."""
+    """The open visits by number."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class Visits(dict[int, Visit]):
         return self._open(tracks={track_id})
 
     def of_credential(self, shown: CredentialPresented, now: float) -> Visit:
-        """Return the visit in which this is presented; one that was not granted goes on."""
+        """Return the open visit with the same credential that was not granted, or a new one."""
         for visit in self.values():
             if visit.shown == shown and visit.state is not VisitState.GRANTED:
                 visit.left_at = now
@@ -120,7 +120,7 @@ class Visits(dict[int, Visit]):
         return self._open(shown=shown, left_at=now)
 
     def close(self, visit: Visit) -> None:
-        """End a visit: nothing comes of it any more."""
+        """Close a visit."""
         visit.take(VisitInput.OVER)
         self.pop(visit.number, None)
 
@@ -147,17 +147,17 @@ class TrackState:
     usable_since: float | None = None
     close_since: float | None = None
     poor_since: float | None = None
-    """Since when the face is close and no frame of it was usable."""
+    """Begin of the time in which the face is close and no frame is usable."""
     flaws: tuple[str, ...] = ()
     dark: int = 0
-    """So many frames in which the face was close and too dark."""
+    """Number of frames in which the face was close and too dark."""
     grey: bool = False
-    """The face was last looked at in a picture without colour."""
+    """The last examined picture was without colour."""
     challenge: Challenge | None = None
-    """The movements that are asked for."""
+    """The challenge in progress."""
 
     def is_strange(self, floor: float) -> bool:
-        """Tell whether the last usable frames since the last rest all resembled nobody."""
+        """Return whether all of the last usable frames since the last rest resembled nobody."""
         if self.attempts < STRANGE_FRAMES:
             return False
         last = islice(reversed(self.samples), STRANGE_FRAMES)

@@ -1,4 +1,4 @@
-"""The bits of a card as Wiegand readers send them: 26, 34 and 37, with their parities.
+"""Encodes and decodes the bits of a card from Wiegand readers: 26, 34 and 37, with parities.
 
 H10301 (26), H10302 and H10304 (37) as HID publishes them; 34 bits are 16 of facility and 16 of
 number, as most readers of serial numbers send them. Every other length is refused.
@@ -16,8 +16,10 @@ FormatName = Literal["26", "34", "37", "37-facility"]
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A format: first an even parity over the bits 1 to `even_to`, at the end an odd one over the
-    bits from `odd_from` on; between them the facility code, then the number."""
+    """A format: an even parity bit, the facility code, the number, an odd parity bit.
+
+    The even parity covers the bits 1 to `even_to`, the odd one those from `odd_from` on.
+    """
 
     length: int
     facility: int
@@ -48,7 +50,7 @@ def encode(name: FormatName, facility: int, number: int) -> str:
 
 
 def decode(bits: str, facility_of_37: bool = False) -> str:
-    """Return what the bits say: `facility-number`, or the number where there is no facility code.
+    """Return `facility-number`, or the number alone in formats without a facility code.
 
     Raises: CardRefused for another length and for a wrong parity.
     """

@@ -1,4 +1,4 @@
-"""The door process of a gate: camera, vision, controller, door, journal. It speaks no HTTP."""
+"""Runs the door process of a gate: camera, vision, controller, door, journal; without HTTP."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import contextlib
 import functools
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,12 +15,12 @@ from typing import ClassVar
 from gated.core.messages import Condition, Event
 from gated.daemon.gate_part import GatePart
 from gated.daemon.preparation_request import PreparationRequest
-from gated.daemon.process import Duty, Process
+from gated.daemon.process import Part, Process
 from gated.daemon.service_child import END_S, ServiceChild
 from gated.errors import ConfigError, GateUnavailable
 from gated.link.loop import end
 from gated.link.messages import Report
-from gated.link.server import LinkServer
+from gated.link.server import LinkHooks, LinkServer
 from gated.runtime.link_loop import LinkLoop
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ PATIENCE_S = 60.0
 """Seconds that a service may take to start, or to start again, before that is a problem."""
 
 
-class LinkPart:
+class LinkPart(Part):
     """The socket of the door process, and the service that it starts as a child."""
 
     def __init__(self, process: DoorProcess, gate: GatePart) -> None:
@@ -46,8 +46,6 @@ class LinkPart:
         self._gone_at: float | None = None
         self._reported = False
 
-    def prepare(self) -> None: ...
-
     async def build(self, stack: ExitStack) -> None:
         """Listen, and start the service, which starts up while the gate loads its models."""
         process = self._process
@@ -57,8 +55,7 @@ class LinkPart:
             process.board,
             self._gate.tap,
             self._act,
-            settings=lambda: process.settings_in_force,
-            on_report=self._take_report,
+            hooks=LinkHooks(lambda: process.settings_in_force, self._take_report),
             cards=self._gate.cards,
         )
         self._server.open()
@@ -102,11 +99,6 @@ class LinkPart:
             self.child.stop()
             self.child.join(END_S + 2)
 
-    def duties(self) -> Sequence[Duty]:
-        return ()
-
-    def lock(self) -> None: ...
-
     def watch(self) -> None:
         """Report a service that stays away, and its return."""
         away = self._gone_at is not None and time.monotonic() - self._gone_at >= PATIENCE_S
@@ -138,7 +130,7 @@ class LinkPart:
         process.show(self._service_answers, report)
 
     def _service_answers(self, report: Report) -> None:
-        """Take note that the service answers requests; in the main thread."""
+        """Note that the service answers requests; in the main thread."""
         process = self._process
         known = process.address, process.setup_code
         process.address, process.setup_code = report.address, report.setup_code

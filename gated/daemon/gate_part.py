@@ -1,15 +1,14 @@
-"""The gate as a part of a process: the one that holds camera and door."""
+"""Runs the gate as a part of a process: the one that holds camera and door."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 
 from gated.daemon.gate_runtime import GateRuntime, ProcessContext
-from gated.daemon.process import Duty, Process
+from gated.daemon.process import Part, Process
 from gated.link.card_request import CardRequest
 from gated.link.running_gate import MOST_SUBSCRIBERS, FrameTap
 from gated.live.health_checks import HealthChecks
@@ -20,10 +19,10 @@ frame for requests. Not on a hub: it has no door, and with dozens of threads so 
 more than their work."""
 
 
-class GatePart:
+class GatePart(Part):
     """Builds the gate and publishes its health.
 
-    prepare_people: returns when the people are up to date for a model.
+    prepare_people: brings the people up to date for a model, and returns then.
     """
 
     def __init__(self, process: Process, prepare_people: Callable[[str], None]) -> None:
@@ -62,13 +61,6 @@ class GatePart:
         process.loops += self.gate.loops
         self.runs = True
         self._health = HealthChecks(process.settings.storage.state_dir, process.clock)
-
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        yield
-
-    def duties(self) -> Sequence[Duty]:
-        return ()
 
     def watch(self) -> None:
         if self.gate is None or self._health is None:

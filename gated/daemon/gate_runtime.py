@@ -63,6 +63,7 @@ from gated.ports import Clock, Door, Indicators
 from gated.runtime.badge_scanner import BadgeScanner
 from gated.runtime.card_reading import CardReading
 from gated.runtime.change_watcher import ChangeWatcher, WatchedState
+from gated.runtime.controller import GateDevices, GateListeners
 from gated.runtime.disk_space_loop import DiskSpaceLoop
 from gated.runtime.inbox import BoundedInbox
 from gated.runtime.incident_tape import IncidentTape
@@ -89,7 +90,7 @@ class ProcessContext:
     """The parts of the process that the gate uses.
 
     show: calls a method of the screen in the main thread; never waits. stopping: returns whether
-    the process is to end. prepare_people: returns when the people are up to date for a model.
+    the process is to end. prepare_people: brings the people up to date for a model.
     """
 
     settings: Settings
@@ -108,20 +109,20 @@ class ProcessContext:
 class GateRuntime:
     """Everything from the relay to the camera of one running gate."""
 
-    def __init__(self, around: ProcessContext) -> None:
-        self._around = around
-        self._settings = around.settings
-        self._workspace = around.workspace
-        self._board = around.board
-        self._clock = around.clock
-        self._crash = around.crash
+    def __init__(self, context: ProcessContext) -> None:
+        self._context = context
+        self._settings = context.settings
+        self._workspace = context.workspace
+        self._board = context.board
+        self._clock = context.clock
+        self._crash = context.crash
         self._inbox = BoundedInbox()
-        self._acts = ActCheck(around.settings, around.board, self._inbox.post, around.clock)
+        self._acts = ActCheck(context.settings, context.board, self._inbox.post, context.clock)
         self.act = self._acts.take
         """Handles an event of the service, or raises; never waits."""
         self.post = self._inbox.post
-        self.live = RunningGate(around.tap, self.act, self._take_news)
-        self.room = DiskSpace(around.workspace, around.clock)
+        self.live = RunningGate(context.tap, self.act, self._take_news)
+        self.room = DiskSpace(context.workspace, context.clock)
         self.door: Door | None = None
         self.many_changes = threading.Event()
         """Set while the hub sends changes of many people."""
@@ -134,7 +135,7 @@ class GateRuntime:
         self._tape: IncidentTape | None = None
         self._hint: str | None = None
         self._keepers: list[Callable[[Decision], None]] = []
-        """Offered each decision, to keep what was seen where the settings say so."""
+        """Called with each decision, to store pictures and templates where configured."""
         self.report: Callable[[], None] = lambda: None
         self.check_strain: Callable[[], None] = lambda: None
         """Publishes whether loops and models keep up with the camera."""
@@ -157,8 +158,8 @@ class GateRuntime:
         if self._reporter is not None:
             stack.callback(self._reporter.close)
         kit = self._load_models()
-        self._around.prepare_people(kit.model)
-        if not self._around.stopping():
+        self._context.prepare_people(kit.model)
+        if not self._context.stopping():
             self._start(kit, self.door, stack)
 
     def _start(self, kit: VisionKit, door: Door, stack: ExitStack) -> None:
@@ -171,10 +172,19 @@ class GateRuntime:
         policy = policy_of(self._settings, kit.calibration)
         gate = Gate(policy, gallery, kit.calibration, seed=secrets.token_bytes(32))
         recorder = Recorder(workspace, workspace.settings)
-        analyse = self._photographed(self._around.tap.tapped(analyzer.analyse), stack)
-        analyse = self._refusals_kept(analyse, kit, recorder, stack)
-        self._tape = self._taping(gallery, stack)
-        pipeline = self._pipeline(gate, self._camera(kit), analyse, door, recorder)
+        analyse = self._with_snapshots(self._context.tap.tapped(analyzer.analyse), stack)
+        analyse = self._with_refused_visits(analyse, kit, recorder, stack)
+        self._tape = self._start_tape(gallery, stack)
+        journal = JournalWriter(recorder.append, self._settings.storage.journal_queue, self._crash)
+        pipeline = Pipeline(
+            gate,
+            GateDevices(self._camera(kit), door, self._clock),
+            analyse,
+            journal,
+            self._inbox,
+            self._listeners(),
+            self._crash,
+        )
         self._renew_plan()
         self._inbox.post(before_restart(workspace))
         self._inbox.post(last_punches(workspace, self._clock.now()))
@@ -195,30 +205,20 @@ class GateRuntime:
             stack.callback(end, loop)
             loop.start()
 
-    def _pipeline(
-        self,
-        gate: Gate,
-        camera: SupervisedCamera,
-        analyse: Analyse,
-        door: Door,
-        recorder: Recorder,
-    ) -> Pipeline:
-        return Pipeline(
-            gate,
-            camera,
-            analyse,
-            door,
-            recorder.append,
-            self._clock,
-            self._inbox,
-            self._crash,
-            journal_queue=self._settings.storage.journal_queue,
+    def _listeners(self) -> GateListeners:
+        return GateListeners(
             on_decision=self._on_decision,
             on_notice=self._on_notice,
             on_event=self._on_event,
             on_state=self._publish_state,
             tape=None if self._tape is None else self._tape.offer,
         )
+
+    def _start_loop(self, loop: Loop, stack: ExitStack) -> None:
+        """Start a loop that is stopped after the pipeline."""
+        self.loops.append(loop)
+        stack.callback(end, loop)
+        loop.start()
 
     def _disk_space_loop(self, journal: JournalWriter) -> Loop:
         def publish(room: str) -> None:
@@ -246,19 +246,19 @@ class GateRuntime:
     def _presentations(self) -> Iterator[Loop]:
         """Yield the loops that read cards and badges, where the settings name a reader."""
         settings = self._settings.credentials
-        presenting = CredentialLookup(Credentials(self._workspace, self._clock), self._inbox.post)
+        lookup = CredentialLookup(Credentials(self._workspace, self._clock), self._inbox.post)
         reader = open_reader(settings)
         if reader is not None:
-            desk = self._around.cards
-            desk.has_reader = True
+            requests = self._context.cards
+            requests.has_reader = True
 
             def present(number: str) -> None:
-                if not desk.offer(number):
-                    presenting.card(number)
+                if not requests.offer(number):
+                    lookup.card(number)
 
             @cache
             def pins() -> PinCheck:
-                # not before somebody types: few readers have keys, and hashing needs memory
+                # only when somebody types: few readers have keys, and hashing needs memory
                 from gated.access.pins import PinCheck
 
                 return PinCheck(self._workspace, self._clock, self._inbox.post)
@@ -268,19 +268,19 @@ class GateRuntime:
                 present,
                 self._inbox.post,
                 self._crash,
-                lambda typed: presenting.keyed_pin(typed, pins()),
+                lambda typed: lookup.keyed_pin(typed, pins()),
             )
         if settings.badges:
             yield BadgeScanner(
-                self._around.tap.subscribe,
+                self._context.tap.subscribe,
                 BadgeReader().read,
-                presenting.badge,
+                lookup.badge,
                 settings.badge_interval_s,
                 self._crash,
             )
 
-    def _photographed(self, analyse: Analyse, stack: ExitStack) -> Analyse:
-        """Return `analyse`, wrapped to store pictures of attacks where the settings say so."""
+    def _with_snapshots(self, analyse: Analyse, stack: ExitStack) -> Analyse:
+        """Return `analyse`, wrapped to store pictures of attacks where configured."""
         taker = SnapshotTaker.of(self._workspace)
         if taker is None:
             return analyse
@@ -292,15 +292,13 @@ class GateRuntime:
                 writer.offer(taken)
 
         self._keepers.append(photograph)
-        self.loops.append(writer)
-        stack.callback(end, writer)
-        writer.start()
+        self._start_loop(writer, stack)
         return taker.tapped(analyse)
 
-    def _refusals_kept(
+    def _with_refused_visits(
         self, analyse: Analyse, kit: VisionKit, recorder: Recorder, stack: ExitStack
     ) -> Analyse:
-        """`analyse`, of whose faces templates of refused visits are kept where that is wanted."""
+        """Return `analyse`, wrapped to store templates of refused visits where configured."""
         refused, board = RefusedVisits(self._workspace, self._clock), self._board
         if not self._settings.privacy.denials_hours:
             refused.expire()
@@ -322,21 +320,17 @@ class GateRuntime:
                 writer.offer(taken)
 
         self._keepers.append(offer)
-        self.loops.append(writer)
-        stack.callback(end, writer)
-        writer.start()
+        self._start_loop(writer, stack)
         return taker.tapped(analyse)
 
-    def _taping(self, gallery: Gallery, stack: ExitStack) -> IncidentTape | None:
-        """Start the incident tape where the settings say so; it is stopped after the pipeline."""
+    def _start_tape(self, gallery: Gallery, stack: ExitStack) -> IncidentTape | None:
+        """Start the incident tape where configured."""
         workspace, most = self._workspace, self._settings.storage.incident_mb << 20
         if not most:
             return None
         gone = workspace.journal.ledger.read
         tape = IncidentTape(workspace.ring, most, gallery, gone, self._crash)
-        self.loops.append(tape)
-        stack.callback(end, tape)
-        tape.start()
+        self._start_loop(tape, stack)
         return tape
 
     def _renew_plan(self) -> None:
@@ -383,15 +377,15 @@ class GateRuntime:
         for keeper in self._keepers:
             keeper(decision)
         self._board.add_decision(view_of(decision, edge))
-        self._around.show(self._around.screen.decision, decision, edge)
+        self._context.show(self._context.screen.decision, decision, edge)
 
     def _on_notice(self, notice: Notice) -> None:
         self._board.add_notice(notice)
-        self._around.show(self._around.screen.notice, notice)
+        self._context.show(self._context.screen.notice, notice)
 
     def _on_event(self, event: RecordEvent) -> None:
         self._board.add_event(event_view(event))
-        self._around.show(self._around.screen.event, event)
+        self._context.show(self._context.screen.event, event)
 
     def _publish_state(self, state: GateState) -> None:
         self._indicators.show(state.lights)
@@ -408,7 +402,7 @@ class GateRuntime:
             self._recognise_camera()
         clear = event.kind is CameraEventKind.CLEAR
         self._board.publish(camera=str(CameraEventKind.OPENED if clear else event.kind))
-        self._around.show(self._around.screen.camera, event)
+        self._context.show(self._context.screen.camera, event)
 
     def _recognise_camera(self) -> None:
         """Check, before the first frame of a camera that was opened, that it is the accepted

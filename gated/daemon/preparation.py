@@ -1,5 +1,7 @@
-"""Brings the people of a gate up to date before it opens; in the process with models and
-network."""
+"""Brings the people of a gate up to date before it opens, in the service process.
+
+That process has the models for photos and the network.
+"""
 
 from __future__ import annotations
 
@@ -44,11 +46,11 @@ def prepare_people(
     should_continue: Callable[[], bool],
     progress: Progress,
 ) -> None:
-    """Erase again who came back, catch up with the hub, compute templates of `model`, enroll the
-    demo.
+    """Bring the people up to date for `model`.
 
-    should_continue: asked between long steps; False ends it early. Waits for the hub as `catch_up`
-    does. Raises: SealError, StorageError.
+    Repeats erasures that a restore has undone, catches up with the hub (and waits for it as
+    `catch_up` does), computes missing templates, and enrolls the demo person. should_continue:
+    asked between long steps; False ends it early. Raises: SealError, StorageError.
     """
     recover(workspace, clock)
     catch_up(workspace, clock, model, should_continue)
@@ -77,7 +79,7 @@ def prepare_people(
 def enroll_demo_person(context: EnrollmentContext, settings: Settings) -> None:
     """Enroll the demo person from one photo.
 
-    Where that is refused, as the person is the hub's or has not consented, a warning is logged.
+    Logs a warning where that is refused, as the person is the hub's or has not consented.
     """
     try:
         context.enrollment.enroll_as(CODE, NAMES, asset_store(settings).read(PHOTO), ACTOR)
@@ -86,10 +88,10 @@ def enroll_demo_person(context: EnrollmentContext, settings: Settings) -> None:
 
 
 class PreparationLoop(Loop):
-    """Prepares the people for a door process that waits for that.
+    """Prepares the people for a door process that waits for it.
 
-    wanted: returns the run of the waiting door and its model; None while none waits. changed:
-    called when `prepared` or `progress` has changed; must return at once.
+    wanted: returns the start time and the model of the waiting door; None while none waits.
+    changed: called when `prepared` or `progress` has changed; must return at once.
     """
 
     beat_limit_s = 180.0
@@ -103,7 +105,7 @@ class PreparationLoop(Loop):
     ) -> None:
         super().__init__("preparation", on_crash)
         self.prepared: datetime | None = None
-        """The run of the door for which the people were prepared last."""
+        """The start time of the door for which the people were prepared last."""
         self.progress: tuple[int, int] | None = None
         """Templates done and in all."""
         self._workspace = workspace

@@ -61,7 +61,7 @@ class PreparationRequest:
             if not must:
                 log.warning("goes on with the people known here: the service has not answered")
                 break
-            log.error("opens for nobody until the service has made the people good")
+            log.error("opens for nobody until the service has brought the people up to date")
         process.board.publish(awaits=None)
 
     def _is_restored(self) -> bool:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from gated.config import Settings
 from gated.daemon.screen import Screen, Started
@@ -52,20 +52,22 @@ class Duty:
     do: Callable[[], None]
 
 
-class Part(Protocol):
-    """A part that runs in a process: the gate, the service, or both."""
+class Part:
+    """A part of a process, such as the gate or the service. By default it does nothing."""
 
     def prepare(self) -> None:
         """Set up the process before anything is opened."""
 
     async def build(self, stack: ExitStack) -> None:
-        """Open, load and start; what is put on the stack is ended in reverse."""
+        """Open, load and start; the stack ends everything in reverse."""
 
     def running(self) -> AbstractAsyncContextManager[None]:
-        """Run what needs the event loop while the block runs."""
+        """Run tasks of the event loop while the block runs."""
+        return contextlib.nullcontext()
 
     def duties(self) -> Sequence[Duty]:
         """Return the periodic tasks of this part."""
+        return ()
 
     def watch(self) -> None:
         """Publish the health of this part; called every few seconds."""
@@ -81,13 +83,13 @@ class Process:
     settings: Settings
     screen: Screen
     origin: InForce | None = None
-    """Where the settings come from; None: settings of pages and hub are not tried."""
+    """The origin of the settings; None: settings of pages and hub are not tried."""
 
     LOCK: ClassVar[str] = DOOR
     MEMORY: ClassVar[str] = "process.resident_mb"
-    """The counter that shows how much memory the process holds."""
+    """Name of the counter of resident memory."""
     MEMORY_LIMIT_MB: ClassVar[int] = 2048
-    """The process ends when it holds more, as with `MemoryMax` of its unit."""
+    """The process ends when it uses more, as with `MemoryMax` of its unit."""
 
     def __post_init__(self) -> None:
         self.board = StatusBoard()
@@ -351,8 +353,8 @@ class Process:
             return
         self.board.gauge(**{self.MEMORY: resident})
         if resident > self.MEMORY_LIMIT_MB and self._crashed is None and _is_started_again():
-            says = f"{resident} MiB are held, {self.MEMORY_LIMIT_MB} at most"
-            self.crash("memory", MemoryError(says))
+            text = f"{resident} MiB are held, {self.MEMORY_LIMIT_MB} at most"
+            self.crash("memory", MemoryError(text))
 
     def _end_for_good(self, signal_name: str) -> None:
         log.info("%s: the program ends", signal_name)

@@ -1,4 +1,4 @@
-"""The service as a part of a process: API, sync with a hub, periodic duties."""
+"""Runs the service as a part of a process: API, sync with a hub, periodic duties."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from gated.access.revocation import Revocation
 from gated.accounts.accounts import Accounts
-from gated.daemon.process import CLOCK_S, Duty, Process
+from gated.daemon.process import CLOCK_S, Duty, Part, Process
 from gated.enrollment.strangers import refresh_error_estimate
 from gated.errors import ClockDoubtful, StorageError
 from gated.fleet.gate.hub_loops import loops_of
@@ -59,10 +59,10 @@ TRACES_S = 2.0
 """Seconds between two tries to remove traces of erased data from the database file."""
 
 
-class ServicePart:
+class ServicePart(Part):
     """Serves the API, syncs with the hub and does periodic duties.
 
-    gate: returns the running gate, None on a hub; called when the parts before were built. many:
+    gate: returns the running gate, None on a hub; called after the parts before were built. many:
     returns the event that is set while the hub sends changes of many people.
     """
 
@@ -92,12 +92,6 @@ class ServicePart:
     @property
     def _is_hub(self) -> bool:
         return self._process.settings.gate.role == "hub"
-
-    def prepare(self) -> None: ...
-
-    def watch(self) -> None: ...
-
-    def lock(self) -> None: ...
 
     async def build(self, stack: ExitStack) -> None:
         """Start webhooks, MQTT and syslog, and the loops that sync with the hub."""

@@ -1,4 +1,4 @@
-"""The service process of a gate: API, sync, housekeeping. It has no camera, no pin and no relay."""
+"""Runs the service process of a gate: API, sync, housekeeping; without camera, pins and relay."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import contextlib
 import logging
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
 from gated.access.other_gates import known_presence
 from gated.daemon.preparation import PreparationLoop
-from gated.daemon.process import Duty, Process
+from gated.daemon.process import Part, Process
 from gated.daemon.service_part import ServicePart
 from gated.database.state_lock import SERVICE
 from gated.errors import StorageError
@@ -53,7 +53,7 @@ class ClientLoop(Loop):
         self._link.wake()
 
 
-class ClientPart:
+class ClientPart(Part):
     """The service's end of the socket."""
 
     def __init__(self, process: ServiceProcess, board: RemoteBoard) -> None:
@@ -70,8 +70,6 @@ class ClientPart:
             self._report,
             self._welcomed,
         )
-
-    def prepare(self) -> None: ...
 
     async def build(self, stack: ExitStack) -> None:
         process = self._process
@@ -95,13 +93,6 @@ class ClientPart:
             yield
         finally:
             self.serving = False
-
-    def duties(self) -> Sequence[Duty]:
-        return ()
-
-    def watch(self) -> None: ...
-
-    def lock(self) -> None: ...
 
     def _waiting(self) -> tuple[datetime, str] | None:
         """Return the run of the door that waits for its people, and its model."""
@@ -173,38 +164,21 @@ class ServiceProcess(Process):
         return self._service.follows_hub
 
 
-class _Built:
+class _Built(Part):
     """The first half of a part: building it, before the others."""
 
-    def __init__(self, part: ClientPart) -> None:
+    def __init__(self, part: Part) -> None:
         self._part = part
-        self.build = part.build
-        self.duties = part.duties
 
-    def prepare(self) -> None: ...
-
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        yield
-
-    def watch(self) -> None: ...
-
-    def lock(self) -> None: ...
+    async def build(self, stack: ExitStack) -> None:
+        await self._part.build(stack)
 
 
-class _Runs:
+class _Runs(Part):
     """The second half: running it, after the others."""
 
-    def __init__(self, part: ClientPart) -> None:
-        self.running = part.running
+    def __init__(self, part: Part) -> None:
+        self._part = part
 
-    def prepare(self) -> None: ...
-
-    async def build(self, stack: ExitStack) -> None: ...
-
-    def duties(self) -> Sequence[Duty]:
-        return ()
-
-    def watch(self) -> None: ...
-
-    def lock(self) -> None: ...
+    def running(self) -> AbstractAsyncContextManager[None]:
+        return self._part.running()

@@ -1,4 +1,4 @@
-"""A gate or hub in one process: as a hub runs, and as tests and measurements run a gate."""
+"""Runs a gate or hub in one process: a hub always, a gate in tests and measurements."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class SerialPort:
 
     @property
     def is_open(self) -> bool:
-        """Tell whether the port is ours now."""
+        """Return whether the port is ours now."""
         return self._fd is not None
 
     def open(self) -> None:

@@ -263,7 +263,7 @@ def _of_one_folder(folder: str, files: Mapping[str, Photo]) -> Iterator[ImportRo
 
 
 def is_like_a_code(name: str) -> bool:
-    """Tell whether a file or folder of that name is most probably named by a personnel code."""
+    """Return whether a file or folder of that name is most probably named by a personnel code."""
     return _HAS_DIGIT.search(name) is not None and not _OF_A_CAMERA.fullmatch(name.casefold())
 
 

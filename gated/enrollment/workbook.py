@@ -57,7 +57,7 @@ class Sheet:
 
 
 def is_workbook(content: bytes) -> bool:
-    """Tell whether these bytes are an Excel workbook, as far as its directory says."""
+    """Return whether these bytes are an Excel workbook, as far as its directory says."""
     if not content.startswith(b"PK\3\4"):
         return False
     try:

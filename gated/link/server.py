@@ -116,7 +116,7 @@ class _Peer:
     waiting: deque[memoryview] = field(default_factory=deque)
     waiting_bytes: int = 0
     moved_at: float = 0.0
-    """When it last read something, or its queue was empty."""
+    """Time of its last read, or at which its queue was last empty."""
     greeted: bool = False
     wants_after: int | None = None
     shown_at: float = 0.0
@@ -126,12 +126,23 @@ class _Peer:
     report: m.Report | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LinkHooks:
+    """Calls from the socket into its process.
+
+    settings: returns the uid of the hub's settings in force. on_report: called with the report of a
+    service, and with None when the service is gone.
+    """
+
+    settings: Callable[[], str | None] = lambda: None
+    on_report: Callable[[m.Report | None], None] = lambda report: None
+
+
 class LinkServer:
     """Serves the socket in the state directory.
 
-    act: handles an event of a service, or raises a GatedError. settings: returns the uid of the
-    hub's settings in force. cards: to which the card reader's thread offers what it reads.
-    on_report: called with the report of a service, and with None when the service is gone.
+    act: handles an event of a service, or raises a GatedError. cards: receives what the card
+    reader's thread reads.
     """
 
     def __init__(
@@ -141,8 +152,7 @@ class LinkServer:
         tap: FrameTap,
         act: Act,
         *,
-        settings: Callable[[], str | None] = lambda: None,
-        on_report: Callable[[m.Report | None], None] = lambda report: None,
+        hooks: LinkHooks | None = None,
         cards: CardRequest | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -150,8 +160,9 @@ class LinkServer:
         self._board = board
         self._tap = tap
         self._act = act
-        self._settings = settings
-        self._on_report = on_report
+        hooks = hooks or LinkHooks()
+        self._settings = hooks.settings
+        self._on_report = hooks.on_report
         self._cards = cards or CardRequest()
         self._wants_card: _Peer | None = None
         self._clock = clock

@@ -98,7 +98,7 @@ def compare_refused_visit(
     change: ChangeByOperator,
     services: Services,
 ) -> ComparisonOut:
-    """Tell whether a refused visit was that person's, in words; each question is journaled.
+    """Return whether a refused visit was that person's, in words; each question is journaled.
 
     404 unless `privacy.denials_hours` kept the visit, and its time is not over.
     """

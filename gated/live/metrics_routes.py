@@ -47,7 +47,7 @@ async def live() -> LiveOut:
     responses={503: {"model": ReadyOut, "description": "It cannot do its work, and why"}},
 )
 async def ready(services: Services) -> Response:
-    """Tell whether people can pass and their log is kept; 503 with the reasons when not."""
+    """Return whether people can pass and their log is kept; 503 with the reasons when not."""
     status = services.board.snapshot()
     trouble = await services.database_health.trouble()
     reasons = [name for name in status.problems if name in NOT_READY]

@@ -85,7 +85,7 @@ class UnknownFaces(Service):
 
     @property
     def kept(self) -> bool:
-        """Tell whether pictures of strangers are kept here."""
+        """Return whether pictures of strangers are kept here."""
         settings = self._workspace.settings
         return bool(settings.storage.keep_stranger_pictures and settings.privacy.unknown_faces_days)
 

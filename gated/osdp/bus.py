@@ -49,7 +49,7 @@ class Station:
 
     @property
     def away(self) -> bool:
-        """Tell whether it has been without a secure channel for more than a moment."""
+        """Return whether it has been without a secure channel for more than a moment."""
         return not self.secure and time.monotonic() - self.secure_at > AWAY_S
 
 

@@ -1,1 +1,1 @@
-"""The threads of the running gate; they live here and only here."""
+"""The threads of the door process; all of them are defined here."""

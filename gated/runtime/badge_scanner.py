@@ -13,11 +13,11 @@ from gated.link.loop import Loop, OnCrash
 from gated.link.running_gate import FrameSubscriber
 
 GONE_S = 3.0
-"""Seconds: a badge that comes back after so long is presented again; one that stays in the picture
-is one presentation."""
+"""Seconds after which a badge that comes back is presented again; a badge that stays in the picture
+is presented once."""
 
 RECOGNIZING_FACTOR = 3.0
-"""The interval is so many times as long while a face is being recognised."""
+"""The interval is this many times as long while a face is being recognised."""
 
 NICENESS = 10
 

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 class Capture(Loop):
     """Reads the (supervised) camera as fast as it delivers; ends at the end of a recording."""
 
-    beat_limit_s = 60.0  # the longest pause before a camera is opened again, that, and a read
+    beat_limit_s = 60.0  # the longest pause before a camera is opened again, opening, and a read
 
     def __init__(self, camera: Camera, slot: FrameSlot, on_crash: OnCrash) -> None:
         super().__init__("capture", on_crash)

@@ -17,15 +17,17 @@ PAUSE_S = 5.0
 """Seconds between tries after a failure."""
 
 REST_S = 3.0
-"""While many changes arrive, seconds between two updates that are not urgent: the next decision
-waits while the gallery and the rules of thousands are read."""
+"""Seconds between two updates that are not urgent, while many changes arrive: reading the gallery
+and the rules of thousands delays decisions."""
 
 
 @dataclass(frozen=True, slots=True)
 class WatchedState:
-    """A thing that the gate works with, such as its rules. stamp: identifies its state. renew:
-    reads it and passes it to the gate, which uses the old one until then. urgent: is not delayed
-    while many changes arrive."""
+    """Data that the gate works with, such as its rules.
+
+    stamp: identifies its state. renew: reads it and passes it to the gate, which uses the old one
+    until then. urgent: is not delayed while many changes arrive.
+    """
 
     name: str
     stamp: Callable[[], object]

@@ -1,16 +1,17 @@
 """Passes events from the inbox to the gate, and executes its commands.
 
 Theory of operation: one thread owns the gate. It stamps the time, hands each event to
-`Gate.handle` and executes the commands in their order: a record is queued before the door moves,
-and a grant whose record found no place moves nothing. It never blocks: records go into a bounded
-queue, the call of the door returns at once, attention is replaced as a whole. Whatever ends this
-thread, the door is locked on the way out.
+`Gate.handle` and executes the commands in order: a record is queued before the door moves, and a
+grant whose record finds no place in the queue does not move the door. The thread never blocks:
+records go into a bounded queue, calls of the door return at once, attention is replaced as a whole.
+However the thread ends, it locks the door.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from gated.core.gate import Gate
 from gated.core.messages import (
@@ -32,7 +33,7 @@ from gated.core.messages import (
 from gated.core.values import DoorEventKind, Instant
 from gated.errors import DeviceError
 from gated.link.loop import Loop, OnCrash
-from gated.ports import Clock, Door
+from gated.ports import Clock, Door, SupervisedSource
 from gated.runtime.inbox import BoundedInbox
 from gated.runtime.journal_writer import JournalWriter
 
@@ -43,15 +44,39 @@ IDLE_S = 1.0
 Tape = Callable[[Event, Instant, Sequence[Command]], None]
 
 
-class Controller(Loop):
-    """Executes the gate's commands.
+def _ignore(*_: object) -> None:
+    """Do nothing."""
 
-    on_attention: receives what the inference thread has to look for. on_decision: receives each
-    decision with the monotonic time of the relay's edge (None when the door was not moved).
-    on_notice: receives notices to show. on_event: receives each event that is recorded. on_state:
-    receives the gate's state, at the start and when it changes. tape: receives each event with its
-    time and the resulting commands. All must return at once.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateListeners:
+    """Receivers of what a gate does. All must return at once.
+
+    on_attention: which evidence the inference thread has to collect. on_decision: each decision
+    with the monotonic time of the relay's edge (None when the door was not moved). on_notice: each
+    notice to show. on_event: each event that is recorded. on_state: the gate's state, at the start
+    and when it changes. tape: each event with its time and the resulting commands.
     """
+
+    on_attention: Callable[[Attention], None] = _ignore
+    on_decision: Callable[[Decision, float | None], None] = _ignore
+    on_notice: Callable[[Notice], None] = _ignore
+    on_event: Callable[[RecordEvent], None] = _ignore
+    on_state: Callable[[GateState], None] = _ignore
+    tape: Tape | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GateDevices:
+    """The hardware of a gate, and its clock."""
+
+    camera: SupervisedSource
+    door: Door
+    clock: Clock
+
+
+class Controller(Loop):
+    """Executes the gate's commands."""
 
     def __init__(
         self,
@@ -60,14 +85,8 @@ class Controller(Loop):
         door: Door,
         journal: JournalWriter,
         clock: Clock,
+        listeners: GateListeners,
         on_crash: OnCrash,
-        *,
-        on_attention: Callable[[Attention], None],
-        on_decision: Callable[[Decision, float | None], None],
-        on_notice: Callable[[Notice], None],
-        on_event: Callable[[RecordEvent], None],
-        on_state: Callable[[GateState], None],
-        tape: Tape | None = None,
     ) -> None:
         super().__init__("controller", on_crash)
         self._gate = gate
@@ -75,12 +94,7 @@ class Controller(Loop):
         self._door = door
         self._journal = journal
         self._clock = clock
-        self._on_attention = on_attention
-        self._on_decision = on_decision
-        self._on_notice = on_notice
-        self._on_event = on_event
-        self._on_state = on_state
-        self._tape = tape
+        self._listeners = listeners
         self._state: GateState | None = None
         self._recordable = True
 
@@ -119,12 +133,12 @@ class Controller(Loop):
         decision: Decision | None = None
         recorded = True
         edge: float | None = None
-        now = self._clock.now()
+        listeners, now = self._listeners, self._clock.now()
         commands = self._gate.handle(event, now)
         for command in commands:
             if isinstance(command, RecordDecision):
                 if decision is not None:
-                    self._on_decision(decision, edge)
+                    listeners.on_decision(decision, edge)
                 decision, edge = command.decision, None
                 recorded = self._journal.offer(command)
             elif isinstance(command, Unlock):
@@ -133,13 +147,13 @@ class Controller(Loop):
             else:
                 self._execute(command)
         if decision is not None:
-            self._on_decision(decision, edge)
-        if self._tape is not None:
-            self._tape(event, now, commands)
+            listeners.on_decision(decision, edge)
+        if listeners.tape is not None:
+            listeners.tape(event, now, commands)
         state = self._gate.state
         if state != self._state:
             self._state = state
-            self._on_state(state)
+            listeners.on_state(state)
 
     def _execute(self, command: Command) -> None:
         match command:
@@ -147,11 +161,11 @@ class Controller(Loop):
                 self._drive(command)
             case RecordEvent():
                 self._journal.offer(command)
-                self._on_event(command)
+                self._listeners.on_event(command)
             case Attention():
-                self._on_attention(command)
+                self._listeners.on_attention(command)
             case Notice():
-                self._on_notice(command)
+                self._listeners.on_notice(command)
 
     def _drive(self, command: Unlock | Lock | ResetFire) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""Keeps room on the disk, off the door path."""
+"""Keeps disk space free, off the door path."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ LOOK_S = 2.0
 class DiskSpaceLoop(Loop):
     """Calls `keep` every few seconds, and publishes its result.
 
-    keep: makes room where it is short, as long as its argument returns True; returns the state of
-    the disk. publish: receives that state.
+    keep: frees space where it is short, as long as its argument returns True, and returns the state
+    of the disk. publish: receives that state.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class DiskSpaceLoop(Loop):
                 self._failing = False
             except StorageError as error:
                 if not self._failing:
-                    log.error("no room can be made: %s", error)
+                    log.error("no space can be freed: %s", error)
                 self._failing = True
             self.beat()
             self.stopping.wait(LOOK_S)

@@ -9,19 +9,19 @@ import sys
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h of glibc
 
 LARGE = 4 << 20
-"""Blocks of so many bytes are returned to the system at once: weights and photos, not frames. By
-default glibc raises this threshold with the first large block, and keeps what loading a model
-needed."""
+"""Blocks of at least this many bytes are returned to the system at once: weights and photos, not
+frames. By default glibc raises this threshold with the first large block, and keeps the memory that
+loading a model needed."""
 
 ARENAS = 2
-"""As many as threads that work at a time; one arena per thread would fragment each of them."""
+"""Number of threads that work at a time; one arena per thread would fragment each of them."""
 
 
 def freeze_heap() -> None:
-    """Exempt all objects of now from garbage collection, and trim the heap.
+    """Exempt all present objects from garbage collection, and trim the heap.
 
-    After the start these are nearly all objects, and a full collection would stop every thread for
-    a tenth of a second, the door's included.
+    After the start these are nearly all objects, and a full collection would stop every thread,
+    including the door's, for a tenth of a second.
     """
     gc.freeze()
     gc.enable()

@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 WAITING = 512
 PIECE_BYTES = 256 << 10
 PIECE_S = 60.0
-"""A piece is written when it has reached one of these limits."""
+"""A piece is written when it reaches one of these limits."""
 
 CLAIM_S = 120.0
 TRACKS = 64
@@ -53,12 +53,11 @@ _TAPED = (
 
 
 class IncidentTape(Loop):
-    """A short queue and the thread that empties it; an event that finds no place is dropped and
-    counted.
+    """A short queue and the thread that empties it; events are dropped and counted when it is full.
 
-    No name, no picture and no template is written: of a face its position and measures, the two
-    most similar people with their similarities, and a sketch of how the track's embeddings lie to
-    each other.
+    No name, picture or template is written: of a face only its position and measures, the two most
+    similar people with their similarities, and a sketch of the track's embeddings relative to each
+    other (`core.sketch`).
 
     gone: returns the uids of erased persons; no piece about one of them is written.
     """
@@ -103,7 +102,7 @@ class IncidentTape(Loop):
         self.write()
 
     def write(self) -> None:
-        """Write the gathered lines as one piece, unless it is about somebody who is erased."""
+        """Write the gathered lines as one piece, unless it concerns an erased person."""
         piece = self._lines.piece()
         if piece is None:
             return
@@ -117,11 +116,11 @@ class IncidentTape(Loop):
             if piece.about.intersection(self._gone()):
                 self._ring.remove(name)
         except StorageError as error:
-            log.error("what happened cannot be kept: %s", error)
+            log.error("the incident tape cannot be written: %s", error)
 
 
 class _Lines:
-    """Makes lines of events, and collects the persons whom they are about."""
+    """Makes lines of events, and collects the uids of the persons concerned."""
 
     def __init__(self, gallery: Gallery) -> None:
         self._sketches: dict[int, TrackSketch] = {}
@@ -165,7 +164,7 @@ class _Lines:
         self._members = {m.person.uid: m for m in gallery.members}
 
     def _people(self, about: frozenset[str]) -> str:
-        """Return the line of the gallery: its size, and the persons whom the piece is about."""
+        """Return the line of the gallery: its size, and the persons concerned."""
         known = {uid: self._members[uid] for uid in sorted(about) if uid in self._members}
         people = {
             uid: [m.active, m.extended, len(self._gallery.only(m.person.id))]
@@ -242,8 +241,8 @@ class _Lines:
         return line
 
     def _match(self, face: TrackedFace, now: Instant) -> dict[str, float]:
-        """Return the similarities of the two most similar people, and of the one who is
-        expected."""
+        """Return the similarities of the two most similar people and of the expected one, by
+        uid."""
         assert face.embedding is not None  # noqa: S101
         alike: dict[str, float] = {}
         if self._claimed is not None and now.mono < self._claimed[1]:

@@ -46,7 +46,6 @@ class Inference(Loop):
                 self._inbox.post(seen)
 
     def longest_analysis_s(self) -> float | None:
-        """Return the longest analysis of a frame with a face since the last call; None without
-        one."""
+        """Return the longest analysis of a frame with a face since the last call, or None."""
         durations = [self._durations.popleft() for _ in range(len(self._durations))]
         return max(durations, default=None)

@@ -1,4 +1,4 @@
-"""Runs the door's end of the socket as a loop that no service can end."""
+"""Runs the door's end of the socket, as a loop that no error of a service ends."""
 
 from __future__ import annotations
 

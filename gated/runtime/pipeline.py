@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 
 from gated.core.gate import Gate
-from gated.core.messages import Attention, Decision, GateState, Notice, RecordEvent
+from gated.core.messages import Attention
 from gated.link.loop import Loop, OnCrash, end
 from gated.live.strain import Load
-from gated.ports import Clock, Door, SupervisedSource
 from gated.runtime.capture import Capture
-from gated.runtime.controller import Controller, Tape
+from gated.runtime.controller import Controller, GateDevices, GateListeners
 from gated.runtime.inbox import BoundedInbox
 from gated.runtime.inference import Analyse, Inference
-from gated.runtime.journal_writer import Append, JournalWriter
+from gated.runtime.journal_writer import JournalWriter
 from gated.runtime.slot import FrameSlot
 
 
@@ -21,49 +20,36 @@ class Pipeline:
     """camera -> slot -> inference -> inbox -> controller -> door and journal.
 
     Stopped in reverse: the camera first, so that nothing new comes; the controller locks the door;
-    the journal last, so that everything decided is written.
+    the journal last, so that all decisions are written.
     """
 
     def __init__(
         self,
         gate: Gate,
-        camera: SupervisedSource,
+        devices: GateDevices,
         analyse: Analyse,
-        door: Door,
-        append: Append,
-        clock: Clock,
+        journal: JournalWriter,
         inbox: BoundedInbox,
+        listeners: GateListeners,
         on_crash: OnCrash,
-        *,
-        journal_queue: int,
-        on_decision: Callable[[Decision, float | None], None],
-        on_notice: Callable[[Notice], None],
-        on_event: Callable[[RecordEvent], None],
-        on_state: Callable[[GateState], None],
-        tape: Tape | None = None,
     ) -> None:
         self._gate = gate
-        self._camera = camera
+        self._camera = devices.camera
         self._inbox = inbox
         self._slot = FrameSlot()
-        self.journal = JournalWriter(append, journal_queue, on_crash)
+        self.journal = journal
         self.inference = Inference(self._slot, analyse, inbox, on_crash)
         self.controller = Controller(
             gate,
             inbox,
-            door,
-            self.journal,
-            clock,
+            devices.door,
+            journal,
+            devices.clock,
+            replace(listeners, on_attention=self._attend),
             on_crash,
-            on_attention=self._attend,
-            on_decision=on_decision,
-            on_notice=on_notice,
-            on_event=on_event,
-            on_state=on_state,
-            tape=tape,
         )
-        self.capture = Capture(camera, self._slot, on_crash)
-        camera.heartbeat = self.capture.beat
+        self.capture = Capture(devices.camera, self._slot, on_crash)
+        devices.camera.heartbeat = self.capture.beat
         self.loops: tuple[Loop, ...] = (
             self.journal,
             self.controller,
@@ -83,8 +69,7 @@ class Pipeline:
             end(loop)
 
     def load(self) -> Load:
-        """Return the load: frames read and analysed, the longest analysis, the longest wait of an
-        event."""
+        """Return the load: frames read and analysed, the longest wait, the longest analysis."""
         return Load(
             self.capture.frames,
             self.inference.frames,

@@ -58,8 +58,7 @@ def ended_by_signals(loop: asyncio.AbstractEventLoop, end: Callable[[str], None]
 
 @contextlib.contextmanager
 def exit_on_signals() -> Iterator[None]:
-    """Raise SystemExit (128 + number) in the main thread at the first of these signals; ignore
-    others.
+    """Raise SystemExit (128 + number) in the main thread at the first signal; ignore later ones.
 
     The caller cleans up in `finally`, as for any exception.
     """

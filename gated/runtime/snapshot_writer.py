@@ -1,4 +1,4 @@
-"""Pictures, and templates of refused visits -> sealed files, off the door path."""
+"""Writes pictures, and templates of refused visits, into sealed files, off the door path."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def _nothing() -> None:
 
 
 class SnapshotWriter(Loop, Generic[T]):
-    """A short queue and the thread that empties it; what finds no place is left out.
+    """A short queue and the thread that empties it; items are dropped when it is full.
 
-    each_minute: done at the start and then each minute, in between.
+    keep: stores an item. each_minute: called at the start and then each minute.
     """
 
     def __init__(

@@ -26,8 +26,7 @@ def notify(message: str, environ: Mapping[str, str] = os.environ) -> bool:
 
 
 def interval(environ: Mapping[str, str] = os.environ) -> float:
-    """Return the seconds between two watchdog messages: a third of what systemd allows, at most
-    5."""
+    """Return the seconds between two watchdog messages: a third of systemd's limit, at most 5."""
     try:
         return min(5.0, int(environ.get("WATCHDOG_USEC", "")) / 3e6)
     except ValueError:

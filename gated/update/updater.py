@@ -297,7 +297,7 @@ class Updater:
         self._note(self.state.phase)
 
     def _takes_data(self) -> bool:
-        """Tell whether the old program can use the database as it is now."""
+        """Return whether the old program can use the database as it is now."""
         done = subprocess.run(  # noqa: S603
             self._gated("db", "upgrade"),
             capture_output=True, timeout=LONGEST_COMMAND_S, env=self._environment(),

@@ -32,7 +32,7 @@ class PulseTrain:
 
     @property
     def pending(self) -> bool:
-        """Tell whether a frame has begun and is not over."""
+        """Return whether a frame has begun and is not over."""
         with self._lock:
             return bool(self._pulses) or self._noise
 

@@ -43,7 +43,7 @@ def test_who_is_inside_stays_so_for_as_long_as_it_really_is(by_s: float, passed:
 def test_what_is_dated_ahead_is_forgiven_as_well(whom: int | None) -> None:
     presence = Presence()
     presence.passed(1, ENTRY, UTC + 2 * DAY)
-    presence.told(RemotePresence({5: RemotePassage(1, ENTRY, UTC + 2 * DAY, "north")}), UTC)
+    presence.apply_remote(RemotePresence({5: RemotePassage(1, ENTRY, UTC + 2 * DAY, "north")}), UTC)
     assert presence.since(5) == UTC, "nobody elsewhere enters tomorrow"
     presence.forgive(whom, UTC)
     presence.learn({9: (EXIT, UTC)})

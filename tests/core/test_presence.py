@@ -88,37 +88,37 @@ def test_a_set_time_after_the_entry() -> None:
 
 def test_passages_at_other_gates() -> None:
     presence = entered({1: 10.0, 2: 20.0})
-    presence.told(
+    presence.apply_remote(
         RemotePresence({1: word(1, EXIT, 15.0), 2: word(2, EXIT, 5.0), 3: word(3, ENTRY, 12.0)}),
         50.0,
     )
     assert presence.inside == {3: 12.0, 2: 20.0}, "of each person the later passage holds"
     assert (presence.entered_at(3), presence.entered_at(2)) == ("north", "")
     presence.passed(3, EXIT, 30.0)
-    presence.told(RemotePresence({3: word(4, None)}), 50.0)
+    presence.apply_remote(RemotePresence({3: word(4, None)}), 50.0)
     assert list(presence.inside) == [2]
 
 
 def test_what_the_hub_takes_back() -> None:
     presence = entered({1: 10.0})
-    presence.told(RemotePresence({1: word(5, EXIT, 15.0)}), 20.0)
+    presence.apply_remote(RemotePresence({1: word(5, EXIT, 15.0)}), 20.0)
     assert presence.since(1) is None
-    presence.told(RemotePresence({1: word(6, None)}), 20.0)
+    presence.apply_remote(RemotePresence({1: word(6, None)}), 20.0)
     assert presence.since(1) == 10.0, "nobody went through there: what was before holds again"
 
 
 def test_a_passage_here_follows_what_was_told_before() -> None:
     """The clock of the gate by which somebody entered is ahead of ours."""
     presence = Presence()
-    presence.told(RemotePresence({1: word(1, ENTRY, 11.0)}), 10.0)
+    presence.apply_remote(RemotePresence({1: word(1, ENTRY, 11.0)}), 10.0)
     presence.passed(1, EXIT, presence.follows(1, 10.5))
     assert presence.since(1) is None
 
 
 def test_people_whom_this_gate_does_not_know() -> None:
     presence = entered({1: 10.0})
-    presence.told(RemotePresence(others=3), 20.0)
-    presence.told(RemotePresence({1: word(1, None)}), 30.0)
+    presence.apply_remote(RemotePresence(others=3), 20.0)
+    presence.apply_remote(RemotePresence({1: word(1, None)}), 30.0)
     assert len(presence) == 4
     assert presence.elsewhere_inside == 3
     assert presence.forgive_before(15.0) == 1
@@ -129,8 +129,8 @@ def test_people_whom_this_gate_does_not_know() -> None:
 
 def test_the_whole_state_of_the_site() -> None:
     presence = Presence()
-    presence.told(RemotePresence({1: word(9, ENTRY, 10.0), 2: word(8, ENTRY, 11.0)}), 20.0)
-    presence.told(RemotePresence({2: word(2, ENTRY, 12.0)}, complete=True), 20.0)
+    presence.apply_remote(RemotePresence({1: word(9, ENTRY, 10.0), 2: word(8, ENTRY, 11.0)}), 20.0)
+    presence.apply_remote(RemotePresence({2: word(2, ENTRY, 12.0)}, complete=True), 20.0)
     assert presence.inside == {2: 12.0}, "also that of a hub which counts anew"
 
 
@@ -148,14 +148,14 @@ def test_disorder_and_doubles_change_nothing(
     words = [{p: word(n, way, utc)} for n, (p, way, utc) in enumerate(said)]
     in_order, disordered = Presence(), Presence()
     for told in words:
-        in_order.told(RemotePresence(told), 0.0)
+        in_order.apply_remote(RemotePresence(told), 0.0)
     for passage in here:
         in_order.passed(*passage)
     late, passages = [*words, *words], list(here)
     chance.shuffle(late)
     while late or passages:
         if late and (not passages or chance.random() < 0.5):
-            disordered.told(RemotePresence(late.pop()), 0.0)
+            disordered.apply_remote(RemotePresence(late.pop()), 0.0)
         else:
             disordered.passed(*passages.pop(0))
     assert dict(disordered.inside) == dict(in_order.inside)

@@ -26,7 +26,7 @@ from gated.link.client import GateLink
 from gated.link.messages import Report
 from gated.link.peers import socket_path
 from gated.link.remote_board import RemoteBoard
-from gated.link.server import LinkServer
+from gated.link.server import LinkHooks, LinkServer
 from gated.link.status_board import view_of
 from gated.link.wire import HEADER, VERSION, Unpacker, packed
 from gated.ports import Frame
@@ -49,7 +49,7 @@ class Door:
             self.side.board,
             self.side.tap,
             self.side.act,
-            on_report=self.reports.append,
+            hooks=LinkHooks(on_report=self.reports.append),
             clock=lambda: self.now,
         )
         self.state_dir = state_dir
@@ -486,7 +486,8 @@ def test_a_door_that_hangs_is_away_and_does_nothing_late(tmp_path: Path) -> None
 def test_the_first_message_names_the_settings_that_run(tmp_path: Path) -> None:
     welcomed: list[m.Welcome] = []
     side = DoorSide()
-    server = LinkServer(tmp_path, side.board, side.tap, side.act, settings=lambda: "g7")
+    hooks = LinkHooks(settings=lambda: "g7")
+    server = LinkServer(tmp_path, side.board, side.tap, side.act, hooks=hooks)
     link = GateLink(tmp_path, RemoteBoard(), 8, Report, welcomed.append)
     with serving(server), connecting(link):
         assert eventually(lambda: bool(welcomed))

@@ -13,7 +13,7 @@ from gated.core.messages import Event, GateState, Observation, RecordEvent, Tick
 from gated.devices.clock import SystemClock
 from gated.devices.doors import open_door
 from gated.ports import Door
-from gated.runtime.controller import Controller
+from gated.runtime.controller import Controller, GateListeners
 from gated.runtime.inbox import BoundedInbox
 from gated.runtime.journal_writer import JournalWriter, Record
 from tests.core.policies import door_rules, policy_with
@@ -88,12 +88,8 @@ class Bench:
             self.door,
             self.journal,
             self.clock,
+            GateListeners(on_event=self._recorded, on_state=self.states.append),
             self._crash,
-            on_attention=lambda attention: None,
-            on_decision=lambda decision, edge: None,
-            on_notice=lambda notice: None,
-            on_event=self._told,
-            on_state=self.states.append,
         )
         self.controller.start()
 
@@ -109,7 +105,7 @@ class Bench:
     def _crash(self, name: str, error: BaseException) -> None:
         self.crashed.append(name)
 
-    def _told(self, event: RecordEvent) -> None:
+    def _recorded(self, event: RecordEvent) -> None:
         self.events.append(event.kind)
 
     def post(self, event: Event) -> None:

@@ -27,8 +27,9 @@ from gated.devices.simulated import SimulatedCamera, SimulatedDoor
 from gated.devices.supervised import SupervisedCamera
 from gated.errors import StorageError
 from gated.ports import Frame
+from gated.runtime.controller import GateDevices, GateListeners
 from gated.runtime.inbox import BoundedInbox
-from gated.runtime.journal_writer import Record
+from gated.runtime.journal_writer import JournalWriter, Record
 from gated.runtime.pipeline import Pipeline
 from tests.core.policies import policy_with
 from tests.core.scenes import ANN, CALIBRATION, face, gallery
@@ -80,20 +81,21 @@ def world(journal_queue: int = 64) -> Iterator[World]:
         inbox.post(event)
 
     door = SimulatedDoor(SETTINGS, post, clock)
+
+    def crash(name: str, error: BaseException) -> None:
+        here.crashes.append(f"{name}: {error}")
+
+    def decided(decision: Decision, edge: float | None) -> None:
+        here.decisions.append((decision, edge))
+
     pipeline = Pipeline(
         Gate(POLICY, gallery([ANN]), CALIBRATION),
-        SupervisedCamera(camera, clock, post, frozen_after_s=10),
+        GateDevices(SupervisedCamera(camera, clock, post, frozen_after_s=10), door, clock),
         analyse,
-        door,
-        append,
-        clock,
+        JournalWriter(append, journal_queue, crash),
         inbox,
-        lambda name, error: here.crashes.append(f"{name}: {error}"),
-        journal_queue=journal_queue,
-        on_decision=lambda decision, edge: here.decisions.append((decision, edge)),
-        on_notice=lambda notice: None,
-        on_event=lambda event: None,
-        on_state=lambda state: None,
+        GateListeners(on_decision=decided),
+        crash,
     )
     here = World(pipeline, door, camera, inbox)
     pipeline.start()

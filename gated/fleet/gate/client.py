@@ -204,7 +204,7 @@ class HubClient:
         return HubUnreachable(f"no answer from {self._address.shown}: {says}", reason=reason)
 
     def _speaks_tls(self) -> bool:
-        """Tell whether the port of an http:// address wants TLS: then no answer makes sense."""
+        """Return whether the port of an http:// address wants TLS: then no answer makes sense."""
         if self._closing.is_set() or self.credentials is not None:
             return False  # asked when somebody tries to join; later it is known
         try:

@@ -160,7 +160,7 @@ def _layered(base: InForce, giver: Giver, **fields: Any) -> InForce:
 
 
 def _is_tried(kept: KeptConfig, settings: Settings) -> bool:
-    """Tell whether a gate runs with what is pending."""
+    """Return whether a gate runs with what is pending."""
     return kept.starts > 0 and is_locked(settings.storage.state_dir)
 
 

@@ -64,7 +64,7 @@ class Backoff:
 
     @property
     def first(self) -> bool:
-        """Tell whether nothing has failed since the last reset."""
+        """Return whether nothing has failed since the last reset."""
         return self._bound == FIRST_PAUSE_S
 
     def next(self, at_least: float | None = None) -> float:

@@ -192,7 +192,7 @@ class Membership:
     # --- other keys ---------------------------------------------------------------------------
 
     def due(self, member: Member) -> bool:
-        """Tell whether the keys are old enough to be renewed, or a renewal was cut off."""
+        """Return whether the keys are old enough to be renewed, or a renewal was cut off."""
         if member.next_seed is not None:
             return True
         return self._now() - datetime.fromisoformat(member.renewed_at) >= RENEW_AFTER

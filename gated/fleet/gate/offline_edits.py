@@ -91,7 +91,7 @@ class EditSigner:
 
     @property
     def at_once(self) -> bool:
-        """Tell whether what they do works here before the hub accepts it."""
+        """Return whether what they do works here before the hub accepts it."""
         return self.editor.at_once
 
     def groups(self, session: Session, names: Sequence[str]) -> list[Group]:

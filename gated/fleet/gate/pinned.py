@@ -104,7 +104,7 @@ class PinnedConnection(http.client.HTTPConnection):
         return x509.load_der_x509_certificate(self.sock.getpeercert(True) or b"")
 
     def _is_renewed(self, shown: x509.Certificate) -> bool:
-        """Tell whether it is one of `ca_file`, which signed itself, in a newer form."""
+        """Return whether it is one of `ca_file`, which signed itself, in a newer form."""
         now = datetime.now(UTC)
         if not shown.not_valid_before_utc <= now <= shown.not_valid_after_utc:
             return False

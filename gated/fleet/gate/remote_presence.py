@@ -43,7 +43,7 @@ class Elsewhere(Protocol):
     pause_s: float
 
     def wanted(self) -> bool:
-        """Tell whether the rules of this gate ask who is inside, and there are others to tell."""
+        """Return whether the rules of this gate ask who is inside, and there are others to tell."""
         ...
 
     def next(self, wait: float) -> RemotePresence | None:

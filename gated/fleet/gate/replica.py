@@ -178,7 +178,7 @@ def remove_enrollments(session: Session, wanted: sa.ColumnElement[bool]) -> list
 
 
 def _is_named(session: Session, id_: int) -> bool:
-    """Tell whether something here cannot do without the person."""
+    """Return whether something here cannot do without the person."""
     for table in (attendance_logs, accounts):
         if rows.one(session, table, [table.c.id], person_id=id_) is not None:
             return True

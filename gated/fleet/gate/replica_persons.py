@@ -59,7 +59,7 @@ def apply(session: Session, people: Sequence[StoredPerson], snapshot: int) -> li
 
 
 def _is_here(given: StoredPerson, here: StoredPerson | None) -> bool:
-    """Tell whether a person is here as given; versions are counted apart."""
+    """Return whether a person is here as given; versions are counted apart."""
     return here is not None and here.model_copy(update={"version": given.version}) == given
 
 

@@ -24,7 +24,7 @@ def write_values(file: Path, values: Values) -> None:
 
 
 def is_writable(file: Path) -> bool:
-    """Tell whether the program may replace the file, as far as that can be seen."""
+    """Return whether the program may replace the file, as far as that can be seen."""
     real = os.path.realpath(file)
     try:
         # a file that is replaced belongs to whoever replaces it

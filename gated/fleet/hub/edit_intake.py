@@ -178,7 +178,7 @@ def _is_last_admin(session: Session, person: Person) -> bool:
 
 
 def _may_create(session: Session, editor: Editor, wanted: list[str]) -> bool:
-    """Tell whether they may add somebody to these groups (uids), and only to such."""
+    """Return whether they may add somebody to these groups (uids), and only to such."""
     if editor.everyone:
         return len(group_store.by_uids(session, wanted)) == len(set(wanted))
     return bool(wanted) and editor.groups.keys() >= set(wanted)

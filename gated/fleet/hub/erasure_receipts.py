@@ -91,5 +91,5 @@ class Erasures:
 
 
 def _had_joined(gate: records.GateRow, at: datetime) -> bool:
-    """Tell whether the gate can ever have held somebody who was erased at this time."""
+    """Return whether the gate can ever have held somebody who was erased at this time."""
     return gate.joined_at is not None and gate.created_at <= at

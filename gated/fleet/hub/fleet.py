@@ -166,7 +166,7 @@ class Fleet:
             return _fleet_gates(session, found), total
 
     def leads(self) -> bool:
-        """Tell whether any gate was ever invited here."""
+        """Return whether any gate was ever invited here."""
         with self._workspace.database.read() as session:
             return gate_store.any_(session)
 

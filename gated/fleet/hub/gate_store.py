@@ -74,7 +74,7 @@ def by_invite(session: Session, invite: str, *, locked: bool = True) -> tuple[Ga
 
 
 def any_(session: Session) -> bool:
-    """Tell whether there is a gate, joined or not."""
+    """Return whether there is a gate, joined or not."""
     return session.scalar(sa.select(gates.c.id).limit(1)) is not None
 
 

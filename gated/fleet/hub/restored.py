@@ -55,6 +55,6 @@ def _learn_erasures(workspace: Workspace) -> int:
 
 
 def _has_gates(workspace: Workspace) -> bool:
-    """Tell whether this is the hub of anybody."""
+    """Return whether this is the hub of anybody."""
     with workspace.database.read() as session:
         return any(gate.account_id is not None for gate in gate_store.list_(session))

@@ -388,14 +388,14 @@ def _looked_at(given: GivenTo, gate: GateRow, now: datetime) -> GivenTo:
 def _is_done(
     rollout: Rollout, given: Sequence[GivenTo], fleet: Mapping[int, GateRow], now: datetime
 ) -> bool:
-    """Tell whether the present stage is: nobody in it, or all who count, and one at least."""
+    """Return whether the present stage is: nobody in it, or all who count, and one at least."""
     present = [g for g in given if g.stage == rollout.stage and _is_joined(fleet[g.gate_id])]
     counted = [g for g in present if _counts(g)]
     return not present or (bool(counted) and all(_is_well(rollout, g, now) for g in counted))
 
 
 def _counts(given: GivenTo) -> bool:
-    """Tell whether a stage waits for this gate."""
+    """Return whether a stage waits for this gate."""
     return given.flaw is None and (given.heard or given.silent_since is None)
 
 

@@ -92,7 +92,7 @@ class SitePresence(Service):
         return PresencePage(last, end.seq, seq != end.seq, seq is None, words, others)
 
     def awaited(self, site: str) -> bool:
-        """Tell whether some gate of a site wants to know at once who passes there."""
+        """Return whether some gate of a site wants to know at once who passes there."""
         with self._workspace.database.read() as session:
             end = site_presence_store.head(session, site)
         return end is not None and utcnow() - end.asked_at < 2 * ASKED_AGAIN

@@ -96,5 +96,5 @@ def troubles_of(status: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def is_forked(status: Mapping[str, Any]) -> bool:
-    """Tell whether two units report as this gate."""
+    """Return whether two units report as this gate."""
     return UnitHistory.read(status).forked_at is not None

@@ -133,7 +133,7 @@ def answer_message(request_signature: str, status: int, body: bytes) -> bytes:
 
 
 def is_signed(public_key: str, signature: str, message: bytes) -> bool:
-    """Tell whether an Ed25519 signature (hex) of the message fits the public key (hex)."""
+    """Return whether an Ed25519 signature (hex) of the message fits the public key (hex)."""
     try:
         Ed25519PublicKey.from_public_bytes(_unhex(public_key)).verify(_unhex(signature), message)
     except (InvalidSignature, ValueError):
@@ -142,7 +142,7 @@ def is_signed(public_key: str, signature: str, message: bytes) -> bool:
 
 
 def is_key(text: str) -> bool:
-    """Tell whether the text can be a public key (hex) of either kind that an exchange accepts."""
+    """Return whether the text can be a public key (hex) of either kind that an exchange accepts."""
     try:
         Envelopes.to(text)
     except ValueError:

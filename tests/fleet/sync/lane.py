@@ -29,7 +29,7 @@ from gated.link.loop import Loop, end
 from gated.link.status_board import StatusBoard
 from gated.live.recording import Recorder
 from gated.people import person_store
-from gated.runtime.controller import Controller
+from gated.runtime.controller import Controller, GateListeners
 from gated.runtime.inbox import BoundedInbox
 from gated.runtime.journal_writer import JournalWriter
 from gated.workspace import Workspace
@@ -67,12 +67,8 @@ class Lane:
             self._door,
             self._journal,
             self._clock,
+            GateListeners(on_decision=self._decide),
             self._crash,
-            on_attention=_nothing,
-            on_decision=self._decide,
-            on_notice=_nothing,
-            on_event=_nothing,
-            on_state=_nothing,
         )
         self.loops: list[Loop] = [
             self._journal,
@@ -152,9 +148,6 @@ def _plan(people: list[PersonRef], rules: SiteRules) -> AccessPlan:
 def _people(session: Session) -> list[PersonRef]:
     ids = session.execute(sa.select(table.c.id)).scalars().all()
     return list(person_store.refs(session, ids).values())
-
-
-def _nothing(_: object) -> None: ...
 
 
 def within(true: Callable[[], bool], seconds: float = PATIENCE_S) -> bool:

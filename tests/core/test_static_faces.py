@@ -13,20 +13,20 @@ POSTER, OTHER = np.array([1.0, 0.0], np.float32), np.array([0.0, 1.0], np.float3
 
 def test_the_same_face_at_the_same_place_is_told_of_a_few_times() -> None:
     faces = StaticFaces()
-    assert [faces.tell(HERE, POSTER, 0.4, t) for t in range(REFUSALS + 2)] == [
+    assert [faces.refused(HERE, POSTER, 0.4, t) for t in range(REFUSALS + 2)] == [
         *[True] * REFUSALS,
         False,
         False,
     ]
-    assert faces.tell(HERE, OTHER, 0.4, 10.0), "somebody else stands there now"
-    assert faces.tell(ELSEWHERE, POSTER, 0.4, 11.0), "the same face walks about"
-    assert faces.tell(HERE, POSTER, 0.4, WITHIN_S + 3.0), "long ago is forgotten"
+    assert faces.refused(HERE, OTHER, 0.4, 10.0), "somebody else stands there now"
+    assert faces.refused(ELSEWHERE, POSTER, 0.4, 11.0), "the same face walks about"
+    assert faces.refused(HERE, POSTER, 0.4, WITHIN_S + 3.0), "long ago is forgotten"
 
 
 def test_what_is_remembered_is_bounded() -> None:
     faces = StaticFaces()
     for n in range(3 * REMEMBERED):
-        assert faces.tell(Box(1000.0 * n, 0.0, 50.0, 50.0), POSTER, 0.4, 1.0)
+        assert faces.refused(Box(1000.0 * n, 0.0, 50.0, 50.0), POSTER, 0.4, 1.0)
     assert len(faces._refused) == REMEMBERED
 
 
