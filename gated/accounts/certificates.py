@@ -21,7 +21,7 @@ EARLY = timedelta(days=1)
 """Valid before now: clocks of clients differ, and the gate's own may be slow."""
 
 
-TOLD_BEFORE = timedelta(days=30)
+WARN_BEFORE = timedelta(days=30)
 """An end is told so early; one that we have signed is renewed then."""
 
 RENEWED_DAYS = 825
@@ -75,9 +75,9 @@ def written(certificate: Path) -> float:
 
 
 def expiring(certificate: Path, now: datetime) -> str:
-    """A sentence about one that ends within `TOLD_BEFORE` or has ended; else empty."""
+    """A sentence about one that ends within `WARN_BEFORE` or has ended; else empty."""
     until = ends(certificate)
-    if until - now > TOLD_BEFORE:
+    if until - now > WARN_BEFORE:
         return ""
     word = "has ended" if until <= now else "ends"
     return f"{certificate} {word} on {until:%Y-%m-%d %H:%M} UTC: put another one in its place"

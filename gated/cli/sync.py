@@ -98,7 +98,7 @@ def status(as_json: bool, config: Path | None) -> int:
         standing = Membership.of(workspace).standing()
     bad = standing is not None and standing.state in ("failing", "revoked")
     if as_json:
-        click.echo(json.dumps(standing and standing.told()))
+        click.echo(json.dumps(standing and standing.as_dict()))
         return int(bad)
     if standing is None:
         click.echo("this gate belongs to no hub; see `gated join --help`")

@@ -42,7 +42,7 @@ MOST_CHARACTERS = 64
 
 
 def answers(*statuses: int) -> Callable[[F], F]:
-    """Say with which statuses a dependency can end a request."""
+    """Mark a dependency with the statuses with which it can end a request."""
 
     def mark(dependency: F) -> F:
         setattr(dependency, ATTRIBUTE, statuses)
@@ -56,8 +56,8 @@ def operation_id(route: APIRoute) -> str:
     return "_".join((*map(str, route.tags[:1]), route.name.strip("_")))
 
 
-class ToldRoute(APIRoute):
-    """A route that lists of operations call by what it does, and generators by its tag and name."""
+class NamedRoute(APIRoute):
+    """A route whose summary is its docstring, and whose operation id is made of tag and name."""
 
     def __init__(
         self, path: str, endpoint: Callable[..., Any], *, summary: str | None = None, **more: Any
@@ -66,7 +66,7 @@ class ToldRoute(APIRoute):
         super().__init__(path, endpoint, summary=summary or first_sentence(endpoint), **more)
 
 
-class Route(ToldRoute):
+class Route(NamedRoute):
     """A route that documents what follows from its signature, beside what it lists itself.
 
     UnknownParameter for a query that it does not have, once the caller is known.
@@ -84,7 +84,7 @@ class Route(ToldRoute):
         **more: Any,
     ) -> None:
         asked = get_dependant(path=path, call=endpoint)
-        # a stranger is sent away before anybody looks at what was asked
+        # a caller is authenticated before the query is checked
         first = [Depends(guard) for guard in _guards_in(asked)]
         checks = [Depends(KnownQuery(_query_of(asked)))] if self.knows_its_query else []
         if (name := _identity_in(asked)) is not None:
@@ -101,8 +101,8 @@ class Route(ToldRoute):
 
 def first_sentence(endpoint: Callable[..., Any]) -> str | None:
     """Return what an endpoint does, for lists of operations; its name says less."""
-    told = inspect.getdoc(endpoint) or ""
-    first = told.partition("\n\n")[0].replace("\n", " ")
+    text = inspect.getdoc(endpoint) or ""
+    first = text.partition("\n\n")[0].replace("\n", " ")
     return re.split(r"[.;:] |\.$", first)[0] or None
 
 

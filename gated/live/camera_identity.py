@@ -1,4 +1,4 @@
-"""Is it the camera that was there before? The first is believed, any other has to be accepted."""
+"""Notices that the camera was exchanged: the first one is trusted, any other has to be accepted."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _KEY = "camera_identity"
 
 
 class CameraIdentity(Service):
-    """The known identity of a gate's camera. `pinned`: the certificate that is configured."""
+    """The accepted identity of a gate's camera."""
 
     def __init__(self, workspace: Workspace, clock: Clock) -> None:
         super().__init__(workspace, clock)
         self._pinned = workspace.settings.camera.certificate
 
     def seen(self, identity: str) -> str | None:
-        """Take note of the camera that was opened; what is wrong with it, None: nothing.
+        """Compare the camera that was opened; return what is wrong with it, or None.
 
-        StorageError.
+        Raises: StorageError.
         """
         with self._workspace.database.write() as session:
             known = stored_settings.get(session, _KEY) or {"accepted": identity}
@@ -32,9 +32,9 @@ class CameraIdentity(Service):
         return None if accepted == identity else f"it was {accepted}, it is {identity}"
 
     def accept(self, *, actor: str) -> str:
-        """Believe the camera that is there now, and return its identity. Journaled.
+        """Accept the present camera, and return its identity. Journaled.
 
-        Conflict when there is nothing to accept; StorageError.
+        Raises: Conflict when there is nothing to accept, StorageError.
         """
         with self.change(actor) as change:
             known = stored_settings.get(change.session, _KEY) or {}

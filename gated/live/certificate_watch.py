@@ -1,4 +1,4 @@
-"""The certificate of the API, in time: told before it ends, renewed where it is our own."""
+"""Watches the certificate of the API: warns before it expires, renews a self-signed one."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from pathlib import Path
 from gated.accounts import certificates
 from gated.core.values import moment
 from gated.errors import ConfigError, StorageError
-from gated.journal import alarm_store
-from gated.journal.journal import Entry
 from gated.link.status_board import StatusBoard
+from gated.live.standing_alarm import raise_once
 from gated.ports import Clock
 from gated.workspace import Service, Workspace
 
@@ -22,7 +21,7 @@ EXPIRES = "certificate_expires"
 
 
 class CertificateWatch(Service):
-    """Looks at the certificate now and then. reload: lets the server show what is in the file."""
+    """Checks the certificate of the API. reload: lets the server load the file again."""
 
     def __init__(
         self, workspace: Workspace, clock: Clock, board: StatusBoard, reload: Callable[[], None]
@@ -33,24 +32,26 @@ class CertificateWatch(Service):
         self._seen: float | None = None
 
     def look(self) -> None:
-        """Renew, tell, and show the newest one. StorageError."""
+        """Renew or warn where needed, and let the server use a new file. Raises: StorageError."""
         api = self._workspace.settings.api
         file, key = api.tls_certificate, api.tls_key
         if file is None or key is None:
             return
         now = self._clock.now()
         before = certificates.written(file) if self._seen is None else self._seen
-        # a clock that is not known to be right ends no certificate, and dates none
+        # with a doubtful clock, expiry cannot be judged and a new certificate not be dated
         if now.sure:
             soon = certificates.expiring(file, moment(now))
             if soon and self._is_own(file, key) and self._renewed(file, key):
                 soon = certificates.expiring(file, moment(now))
             self._board.trouble(EXPIRES, soon or None)
-            if soon:
-                self._tell(soon)
+            if soon and raise_once(
+                self._workspace, self._clock, EXPIRES, {"severity": "warning", "detail": soon}
+            ):
+                log.warning("%s", soon)
         self._seen = certificates.written(file)
         if self._seen != before:
-            self._show()
+            self._reload_server()
 
     def _renewed(self, file: Path, key: Path) -> bool:
         try:
@@ -61,20 +62,12 @@ class CertificateWatch(Service):
         log.warning("the certificate %s is renewed; its fingerprint is %s now", file, fingerprint)
         return True
 
-    def _show(self) -> None:
+    def _reload_server(self) -> None:
         try:
             self._reload()
         except ConfigError as error:
-            log.error("the certificate before is shown on: %s", error)
+            log.error("the server keeps the former certificate: %s", error)
 
     def _is_own(self, file: Path, key: Path) -> bool:
         folder = self._workspace.settings.storage.state_dir / "keys"
         return certificates.is_own(file, key, folder)
-
-    def _tell(self, soon: str) -> None:
-        with self._workspace.database.read() as session:
-            if any(a.kind == EXPIRES for a in alarm_store.list_(session, standing=True)):
-                return
-        log.warning("%s", soon)
-        body = {"severity": "warning", "gate": self._workspace.settings.gate.name, "detail": soon}
-        self._workspace.journal.append([Entry(self._clock.now(), EXPIRES, body)])

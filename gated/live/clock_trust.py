@@ -1,7 +1,7 @@
-"""Judges now and again whether the clock is right, tells who asks, lets an admin confirm it.
+"""Judges whether the clock can be trusted, and lets an admin confirm it.
 
-What was known is kept in the database, so that a clock that leaps while the program does not run is
-noticed as well. Before something is done that cannot be undone, `require_right` is asked.
+The last known times are stored in the database, so that a step of the clock is also noticed when
+the program was not running. `require_right` guards everything that cannot be undone.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from gated.workspace import Service, Workspace
 log = logging.getLogger(__name__)
 
 KEPT_S = 600.0
-"""How often it is written down that the clock is right."""
+"""Interval at which a known time is stored."""
 
 ON_THEIR_WAY_S = 30.0
-"""Rows of the time before the clock was set may still be on their way into the log for so long."""
+"""Longest time in which rows from before the clock was set may still arrive in the log."""
 
 BATCH = 200
 
@@ -42,11 +42,11 @@ ADVICE = (
 )
 
 _at_a_time = threading.Lock()
-"""The main loop, the hub's loops and whoever asks look in turn."""
+"""Serialises judgements by the main loop, the hub's loops and requests."""
 
 
 class ClockKeeper(Service):
-    """Knows what the clock of a workspace is worth; any thread and process may ask."""
+    """Judges the clock of a workspace; safe from any thread and process."""
 
     def __init__(self, workspace: Workspace, clock: Clock) -> None:
         super().__init__(workspace, clock)
@@ -54,9 +54,9 @@ class ClockKeeper(Service):
         self._boot = workspace.journal.boot
 
     def look(self) -> ClockTrust:
-        """Judge the clock, keep what is known of it, and put rows right that it spoiled.
+        """Judge the clock, store the result, and correct rows that were logged with a wrong time.
 
-        StorageError.
+        Raises: StorageError.
         """
         with _at_a_time:
             with self._workspace.database.read() as session:
@@ -70,23 +70,26 @@ class ClockKeeper(Service):
                     store.put(session, after)
             self._share(after)
             if trust.trusted and after.unset_boot == self._boot:
-                self._put_right(after, now)
+                self._correct_rows(after, now)
             return trust
 
     def hub_said(self, utc: float, now: Instant) -> None:
-        """The hub, which trusts its own clock, said this time (UTC) at `now`. StorageError."""
-        word = Known(utc, now.mono, self._boot, "hub")
+        """Note the time (UTC) of a hub that trusts its own clock, heard at `now`.
+
+        Raises: StorageError.
+        """
+        heard = Known(utc, now.mono, self._boot, "hub")
         evidence = self._workspace.clock.evidence
-        self._workspace.clock.evidence = replace(evidence, hub=word)
+        self._workspace.clock.evidence = replace(evidence, hub=heard)
         old = evidence.hub
         if old is None or old.boot != self._boot or now.mono - old.mono >= KEPT_S:
             with _at_a_time, self._workspace.database.write() as session:
-                store.put(session, replace(store.get(session), hub=word))
+                store.put(session, replace(store.get(session), hub=heard))
 
     def confirm(self, *, actor: str) -> ClockTrust:
-        """Somebody has compared the clock and says that it is right; the journal tells who.
+        """Trust the clock, as somebody has compared it. Journaled with the actor.
 
-        Conflict for a clock that cannot be right, or that the hub says is wrong.
+        Raises: Conflict for a clock that cannot be right, or that differs from the hub's.
         """
         now = self._raw.now()
         if now.utc < RTC_EPOCH:
@@ -105,7 +108,7 @@ class ClockKeeper(Service):
                 "doubt": str(before.doubt) if before.doubt else None,
                 "by_s": round(before.by_s),
             }
-            # at the moment that was compared, and as one that is sure from now on
+            # dated with the time that was compared, without the flag of a doubtful clock
             change.append(Entry(now_sure(now), "clock_confirmed", body, {"actor": {"name": actor}}))
         return self.look()
 
@@ -114,11 +117,11 @@ class ClockKeeper(Service):
         return Evidence(self._boot, kept.known, self._heard(kept.hub), off_s)
 
     def _share(self, kept: ClockRecord) -> None:
-        """Let every moment of this process be judged by it."""
+        """Use this record for all times read in this process."""
         self._workspace.clock.evidence = self._evidence(kept)
 
     def _heard(self, stored: Known | None) -> Known | None:
-        """The hub's last word: this process may have heard one that was not stored."""
+        """Return the hub's last time: this process may have heard a newer one than is stored."""
         own = self._workspace.clock.evidence.hub
         if own is None or own.boot != self._boot:
             return stored
@@ -135,19 +138,19 @@ class ClockKeeper(Service):
         return kept
 
     def _known(self, known: Known | None, now: Instant) -> Known:
-        """The present moment as one that is known, where enough has passed since the last one."""
+        """Return the known time to store: a new one when the last is old enough."""
         if known is None or known.boot != self._boot:
             return Known(now.utc, now.mono, self._boot)
         if 0 <= now.mono - known.mono < KEPT_S and known.allows(now):
             return known
-        # a clock that is set a little again and again must not get away unnoticed
+        # otherwise many small steps of the clock would add up unnoticed
         leap = known.leap(now) if known.allows(now) and abs(known.leap(now)) > CREEP_S else 0.0
         return Known(now.utc - leap, now.mono, self._boot)
 
     # --- rows of an unset clock ---------------------------------------------------------------
 
-    def _put_right(self, kept: ClockRecord, now: Instant) -> None:
-        """Put the right time in the place of rows of this boot; forget of them when all are."""
+    def _correct_rows(self, kept: ClockRecord, now: Instant) -> None:
+        """Replace rows of this boot by rows with the right time, until all are corrected."""
         now, journal = now_sure(now), self._workspace.journal
         total = 0
         while True:
@@ -158,8 +161,8 @@ class ClockKeeper(Service):
                 rows = clock_fix.unset_rows(session, gate, self._boot, kept.unset_after, BATCH)
                 if not rows:
                     break
-                word = [] if total else [clock_fix.fixed(now, self._boot)]
-                journal.append([*word, *clock_fix.fixing(session, now, self._boot, rows)], session)
+                first = [] if total else [clock_fix.fixed(now, self._boot)]
+                journal.append([*first, *clock_fix.fixing(session, now, self._boot, rows)], session)
                 total += len(rows)
         if total:
             log.warning("the clock is set: %d rows of the log have their right time", total)
@@ -179,12 +182,12 @@ CREEP_S = 5.0
 
 
 def now_sure(now: Instant) -> Instant:
-    """A moment whose time was found to be right."""
+    """Return the same moment, marked as right."""
     return Instant(now.mono, now.utc)
 
 
 def stored_trust(settings: Settings, clock: Clock) -> ClockTrust:
-    """Judge the clock by what is stored, which is left as it is. Raises: StorageError."""
+    """Judge the clock by the stored record, without changing it. Raises: StorageError."""
     with contextlib.closing(Database.open(settings.storage.url)) as database:
         database.check_schema()
         with database.read() as session:
@@ -199,7 +202,7 @@ def trust_of(workspace: Workspace, clock: Clock) -> ClockTrust:
 
 
 def require_right(workspace: Workspace, clock: Clock) -> Instant:
-    """The present moment; ClockDoubtful unless its time is known to be right."""
+    """Return the present moment. Raises: ClockDoubtful unless its time is known to be right."""
     trust = trust_of(workspace, clock)
     if not trust.trusted:
         raise ClockDoubtful(f"{trust}: nothing is erased by its date; {ADVICE}")
@@ -207,11 +210,11 @@ def require_right(workspace: Workspace, clock: Clock) -> Instant:
 
 
 def status_fields(trust: ClockTrust) -> dict[str, Any]:
-    """The same for the state of a gate or hub."""
+    """Return the fields of the status board for a judgement."""
     text = str(trust) if trust.standing is not ClockStanding.TRUSTED else ""
     return {"clock": str(trust.standing), "clock_doubt": text, "clock_problem": trust.problem}
 
 
 def shown(now: Instant) -> str:
-    """Return what the clock shows, for people."""
+    """Return the clock's time as text."""
     return f"{datetime.fromtimestamp(now.utc, UTC):%Y-%m-%d %H:%M:%S} UTC"

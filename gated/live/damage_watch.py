@@ -1,4 +1,4 @@
-"""Reads the whole database once a day: a page that went bad is told before somebody needs it."""
+"""Reads the whole database once a day, to find damaged pages before they are needed."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import logging
 
 from gated.database.probe import damage_in
 from gated.errors import StorageError
-from gated.journal import alarm_store
-from gated.journal.journal import Entry
 from gated.link.status_board import StatusBoard
+from gated.live.standing_alarm import raise_once
 from gated.ports import Clock
 from gated.workspace import Service, Workspace
 
@@ -19,33 +18,26 @@ DAMAGED = "database_damaged"
 
 
 class DamageWatch(Service):
-    """Looks for pages of SQLite's file that cannot be what was written."""
+    """Looks for damaged pages in SQLite's file."""
 
     def __init__(self, workspace: Workspace, clock: Clock, board: StatusBoard) -> None:
         super().__init__(workspace, clock)
         self._board = board
-        self._told = False
+        self._reported = False
 
     def look(self) -> None:
-        """Publish whether the file is sound, and raise an alarm when it is not."""
+        """Publish whether the file is intact, and raise an alarm when it is not."""
         found = damage_in(self._workspace.settings.storage.url)
         self._board.trouble(DAMAGED, None if found is None else found.says)
-        if found is not None and not self._told:
+        if found is not None and not self._reported:
             log.error("%s", found.says)
             self._raise(found.says)
-        self._told = found is not None
+        self._reported = found is not None
 
-    def _raise(self, says: str) -> None:
-        """Raise the alarm, unless the damage itself forbids it: the problem stays."""
+    def _raise(self, detail: str) -> None:
+        """Raise the alarm, unless the damage prevents that; the problem stays on the board."""
+        body = {"severity": "alarm", "detail": detail}
         try:
-            with self._workspace.database.write() as session:
-                if alarm_store.standing(session, DAMAGED) is not None:
-                    return
-                body = {
-                    "gate": self._workspace.settings.gate.name,
-                    "detail": says,
-                    "severity": "alarm",
-                }
-                self._workspace.journal.append([Entry(self._clock.now(), DAMAGED, body)], session)
+            raise_once(self._workspace, self._clock, DAMAGED, body)
         except StorageError as error:
             log.error("the alarm cannot be recorded: %s", error)

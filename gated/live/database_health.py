@@ -1,7 +1,7 @@
 """Checks that the database can be used, for a health check that must answer within a second.
 
-One look at a time, in a thread of its own: neither a server that hangs nor the requests that wait
-for it keep the answer back. A look that does not end is given up, and its thread with it.
+One check at a time runs in a thread of its own, so that a hanging server, or requests that wait for
+it, do not delay the answer. A check that does not end is abandoned with its thread.
 """
 
 from __future__ import annotations
@@ -15,20 +15,21 @@ from concurrent.futures import Future
 from gated.database.probe import SILENT, DatabaseTrouble, look_at
 
 FRESH_S = 0.4
-"""An answer may be so old: whoever asks often costs the database no more than this."""
+"""Age up to which a result is reused, to limit the load of frequent requests."""
 
 PATIENCE_S = 0.8
-"""So long an answer may take."""
+"""Time limit of an answer."""
 
 GIVEN_UP_S = 5.0
+"""Time after which a check is abandoned."""
 MOST_GIVEN_UP = 8
-"""Looks that hang: more are not begun."""
+"""No check is begun while this many hang."""
 
 Look = Callable[[], DatabaseTrouble | None]
 
 
 class DatabaseHealth:
-    """The health of one database, as far as one look after another shows it."""
+    """The health of one database. look: checks it, and returns the trouble or None."""
 
     def __init__(self, look: Look, patience_s: float = PATIENCE_S) -> None:
         self._look = look
@@ -41,11 +42,11 @@ class DatabaseHealth:
 
     @classmethod
     def of(cls, url: str) -> DatabaseHealth:
-        """The health of the database at a URL."""
+        """Make one for the database at a URL."""
         return cls(lambda: look_at(url))
 
     async def trouble(self) -> DatabaseTrouble | None:
-        """Return what is wrong now; None: nothing. Takes `patience_s` at most."""
+        """Return the present trouble, or None; within `patience_s`."""
         last, look = self._last, None
         if last is not None and time.monotonic() - last[0] < FRESH_S:
             return last[1]
@@ -59,7 +60,7 @@ class DatabaseHealth:
             return SILENT
 
     def _present_look(self) -> Future[DatabaseTrouble | None] | None:
-        """The look that runs, or a new one; None when too many hang."""
+        """Return the running check, or begin one; None when too many hang."""
         with self._lock:
             now = time.monotonic()
             if self._running is not None and now - self._began < GIVEN_UP_S:

@@ -1,4 +1,4 @@
-"""The picture of a decision, where one is kept: which it is, and small, for lists."""
+"""Finds the stored pictures of decisions, and makes thumbnails of them for lists."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class DecisionPictures(Service):
     def __init__(self, workspace: Workspace, clock: Clock) -> None:
         super().__init__(workspace, clock)
         self._browsed: dict[str, float] = {}
-        """When the look of somebody was journaled, by name; monotonic seconds."""
+        """Monotonic seconds of the last journaled look, by name of the account."""
 
     def of_decisions(self, moments: Collection[datetime]) -> dict[datetime, int]:
-        """The ids of pictures that this gate took at the times of decisions, by time.
+        """Return the ids of pictures that this gate took at the times of decisions, by time.
 
-        Nothing while the database cannot be read: the state of the gate is told without.
+        Empty while the database cannot be read: the state of the gate is shown without pictures.
         """
         settings = self._workspace.settings
         if not settings.privacy.unknown_faces_days:
@@ -38,14 +38,17 @@ class DecisionPictures(Service):
             return {}
 
     def of_rows(self, ids: Collection[int]) -> dict[int, int]:
-        """The ids of pictures of rows of the attendance log, by row. StorageError."""
+        """Return the ids of pictures of rows of the attendance log, by row.
+
+        Raises: StorageError.
+        """
         with self._workspace.database.read() as session:
             return snapshot_store.of_rows(session, ids)
 
     def thumbnail(self, id_: int, *, actor: str) -> bytes:
-        """One picture, small, a JPEG file. NotFound, StorageError.
+        """Return a small version of one picture, as JPEG. Raises: NotFound, StorageError.
 
-        Pages show many: that somebody looks is journaled once an hour, and not for each.
+        Pages show many, so looking is journaled once an hour per account, not for each picture.
         """
         with self._workspace.database.read() as session:
             found = snapshot_store.get(session, id_)

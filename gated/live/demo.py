@@ -1,4 +1,4 @@
-"""The person that the demo knows."""
+"""The person enrolled in the demo."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ ACTOR = "demo"
 
 
 def demo_person_is_known(session: Session) -> bool:
-    """Return whether the demo person is there, with or without a photo."""
+    """Return whether the demo person exists, with or without a photo."""
     return person_store.by_code(session, CODE) is not None

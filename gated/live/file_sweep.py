@@ -1,4 +1,4 @@
-"""Files that no row names, and rows whose files cannot be read."""
+"""Removes files that no row names, and finds rows whose files cannot be read."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ def sweep_files(workspace: Workspace, grace_s: float = 60.0) -> int:
 
 
 UNREADABLE = "files_unreadable"
-"""The problem of photos or templates that are named by a row and cannot be read."""
+"""Problem: photos or templates of rows cannot be read."""
 NAMED = 5
+"""Files named in the sentence."""
 
 
 def unreadable_files(workspace: Workspace) -> str | None:
-    """Name the photos and templates that cannot be read, in a sentence; None when all can be."""
+    """Return a sentence on photos and templates that cannot be read; None when all can."""
     with workspace.database.read() as session:
         known = sorted(enrollment_store.known_files(session))
     uploads = workspace.files.uploads
@@ -32,5 +33,5 @@ def unreadable_files(workspace: Workspace) -> str | None:
     more = f" and {len(lost) - NAMED} more" if len(lost) > NAMED else ""
     return (
         f"in {uploads} cannot be read: {', '.join(lost[:NAMED])}{more}; "
-        "`gated doctor` says whether they belong to somebody else, a backup has those that are gone"
+        "`gated doctor` checks their owner; missing files are in a backup"
     )

@@ -1,4 +1,4 @@
-"""The gate's own state."""
+"""Routes of the gate's state, camera, clock and snapshots."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ router = APIRouter(prefix="/api/gate", tags=["gate"], route_class=Route)
 
 @router.get("")
 def state(_viewer: Viewer, services: Services) -> GateOut:
-    """Camera, door, models, gallery, counters and the last decisions, newest first."""
+    """Return camera, door, models, gallery, counters and the last decisions, newest first."""
     services.require_state()
     status, settings = services.board.snapshot(), services.settings
     pictures = services.decision_pictures.of_decisions([d.at for d in status.decisions])
@@ -50,7 +50,7 @@ def state(_viewer: Viewer, services: Services) -> GateOut:
 
 @router.post("/camera/accept", responses=responses(409))
 def accept_camera(admin: Admin, services: Services) -> CameraOut:
-    """Believe the camera that is there now, after it was changed; journaled."""
+    """Accept the present camera after it was exchanged; journaled."""
     live = services.running_gate()
     identity = services.camera.accept(actor=admin.username)
     live.notify(Condition("camera_changed", False, "accepted"))
@@ -59,21 +59,21 @@ def accept_camera(admin: Admin, services: Services) -> CameraOut:
 
 @router.post("/clock/confirm", responses=responses(409))
 def confirm_clock(admin: Admin, services: Services) -> ClockOut:
-    """Say that the clock is right, after comparing it with another one; journaled.
+    """Confirm that the clock is right, after comparing it with another one; journaled.
 
-    What waited for that, such as retention, is done within seconds.
+    Tasks that waited for a right clock, such as retention, start within seconds.
     """
     keeper = ClockKeeper.of(services.workspace)
-    now_told = status_fields(keeper.confirm(actor=admin.username))
-    services.board.publish(**now_told)
-    return ClockOut.model_validate(now_told)
+    fields = status_fields(keeper.confirm(actor=admin.username))
+    services.board.publish(**fields)
+    return ClockOut.model_validate(fields)
 
 
 @router.get("/snapshots")
 def snapshots(
     _admin: Admin, services: Services, limit: Annotated[int, Query(ge=1, le=1000)] = 100
 ) -> list[SnapshotOut]:
-    """Pictures of attacks (and of strangers, where they are kept), newest first."""
+    """List pictures of attacks (and of strangers, where they are kept), newest first."""
     return [SnapshotOut.model_validate(s) for s in services.snapshots.list_(limit)]
 
 
@@ -86,7 +86,7 @@ def snapshots(
     },
 )
 def snapshot_image(id: int, admin: Admin, services: Services) -> Response:
-    """One of these pictures; each look at it is journaled."""
+    """Return one of these pictures; each look at it is journaled."""
     jpeg = services.snapshots.image(id, actor=admin.username)
     return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
@@ -98,9 +98,9 @@ def compare_refused_visit(
     change: ChangeByOperator,
     services: Services,
 ) -> ComparisonOut:
-    """Return whether a refused visit was that person's, in words; each question is journaled.
+    """Compare a refused visit with a person; the answer is in words, and journaled.
 
-    404 unless `privacy.denials_hours` kept the visit, and its time is not over.
+    404 unless `privacy.denials_hours` keeps such visits, and this one is still kept.
     """
     with change:
         found = services.refused_visits.compare(change, visit_uid, body.person_id)

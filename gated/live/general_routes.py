@@ -1,4 +1,4 @@
-"""Is it alive, what is it, and how does it describe itself."""
+"""Routes of the program itself: health, name and version, codes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 
 from gated import __version__
-from gated.http.answers import Route, ToldRoute
+from gated.http.answers import NamedRoute, Route
 from gated.http.codes import CODES
 from gated.link.status_board import ERASURE_PENDING, erasure_pending
 from gated.live.dependencies import LiveServices, Services
 from gated.live.schemas import CodeOut, HealthOut, MetaOut, RootOut
 
-router = APIRouter(tags=["general"], route_class=ToldRoute)
+router = APIRouter(tags=["general"], route_class=NamedRoute)
 of_api = APIRouter(prefix="/api", tags=["general"], route_class=Route)
 
 
@@ -27,9 +27,9 @@ of_api = APIRouter(prefix="/api", tags=["general"], route_class=Route)
     responses={503: {"model": HealthOut, "description": "The database cannot be used"}},
 )
 async def health(services: Services) -> Response:
-    """The health of the program: alive or not, and what is wrong; 503 without its database.
+    """Return the health of the program, and its problems; 503 without its database.
 
-    Answers within a second, whatever the database does: no thread that others wait for is needed.
+    Answers within a second, whatever the database does: it uses no thread that others wait for.
     """
     status = services.board.snapshot()
     trouble = await services.database_health.trouble()
@@ -41,12 +41,12 @@ async def health(services: Services) -> Response:
     if trouble is not None:
         problems = [trouble.code, *(p for p in problems if p != trouble.code)]
         details[trouble.code] = trouble.says
-    word: Literal["ok", "degraded", "unavailable"] = "degraded" if problems else "ok"
+    summary: Literal["ok", "degraded", "unavailable"] = "degraded" if problems else "ok"
     if trouble is not None:
-        word = "unavailable"
-    told = HealthOut(status=word, problems=problems, details=details or None)
+        summary = "unavailable"
+    body = HealthOut(status=summary, problems=problems, details=details or None)
     code = HTTPStatus.OK if trouble is None else HTTPStatus.SERVICE_UNAVAILABLE
-    return JSONResponse(told.model_dump(exclude_none=True), code)
+    return JSONResponse(body.model_dump(exclude_none=True), code)
 
 
 UI = "/ui/"
@@ -66,13 +66,13 @@ PAGE = """<!doctype html>
 
 @of_api.get("/codes")
 def codes() -> list[CodeOut]:
-    """Every code of a problem: its statuses, what it means, and what to do."""
+    """List every code of a problem: its statuses, its meaning, and what to do."""
     return [CodeOut.model_validate(found) for found in CODES.values()]
 
 
 @of_api.get("/meta")
 def meta(services: Services) -> MetaOut:
-    """Name, role and version, for a page before anybody has signed in."""
+    """Return name, role and version, for a page before sign-in."""
     settings = services.settings
     return MetaOut(
         name=settings.gate.name,
@@ -94,7 +94,7 @@ def meta(services: Services) -> MetaOut:
     },
 )
 def root(request: Request, services: Services) -> Response:
-    """Name, version and where to go on; a browser is sent to the web pages."""
+    """Return name, version and links; a browser is redirected to the web pages."""
     found = _root(services)
     if "text/html" not in request.headers.get("accept", "").lower():
         return JSONResponse(found.model_dump(), headers=VARIES)

@@ -1,4 +1,4 @@
-"""Notices what is wrong with the machine while the gate runs: the disk, the clock."""
+"""Watches the machine while the gate runs: free disk space, the clock."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from gated.ports import Clock
 
 LOW_DISK = 256 << 20
 CLOCK_PATIENCE_S = 600.0
-"""After a start the clock may take so long to be set."""
+"""Time after a start in which the clock may still be set."""
 
 
 def free_bytes(path: Path) -> int:
-    """Return the bytes that are left on the file system of this path."""
+    """Return the free bytes on the file system of this path."""
     return shutil.disk_usage(path).free
 
 
 class HealthChecks:
-    """Tells when a condition begins and when it is over. free: bytes left below a path."""
+    """Reports when a condition begins and ends. free: returns the free bytes of a path."""
 
     def __init__(
         self, state_dir: Path, clock: Clock, free: Callable[[Path], int] = free_bytes
@@ -32,7 +32,7 @@ class HealthChecks:
         self._clock_right_at = clock.now().mono
 
     def changes(self) -> Iterator[Condition]:
-        """The conditions that began or ended since the last look."""
+        """Yield the conditions that began or ended since the last call."""
         for name, (present, detail) in self._look().items():
             if present != self._present[name]:
                 self._present[name] = present
@@ -40,7 +40,7 @@ class HealthChecks:
 
     def _look(self) -> dict[str, tuple[bool, str]]:
         free, now = self._free(self._state_dir), self._clock.now()
-        # twice as much ends it, so that it does not begin again with the next row of the log
+        # hysteresis: the next row of the log must not make it begin again
         bound = 2 * LOW_DISK if self._present["disk_low"] else LOW_DISK
         if now.clock_ok:
             self._clock_right_at = now.mono

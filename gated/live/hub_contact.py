@@ -1,7 +1,7 @@
-"""Notes how a gate stands with its hub: what fails, since when, and how much waits to be sent.
+"""Tracks a gate's contact with its hub: failures, since when, and how much waits to be sent.
 
-The running gate notes it here, channel by channel: heartbeats may pass while no batch does. Others
-read it from a file beside the database: `gated sync status`, `gated doctor`.
+The running gate notes it by channel, as heartbeats may succeed while batches fail. Other processes
+(`gated sync status`, `gated doctor`) read it from a file beside the database.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from gated.accounts.certificates import TOLD_BEFORE
+from gated.accounts.certificates import WARN_BEFORE
 from gated.core.values import moment
 from gated.link.status_board import StatusBoard
 from gated.live.hub_failures import reason_of
@@ -26,22 +26,22 @@ log = logging.getLogger(__name__)
 
 NAME = "hub-contact.json"
 PREFIX = "hub_"
-"""Of the problems in /health that are about the hub."""
+"""Prefix of problems in /health that concern the hub."""
 
 EXPIRES = "hub_certificate_expires"
 AT_ONCE = frozenset({"revoked"})
-"""Reasons that do not go by themselves: nobody has to wait before they are told."""
+"""Reasons that are reported at once, as they do not go away by themselves."""
 
 SPARE_S = 60.0
-"""The file is written so seldom while nothing changes: it may lie on a flash card."""
+"""Interval of writing the file while nothing changes, to spare a flash card."""
 
 STALE = timedelta(minutes=3)
-"""A file that is older was left by a gate that does not run any more."""
+"""An older file was left by a gate that is not running."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One failure. reason: a code; says: a sentence; since: of this reason's beginning."""
+    """One failure. reason: a code; says: a sentence; since: when this reason began."""
 
     reason: str
     says: str
@@ -52,8 +52,8 @@ class Failure:
 class Contact:
     """A gate's contact with its hub. failures: by channel; backlog: rows that the hub lacks.
 
-    at: when this was noted. last_contact: when the hub last answered rightly. certificate_until:
-    end of the certificate that the hub showed.
+    at: the time of this note. last_contact: the hub's last successful answer. certificate_until:
+    expiry of the hub's certificate.
     """
 
     at: datetime
@@ -64,12 +64,12 @@ class Contact:
 
     @property
     def worst(self) -> Failure | None:
-        """The failure that lasts longest, those of AT_ONCE first; None when nothing fails."""
+        """The longest failure, those of AT_ONCE first; None when nothing fails."""
         found = sorted(self.failures.values(), key=lambda f: (f.reason not in AT_ONCE, f.since))
         return found[0] if found else None
 
     def sentence(self) -> str:
-        """Say what fails, since when, and the backlog; empty when nothing fails."""
+        """Describe the worst failure and the backlog; empty when nothing fails."""
         worst = self.worst
         if worst is None:
             return ""
@@ -77,8 +77,8 @@ class Contact:
         heard = f"; last heard {_shown(self.last_contact)}" if self.last_contact else ""
         return f"since {_shown(worst.since)}: {worst.says}{heard}{waiting}"
 
-    def told(self) -> dict[str, Any]:
-        """The same as JSON."""
+    def as_dict(self) -> dict[str, Any]:
+        """Return the contact as values for JSON."""
         failures = {
             c: {**asdict(f), "since": f.since.isoformat()} for c, f in self.failures.items()
         }
@@ -92,28 +92,28 @@ class Contact:
 
     @classmethod
     def read(cls, state_dir: Path) -> Self | None:
-        """Read what the gate noted last; None when it never did, or it cannot be read."""
+        """Read the file of the running gate; None when there is none that can be read."""
         try:
-            told = json.loads((state_dir / NAME).read_text())
+            stored = json.loads((state_dir / NAME).read_text())
             failures = {
                 str(channel): Failure(f["reason"], f["says"], _moment(f["since"]))
-                for channel, f in told["failures"].items()
+                for channel, f in stored["failures"].items()
             }
             return cls(
-                _moment(told["at"]),
-                _some(told["last_contact"]),
-                told["backlog"],
+                _moment(stored["at"]),
+                _some(stored["last_contact"]),
+                stored["backlog"],
                 failures,
-                _some(told["certificate_until"]),
+                _some(stored["certificate_until"]),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
 
 class HubContact:
-    """Takes the notes of a running gate's loops about its hub; any thread may note.
+    """Collects what the loops of a running gate report about its hub; thread-safe.
 
-    degraded_after_s: so long a failure lasts before it is a problem of the gate's health.
+    degraded_after_s: a failure that lasts longer is a problem of the gate's health.
     """
 
     def __init__(self, state_dir: Path, clock: Clock, degraded_after_s: float) -> None:
@@ -125,24 +125,24 @@ class HubContact:
         before = Contact.read(state_dir) or Contact(now)
         self._now = Contact(now, before.last_contact, before.backlog)
         self._began: dict[str, float] = {}
-        """Channel -> since when it fails, whatever the reasons (monotonic)."""
+        """Begin of the failure by channel, whatever the reasons (monotonic seconds)."""
         self._written: tuple[float, Any] | None = None
         self._problems: set[str] = set()
 
     def works(self, channel: str) -> None:
-        """The hub has answered rightly there."""
+        """Note a success of a channel."""
         with self._lock:
             self._began.pop(channel, None)
             rest = {c: f for c, f in self._now.failures.items() if c != channel}
             self._change(failures=rest, last_contact=moment(self._clock.now()))
 
     def answered(self) -> None:
-        """The hub has answered rightly, though that channel may fail with something else."""
+        """Note an answer of the hub, though the channel may fail with something else."""
         with self._lock:
             self._change(last_contact=moment(self._clock.now()))
 
     def fails(self, channel: str, error: Exception) -> None:
-        """Something failed there."""
+        """Note a failure of a channel."""
         reason, now = reason_of(error), self._clock.now()
         with self._lock:
             self._began.setdefault(channel, now.mono)
@@ -152,24 +152,24 @@ class HubContact:
             self._change(failures={**self._now.failures, channel: failure})
 
     def waiting(self, backlog: int) -> None:
-        """So many rows are here that the hub does not have."""
+        """Note the number of rows that the hub does not have yet."""
         with self._lock:
             self._change(backlog=backlog)
 
     def certificate(self, until: datetime | None) -> None:
-        """The hub showed a certificate that ends then."""
+        """Note the expiry of the hub's certificate."""
         with self._lock:
             self._change(certificate_until=until)
 
     def snapshot(self) -> Contact:
-        """Return the contact as it is now."""
+        """Return the present contact."""
         with self._lock:
             return self._now
 
     def publish(self, board: StatusBoard) -> None:
-        """Let health, state and the other processes know; asked every second or so, by one thread.
+        """Publish problems and contact on the board and in the file; call it every second or so.
 
-        What fails longer than `degraded_after_s` is a problem.
+        Failures that last longer than `degraded_after_s` are problems. One thread only.
         """
         now = self._clock.now()
         with self._lock:
@@ -185,11 +185,11 @@ class HubContact:
             board.trouble(name, contact.sentence())
         self._problems = lasting
         until = contact.certificate_until
-        if now.sure:  # another clock cannot tell what is soon: what was told stands
-            soon = until is not None and until - moment(now) <= TOLD_BEFORE
-            says = f"the certificate that the hub shows ends on {until:%Y-%m-%d}" if soon else None
-            board.trouble(EXPIRES, says)
-        board.publish(hub=contact.told())
+        if now.sure:  # a doubtful clock cannot judge expiry: the last result stands
+            soon = until is not None and until - moment(now) <= WARN_BEFORE
+            text = f"the hub's certificate expires on {until:%Y-%m-%d}" if soon else None
+            board.trouble(EXPIRES, text)
+        board.publish(hub=contact.as_dict())
         self._write(contact, now.mono)
 
     def _change(self, **changes: Any) -> None:
@@ -197,12 +197,12 @@ class HubContact:
         self._now = Contact(**{**values, **changes, "at": moment(self._clock.now())})
 
     def _write(self, contact: Contact, mono: float) -> None:
-        said = (contact.failures, bool(contact.backlog))
-        if self._written and self._written[1] == said and mono - self._written[0] < SPARE_S:
+        state = (contact.failures, bool(contact.backlog))
+        if self._written and self._written[1] == state and mono - self._written[0] < SPARE_S:
             return
-        self._written = mono, said
+        self._written = mono, state
         try:
-            write_atomic(self._file, json.dumps(contact.told()).encode(), 0o600)
+            write_atomic(self._file, json.dumps(contact.as_dict()).encode(), 0o600)
         except OSError as error:
             log.warning("%s cannot be written: %s", self._file, error)
 

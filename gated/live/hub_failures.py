@@ -1,4 +1,4 @@
-"""Names why a hub cannot be reached or does not do what was asked of it: a code, and what to do."""
+"""Maps failures between a gate and its hub to a code and advice."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BY_VERIFICATION = {
     62: ("certificate_wrong_name", "its certificate is for another name: see sync.hub_url"),
     64: ("certificate_wrong_name", "its certificate is for another address: see sync.hub_url"),
 }
-"""By OpenSSL's verification code."""
+"""(code, advice) by OpenSSL's verification code."""
 
 _UNTRUSTED = (
     "certificate_untrusted",
@@ -27,11 +27,11 @@ _UNTRUSTED = (
 
 
 class WrongKey(ConnectionError):
-    """The certificate of a server has another key than the one that was accepted."""
+    """The server's certificate has another key than the accepted one."""
 
 
 def failure_of(error: BaseException) -> tuple[str, str]:
-    """(code, what it means) of an error of the network or of TLS."""
+    """Return (code, advice) of an error of the network or of TLS."""
     if isinstance(error, WrongKey):
         return (
             "certificate_changed",
@@ -65,7 +65,7 @@ _BY_STATUS = {
 
 
 def reason_of(error: Exception) -> str:
-    """The code of what went wrong between a gate and its hub."""
+    """Return the code of a failure between a gate and its hub."""
     if not isinstance(error, HubError):
         return "own_storage"
     if error.reason:

@@ -1,4 +1,4 @@
-"""Puts on record, with the reason, the problems of the journal that somebody has looked into."""
+"""Verifies the journal, records that its problems were investigated, and rotates its key."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from gated.vault.sealing import make_next_journal_key
 from gated.workspace import Service
 
 MOST_PROBLEMS = 100
-"""Named in one report; the command names all."""
+"""Problems in one report; the command lists all."""
 
 __all__ = ["JournalProblem", "JournalReview", "Verification"]
 
 
 class JournalReview(Service):
-    """The verdict of people on a journal that could not go on, or that somebody has altered."""
+    """Acts of administrators on a journal that was altered or could not continue."""
 
     def acknowledge(self, *, actor: str, reason: str) -> Verification:
-        """Put on record that all that is wrong was looked into; gives what it was.
+        """Record that all present problems were investigated, and return them.
 
-        It is no failure any more, as long as it stays as it is. Conflict when nothing is wrong.
+        They no longer count as failures while they stay unchanged. Raises: Conflict when there is
+        no problem.
         """
         return self._workspace.journal.acknowledge(self._clock.now(), actor, reason)
 
     def check(self, job: Job) -> None:
-        """Verify the journal, with its progress shown by a job; the report is what was found."""
+        """Verify the journal as a job, with progress and a report of problems."""
         result = self._workspace.journal.verify(lambda done, of: job.progress(done, of, {}))
         problems = [
             {"chain": p.chain, "seq": p.seq, "last": p.end, "what": p.what}
@@ -41,10 +42,10 @@ class JournalReview(Service):
         job.progress(result.rows, result.rows, report)
 
     def rotate_key(self, *, actor: str, reason: str) -> str:
-        """Let a new key seal the journal from now on; gives it (public, hex).
+        """Seal the journal with a new key from now on, and return its public half (hex).
 
-        Whatever cuts it off, one key is in force and the journal goes on. StateLocked while the
-        program runs, StorageError.
+        When interrupted, either key is in force and the journal goes on. Raises: StateLocked while
+        the program runs, StorageError.
         """
         state = self._workspace.settings.storage.state_dir
         with StateLock(state):

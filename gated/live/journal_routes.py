@@ -1,4 +1,4 @@
-"""The journal itself: verified, and what is wrong with it acknowledged by an administrator."""
+"""Routes that verify the journal, and acknowledge its problems."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ router = APIRouter(prefix="/api/journal", tags=["audit"], route_class=Route)
 
 @router.post("/acknowledge", responses=responses(409))
 def acknowledge(body: JournalReviewIn, admin: Admin, services: Services) -> list[JournalProblemOut]:
-    """Put on record that what is wrong with the journal was looked into; what it was."""
+    """Record that the problems of the journal were investigated, and return them."""
     found = services.journal_review.acknowledge(actor=admin.username, reason=body.reason)
     return [
         JournalProblemOut(chain=p.chain, seq=p.seq, last=p.end, what=p.what) for p in found.problems
@@ -25,7 +25,7 @@ def acknowledge(body: JournalReviewIn, admin: Admin, services: Services) -> list
 
 @router.post("/verify", status_code=202)
 def verify(admin: Admin, response: Response, services: Services) -> JobOut:
-    """Check the journal as `gated journal verify` does; a job, whose report is what was found."""
+    """Verify the journal as `gated journal verify` does, as a job whose report has the problems."""
     with services.jobs.reserved("journal verify", admin.username) as start:
         job = start(services.journal_review.check)
     response.headers["Location"] = f"/api/jobs/{job.id}"

@@ -1,4 +1,4 @@
-"""Looks after the journal while the program runs: what is wrong is a problem and an alarm."""
+"""Verifies the journal while the program runs, and reports problems with an alarm."""
 
 from __future__ import annotations
 
@@ -14,34 +14,37 @@ from gated.workspace import Workspace
 log = logging.getLogger(__name__)
 
 DOOR_MODE = "door_mode"
-"""Of the rows on which a start acts, the one whose loss an older one would hide."""
+"""The kind of row, used at a start, of which an older one would hide the loss of the newest."""
 
 
 class LogWatch:
-    """Checks the ends of the journal and what came since the last look; one thread may ask."""
+    """Checks the ends of the journal and new rows; for one thread."""
 
     def __init__(self, workspace: Workspace, board: StatusBoard, clock: Clock) -> None:
         self._workspace = workspace
         self._board = board
         self._clock = clock
-        self._told: JournalProblem | None = None
+        self._reported: JournalProblem | None = None
         self._begun = False
         self._behind_mark: JournalProblem | None = None
 
     def look(self) -> bool:
-        """Publish whether the journal is whole; raise an alarm for what is new. StorageError."""
+        """Publish whether the journal is intact; raise an alarm for a new problem.
+
+        Raises: StorageError.
+        """
         found = self._workspace.journal.look().found.first_problem or self._before_the_mark()
         self._board.publish(journal_problem="" if found is None else str(found))
-        if found is not None and found != self._told:
+        if found is not None and found != self._reported:
             log.error("the journal does not add up: %s", found)
             self._raise(found)
-        self._told = found
+        self._reported = found
         return found is None
 
     def _before_the_mark(self) -> JournalProblem | None:
-        """Find what is wrong where looks do not go, once rows behind the door's mode seem missing.
+        """Verify the whole journal once, if rows after the door's mode seem to be missing.
 
-        It stays a problem until somebody has acknowledged the alarm.
+        The problem stays until the alarm is acknowledged.
         """
         journal = self._workspace.journal
         with self._workspace.database.read() as session:
@@ -55,7 +58,7 @@ class LogWatch:
         return self._behind_mark
 
     def _raise(self, found: JournalProblem) -> None:
-        """Raise the alarm, unless the journal has by itself when it could not go on."""
+        """Raise the alarm, unless the journal raised it when it could not continue."""
         with self._workspace.change("journal", self._clock) as change:
             if alarm_store.standing(change.session, BROKEN) is not None:
                 return

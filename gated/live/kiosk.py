@@ -1,4 +1,4 @@
-"""Messages to the screen at the gate: nothing of a person that those behind may not see."""
+"""Makes the messages to the screen at the gate, without anything that bystanders must not see."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from gated.core.quality import FLAWS
 from gated.link.status_board import DecisionView, EventView, GateStatus
 
 HINTS = frozenset({*FLAWS, *Movement, "look_here", "hold_still", "step_back"})
-"""Codes of notices that help somebody to be seen; the gate tells them only to who stands there."""
+"""Codes of notices that help a person to be recognised; shown at the gate only."""
 
 NEEDS = "needs_"
 _BROKEN = frozenset({"lost", "frozen", "looped"})
 
 
 def present(status: GateStatus) -> dict[str, Any]:
-    """Describe the gate as a kiosk shows it: what the door does, and whether anything works."""
+    """Return the state of the gate for a kiosk: the door, and whether there is a fault."""
     fault = status.camera in _BROKEN or status.journal == "unavailable" or status.room == "full"
     return {
         "door": status.door_state,
@@ -28,24 +28,24 @@ def present(status: GateStatus) -> dict[str, Any]:
 
 
 def shown(
-    told: DecisionView | EventView | Notice, names: bool
+    item: DecisionView | EventView | Notice, names: bool
 ) -> tuple[str, Mapping[str, Any]] | None:
-    """Give (kind, data) of what a kiosk shows; None for what is nobody's business there.
+    """Return (kind, data) for a kiosk; None for items that a kiosk does not show.
 
-    names: who is let in may be greeted by name. Why somebody is refused is never shown.
+    names: greet people who are let in by name. The reason of a denial is never shown.
     """
-    match told:
+    match item:
         case DecisionView():
-            greeted = told.person.name if names and told.person is not None else None
-            granted = told.outcome == "granted"
+            greeted = item.person.name if names and item.person is not None else None
+            granted = item.outcome == "granted"
             return "decision", {
-                "outcome": told.outcome,
-                "direction": told.direction,
+                "outcome": item.outcome,
+                "direction": item.direction,
                 "name": greeted if granted else None,
             }
         case Notice():
-            if told.code not in HINTS and not told.code.startswith(NEEDS):
-                return None  # how it ended comes as a decision
-            steps = {"done": told.done, "steps": told.steps, "seconds_left": told.seconds_left}
-            return "notice", {"code": str(told.code), **steps}
+            if item.code not in HINTS and not item.code.startswith(NEEDS):
+                return None  # the outcome comes as a decision
+            steps = {"done": item.done, "steps": item.steps, "seconds_left": item.seconds_left}
+            return "notice", {"code": str(item.code), **steps}
     return None

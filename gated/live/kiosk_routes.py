@@ -1,4 +1,4 @@
-"""The kiosk: the screen at the gate, and only there."""
+"""Routes of the kiosk, the screen at the gate; for that screen only."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ router = APIRouter(prefix="/api/kiosk", tags=["kiosk"], route_class=Route)
 
 @router.get("", responses=responses(401, 403, 503))
 def settings(_kiosk: Kiosk, services: Services) -> KioskOut:
-    """The settings of the kiosk."""
+    """Return the settings of the kiosk."""
     ui = services.settings.ui
     return KioskOut(
         name=services.settings.gate.name,
@@ -44,47 +44,47 @@ def settings(_kiosk: Kiosk, services: Services) -> KioskOut:
     "/events", response_model=None, responses={**streaming(EVENTS), **responses(401, 403, 409, 503)}
 )
 async def events(kiosk: Kiosk, services: Services) -> StreamingResponse:
-    """Events for the screen at the gate: `state` first and when it changes, `notice`, `decision`.
+    """Stream events for the screen at the gate: `state` first and on changes, `notice`, `decision`.
 
-    Names come only with `ui.kiosk_names`, and reasons of refusals never.
+    Names are sent only with `ui.kiosk_names`, reasons of denials never.
     """
     services.running_gate()
     services.streams.require(kiosk.account_id)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    told = _told(services, kiosk.account_id)
-    return StreamingResponse(told, media_type=EVENTS, headers=headers)
+    stream = _limited(services, kiosk.account_id)
+    return StreamingResponse(stream, media_type=EVENTS, headers=headers)
 
 
-async def _told(services: LiveServices, account_id: int) -> AsyncIterator[bytes]:
+async def _limited(services: LiveServices, account_id: int) -> AsyncIterator[bytes]:
     with contextlib.suppress(Busy), services.streams.hold(account_id):
-        async for part in _listened(services):
+        async for part in _stream(services):
             yield part
 
 
-async def _listened(services: LiveServices) -> AsyncIterator[bytes]:
+async def _stream(services: LiveServices) -> AsyncIterator[bytes]:
     arrived: asyncio.Queue[RecentEvent | Notice] = asyncio.Queue(MAX_WAITING)
 
-    def hear(told: RecentEvent | Notice) -> None:
+    def receive(item: RecentEvent | Notice) -> None:
         with contextlib.suppress(asyncio.QueueFull):  # the next one is as good
-            arrived.put_nowait(told)
+            arrived.put_nowait(item)
 
-    unsubscribe = services.board.subscribe(asyncio.get_running_loop(), hear)
+    unsubscribe = services.board.subscribe(asyncio.get_running_loop(), receive)
     try:
         names, until = services.settings.ui.kiosk_names, time.monotonic() + EVENTS_S
         before = present(services.board.snapshot())
         yield event("state", before)
         while time.monotonic() < until:
-            told: RecentEvent | Notice | None = None
+            item: RecentEvent | Notice | None = None
             with contextlib.suppress(TimeoutError):
-                told = await asyncio.wait_for(arrived.get(), KEEP_ALIVE_S)
-            seen = None if told is None else shown(told, names)
-            if seen is not None:
-                yield event(*seen)
+                item = await asyncio.wait_for(arrived.get(), KEEP_ALIVE_S)
+            message = None if item is None else shown(item, names)
+            if message is not None:
+                yield event(*message)
             now = present(services.board.snapshot())
             if now != before:
                 before = now
                 yield event("state", now)
-            elif told is None:
+            elif item is None:
                 yield KEEP_ALIVE
     finally:
         unsubscribe()
@@ -96,7 +96,7 @@ async def _listened(services: LiveServices) -> AsyncIterator[bytes]:
     responses={**streaming(MOTION), **responses(401, 403, 409, 503)},
 )
 def preview(kiosk: Kiosk, services: Services) -> StreamingResponse:
-    """The picture of the camera, as motion JPEG without boxes, for the screen below it."""
+    """Stream the camera's picture, as motion JPEG without boxes, for the screen below it."""
     live = services.running_gate()
     pictures = views.preview(
         services.workspace, live, kiosk.account_id, actor=kiosk.username, boxes=False

@@ -1,4 +1,4 @@
-"""Notices that the log cannot be written for a while, before its queue is full."""
+"""Reports that the log cannot be written for a while, before its queue is full."""
 
 from __future__ import annotations
 
@@ -9,26 +9,29 @@ from gated.core.messages import Condition
 DELAYED = "log_delayed"
 
 PATIENCE_S = 10.0
-"""A database that is busy, or room that is being made, is over sooner."""
+"""Longer than a busy database, or freeing disk space, takes."""
 
 
 class LogOutage:
-    """Tells when records have waited for `PATIENCE_S`, and when they are written again."""
+    """Reports when records have waited for `PATIENCE_S`, and when they are written again."""
 
     def __init__(self) -> None:
         self._since: float | None = None
-        self._told = False
+        self._reported = False
 
     def changes(self, now: float, *, failing: bool, waiting: int) -> Iterator[Condition]:
-        """List what began or ended. now: monotonic seconds; waiting: records not yet written."""
+        """Yield the condition when it begins or ends.
+
+        now: monotonic seconds; waiting: number of records not yet written.
+        """
         if not failing:
-            if self._told and self._since is not None:
+            if self._reported and self._since is not None:
                 yield Condition(DELAYED, False, f"written again after {now - self._since:.0f} s")
-            self._since, self._told = None, False
+            self._since, self._reported = None, False
             return
         if self._since is None:
             self._since = now
-        if not self._told and now - self._since >= PATIENCE_S:
-            self._told = True
+        if not self._reported and now - self._since >= PATIENCE_S:
+            self._reported = True
             detail = f"not written for {now - self._since:.0f} s, {waiting} records wait"
             yield Condition(DELAYED, True, detail, "alarm")

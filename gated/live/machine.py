@@ -1,6 +1,6 @@
-"""Reads how the machine is from the kernel: temperature, voltage and throttling, wear of the card.
+"""Reads the state of the machine from the kernel: temperature, voltage, throttling, card wear.
 
-Each value is left out where the kernel does not tell it, as on a virtual machine.
+Values that the kernel does not report, as on a virtual machine, are left out.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from pathlib import Path
 SYS = Path("/sys")
 
 THROTTLED = "devices/platform/soc/soc:firmware/get_throttled"
-"""Of a Raspberry Pi's firmware: hexadecimal, bits of `UNDERVOLTAGE` and its siblings."""
+"""File of a Raspberry Pi's firmware: hexadecimal, see BITS."""
 BITS = {"undervoltage": 0, "frequency_capped": 1, "throttled": 2, "temperature_limit": 3}
-"""Bit of what holds now; sixteen higher, of what has held since the machine was started."""
+"""Bit of the present state; SINCE_START higher, of any time since the machine was started."""
 SINCE_START = 16
 
 WEAR_STEP = 0.1
-"""eMMC 5.0 tells its wear in tenths of the life that its maker expects (JESD84-B51, EXT_CSD)."""
+"""eMMC 5.0 reports wear in tenths of the expected life (JESD84-B51, EXT_CSD)."""
 
 
 def temperatures(root: Path = SYS) -> Iterator[tuple[str, float]]:
@@ -29,7 +29,7 @@ def temperatures(root: Path = SYS) -> Iterator[tuple[str, float]]:
 
 
 def power(root: Path = SYS) -> dict[tuple[str, str], bool]:
-    """Read a Raspberry Pi's complaints: (name, `now` or `since_start`) -> whether it holds."""
+    """Read a Raspberry Pi's power problems, by (name, `now` or `since_start`)."""
     flags = _number(root / THROTTLED, 16)
     if flags is None:
         return {}

@@ -1,7 +1,7 @@
 """Metrics for Prometheus: decisions, times of the stages, the machine, in the text format.
 
-Decisions and events are counted as they happen; everything else is read when somebody asks. No name
-and no code of a person is in it.
+Decisions and events are counted as they happen; everything else is read on request. No name and no
+code of a person is included.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ WALK_UP_S = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
 FRAME_S = (0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
 
 LEVELS = frozenset({"journal.backlog", "loop.lag_max_ms", "process.resident_mb"})
-"""Counters of the board that go down, too."""
+"""Counters of the board that also decrease."""
 OWN_WORDS = frozenset({"decisions", "events"})
-"""Counted here by more labels than the board has."""
+"""Counters of the board that are left out, as they are counted here with more labels."""
 
 
 class Metrics:
-    """The metrics of one program. Counting costs microseconds; asking, a millisecond or two."""
+    """The metrics of one program. Counting takes microseconds; a request, a millisecond or two."""
 
     def __init__(self, settings: Settings, board: StatusBoard) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
@@ -57,8 +57,8 @@ class Metrics:
             registry=self._registry,
         )
         self._times = {
-            name: Histogram(f"gated_{name}_seconds", says, buckets=b, registry=self._registry)
-            for name, says, b in (
+            name: Histogram(f"gated_{name}_seconds", text, buckets=b, registry=self._registry)
+            for name, text, b in (
                 ("sight_to_decision", "From the first sight of a face to the decision.", WALK_UP_S),
                 ("sight_to_relay", "From the first sight of a face to the relay.", WALK_UP_S),
                 ("frame_to_decision", "From the frame that decided to the decision.", FRAME_S),
@@ -66,17 +66,17 @@ class Metrics:
         }
         self._registry.register(_Board(settings, board))
         ProcessCollector(registry=self._registry)
-        self.stop: Callable[[], None] = board.listen(self._heard)
+        self.stop: Callable[[], None] = board.listen(self._receive)
 
     def text(self) -> bytes:
         """Write all metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
-    def _heard(self, happening: object) -> None:
-        if isinstance(happening, EventView):
-            self._events.labels(happening.kind, happening.severity).inc()
-        elif isinstance(happening, DecisionView):
-            self._count(happening)
+    def _receive(self, item: object) -> None:
+        if isinstance(item, EventView):
+            self._events.labels(item.kind, item.severity).inc()
+        elif isinstance(item, DecisionView):
+            self._count(item)
 
     def _count(self, decision: DecisionView) -> None:
         self._decisions.labels(decision.outcome, decision.reason, decision.method).inc()
@@ -90,7 +90,7 @@ class Metrics:
 
 
 class _Board(Collector):
-    """Reads the status board and the machine when it is asked."""
+    """Reads the status board and the machine on request."""
 
     def __init__(self, settings: Settings, board: StatusBoard) -> None:
         self._settings = settings
@@ -106,9 +106,9 @@ class _Board(Collector):
     def _gate(self, status: GateStatus) -> Iterator[Metric]:
         gate = self._settings.gate
         info = InfoMetricFamily("gated", "Program, gate and models.")
-        told = {"version": __version__, "role": gate.role, "gate": gate.name, "site": gate.site}
+        program = {"version": __version__, "role": gate.role, "gate": gate.name, "site": gate.site}
         models = {"model": status.model or "", "pad_model": status.pad_model or ""}
-        info.add_metric((), {**told, **models, "liveness": status.liveness or ""})
+        info.add_metric((), {**program, **models, "liveness": status.liveness or ""})
         yield info
         yield _gauge("start_time_seconds", "When this run began.", status.started_at.timestamp())
         yield _gauge("people", "People that the gate knows.", status.people)
@@ -166,12 +166,12 @@ class _Board(Collector):
         yield wear
 
 
-def _gauge(name: str, says: str, value: float) -> Metric:
-    return GaugeMetricFamily(f"gated_{name}", says, value=float(value))
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"gated_{name}", text, value=float(value))
 
 
-def _states(name: str, says: str, label: str, values: Iterable[str]) -> Metric:
-    family = GaugeMetricFamily(f"gated_{name}", says, labels=(label,))
+def _states(name: str, text: str, label: str, values: Iterable[str]) -> Metric:
+    family = GaugeMetricFamily(f"gated_{name}", text, labels=(label,))
     for value in values:
         family.add_metric((value,), 1)
     return family

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus, and the two questions that a supervisor of containers asks."""
+"""Routes for Prometheus, and the probes of a container supervisor: live and ready."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from http import HTTPStatus
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
-from gated.http.answers import ToldRoute
+from gated.http.answers import NamedRoute
 from gated.http.callers import Viewer
 from gated.http.problems import responses
 from gated.live.dependencies import Services
 from gated.live.metrics import CONTENT_TYPE
 from gated.live.schemas import LiveOut, ReadyOut
 
-router = APIRouter(tags=["general"], route_class=ToldRoute)
+router = APIRouter(tags=["general"], route_class=NamedRoute)
 
 NOT_READY = frozenset(
     {
@@ -31,13 +31,13 @@ NOT_READY = frozenset(
     responses={200: {"content": {"text/plain": {}}}, **responses(401, 403, 503)},
 )
 def metrics(viewer: Viewer, services: Services) -> Response:
-    """Metrics in Prometheus' text format; no name and no code of a person is in them."""
+    """Return metrics in Prometheus' text format, without names and codes of persons."""
     return Response(services.metrics.text(), media_type=CONTENT_TYPE)
 
 
 @router.get("/health/live")
 async def live() -> LiveOut:
-    """Answer at all: a supervisor starts a program anew that does not."""
+    """Answer while the program runs; a supervisor restarts one that does not."""
     return LiveOut(status="ok")
 
 
@@ -47,12 +47,12 @@ async def live() -> LiveOut:
     responses={503: {"model": ReadyOut, "description": "It cannot do its work, and why"}},
 )
 async def ready(services: Services) -> Response:
-    """Return whether people can pass and their log is kept; 503 with the reasons when not."""
+    """Return whether people can pass and the log is written; 503 with the reasons when not."""
     status = services.board.snapshot()
     trouble = await services.database_health.trouble()
     reasons = [name for name in status.problems if name in NOT_READY]
     if trouble is not None:
         reasons.insert(0, trouble.code)
-    told = ReadyOut(status="unavailable" if reasons else "ok", reasons=reasons)
+    body = ReadyOut(status="unavailable" if reasons else "ok", reasons=reasons)
     code = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
-    return JSONResponse(told.model_dump(), code)
+    return JSONResponse(body.model_dump(), code)

@@ -1,4 +1,4 @@
-"""Looks through the gate's camera: pictures with boxes, each look journaled."""
+"""Shows the picture of the gate's camera, with boxes around faces; each look is journaled."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from gated.workspace import Workspace
 
 FIRST_WITHIN_S = 5.0
 MOST_FACES = 16
-"""Told beside one picture."""
+"""Faces listed with one picture."""
 
 PREVIEW_FPS = 8.0
 PREVIEW_S = 600.0
-"""How long one preview lasts; who still wants to look asks again, and is asked who it is."""
+"""Length of one preview; clients ask again, and are authenticated again."""
 
 
 def snapshot(workspace: Workspace, live: RunningGate, *, actor: str) -> bytes:
-    """The present picture as JPEG; DeviceError when the camera delivers none, Busy."""
+    """Return the present picture as JPEG. Raises: DeviceError without a picture, Busy."""
     with live.tap.subscribe() as subscriber:
         frame = subscriber.take(FIRST_WITHIN_S)
     if frame is None:
@@ -58,9 +58,10 @@ class Shot:
 def preview(
     workspace: Workspace, live: RunningGate, who: int, *, actor: str, boxes: bool = True
 ) -> Iterator[Shot]:
-    """JPEG pictures as they come, at most PREVIEW_FPS a second; Busy at the first one.
+    """Yield JPEG pictures as they come, at most PREVIEW_FPS a second.
 
-    who: the account, of which there are a few previews at a time. boxes: draw them around faces.
+    who: the account, which may have a few previews at a time. boxes: draw them around faces.
+    Raises: Busy at the first picture.
     """
     with live.previews.hold(who), live.tap.subscribe() as subscriber:
         _record(workspace, "camera_preview", actor)

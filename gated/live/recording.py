@@ -1,4 +1,4 @@
-"""Turns what the running gate has to record into entries of the journal."""
+"""Converts records of the running gate into entries of the journal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Record = RecordDecision | RecordEvent
 
 
 class Recorder:
-    """Appends batches of records to the journal of one gate; StorageError when it cannot."""
+    """Appends batches of records to the journal of one gate."""
 
     def __init__(self, workspace: Workspace, settings: Settings) -> None:
         self._journal = workspace.journal
@@ -25,7 +25,7 @@ class Recorder:
         self._run = new_uid()
 
     def append(self, records: Sequence[Record]) -> None:
-        """Write the batch in one durable transaction."""
+        """Write the batch in one durable transaction. Raises: StorageError."""
         self._journal.append([self._entry(r) for r in records])
 
     def _entry(self, record: Record) -> Entry:
@@ -45,5 +45,5 @@ class Recorder:
         return Entry(record.at, record.kind, body, private)
 
     def visit_uid(self, visit: int) -> str:
-        """Name a visit: they are numbered anew at each start of the program."""
+        """Return a unique id of a visit, as numbers begin anew at each start of the program."""
         return f"{self._run}-{visit}"

@@ -1,8 +1,8 @@
-"""Templates of refused visits, kept for some hours: was that this person?
+"""Keeps templates of refused visits for some hours, to answer whether a visit was a given person's.
 
-Off unless `privacy.denials_hours` says how long. Each is sealed in a file of its own, names whom it
-resembles so that it goes when they are erased, and leaves the gate in no backup. What is answered
-is a word; no number that could be collected, and no name that was not asked for.
+Off unless `privacy.denials_hours` is set. Each template is sealed in a file of its own, with the
+uids of similar people, so that it is deleted when they are erased; it is in no backup. The answer
+is a word: no number that could be collected, and no name that was not asked for.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ from gated.vault.ring import Piece
 from gated.workspace import Service
 
 TRACKS, FRAMES = 32, 16
-"""So many tracks are remembered, and so many of their last usable frames."""
+"""Number of tracks that are remembered, and of the last usable frames of each."""
 
 MOST_BYTES = 4 << 20
-"""Of all that is kept: some three thousand visits, the oldest go first."""
+"""Limit of all files: some three thousand visits, the oldest go first."""
 
 AHEAD_S = 3600.0
-"""A visit from later than this is of a clock that was wrong, and goes."""
+"""A visit further in the future was dated by a wrong clock, and is deleted."""
 
 NAMED_FLAWS = 3
 
 
 class Likeness(StrEnum):
-    """Likeness of a refused visit and a person, in the words of the gate's own limits."""
+    """Similarity of a refused visit and a person, by the gate's own thresholds."""
 
     ALIKE = "alike"
-    """As alike as the gate wants before it opens."""
+    """Above the threshold at which the gate opens."""
     ALMOST = "almost"
-    """More alike than 999 of 1,000 strangers are, and less than the gate wants."""
+    """Below it, but more similar than 999 of 1,000 strangers."""
     UNLIKE = "unlike"
     NOT_COMPARED = "not_compared"
     """No frame was usable, or the person has no template of the gate's model."""
@@ -57,7 +57,7 @@ class Likeness(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """A model, the similarities by which its gate tells people apart, and the frames it wants."""
+    """The model and thresholds of a gate, and the number of frames that it needs."""
 
     model: str
     threshold: float
@@ -67,10 +67,10 @@ class Scale:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RefusedVisit:
-    """Sight of one visit until it was refused.
+    """The frames of one visit until it was refused.
 
-    mean: (d,) unit vector of its usable frames; None without any. flaws: what was wrong with so
-    many of the other frames. named: uid of who was recognised, where anybody was.
+    mean: (d,) unit vector of its usable frames; None without any. flaws: number of other frames by
+    flaw. named: uid of the recognised person, if any.
     """
 
     visit: int
@@ -82,7 +82,7 @@ class RefusedVisit:
     named: str | None
 
     def about(self, gallery: Gallery | None) -> frozenset[str]:
-        """Name by uid who was recognised, and the two whom the visit resembles most."""
+        """Return the uids of the recognised person and the two most similar ones."""
         found = set() if self.named is None else {self.named}
         if self.mean is not None and gallery is not None and (match := gallery.match(self.mean)):
             alike = (match.member, match.runner_up)
@@ -94,8 +94,8 @@ class RefusedVisit:
 class Comparison:
     """The answer about one visit and one person.
 
-    missing: usable frames that the gate wanted and did not get. flaws: what was wrong with most of
-    the frames that were not usable, the commonest first.
+    missing: usable frames that the gate still needed. flaws: of the frames that were not usable,
+    the most common first.
     """
 
     visit_uid: str
@@ -107,12 +107,12 @@ class Comparison:
 
 
 @dataclass(slots=True)
-class _Track:
+class _TrackFrames:
     vectors: deque[Vector] = field(default_factory=lambda: deque(maxlen=FRAMES))
     usable: int = 0
     flaws: Counter[str] = field(default_factory=Counter)
 
-    def saw(self, face: TrackedFace) -> None:
+    def add(self, face: TrackedFace) -> None:
         self.flaws.update(face.flaws)
         if face.embedding is not None:
             self.usable += 1
@@ -120,14 +120,14 @@ class _Track:
 
 
 class RefusalTaker:
-    """Remembers tracks in the inference thread, is asked for refused ones in the controller's."""
+    """Remembers tracks in the inference thread; the controller's thread takes refused ones."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._tracks: OrderedDict[int, _Track] = OrderedDict()
+        self._tracks: OrderedDict[int, _TrackFrames] = OrderedDict()
 
     def tapped(self, analyse: Analyse) -> Analyse:
-        """`analyse`, whose faces are remembered for as long as others do not follow them."""
+        """Return `analyse`, wrapped to remember the last tracks."""
 
         def analyse_and_remember(frame: Frame, attention: Attention) -> Observation:
             seen = analyse(frame, attention)
@@ -140,13 +140,13 @@ class RefusalTaker:
     def _remember(self, seen: Observation) -> None:
         with self._lock:
             for face in seen.faces:
-                self._tracks.setdefault(face.track_id, _Track()).saw(face)
+                self._tracks.setdefault(face.track_id, _TrackFrames()).add(face)
                 self._tracks.move_to_end(face.track_id)
             while len(self._tracks) > TRACKS:
                 self._tracks.popitem(last=False)
 
     def take(self, decision: Decision) -> RefusedVisit | None:
-        """Give what was seen of a face that was refused; None for other decisions."""
+        """Return the frames of a face that was refused; None for other decisions."""
         if decision.outcome is not Outcome.DENIED or decision.method is not Method.FACE:
             return None
         with self._lock:
@@ -167,14 +167,14 @@ class RefusalTaker:
 
 
 class RefusedVisits(Service):
-    """The refused visits of a workspace that are kept, and what may be asked of them."""
+    """The stored refused visits of a workspace."""
 
     def keep(
         self, refused: RefusedVisit, visit_uid: str, scale: Scale, gallery: Gallery | None
     ) -> None:
-        """Seal one, in the place of what was kept of the same visit. StorageError."""
+        """Seal one, replacing an earlier one of the same visit. Raises: StorageError."""
         ring, mean, about = self._workspace.refused, refused.mean, refused.about(gallery)
-        told = {
+        stored = {
             "reason": refused.reason,
             "usable": refused.usable,
             "wanted": scale.frames,
@@ -188,13 +188,13 @@ class RefusedVisits(Service):
         for name in self._names(visit_uid):
             ring.remove(name)
         name = f"{int(refused.at.utc):012}-{visit_uid}"
-        ring.add(name, Piece(about, (json.dumps(told),)), MOST_BYTES)
-        # erased while it was written: whoever erased may have looked before it was there
+        ring.add(name, Piece(about, (json.dumps(stored),)), MOST_BYTES)
+        # erased while it was written: the erasure may have looked before the file was there
         if about.intersection(self._workspace.journal.ledger.read()):
             ring.remove(name)
 
     def expire(self) -> int:
-        """Remove those whose time is over, all where none are kept any more; how many."""
+        """Delete those whose time is over, or all when the setting is off; return how many."""
         hours = self._workspace.settings.privacy.denials_hours
         now, gone = self._clock.now().utc, 0
         for name in self._workspace.refused.names():
@@ -206,31 +206,31 @@ class RefusedVisits(Service):
         return gone
 
     def compare(self, change: Change, visit_uid: str, person_id: int) -> Comparison:
-        """Tell how alike a refused visit and a person are; the question is journaled.
+        """Compare a refused visit with a person; journaled.
 
-        NotFound: no such person, or nothing is kept of such a visit.
+        Raises: NotFound for the person, or when the visit is not kept.
         """
         person = person_store.get(change.session, person_id)
-        told = self._told(visit_uid)
+        visit = self._read(visit_uid)
         body = {"person": person.uid, "visit": visit_uid}
         change.record("refused_visit_compared", body, subject=person.ref)
-        flaws = sorted(told["flaws"], key=lambda flaw: (-told["flaws"][flaw], flaw))
+        flaws = sorted(visit["flaws"], key=lambda flaw: (-visit["flaws"][flaw], flaw))
         return Comparison(
             visit_uid,
-            told["reason"],
-            self._likeness(change.session, told, person_id),
-            told["usable"],
-            max(0, told["wanted"] - told["usable"]),
+            visit["reason"],
+            self._likeness(change.session, visit, person_id),
+            visit["usable"],
+            max(0, visit["wanted"] - visit["usable"]),
             tuple(flaws[:NAMED_FLAWS]),
         )
 
-    def _told(self, visit_uid: str) -> Mapping[str, Any]:
+    def _read(self, visit_uid: str) -> Mapping[str, Any]:
         self.expire()
         for name in self._names(visit_uid):
             piece = self._workspace.refused.read(name)
             if piece is not None:
-                told: Mapping[str, Any] = json.loads(piece.lines[0])
-                return told
+                stored: Mapping[str, Any] = json.loads(piece.lines[0])
+                return stored
         kept = self._workspace.settings.privacy.denials_hours
         raise NotFound(
             f"nothing is kept of visit {visit_uid}: it was not refused, or is over for {kept} h"
@@ -241,13 +241,13 @@ class RefusedVisits(Service):
     def _names(self, visit_uid: str) -> list[str]:
         return [n for n in self._workspace.refused.names() if n.partition("-")[2] == visit_uid]
 
-    def _likeness(self, session: Session, told: Mapping[str, Any], person_id: int) -> Likeness:
-        templates = self._templates(session, person_id, told["model"])
-        if told["mean"] is None or not templates:
+    def _likeness(self, session: Session, visit: Mapping[str, Any], person_id: int) -> Likeness:
+        templates = self._templates(session, person_id, visit["model"])
+        if visit["mean"] is None or not templates:
             return Likeness.NOT_COMPARED
-        mean = np.frombuffer(base64.b64decode(told["mean"]), "<f4")
+        mean = np.frombuffer(base64.b64decode(visit["mean"]), "<f4")
         best = max(float(unit(template) @ mean) for template in templates)
-        threshold, floor = told["limits"]
+        threshold, floor = visit["limits"]
         if best >= threshold:
             return Likeness.ALIKE
         return Likeness.ALMOST if best >= floor else Likeness.UNLIKE

@@ -1,4 +1,4 @@
-"""The running gate: its camera, its events, its door."""
+"""Routes of the running gate: its camera, its events, enrollment by its camera."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ capturing = APIRouter(prefix="/api/enrollment", tags=["enrollment"], route_class
 
 KEEP_ALIVE_S = 15.0
 EVENTS_S = 600.0
-"""How long one stream lasts; clients come back by themselves, and are asked who they are."""
+"""Length of one stream; clients connect again by themselves, and are authenticated again."""
 
 MAX_WAITING = 256
 
@@ -57,7 +57,7 @@ MAX_WAITING = 256
     },
 )
 def snapshot(operator: Operator, services: Services) -> Response:
-    """The present picture of the camera, with a box around each face; each look is journaled."""
+    """Return the camera's picture, with a box around each face; each look is journaled."""
     live = services.running_gate()
     jpeg = views.snapshot(services.workspace, live, actor=operator.username)
     return Response(jpeg, media_type="image/jpeg")
@@ -71,12 +71,12 @@ def snapshot(operator: Operator, services: Services) -> Response:
 def preview(
     operator: Operator,
     services: Services,
-    boxes: Annotated[bool, Query(description="drawn around faces; else told in X-Faces")] = True,
+    boxes: Annotated[bool, Query(description="drawn around faces; else listed in X-Faces")] = True,
 ) -> StreamingResponse:
-    """The picture of the camera, as motion JPEG, for a few at a time; each look is journaled.
+    """Stream the camera's picture as motion JPEG, to a few clients at a time; journaled.
 
     Without boxes each part has a header X-Faces: left, top, width and height of each face as JSON,
-    in fractions.
+    in fractions of the picture.
     """
     live = services.running_gate()
     who = operator.account_id
@@ -104,37 +104,37 @@ async def events(
         Query(alias="last_event_id", max_length=100, description="where no header can be set"),
     ] = None,
 ) -> StreamingResponse:
-    """Decisions, events of door and machine, and what the person at the gate is told.
+    """Stream decisions, events of door and machine, and notices to the person at the gate.
 
-    `notice` events are hints and prompts of this moment (`code`, and while movements are asked for
-    `done` of `steps` and `seconds_left`); they have no id and are not repeated.
-    With `Last-Event-ID` (or `last_event_id`, as a page that comes back has no header to set) those
-    since then come first, as far as they are among the last ones;
-    `missed` tells when there were others. Without it, only new ones come.
+    `notice` events are momentary hints and prompts (`code`; during a challenge also `done` of
+    `steps`, and `seconds_left`); they have no id and are not repeated.
+    With `Last-Event-ID` (or the parameter `last_event_id`, where no header can be set) the events
+    since then come first, as far as they are still kept; `missed` says that some are not. Without
+    it, only new events come.
     """
     services.running_gate()
     services.streams.require(viewer.account_id)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    told = _told(services, viewer.account_id, last_event_id or last_heard)
-    return StreamingResponse(told, media_type=EVENTS, headers=headers)
+    stream = _limited(services, viewer.account_id, last_event_id or last_heard)
+    return StreamingResponse(stream, media_type=EVENTS, headers=headers)
 
 
-async def _told(
+async def _limited(
     services: LiveServices, account_id: int, last_id: str | None
 ) -> AsyncIterator[bytes]:
     with contextlib.suppress(Busy), services.streams.hold(account_id):
-        async for part in _listened(services, last_id):
+        async for part in _stream(services, last_id):
             yield part
 
 
-async def _listened(services: LiveServices, last_id: str | None) -> AsyncIterator[bytes]:
+async def _stream(services: LiveServices, last_id: str | None) -> AsyncIterator[bytes]:
     arrived: asyncio.Queue[RecentEvent | Notice] = asyncio.Queue(MAX_WAITING)
 
-    def hear(told: RecentEvent | Notice) -> None:
-        with contextlib.suppress(asyncio.QueueFull):  # told as `missed` with the next one
-            arrived.put_nowait(told)
+    def receive(item: RecentEvent | Notice) -> None:
+        with contextlib.suppress(asyncio.QueueFull):  # sent as `missed` with the next one
+            arrived.put_nowait(item)
 
-    unsubscribe = services.board.subscribe(asyncio.get_running_loop(), hear)
+    unsubscribe = services.board.subscribe(asyncio.get_running_loop(), receive)
     try:
         status = services.board.snapshot()
         run = f"{status.started_at.timestamp():.6f}"
@@ -146,37 +146,37 @@ async def _listened(services: LiveServices, last_id: str | None) -> AsyncIterato
             kept = [d for d in reversed(status.recent) if d.number > since]
             if asked is None or seen - since > len(kept):
                 yield event("missed", {})
-            for happening in kept:
-                yield _event(run, happening)
+            for recent in kept:
+                yield _event(run, recent)
         until = time.monotonic() + EVENTS_S
         while time.monotonic() < until:
             try:
-                told = await asyncio.wait_for(arrived.get(), KEEP_ALIVE_S)
+                item = await asyncio.wait_for(arrived.get(), KEEP_ALIVE_S)
             except TimeoutError:
-                told = None
+                item = None
             if services.board.started_at != status.started_at:
                 return  # the door was started again: numbers begin anew, and so do clients
-            if told is None:
+            if item is None:
                 yield KEEP_ALIVE
                 continue
-            if isinstance(told, Notice):
-                yield event("notice", asdict(told))
-            elif told.number > seen:
-                if told.number > seen + 1:
+            if isinstance(item, Notice):
+                yield event("notice", asdict(item))
+            elif item.number > seen:
+                if item.number > seen + 1:
                     yield event("missed", {})
-                seen = told.number
-                yield _event(run, told)
+                seen = item.number
+                yield _event(run, item)
     finally:
         unsubscribe()
 
 
-def _event(run: str, happening: RecentEvent) -> bytes:
+def _event(run: str, recent: RecentEvent) -> bytes:
     shown: DecisionOut | EventOut
-    if isinstance(happening, DecisionView):
-        kind, shown = "decision", DecisionOut.model_validate(asdict(happening))
+    if isinstance(recent, DecisionView):
+        kind, shown = "decision", DecisionOut.model_validate(asdict(recent))
     else:
-        kind, shown = "event", EventOut.model_validate(asdict(happening))
-    return event(kind, shown.model_dump(mode="json"), f"{run}-{happening.number}")
+        kind, shown = "event", EventOut.model_validate(asdict(recent))
+    return event(kind, shown.model_dump(mode="json"), f"{run}-{recent.number}")
 
 
 # --- enrollment by the gate's own camera ------------------------------------------------------
@@ -190,10 +190,10 @@ def _event(run: str, happening: RecentEvent) -> bytes:
 def capture_(
     body: CaptureIn, operator: Operator, editor: Editor, services: Services
 ) -> StreamingResponse:
-    """Enroll who stands before the gate's camera, the best of several frames.
+    """Enroll the person in front of the gate's camera, with the best of several frames.
 
-    Server-sent events: `started`, then `guidance` with what to tell the person, and `enrolled`
-    with the enrollment or `refused` with code and advice at the end.
+    Server-sent events: `started`, then `guidance` for the person, and at the end `enrolled` with
+    the enrollment or `refused` with code and advice.
     """
     services.people.get(body.person_id)
     if body.override is not None and not operator.role.includes(Role.ADMIN):
@@ -221,12 +221,12 @@ def _captured(body: CaptureIn, editor: PhotoEditor, services: LiveServices) -> I
 
 
 def _refusal(error: GatedError) -> dict[str, Any]:
-    told: dict[str, Any] = {"code": error.code, "detail": str(error)}
+    body: dict[str, Any] = {"code": error.code, "detail": str(error)}
     match error:
         case EnrollmentRefused():
-            return {**told, "code": error.reason, "measured": error.measured}
+            return {**body, "code": error.reason, "measured": error.measured}
         case DuplicateFace():
-            return {**told, "person_id": error.person_id}
+            return {**body, "person_id": error.person_id}
         case StorageError():
-            return {**told, "detail": "the gate cannot use its storage now"}
-    return told
+            return {**body, "detail": "the gate cannot use its storage now"}
+    return body

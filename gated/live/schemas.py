@@ -17,7 +17,7 @@ class HealthOut(Out):
     status: Literal["ok", "degraded", "unavailable"]
     problems: Sequence[str]
     details: Mapping[str, str] | None = None
-    """Problem -> what fails and since when, of those about which there is more to say."""
+    """More about some of the problems, by name: what fails, and since when."""
 
 
 class LiveOut(Out):
@@ -49,23 +49,23 @@ class MetaOut(Out):
     role: Literal["gate", "hub"]
     version: str
     setup: bool
-    """Whether there is no account yet, and the code of the first start makes one."""
+    """True while there is no account: the code of the first start makes one."""
     registration: Literal["closed", "approval", "open"]
     timezone: str | None
     """Of the gate, where it has its own."""
     company_sign_in: str | None
-    """What the button says that leads to the company's own sign-in; null: there is none."""
+    """Text of the button for the company's own sign-in; null: there is none."""
 
 
 class KioskOut(Out):
     name: str
     language: str
-    """To begin with, and to go back to."""
+    """Initial language, and the one to return to."""
     names: bool
     sound: bool
     pin: bool
     card: bool
-    """Whether there is a reader of cards."""
+    """True where there is a card reader."""
 
 
 class DecisionOut(Out):
@@ -86,7 +86,7 @@ class DecisionOut(Out):
     relay_after_ms: float | None
     frame_to_decision_ms: float | None
     snapshot_id: int | None = None
-    """Of the picture that is kept of it; in the state of the gate, not in events."""
+    """Id of its stored picture; in the state of the gate, not in events."""
 
 
 class JournalReviewIn(In):
@@ -110,7 +110,7 @@ class EventOut(Out):
 
 
 class SnapshotOut(Out):
-    """A stored picture. person_id: in whose name an attack was made; pad: the live score."""
+    """A stored picture. person_id: the person whom an attack imitated; pad: the live score."""
 
     id: int
     person_id: int | None
@@ -134,22 +134,22 @@ class PictureOut(Out):
 
 
 class UnknownFaceOut(Out):
-    """A picture of a stranger; those of one face have the same `group`."""
+    """A picture of a stranger; pictures of one face have the same `group`."""
 
     id: int
-    """Of the snapshot."""
+    """Id of the snapshot."""
     taken_at: datetime
     gate_name: str
     group: str
     ignored: bool
     deleted_at: datetime | None
-    """When it goes for good; until then that can be taken back."""
+    """Time of the final deletion; until then it can be restored."""
     problem: str | None
-    """The code of why it cannot be enrolled."""
+    """Code of the reason why it cannot be enrolled."""
 
 
 class UnknownFacesOut(Out):
-    """kept: whether pictures of strangers are kept; waiting: those not put together yet."""
+    """kept: pictures of strangers are kept; waiting: number of pictures not grouped yet."""
 
     kept: bool
     waiting: int
@@ -157,7 +157,7 @@ class UnknownFacesOut(Out):
 
 
 class UnknownFacesIn(In):
-    """merge: all join the group of the first one; split: they stand by themselves again."""
+    """merge: all join the group of the first one; split: each leaves its group."""
 
     ids: Pictures
     act: Act
@@ -169,7 +169,7 @@ class NameIn(In):
 
 
 class NamedOut(Out):
-    """enrolled: photos that the person got; refused: code and detail of those that were not."""
+    """enrolled: number of photos added to the person; refused: code and detail of the others."""
 
     enrolled: int
     refused: Sequence[Mapping[str, str]]
@@ -177,7 +177,7 @@ class NamedOut(Out):
 
 class CameraOut(Out):
     identity: str
-    """What tells this camera from another: maker, model and serial number, or its certificate."""
+    """Identity of the camera: maker, model and serial number, or its certificate."""
 
 
 class ClockOut(Out):
@@ -192,10 +192,10 @@ class ComparisonIn(In):
 
 
 class ComparisonOut(Out):
-    """The answer whether a refused visit was that person's.
+    """The answer whether a refused visit was a given person's.
 
-    likeness: `alike` (as much as the gate wants), `almost`, `unlike`, or `not_compared`. missing:
-    usable frames too few. flaws: what was wrong with the others, the commonest first.
+    likeness: `alike` (enough for the gate to open), `almost`, `unlike`, or `not_compared`. missing:
+    usable frames that were lacking. flaws: of the other frames, the most common first.
     """
 
     visit_uid: str
@@ -213,17 +213,18 @@ class GateOut(Out):
     started_at: datetime
     problems: Sequence[str]
     hub: Mapping[str, Any] | None
-    """At a gate of a hub: last contact, rows that wait, and what fails since when, by channel."""
+    """At a gate of a hub: last contact, backlog, and failures by channel."""
     camera: str | None
     camera_hint: str | None
-    """What its settings should probably be: `rotate: 180?` where only turned copies show faces."""
+    """Probable settings of the camera, such as `rotate: 180?` when only turned pictures show
+    faces."""
     door: str | None
     door_state: str | None
     """locked, unlocked, open, held_warning, held_open, forced, fire, or as the mode."""
     door_mode: str | None
     """normal, lockdown, free_access or out_of_service."""
     alarms: Mapping[str, str]
-    """Kind and severity of those that nobody has acknowledged."""
+    """Severity of unacknowledged alarms, by kind."""
     journal: str | None
     clock: str | None
     """trusted, doubtful or unset; see docs/operations.md."""
@@ -241,6 +242,6 @@ class GateOut(Out):
     wrong_openings_per_year: float | None
     gallery_stamp: str | None
     strangers_kept: bool
-    """Whether pictures of strangers are kept, to be named."""
+    """True where pictures of strangers are kept, to be named."""
     decisions: Sequence[DecisionOut]
     counters: Mapping[str, int]

@@ -1,4 +1,4 @@
-"""Pictures of attacks and strangers: rows that name sealed files."""
+"""Stores pictures of attacks and strangers: rows that name sealed files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _COLUMNS = columns_of(Snapshot, snapshots)
 
 
 def add(session: Session, *, person_id: int | None, **values: object) -> bool:
-    """Store a row; False when it is of a person who was erased meanwhile."""
+    """Store a row; return False when its person was erased meanwhile."""
     if person_id is not None:
         there = sa.select(persons.c.id).where(persons.c.id == person_id)
         if session.execute(there).first() is None:
@@ -29,7 +29,7 @@ def add(session: Session, *, person_id: int | None, **values: object) -> bool:
 
 
 def get(session: Session, id_: int) -> Snapshot:
-    """One row; NotFound."""
+    """Return one row. Raises: NotFound."""
     row = rows.one(session, snapshots, _COLUMNS, id=id_)
     if row is None:
         raise NotFound(f"there is no snapshot {id_}")
@@ -37,13 +37,13 @@ def get(session: Session, id_: int) -> Snapshot:
 
 
 def list_(session: Session, limit: int) -> list[Snapshot]:
-    """The newest rows, newest first."""
+    """Return the newest rows, newest first."""
     found = sa.select(*_COLUMNS).order_by(snapshots.c.id.desc()).limit(limit)
     return [record(Snapshot, row) for row in session.execute(found)]
 
 
 def newest(session: Session, reason: Reason, limit: int) -> list[Snapshot]:
-    """The newest rows of one reason, newest first."""
+    """Return the newest rows of one reason, newest first."""
     found = sa.select(*_COLUMNS).where(snapshots.c.reason == reason.value)
     found = found.order_by(snapshots.c.id.desc()).limit(limit)
     return [record(Snapshot, row) for row in session.execute(found)]
@@ -52,7 +52,7 @@ def newest(session: Session, reason: Reason, limit: int) -> list[Snapshot]:
 def of_moments(
     session: Session, gate_name: str, moments: Collection[datetime]
 ) -> dict[datetime, int]:
-    """The ids of the pictures that a gate took at these times, by time."""
+    """Return the ids of the pictures that a gate took at these times, by time."""
     if not moments:
         return {}
     c = snapshots.c
@@ -61,7 +61,7 @@ def of_moments(
 
 
 def of_rows(session: Session, ids: Collection[int]) -> dict[int, int]:
-    """The ids of the pictures of rows of the attendance log, by the row's id."""
+    """Return the ids of the pictures of rows of the attendance log, by the row's id."""
     c, same_gate = snapshots.c, snapshots.c.gate_name == log.c.gate_name
     found = sa.select(log.c.id, c.id).join(snapshots, c.taken_at == log.c.created_at)
     found = found.where(log.c.id.in_(ids), same_gate, c.visit == log.c.visit)
@@ -74,8 +74,8 @@ def delete(session: Session, ids: Collection[int]) -> list[str]:
     return list(session.execute(gone).scalars())
 
 
-def behind(session: Session, id_: int) -> Snapshot | None:
-    """The next row after an id; None behind the last one."""
+def after(session: Session, id_: int) -> Snapshot | None:
+    """Return the next row after an id, or None."""
     found = sa.select(*_COLUMNS).where(snapshots.c.id > id_).order_by(snapshots.c.id).limit(1)
     row = session.execute(found).first()
     return None if row is None else record(Snapshot, row)
@@ -110,5 +110,5 @@ def delete_oldest(session: Session, limit: int) -> list[str]:
 
 
 def known_files(session: Session) -> set[str]:
-    """The relative path of every file that a row names."""
+    """Return the relative path of every file that a row names."""
     return set(session.execute(sa.select(snapshots.c.path)).scalars())

@@ -1,7 +1,6 @@
-"""Pictures of attacks, and of strangers where that is wanted: few, sealed, for a limited time.
+"""Keeps pictures of attacks, and optionally of strangers: few, sealed, for a limited time.
 
-A poster in the street is refused again and again: of one place, and of one day, only so many
-pictures are kept.
+The number of pictures per place and per day is limited, as a poster may be refused again and again.
 """
 
 from __future__ import annotations
@@ -23,20 +22,21 @@ from gated.vision.jpeg import encode_jpeg
 from gated.workspace import Service, Workspace
 
 AROUND = 2.5
-"""How much of the surroundings a picture shows, in sizes of the face's box."""
+"""Size of a picture, in sizes of the face's box."""
 
 QUALITY = 85
 REMEMBERED = 6
-"""Frames with faces: a decision falls within one or two frames of the one that it rests on."""
+"""Number of frames with faces that are kept: a decision comes one or two frames after its own."""
 
 SAME_PLACE = 0.3
+"""Least overlap of two boxes in one place."""
 PLACE_S, DAY_S, PER_DAY = 600.0, 86_400.0, 200
-"""One picture of a place in ten minutes, and so many a day."""
+"""One picture per place in ten minutes, and PER_DAY pictures a day."""
 
 
 @dataclass(slots=True)
 class Caps:
-    """The limits on pictures: of a day, and of faces at one place; times in monotonic seconds."""
+    """Limits pictures per day and per place; times in monotonic seconds."""
 
     _kept: deque[tuple[float, Box]] = field(default_factory=deque)
 
@@ -60,7 +60,7 @@ class TakenSnapshot:
 
 
 class SnapshotTaker:
-    """Chooses pictures: remembers frames in the inference thread, is asked in the controller's."""
+    """Remembers frames in the inference thread; the controller's thread takes pictures."""
 
     def __init__(self, reasons: frozenset[Reason]) -> None:
         self._reasons = reasons
@@ -69,7 +69,7 @@ class SnapshotTaker:
 
     @classmethod
     def of(cls, workspace: Workspace) -> Self | None:
-        """As the settings say; None where no pictures are kept."""
+        """Make one by the settings; None where no pictures are kept."""
         settings = workspace.settings
         if not settings.privacy.unknown_faces_days:
             return None
@@ -77,18 +77,18 @@ class SnapshotTaker:
         return cls(frozenset({Reason.SPOOF, *([Reason.NO_MATCH] if strangers else [])}))
 
     def tapped(self, analyse: Analyse) -> Analyse:
-        """`analyse`, whose frames with faces are remembered for a moment."""
+        """Return `analyse`, wrapped to remember the last frames with faces."""
 
         def analyse_and_remember(frame: Frame, attention: Attention) -> Observation:
             seen = analyse(frame, attention)
-            if seen.faces:  # a copy, because a driver may use its buffer again
+            if seen.faces:  # a copy, as a driver may reuse its buffer
                 self._frames.append((frame.captured_at, frame.image.copy()))
             return seen
 
         return analyse_and_remember
 
     def take(self, decision: Decision) -> TakenSnapshot | None:
-        """The picture of a decision; None when none is wanted, or it is there no more."""
+        """Return the picture of a decision; None when none is to be kept, or it is gone."""
         box, at = decision.box, decision.captured_at
         if decision.reason not in self._reasons or box is None or at is None:
             return None
@@ -112,7 +112,7 @@ class Snapshots(Service):
     """The stored pictures of a workspace."""
 
     def keep(self, taken: TakenSnapshot) -> None:
-        """Seal and store a picture. StorageError."""
+        """Seal and store a picture. Raises: StorageError."""
         files, decision = self._workspace.files, taken.decision
         path = files.save_image(encode_jpeg(taken.image, QUALITY))
         with self._workspace.database.write() as session:
@@ -130,12 +130,12 @@ class Snapshots(Service):
             files.delete(path)
 
     def list_(self, limit: int) -> list[Snapshot]:
-        """The newest first."""
+        """List pictures, newest first."""
         with self._workspace.database.read() as session:
             return snapshot_store.list_(session, limit)
 
     def image(self, id_: int, *, actor: str) -> bytes:
-        """One picture, a JPEG file; the look is journaled before. NotFound, StorageError."""
+        """Return one picture as JPEG, after journaling the look. Raises: NotFound, StorageError."""
         with self.change(actor) as change:
             found = snapshot_store.get(change.session, id_)
             change.record("snapshot_viewed", {"snapshot": found.uid, "reason": found.reason})

@@ -1,4 +1,4 @@
-"""Watches whether the machine keeps up with its camera and events: rules on a given clock."""
+"""Detects that the machine does not keep up with its camera or its events."""
 
 from __future__ import annotations
 
@@ -10,29 +10,31 @@ from gated.core.messages import Condition
 
 BEGINS_S = 10.0
 ENDS_S = 30.0
-"""It is over when all was well for so long: what comes and goes is one trouble."""
+"""Duration of a bad state until it begins, and of a good one until it ends."""
 
 FEWEST_FRAMES = 20
-"""A camera that delivers fewer in `BEGINS_S` starves nobody."""
+"""With fewer frames in `BEGINS_S` the camera is the bottleneck."""
 
 STARVED, FED = 0.8, 0.6
-"""Share of frames that vision never saw: what begins it, and what must not be reached again."""
+"""Share of dropped frames above which it begins, and below which it ends."""
 
 SLOW_S, QUICK_S = 1.0, 0.6
-"""How long a frame with a face took. An empty scene costs next to nothing, so that a machine which
-is far too slow for people drops few frames of a day."""
+"""Analysis time of a frame with a face, above which it begins and below which it ends. Empty scenes
+are cheap, so that a machine which is far too slow for people drops few frames of a day."""
 REMEMBERED_S = 60.0
-"""A slow look counts for so long, unless a quick one comes after it."""
+"""Time for which a slow analysis counts, unless a quick one follows."""
 
 LATE_S, PROMPT_S = 0.5, 0.25
-"""How long an event waited for the controller."""
+"""Waiting time of an event above which it begins, and below which it ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Counted since the start: frames of the camera, and analysed; since it was asked last: the
-    longest wait of an event and the longest look at a frame with a face, in seconds (None: no face
-    was there)."""
+    """The load of a pipeline. delivered, analysed: frames since the start.
+
+    waited_s, looked_s: longest wait of an event and longest analysis of a frame with a face since
+    the last call, in seconds (None: no face).
+    """
 
     delivered: int
     analysed: int
@@ -41,7 +43,7 @@ class Load:
 
 
 class _Lasting:
-    """A state that begins when it was bad for a while, and ends when it was good for longer."""
+    """A state that begins after a bad time, and ends after a longer good time."""
 
     def __init__(self) -> None:
         self.present = False
@@ -62,7 +64,7 @@ class _Lasting:
 
 
 class StrainWatch:
-    """Tells when vision starves or the controller is late, and when that is over."""
+    """Reports when vision starves or the controller is late, and when that is over."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, Load]] = deque(maxlen=100)
@@ -71,7 +73,7 @@ class StrainWatch:
         self._controller = _Lasting()
 
     def changes(self, now: float, load: Load) -> Iterator[Condition]:
-        """List what began or ended; to be asked every few seconds. now: monotonic seconds."""
+        """Yield conditions that begin or end; call it every few seconds. now: monotonic seconds."""
         self._seen.append((now, load))
         while len(self._seen) > 2 and now - self._seen[1][0] >= BEGINS_S:
             self._seen.popleft()
@@ -92,7 +94,7 @@ class StrainWatch:
             yield self._condition("controller_late", self._controller, detail)
 
     def _slow_looks(self, now: float, looked_s: float | None) -> deque[tuple[float, float]]:
-        """(when, seconds) of the slow looks since the last quick one, of the last minute."""
+        """Return (time, seconds) of slow analyses of the last minute, since the last quick one."""
         if looked_s is not None and looked_s >= SLOW_S:
             self._slow.append((now, looked_s))
         elif looked_s is not None and looked_s < QUICK_S:

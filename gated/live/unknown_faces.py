@@ -1,8 +1,8 @@
-"""Strangers of whom pictures are kept: put together by face, named, set aside, deleted.
+"""Groups the stored pictures of strangers by face, and lets them be named, ignored and deleted.
 
-Nothing about a face is stored for that: templates are made while somebody looks, of few pictures at
-a time, and are held in memory as long as the picture is there. What somebody did with a picture
-(set aside, deleted, put together by hand) is kept by its uid and goes with it.
+No face data is stored for that: templates are computed on request, a few at a time, and kept in
+memory while the picture exists. Marks (ignored, deleted, grouped by hand) are stored by the uid of
+the picture and deleted with it.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from gated.vision.decoding import decode
 from gated.workspace import Service, Workspace
 
 MOST = 200
-"""The newest pictures of strangers; older ones are not shown, and go with their time."""
+"""Number of the newest pictures that are shown; older ones stay until their retention ends."""
 
 MARKED = 2000
-"""Pictures whose marks are remembered, the newest."""
+"""Number of the newest pictures whose marks are kept."""
 
 AT_ONCE = 6
-"""Faces that one request looks at: the models hold a core for that long."""
+"""Pictures that one request examines, which keeps a core busy."""
 
 ENROLLED = 3
-"""Photos of one stranger that become photos of a person: more of a minute teach nothing."""
+"""Pictures of one stranger that become photos of a person; more from one minute add nothing."""
 
 UNDO_S = 600.0
-"""How long a deletion can be taken back."""
+"""Time in which a deletion can be undone."""
 
 _KEY = "unknown_faces"
 
@@ -50,20 +50,20 @@ Act = Literal["ignore", "delete", "restore", "merge", "split"]
 
 @dataclass(frozen=True, slots=True)
 class UnknownFace:
-    """A picture of a stranger. group: those of the same face have the same; the uid of one."""
+    """A picture of a stranger. group: the uid of one picture, the same for all of one face."""
 
     snapshot: Snapshot
     group: str
     ignored: bool
     deleted_at: datetime | None
-    """When it goes for good; None unless somebody has deleted it."""
+    """Time of the final deletion; None unless somebody has deleted it."""
     problem: str | None
-    """The code of why it cannot be enrolled; None where it can, or was not looked at yet."""
+    """Code of the reason why it cannot be enrolled; None where it can, or is not examined yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Photos that somebody got: how many, and why others were refused."""
+    """The result of naming: number of photos enrolled, and errors of the others."""
 
     enrolled: int
     refused: Sequence[GatedError]
@@ -80,21 +80,21 @@ class UnknownFaces(Service):
         super().__init__(workspace, clock)
         self._queue = queue
         self._seen: dict[str, _Seen] = {}
-        """Template or refusal by uid of the picture; in memory only."""
+        """Template or code of refusal, by uid of the picture; in memory only."""
         self._looking = threading.Lock()
 
     @property
     def kept(self) -> bool:
-        """Return whether pictures of strangers are kept here."""
+        """True where pictures of strangers are kept."""
         settings = self._workspace.settings
         return bool(settings.storage.keep_stranger_pictures and settings.privacy.unknown_faces_days)
 
-    # --- what there is ------------------------------------------------------------------------
+    # --- listing ------------------------------------------------------------------------------
 
     def list_(self) -> tuple[list[UnknownFace], int]:
-        """The newest pictures, newest first, and how many of them were not looked at yet.
+        """List the newest pictures, newest first, and count those not examined yet.
 
-        Looks at AT_ONCE more of them. Raises: Busy, AssetError, StorageError.
+        Examines AT_ONCE more of them. Raises: Busy, AssetError, StorageError.
         """
         if not self.kept:
             return [], 0
@@ -118,7 +118,7 @@ class UnknownFaces(Service):
             return None, refused.reason
 
     def _groups(self, found: Sequence[Snapshot], marks: Mapping[str, Any]) -> dict[str, str]:
-        """Name the group of each picture: by face, and as somebody has put them together."""
+        """Return the group of each picture by uid: by face, and as grouped by hand."""
         vectors = {
             s.uid: v for s in found if (v := self._seen.get(s.uid, (None, None))[0]) is not None
         }
@@ -145,12 +145,12 @@ class UnknownFaces(Service):
             self._seen.get(snapshot.uid, _NOT_YET)[1],
         )
 
-    # --- what is done with them ---------------------------------------------------------------
+    # --- acts ---------------------------------------------------------------------------------
 
     def act(self, change: Change, ids: Sequence[int], act: Act) -> None:
-        """Set pictures aside, delete them, take either back; put them together, or not any more.
+        """Ignore, delete or restore pictures; merge or split their groups. Journaled.
 
-        Raises: NotFound for one that is no picture of a stranger.
+        Raises: NotFound for an id that is no picture of a stranger.
         """
         session = change.session
         marks = _marks(session)
@@ -174,10 +174,10 @@ class UnknownFaces(Service):
         change.record("unknown_faces_changed", {"act": act, "snapshots": uids})
 
     def name(self, ids: Sequence[int], person_id: int, editor: PhotoEditor, actor: str) -> Named:
-        """Enroll pictures as photos of a person, as any photo, until ENROLLED were taken.
+        """Enroll up to ENROLLED of the pictures as photos of a person, by the usual rules.
 
-        All of them are deleted then, which can be taken back as any deletion. NotFound; what an
-        enrollment refuses is in the answer.
+        All pictures are deleted afterwards, which can be undone as any deletion. Refusals are in
+        the result. Raises: NotFound.
         """
         with self._workspace.database.read() as session:
             found = [_stranger(session, id_) for id_ in ids]
@@ -193,7 +193,7 @@ class UnknownFaces(Service):
                 refused.append(error)
             except GatedError as error:
                 refused.append(error)
-                break  # the person cannot be enrolled, whatever the picture
+                break  # no picture of this person can be enrolled
         if enrolled:
             with self.change(actor) as change:
                 self.act(change, ids, "delete")
@@ -201,10 +201,10 @@ class UnknownFaces(Service):
 
 
 class DeletedFaces(Service):
-    """Pictures of strangers that somebody has deleted, and that can be taken back for a while."""
+    """Pictures of strangers that somebody has deleted, until the final deletion."""
 
     def purge(self) -> None:
-        """Delete for good what was deleted more than UNDO_S ago. StorageError."""
+        """Delete finally what was deleted more than UNDO_S ago. Raises: StorageError."""
         with self._workspace.database.read() as session:
             if not self._due(session):
                 return
@@ -215,7 +215,7 @@ class DeletedFaces(Service):
             change.record("unknown_faces_deleted", {"snapshots": list(due)})
 
     def _due(self, session: Session) -> dict[str, int]:
-        """The ids of the pictures whose time to be taken back is over, by uid."""
+        """Return the ids of the pictures that are due for final deletion, by uid."""
         now = self._clock.now().utc
         gone = {u for u, mark in _marks(session).items() if mark.get("gone_at", now + 1) <= now}
         if not gone:
@@ -240,6 +240,6 @@ def _marks(session: Session) -> dict[str, dict[str, Any]]:
 
 
 def _keep(session: Session, marks: Mapping[str, Any]) -> None:
-    """Store the marks of those pictures that are still there."""
+    """Store the marks of the pictures that still exist."""
     there = {s.uid for s in _strangers(session)}
     stored_settings.set_(session, _KEY, {u: m for u, m in marks.items() if u in there})

@@ -1,4 +1,4 @@
-"""Strangers of whom this gate keeps pictures."""
+"""Routes of the pictures of strangers, and of pictures of decisions."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ router = APIRouter(prefix="/api/gate", tags=["gate"], route_class=Route)
     },
 )
 def thumbnail(id: int, operator: Operator, services: Services) -> Response:
-    """The picture of a decision, small; that somebody looks is journaled once an hour."""
+    """Return the picture of a decision, small; looking is journaled once an hour."""
     jpeg = services.decision_pictures.thumbnail(id, actor=operator.username)
     return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
 
 @router.get("/pictures")
 def pictures(_operator: Operator, services: Services, ids: Ids = "") -> list[PictureOut]:
-    """Rows of the attendance log, by `ids`, of whose decisions a picture is kept; which it is."""
+    """List the stored pictures of rows of the attendance log, given by `ids`."""
     wanted = [int(part) for part in ids.split(",") if part]
     found = services.decision_pictures.of_rows(wanted)
     return [PictureOut(attendance_id=row, snapshot_id=found[row]) for row in sorted(found)]
@@ -54,7 +54,7 @@ def pictures(_operator: Operator, services: Services, ids: Ids = "") -> list[Pic
 
 @router.get("/unknown-faces")
 def unknown_faces(_admin: Admin, services: Services) -> UnknownFacesOut:
-    """The newest pictures of strangers, put together by face; a few more with each request."""
+    """List the newest pictures of strangers, grouped by face; each request groups a few more."""
     faces, waiting = services.unknown_faces.list_()
     return UnknownFacesOut(
         kept=services.unknown_faces.kept,
@@ -76,18 +76,18 @@ def unknown_faces(_admin: Admin, services: Services) -> UnknownFacesOut:
 
 @router.post("/unknown-faces", status_code=204, responses=responses(404))
 def act(body: UnknownFacesIn, change: ChangeByAdmin, services: Services) -> None:
-    """Set pictures aside, delete them, take that back within ten minutes, put them together."""
+    """Ignore or delete pictures, restore them within ten minutes, merge or split groups."""
     with change:
         services.unknown_faces.act(change, body.ids, body.act)
 
 
 @router.post("/unknown-faces/name", responses=responses(404, 409))
 def name(body: NameIn, admin: Admin, editor: Editor, services: Services) -> NamedOut:
-    """Enroll pictures of a stranger for a person, by the rules of any photo; three at most."""
+    """Enroll up to three pictures of a stranger for a person, by the rules of any photo."""
     services.people.get(body.person_id)
     named = services.unknown_faces.name(body.ids, body.person_id, editor, admin.username)
-    said = [problem_of(error).content for error in named.refused]
+    problems = [problem_of(error).content for error in named.refused]
     return NamedOut(
         enrolled=named.enrolled,
-        refused=[{"code": one["code"], "detail": one["detail"]} for one in said],
+        refused=[{"code": one["code"], "detail": one["detail"]} for one in problems],
     )

@@ -83,9 +83,9 @@ class HubStanding:
             return "unknown"
         return "failing" if self.contact.failures else "connected"
 
-    def told(self) -> dict[str, Any]:
-        """The same as JSON, without keys."""
-        contact = None if self.contact is None else self.contact.told()
+    def as_dict(self) -> dict[str, Any]:
+        """Return the state as values for JSON, without keys."""
+        contact = None if self.contact is None else self.contact.as_dict()
         revoked = self.revoked
         return {
             "hub": self.member.url,

@@ -102,7 +102,7 @@ class PictureSender:
     def _next(self) -> tuple[Snapshot, str | None] | None:
         with self._workspace.database.read() as session:
             last = settings_store.get(session, KEY, 0)
-            found = snapshot_store.behind(session, last)
+            found = snapshot_store.after(session, last)
             if found is None:
                 return None
             known = person_store.refs(session, [found.person_id] if found.person_id else [])

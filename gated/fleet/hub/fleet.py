@@ -106,7 +106,7 @@ class Joining:
     journal_key: str
     proof: str
 
-    def told(self) -> dict[str, str]:
+    def payload(self) -> dict[str, str]:
         """Return what the proof is about."""
         return {name: value for name, value in asdict(self).items() if name != "proof"}
 
@@ -302,7 +302,7 @@ class Fleet:
         if found is None:
             raise BadCredentials("the code is wrong, used or over: ask for another")
         gate, key = found
-        right = hmac.compare_digest(proof(key, joining.told()), joining.proof)
+        right = hmac.compare_digest(proof(key, joining.payload()), joining.proof)
         until = gate.invite_until
         if not right or until is None or moment(self._clock.now()) >= until:
             raise BadCredentials("the code is wrong, used or over: ask for another")
