@@ -1,14 +1,14 @@
-"""Keep a door whose relay hangs at the far end of a wire: a board on USB, a bus, a network.
+"""Drives a door whose relay is on an external board: on USB, a serial bus, a network.
 
-Theory of operation. The door (`TimedDoor`) never waits for the wire: `unlock` and `lock` note what
-is wanted and return. One more thread, the only user of the link, makes the relay what is wanted,
-looks several times a second whether it still is, and reads the inputs.
+Theory of operation. The door (`TimedDoor`) never waits for the board: `unlock` and `lock` store the
+wanted state and return. A second thread, the only user of the link, moves the relay to the wanted
+state, checks it several times a second, and reads the inputs.
 
 - A link that fails is closed, the lease is dropped, and `relay_lost` begins. It is opened again for
-  ever, with pauses that grow to LONGEST_PAUSE_S, and the first thing that the board hears is to
-  lock: nothing that was asked for before is done late. A release meanwhile is a FAULT at once.
-- A relay that somebody else has moved is moved back at the next look.
-- Inputs keep their last state while the link is away; a lost link is no fire and no forced door.
+  ever, with pauses that grow to LONGEST_PAUSE_S, and the first command to the board is to lock, so
+  that no old request is carried out late. A release meanwhile is a FAULT at once.
+- A relay that somebody else has moved is moved back at the next check.
+- Inputs keep their last state while the link is lost; that is no fire and no forced door.
 """
 
 from __future__ import annotations
@@ -30,46 +30,48 @@ from gated.errors import DeviceError
 log = logging.getLogger(__name__)
 
 LOST = "relay_lost"
-"""Condition: the board does not answer, or is not there."""
+"""Condition: the board does not answer, or is missing."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 10.0
 LOOK_S = 0.1
-"""Between two looks, where there are inputs to be read."""
+"""Interval of checks with inputs."""
 REST_S = 0.5
-"""Between two looks, where there are none."""
+"""Interval of checks without inputs."""
 AFTER_LEASE_S = 1.0
-"""The board's own timer, where it has one, ends so long after the lease."""
+"""Time by which the board's own timer, if any, ends after the lease."""
 END_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """The board as it is: whether the relay is energised (None: it cannot tell), and of each input
-    whether its contact is closed."""
+class BoardState:
+    """The state of a board. energised: of the relay; None where the board cannot report it.
+
+    closed: whether the contact of an input is closed, by number of the input.
+    """
 
     energised: bool | None = None
     closed: Mapping[int, bool] = field(default_factory=dict)
 
 
 class RelayLink(Protocol):
-    """A board. One thread uses it; each call is done within two seconds or is a DeviceError."""
+    """A board, used by one thread. Each call ends within two seconds or raises DeviceError."""
 
     name: str
 
     def open(self) -> None:
-        """Begin to speak with it; may be called again after `close`."""
+        """Connect to the board; may be called again after `close`."""
 
     def drive(self, energised: bool, for_s: float | None) -> None:
-        """Move the relay. for_s: a board with a timer of its own ends it after so long."""
+        """Move the relay. for_s: time after which a board with a timer moves it back."""
 
-    def look(self, inputs: Iterable[int]) -> Seen:
-        """Return how it is, these inputs included."""
+    def look(self, inputs: Iterable[int]) -> BoardState:
+        """Return the state of the relay and of these inputs."""
 
     def close(self) -> None:
-        """Leave the board as it is; safe to call twice."""
+        """Disconnect, leaving the relay as it is; safe to call twice."""
 
 
 class BusDoor(TimedDoor):
-    """The relay of a link, locked as soon as the board is there; a door that starts without it."""
+    """The relay of a link, locked as soon as the board answers; starts without the board, too."""
 
     def __init__(self, setup: DoorSetup, link: RelayLink) -> None:
         pins = wired(setup.settings)
@@ -79,17 +81,17 @@ class BusDoor(TimedDoor):
         self._bus = threading.Condition()
         # guarded by `_bus`, which is taken after the door's own lock and never before it
         self._wanted = self._asked = self._ending = False
-        self._problem: str | None = "it was not asked yet"
+        self._problem: str | None = "it is not connected yet"
         self._closed_inputs: dict[Input, bool] = {}
         try:
             self._hello()
         except DeviceError as error:
-            self._tell_lost(error)
+            self._report_lost(error)
         self._begin_serving()
 
     @property
     def problem(self) -> str | None:
-        """Say why the board cannot be used now; None: it can."""
+        """Why the board cannot be used now; None: it can."""
         with self._bus:
             return self._problem
 
@@ -98,19 +100,19 @@ class BusDoor(TimedDoor):
         return self._wanted
 
     def close(self) -> None:
-        """Lock, wait for the board to do it, let go; safe to call twice."""
+        """Lock, wait until the board has done so, disconnect; safe to call twice."""
         super().close()
         if self._server.is_alive() and self._server is not threading.current_thread():
             self._server.join(END_S)
 
-    # --- what the door asks for ---------------------------------------------------------------
+    # --- requests of the door -----------------------------------------------------------------
 
     def _drive(self, released: bool) -> None:
         with self._bus:
             if released and self._problem is not None and not self._fire:
                 raise DeviceError(f"{self._link.name}: {self._problem}")
             self._wanted = released
-            # also when it is released already: a board's own timer has to be wound up again
+            # also when it is released already: a board's own timer has to be restarted
             self._asked = True
             self._bus.notify()
 
@@ -144,7 +146,7 @@ class BusDoor(TimedDoor):
             except DeviceError as error:
                 self._lost(error)
             except Exception as error:
-                log.exception("door: a mistake of this program; it goes on")
+                log.exception("door: unexpected error; the program goes on")
                 self._lost(DeviceError(f"failed: {type(error).__name__}: {error}"))
             with self._bus:
                 if self._ending:
@@ -164,7 +166,7 @@ class BusDoor(TimedDoor):
             self._problem = None
 
     def _work(self) -> None:
-        """Keep the relay as it is wanted until the end is asked for. Raises: DeviceError."""
+        """Keep the relay in the wanted state until `close`. Raises: DeviceError."""
         try:
             while True:
                 with self._bus:
@@ -192,13 +194,13 @@ class BusDoor(TimedDoor):
         self._link.drive(self._level(released), lease)
 
     def _look_at_board(self) -> bool | None:
-        """Read relay and inputs; whether the relay is energised. Raises: DeviceError."""
+        """Read relay and inputs, and return whether the relay is energised. Raises: DeviceError."""
         seen = self._link.look(self._pins.values())
         for name, pin in self._pins.items():
             closed = seen.closed.get(pin)
             if closed is not None and closed != self._closed_inputs.get(name):
                 self._closed_inputs[name] = closed
-                # not while the door is made or closed: its lock is held by who waits for this
+                # not during construction and close, which hold the lock and wait for this
                 if self._thread.is_alive() and not self._ending:
                     self._edge(name)
         return seen.energised
@@ -206,13 +208,13 @@ class BusDoor(TimedDoor):
     def _lost(self, error: DeviceError) -> None:
         self._link.close()
         if self.problem is None:
-            self._tell_lost(error)
+            self._report_lost(error)
         with self._bus:
             self._problem = str(error)
         if not self._ending:
             self._forget_lease()
 
-    def _tell_lost(self, error: DeviceError) -> None:
+    def _report_lost(self, error: DeviceError) -> None:
         self._link.close()
         with self._bus:
             self._problem = str(error)
@@ -221,7 +223,7 @@ class BusDoor(TimedDoor):
         self._note(Condition(LOST, True, detail, "alarm"))
 
     def _forget_lease(self) -> None:
-        """Drop what the board has not done: when it is back it hears nothing but to lock."""
+        """Drop the lease: when the board is back it is only told to lock."""
         with self._condition:
             self._lease_ends = None
             if not self._fire:
@@ -230,7 +232,7 @@ class BusDoor(TimedDoor):
 
 
 def lock_link(setup: DoorSetup, link: RelayLink) -> str:
-    """Lock without the program; say what was done. DeviceError when the board cannot be had."""
+    """Lock without the program, and return what was done. Raises: DeviceError."""
     try:
         link.open()
         energised = setup.settings.lock_type == "maglock"
@@ -241,11 +243,11 @@ def lock_link(setup: DoorSetup, link: RelayLink) -> str:
         raise DeviceError(f"the relay of {link.name} cannot be driven: {error}") from None
     finally:
         link.close()
-    return f"locked: {link.name} was told to {'energise' if energised else 'drop'} the relay"
+    return f"locked: the relay of {link.name} was {'energised' if energised else 'released'}"
 
 
 def relay_of(settings: DoorSettings) -> int:
-    """Return the number of the relay; DeviceError without one."""
+    """Return the number of the relay. Raises: DeviceError without one."""
     if settings.relay_pin is None:
         raise DeviceError(f"door.driver {settings.driver} needs door.relay_pin: the relay's number")
     return settings.relay_pin
@@ -255,7 +257,7 @@ def bus_driver(
     name: str, link: Callable[[DoorSetup], RelayLink], options: type[Section],
     check: Callable[[DoorSetup], Iterator[Check]],
 ) -> DoorDriver:  # fmt: skip
-    """Declare a door whose relay is at the far end of such a link."""
+    """Declare a door driver for boards of this link."""
     return DoorDriver(
         name=name,
         make=lambda setup: BusDoor(setup, link(setup)),

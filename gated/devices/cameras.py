@@ -1,4 +1,4 @@
-"""Opens the camera that the settings name. Drivers are named, never guessed."""
+"""Opens the configured camera."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from gated.ports import Camera, Clock
 
 
 def open_camera(settings: CameraSettings, clock: Clock, demo: Sequence[Portrait] = ()) -> Camera:
-    """The configured camera, not yet delivering; `demo`: who walks up when the source is `demo`.
+    """Make the configured camera, not yet open. demo: the people shown when the source is `demo`.
 
-    SourceError when a recording cannot be read; ConfigError without a camera or its driver.
+    Raises: SourceError when a recording cannot be read, ConfigError without a camera or driver.
     """
     driver, setup = camera_driver(settings, clock, demo)
     return make_camera(driver, setup)

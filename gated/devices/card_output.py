@@ -1,4 +1,4 @@
-"""Report who is let in to a door controller, as a card."""
+"""Reports people who are let in to a door controller, as cards."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class CardReporter:
         self._numbers = numbers
 
     def decided(self, decision: Decision) -> None:
-        """Take note of a decision."""
+        """Send the card of a person who was let in."""
         if not decision.granted or decision.person is None:
             return
         card = self._card(decision.person.personnel_code)
@@ -46,7 +46,7 @@ class CardReporter:
             log.warning("card output: person %d: %s", decision.person.id, error)
 
     def close(self) -> None:
-        """Let go of the line."""
+        """Close the output."""
         self._output.close()
 
     def _card(self, code: str) -> tuple[int, int] | None:
@@ -58,7 +58,7 @@ class CardReporter:
 
 
 def read_numbers(file: Path) -> Mapping[str, tuple[int, int]]:
-    """Personnel code, lower case -> facility code (0: none given) and number. ConfigError."""
+    """Read (facility code or 0, number) by personnel code in lower case. Raises: ConfigError."""
     found: dict[str, tuple[int, int]] = {}
     try:
         if file.stat().st_size > LONGEST_FILE:
@@ -85,7 +85,7 @@ def open_card_output(
     note: Callable[[Condition], None],
     hardware: DoorHardware | None = None,
 ) -> CardReporter | None:
-    """The configured output; None without one. Raises: ConfigError, DeviceError."""
+    """Open the configured output; None without one. Raises: ConfigError, DeviceError."""
     if settings.driver == "none":
         return None
     # first: an error in it leaves no line taken

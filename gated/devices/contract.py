@@ -1,7 +1,7 @@
-"""Check what every camera, door and card reader does, for the author of a driver.
+"""Checks the contract of every camera, door and card reader, for authors of drivers.
 
-Each check takes a maker of the device and raises `ContractBroken` with what is wrong. They need no
-test framework; with pytest:
+Each check takes a function that makes the device, and raises `ContractBroken` with the violation.
+Checks need no test framework; with pytest:
 
     from gated.devices.contract import CAMERA_CHECKS
 
@@ -28,7 +28,7 @@ from gated.errors import DeviceError
 from gated.ports import Camera, CardReader, ContractBroken, Door, EndOfStream, expect
 
 PATIENCE_S = 5.0
-"""For what has to happen soon; a machine that is busy takes longer than a device does."""
+"""Time limit for events that should come at once, generous for busy machines."""
 FRAMES = 12
 
 
@@ -48,7 +48,8 @@ MakeCamera = Callable[[], Camera]
 
 
 def gives_bgr_frames_in_order(make: MakeCamera) -> None:
-    """Frames are BGR bytes of one size, numbered one by one, and never older than the last one."""
+    """Check that frames are BGR bytes of one size, numbered in sequence, never older than the
+    last."""
     camera = make()
     camera.open()
     frames = [camera.read() for _ in range(FRAMES)]
@@ -69,7 +70,7 @@ def gives_bgr_frames_in_order(make: MakeCamera) -> None:
 
 
 def opens_again_after_close(make: MakeCamera) -> None:
-    """It may be closed twice and opened again; the numbers of frames go on."""
+    """Check that it may be closed twice and opened again; frame numbers go on."""
     camera = make()
     camera.open()
     first = camera.read()
@@ -83,7 +84,7 @@ def opens_again_after_close(make: MakeCamera) -> None:
 
 
 def leaves_frames_alone(make: MakeCamera) -> None:
-    """A frame that was given does not change when the next one comes."""
+    """Check that a returned frame does not change when the next one comes."""
     camera = make()
     camera.open()
     first = camera.read()
@@ -95,7 +96,7 @@ def leaves_frames_alone(make: MakeCamera) -> None:
 
 
 def fails_with_a_device_error(make: MakeCamera) -> None:
-    """Reading a camera that is not open is a DeviceError, or the end of a recording."""
+    """Check that reading a closed camera raises DeviceError, or EndOfStream for a recording."""
     camera = make()
     try:
         camera.read()
@@ -107,7 +108,7 @@ def fails_with_a_device_error(make: MakeCamera) -> None:
 
 
 def has_a_name(make: MakeCamera) -> None:
-    """Its name is written into the attendance log."""
+    """Check that it has a name, which is written into the attendance log."""
     camera = make()
     expect(isinstance(camera.name, str) and camera.name.strip(), "a camera without a name")
 
@@ -128,7 +129,7 @@ CAMERA_CHECKS: Mapping[str, Callable[[MakeCamera], None]] = {
 
 
 class Letters:
-    """Keeps what a door posts; `broken` refuses it, `on_letter` is called first."""
+    """Collects the events that a door posts. broken: raise instead. on_letter: called first."""
 
     def __init__(self) -> None:
         self.events: list[DoorEvent] = []
@@ -136,24 +137,24 @@ class Letters:
         self.on_letter: Callable[[DoorEvent], None] = lambda event: None
 
     def post(self, event: DoorEvent) -> None:
-        """Take an event; the argument that a door is made with."""
+        """Take an event; pass this method to the door."""
         if self.broken:
             raise RuntimeError("the letter box is gone")
         self.on_letter(event)
         self.events.append(event)
 
     def count(self, kind: DoorEventKind) -> int:
-        """Count the events of a kind that have come."""
+        """Count the received events of a kind."""
         return [event.kind for event in self.events].count(kind)
 
     def heard(self, kind: DoorEventKind, times: int = 1) -> bool:
-        """Wait for so many events of a kind; False when they do not come."""
+        """Wait for `times` events of a kind; return False when they do not come."""
         return eventually(lambda: self.count(kind) >= times)
 
 
 @dataclass
 class Bench:
-    """A door on the bench, with what moves its inputs: name -> function(active)."""
+    """A door under test. inputs: functions that set an input active or not, by its name."""
 
     door: Door
     letters: Letters
@@ -164,7 +165,7 @@ MakeDoor = Callable[[], Bench]
 
 
 def starts_locked(make: MakeDoor) -> None:
-    """A new door is locked and has nothing to tell."""
+    """Check that a new door is locked and posts no event."""
     bench = make()
     expect(not bench.door.unlocked, "a new door is released")
     expect(bench.letters.events == [], f"a door at rest posts {bench.letters.events}")
@@ -172,7 +173,7 @@ def starts_locked(make: MakeDoor) -> None:
 
 
 def ends_a_lease_itself(make: MakeDoor) -> None:
-    """A release ends by itself after its time, and not before; RELOCKED is posted once."""
+    """Check that a release ends by itself after its time, not before, and posts RELOCKED once."""
     bench = make()
     began = time.monotonic()
     bench.door.unlock(0.1)
@@ -184,7 +185,7 @@ def ends_a_lease_itself(make: MakeDoor) -> None:
 
 
 def extends_and_never_adds_up(make: MakeDoor) -> None:
-    """Overlapping releases end with the latest one; a shorter one cuts none."""
+    """Check that overlapping releases end with the latest one; a shorter one cuts none."""
     bench = make()
     began = time.monotonic()
     for for_s in (0.3, 0.3, 0.01):
@@ -199,7 +200,7 @@ def extends_and_never_adds_up(make: MakeDoor) -> None:
 
 
 def refuses_no_time(make: MakeDoor) -> None:
-    """A release of no time is a ValueError and moves nothing."""
+    """Check that a release of no time raises ValueError and moves nothing."""
     bench = make()
     for for_s in (0.0, -1.0, float("nan")):
         try:
@@ -212,7 +213,7 @@ def refuses_no_time(make: MakeDoor) -> None:
 
 
 def locks_at_once(make: MakeDoor) -> None:
-    """`lock` ends a release now, and nothing is left to relock."""
+    """Check that `lock` ends a release at once, without a later RELOCKED."""
     bench = make()
     bench.door.unlock(0.2)
     bench.door.lock()
@@ -223,7 +224,7 @@ def locks_at_once(make: MakeDoor) -> None:
 
 
 def stays_locked_when_closed(make: MakeDoor) -> None:
-    """`close` locks, twice does no harm, and a closed door cannot be released: DeviceError."""
+    """Check that `close` locks, may be called twice, and that `unlock` then raises DeviceError."""
     bench = make()
     bench.door.unlock(60.0)
     bench.door.close()
@@ -257,7 +258,7 @@ def bears_many_threads(make: MakeDoor) -> None:
 
 
 def locks_though_nobody_listens(make: MakeDoor) -> None:
-    """A post that fails does not keep the door open."""
+    """Check that the door locks although `post` fails."""
     bench = make()
     bench.letters.broken = True
     for _ in range(2):
@@ -267,17 +268,17 @@ def locks_though_nobody_listens(make: MakeDoor) -> None:
 
 
 def obeys_the_fire_alarm(make: MakeDoor) -> None:
-    """Fire releases before anyone hears of it, until it is reset by hand once the alarm is over."""
+    """Check that fire releases before the event is posted, and until a reset after the alarm."""
     bench = make()
     move = bench.inputs.get(Input.FIRE)
     if move is None:
         bench.door.close()
         return
-    released_when_told: list[bool] = []
-    bench.letters.on_letter = lambda event: released_when_told.append(bench.door.unlocked)
+    released_when_posted: list[bool] = []
+    bench.letters.on_letter = lambda event: released_when_posted.append(bench.door.unlocked)
     move(True)
     expect(bench.letters.heard(DoorEventKind.FIRE), "FIRE is not posted")
-    expect(released_when_told == [True], "the door tells of the fire before it is released")
+    expect(released_when_posted == [True], "FIRE is posted before the door is released")
     bench.door.lock()
     expect(bench.door.unlocked, "lock() locks people in")
     expect(not bench.door.reset_fire(), "the release can be reset while the alarm sounds")
@@ -288,7 +289,7 @@ def obeys_the_fire_alarm(make: MakeDoor) -> None:
 
 
 def tells_of_its_inputs(make: MakeDoor) -> None:
-    """Contact and exit button are told; the button releases by itself."""
+    """Check that contact and exit button post events, and that the button releases by itself."""
     bench = make()
     if move := bench.inputs.get(Input.CONTACT):
         for is_open, kind in (
@@ -328,7 +329,7 @@ DOOR_CHECKS: Mapping[str, Callable[[MakeDoor], None]] = {
 
 @dataclass
 class ReaderBench:
-    """A card reader, and what holds a card of this number to it."""
+    """A card reader under test. present: holds a card with this number to it."""
 
     reader: CardReader
     present: Callable[[str], None]
@@ -338,7 +339,7 @@ MakeReader = Callable[[], ReaderBench]
 
 
 def reads_a_card(make: MakeReader) -> None:
-    """A card is read once, and nothing comes when none is there."""
+    """Check that a card is read once, and nothing without a card."""
     bench = make()
     bench.reader.open()
     expect(bench.reader.read(0.0) is None, "a number comes without a card")
@@ -349,7 +350,7 @@ def reads_a_card(make: MakeReader) -> None:
 
 
 def keeps_its_time(make: MakeReader) -> None:
-    """`read` returns within the time that it is given."""
+    """Check that `read` returns within its time-out."""
     bench = make()
     bench.reader.open()
     began = time.monotonic()
@@ -359,7 +360,7 @@ def keeps_its_time(make: MakeReader) -> None:
 
 
 def may_be_opened_again(make: MakeReader) -> None:
-    """It may be closed twice and opened again."""
+    """Check that it may be closed twice and opened again."""
     bench = make()
     bench.reader.open()
     bench.reader.close()

@@ -1,9 +1,8 @@
-"""People who walk up to the camera, made on the fly from portraits.
+"""Generates frames of people who walk up to the camera, from portraits.
 
 Size, place, light and motion blur vary as when someone walks up: a small face far away that grows
-while it sways, a moment of standing before the lens, then an empty scene. Head and body are cut out
-along a soft outline, so that a person comes and not a card. The same portraits and seed give the
-same frames.
+while it sways, a moment of standing in front of the lens, then an empty scene. Head and body are
+cut out along a soft outline. The same portraits and seed give the same frames.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ Mask = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class WalkPace:
-    """Seconds of walking up, of standing before the lens, and until the next one comes."""
+    """Seconds of walking up, of standing in front of the lens, and until the next person."""
 
     walk_s: float = 4.0
     stand_s: float = 1.5
@@ -41,9 +40,9 @@ UNHURRIED = WalkPace()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Portrait:
-    """A picture of one person. face: where the face is in it; eyes: distance of the eye centres.
+    """A picture of one person. face: its box; eyes: distance of the eye centres.
 
-    held: nobody walks up, but a hand holds up a phone that shows the picture.
+    held: show it on a phone that a hand holds up, instead of a person walking up.
     """
 
     image: Image
@@ -59,9 +58,7 @@ def walk_ups(
     seed: int = SEED,
     pace: WalkPace = UNHURRIED,
 ) -> Iterator[Image]:
-    """Frames (height, width, 3) BGR of everybody walking up once, an empty scene after each.
-
-    Of who is `held` a phone comes into view and goes.
+    """Yield frames (height, width, 3) BGR: each portrait once, with an empty scene after each.
 
     size: (width, height).
     """
@@ -80,7 +77,7 @@ def walk_ups(
 
 
 class _Phone:
-    """A phone that shows a picture, in a hand that is never still."""
+    """A phone that shows a picture, in a moving hand."""
 
     def __init__(
         self, portrait: Portrait, size: tuple[int, int], random: np.random.Generator
@@ -90,7 +87,7 @@ class _Phone:
         screen = _on_screen(_upright_part(portrait))
         edge = round(BEZEL * screen.shape[1])
         colour = (20, 18, 18)
-        ends = 2 * edge  # above and below there is more of it
+        ends = 2 * edge  # the bezel is wider above and below
         self._image = cv2.copyMakeBorder(
             screen, ends, ends, edge, edge, cv2.BORDER_CONSTANT, value=colour
         )
@@ -98,7 +95,7 @@ class _Phone:
         self._scale = PHONE_WIDTH * size[0] / self._image.shape[1]
 
     def draw(self, scene: Image, t: float) -> Image:
-        """The scene with the phone `t` seconds after it came into view."""
+        """Draw the phone `t` seconds after it came into view."""
         width, height = self._size
         unit = width / 640
 
@@ -119,15 +116,15 @@ class _Phone:
 
 
 PHONE_WIDTH = 0.44
-"""Of the width of a frame."""
+"""Share of the width of a frame."""
 BEZEL = 0.065
-"""Of the width of the screen, on either side of it."""
+"""Share of the width of the screen, on either side."""
 SCREEN = (506, 900)
 """Width and height in pixels."""
 
 
 def _upright_part(portrait: Portrait) -> Image:
-    """Cut the part that fills an upright screen out of a picture, the face in its upper half."""
+    """Crop a picture to an upright screen, with the face in the upper half."""
     height, width = portrait.image.shape[:2]
     high = min(height, round(width * SCREEN[1] / SCREEN[0]))
     wide = round(high * SCREEN[0] / SCREEN[1])
@@ -139,7 +136,8 @@ def _upright_part(portrait: Portrait) -> Image:
 
 
 def _on_screen(picture: Image) -> Image:
-    """A picture as a camera sees it on a screen: paler, bluish, with its grid and a lamp in it."""
+    """Make a picture look like a screen: paler, bluish, with a grid and the reflection of a
+    lamp."""
     shown = 28 + picture.astype(np.float32) * np.array([0.92, 0.82, 0.75], np.float32)
     y, x = np.mgrid[0 : picture.shape[0], 0 : picture.shape[1]].astype(np.float32)
     grid = 1 + 0.06 * np.sin(x * 2 * math.pi / 3.1) + 0.05 * np.sin(y * 2 * math.pi / 2.7)
@@ -165,11 +163,11 @@ class _Walk:
         self._light = random.uniform(0.85, 1.05)
 
     def draw(self, scene: Image, t: float) -> Image:
-        """The scene with the person `t` seconds after they came into view."""
+        """Draw the person `t` seconds after they came into view."""
         width, height = self._size
         unit = width / 640
         way = min(1.0, t / self._walk_s)
-        # whoever walks evenly towards the lens grows as one over the distance
+        # at a steady pace the size grows as one over the distance
         eyes = unit / ((1 - way) / FAR_EYES + way / NEAR_EYES)
         beat = 2 * math.pi * STEPS_PER_S * t + self._phase
         liveliness = 1.0 if way < 1 else 0.15
@@ -177,7 +175,7 @@ class _Walk:
         x = width * (0.5 + self._aside * (1 - way)) + 0.12 * eyes * sway
         y = height * (0.42 + 0.06 * (1 - way)) + 0.06 * eyes * abs(sway)
         smear = round(0.06 * eyes * liveliness * abs(math.cos(beat)))
-        # it is darker at the far end of the hall, and lamps are not even
+        # darker at the far end of the hall, with uneven lamps
         light = self._light * (0.75 + 0.25 * way + 0.05 * math.sin(0.9 * t + self._phase))
         return self._figure.paint(scene, eyes, (x, y), smear, light)
 
@@ -185,8 +183,8 @@ class _Walk:
 class _Figure:
     """Head and body of a portrait, cut out and ready to be drawn at any size.
 
-    Kept as (h, w, 4) uint8, colours multiplied by the opacity in the fourth channel, each level
-    half the size of the one before: drawing a small one from a large one would alias.
+    Stored as (h, w, 4) uint8, colours premultiplied by the opacity in the fourth channel, in levels
+    of half the size each, to avoid aliasing.
     """
 
     def __init__(self, portrait: Portrait, size: tuple[int, int]) -> None:
@@ -204,7 +202,7 @@ class _Figure:
     def paint(
         self, scene: Image, eyes: float, place: tuple[float, float], smear: int, light: float
     ) -> Image:
-        """A copy of the scene with the face at `place` and `eyes` pixels between the eyes.
+        """Draw the figure on a copy of the scene, face at `place`, `eyes` pixels between the eyes.
 
         smear: pixels of motion blur; light: factor of brightness.
         """
@@ -232,7 +230,7 @@ class _Figure:
 
 
 def _outline(shape: tuple[int, int], face: npt.NDArray[np.float64], width: float) -> Mask:
-    """(h, w) uint8 opacity of a person whose face of that width is centred at `face`.
+    """Return the opacity, (h, w) uint8, of a person whose face of `width` is centred at `face`.
 
     Head, neck and shoulders in the proportions of a standing adult, with soft edges.
     """
@@ -256,7 +254,7 @@ def _outline(shape: tuple[int, int], face: npt.NDArray[np.float64], width: float
         255,
         -1,
     )
-    # nothing stands at the border of the portrait, so that the blur ends there as well
+    # transparent at the border of the portrait, so that the blur ends there
     edge = max(2, round(0.15 * width))
     mask[:, :edge] = mask[:, -edge:] = 0
     mask[:2], mask[-edge:] = 0, 0
@@ -264,7 +262,7 @@ def _outline(shape: tuple[int, int], face: npt.NDArray[np.float64], width: float
 
 
 class _Scene:
-    """An empty hall and the noise of the sensor that looks at it."""
+    """An empty hall, and the noise of a sensor."""
 
     def __init__(self, size: tuple[int, int], random: np.random.Generator) -> None:
         width, height = size
@@ -280,7 +278,7 @@ class _Scene:
         self._grain = np.clip(np.rint(grain), 0, 6).astype(np.uint8)
 
     def with_noise(self, image: Image, random: np.random.Generator) -> Image:
-        """A copy of the picture as a small sensor would give it."""
+        """Return a copy of the picture with the noise of a small sensor."""
         x, y = random.integers(0, self._spare, 2)
         height, width = image.shape[:2]
         return np.asarray(cv2.add(image, self._grain[y : y + height, x : x + width]), np.uint8)

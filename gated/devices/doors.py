@@ -1,4 +1,4 @@
-"""Opens the door that the settings name. Drivers are named, never guessed."""
+"""Opens the configured door and its indicators."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ def open_door(
     pin_factory: Any = None,
     hardware: DoorHardware | None = None,
 ) -> Door:
-    """The configured door, locked. `pin_factory`: gpiozero's, in place of lgpio; else DeviceError.
+    """Open the configured door, locked. Raises: DeviceError.
 
-    `post` is called from the door's own thread and must not block.
+    post: called from the door's own thread; must not block. pin_factory: gpiozero's, instead of
+    lgpio.
     """
     at = hardware or DoorHardware(pins=pin_factory)
     driver, setup = door_driver(settings, post, clock, at)
@@ -30,7 +31,7 @@ def open_door(
 
 
 def open_indicators(settings: Settings, pin_factory: Any = None) -> Indicators:
-    """Lamps and sounders on the door's hardware, all off; DeviceError."""
+    """Open lamps and sounders on the door's hardware, all off. Raises: DeviceError."""
     at = DoorHardware(pins=pin_factory)
     driver, setup = door_driver(settings.door, lambda event: None, SystemClock(), at)
     wired = settings.indicators.pins() or not settings.door.is_on_pins
@@ -46,17 +47,17 @@ class NoDoor:
     contact_open: bool | None = None
 
     def unlock(self, for_s: float) -> None:
-        """There is nothing to release."""
+        """Do nothing."""
 
     def lock(self) -> None:
-        """There is nothing to lock."""
+        """Do nothing."""
 
     def reset_fire(self) -> bool:
-        """No fire input has ever released it."""
+        """Return True: there is no fire input."""
         return True
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """Do nothing."""
 
 
 NONE = DoorDriver(name="none", make=lambda setup: NoDoor())

@@ -1,8 +1,8 @@
-"""Declare a driver: one value for each camera, door or card reader.
+"""Declarations of drivers: one value for each kind of camera, door, card reader or card output.
 
 The program's own are named in `config.drivers`; other packages declare theirs as entry points
 `gated.cameras`, `gated.doors` and `gated.readers`. docs/extending.md shows one. `devices.contract`
-checks what is made of it.
+checks the devices.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 VIDEO = SYS / "class" / "video4linux"
-"""Where the kernel describes its cameras."""
+"""Directory in which the kernel describes cameras."""
 
 
 def _nobody(condition: Condition) -> None:
-    """Nobody listens."""
+    """Ignore a condition."""
 
 
 class NoOptions(Section):
@@ -55,7 +55,7 @@ class NoOptions(Section):
 
 
 class Check(NamedTuple):
-    """One thing that `gated doctor` found about a device; `advice` for `warn` and `fail`."""
+    """One finding of `gated doctor` about a device. advice: for `warn` and `fail`."""
 
     state: Literal["ok", "warn", "fail"]
     message: str
@@ -64,7 +64,7 @@ class Check(NamedTuple):
 
 @dataclass(frozen=True)
 class CameraSetup:
-    """Everything a camera is made of. `options` is the driver's own model, checked."""
+    """Arguments for making a camera. options: of the driver's own model, validated."""
 
     settings: CameraSettings
     options: Any
@@ -75,10 +75,10 @@ class CameraSetup:
 
 @dataclass(frozen=True)
 class DoorSetup:
-    """Everything a door is made of. `post` takes its events, from any thread, without blocking.
+    """Arguments for making a door. post: takes its events, from any thread, without blocking.
 
-    note: told likewise of what began or ended on the way to the relay.
-    pins: gpiozero's pin factory, in place of lgpio's. lgpio: what stands in for that module.
+    note: takes conditions of the connection to the relay, likewise. pins: gpiozero's pin factory,
+    instead of lgpio's. lgpio: replaces that module.
     """
 
     settings: DoorSettings
@@ -94,7 +94,7 @@ class DoorSetup:
 
 @dataclass(frozen=True)
 class ReaderSetup:
-    """Everything a card reader is made of. lgpio: as in DoorSetup."""
+    """Arguments for making a card reader. lgpio: as in DoorSetup."""
 
     settings: CredentialSettings
     options: Any
@@ -112,7 +112,7 @@ def _no_identity(setup: CameraSetup) -> str | None:
 
 @dataclass(frozen=True)
 class CardOutputSetup:
-    """Everything a card output is made of. note: as in DoorSetup. lgpio: likewise."""
+    """Arguments for making a card output. note, lgpio: as in DoorSetup."""
 
     settings: CardOutputSettings
     options: Any
@@ -123,11 +123,11 @@ class CardOutputSetup:
 
 @dataclass(frozen=True, kw_only=True)
 class CardOutputDriver:
-    """A way to a door controller that takes the gate for a card reader."""
+    """A kind of connection to a door controller, which sees the gate as a card reader."""
 
     name: str
     make: Callable[[CardOutputSetup], CardOutput | None]
-    """The output, which finds its controller itself; None for no output."""
+    """Makes the output, which connects by itself; None for no output."""
     options: type[Section] = NoOptions
     """The model of `card_output.options`."""
 
@@ -138,13 +138,13 @@ class CameraDriver:
 
     name: str
     make: Callable[[CameraSetup], Camera]
-    """The camera, not yet open."""
+    """Makes the camera, not yet open."""
     options: type[Section] = NoOptions
     """The model of `camera.options`."""
     identity: Callable[[CameraSetup], str | None] = _no_identity
-    """What another camera in its place would not have; None where nothing is known. DeviceError."""
+    """Returns an identity that another camera in its place would not have, or None. DeviceError."""
     check: Callable[[CameraSetup], Iterator[Check]] = _no_checks
-    """What `gated doctor` looks at besides a first picture."""
+    """Checks of `gated doctor` besides a first picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,15 +153,18 @@ class DoorDriver:
 
     name: str
     make: Callable[[DoorSetup], Door]
-    """The door, locked."""
+    """Makes the door, locked."""
     options: type[Section] = NoOptions
     """The model of `door.options`."""
     lock: Callable[[DoorSetup], str] | None = None
-    """Locks without the program, after a crash, and says in one line what was done. DeviceError."""
+    """Locks without the program, after a crash, and returns a line on what was done.
+
+    DeviceError.
+    """
     indicators: Callable[[Settings, DoorSetup], Indicators] | None = None
-    """Lamps and sounders on the same hardware; None: it has none."""
+    """Makes lamps and sounders on the same hardware; None: it has none."""
     check: Callable[[DoorSetup], Iterator[Check]] = _no_checks
-    """What `gated doctor` looks at while the door that it made is open."""
+    """Checks of `gated doctor` while the door is open."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,11 +173,11 @@ class ReaderDriver:
 
     name: str
     make: Callable[[ReaderSetup], CardReader | None]
-    """The reader, not yet open; None for no reader."""
+    """Makes the reader, not yet open; None for no reader."""
     options: type[Section] = NoOptions
     """The model of `credentials.options`."""
     check: Callable[[ReaderSetup], Iterator[Check]] = _no_checks
-    """What `gated doctor` looks at besides whether it can be opened."""
+    """Checks of `gated doctor` besides opening the reader."""
 
 
 AnyDriver = CameraDriver | DoorDriver | ReaderDriver | CardOutputDriver
@@ -183,16 +186,16 @@ AnyDriver = CameraDriver | DoorDriver | ReaderDriver | CardOutputDriver
 def camera_driver(
     settings: CameraSettings, clock: Clock, demo: Sequence[Portrait] = (), video: Path = VIDEO
 ) -> tuple[CameraDriver, CameraSetup]:
-    """The driver that the settings name, and what it makes a camera of; ConfigError."""
+    """Return the configured driver, and its arguments. Raises: ConfigError."""
     driver = load_driver("gated.cameras", settings.driver, CameraDriver)
     options = checked("camera.options", driver.options, settings.options)
     return driver, CameraSetup(settings, options, clock, demo, video)
 
 
 def check_options(settings: Settings) -> None:
-    """Look at the options of all drivers; ConfigError lists what is wrong with them.
+    """Validate the options of all drivers, importing those from outside.
 
-    Drivers from outside are imported for it.
+    Raises: ConfigError with all problems.
     """
     declarations: dict[Group, type[AnyDriver]] = {
         "gated.card_outputs": CardOutputDriver,
@@ -217,7 +220,7 @@ def check_options(settings: Settings) -> None:
 
 @dataclass(frozen=True)
 class DoorHardware:
-    """Stands in for the machine's own pins, in tests and on a bench; `note` as in DoorSetup."""
+    """Replaces the machine's own pins, in tests and on a bench; fields as in DoorSetup."""
 
     pins: Any = None
     lgpio: Any = None
@@ -232,7 +235,7 @@ def door_driver(
     clock: Clock,
     hardware: DoorHardware | None = None,
 ) -> tuple[DoorDriver, DoorSetup]:
-    """The driver that the settings name, and what it makes a door of; ConfigError."""
+    """Return the configured driver, and its arguments. Raises: ConfigError."""
     driver = load_driver("gated.doors", settings.driver, DoorDriver)
     options = checked("door.options", driver.options, settings.options)
     at = hardware or DoorHardware()
@@ -244,7 +247,7 @@ def door_driver(
 def reader_driver(
     settings: CredentialSettings, hardware: DoorHardware | None = None
 ) -> tuple[ReaderDriver, ReaderSetup]:
-    """The driver that the settings name, and what it makes a card reader of; ConfigError."""
+    """Return the configured driver, and its arguments. Raises: ConfigError."""
     driver = load_driver("gated.readers", settings.reader, ReaderDriver)
     options = checked("credentials.options", driver.options, settings.options)
     at = hardware or DoorHardware()
@@ -254,14 +257,14 @@ def reader_driver(
 def card_output_driver(
     settings: CardOutputSettings, note: Callable[[Condition], None], hardware: DoorHardware
 ) -> tuple[CardOutputDriver, CardOutputSetup]:
-    """The driver that the settings name, and what it makes a card output of; ConfigError."""
+    """Return the configured driver, and its arguments. Raises: ConfigError."""
     driver = load_driver("gated.card_outputs", settings.driver, CardOutputDriver)
     options = checked("card_output.options", driver.options, settings.options)
     return driver, CardOutputSetup(settings, options, note, hardware.lgpio, hardware.dev)
 
 
 def checked(key: str, model: type[Section], values: dict[str, Any]) -> Section:
-    """The options of a driver as its model has them; ConfigError lists all that is wrong."""
+    """Validate the options of a driver by its model. Raises: ConfigError with all problems."""
     if model is NoOptions and values:
         raise ConfigError(f"{key}: this driver has no options: remove {', '.join(values)}")
     try:
@@ -275,7 +278,7 @@ def checked(key: str, model: type[Section], values: dict[str, Any]) -> Section:
 
 
 def made_by(what: str, make: Callable[[Any], T], setup: Any) -> T:
-    """Make a device; whatever a driver from outside raises is a DeviceError that names it."""
+    """Make a device; turn any exception of an outside driver into a DeviceError that names it."""
     try:
         return make(setup)
     except GatedError:
@@ -285,7 +288,7 @@ def made_by(what: str, make: Callable[[Any], T], setup: Any) -> T:
 
 
 class GuardedCamera:
-    """A camera from outside: whatever it raises is a DeviceError, so that it is opened again."""
+    """Wraps an outside camera: any exception becomes a DeviceError, so that it is opened again."""
 
     def __init__(self, driver: str, camera: Camera) -> None:
         self.name = camera.name
@@ -293,11 +296,11 @@ class GuardedCamera:
         self._camera = camera
 
     def open(self) -> None:
-        """Start to deliver; DeviceError."""
+        """Start to deliver. Raises: DeviceError."""
         made_by(self._what, lambda camera: camera.open(), self._camera)
 
     def read(self) -> Frame:
-        """Return the next frame; DeviceError, also for what is no BGR picture."""
+        """Return the next frame. Raises: DeviceError, also when it is no BGR picture."""
         try:
             frame = self._camera.read()
         except EndOfStream:
@@ -312,12 +315,12 @@ class GuardedCamera:
         return frame
 
     def close(self) -> None:
-        """Release the device; DeviceError."""
+        """Release the device. Raises: DeviceError."""
         made_by(self._what, lambda camera: camera.close(), self._camera)
 
 
 class GuardedReader:
-    """A card reader from outside: whatever it raises is a DeviceError."""
+    """Wraps an outside card reader: any exception becomes a DeviceError."""
 
     def __init__(self, driver: str, reader: CardReader) -> None:
         self.name = reader.name
@@ -325,21 +328,21 @@ class GuardedReader:
         self._reader = reader
 
     def open(self) -> None:
-        """Take the reader; DeviceError."""
+        """Open the reader. Raises: DeviceError."""
         made_by(self._what, lambda reader: reader.open(), self._reader)
 
     def read(self, timeout: float) -> str | KeyedPin | None:
-        """Return the next number or PIN, or None; DeviceError."""
+        """Return the next number or PIN, or None. Raises: DeviceError."""
         number: str | KeyedPin | None = made_by(self._what, lambda r: r.read(timeout), self._reader)
         return number
 
     def close(self) -> None:
-        """Let go of the reader; DeviceError."""
+        """Close the reader. Raises: DeviceError."""
         made_by(self._what, lambda reader: reader.close(), self._reader)
 
 
 def make_camera(driver: CameraDriver, setup: CameraSetup) -> Camera:
-    """The camera, guarded when its driver is from outside."""
+    """Make the camera, guarded when its driver is from outside."""
     if driver.name in BUILT_IN["gated.cameras"]:
         return driver.make(setup)
     made = made_by(f"camera driver {driver.name}", driver.make, setup)
@@ -347,12 +350,12 @@ def make_camera(driver: CameraDriver, setup: CameraSetup) -> Camera:
 
 
 def make_door(driver: DoorDriver, setup: DoorSetup) -> Door:
-    """The door; whatever a driver from outside raises is a DeviceError."""
+    """Make the door; any exception of an outside driver becomes a DeviceError."""
     return made_by(f"door driver {driver.name}", driver.make, setup)
 
 
 def make_reader(driver: ReaderDriver, setup: ReaderSetup) -> CardReader | None:
-    """The card reader, guarded when its driver is from outside."""
+    """Make the card reader, guarded when its driver is from outside."""
     if driver.name in BUILT_IN["gated.readers"]:
         return driver.make(setup)
     made = made_by(f"card reader driver {driver.name}", driver.make, setup)

@@ -1,6 +1,7 @@
-"""Locks the door without the program: what systemd runs after every stop, crashes included.
+"""Locks the door without the program; run by systemd after every stop, crashes included.
 
-Stands on lgpio alone, so that it works when the rest does not; a door from outside brings its own.
+Needs lgpio alone, so that it works when the rest does not; outside drivers bring their own
+function.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from gated.errors import DeviceError
 
 
 def locked_level(door: DoorSettings) -> int:
-    """Level of the relay pin at which the door is locked: 0 or 1."""
+    """Return the level of the relay pin at which the door is locked: 0 or 1."""
     energised = door.lock_type == "maglock"
     return int(energised == door.relay_active_high)
 
@@ -22,15 +23,15 @@ def locked_level(door: DoorSettings) -> int:
 def locks_undriven(door: DoorSettings) -> bool:
     """Return whether the door stays locked when only the pull resistor drives the relay's pin.
 
-    A maglock is held by a relay that is energised, which no pull resistor does.
+    A maglock needs an energised relay, which no pull resistor provides.
     """
     return door.lock_type == "strike" and not door.energised_at_reset
 
 
 def at_exit(door: DoorSettings, header: Header, sys: Path = SYS) -> str | None:
-    """Explain why the door would not stay locked when the program ends, with advice; None: it does.
+    """Return why the door would not stay locked when the program ends, with advice; None: it does.
 
-    What the kernel does not tell counts as well.
+    Also when the kernel does not say whether it keeps outputs.
     """
     if header.keeps_outputs(sys) is not False or locks_undriven(door):
         return None
@@ -41,7 +42,7 @@ def at_exit(door: DoorSettings, header: Header, sys: Path = SYS) -> str | None:
 
 
 def lock_door(door: DoorSettings, lgpio: Any = None, dev: Path = DEV, sys: Path = SYS) -> str:
-    """Lock without the program; say in one line what was done.
+    """Lock without the program, and return a line on what was done.
 
     Raises: DeviceError when it cannot be locked, for instance because the gate is running.
     """
@@ -69,17 +70,17 @@ def _lock_from_outside(door: DoorSettings) -> str:
 
 
 def lock_on_chip(door: DoorSettings, lgpio: Any = None, dev: Path = DEV) -> str:
-    """Drive the relay's line to its locked level; say what was done. DeviceError."""
+    """Drive the relay's line to its locked level; return what was done. Raises: DeviceError."""
     lgpio = lgpio if lgpio is not None else import_lgpio()
     done, locked = lock_line(door, lgpio, find_chip(lgpio, door.chip or "", dev))
     return f"{done}; a resistor keeps it so" if locked else done
 
 
 def lock_on_header(door: DoorSettings, lgpio: Any = None, dev: Path = DEV, sys: Path = SYS) -> str:
-    """Drive the relay's pin to its locked level and leave it there; say what was done.
+    """Drive the relay's pin to its locked level and leave it there; return what was done.
 
-    A fire input that is active is obeyed: the relay is left as it is. DeviceError when the pin
-    cannot be had, for instance because the gate is running, or when the kernel does not keep it.
+    While a fire input is active the relay is left as it is. Raises: DeviceError when the pin is not
+    available, for instance because the gate is running, or when the kernel does not keep its level.
     """
     lgpio = lgpio if lgpio is not None else import_lgpio()
     header = find_header(lgpio, dev)
@@ -88,9 +89,9 @@ def lock_on_header(door: DoorSettings, lgpio: Any = None, dev: Path = DEV, sys: 
 
 
 def lock_line(door: DoorSettings, lgpio: Any, chip: int) -> tuple[str, bool]:
-    """Drive the relay's line of a chip to its locked level; what was done, and whether it is.
+    """Drive the relay's line to its locked level; return what was done, and whether it is locked.
 
-    Raises: DeviceError when the line cannot be had.
+    Raises: DeviceError when the line is not available.
     """
     try:
         handle = lgpio.gpiochip_open(chip)
@@ -106,7 +107,7 @@ def lock_line(door: DoorSettings, lgpio: Any, chip: int) -> tuple[str, bool]:
 
 
 def _kept(door: DoorSettings, done: str, header: Header, sys: Path) -> str:
-    """Describe the state of the pin after it was let go of."""
+    """Describe the state of the pin after it was released."""
     problem = at_exit(door, header, sys)
     if problem is None and header.keeps_outputs(sys) is False:
         return f"{done} and was let go of: its pull resistor keeps the strike locked"

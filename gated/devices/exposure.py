@@ -1,4 +1,4 @@
-"""Find pictures in which nothing can be seen, taken in the dark or in the glare."""
+"""Detects pictures that show nothing, taken in the dark or in glare."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import cv2
 from gated.core.values import CameraEventKind, Image
 
 CELL = 16
-"""Pixels; the picture is judged by the means of such squares, so that no single pixel counts."""
+"""Pixels; the picture is judged by the means of such squares, so that single pixels do not
+count."""
 
 BLACK, WHITE = 40.0, 250.0
-"""No square of a black picture is brighter, none of a white one darker: no face is in there."""
+"""Brightest square of a black picture, darkest square of a white one: no face can be in it."""
 
 DIM = 16.0
-"""The mean of a picture taken in the dark, though a lamp or a line of text may be in it."""
+"""Largest mean of a picture taken in the dark, which may show a lamp or a line of text."""
 
 
 def blank(image: Image) -> CameraEventKind | None:
-    """DARK or GLARE when nothing at all can be seen in the picture, whatever it is of."""
+    """Return DARK or GLARE when the picture shows nothing at all, else None."""
     height, width = image.shape[:2]
     size = (max(1, width // CELL), max(1, height // CELL))
     cells = cv2.resize(image, size, interpolation=cv2.INTER_AREA)

@@ -1,14 +1,14 @@
-"""The door on the pins of a Raspberry Pi, through gpiozero on lgpio.
+"""Drives a door on the pins of a Raspberry Pi, through gpiozero on lgpio.
 
 Wiring. Relay: as `relay_active_high` says; a strike is energised to release, a maglock to lock.
 Inputs are pulled up and switched to ground: the contact is closed while the leaf is shut, the REX
-button closes when pressed, the fire loop is closed while all is well, so that a cut wire releases;
-likewise tamper, power and the other door's contact. The key of the fire reset closes when turned.
+button closes when pressed, the fire loop is normally closed, so that a cut wire releases; likewise
+tamper, power and the other door's contact. The key of the fire reset closes when turned.
 
-The kernel of Raspberry Pi OS keeps an output driven after the process that set it is gone, killed
-or not (its parameter persist_gpio_outputs): a gate that is killed while the door is released leaves
-it released until `gated door lock` runs, which relies on the same. Other kernels make an input of
-it. There a strike is locked at once, and a maglock is free: that is refused unless accepted.
+The kernel of Raspberry Pi OS keeps an output driven after its process has ended, killed or not
+(parameter persist_gpio_outputs): a gate that is killed while the door is released leaves it
+released until `gated door lock` runs, which relies on the same. Other kernels turn the output into
+an input: a strike is locked at once, and a maglock is free, which is refused unless accepted.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from gated.ports import Indicators
 
 
 class GpioDoor(TimedDoor):
-    """Relay and inputs on GPIO pins; locked from the first moment on."""
+    """Relay and inputs on GPIO pins; locked from the first moment."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class GpioDoor(TimedDoor):
         dev: Path = DEV,
         sys: Path = SYS,
     ) -> None:
-        """DeviceError when a pin cannot be had. `pin_factory`: gpiozero's; lgpio unless given."""
+        """Claim the pins. pin_factory: gpiozero's; by default lgpio's. Raises: DeviceError."""
         pins = wired(settings)
         super().__init__(settings, post, pins)
         self._energised_is_locked = settings.lock_type == "maglock"
@@ -59,7 +59,7 @@ class GpioDoor(TimedDoor):
     def _claim(self, pins: dict[Input, int]) -> None:
         from gpiozero import DigitalInputDevice, OutputDevice
 
-        # None instead of a level would read as "on" for some
+        # an initial level of None would read as "on" in some factories
         self._relay = OutputDevice(
             self._settings.relay_pin,
             active_high=self._settings.relay_active_high,
@@ -67,13 +67,10 @@ class GpioDoor(TimedDoor):
             pin_factory=self._factory,
         )
         for name, pin in pins.items():
-            # no bounce_time: what an edge is worth is decided in one place, in LeasedDoor
+            # no bounce_time: TimedDoor debounces
             device = DigitalInputDevice(pin, pull_up=True, pin_factory=self._factory)
-            device.when_activated = device.when_deactivated = self._teller(name)
+            device.when_activated = device.when_deactivated = self._on_edge(name)
             self._devices[name] = device
-
-    def _teller(self, name: Input) -> Callable[[], None]:
-        return lambda: self._edge(name)
 
     @property
     def unlocked(self) -> bool:
@@ -95,14 +92,17 @@ class GpioDoor(TimedDoor):
 
 
 def _refuse_release_at_exit(door: DoorSettings, header: Header, sys: Path) -> None:
-    """DeviceError when a maglock would be free at each end of the program, and nobody said so."""
+    """Refuse a maglock that would be free whenever the program ends, unless that is accepted.
+
+    Raises: DeviceError.
+    """
     problem = at_exit(door, header, sys)
     if problem and door.lock_type == "maglock" and not door.accept_release_at_exit:
         raise DeviceError(f"{problem}, or accept it with door.accept_release_at_exit: true")
 
 
 def header_factory(dev: Path = DEV) -> Any:
-    """gpiozero's lgpio factory on the chip of the 40-pin header; DeviceError when there is none.
+    """Make gpiozero's lgpio factory on the chip of the 40-pin header. Raises: DeviceError.
 
     Its pins are claimed once, outputs with their level.
     """
@@ -124,7 +124,7 @@ def header_factory(dev: Path = DEV) -> Any:
 
 
 def steady(factory: Any) -> Any:
-    """A factory that was given, claiming its pins once if it works on lgpio."""
+    """Return the factory, made to claim its pins once if it works on lgpio."""
     if type(factory).__module__ == "gpiozero.pins.lgpio":
         from gated.devices.pins import claimed_once
 
@@ -133,12 +133,12 @@ def steady(factory: Any) -> Any:
 
 
 class GpioIndicators(PlayedIndicators):
-    """Outputs on GPIO pins; off from the first moment on. `pin_factory`: lgpio unless given."""
+    """Outputs on GPIO pins; off from the first moment. pin_factory: by default lgpio's."""
 
     def __init__(
         self, pins: dict[Output, int], active_high: bool, alarm_s: float, pin_factory: Any = None
     ) -> None:
-        """DeviceError when a pin cannot be had."""
+        """Claim the pins. Raises: DeviceError."""
         super().__init__(pins, alarm_s)
         self._own_factory = pin_factory is None
         self._factory = steady(pin_factory) if pin_factory is not None else header_factory()

@@ -1,12 +1,12 @@
-"""The door on the lines of any GPIO chip that Linux knows, through lgpio alone.
+"""Drives a door on the lines of any GPIO chip that Linux knows, through lgpio alone.
 
 For boards without the header of a Raspberry Pi: an expander on USB or I2C, the header of another
 board, the super-I/O chip of an industrial PC. Wiring as in `gpio`: inputs are switched to ground.
-Where the chip has no pull-up resistors of its own (`door.pull_up: false`) there are some outside,
-and the relay's line has one that keeps the relay at its locked level: what a chip does with a line
-that nobody drives is not known here.
+A chip without pull-up resistors (`door.pull_up: false`) needs external ones, and the relay's line
+needs a resistor that keeps the relay at its locked level, as the state of an undriven line depends
+on the chip.
 
-A chip that reports no edges is read fifty times a second.
+A chip that reports no edges is polled fifty times a second.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from gated.ports import Indicators
 log = logging.getLogger(__name__)
 
 POLL_S = 0.02
-"""Between two looks at inputs whose chip reports no edges; a finger is on a button for longer."""
+"""Polling interval of inputs whose chip reports no edges; shorter than a press of a button."""
 
 
 class Lines:
-    """The lines of one chip that are ours: claimed once, outputs with their level."""
+    """The claimed lines of one chip; outputs are claimed with their level."""
 
     def __init__(self, lgpio: Any, chip: int) -> None:
         self._lgpio = lgpio
@@ -41,20 +41,20 @@ class Lines:
         self._callbacks: list[Any] = []
 
     def output(self, line: int, level: int) -> None:
-        """Drive a line from now on, at this level from the first moment."""
+        """Claim an output, at this level from the first moment."""
         self._lgpio.gpio_claim_output(self._handle, line, level)
         self._claimed.append(line)
 
     def input(self, line: int, pull_up: bool, on_edge: Callable[[], None]) -> bool:
-        """Read a line from now on; False when its chip reports no edges."""
+        """Claim an input; return False when its chip reports no edges."""
         lgpio, flags = self._lgpio, self._lgpio.SET_PULL_UP if pull_up else 0
         try:
             lgpio.gpio_claim_alert(self._handle, line, lgpio.BOTH_EDGES, flags)
         except Exception as error:
-            # claimed by somebody else, or no pull-up: this says so, and which of the two
+            # if the line is busy or has no pull-up, this call fails with the right reason
             lgpio.gpio_claim_input(self._handle, line, flags)
             self._claimed.append(line)
-            log.info("line %d reports no edges (%s): it is read all the time", line, error)
+            log.info("line %d reports no edges (%s): it is polled", line, error)
             return False
         self._claimed.append(line)
         self._callbacks.append(
@@ -70,7 +70,7 @@ class Lines:
         self._lgpio.gpio_write(self._handle, line, level)
 
     def close(self) -> None:
-        """Let go of the lines as they stand; safe to call twice."""
+        """Free the lines as they stand; safe to call twice."""
         handle, self._handle = self._handle, None
         if handle is None:
             return
@@ -82,7 +82,7 @@ class Lines:
 
 
 def open_lines(setup: DoorSetup) -> Lines:
-    """The configured chip; DeviceError."""
+    """Open the configured chip. Raises: DeviceError."""
     lgpio = setup.lgpio if setup.lgpio is not None else import_lgpio()
     chip = find_chip(lgpio, setup.settings.chip or "", setup.dev)
     try:
@@ -94,12 +94,12 @@ def open_lines(setup: DoorSetup) -> Lines:
 
 
 class GpioChipDoor(TimedDoor):
-    """Relay and inputs on lines of one chip; locked from the first moment on."""
+    """Relay and inputs on lines of one chip; locked from the first moment."""
 
     def __init__(
         self, settings: DoorSettings, post: Callable[[DoorEvent], None], lines: Lines
     ) -> None:
-        """DeviceError when a line cannot be had; the lines are closed then."""
+        """Claim the lines; they are closed on failure. Raises: DeviceError."""
         inputs = wired(settings)
         super().__init__(settings, post, inputs)
         assert settings.relay_pin is not None  # noqa: S101 - the settings see to it
@@ -111,7 +111,7 @@ class GpioChipDoor(TimedDoor):
         try:
             lines.output(self._relay, self._level(released=False))
             for name, line in inputs.items():
-                edges = lines.input(line, settings.pull_up, self._teller(name))
+                edges = lines.input(line, settings.pull_up, self._on_edge(name))
                 self._polled = self._polled or not edges
             self._start()
         except Exception as error:
@@ -119,9 +119,6 @@ class GpioChipDoor(TimedDoor):
             raise DeviceError(
                 f"the door's lines on {settings.chip} cannot be used: {error}{_advice(error)}"
             ) from error
-
-    def _teller(self, name: Input) -> Callable[[], None]:
-        return lambda: self._edge(name)
 
     def _level(self, released: bool) -> int:
         return int((released != self._energised_is_locked) == self._high)
@@ -152,12 +149,12 @@ def _advice(error: Exception) -> str:
 
 
 class GpioChipIndicators(PlayedIndicators):
-    """Outputs on lines of the door's chip; off from the first moment on."""
+    """Outputs on lines of the door's chip; off from the first moment."""
 
     def __init__(
         self, pins: dict[Output, int], active_high: bool, alarm_s: float, lines: Lines
     ) -> None:
-        """DeviceError when a line cannot be had."""
+        """Claim the lines. Raises: DeviceError."""
         super().__init__(pins, alarm_s)
         self._pins, self._high, self._lines = pins, active_high, lines
         try:
@@ -183,8 +180,8 @@ def _indicators(settings: Settings, setup: DoorSetup) -> Indicators:
 def _check(setup: DoorSetup) -> Iterator[Check]:
     yield Check(
         "warn" if setup.settings.lock_type == "maglock" else "ok",
-        "what this chip does with the relay's line when the program ends is not known",
-        "let the program end and try the door; a resistor at the line decides what it is then",
+        "it is not known how this chip leaves the relay's line when the program ends",
+        "let the program end and try the door; a resistor at the line decides its level",
     )
 
 

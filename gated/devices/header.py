@@ -1,4 +1,4 @@
-"""Finds the 40-pin header among the GPIO chips of the computer. Imports nothing heavy."""
+"""Finds the chip of the 40-pin header among the GPIO chips of the computer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gated.errors import DeviceError
 DEV = Path("/dev")
 SYS = Path("/sys")
 PINCTRL = {"pinctrl-rp1": "pinctrl_rp1", "pinctrl-bcm2": "pinctrl_bcm2835"}
-"""Labels of chips that carry the header (Pi 5; Pi 4 and older) -> their driver in the kernel."""
+"""Kernel module by label of the chip that carries the header (Pi 5; Pi 4 and older)."""
 HEADER_LABELS = tuple(PINCTRL)
 KEEPS = "persist_gpio_outputs"
 CMDLINE = "/boot/firmware/cmdline.txt"
@@ -24,10 +24,10 @@ LGPIO_ADVICE = (
 
 
 def import_lgpio() -> Any:
-    """The lgpio module; DeviceError with advice when it cannot be had."""
+    """Import lgpio. Raises: DeviceError with advice."""
     try:
-        # on import it makes a pipe in the working directory, which may be anyone's
-        with TemporaryDirectory(prefix="gated-lgpio-") as room, contextlib.chdir(room):
+        # on import it creates a pipe in the working directory, which may be anyone's
+        with TemporaryDirectory(prefix="gated-lgpio-") as folder, contextlib.chdir(folder):
             import lgpio
     except ImportError as error:
         raise DeviceError(f"the door's driver needs lgpio: {LGPIO_ADVICE} ({error})") from error
@@ -38,14 +38,13 @@ def import_lgpio() -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The chip that carries the 40-pin header: number of the gpiochip, which differs between models
-    of the Pi, and what it is called."""
+    """The chip of the 40-pin header: its gpiochip number, which varies by model, and its label."""
 
     chip: int
     label: str
 
     def keeps_outputs(self, sys: Path = SYS) -> bool | None:
-        """Return whether outputs stay driven when their program ends; None: not known."""
+        """Return whether outputs stay driven when their program ends; None: unknown."""
         try:
             text = (sys / "module" / self._driver / "parameters" / KEEPS).read_text()
         except OSError:
@@ -63,7 +62,7 @@ class Header:
 
 
 def labels_of_chips(lgpio: Any, dev: Path = DEV) -> tuple[dict[int, str], list[str]]:
-    """Number -> label of every chip that may be opened, and why others may not."""
+    """Return the labels of accessible chips by number, and problems of the others."""
     numbers = sorted(int(p.name[8:]) for p in dev.glob("gpiochip*") if p.name[8:].isdigit())
     labels, problems = {}, []
     for number in numbers:
@@ -80,7 +79,7 @@ def labels_of_chips(lgpio: Any, dev: Path = DEV) -> tuple[dict[int, str], list[s
 
 
 def find_header(lgpio: Any, dev: Path = DEV) -> Header:
-    """The chip of the 40-pin header; DeviceError when there is none, or none that may be used."""
+    """Find the chip of the 40-pin header. Raises: DeviceError when there is none to be used."""
     labels, problems = labels_of_chips(lgpio, dev)
     for number, label in labels.items():
         if label.startswith(HEADER_LABELS):
@@ -91,9 +90,9 @@ def find_header(lgpio: Any, dev: Path = DEV) -> Header:
 
 
 def find_chip(lgpio: Any, wanted: str, dev: Path = DEV) -> int:
-    """Number of the chip with this path or label.
+    """Return the number of the chip with this path or label.
 
-    Raises: DeviceError when there is none, more than one, or none that may be opened.
+    Raises: DeviceError when there is none, more than one, or none that is accessible.
     """
     if wanted.startswith("/"):
         name = (dev / Path(wanted).relative_to("/dev")).resolve().name if _in_dev(wanted) else ""

@@ -1,4 +1,4 @@
-"""Identify a camera, to tell it from another that is put in its place."""
+"""Identifies a camera, to notice when it is exchanged."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ TIMEOUT_S = 3.0
 
 
 def identity_of(settings: CameraSettings, sysfs: Path = VIDEO) -> str | None:
-    """A name that another camera would not have; None where the driver knows none. DeviceError."""
+    """Return an identity that another camera would not have, or None. Raises: DeviceError."""
     driver, setup = camera_driver(settings, SystemClock(), video=sysfs)
     return driver.identity(setup)
 
 
 def usb_identity(device: int | str, sysfs: Path = VIDEO) -> str | None:
-    """Maker, model and serial number, or the socket where there is no serial number."""
+    """Return maker, model and serial number, or the USB port where there is no serial number."""
     node = Path(f"/dev/video{device}" if isinstance(device, int) else device).resolve().name
     interface = (sysfs / node / "device").resolve()
     about = interface.parent
@@ -43,9 +43,9 @@ def _read(file: Path) -> str:
 
 
 def host_identity(url: str) -> str:
-    """Name the host of an RTSP address; DeviceError.
+    """Identify the host of an RTSP address. Raises: DeviceError.
 
-    Over TLS by the SHA-256 of its certificate; without TLS its address, which proves nothing.
+    Over TLS by the SHA-256 of its certificate; without TLS by its address, which proves nothing.
     """
     parts = authority(url)
     if parts is None:
@@ -53,7 +53,7 @@ def host_identity(url: str) -> str:
     host = parts.host.strip("[]")
     if parts.scheme != "rtsps":
         return f"rtsp {host}"
-    # no chain is checked: cameras sign their own certificates, and this one is known by its digest
+    # no chain is verified: cameras have self-signed certificates, and the digest identifies them
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:

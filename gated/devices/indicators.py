@@ -1,8 +1,8 @@
-"""Lamps, buzzer and the alarm relay: what they show, and for how long at most.
+"""Drives lamps, buzzer and the alarm relay, each for a limited time.
 
-`lit` says which outputs are on at a moment; it is the only place that knows patterns. One thread
-plays it, on the machine's own clock, so that no sound outlasts its bound whatever becomes of the
-program's other threads. An indicator that fails is logged and never keeps the gate from working.
+`lit` computes which outputs are on at a moment, and is the only place with patterns. One thread
+plays it, on the machine's own clock, so that no sound exceeds its limit whatever other threads do.
+An indicator that fails is logged and never keeps the gate from working.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FLASH_S = 2.0
 BEEP_S = 0.15
 DENIED_BEEPS = 3
 WARNING_S = 60.0
-"""The buzzer warns of a held door for no longer."""
+"""Longest warning of the buzzer about a held door."""
 STEP_S = 0.05
 
 
@@ -49,7 +49,7 @@ LAMPS = {
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Lights to be shown, each with the monotonic second since when, and the last decision."""
+    """The lights to show, each with its begin (monotonic seconds), and the last decision."""
 
     since: dict[Light, float]
     granted: bool = False
@@ -57,7 +57,7 @@ class Shown:
 
 
 def lit(shown: Shown, now: float, alarm_s: float) -> set[Output]:
-    """The outputs that are on now. alarm_s: longest sound of an alarm, in seconds."""
+    """Return the outputs that are on now. alarm_s: longest sound of an alarm, in seconds."""
     on = {LAMPS[light] for light in shown.since if light in LAMPS}
     ago = now - shown.flashed_at
     if 0 <= ago < FLASH_S:
@@ -74,7 +74,7 @@ def lit(shown: Shown, now: float, alarm_s: float) -> set[Output]:
 
 
 class PlayedIndicators(ABC):
-    """Plays what is to be shown on the wired outputs (ports.Indicators)."""
+    """Plays lights and decisions on the wired outputs (ports.Indicators)."""
 
     def __init__(self, outputs: Iterable[Output], alarm_s: float) -> None:
         self._alarm_s = alarm_s
@@ -91,11 +91,11 @@ class PlayedIndicators(ABC):
 
     @abstractmethod
     def _let_go(self) -> None:
-        """Give the hardware back."""
+        """Release the hardware."""
 
     @property
     def wired(self) -> tuple[Output, ...]:
-        """The outputs that there are."""
+        """The wired outputs."""
         return tuple(self._on)
 
     @property
@@ -104,7 +104,7 @@ class PlayedIndicators(ABC):
         return {output for output, on in self._on.items() if on}
 
     def show(self, lights: frozenset[Light]) -> None:
-        """Show these lights from now on; one that held before goes on from where it was."""
+        """Show these lights from now on; a light shown before goes on without a restart."""
         now = time.monotonic()
         with self._changed:
             before = self._shown
@@ -113,13 +113,13 @@ class PlayedIndicators(ABC):
             self._changed.notify()
 
     def flash(self, granted: bool) -> None:
-        """A decision was made."""
+        """Show a decision for a moment."""
         with self._changed:
             self._shown = Shown(self._shown.since, granted, time.monotonic())
             self._changed.notify()
 
     def close(self) -> None:
-        """Everything off, then let go; safe to call twice."""
+        """Switch everything off, and release the hardware; safe to call twice."""
         with self._changed:
             if self._closed:
                 return
@@ -153,19 +153,19 @@ class PlayedIndicators(ABC):
 
 
 class NoIndicators:
-    """A gate that shows nothing."""
+    """The indicators of a gate without any."""
 
     def show(self, lights: frozenset[Light]) -> None:
-        """There is nothing to show it on."""
+        """Do nothing."""
 
     def flash(self, granted: bool) -> None:
-        """There is nothing to show it on."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """Do nothing."""
 
 
 def outputs_of(settings: Settings) -> dict[Output, int]:
-    """The pin of each output that has one."""
+    """Return the pins of the wired outputs."""
     pins = settings.indicators.pins()
     return {output: pins[key] for output in Output if (key := f"{output}_pin") in pins}

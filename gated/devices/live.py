@@ -1,4 +1,4 @@
-"""Live cameras through OpenCV: USB (`v4l2`) and network (`rtsp`)."""
+"""Drives live cameras through OpenCV: USB (`v4l2`) and network (`rtsp`)."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from gated.errors import DeviceError
 from gated.ports import Clock, Frame
 
 SLOW_READ = 0.8
-"""A read that took this part of the time-out came from a stalled stream, whatever it returned:
-OpenCV answers the first reads after a stall with old frames (seen with 5.0 and FFmpeg)."""
+"""Share of the time-out; a longer read came from a stalled stream, whatever it returned: OpenCV
+answers the first reads after a stall with old frames (seen with 5.0 and FFmpeg)."""
 
 
 class CaptureCamera:
@@ -37,14 +37,14 @@ class CaptureCamera:
     @property
     @abstractmethod
     def _where(self) -> str:
-        """The device or address as it may be shown to anyone."""
+        """The device or address, without secrets."""
 
     @abstractmethod
     def _connect(self) -> cv2.VideoCapture:
-        """A new capture, open or not."""
+        """Make a capture, open or not."""
 
     def open(self) -> None:
-        """DeviceError when the camera cannot be opened within `open_timeout_s`."""
+        """Open the camera. Raises: DeviceError after `open_timeout_s`."""
         self.close()
         silence_opencv()
         try:
@@ -57,7 +57,7 @@ class CaptureCamera:
         self._capture = capture
 
     def read(self) -> Frame:
-        """The next frame; DeviceError when none comes within `read_timeout_s`."""
+        """Return the next frame. Raises: DeviceError after `read_timeout_s`."""
         if self._capture is None:
             raise DeviceError(f"{self._where} is not open")
         began = self._clock.now().mono
@@ -112,7 +112,7 @@ class V4l2Camera(CaptureCamera):
 
 
 class RtspCamera(CaptureCamera):
-    """A network camera. Its address may hold a password, which no message repeats."""
+    """A network camera. Its address may contain a password, which messages never repeat."""
 
     @property
     def _where(self) -> str:
@@ -126,7 +126,7 @@ class RtspCamera(CaptureCamera):
             [
                 *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(1000 * settings.open_timeout_s)),
                 *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(1000 * settings.read_timeout_s)),
-                # frame threads would hold back as many frames as there are threads
+                # each frame thread would delay by one frame
                 *(cv2.CAP_PROP_N_THREADS, 1),
             ],
         )

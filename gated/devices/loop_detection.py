@@ -1,6 +1,6 @@
-"""Pictures that come again exactly: a recording that is fed in place of the camera.
+"""Detects pictures that repeat exactly: a recording that is played instead of the camera.
 
-The noise of a living sensor never repeats, whatever stands still before it.
+The noise of a real sensor never repeats, however still the scene.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ REMEMBERED = 9000
 """Frames, ten minutes at 15 a second; 100 bytes each."""
 
 REPEATED = 15
-"""So many different pictures in a row, each as long after its last showing, are a loop. Fewer are
-none: where there is no noise, in the dark, a lamp that blinks makes a few pictures take turns."""
+"""A loop is at least this many different pictures in a row, each with the same lag to its previous
+showing. Fewer are none: without noise, in the dark, a blinking lamp makes a few pictures alternate.
+"""
 
 
 class LoopDetector:
-    """Find a stream of frames that repeats itself. Frames that merely stand still are no loop.
+    """Finds a stream of frames that repeats itself. Frames that merely stand still are no loop.
 
     known: the newest frame has been shown before.
     """
@@ -32,7 +33,7 @@ class LoopDetector:
         self._run: set[int] = set()
 
     def repeats(self, image: Image) -> bool:
-        """Take the next frame; whether it ends a run of frames that all came before."""
+        """Take the next frame; return whether it ends a run of repeated frames."""
         self._number += 1
         digest = hash(image[::8, ::8].tobytes())
         lag = self._number - self._seen.pop(digest, self._number)
@@ -41,7 +42,7 @@ class LoopDetector:
             self._seen.popitem(last=False)
         self.known = lag > 0
         if lag != 1:
-            # a lag comes to an end within the memory, and with it the set
+            # a lag is shorter than the memory, which bounds the set
             if lag != self._lag:
                 self._run.clear()
             self._run.add(digest)

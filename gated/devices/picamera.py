@@ -1,9 +1,9 @@
-"""The camera on a Raspberry Pi's ribbon cable, through picamera2.
+"""Drives the camera on a Raspberry Pi's ribbon cable, through picamera2.
 
-What libcamera turns costs nothing: the sensor reads out the other way round. It knows mirrored and
-upside down; a quarter turn is made here. Where the picture is large, the camera's own hardware
-makes a small one of it at the same moment, in which faces are looked for. A frame counts from the
-moment at which the sensor read it, not from when it arrived here.
+Mirroring and half turns are done by libcamera at no cost, as the sensor reads out in another order;
+quarter turns are done here. For a large picture, the camera's hardware also delivers a small one of
+the same moment, in which faces are detected. The time of a frame is that of the sensor, not of its
+arrival.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from gated.errors import DeviceError
 from gated.ports import Clock, Frame
 
 SMALL_WIDTH = 640
-"""Of the small picture: a multiple of 64, so that its rows are not padded."""
+"""Width of the small picture: a multiple of 64, so that its rows are not padded."""
 
 
 def boot_time() -> int:
-    """Nanoseconds on the clock that libcamera stamps frames with."""
+    """Return nanoseconds on the clock that libcamera uses for frames."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
 def small_size(width: int, height: int) -> tuple[int, int] | None:
-    """Width and height of the small picture, both even; None where the large one is small."""
+    """Return width and height of the small picture, both even; None for a small large one."""
     if width <= SMALL_WIDTH:
         return None
     return SMALL_WIDTH, max(2, round(height * SMALL_WIDTH / width / 2) * 2)
 
 
 class PiCamera:
-    """picamera2 is imported when the camera is opened; it comes with Raspberry Pi OS."""
+    """A camera through picamera2, which is part of Raspberry Pi OS and imported on opening."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class PiCamera:
         self._number = 0
 
     def open(self) -> None:
-        """DeviceError without the library, without the camera, or while another program has it."""
+        """Open the camera. Raises: DeviceError without library or camera, or when it is in use."""
         self.close()
         settings = self._settings
         library = self._library or _import_picamera2()
@@ -88,11 +88,11 @@ class PiCamera:
             raise DeviceError(f"Pi camera {index} cannot be opened: {error}") from error
 
     def _small_stream(self) -> dict[str, Any]:
-        # YUV420 is the one format that every Pi makes of its second stream
+        # the one format of a second stream that every Pi supports
         return {"lores": {"size": self._small, "format": "YUV420"}} if self._small else {}
 
     def _transform(self) -> dict[str, Any]:
-        """Return the turn that libcamera is asked for; empty without one."""
+        """Return libcamera's transform; empty without one."""
         across, over = self._flips
         if not (across or over):
             return {}
@@ -100,7 +100,7 @@ class PiCamera:
         return {"transform": libcamera.Transform(hflip=int(across), vflip=int(over))}
 
     def read(self) -> Frame:
-        """The next frame; DeviceError when none comes within `read_timeout_s`."""
+        """Return the next frame. Raises: DeviceError after `read_timeout_s`."""
         if self._camera is None:
             raise DeviceError("the Pi camera is not open")
         try:
@@ -121,9 +121,9 @@ class PiCamera:
         return Frame(image, self._captured_at(stamp), self._number, self._as_bgr(small))
 
     def _captured_at(self, stamp: int | None) -> float:
-        """Monotonic seconds at which the sensor began to read the frame; now, if that is not known.
+        """Return the monotonic seconds at which the sensor began to read the frame, or else now.
 
-        A stamp from the future, or older than a read may take, is of another clock.
+        A stamp from the future, or older than the time-out, is of another clock.
         """
         now = self._clock.now().mono
         if not stamp:
@@ -132,7 +132,7 @@ class PiCamera:
         return now - age if 0 <= age <= self._settings.read_timeout_s else now
 
     def _as_bgr(self, small: Any) -> Image | None:
-        """The small picture as the large one is; None where its rows are not as was asked for."""
+        """Convert the small picture to BGR; None when its shape is not as requested."""
         if small is None or self._small is None:
             return None
         width, height = self._small
@@ -155,9 +155,9 @@ def _import_picamera2() -> Any:
 
 
 def _imported(name: str) -> Any:
-    """The module; DeviceError with advice, whatever its import ends with.
+    """Import a module. Raises: DeviceError with advice, whatever the import raises.
 
-    One that was built for another numpy raises ValueError, a missing part of it OSError.
+    A module built for another numpy raises ValueError, one with missing parts OSError.
     """
     try:
         return importlib.import_module(name)

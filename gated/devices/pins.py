@@ -1,9 +1,9 @@
-"""gpiozero's pins on lgpio, claimed once: with what they are for, and an output with its level.
+"""Makes gpiozero claim pins on lgpio only once, for their purpose, and outputs with their level.
 
-gpiozero takes each pin as an input without a pull first, then as a low output, and only then writes
-the level that was asked for. A relay whose locked level is high would move at every start. At the
-end it makes an input of it again, which floats. Here an output is one call of lgpio, and at the end
-the line is let go of as it stands: what the kernel makes of that, `header.keeps_outputs` says.
+gpiozero itself claims each pin first as an input without a pull, then as a low output, and only
+then sets the level. A relay whose locked level is high would move at every start. At the end it
+turns the pin into a floating input. Here an output is claimed by one call of lgpio, and freed as it
+stands; `header.keeps_outputs` says what the kernel does then.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from gpiozero.pins.local import LocalPiPin
 
 
 class HeaderPin(LGPIOPin):  # type: ignore[misc]  # gpiozero has no types
-    """A pin that nobody has claimed yet."""
+    """A pin that is not claimed yet."""
 
     def __init__(self, factory: Any, info: Any) -> None:
-        # past the parent's own, which claims the pin as an input
+        # skips the parent's __init__, which claims the pin as an input
         LocalPiPin.__init__(self, factory, info)
         self._pwm = self._bounce = self._callback = None
         self._edges = lgpio.BOTH_EDGES
         self._use: str | None = None
 
     def output_with_state(self, state: bool) -> None:
-        """Drive the pin from now on, at this level from the first moment."""
+        """Claim an output, at this level from the first moment."""
         lgpio.gpio_claim_output(self.factory._handle, self._number, int(bool(state)))
         self._use = "output"
 
@@ -35,7 +35,7 @@ class HeaderPin(LGPIOPin):  # type: ignore[misc]  # gpiozero has no types
         self._use = value
 
     def close(self) -> None:
-        """Let go of the pin as it stands; safe to call twice."""
+        """Free the pin as it stands; safe to call twice."""
         use, self._use = self._use, None
         if use == "output" and self.factory._handle is not None:
             lgpio.gpio_free(self.factory._handle, self._number)
@@ -44,17 +44,17 @@ class HeaderPin(LGPIOPin):  # type: ignore[misc]  # gpiozero has no types
 
 
 class HeaderFactory(LGPIOFactory):  # type: ignore[misc]
-    """Such pins on one chip."""
+    """Makes HeaderPins on one chip."""
 
     def __init__(self, chip: int) -> None:
         super().__init__(chip=chip)
-        # gpiozero keeps one table for all factories: who closes one would close the others' pins
+        # gpiozero has one table for all factories: closing one would close the others' pins
         self.pins: dict[Any, Any] = {}
         self.pin_class = HeaderPin
 
 
 def claimed_once(factory: Any) -> Any:
-    """The factory, making such pins from now on if it is one of lgpio's."""
+    """Let a factory of lgpio make HeaderPins; return the factory."""
     if isinstance(factory, LGPIOFactory):
         factory.pin_class = HeaderPin
     return factory

@@ -1,7 +1,7 @@
-"""Card readers that type like a keyboard (USB HID), through Linux's input events.
+"""Reads card readers that type like a keyboard (USB HID), through Linux's input events.
 
-A reader types the digits of a card and Enter. It is taken for the gate alone (EVIOCGRAB), so that
-no console and no login prompt ever gets them.
+A reader types the digits of a card and Enter. It is grabbed (EVIOCGRAB), so that no console and no
+login prompt gets the digits.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ KEYS = (
 
 
 class Keystrokes:
-    """Keys -> numbers. What is too long, or typed as slowly as by a hand, is no number."""
+    """Assembles numbers from keys; drops numbers that are too long, or typed slowly by hand."""
 
     def __init__(self, longest: int, pause_s: float) -> None:
         self._longest = longest
@@ -56,7 +56,7 @@ class Keystrokes:
         self._at = float("-inf")
 
     def key(self, code: int, now: float) -> str | None:
-        """A key was pressed at `now` (seconds of any clock); the number that it completes."""
+        """Take a key pressed at `now` (seconds of any clock); return the number it completes."""
         if now - self._at > self._pause_s:
             self._typed, self._spoilt = "", False
         self._at = now
@@ -83,7 +83,7 @@ class KeyboardReader:
         self._partial = b""
 
     def open(self) -> None:
-        """DeviceError when the device is missing, not ours to read, or somebody else's."""
+        """Open and grab the device. Raises: DeviceError when it is missing, denied or in use."""
         self.close()
         try:
             self._fd = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -95,7 +95,7 @@ class KeyboardReader:
         self._partial = b""
 
     def read(self, timeout: float) -> str | None:
-        """The next number; DeviceError when the reader was unplugged."""
+        """Return the next number, or None. Raises: DeviceError when the reader was unplugged."""
         until = time.monotonic() + timeout
         while (number := next(self._ready, None)) is None:
             left = until - time.monotonic()
@@ -105,7 +105,7 @@ class KeyboardReader:
         return number
 
     def close(self) -> None:
-        """Let go of the reader; the kernel ends the grab with the file."""
+        """Close the device, which ends the grab."""
         fd, self._fd = self._fd, None
         self._ready = iter(())
         if fd is not None:
@@ -113,11 +113,11 @@ class KeyboardReader:
                 os.close(fd)
 
     def _take(self, fd: int) -> None:
-        """For the gate alone; OSError."""
+        """Grab the device. Raises: OSError."""
         fcntl.ioctl(fd, EVIOCGRAB, 1)
 
     def _receive(self, timeout: float) -> bytes:
-        """Whole events that have arrived, none of them after `timeout` seconds."""
+        """Return the whole events that arrive within `timeout` seconds."""
         fd = self._fd
         if fd is None:
             raise DeviceError(f"card reader {self.name} is not open")
@@ -143,12 +143,12 @@ class KeyboardReader:
 
 
 class SimulatedReader(KeyboardReader):
-    """A reader whose keystrokes are written into a named pipe, which it makes at its path."""
+    """A reader whose keystrokes come through a named pipe, which it creates at its path."""
 
     _writer: int | None = None
 
     def open(self) -> None:
-        """DeviceError when there is something else at the path."""
+        """Create and open the pipe. Raises: DeviceError when the path is something else."""
         try:
             if not self._path.exists():
                 os.mkfifo(self._path, 0o600)
@@ -159,7 +159,7 @@ class SimulatedReader(KeyboardReader):
     def _take(self, fd: int) -> None:
         if not stat.S_ISFIFO(os.fstat(fd).st_mode):
             raise OSError(errno.ENOTTY, "is no pipe")
-        # a writer of our own, so that the pipe does not end when others close it
+        # our own writer, so that the pipe does not end when others close it
         self._writer = os.open(self._path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
     def close(self) -> None:
@@ -172,7 +172,7 @@ class SimulatedReader(KeyboardReader):
 def open_reader(
     settings: CredentialSettings, hardware: DoorHardware | None = None
 ) -> CardReader | None:
-    """The configured reader, not yet opened; None without one. Drivers are named, never guessed."""
+    """Make the configured reader, not yet open; None without one."""
     driver, setup = reader_driver(settings, hardware)
     return make_reader(driver, setup)
 
@@ -183,7 +183,7 @@ NONE = ReaderDriver(name="none", make=lambda setup: None)
 
 
 def keystrokes(number: str, at: float = 0.0, gap_s: float = 0.005, enter: bool = True) -> bytes:
-    """The input events of a reader that types `number` from `at` on, as it presses and releases."""
+    """Return the input events of a reader that types `number` from `at` on."""
     codes = {text: code for code, text in KEYS.items() if code < 71}
     typed = [codes[c] for c in number.upper()] + ([min(ENTER)] if enter else [])
     events = b""
@@ -196,7 +196,10 @@ def keystrokes(number: str, at: float = 0.0, gap_s: float = 0.005, enter: bool =
 
 
 def swipe(path: Path, number: str) -> None:
-    """Hold a card to the simulated reader at `path`; DeviceError when nobody reads there."""
+    """Hold a card to the simulated reader at `path`.
+
+    Raises: DeviceError when nobody reads there.
+    """
     try:
         fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:

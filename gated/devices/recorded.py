@@ -1,4 +1,4 @@
-"""The `replay` driver: a video file, a folder of pictures, or frames made on the fly."""
+"""Plays recordings as a camera: a video file, a folder of pictures, or generated frames."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ DIGITS = re.compile(r"(\d+)", re.ASCII)
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
 
 MAX_LAG_S = 1.0
-"""A reader that is further behind than this is not caught up with: the recording waits for it."""
+"""A reader that is further behind is not caught up with: the recording waits for it."""
 
 Source = Callable[[], Iterator[Image]]
-"""Makes an iterator over the frames, from the first one, each time it is called."""
+"""Returns an iterator over the frames, from the first one, at each call."""
 
 
 class RecordedCamera:
     """Plays a source at `fps` frames a second, or as fast as it is read.
 
-    In real time frames are stamped by the clock as if just captured; otherwise by their place in
-    the recording, so that the time does not depend on the machine.
+    In real time, frames are dated by the clock as if just captured; otherwise by their position in
+    the recording, so that times do not depend on the machine.
     """
 
     def __init__(
@@ -49,12 +49,12 @@ class RecordedCamera:
         self._due = 0.0
 
     def open(self) -> None:
-        """Begin with the first frame."""
+        """Start from the first frame."""
         self._frames = self._source()
         self._due = self._clock.now().mono
 
     def read(self) -> Frame:
-        """The next frame; EndOfStream after the last one, unless it loops."""
+        """Return the next frame. Raises: EndOfStream after the last one, unless it loops."""
         image = self._next()
         self._number += 1
         if not self._realtime:
@@ -84,9 +84,9 @@ class RecordedCamera:
 
 
 def recording(path: Path, default_fps: float) -> tuple[Source, float]:
-    """The frames of a video file or a folder of pictures, and their rate.
+    """Return the frames of a video file or a folder of pictures, and their rate.
 
-    SourceError when there is nothing to play.
+    Raises: SourceError when there is nothing to play.
     """
     if path.is_dir():
         return _folder(path), default_fps
@@ -114,7 +114,7 @@ def _folder(path: Path) -> Source:
 
 
 def _as_counted(file: Path) -> list[tuple[int, str]]:
-    """Sorts frame2 before frame10."""
+    """Return a sort key that puts frame2 before frame10."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in DIGITS.split(file.name)]
 
 
@@ -128,7 +128,7 @@ def _picture(file: Path) -> Image | None:
 
 def _video(path: Path, default_fps: float) -> tuple[Source, float]:
     silence_opencv()
-    # one backend, named: the others are tried in turn and complain each in its own way
+    # one backend, named: otherwise OpenCV tries all, and each writes messages
     probe = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     readable = probe.isOpened() and probe.grab()
     fps = float(probe.get(cv2.CAP_PROP_FPS)) if readable else 0.0

@@ -1,4 +1,4 @@
-"""A serial port of Linux, raw, for one program at a time. Needs nothing but the kernel."""
+"""Opens a serial port of Linux, raw and exclusively, without any library."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Parity = Literal["none", "even", "odd"]
 SPEEDS: dict[int, int] = {
     rate: getattr(termios, f"B{rate}") for rate in (2400, 4800, 9600, 19200, 38400, 57600, 115200)
 }
-"""Bits per second -> the kernel's name of it."""
+"""The kernel's constant by bits per second."""
 CFLAG, ISPEED, OSPEED = 2, 4, 5
-"""Places in what termios.tcgetattr gives."""
+"""Indices in the list of termios.tcgetattr."""
 
 
 class SerialPort:
-    """8 data bits, 1 stop bit, no flow control. No call waits longer than it is told."""
+    """A port with 8 data bits, 1 stop bit, no flow control. Every call has a time limit."""
 
     def __init__(self, path: Path, baud: int, parity: Parity = "none") -> None:
         self.name = str(path)
@@ -35,11 +35,11 @@ class SerialPort:
 
     @property
     def is_open(self) -> bool:
-        """Return whether the port is ours now."""
+        """True while the port is open."""
         return self._fd is not None
 
     def open(self) -> None:
-        """Take the port for this program alone; DeviceError."""
+        """Open the port exclusively. Raises: DeviceError."""
         self.close()
         try:
             flags = os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
@@ -50,7 +50,7 @@ class SerialPort:
             raise DeviceError(f"{self.name}: {_advice(error)}") from None
 
     def write(self, data: bytes, timeout: float) -> None:
-        """Hand all of it to the kernel within so many seconds; DeviceError."""
+        """Write all data within `timeout` seconds. Raises: DeviceError."""
         until = time.monotonic() + timeout
         fd = self._opened()
         while data:
@@ -64,7 +64,7 @@ class SerialPort:
                 raise DeviceError(f"{self.name}: {_advice(error)}") from None
 
     def read(self, most: int, timeout: float) -> bytes:
-        """Return what is there, waiting so many seconds for the first byte; DeviceError."""
+        """Return available bytes, waiting `timeout` seconds for the first. Raises: DeviceError."""
         fd = self._opened()
         try:
             if not select.select([fd], [], [], max(0.0, timeout))[0]:
@@ -79,21 +79,21 @@ class SerialPort:
         return data
 
     def read_all(self, size: int, timeout: float) -> bytes:
-        """Return so many bytes, or fewer where they have not come after so many seconds."""
+        """Return `size` bytes, or fewer after `timeout` seconds."""
         until, data = time.monotonic() + timeout, b""
         while len(data) < size and (left := until - time.monotonic()) > 0:
             data += self.read(size - len(data), left)
         return data
 
     def drop_input(self) -> None:
-        """Forget what has arrived and was not read; DeviceError."""
+        """Drop bytes that have arrived and were not read. Raises: DeviceError."""
         try:
             termios.tcflush(self._opened(), termios.TCIFLUSH)
         except termios.error as error:
             raise DeviceError(f"{self.name}: {_advice(error)}") from None
 
     def close(self) -> None:
-        """Let go of the port; safe to call twice."""
+        """Close the port; safe to call twice."""
         fd, self._fd = self._fd, None
         if fd is not None:
             with suppress(OSError):  # it was unplugged
@@ -108,7 +108,7 @@ class SerialPort:
         """Lock the port and set it up. Raises: OSError, termios.error."""
         if not stat.S_ISCHR(os.fstat(fd).st_mode):
             raise OSError(errno.ENOTTY, "is no serial port")
-        # the lock as well: TIOCEXCL does not keep root out
+        # also a lock: TIOCEXCL does not keep root out
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         fcntl.ioctl(fd, termios.TIOCEXCL)
         tty.setraw(fd)

@@ -1,4 +1,4 @@
-"""A door, a camera and GPIO pins that exist only in the program: for the demo and for tests."""
+"""Simulates a door, a camera and GPIO pins, for the demo and for tests."""
 
 from __future__ import annotations
 
@@ -21,18 +21,17 @@ from gated.ports import Clock, Frame
 
 @dataclass(frozen=True, slots=True)
 class RelayEdge:
-    """The relay moved: monotonic seconds, and whether it releases since."""
+    """A movement of the relay: monotonic seconds, and whether it releases since."""
 
     at: float
     released: bool
 
 
 class SimulatedDoor(TimedDoor):
-    """A door without hardware; `edges` tells when it was released and locked.
+    """A door without hardware. edges: when it was released and locked.
 
-    `press_rex`, `press_trigger`, `open_leaf`, `close_leaf`, `fire` and `end_fire` are what people
-    do to it; what follows from it has happened when they return. `jam` makes the relay fail from
-    then on.
+    `press_rex`, `press_trigger`, `open_leaf`, `close_leaf`, `fire` and `end_fire` simulate people;
+    their effects have happened when they return.
     """
 
     def __init__(
@@ -51,37 +50,37 @@ class SimulatedDoor(TimedDoor):
         return self._released
 
     def press_rex(self) -> None:
-        """Somebody inside presses the request-to-exit button and lets go of it."""
+        """Press and release the request-to-exit button."""
         self._set(Input.REX, True)
         self._set(Input.REX, False)
 
     def press_trigger(self) -> None:
-        """Somebody asks the gate to look."""
+        """Press and release the trigger."""
         self._set(Input.TRIGGER, True)
         self._set(Input.TRIGGER, False)
 
     def open_leaf(self) -> None:
-        """The leaf is opened."""
+        """Open the leaf."""
         self._set(Input.CONTACT, True)
 
     def close_leaf(self) -> None:
-        """The leaf falls shut."""
+        """Close the leaf."""
         self._set(Input.CONTACT, False)
 
     def set_input(self, name: Input, active: bool) -> None:
-        """Any input becomes active or not."""
+        """Set an input active or not."""
         self._set(name, active)
 
     def fire(self) -> None:
-        """The fire alarm goes off."""
+        """Start the fire alarm."""
         self._set(Input.FIRE, True)
 
     def end_fire(self) -> None:
-        """The fire alarm is over; the door stays released until `reset_fire`."""
+        """End the fire alarm; the door stays released until `reset_fire`."""
         self._set(Input.FIRE, False)
 
     def jam(self, jammed: bool = True) -> None:
-        """From now on the relay cannot be moved."""
+        """Make the relay fail from now on, or work again."""
         self._jammed = jammed
 
     def _set(self, name: Input, active: bool) -> None:
@@ -101,11 +100,11 @@ class SimulatedDoor(TimedDoor):
         return self._levels[name]
 
     def _let_go(self) -> None:
-        """There is nothing to give back."""
+        """Do nothing."""
 
 
 class SimulatedIndicators(PlayedIndicators):
-    """Outputs that exist only in the program; `broken` ones cannot be switched."""
+    """Simulated outputs; `broken` ones cannot be switched."""
 
     def __init__(self, alarm_s: float) -> None:
         super().__init__(Output, alarm_s)
@@ -117,7 +116,7 @@ class SimulatedIndicators(PlayedIndicators):
             raise DeviceError("the simulated lamp is broken")
 
     def _let_go(self) -> None:
-        """There is nothing to give back."""
+        """Do nothing."""
 
 
 class SimulatedCamera:
@@ -136,57 +135,60 @@ class SimulatedCamera:
         self._is_open = False
 
     def open(self) -> None:
-        """DeviceError while it has disappeared."""
+        """Open the camera. Raises: DeviceError after `disappear`."""
         if self._gone.is_set():
             raise DeviceError("the simulated camera is unplugged")
         self._is_open = True
         self.opened += 1
 
     def read(self) -> Frame:
-        """The next picture; DeviceError once after `fail_next`, always after `disappear`."""
+        """Return the next picture.
+
+        Raises: DeviceError once after `fail_next`, always after `disappear`.
+        """
         if not self._is_open:
             raise DeviceError("the simulated camera is not open")
         if self._gone.is_set() or self._fail_next.is_set():
             self._fail_next.clear()
             raise DeviceError("the simulated camera failed")
         if not self._frozen.is_set():
-            # a live sensor never gives the same picture twice
+            # a real sensor never delivers the same picture twice
             self._picture = self._pictures[self._number % len(self._pictures)].copy()
             self._picture[0, 0] = np.frombuffer(self._number.to_bytes(4, "little")[:3], np.uint8)
         self._number += 1
         return Frame(self._picture, self._clock.now().mono, self._number)
 
     def close(self) -> None:
-        """Stop to deliver."""
+        """Stop delivering."""
         self._is_open = False
 
     def fail_next(self) -> None:
-        """The next read fails."""
+        """Make the next read fail."""
         self._fail_next.set()
 
     def freeze(self) -> None:
-        """From now on the same picture comes again and again, however often it is reopened."""
+        """Repeat the same picture from now on, also after reopening."""
         self._frozen.set()
 
     def thaw(self) -> None:
-        """The pictures change again."""
+        """Deliver changing pictures again."""
         self._frozen.clear()
 
     def disappear(self) -> None:
-        """Unplugged: reading and opening fail until `come_back`."""
+        """Unplug the camera: reading and opening fail until `come_back`."""
         self._gone.set()
 
     def come_back(self) -> None:
-        """Plugged in again."""
+        """Plug the camera in again."""
         self._gone.clear()
 
 
 class SimulatedGpio:
-    """The part of the `lgpio` module that doors use, over lines in memory.
+    """The part of the `lgpio` module that doors use, with simulated lines.
 
-    labels: chip -> label; chips that are not in it cannot be opened. levels: line -> level, kept
-    when the chip is closed, as the kernel of Raspberry Pi OS does. busy: lines that others hold.
-    without_edges and without_pulls: the chip has no such thing. `turn` is what the wires do.
+    labels: by chip; other chips cannot be opened. levels: by line, kept when the chip is closed, as
+    by the kernel of Raspberry Pi OS. busy: lines that other programs hold. without_edges,
+    without_pulls: the chip does not support them.
     """
 
     SET_PULL_UP = 32
@@ -207,13 +209,13 @@ class SimulatedGpio:
         self.written: list[tuple[int, int]] = []
         """(line, level) of each output as it was driven."""
         self.wires: dict[int, int] = {}
-        """Output -> input that a transistor pulls to ground while the output is high."""
+        """Input that a transistor pulls to ground while an output is high, by output."""
         self._group: list[int] = []
         self._claimed: set[int] = set()
         self._watching: dict[int, Callable[[int, int, int, int], None]] = {}
 
     def turn(self, line: int, level: int, stamp_ns: int = 0) -> None:
-        """Something outside pulls an input to this level."""
+        """Set the level of an input, as its wire does."""
         before, self.levels[line] = self.levels.get(line), level
         if before != level and line in self._watching:
             self._watching[line](0, line, level, stamp_ns)
@@ -228,7 +230,7 @@ class SimulatedGpio:
         return bits, mask, delay_us
 
     def tx_wave(self, handle: int, line: int, pulses: list[tuple[int, int, int]]) -> int:
-        """The whole wave at once; the stamps are those that it would have."""
+        """Send the whole wave at once, with the time stamps that it would have."""
         stamp = time.monotonic_ns()
         for bits, mask, delay_us in pulses:
             for i, output in enumerate(self._group):
@@ -305,7 +307,7 @@ class SimulatedCallback:
         self._cancel = cancel
 
     def cancel(self) -> None:
-        """No edge is told from now on."""
+        """End the calls."""
         self._cancel()
 
 

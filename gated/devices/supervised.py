@@ -1,13 +1,13 @@
-"""A camera that is never given up.
+"""Supervises a camera: reopens it for ever, and detects frozen, looped and blank pictures.
 
-Theory of operation. A camera that fails is reopened after a pause. One that goes on delivering is
-read on, whatever it delivers, so that the first picture that differs is seen at once:
+Theory of operation. A camera that fails is reopened after a pause. A camera that delivers is read
+on, whatever it delivers, so that the first new picture is seen at once:
 
-- The same picture for `frozen_after_s`, or pictures that come in a loop, are an outage; what is
-  known already is withheld, and the camera is reopened now and then, as a driver may be stuck.
-- The same picture that is black or white all over is none. Cameras with noise reduction give it in
-  the dark: it is handed on, as no face can be in it. The same dark picture with a lamp in it is no
-  outage either, but is withheld, as a face could be next to the lamp.
+- The same picture for `frozen_after_s`, or pictures in a loop, are an outage; repeated pictures are
+  withheld, and the camera is reopened now and then, as a driver may be stuck.
+- The same picture that is black or white all over is no outage. Cameras with noise reduction
+  deliver it in the dark: it is passed on, as it cannot contain a face. The same dark picture with a
+  lamp in it is no outage either, but is withheld, as a face could be next to the lamp.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ log = logging.getLogger(__name__)
 
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 30.0
 FIRST_REOPENING_S, LAST_REOPENING_S = 30.0, 600.0
-"""Between attempts to mend a stuck driver by opening the camera again, the longest in the end."""
+"""Intervals of reopening a camera whose driver may be stuck, growing from first to last."""
 DARK_REOPENING_S = 3600.0
-"""The same in the dark, where nothing tells a stuck driver from the night."""
-TOLD_AGAIN_S = 60.0
-"""So long after it became clear the dark is told again: a lamp that blinks fills no log."""
+"""The same in the dark, where a stuck driver looks like the night."""
+REPORT_AGAIN_S = 60.0
+"""Time after CLEAR in which DARK is not reported again, so that a blinking lamp fills no log."""
 PACE_S = 0.02
-"""A stuck driver may answer at once, for ever: what is withheld is not asked for faster."""
+"""Least interval of reads that are withheld: a stuck driver may answer at once."""
 STABLE_S = 10.0
-"""A camera that delivers for so long is well again: the next failure starts with a short delay."""
+"""A camera that delivers for this time counts as recovered: the next delay is short again."""
 
 
 class SupervisedCamera:
-    """Reopens the camera under it for ever; each outage is told once when it begins and ends.
+    """Reopens a camera for ever; reports the begin and the end of each outage once.
 
-    An outage is a DeviceError, the same picture for `frozen_after_s`, or pictures that come again
-    in a loop (a recording may do both). They are withheld until others come, reopened or not.
-    DARK, GLARE and CLEAR tell of a camera that works and of what can be seen in its picture.
-    heartbeat is called before each step that may take long; replace it to prove liveness.
+    An outage is a DeviceError, the same picture for `frozen_after_s`, or pictures in a loop (both
+    allowed for a recording). Repeated pictures are withheld until new ones come. DARK, GLARE and
+    CLEAR are reported for a camera that works. heartbeat: called before each step that may take
+    long; replace it to prove liveness.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class SupervisedCamera:
         wait: Callable[[float], bool] | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """`wait(s)` pauses and returns whether to stop; `jitter()` is in [0, 1)."""
+        """Wrap a camera. wait: pauses, and returns whether to stop. jitter: returns [0, 1)."""
         self.name = camera.name
         self.heartbeat: Callable[[], None] = lambda: None
         self._camera = camera
@@ -74,23 +74,26 @@ class SupervisedCamera:
         self._jitter = jitter
         self._is_open = False
         self._outage: CameraEventKind | None = None
-        self._told_open = False
+        self._reported_open = False
         self._attempts = 0
         self._well_since = 0.0
         self._still: Image | None = None
         self._still_since = 0.0
         self._unseen: CameraEventKind | None = None
-        self._told_unseen = False
-        self._clear_since = -TOLD_AGAIN_S
+        self._reported_unseen = False
+        self._clear_since = -REPORT_AGAIN_S
         self._reopen_at: float | None = None
         self._reopenings = 0
 
     def open(self) -> None:
-        """Begin to deliver; the device is opened by the first `read`."""
+        """Start delivering; the device is opened by the first `read`."""
         self._stopped.clear()
 
     def read(self) -> Frame:
-        """The next frame, however long it takes; EndOfStream after `stop` or a recording's end."""
+        """Return the next frame, however long it takes.
+
+        Raises: EndOfStream after `stop` or the end of a recording.
+        """
         while not self._stopped.is_set():
             self.heartbeat()
             try:
@@ -141,7 +144,7 @@ class SupervisedCamera:
         return frame
 
     def _judge_still(self, image: Image, now: float) -> bool:
-        """Say what a picture that does not change is; whether it is withheld."""
+        """Handle a picture that does not change; return whether it is withheld."""
         empty = blank(image)
         kind = empty or (CameraEventKind.DARK if dim(image) else None)
         since = f"the same picture for {now - self._still_since:.0f} s"
@@ -151,25 +154,25 @@ class SupervisedCamera:
         if self._outage is None and self._unseen is None:
             self._unseen = kind
             self._reopen_at = now + DARK_REOPENING_S
-            if now - self._clear_since >= TOLD_AGAIN_S:
-                self._told_unseen = True
-                self._tell(kind, f"nothing to be seen: {since}")
+            if now - self._clear_since >= REPORT_AGAIN_S:
+                self._reported_unseen = True
+                self._report(kind, f"nothing to be seen: {since}")
         if self._reopen_at is not None and now >= self._reopen_at:
             self._reopen_at = now + DARK_REOPENING_S
             self._close_quietly()
         return empty is None
 
     def _see(self, now: float) -> None:
-        """A picture came that is not the one before."""
-        if self._unseen is not None and self._told_unseen:
+        """Handle a new picture."""
+        if self._unseen is not None and self._reported_unseen:
             self._clear_since = now
-            self._tell(CameraEventKind.CLEAR, "")
-        self._unseen, self._told_unseen = None, False
+            self._report(CameraEventKind.CLEAR, "")
+        self._unseen, self._reported_unseen = None, False
 
     def _stuck(self, kind: CameraEventKind, detail: str, now: float) -> None:
-        """Pictures come, and are those from before: tell it once, and reopen the camera at times.
+        """Handle repeated pictures: report them once, and reopen the camera now and then.
 
-        It is read on between, and no time is lost to a pause.
+        In between reading goes on without a pause.
         """
         if self._outage is None:
             self._begin_outage(kind, detail)
@@ -184,15 +187,15 @@ class SupervisedCamera:
         before, self._still = self._still, image
         if before is None or before.shape != image.shape:
             return False
-        # a few pixels tell nearly always; all of them only when those agree
+        # a few pixels are nearly always enough; all are compared only when those are equal
         return np.array_equal(before[::16, ::16], image[::16, ::16]) and np.array_equal(
             before, image
         )
 
     def _lose(self, kind: CameraEventKind, detail: str) -> None:
-        """The camera failed: close it, tell it once, and wait before the next attempt."""
+        """Handle a failure: close the camera, report it once, wait before the next attempt."""
         self._close_quietly()
-        self._unseen, self._told_unseen = None, False
+        self._unseen, self._reported_unseen = None, False
         if self._outage is None:
             self._begin_outage(kind, detail)
         if self._well_since and self._clock.now().mono - self._well_since >= STABLE_S:
@@ -208,15 +211,15 @@ class SupervisedCamera:
         log.warning("camera %s %s: %s", self.name, kind, detail)
         self._on_event(CameraEvent(kind, detail))
 
-    def _tell(self, kind: CameraEventKind, detail: str) -> None:
+    def _report(self, kind: CameraEventKind, detail: str) -> None:
         log.info("camera %s: %s", self.name, kind)
         self._on_event(CameraEvent(kind, detail))
 
     def _recover(self, now: float) -> None:
         self._well_since = self._well_since or now
-        if self._outage is not None or not self._told_open:
+        if self._outage is not None or not self._reported_open:
             self._outage = None
-            self._told_open = True
+            self._reported_open = True
             log.info("camera %s delivers", self.name)
             self._on_event(CameraEvent(CameraEventKind.OPENED))
 

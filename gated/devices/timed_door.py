@@ -1,19 +1,19 @@
-"""Keep what every door has in common: the lease, the inputs and the fire latch.
+"""The base of all doors with a relay: the lease, the inputs and the fire latch.
 
-Theory of operation. `TimedDoor` owns one thread, the only one that ends a lease or believes an
-input. A subclass brings two primitives: `_drive(released)` moves the relay, `_active(input)` reads
-an input as it is now. Everything that moves the relay happens under one lock, so that a lease that
-ends and a grant that extends it cannot overtake each other.
+Theory of operation. `TimedDoor` owns one thread, the only one that ends a lease or accepts a change
+of an input. A subclass provides two primitives: `_drive(released)` moves the relay,
+`_active(input)` reads an input. Everything that moves the relay happens under one lock, so that the
+end of a lease and a grant that extends it are ordered.
 
-- `unlock(for_s)` is a lease: the door locks by itself when it ends, whatever becomes of the caller.
-  Overlapping leases end with the later one; they never add up.
-- An edge of an input is believed after it has been stable for the debounce time. Inputs are also
-  re-read once a second, because the kernel drops edges when its queue is full.
-- Fire releases before anyone hears of it and stays latched until `reset_fire`; nothing locks the
+- `unlock(for_s)` is a lease: the door locks by itself when it ends, whatever happens to the caller.
+  Overlapping leases end with the latest one; they never add up.
+- A change of an input is accepted after it has been stable for the debounce time. Inputs are also
+  read once a second, because the kernel drops edges when its queue is full.
+- Fire releases before the event is posted and stays latched until `reset_fire`; nothing locks the
   door meanwhile.
-- Whatever goes wrong in here locks the door (unless fire holds it) and posts FAULT, once per cause.
-  A relay that stands released without a lease is driven back at the next look, so a failed attempt
-  to lock is repeated every second.
+- Any error in here locks the door (unless fire holds it) and posts FAULT, once per cause. A relay
+  that is released without a lease is driven back at the next check, so a failed attempt to lock is
+  repeated every second.
 
 The lease runs on the machine's monotonic clock and never on an injected one: a test clock that
 stands still must not keep a strike energised.
@@ -49,17 +49,17 @@ class Input(StrEnum):
     REX = "rex"
     """Active: the request-to-exit button is pressed."""
     FIRE = "fire"
-    """Active: the fire alarm asks for the door to be released."""
+    """Active: the fire alarm requests the release of the door."""
     TRIGGER = "trigger"
-    """Active: somebody asks the gate to look at faces (a button, a mat, a motion sensor)."""
+    """Active: recognition is requested (by a button, a mat, a motion sensor)."""
     TAMPER = "tamper"
     """Active: the box was opened."""
     POWER_FAIL = "power_fail"
-    """Active: the mains are gone, the battery feeds the door."""
+    """Active: mains power has failed, the battery feeds the door."""
     OTHER_DOOR = "other_door"
     """Active: the other door of the mantrap stands open."""
     FIRE_RESET = "fire_reset"
-    """Active: somebody turns the key that ends the fire release."""
+    """Active: the key that ends the fire release is turned."""
 
 
 CHANGES: dict[Input, tuple[DoorEventKind, DoorEventKind]] = {
@@ -68,14 +68,14 @@ CHANGES: dict[Input, tuple[DoorEventKind, DoorEventKind]] = {
     Input.POWER_FAIL: (DoorEventKind.POWER_FAIL, DoorEventKind.POWER_RESTORED),
     Input.OTHER_DOOR: (DoorEventKind.OTHER_OPEN, DoorEventKind.OTHER_CLOSED),
 }
-"""What is told of the inputs whose both states matter."""
+"""Events of inputs of which both changes are posted: (active, inactive)."""
 
 PRESSED_TO_GROUND = frozenset({Input.REX, Input.TRIGGER, Input.FIRE_RESET})
-"""Active while closed. All other inputs are closed while all is well: a cut wire tells."""
+"""Active while closed. All other inputs are normally closed, so that a cut wire is noticed."""
 
 
 def wired(settings: DoorSettings) -> dict[Input, int]:
-    """The pin of each input that has one; the key of its setting is called like the input."""
+    """Return the pins of the wired inputs."""
     pins = settings.pins()
     return {name: pins[key] for name in Input if (key := f"{name}_pin") in pins}
 
@@ -106,7 +106,7 @@ class TimedDoor(ABC):
 
     @abstractmethod
     def _let_go(self) -> None:
-        """Give the hardware back; the relay stands where it should stay."""
+        """Release the hardware, leaving the relay as it stands."""
 
     @property
     @abstractmethod
@@ -119,13 +119,13 @@ class TimedDoor(ABC):
         return self._accepted.get(Input.CONTACT)
 
     def inputs(self) -> dict[Input, bool]:
-        """Every wired input as it is at this moment, bouncing or not."""
+        """Read every wired input at this moment, bouncing or not."""
         return {name: self._active(name) for name in self._inputs}
 
     def unlock(self, for_s: float) -> None:
-        """Release for so many seconds, at most `max_unlock_s`; a longer lease stays.
+        """Release for `for_s` seconds, at most `max_unlock_s`; a longer lease stays.
 
-        Raises ValueError for a time that is not positive, DeviceError when the relay cannot be
+        Raises: ValueError for a time that is not positive, DeviceError when the relay cannot be
         moved or the door was closed.
         """
         if not for_s > 0:
@@ -134,7 +134,7 @@ class TimedDoor(ABC):
             if self._closed:
                 raise DeviceError("the door is closed down")
             ends = time.monotonic() + min(for_s, self._settings.max_unlock_s)
-            # the lease comes first: from here on the thread ends it even if this caller dies
+            # the lease comes first: the thread ends it even if the caller dies now
             self._lease_ends = max(ends, self._lease_ends or -math.inf)
             self._condition.notify()
             try:
@@ -151,7 +151,7 @@ class TimedDoor(ABC):
                 self._drive(False)
 
     def reset_fire(self) -> bool:
-        """Unlatch by hand after a fire alarm and lock; False while the fire input is active."""
+        """End the fire latch and lock; return False while the fire input is active."""
         with self._condition:
             if self._closed:
                 return False
@@ -166,7 +166,7 @@ class TimedDoor(ABC):
             return True
 
     def close(self) -> None:
-        """Lock (unless fire is latched), then let go of the hardware; safe to call twice."""
+        """Lock (unless fire is latched), then release the hardware; safe to call twice."""
         with self._condition:
             if self._closed:
                 return
@@ -180,16 +180,16 @@ class TimedDoor(ABC):
             self._thread.join(timeout=2.0)
 
     def _start(self) -> None:
-        """Lock, read the inputs as they stand and begin to watch; the subclass is ready by now."""
+        """Lock, read the inputs and start the thread; called last by the subclass's __init__."""
         with self._condition:
             self._drive(False)
-            # a button that is stuck, or wired the wrong way round, must not open at every start
+            # a button that is stuck or wired the wrong way round must not open at every start
             self._accepted = self.inputs() | {Input.FIRE: False}
-            self._tell_what_holds()
+            self._post_initial_state()
             self._thread.start()
 
-    def _tell_what_holds(self) -> None:
-        """Post what is active from the start on; a leaf that stands open was not forced."""
+    def _post_initial_state(self) -> None:
+        """Post inputs that are active at the start; an open leaf was not forced."""
         if Input.FIRE in self._inputs and self._active(Input.FIRE):
             self._accept(Input.FIRE, True)
         for name in self._inputs:
@@ -199,11 +199,15 @@ class TimedDoor(ABC):
                 self._accept(name, True)
 
     def _edge(self, name: Input) -> None:
-        """An input may have changed; called by the driver from any thread."""
+        """Note that an input may have changed; called by the driver from any thread."""
         with self._condition:
-            # from the first edge on: an input that chatters for ever must not be put off for ever
+            # counted from the first edge: a chattering input must not be postponed for ever
             self._settles.setdefault(name, time.monotonic() + self._settings.debounce_s)
             self._condition.notify()
+
+    def _on_edge(self, name: Input) -> Callable[[], None]:
+        """Return a callback for edges of an input."""
+        return lambda: self._edge(name)
 
     def _run(self) -> None:
         with self._condition:
@@ -218,7 +222,7 @@ class TimedDoor(ABC):
                 self._condition.wait(self._idle_s())
 
     def _idle_s(self) -> float:
-        """Seconds until something is due, at most REREAD_S."""
+        """Return the seconds until something is due, at most REREAD_S."""
         if self._fault:
             return REREAD_S
         now = time.monotonic()
@@ -228,7 +232,7 @@ class TimedDoor(ABC):
         return max(0.0, min(due) - now)
 
     def _keep_lease(self, now: float) -> None:
-        """End the lease when it is over, and see that the relay stands where it should."""
+        """End the lease when it is over, and correct the relay if it is in the wrong state."""
         if self._lease_ends is not None and now >= self._lease_ends:
             self.lock()
             if not self._fire:
@@ -238,7 +242,7 @@ class TimedDoor(ABC):
             self._drive(wanted)
 
     def _look(self, name: Input, now: float) -> None:
-        """Read an input; believe what it says once it was given the time to settle."""
+        """Read an input; accept a change after the debounce time."""
         if now < self._settles.get(name, now):
             return
         active = self._active(name)
@@ -251,7 +255,7 @@ class TimedDoor(ABC):
             self._settles[name] = now + self._settings.debounce_s
 
     def _accept(self, name: Input, active: bool) -> None:
-        """Believe the new state of an input: act first, then tell."""
+        """Accept the new state of an input: act first, then post."""
         self._accepted[name] = active
         if name in CHANGES:
             began, ended = CHANGES[name]
@@ -270,7 +274,7 @@ class TimedDoor(ABC):
             self._post(DoorEvent(DoorEventKind.FIRE))
 
     def _fail(self, detail: str) -> None:
-        """Something in here broke: lock if possible, and say so."""
+        """Handle an error: lock if possible, and post FAULT."""
         news, self._fault = detail != self._fault, detail
         try:
             self.lock()
@@ -281,4 +285,4 @@ class TimedDoor(ABC):
             try:
                 self._post(DoorEvent(DoorEventKind.FAULT, detail))
             except Exception:
-                log.exception("door: the fault cannot be told")
+                log.exception("door: the fault cannot be posted")

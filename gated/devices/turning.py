@@ -1,6 +1,8 @@
-"""Pictures the right way up, whichever way the camera hangs."""
+"""Rotates and mirrors pictures of cameras that are mounted another way."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -8,20 +10,20 @@ import numpy as np
 from gated.config import CameraSettings
 from gated.core.values import Image
 
+ROTATIONS = {
+    90: cv2.ROTATE_90_CLOCKWISE,
+    180: cv2.ROTATE_180,
+    270: cv2.ROTATE_90_COUNTERCLOCKWISE,
+}
 
-class turned:  # noqa: N801 - used like a function
-    """Rotates and mirrors pictures as the settings say."""
 
-    def __init__(self, settings: CameraSettings) -> None:
-        codes = {
-            90: cv2.ROTATE_90_CLOCKWISE,
-            180: cv2.ROTATE_180,
-            270: cv2.ROTATE_90_COUNTERCLOCKWISE,
-        }
-        self._code = codes.get(settings.rotate)
-        self._mirror = settings.mirror
+def turned(settings: CameraSettings) -> Callable[[Image], Image]:
+    """Return a function that rotates and then mirrors pictures as configured."""
+    rotation, mirror = ROTATIONS.get(settings.rotate), settings.mirror
 
-    def __call__(self, image: Image) -> Image:
-        if self._code is not None:
-            image = np.asarray(cv2.rotate(image, self._code), np.uint8)
-        return np.asarray(cv2.flip(image, 1), np.uint8) if self._mirror else image
+    def turn(image: Image) -> Image:
+        if rotation is not None:
+            image = np.asarray(cv2.rotate(image, rotation), np.uint8)
+        return np.asarray(cv2.flip(image, 1), np.uint8) if mirror else image
+
+    return turn

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from gated.devices.bus_door import Seen, bus_driver, relay_of
+from gated.devices.bus_door import BoardState, bus_driver, relay_of
 from gated.devices.drivers import Check, DoorSetup
 from gated.errors import DeviceError
 from gated.osdp.bus import OsdpBus, Station, join_bus, leave_bus, wait_secure
@@ -54,14 +54,14 @@ class OsdpRelay:
         self._ends = None if for_s is None else time.monotonic() + for_s
         self._tell()
 
-    def look(self, inputs: Iterable[int]) -> Seen:
+    def look(self, inputs: Iterable[int]) -> BoardState:
         """Say again what is wanted; DeviceError when the module does not confirm it."""
         bus, station = self._opened()
         with bus.changed:
             if station.tampered:
                 raise DeviceError("tamper: the module says that it was opened")
         self._tell()
-        return Seen()
+        return BoardState()
 
     def close(self) -> None:
         """Leave the bus; the output stays as it is, a timed one ends."""

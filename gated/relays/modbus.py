@@ -14,7 +14,7 @@ from pydantic import Field
 
 from gated.config import Section
 from gated.config.settings import Misfit
-from gated.devices.bus_door import Seen, bus_driver, relay_of
+from gated.devices.bus_door import BoardState, bus_driver, relay_of
 from gated.devices.drivers import Check, DoorSetup
 from gated.devices.serial_port import Parity, SerialPort
 from gated.errors import DeviceError
@@ -85,17 +85,17 @@ class ModbusRelay:
         else:
             self._modbus.write_coil(self._coil, ON if energised else OFF)
 
-    def look(self, inputs: Iterable[int]) -> Seen:
+    def look(self, inputs: Iterable[int]) -> BoardState:
         """Read the coil, and the inputs in one question; DeviceError."""
         if self._watchdog is not None:
             self._modbus.write_register(self._watchdog, self._watchdog_value)
         energised = self._modbus.coils(self._coil, 1)[0]
         numbers = list(inputs)
         if not numbers:
-            return Seen(energised)
+            return BoardState(energised)
         first = min(numbers)
         bits = self._modbus.inputs(first, max(numbers) - first + 1)
-        return Seen(energised, {number: bits[number - first] for number in numbers})
+        return BoardState(energised, {number: bits[number - first] for number in numbers})
 
     def close(self) -> None:
         """Disconnect; the coil stays as it is."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from gated.config import Section
-from gated.devices.bus_door import Seen, bus_driver, relay_of
+from gated.devices.bus_door import BoardState, bus_driver, relay_of
 from gated.devices.drivers import Check, DoorSetup
 from gated.devices.serial_port import SerialPort
 from gated.errors import DeviceError
@@ -61,11 +61,11 @@ class UsbRelay:
         self._energised = energised
         self._port.write(frame(self._relay, energised), WRITE_S)
 
-    def look(self, inputs: Iterable[int]) -> Seen:
+    def look(self, inputs: Iterable[int]) -> BoardState:
         """Say again what is wanted; DeviceError when the port is gone."""
         self._port.write(frame(self._relay, self._energised), WRITE_S)
         self._port.drop_input()
-        return Seen()
+        return BoardState()
 
     def close(self) -> None:
         """Let go of the port; the relay stays as it is."""
