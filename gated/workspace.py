@@ -22,7 +22,7 @@ from gated.database.spellings import site_of_gates
 from gated.devices.clock import JudgedClock, SystemClock
 from gated.errors import StorageError
 from gated.journal import clock_store, key_rotation
-from gated.journal.journal import Journal
+from gated.journal.journal import GateLabel, Journal
 from gated.ports import Clock
 from gated.vault.files import FileStore, remove_file
 from gated.vault.ring import SealedRing
@@ -70,14 +70,12 @@ class Workspace:
                 self.database,
                 self.keys.signer,
                 state / "journal.head",
-                settings.gate.name,
-                settings.gate.site,
+                GateLabel(settings.gate.name, settings.gate.site, settings.gate.timezone),
                 shared=settings.gate.role == "hub",
-                timezone=settings.gate.timezone,
                 boot=boot,
             )
             self.ring = SealedRing(state / "incidents", self.keys.sealer)
-            """What the gate was told and decided lately; nothing in it is about who is erased."""
+            """Recent events and decisions of the gate, without erased people."""
             self.refused = SealedRing(state / "refused", self.keys.sealer)
             """Templates of refused visits, for `privacy.denials_hours`."""
             self.journal.on_gone = self._forget

@@ -11,7 +11,7 @@ from typing import Any
 from gated.database.request_origin import RequestOrigin, current, request_from
 from gated.errors import SourceError
 from gated.journal import audit_store
-from gated.journal.audit_store import AuditRow, Place
+from gated.journal.audit_store import AuditFilter, AuditRow, Place
 from gated.people import person_store
 from gated.workspace import Workspace
 
@@ -40,13 +40,15 @@ class Audit:
         person_id: int | None = None,
         **filters: Any,
     ) -> AuditPage:
-        """Acts that match; SourceError for a cursor that is none of ours, NotFound."""
+        """Return a page of acts. filters: fields of AuditFilter.
+
+        Raises: NotFound for the person, SourceError for a cursor that this list never gave.
+        """
         after = _read_cursor(cursor) if cursor is not None else None
         with self._database.read() as session:
             uid = None if person_id is None else person_store.get(session, person_id).uid
-            rows = audit_store.list_(
-                session, after=after, limit=limit + 1, subject_uid=uid, **filters
-            )
+            wanted = AuditFilter(subject_uid=uid, **filters)
+            rows = audit_store.list_(session, wanted, after=after, limit=limit + 1)
         if len(rows) <= limit:
             return AuditPage(rows)
         return AuditPage(rows[:limit], _write_cursor(rows[limit - 1].place))

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from sqlalchemy.orm import Session
 
 from gated.attendance import attendance_store, correction_store, gate_names
-from gated.attendance.correction_store import Version
+from gated.attendance.correction_store import ManualPunch, NewValues, Version
 from gated.change import Change
 from gated.config import Settings
 from gated.core.clock import CLOCK_UNSET
@@ -128,9 +128,8 @@ class Attendance(Service):
         person_id = values.pop("person_id")
         person = None if person_id is None else person_store.get(session, person_id)
         clock = correction_store.clock_of(session, old) if CLOCK_UNSET in old.flags else None
-        entry = correction_store.correction_entry(
-            now, old, person, **values, actor=change.actor, cause=cause, clock=clock
-        )
+        new = NewValues(person=person, **values, clock=clock)
+        entry = correction_store.correction_entry(now, old, new, actor=change.actor, cause=cause)
         return self._append(change, entry, old.person_id)
 
     def punch(
@@ -142,9 +141,9 @@ class Attendance(Service):
         *,
         cause: str,
     ) -> AttendanceRow:
-        """Put down a passage that the gate did not see, by default one of now.
+        """Enter a passage that the gate did not see, by default one of now.
 
-        NotFound, Conflict when it is there already, SourceError for a time to come.
+        Raises: NotFound, AlreadyDone when it is there already, SourceError for a time to come.
         """
         session, now = change.session, change.at
         self._require_past(passed_at, now)
@@ -154,10 +153,11 @@ class Attendance(Service):
         timezone = attendance_store.zone_near(session, person_id, at, NEAR)
         if same := attendance_store.same_punch(session, person_id, at, direction):
             raise AlreadyDone(f"this passage is there already: row {same}")
-        entry = correction_store.manual_entry(
-            now, person, passed_at=at, direction=direction, gate=gate.name, site=gate.site,
-            actor=change.actor, cause=cause, timezone=timezone,
+        by_hand = ManualPunch(
+            person=person, passed_at=at, direction=direction, gate=gate.name, site=gate.site,
+            timezone=timezone,
         )  # fmt: skip
+        entry = correction_store.manual_entry(now, by_hand, actor=change.actor, cause=cause)
         return self._append(change, entry)
 
     def _last_of(self, change: Change, person_ids: set[int]) -> LastPunches:

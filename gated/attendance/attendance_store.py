@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
 
@@ -33,7 +33,7 @@ from gated.journal.pruned_ranges import split
 from gated.people import overview_store
 
 COLUMNS = [log.c[f.name] for f in fields(AttendanceRow) if f.name in log.c]
-"""What a record is made of; which gate it was is looked up apart."""
+"""The columns of a record; the gate's present name is looked up separately."""
 
 _AT_ONCE = 500
 
@@ -52,9 +52,56 @@ Cursor = tuple[datetime, int]
 """(created_at, id) of the last row of the page before."""
 
 
-def list_(session: Session, **wanted: Any) -> list[AttendanceRow]:
-    """Rows newest first; what is wanted: see `chosen`."""
-    return [record(AttendanceRow, row) for row in chosen(session, COLUMNS, **wanted)]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFilter:
+    """The rows of the log to select, from `from_` up to but not including `to`.
+
+    made_by: a condition of `gate_names`. raw: also rows that were corrected later.
+    """
+
+    person_id: int | None = None
+    department: str | None = None
+    gate_name: str | None = None
+    made_by: sa.ColumnElement[bool] | None = None
+    direction: str | None = None
+    status: str | None = None
+    reason: str | None = None
+    method: str | None = None
+    from_: datetime | None = None
+    to: datetime | None = None
+    raw: bool = False
+
+    def conditions(self, session: Session) -> Iterator[sa.ColumnElement[bool]]:
+        """Yield the conditions on rows of the log."""
+        equal = {
+            "person_id": self.person_id,
+            "gate_name": self.gate_name,
+            "direction": self.direction,
+            "status": self.status,
+        }
+        yield from _equal({k: v for k, v in equal.items() if v is not None})
+        if self.reason is not None:
+            yield log.c.reason == self.reason
+        if self.method is not None:
+            yield log.c.method == self.method
+        if self.department is not None:
+            yield _of_department(session, self.department)
+        if self.made_by is not None:
+            yield self.made_by
+        if not self.raw:
+            yield log.c.superseded_by.is_(None)
+        if self.from_ is not None:
+            yield log.c.created_at >= self.from_
+        if self.to is not None:
+            yield log.c.created_at < self.to
+
+
+def list_(
+    session: Session, *, after: Cursor | None = None, limit: int | None = None, **wanted: Any
+) -> list[AttendanceRow]:
+    """List rows, newest first. wanted: fields of LogFilter."""
+    found = select_rows(session, LogFilter(**wanted), COLUMNS, after=after, limit=limit)
+    return [record(AttendanceRow, row) for row in found]
 
 
 EXPORTED: tuple[sa.ColumnElement[Any], ...] = (
@@ -68,54 +115,21 @@ EXPORTED: tuple[sa.ColumnElement[Any], ...] = (
     ),
     sa.cast(log.c.flags, sa.Text).label("flags"),
 )
-"""The columns that tables are made of: a record of all takes several times as long to make."""
+"""The columns of exported tables: reading full records takes several times as long."""
 
 
-def chosen(
+def select_rows(
     session: Session,
+    wanted: LogFilter,
     columns: Sequence[sa.ColumnElement[Any]] = EXPORTED,
     *,
-    person_id: int | None = None,
-    department: str | None = None,
-    gate_name: str | None = None,
-    made_by: sa.ColumnElement[bool] | None = None,
-    direction: str | None = None,
-    status: str | None = None,
-    reason: str | None = None,
-    method: str | None = None,
-    from_: datetime | None = None,
-    to: datetime | None = None,
     after: Cursor | None = None,
     limit: int | None = None,
-    raw: bool = False,
 ) -> Sequence[Any]:
-    """Rows newest first, from `from_` up to but not including `to`, beginning after a cursor.
-
-    made_by: a condition of `gate_names`. raw: with the rows that were corrected later.
-    """
-    if rows.is_too_large(person_id) or (after and rows.is_too_large(after[1])):
+    """Select columns of rows, newest first, beginning after a cursor."""
+    if rows.is_too_large(wanted.person_id) or (after and rows.is_too_large(after[1])):
         return []
-    wanted = {
-        "person_id": person_id,
-        "gate_name": gate_name,
-        "direction": direction,
-        "status": status,
-    }
-    conditions = list(_equal({k: v for k, v in wanted.items() if v is not None}))
-    if reason is not None:
-        conditions.append(log.c.reason == reason)
-    if method is not None:
-        conditions.append(log.c.method == method)
-    if department is not None:
-        conditions.append(_of_department(session, department))
-    if made_by is not None:
-        conditions.append(made_by)
-    if not raw:
-        conditions.append(log.c.superseded_by.is_(None))
-    if from_ is not None:
-        conditions.append(log.c.created_at >= from_)
-    if to is not None:
-        conditions.append(log.c.created_at < to)
+    conditions = list(wanted.conditions(session))
     if after is not None:
         at, id_ = sa.literal(after[0], log.c.created_at.type), sa.literal(after[1], log.c.id.type)
         conditions.append(sa.tuple_(log.c.created_at, log.c.id) < sa.tuple_(at, id_))
@@ -126,7 +140,7 @@ def chosen(
 
 
 def _of_department(session: Session, name: str) -> sa.ColumnElement[bool]:
-    """Passages of who is in a department now."""
+    """Return the condition for passages of people who are in a department now."""
     members = sa.select(persons.c.id).where(persons.c.department == name)
     few = session.execute(members.limit(SMALL_DEPARTMENT + 1)).scalars().all()
     if len(few) <= SMALL_DEPARTMENT:

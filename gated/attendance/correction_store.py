@@ -30,9 +30,9 @@ _RECOGNITION = {"confidence": 0.0, "score": None, "threshold": None, "margin": N
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One of the rows that stood in the same place, and how it came there.
+    """One of the versions of a row, and how it was made.
 
-    author and cause: None for what the gate itself wrote, and where they were erased.
+    author, cause: None for rows that the gate itself wrote, and where they were erased.
     """
 
     row: AttendanceRow
@@ -42,38 +42,40 @@ class Version:
     cause: str | None
 
 
-def correction_entry(
-    at: Instant,
-    old: AttendanceRow,
-    person: Person | None,
-    *,
-    passed_at: datetime,
-    direction: str,
-    status: str,
-    actor: str,
-    cause: str,
-    clock: Mapping[str, Any] | None = None,
-) -> Entry:
-    """Make the entry that takes the place of a row: the same one with these values.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewValues:
+    """The values that a correction gives a row.
 
-    clock: boot and mono_ns of the passage, where an unset clock has written its time.
+    clock: boot and mono_ns of the passage, where an unset clock has dated it.
     """
+
+    person: Person | None
+    passed_at: datetime
+    direction: str
+    status: str
+    clock: Mapping[str, Any] | None = None
+
+
+def correction_entry(
+    at: Instant, old: AttendanceRow, new: NewValues, *, actor: str, cause: str
+) -> Entry:
+    """Make the entry that replaces a row by one with new values."""
     body: dict[str, Any] = {
         **_copied(old),
-        "direction": direction,
-        "status": status,
+        "direction": new.direction,
+        "status": new.status,
         "reason": "corrected",
-        "passed_at_utc": microseconds(passed_at),
+        "passed_at_utc": microseconds(new.passed_at),
     }
     if CLOCK_UNSET in old.flags:
-        if clock is None or passed_at != old.created_at:
+        if new.clock is None or new.passed_at != old.created_at:
             body["flags"] = [flag for flag in old.flags if flag != CLOCK_UNSET]
         else:
-            body["clock"] = dict(clock)  # its time is still to be put right
-    if person is not None and person.id != old.person_id:
-        # the figures are those of somebody else's face
+            body["clock"] = dict(new.clock)  # its time is still to be corrected
+    if new.person is not None and new.person.id != old.person_id:
+        # the figures are those of another person's face
         body |= {**_RECOGNITION, "method": str(Method.MANUAL)}
-    return Entry(at, "corrected", body, _private(person, actor, cause))
+    return Entry(at, "corrected", body, _private(new.person, actor, cause))
 
 
 def fixed_entry(
@@ -83,7 +85,7 @@ def fixed_entry(
     passed_us: int,
     clock: Mapping[str, Any],
 ) -> Entry:
-    """Make the entry for a row that an unset clock wrote: the same one at the right time.
+    """Make the entry that replaces a row dated by an unset clock: the same at the right time.
 
     passed_us: microseconds since 1970. clock: boot and mono_ns of the passage.
     """
@@ -105,7 +107,7 @@ def fixed_entry(
 
 
 def clock_of(session: Session, row: AttendanceRow) -> dict[str, Any] | None:
-    """Boot and mono_ns of the passage of a row; None where the journal does not tell."""
+    """Return boot and mono_ns of the passage of a row; None where the journal has none."""
     kind, boot, mono_ns, body = session.execute(
         sa.select(journal.c.kind, journal.c.boot_id, journal.c.mono_ns, journal.c.body).where(
             journal.c.chain == row.chain, journal.c.seq == row.seq
@@ -116,7 +118,7 @@ def clock_of(session: Session, row: AttendanceRow) -> dict[str, Any] | None:
 
 
 def _copied(old: AttendanceRow) -> dict[str, Any]:
-    """Return what the row in the place of another one says as that did."""
+    """Return the values that a replacing row copies."""
     return {
         "gate": old.gate_name,
         "camera": old.camera_name,
@@ -138,36 +140,37 @@ def _copied(old: AttendanceRow) -> dict[str, Any]:
     }
 
 
-def manual_entry(
-    at: Instant,
-    person: Person,
-    *,
-    passed_at: datetime,
-    direction: Direction,
-    gate: str,
-    site: str,
-    actor: str,
-    cause: str,
-    timezone: str | None = None,
-) -> Entry:
-    """A passage that the gate did not see, put down by hand. timezone: where it was."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManualPunch:
+    """A passage that no gate saw, entered by hand. timezone: of the place."""
+
+    person: Person
+    passed_at: datetime
+    direction: Direction
+    gate: str
+    site: str
+    timezone: str | None = None
+
+
+def manual_entry(at: Instant, punch: ManualPunch, *, actor: str, cause: str) -> Entry:
+    """Make the entry of a passage that was entered by hand."""
     body = {
         **_RECOGNITION,
-        "gate": gate,
+        "gate": punch.gate,
         "camera": "",
-        "site": site,
+        "site": punch.site,
         "method": str(Method.MANUAL),
-        "direction": str(direction),
+        "direction": str(punch.direction),
         "status": "granted",
         "reason": "manual",
-        "passed_at_utc": microseconds(passed_at),
-        **({} if timezone is None else {"timezone": timezone}),
+        "passed_at_utc": microseconds(punch.passed_at),
+        **({} if punch.timezone is None else {"timezone": punch.timezone}),
     }
-    return Entry(at, "manual_punch", body, _private(person, actor, cause))
+    return Entry(at, "manual_punch", body, _private(punch.person, actor, cause))
 
 
 def versions(session: Session, id_: int) -> list[Version]:
-    """Everything that stood in the place of this row, oldest first, itself included; NotFound."""
+    """List all versions of this row, oldest first, itself included. Raises: NotFound."""
     lineage = [get(session, id_)]
     while before := _before(session, lineage[0].id):
         lineage.insert(0, get(session, before))
@@ -194,9 +197,9 @@ def _version(session: Session, row: AttendanceRow) -> Version:
             journal_private.c.chain == row.chain, journal_private.c.seq == row.seq
         )
     )
-    told = {role: json.loads(payload) for role, payload in parts}
-    cause = told.get("subject", {}).get("cause") or told.get("actor", {}).get("cause")
-    return Version(row, kind, utc(at_us), told.get("actor", {}).get("name"), cause)
+    private = {role: json.loads(payload) for role, payload in parts}
+    cause = private.get("subject", {}).get("cause") or private.get("actor", {}).get("cause")
+    return Version(row, kind, utc(at_us), private.get("actor", {}).get("name"), cause)
 
 
 def _private(person: Person | None, actor: str, cause: str) -> dict[str, Mapping[str, Any]]:

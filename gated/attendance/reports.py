@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 
 from gated.attendance import attendance_store
 from gated.attendance.attendance import filters_for
+from gated.attendance.attendance_store import LogFilter
 from gated.attendance.gate_names import GateNames, NamedGate
 from gated.config import AttendanceSettings
 from gated.core.attendance import Day, DayRules, Punch, day_of, derive
@@ -274,7 +275,9 @@ class Reports:
             began = thread_time()
             with self._database.read() as session:
                 wanted = filters_for(self._workspace, session, filters)
-                page = attendance_store.chosen(session, after=after, limit=limit, **wanted)
+                page = attendance_store.select_rows(
+                    session, LogFilter(**wanted), after=after, limit=limit
+                )
                 people.learn(session, {row.person_id for row in page})
                 shown = _LocalTimes(zones(self._workspace, session))
                 names = GateNames(self._workspace, session)

@@ -273,15 +273,17 @@ class EnrollmentService:
         *image, encoding = files
         enrollment = enrollment_store.add(
             change.session,
-            person_id=person.id,
-            face_image_path=image[0] if image else None,
-            face_encoding_path=encoding,
-            confidence_score=draft.score,
-            model=self._model,
-            quality=draft.quality,
-            image_sha256=draft.digest,
-            is_active=entry.is_active,
-            uid=entry.uid,
+            enrollment_store.NewEnrollment(
+                person_id=person.id,
+                face_image_path=image[0] if image else None,
+                face_encoding_path=encoding,
+                confidence_score=draft.score,
+                model=self._model,
+                quality=draft.quality,
+                image_sha256=draft.digest,
+                is_active=entry.is_active,
+                uid=entry.uid,
+            ),
         )
         entry.entered(change, person, enrollment)
         self._record(change, "enrolled", enrollment, person)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,36 +25,28 @@ CHANGEABLE = frozenset(
 _COLUMNS = columns_of(Enrollment, enrollments)
 
 
-def add(
-    session: Session,
-    *,
-    person_id: int,
-    face_encoding_path: str | None,
-    face_image_path: str | None,
-    confidence_score: float,
-    model: str | None,
-    quality: Mapping[str, Any] | None = None,
-    image_sha256: str | None = None,
-    is_active: bool = True,
-    uid: str | None = None,
-) -> Enrollment:
-    """Add an enrollment, of this uid or a new one; NotFound when there is no such person."""
-    persons_.get(session, person_id)
-    id_ = rows.insert(
-        session,
-        enrollments,
-        person_id=person_id,
-        face_encoding_path=face_encoding_path,
-        face_image_path=face_image_path,
-        confidence_score=confidence_score,
-        model=model,
-        quality=dict(quality or {}),
-        image_sha256=image_sha256,
-        is_active=is_active,
-        uid=uid or new_uid(),
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewEnrollment:
+    """An enrollment to be stored. uid: by default a new one."""
+
+    person_id: int
+    face_encoding_path: str | None
+    face_image_path: str | None
+    confidence_score: float
+    model: str | None
+    quality: Mapping[str, Any] | None = None
+    image_sha256: str | None = None
+    is_active: bool = True
+    uid: str | None = None
+
+
+def add(session: Session, new: NewEnrollment) -> Enrollment:
+    """Add an enrollment. Raises: NotFound for the person."""
+    persons_.get(session, new.person_id)
+    values = {**asdict(new), "quality": dict(new.quality or {}), "uid": new.uid or new_uid()}
+    id_ = rows.insert(session, enrollments, **values)
     touch_gallery(session)
-    feed.note_person(session, person_id)
+    feed.note_person(session, new.person_id)
     return get(session, id_)
 
 

@@ -37,36 +37,40 @@ class AuditRow:
         return microseconds(self.at), self.chain, self.seq
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditFilter:
+    """The acts to select, at or after `from_` and before `to`."""
+
+    kind: str | None = None
+    actor: str | None = None
+    subject_uid: str | None = None
+    from_: datetime | None = None
+    to: datetime | None = None
+
+
 def list_(
-    session: Session,
-    *,
-    kind: str | None = None,
-    actor: str | None = None,
-    subject_uid: str | None = None,
-    from_: datetime | None = None,
-    to: datetime | None = None,
-    after: Place | None = None,
-    limit: int,
+    session: Session, wanted: AuditFilter, *, after: Place | None = None, limit: int
 ) -> list[AuditRow]:
-    """Return a page of acts at or after `from_` and before `to`, newest first."""
+    """Return a page of acts, newest first."""
     row = journal.c
     conditions: list[sa.ColumnElement[bool]] = [
         sa.text(AUDITED),  # type: ignore[list-item]
         row.commits.contains('"actor"'),
     ]
-    if kind is not None:
-        conditions.append(row.kind == kind)
-    if from_ is not None:
-        conditions.append(row.at_utc >= microseconds(from_))
-    if to is not None:
-        conditions.append(row.at_utc < microseconds(to))
+    if wanted.kind is not None:
+        conditions.append(row.kind == wanted.kind)
+    if wanted.from_ is not None:
+        conditions.append(row.at_utc >= microseconds(wanted.from_))
+    if wanted.to is not None:
+        conditions.append(row.at_utc < microseconds(wanted.to))
     if after is not None:
         place = sa.tuple_(*map(sa.literal, after, (row.at_utc.type, row.chain.type, row.seq.type)))
         conditions.append(sa.tuple_(row.at_utc, row.chain, row.seq) < place)
-    if actor is not None:
-        conditions.append(_has_private("actor", _holds(session, '"name":' + json.dumps(actor))))
-    if subject_uid is not None:
-        conditions.append(_has_private("subject", journal_private.c.uid == subject_uid))
+    if wanted.actor is not None:
+        name = '"name":' + json.dumps(wanted.actor)
+        conditions.append(_has_private("actor", _holds(session, name)))
+    if wanted.subject_uid is not None:
+        conditions.append(_has_private("subject", journal_private.c.uid == wanted.subject_uid))
     newest = (row.at_utc.desc(), row.chain.desc(), row.seq.desc())
     statement = sa.select(journal).where(*conditions).order_by(*newest).limit(limit)
     return _with_private(session, session.execute(statement).all())

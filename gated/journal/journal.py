@@ -153,11 +153,20 @@ def _silent(done: int, total: int) -> None:
     """Ignore the progress."""
 
 
+@dataclass(frozen=True, slots=True)
+class GateLabel:
+    """Names that a gate writes into its rows. timezone: of this machine; None: of its site."""
+
+    name: str = "gate"
+    site: str = "site"
+    timezone: str | None = None
+
+
 class Journal:
     """Appends to the newest chain of this gate, from any number of threads and processes.
 
     shared: other processes with keys of their own write journals into the same database, as those
-    of one hub do; each has its own chains then. timezone: of this machine; None: that of its site.
+    of one hub do; each has its own chains then. boot: by default the present boot.
     """
 
     def __init__(
@@ -165,19 +174,18 @@ class Journal:
         db: Database,
         signer: Ed25519PrivateKey,
         head_file: Path,
-        gate_name: str = "gate",
-        site: str = "site",
+        gate: GateLabel | None = None,
         *,
         shared: bool = False,
-        timezone: str | None = None,
         boot: str | None = None,
     ) -> None:
+        gate = gate or GateLabel()
         self.db = db
         self.head_file = head_file
         self.ledger = ErasureLedger(head_file.with_name(erasure_ledger.NAME))
-        self._gate_name = gate_name
-        self._site = site
-        self._timezone = timezone
+        self._gate_name = gate.name
+        self._site = gate.site
+        self._timezone = gate.timezone
         self.on_gone: Callable[[Sequence[str]], object] = lambda uids: None
         """Called with uids that were added to the erasure ledger."""
         self.on_append: Callable[[], None] = lambda: None

@@ -56,11 +56,13 @@ class Site:
         with workspace.database.write() as session:
             enrollment_store.add(
                 session,
-                person_id=self.ann.id,
-                face_encoding_path=None,
-                face_image_path=None,
-                confidence_score=0.9,
-                model=None,
+                enrollment_store.NewEnrollment(
+                    person_id=self.ann.id,
+                    face_encoding_path=None,
+                    face_image_path=None,
+                    confidence_score=0.9,
+                    model=None,
+                ),
             )
 
     def reason(self, at: str | None = None, *shown: Method) -> str:

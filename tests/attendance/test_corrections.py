@@ -9,7 +9,13 @@ import pytest
 import sqlalchemy as sa
 
 from gated.attendance import attendance_store
-from gated.attendance.correction_store import correction_entry, manual_entry, versions
+from gated.attendance.correction_store import (
+    ManualPunch,
+    NewValues,
+    correction_entry,
+    manual_entry,
+    versions,
+)
 from gated.core.values import Direction, Instant
 from gated.database.records import AttendanceRow, Person
 from gated.errors import Conflict, NotFound
@@ -35,10 +41,8 @@ def row(journal: Journal, id_: int | None) -> AttendanceRow:
 
 
 def correction(old: AttendanceRow, person: Person | None, status: str = "granted") -> Entry:
-    return correction_entry(
-        LATER, old, person, passed_at=PASSED, direction="exit", status=status,
-        actor="boss", cause="was elsewhere",
-    )  # fmt: skip
+    new = NewValues(person=person, passed_at=PASSED, direction="exit", status=status)
+    return correction_entry(LATER, old, new, actor="boss", cause="was elsewhere")
 
 
 def corrected(journal: Journal, person: Person) -> tuple[AttendanceRow, AttendanceRow]:
@@ -102,10 +106,10 @@ def test_a_chain_begun_later_corrects_rows_of_the_one_before(
 
 
 def test_a_punch_by_hand_says_so(journal: Journal, ada: Person) -> None:
-    by_hand = manual_entry(
-        LATER, ada, passed_at=PASSED, direction=Direction.EXIT, gate="north", site="works",
-        actor="boss", cause="forgot",
-    )  # fmt: skip
+    punch = ManualPunch(
+        person=ada, passed_at=PASSED, direction=Direction.EXIT, gate="north", site="works"
+    )
+    by_hand = manual_entry(LATER, punch, actor="boss", cause="forgot")
     made = row(journal, journal.append([by_hand])[0].attendance_id)
     assert (made.person_id, made.created_at, made.method) == (ada.id, PASSED, "manual")
     assert journal.verify().ok

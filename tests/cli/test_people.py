@@ -231,5 +231,7 @@ def test_photos_leave_the_gate_only_when_asked_for(
     with zipfile.ZipFile(file) as archive:
         assert archive.namelist() == ["people.csv"]
     with open_workspace(load(config, {})) as workspace, workspace.database.read() as session:
-        written = [row.kind for row in audit_store.list_(session, limit=9)]
+        written = [
+            row.kind for row in audit_store.list_(session, audit_store.AuditFilter(), limit=9)
+        ]
     assert "exported" in written

@@ -144,11 +144,13 @@ def test_whatever_takes_away_what_is_about_people_is_noted_until_it_is_gone(
     with workspace.database.write() as session:
         enrollment_store.add(
             session,
-            person_id=person,
-            face_encoding_path=None,
-            face_image_path=None,
-            confidence_score=0.9,
-            model="m",
+            enrollment_store.NewEnrollment(
+                person_id=person,
+                face_encoding_path=None,
+                face_image_path=None,
+                confidence_score=0.9,
+                model="m",
+            ),
         )
         snapshot_store.add(
             session,

@@ -41,11 +41,13 @@ def enrol(workspace: Workspace, session: Session, code: str, *vectors: Vector) -
     return [
         enrollment_store.add(
             session,
-            person_id=person.id,
-            face_image_path=None,
-            face_encoding_path=workspace.files.save_encoding(vector, model),
-            confidence_score=0.9,
-            model=model,
+            enrollment_store.NewEnrollment(
+                person_id=person.id,
+                face_image_path=None,
+                face_encoding_path=workspace.files.save_encoding(vector, model),
+                confidence_score=0.9,
+                model=model,
+            ),
         ).id
         for vector in vectors
     ]

@@ -135,12 +135,14 @@ def _enroll(
             signer.require(session, person_store.get(session, whom.id))
             made = enrollment_store.add(
                 session,
-                person_id=whom.id,
-                face_encoding_path=path,
-                face_image_path=None,
-                confidence_score=0.9,
-                model=model,
-                image_sha256=f"{chance.getrandbits(256):064x}",
+                enrollment_store.NewEnrollment(
+                    person_id=whom.id,
+                    face_encoding_path=path,
+                    face_image_path=None,
+                    confidence_score=0.9,
+                    model=model,
+                    image_sha256=f"{chance.getrandbits(256):064x}",
+                ),
             )
             signer.enrolled(change, whom, made, None)
     except BaseException:

@@ -286,11 +286,13 @@ class Simulation:
         with self.desk.database.write() as session:
             enrollment_store.add(
                 session,
-                person_id=person.id,
-                face_encoding_path=path,
-                face_image_path=None,
-                confidence_score=0.9,
-                model=self.model,
+                enrollment_store.NewEnrollment(
+                    person_id=person.id,
+                    face_encoding_path=path,
+                    face_image_path=None,
+                    confidence_score=0.9,
+                    model=self.model,
+                ),
             )
         self.staff.append(person)
         self.regroup(person)

@@ -14,6 +14,7 @@ from gated.database.engine import Database
 from gated.database.request_origin import request_from
 from gated.errors import Conflict
 from gated.journal import audit_store, retention
+from gated.journal.audit_store import AuditFilter
 from gated.journal.journal import Entry, Journal, decision_entry
 from gated.people import consent_store, group_store, person_store
 from tests.people.people import NOW, add_person, enroll, grant
@@ -35,21 +36,21 @@ def test_acts_are_found_by_actor_subject_and_place(db: Database, journal: Journa
     act(journal, 3, 'q"uote', "u1")
     journal.append([decision_entry(grant(None), "g", "c", "s")])
     with db.read() as session:
-        every = audit_store.list_(session, limit=10)
+        every = audit_store.list_(session, AuditFilter(), limit=10)
         assert [r.body["n"] for r in every] == [3, 2, 1]
         assert every[2].actor == {"name": "olga", "address": "10.0.0.7", "request": "r1"}
         assert every[1].actor == {"name": "Olga"}, "no request, no origin"
-        beyond = audit_store.list_(session, after=every[0].place, limit=1)
+        beyond = audit_store.list_(session, AuditFilter(), after=every[0].place, limit=1)
         assert [r.body["n"] for r in beyond] == [2]
-        for filters, expected in (
-            ({"actor": "olga"}, [1]),
-            ({"actor": 'q"uote'}, [3]),
-            ({"subject_uid": "u1"}, [3, 1]),
-            ({"kind": "nothing"}, []),
-            ({"from_": every[1].at, "to": every[0].at}, [2]),
+        for wanted, expected in (
+            (AuditFilter(actor="olga"), [1]),
+            (AuditFilter(actor='q"uote'), [3]),
+            (AuditFilter(subject_uid="u1"), [3, 1]),
+            (AuditFilter(kind="nothing"), []),
+            (AuditFilter(from_=every[1].at, to=every[0].at), [2]),
         ):
-            found = audit_store.list_(session, limit=10, **filters)
-            assert [r.body["n"] for r in found] == expected, filters
+            found = audit_store.list_(session, wanted, limit=10)
+            assert [r.body["n"] for r in found] == expected, wanted
         assert [r.body["n"] for r in audit_store.about(session, "u1")] == [1, 3]
 
 
@@ -61,7 +62,7 @@ def test_the_first_page_of_acts_does_not_read_the_passages(sqlite: Database) -> 
         def note(_c: object, _u: object, statement: str, values: Any, *_: object) -> None:
             seen.append((statement, values))
 
-        audit_store.list_(session, limit=10)
+        audit_store.list_(session, AuditFilter(), limit=10)
         statement, values = seen[0]
         plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
         assert "ix_journal_audited" in str(plan.all())

@@ -18,7 +18,7 @@ from gated.database.tables import journal_private, journal_seal, metadata, setti
 from gated.errors import Conflict
 from gated.journal import alarm_store
 from gated.journal.chain_tip import read_head
-from gated.journal.journal import Entry, Journal
+from gated.journal.journal import Entry, GateLabel, Journal
 from gated.journal.pruned_ranges import PrunedRange
 from gated.journal.verify import JournalProblem
 from gated.vault.sealing import Keys
@@ -39,7 +39,7 @@ def first(journal: Journal) -> JournalProblem:
 
 
 def restarted(journal: Journal, keys: Keys) -> Journal:
-    return Journal(journal.db, keys.signer, journal.head_file, "front door")
+    return Journal(journal.db, keys.signer, journal.head_file, GateLabel("front door"))
 
 
 def standing(journal: Journal) -> list[str]:

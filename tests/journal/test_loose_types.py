@@ -18,7 +18,7 @@ from gated.attendance.clock_fix import unset_rows
 from gated.config import GateSettings, Settings, StorageSettings
 from gated.database.tables import attendance_logs, journal, journal_private, journal_seal
 from gated.errors import StorageError
-from gated.journal.journal import Entry, Journal
+from gated.journal.journal import Entry, GateLabel, Journal
 from gated.journal.outbox import backlog, batch
 from gated.live.journal_review import JournalReview
 from gated.workspace import Workspace
@@ -116,9 +116,8 @@ class Gate:
     def restarted(self) -> Journal:
         known = self.workspace
         gate = known.settings.gate
-        return Journal(
-            known.database, known.keys.signer, known.journal.head_file, gate.name, gate.site
-        )
+        label = GateLabel(gate.name, gate.site)
+        return Journal(known.database, known.keys.signer, known.journal.head_file, label)
 
 
 @pytest.fixture

@@ -146,10 +146,10 @@ def test_erasures_and_corrections_across_the_cut_stay_right(journal: Journal, ad
     with journal.db.write() as session:
         bob = add_person(session)
         old = attendance_store.list_(session, limit=100)[-1]
-        made = correction_store.correction_entry(
-            NOW, old, ada, passed_at=old.created_at, direction="exit", status="void",
-            actor="a", cause="b",
-        )  # fmt: skip
+        new = correction_store.NewValues(
+            person=ada, passed_at=old.created_at, direction="exit", status="void"
+        )
+        made = correction_store.correction_entry(NOW, old, new, actor="a", cause="b")
         journal.append([made], session)
         correction_request_store.add(
             session, person_id=ada.id, attendance_id=old.id, passed_at=None,

@@ -91,9 +91,9 @@ def test_photos_and_templates_that_cannot_be_read_are_named(tmp_path: Path) -> N
         template = workspace.files.save_encoding(np.zeros(4, np.float32), "model")
         with workspace.database.write() as session:
             enrollment_store.add(
-                session, person_id=person.id, face_image_path=image,
+                session, enrollment_store.NewEnrollment( person_id=person.id, face_image_path=image,
                 face_encoding_path=template, confidence_score=1.0, model="model",
-            )  # fmt: skip
+            ))  # fmt: skip
         assert unreadable_files(workspace) is None
         (tmp_path / "uploads" / image).unlink()
         told = unreadable_files(workspace)

@@ -68,11 +68,13 @@ def people(workspace: Workspace) -> dict[int, Person]:
         with workspace.database.write() as session:
             enrollment_store.add(
                 session,
-                person_id=made[number].id,
-                face_image_path=None,
-                face_encoding_path=path,
-                confidence_score=0.9,
-                model=MODEL,
+                enrollment_store.NewEnrollment(
+                    person_id=made[number].id,
+                    face_image_path=None,
+                    face_encoding_path=path,
+                    confidence_score=0.9,
+                    model=MODEL,
+                ),
             )
     return made
 

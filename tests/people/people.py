@@ -33,7 +33,9 @@ def enroll(session: Session, person: Person, **fields: Any) -> Enrollment:
         "confidence_score": 0.8,
         "model": "m1",
     }
-    return enrollment_store.add(session, person_id=person.id, **{**given, **fields})
+    return enrollment_store.add(
+        session, enrollment_store.NewEnrollment(person_id=person.id, **{**given, **fields})
+    )
 
 
 def grant(person: PersonRef | None, at: Instant = NOW, **fields: Any) -> Decision:

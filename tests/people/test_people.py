@@ -100,11 +100,13 @@ def test_erasure_removes_files_and_names_and_gives_a_receipt(
     with workspace.database.write() as session:
         enrollment_store.add(
             session,
-            person_id=person.id,
-            face_image_path=image,
-            face_encoding_path=encoding,
-            confidence_score=0.9,
-            model="model",
+            enrollment_store.NewEnrollment(
+                person_id=person.id,
+                face_image_path=image,
+                face_encoding_path=encoding,
+                confidence_score=0.9,
+                model="model",
+            ),
         )
     assert len(people.with_enrollments(person.id)[1]) == 1
     receipt = done_by("eve", people.delete, person.id)

@@ -62,11 +62,13 @@ class World:
         with self.workspace.database.write() as session:
             enrollment_store.add(
                 session,
-                person_id=person.id,
-                face_image_path=paths[0],
-                face_encoding_path=paths[1],
-                confidence_score=0.9,
-                model="m1",
+                enrollment_store.NewEnrollment(
+                    person_id=person.id,
+                    face_image_path=paths[0],
+                    face_encoding_path=paths[1],
+                    confidence_score=0.9,
+                    model="m1",
+                ),
             )
         return paths
 

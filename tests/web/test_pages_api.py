@@ -31,11 +31,13 @@ def filled(server: Running) -> Running:
         for who in people:
             enrollment_store.add(
                 session,
-                person_id=who.id,
-                face_encoding_path=None,
-                face_image_path=None,
-                confidence_score=0.9,
-                model="m",
+                enrollment_store.NewEnrollment(
+                    person_id=who.id,
+                    face_encoding_path=None,
+                    face_image_path=None,
+                    confidence_score=0.9,
+                    model="m",
+                ),
             )
     happened = Instant(100.0, 1_800_000_000.0)
     kinds = [f"trial_{n}" for n in range(IN_EACH)]

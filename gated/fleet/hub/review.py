@@ -307,14 +307,16 @@ class Review(Service):
                 self._require_new(person, vector, model, entry.override is not None)
                 enrollment = enrollment_store.add(
                     session,
-                    person_id=person.id,
-                    face_encoding_path=written[0],
-                    face_image_path=written[1] if photo is not None else None,
-                    confidence_score=content["confidence"],
-                    model=model,
-                    quality=content["quality"],
-                    image_sha256=content["digest"],
-                    uid=entry.uid,
+                    enrollment_store.NewEnrollment(
+                        person_id=person.id,
+                        face_encoding_path=written[0],
+                        face_image_path=written[1] if photo is not None else None,
+                        confidence_score=content["confidence"],
+                        model=model,
+                        quality=content["quality"],
+                        image_sha256=content["digest"],
+                        uid=entry.uid,
+                    ),
                 )
                 entry.entered(change, person, enrollment)
                 body = {"enrollment": enrollment.uid, "person": person.uid, "model": model}

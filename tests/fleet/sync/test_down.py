@@ -61,11 +61,13 @@ def enroll(hub: Workspace, person: Person, model: str = MODEL, photo: bytes | No
     with hub.database.write() as session:
         return enrollment_store.add(
             session,
-            person_id=person.id,
-            face_encoding_path=path,
-            face_image_path=image,
-            confidence_score=0.9,
-            model=model,
+            enrollment_store.NewEnrollment(
+                person_id=person.id,
+                face_encoding_path=path,
+                face_image_path=image,
+                confidence_score=0.9,
+                model=model,
+            ),
         ).id
 
 

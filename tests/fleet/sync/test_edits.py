@@ -153,13 +153,15 @@ def enroll_here(at: Edged, person: Person, replaces: str | None = None) -> str:
         assert here is not None
         made = enrollment_store.add(
             session,
-            person_id=here.id,
-            face_encoding_path=path,
-            face_image_path=None,
-            confidence_score=0.9,
-            model=MODEL,
-            image_sha256="ab" * 32,
-            is_active=signer.at_once,
+            enrollment_store.NewEnrollment(
+                person_id=here.id,
+                face_encoding_path=path,
+                face_image_path=None,
+                confidence_score=0.9,
+                model=MODEL,
+                image_sha256="ab" * 32,
+                is_active=signer.at_once,
+            ),
         )
         change.delete_files(*signer.enrolled(change, here, made, replaces))
     return made.uid

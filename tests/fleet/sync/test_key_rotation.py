@@ -11,7 +11,7 @@ from gated.errors import HubError
 from gated.fleet.hub.collect import Collector
 from gated.journal import alarm_store
 from gated.journal.chain_tip import Head
-from gated.journal.journal import Journal
+from gated.journal.journal import GateLabel, Journal
 from gated.live.journal_review import JournalReview
 from gated.vault.sealing import make_next_journal_key, take_next_journal_key
 from tests.fleet.sync.test_up import assert_same_journal, rows_of, send_all, write
@@ -75,7 +75,8 @@ def test_another_key_waits_for_an_admin(world: World) -> None:
     signer = make_next_journal_key(state)
     take_next_journal_key(state)
     own = gate.workspace.journal
-    gate.workspace.journal = Journal(own.db, signer, own.head_file, "north", "works")
+    label = GateLabel("north", "works")
+    gate.workspace.journal = Journal(own.db, signer, own.head_file, label)
     write(gate.workspace, 4)
     key = gate.workspace.journal.public_key
     for _ in range(2):

@@ -509,10 +509,10 @@ def test_a_correction_supersedes_on_the_hub_as_on_the_gate(world: World) -> None
     write(gate.workspace, 4, there)
     with gate.workspace.database.write() as session:
         old = attendance_store.list_(session, limit=1)[0]
-        made = correction_store.correction_entry(
-            NOW, old, there, passed_at=old.created_at, direction=old.direction, status="void",
-            actor=ACTOR, cause="not there",
-        )  # fmt: skip
+        new = correction_store.NewValues(
+            person=there, passed_at=old.created_at, direction=old.direction, status="void"
+        )
+        made = correction_store.correction_entry(NOW, old, new, actor=ACTOR, cause="not there")
         gate.workspace.journal.append([made], session)
     send_all(gate)
     logs = rows_of(world.hub.workspace, attendance_logs)
@@ -527,10 +527,10 @@ def test_no_gate_corrects_rows_of_another(world: World) -> None:
     send_all(gate)
     with gate.workspace.database.read() as session:
         old = attendance_store.list_(session, limit=1)[0]
-    made = correction_store.correction_entry(
-        NOW, old, None, passed_at=old.created_at, direction=old.direction, status="void",
-        actor=ACTOR, cause="spite",
-    )  # fmt: skip
+    new = correction_store.NewValues(
+        person=None, passed_at=old.created_at, direction=old.direction, status="void"
+    )
+    made = correction_store.correction_entry(NOW, old, new, actor=ACTOR, cause="spite")
     forged = LightGate(world.hub.services.fleet, "light", 0)
     batch = JournalIn(**forged.journal.batch([made, made])).batch()
     world.hub.services.collector.take(registered(world, "light").gate, batch)
