@@ -1,25 +1,24 @@
-"""Measure this machine: the gate beside face_recognition, and the whole daemon, in one run.
+"""Measures this machine: the gate beside face_recognition, and the whole daemon, in one run.
 
-`gated bench` or `make bench`; about nine minutes. Other work on the machine shows in the figures.
+`gated bench` or `make bench`; about nine minutes. Other load on the machine affects the figures.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import cv2
 
+from gated.bench.baseline import Baseline
 from gated.bench.colleagues import measure_colleagues
 from gated.bench.crowd import PEOPLE, measure_crowd
 from gated.bench.identify import measure_identification
 from gated.bench.log import measure_log
 from gated.bench.machine import describe_machine
 from gated.bench.report import print_markdown, print_report, targets_of
-from gated.bench.rival import Rival
 from gated.bench.running import (
     measure_limited,
     measure_relay_and_load,
@@ -27,7 +26,7 @@ from gated.bench.running import (
     measure_still,
     measure_throughput,
 )
-from gated.bench.site import Site, brisk_walk_ups, film, has_liveness, nobody
+from gated.bench.site import Progress, Site, brisk_walk_ups, film, has_liveness, nobody
 from gated.bench.stages import measure_stages
 from gated.bench.strangers import measure_strangers
 from gated.bench.walkups import measure_walkups, walker_kit
@@ -37,44 +36,42 @@ __all__ = ["measure_daemon", "measure_vision", "print_markdown", "print_report",
 
 TEMPLATES = 10_000
 FRACTIONS = (1 / 3, 1 / 9)
-"""Of one core of the machine that the documentation measures on: about what a core of a Raspberry
-Pi 5 and of a Pi 4 can compute (docs/speed.md)."""
-
-Tell = Callable[[str], None]
+"""Shares of one core of the machine in the documentation, about as fast as one core of a Raspberry
+Pi 5 and of a Pi 4 (docs/speed.md)."""
 
 
-def run_bench(tell: Tell = lambda _: None) -> dict[str, Any]:
+def run_bench(progress: Progress = lambda _: None) -> dict[str, Any]:
     """Measure everything with the assets of this installation; times in ms.
 
-    ratio_one_thread, ratio_two_threads: how much less than face_recognition on every frame the
-    mean frame of the walk-ups takes. targets: what is wanted and whether it is met. AssetError
-    without the sets default, demo, dlib or the module dlib; without the set pad liveness is left
-    out, and `liveness` is false.
+    ratio_one_thread, ratio_two_threads: time of face_recognition on every frame, divided by that of
+    the mean frame of the walk-ups. targets: the targets, and whether they are met. Without the set
+    pad liveness is left out, and `liveness` is false. Raises: AssetError without the sets default,
+    demo, dlib or the module dlib.
     """
     assets = AssetStore([Path(sys.prefix) / "share" / "gated" / "models"])
-    vision = measure_vision(assets, tell)
+    vision = measure_vision(assets, progress)
     liveness = has_liveness(assets)
     result = {
         "machine": describe_machine(),
         "liveness": liveness,
         **vision,
-        "log": measure_log(tell),
-        **measure_daemon(assets, tell),
+        "log": measure_log(progress),
+        **measure_daemon(assets, progress),
     }
     return {**result, "targets": targets_of(result)}
 
 
 def measure_vision(
-    assets: AssetStore, tell: Tell, repeats: int = 15, stride: int = 2
+    assets: AssetStore, progress: Progress, repeats: int = 15, stride: int = 2
 ) -> dict[str, Any]:
-    """Stages, walk-ups and 1:N. Leaves OpenCV's number of threads as it was."""
+    """Measure stages, walk-ups and 1:N. Restores OpenCV's number of threads."""
     before = cv2.getNumThreads()
     try:
-        rival = Rival(assets)
-        tell("one frame, stage by stage")
-        stages = measure_stages(assets, rival, repeats)
-        walkups = measure_walkups(assets, rival, tell, stride)
-        tell("one face against many")
+        baseline = Baseline(assets)
+        progress("one frame, stage by stage")
+        stages = measure_stages(assets, baseline, repeats)
+        walkups = measure_walkups(assets, baseline, progress, stride)
+        progress("one face against many")
         identification = measure_identification(repeats)
     finally:
         cv2.setNumThreads(before)
@@ -88,9 +85,13 @@ def measure_vision(
 
 
 def measure_daemon(
-    assets: AssetStore, tell: Tell, phase_s: float = 18.0, phases: int = 2, people: int = PEOPLE
+    assets: AssetStore,
+    progress: Progress,
+    phase_s: float = 18.0,
+    phases: int = 2,
+    people: int = PEOPLE,
 ) -> dict[str, Any]:
-    """Start, memory, relay, API load, throughput, still scene, and less machine."""
+    """Measure start, memory, relay, API load, throughput, a still scene, and smaller machines."""
     with TemporaryDirectory() as name, walker_kit(assets, 2) as kit:
         folder = Path(name)
         walking = {"source": str(film(brisk_walk_ups(kit), folder / "walk.avi"))}
@@ -102,23 +103,23 @@ def measure_daemon(
         few.add_people(200)
         slow = Site(folder / "slow", assets, walking, threads=1)
         slow.enroll_walkers(kit)
-        tell(f"start with {TEMPLATES} templates")
+        progress(f"start with {TEMPLATES} templates")
         start = measure_start(crowd, 2)
-        measured = measure_relay_and_load(few, phase_s, phases, tell)
-        strangers = measure_strangers(few, phase_s, tell)
-        colleagues = measure_colleagues(few, phase_s, tell)
-        tell(f"{people} people inside and out")
+        measured = measure_relay_and_load(few, phase_s, phases, progress)
+        strangers = measure_strangers(few, phase_s, progress)
+        colleagues = measure_colleagues(few, phase_s, progress)
+        progress(f"{people} people inside and out")
         (folder / "people").mkdir()
         crowded = measure_crowd(folder / "people", people)
-        tell("as many frames a second as it can")
+        progress("as many frames a second as it can")
         rush = film(brisk_walk_ups(kit), folder / "rush.avi", fps=150)
         fast = Site(folder / "fast", assets, {"source": str(rush)})
         throughput = measure_throughput(fast, 5.0)
-        tell("nothing moves")
+        progress("nothing moves")
         still = measure_still(Site(folder / "still", assets, empty), 8.0)
         less = []
         for fraction in FRACTIONS:
-            tell(f"with {fraction:.0%} of one core")
+            progress(f"with {fraction:.0%} of one core")
             less.append(measure_limited(slow, fraction, 15.0))
     return {
         "start": start,

@@ -1,4 +1,4 @@
-"""Strangers who send what nobody wants: `python -m gated.bench.attacker KIND HOST PORT SECONDS`."""
+"""Attacks a gate over the network: `python -m gated.bench.attacker KIND HOST PORT SECONDS`."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ import time
 
 LISTS = 4_300_000
 MANY = {"bodies that do not end": 60, "silent connections": 260}
-"""Held at a time."""
+"""Connections held at a time, by kind of attack."""
 
 PAUSE_S = 0.05
-"""Before each further one."""
+"""Pause before each further connection."""
 
 
 def attack(kind: str, host: str, port: int, seconds: float) -> None:
-    """Send to an address what a kind of stranger sends, for so long."""
-    os.nice(19)  # it would compute on another machine
+    """Run one kind of attack for `seconds`."""
+    os.nice(19)  # an attacker would use another machine
     body = b"[" + b"[]," * LISTS + b"[]]"
     head = (
         f"POST /api/sync/edits HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     ).encode()
-    said = {"large bodies": head + body, "bodies that do not end": head + body[:-1]}
+    requests = {"large bodies": head + body, "bodies that do not end": head + body[:-1]}
     end, held = time.monotonic() + seconds, list[socket.socket]()
     while time.monotonic() < end:
         with contextlib.suppress(OSError):
             made = socket.create_connection((host, port), 5)
             held.append(made)
             made.settimeout(5)
-            made.sendall(said.get(kind, b""))
+            made.sendall(requests.get(kind, b""))
             if kind == "large bodies":
                 made.recv(4096)
         if len(held) > MANY.get(kind, 0):

@@ -1,7 +1,7 @@
-"""People of the house at work: `python -m gated.bench.colleague KIND CONFIG SECONDS`.
+"""Simulates operators at work: `python -m gated.bench.colleague KIND CONFIG SECONDS`.
 
-Standard input has one line of JSON: name -> password of the accounts. It works as another machine
-would: what it costs itself is kept out of the way.
+Standard input has one line of JSON: the passwords of the accounts by name. It runs at the lowest
+priority, as operators would use another machine.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from gated.enrollment.models import DEMO_WALKERS, asset_store
 
 SIGN_INS = 20
 WATCHERS = 3
-"""One account may have two previews."""
+"""One account may have two previews at a time."""
 PHOTOS = 500
 PHOTO_SIDE = 640
 CHUNK = 1 << 16
 
 
 class Caller:
-    """One program with its own account. address: as `http://127.0.0.1:8080`."""
+    """A client with its own account. address: such as `http://127.0.0.1:8080`."""
 
     def __init__(self, address: str, end: float) -> None:
         self.address = address
@@ -58,7 +58,7 @@ class Caller:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> bytes:
-        """Return the body of an answer, as much as comes in time; OSError when there is none."""
+        """Return the body of an answer, as far as it comes in time. Raises: OSError on failure."""
         made = http.client.HTTPConnection(self._host, self._port, timeout=30)
         try:
             bearer = {"Authorization": f"Bearer {self._token}"} if self._token else {}
@@ -87,14 +87,14 @@ def sign_ins(caller: Caller, accounts: Mapping[str, str]) -> None:
 
     def one(number: int) -> None:
         while time.monotonic() < caller.end:
-            with contextlib.suppress(OSError, ValueError, KeyError):  # throttled: it is tried again
+            with contextlib.suppress(OSError, ValueError, KeyError):  # throttled: try again
                 caller.sign_in(*pairs[number % len(pairs)])
 
     _together(one, SIGN_INS)
 
 
 def watch(caller: Caller, accounts: Mapping[str, str]) -> None:
-    """Look through the camera, three at once, as often as a preview gives pictures."""
+    """Watch the camera's preview, three at once."""
     pairs = list(accounts.items())
 
     def one(number: int) -> None:
@@ -107,19 +107,19 @@ def watch(caller: Caller, accounts: Mapping[str, str]) -> None:
 
 
 def import_photos(caller: Caller, accounts: Mapping[str, str], photos: list[bytes]) -> None:
-    """Send an archive of photos, and leave the gate to it."""
+    """Upload an archive of photos, and wait while the gate imports it."""
     caller.sign_in(*next(iter(accounts.items())))
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for number in range(PHOTOS):
-            # a JPEG file may have anything behind its end: no two are the same file
+            # bytes after the end of a JPEG file are ignored, and make each file unique
             photo = photos[number % len(photos)] + number.to_bytes(4, "big")
             archive.writestr(f"W{number}_Some_One.jpg", photo)
     edge = uuid.uuid4().hex
     head = f'--{edge}\r\nContent-Disposition: form-data; name="file"; filename="people.zip"\r\n\r\n'
     body = head.encode() + packed.getvalue() + f"\r\n--{edge}--\r\n".encode()
     kind = {"Content-Type": f"multipart/form-data; boundary={edge}"}
-    # while the one before goes on another is refused, before its body is read
+    # refused before its body is read while another import is running
     with contextlib.suppress(ConnectionError):
         caller.call("POST", "/api/enrollment/import", body, kind)
     if not json.loads(caller.call("GET", "/api/jobs")):
@@ -128,7 +128,7 @@ def import_photos(caller: Caller, accounts: Mapping[str, str], photos: list[byte
 
 
 def _small(photo: bytes) -> bytes:
-    """The same photo as phones send it on: 500 of the others are more than an import may be."""
+    """Shrink a photo as messengers do, so that 500 of them fit into an import."""
     image = cv2.imdecode(np.frombuffer(photo, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
         raise ValueError("a photo of the demo cannot be read")
@@ -144,9 +144,9 @@ def _together(work: Callable[[int], None], count: int) -> None:
 
 
 def main() -> None:
-    """Do one kind of work for so many seconds."""
+    """Do one kind of work for the given seconds."""
     kind, config, seconds = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])
-    os.nice(19)  # it would compute on another machine
+    os.nice(19)  # operators would use another machine
     accounts = json.loads(sys.stdin.readline())
     settings = load(config, {})
     caller = Caller(f"http://127.0.0.1:{settings.api.port}", time.monotonic() + seconds)

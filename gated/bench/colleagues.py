@@ -1,4 +1,4 @@
-"""Measure decisions and the relay while people of the house work with the pages and the API."""
+"""Measures decisions and the relay while operators work with the pages and the API."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gated.bench.running import (
+    Line,
     Running,
-    Told,
     decision_growth,
     frame_to_decision,
     relay_delays,
     spread,
 )
-from gated.bench.site import Site
+from gated.bench.site import Progress, Site
 
 PASSAGES = 1_000_000
 KINDS = {
@@ -26,27 +26,25 @@ KINDS = {
     "watch": "three who watch the camera",
     "import": "an import of 500 photos",
 }
-"""As `gated.bench.colleague` knows them."""
+"""Kinds of `gated.bench.colleague`."""
 
 TURNS = 2
-"""Alone and under the work by turns, so that what else the machine does meets both."""
-
-Tell = Callable[[str], None]
+"""Alternations between alone and loaded, so that other load on the machine affects both."""
 
 
-def measure_colleagues(site: Site, phase_s: float, tell: Tell) -> list[dict[str, Any]]:
-    """For each kind of work: decisions and relay alone and meanwhile, of one run; in ms."""
-    tell(f"{PASSAGES:,} passages are written")
+def measure_colleagues(site: Site, phase_s: float, progress: Progress) -> list[dict[str, Any]]:
+    """Measure decisions and relay alone and during each kind of work, in one run; in ms."""
+    progress(f"{PASSAGES:,} passages are written")
     site.add_passages(PASSAGES)
     rows = []
     with Running(site) as gate:
         gate.wait_ready()
         gate.collect(2.0)
         for kind, words in KINDS.items():
-            alone: list[Told] = []
-            busy: list[Told] = []
+            alone: list[Line] = []
+            busy: list[Line] = []
             for _ in range(TURNS):
-                tell(f"walk-ups alone, then during {words}")
+                progress(f"walk-ups alone, then during {words}")
                 alone += gate.collect(phase_s / TURNS)
                 with _colleague(kind, site, phase_s / TURNS):
                     busy += gate.collect(phase_s / TURNS)
@@ -56,7 +54,7 @@ def measure_colleagues(site: Site, phase_s: float, tell: Tell) -> list[dict[str,
     return rows
 
 
-def _compared(alone: Sequence[Told], busy: Sequence[Told]) -> dict[str, Any]:
+def _compared(alone: Sequence[Line], busy: Sequence[Line]) -> dict[str, Any]:
     before, after = frame_to_decision(alone), frame_to_decision(busy)
     relay_before, relay_after = relay_delays(alone), relay_delays(busy)
     return {
@@ -80,6 +78,6 @@ def _colleague(kind: str, site: Site, seconds: float) -> Iterator[None]:
         try:
             yield
             if working.poll():
-                raise RuntimeError(f"the colleague who was to do {KINDS[kind]} has failed")
+                raise RuntimeError(f"the simulated operator failed: {KINDS[kind]}")
         finally:
             working.kill()

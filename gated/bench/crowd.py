@@ -1,4 +1,4 @@
-"""Time a gate of many people on questions about all: who is inside, why not, and the log."""
+"""Measures questions about many people: who is inside, explanations, and the log."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ REPEATS = 7
 
 
 def measure_crowd(folder: Path, people: int = PEOPLE) -> dict[str, Any]:
-    """Processor time in ms with so many people, of whom two thirds are inside.
+    """Measure processor time in ms with `people`, of whom two thirds are inside.
 
     presence_ms, explain_ms: of a question after one more passage; anew_ms: of the first one.
-    csv_rows, xlsx_rows: of the log, per second of processor time.
+    csv_rows, xlsx_rows: rows of the log per second of processor time.
     """
     settings = Settings(storage=StorageSettings(state_dir=folder / "state"))
     with Workspace(settings) as workspace:
@@ -67,7 +67,7 @@ def measure_crowd(folder: Path, people: int = PEOPLE) -> dict[str, Any]:
 
 
 def _passages(workspace: Workspace, people: int) -> list[PersonRef]:
-    """Two passages of each; every third one leaves by the second."""
+    """Add two passages of each person; every third person leaves by the second."""
     with workspace.database.write() as session:
         session.execute(sa.insert(persons), [person_values(n) for n in range(people)])
     with workspace.database.read() as session:
@@ -96,14 +96,14 @@ def _entry(person: PersonRef, direction: Direction, now: Instant) -> Entry:
 
 
 def _median_ms(what: Callable[[], object], before: Callable[[], object] | None = None) -> float:
-    """Of this thread's own time, so that others on the machine count less."""
+    """Return the median in this thread's own time, which other load affects less."""
     took = []
     for n in range(REPEATS + 1):
         if before is not None:
             before()
         began = time.thread_time()
         what()
-        if n:  # the first one fills what is kept
+        if n:  # the first one fills the cache
             took.append((time.thread_time() - began) * 1e3)
     return statistics.median(took)
 

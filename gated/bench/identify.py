@@ -1,4 +1,4 @@
-"""1:N: one probe against all templates, as the gate does it for every usable frame."""
+"""Measures 1:N identification: one probe against all templates, as for every usable frame."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gated.bench.rival import face_distance
+from gated.bench.baseline import face_distance
 from gated.core.gallery import Gallery, GalleryPerson, unit
 from gated.core.values import PersonRef
 
@@ -17,9 +17,9 @@ DIMENSION = 128
 
 
 def measure_identification(repeats: int = 15) -> list[dict[str, float]]:
-    """For each size: ms of `Gallery.match`, of face_distance, and of reading the matrix once.
+    """Measure ms of `Gallery.match`, of face_distance, and of reading the matrix once, by size.
 
-    passes: the match in units of one reading at the memory bandwidth measured beside it.
+    passes: time of the match divided by that of one reading at the measured memory bandwidth.
     """
     return [_measure(size, repeats) for size in SIZES]
 
@@ -37,7 +37,7 @@ def _measure(size: int, repeats: int) -> dict[str, float]:
         repeats,
         gated_ms=lambda: gallery.match(probe),
         face_distance_ms=lambda: face_distance(encodings, double),
-        # two ways to read every byte once, of which the faster counts as what memory gives
+        # two ways to read every byte once; the faster one counts as the memory bandwidth
         dot_ms=lambda: flat @ flat,
         max_ms=lambda: flat.max(),
     )
@@ -53,7 +53,7 @@ def _measure(size: int, repeats: int) -> dict[str, float]:
 
 
 def _interleaved(repeats: int, **works: Callable[[], Any]) -> dict[str, float]:
-    """Best ms of each: the shortest is what the work takes when nothing else takes the memory."""
+    """Return the best ms of each, which other load on the memory affects least."""
     took: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(repeats + 1):
         for name, work in works.items():

@@ -1,7 +1,7 @@
-"""A process kept to a fraction of one core, as a model of a smaller machine.
+"""Limits a process to a fraction of one core, as a model of a smaller machine.
 
-By a cgroup's quota where one may be made, else by stopping the process for the rest of each
-twentieth of a second (SIGSTOP, SIGCONT), which needs no rights.
+By a cgroup's quota where permitted, else by stopping the process for the rest of each twentieth of
+a second (SIGSTOP, SIGCONT), which needs no rights.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ROOT = Path("/sys/fs/cgroup")
 
 @contextmanager
 def limited(pid: int, fraction: float) -> Iterator[str]:
-    """Keep a process to this fraction of a core while the block runs; gives the means."""
+    """Limit a process to this fraction of a core while the block runs; yield the method."""
     group = _cgroup(pid, fraction)
     if group is not None:
         try:
@@ -41,7 +41,7 @@ def limited(pid: int, fraction: float) -> Iterator[str]:
 
 
 def _cgroup(pid: int, fraction: float) -> Path | None:
-    """A group of version 2 that holds the process, or None where none may be made."""
+    """Put the process into a new cgroup (version 2); return None where that is not permitted."""
     if not (_ROOT / "cgroup.controllers").exists():
         return None
     group = _ROOT / f"gated-bench-{os.getpid()}"

@@ -1,4 +1,4 @@
-"""An open loop of requests: a slow answer does not delay the next question."""
+"""Sends requests in an open loop: a slow answer does not delay the next request."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ CONNECTIONS = 40
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """took_ms: from when each question was due to its whole answer. cpu_ms: what asking cost."""
+    """Times of answers. took_ms: from the due time of each request to its complete answer.
+
+    cpu_ms: processor time of this client for each request.
+    """
 
     took_ms: list[float]
     cpu_ms: float
 
 
 class Client:
-    """A few lines of HTTP/1.1: a full client would need more of the machine than the answers."""
+    """A minimal HTTP/1.1 client: a full one would use more of the machine than the answers."""
 
     def __init__(self, address: str) -> None:
         place = urlsplit(address)
@@ -36,11 +39,11 @@ class Client:
         self.token = json.loads(body)["access_token"]
 
     async def get(self, path: str) -> bytes:
-        """The body of one answer; RuntimeError unless it is a 200."""
+        """Return the body of one answer. Raises: RuntimeError unless it is a 200."""
         return await self._once("GET", path)
 
     async def ask(self, paths: tuple[str, ...], rate: float, seconds: float) -> Answers:
-        """GET the paths in turn, so many a second."""
+        """GET the paths in turn, at `rate` requests a second."""
         took: list[float] = []
         begin, cpu = time.perf_counter() + 0.1, time.process_time()
         due = iter([(begin + n / rate, paths[n % len(paths)]) for n in range(int(rate * seconds))])

@@ -1,4 +1,4 @@
-"""Measure how fast a journal is verified, beside a bare reading of the same rows."""
+"""Measures how fast a journal is verified, compared with just reading the same rows."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ PEOPLE = 20
 TABLES = ("journal", "journal_private", "journal_seal", "attendance_logs")
 
 
-def measure_log(tell: Callable[[str], None], rows: int = ROWS) -> dict[str, Any]:
-    """Rows a second of `gated journal verify`, and how much longer a bare reading takes.
+def measure_log(progress: Callable[[str], None], rows: int = ROWS) -> dict[str, Any]:
+    """Measure rows a second of `gated journal verify`.
 
-    ratio: CPU time beside reading every value of the same rows once, with one SHA-256 over all.
-    Each row has a seal, as on a gate where people come one at a time.
+    ratio: CPU time divided by that of reading every value once, with one SHA-256 over all. Each row
+    has a seal, as on a gate where people come one at a time.
     """
-    tell(f"a journal of {rows} rows")
+    progress(f"a journal of {rows} rows")
     with TemporaryDirectory() as name:
         folder = Path(name)
         keys, file = load_keys(folder, environ={}), folder / "attendance.db"
@@ -74,7 +74,7 @@ def _fill(journal: Journal, keys: Keys, rows: int) -> None:
 
 
 def _entry(chance: random.Random, refs: list[PersonRef], number: int) -> Entry:
-    """Of ten rows six are passages, one of a stranger; the others tell of the door and acts."""
+    """Make a random entry: of ten six are passages (one a stranger's), the others door and acts."""
     at, kind = Instant(float(number), 1.79e9 + number), chance.random()
     if kind < 0.6:
         person = chance.choice(refs) if kind < 0.5 else None
@@ -88,13 +88,13 @@ def _entry(chance: random.Random, refs: list[PersonRef], number: int) -> Entry:
 
 
 def _bare_reading(file: Path) -> float:
-    """Seconds of CPU to read every value once, with one SHA-256 over all."""
-    told, begun = hashlib.sha256(), time.process_time()
+    """Return the seconds of CPU to read every value once, with one SHA-256 over all."""
+    digest, begun = hashlib.sha256(), time.process_time()
     connection = sqlite3.connect(file)
     try:
         for table in TABLES:
             for row in connection.execute(f"SELECT * FROM {table}"):  # noqa: S608
-                told.update(repr(row).encode())
+                digest.update(repr(row).encode())
     finally:
         connection.close()
     return time.process_time() - begun

@@ -1,4 +1,4 @@
-"""Name the machine that the figures come from."""
+"""Describes the machine that is measured."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import cv2
 
 
 def describe_machine() -> dict[str, str | int]:
-    """Processor, cores that may be used, and the versions that matter."""
+    """Return processor, usable cores, and relevant versions."""
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),

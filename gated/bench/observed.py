@@ -1,4 +1,4 @@
-"""A gate with its service as a child, as `gated run` is, that tells what it does in lines of JSON.
+"""Runs a gate as `gated run` does, with its service as a child, and prints events as JSON lines.
 
 `python -m gated.bench.observed CONFIG`; ends at SIGTERM. Times are monotonic seconds.
 """
@@ -23,7 +23,7 @@ from gated.ports import Frame
 
 
 class NotingTap(FrameTap):
-    """Notes which frames were usable, and how old a usable frame was when it was analysed."""
+    """Records which frames were usable, and their age when they were analysed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,18 +47,18 @@ class NotingTap(FrameTap):
         return noted
 
 
-class Teller:
+class JsonScreen:
     """A `Screen` that writes to standard output."""
 
     def __init__(self, tap: NotingTap) -> None:
         self._tap = tap
 
     def ready(self, started: Started) -> None:
-        tell(kind="ready", address=started.address)
+        emit(kind="ready", address=started.address)
 
     def decision(self, decision: Decision, edge: float | None) -> None:
         took, self._tap.took_ms = self._tap.took_ms, []
-        tell(
+        emit(
             kind="decision",
             granted=decision.granted,
             captured=decision.captured_at,
@@ -78,10 +78,10 @@ class Teller:
 
     def stopped(self, door_locked: bool) -> None:
         seconds = time.monotonic() - self._tap.began
-        tell(kind="stopped", frames=self._tap.frames, seconds=seconds)
+        emit(kind="stopped", frames=self._tap.frames, seconds=seconds)
 
 
-def tell(**what: Any) -> None:
+def emit(**what: Any) -> None:
     print(json.dumps(what), flush=True)
 
 
@@ -90,7 +90,7 @@ def main() -> int:
     gc.disable()  # as `gated run` does
     tap = NotingTap()
     origin = in_force(Path(sys.argv[1]))
-    process = DoorProcess(origin.settings, Teller(tap), origin, log_level="error")
+    process = DoorProcess(origin.settings, JsonScreen(tap), origin, log_level="error")
     process.gate_part.tap = tap
     return asyncio.run(process.run())
 

@@ -1,4 +1,4 @@
-"""The figures for people: tables on the screen, the same as Markdown, and what is wanted."""
+"""Prints the figures as tables, on the screen or as Markdown, with the project's targets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Rows = list[tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A figure and what is wanted of it."""
+    """A figure and its target."""
 
     name: str
     figure: float
@@ -33,7 +33,7 @@ class ReportTable:
 
 
 def targets_of(result: Result) -> list[dict[str, Any]]:
-    """Each target of the project beside its figure."""
+    """Return each target of the project with its figure."""
     return [asdict(target) for target in _targets(result)]
 
 
@@ -75,7 +75,7 @@ def _targets(r: Result) -> Iterator[Target]:
 
 
 def parts_of(result: Result) -> list[ReportTable]:
-    """The tables of the report."""
+    """Return the tables of the report."""
     return [
         _target_part(result),
         _stage_part(result["stages"]),
@@ -152,10 +152,10 @@ def _walkup_part(r: Result) -> ReportTable:
     rows: Rows = [("face_recognition", "", f"{theirs['ms']:.1f}", "", "", "", verdict)]
     for threads in ("1", "2"):
         ours = walkups[threads]
-        told = ", ".join(f"{d['decision']} at {d['t']:.2f} s" for d in ours["decisions"])
+        decided = ", ".join(f"{d['decision']} at {d['t']:.2f} s" for d in ours["decisions"])
         counts = (str(ours["detections"]), str(ours["embeddings"]))
         rows.append(
-            ("gated", threads, f"{ours['ms']:.1f}", f"{ours['ratio']:.1f} x", *counts, told)
+            ("gated", threads, f"{ours['ms']:.1f}", f"{ours['ratio']:.1f} x", *counts, decided)
         )
     title = (
         f"two replayed walk-ups (one enrolled, one stranger), {walkups['frames']} frames with the "

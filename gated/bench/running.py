@@ -1,4 +1,4 @@
-"""The whole daemon in processes of its own: start, memory, frames, relay, still scene, API load."""
+"""Measures the whole daemon in its own processes: start, memory, relay, still scene, API load."""
 
 from __future__ import annotations
 
@@ -12,29 +12,28 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 from gated.bench.limits import limited
 from gated.bench.load import Answers, Client
-from gated.bench.site import USERNAME, Site
+from gated.bench.site import USERNAME, Progress, Site
 
 COMING_UP_S = 20.0
-"""The service goes on loading for seconds after the door is ready: that is no still scene yet."""
+"""Time in which the service goes on loading after the door is ready: not yet a still scene."""
 
 RATE = 100.0
 LISTS = ("/api/persons?limit=50", "/api/attendance?limit=50", "/api/enrollment?limit=50")
 
-Tell = Callable[[str], None]
-Told = dict[str, Any]
+Line = dict[str, Any]
 
 
 class Running:
-    """`gated run`, or the same daemon observed, while the block runs.
+    """Runs `gated run`, or the same daemon observed, while the block runs.
 
-    From compiled bytecode, as an installation has it, whatever the environment says.
+    With compiled bytecode, as in an installation, whatever the environment says.
     """
 
     def __init__(self, site: Site, *, observed: bool = True) -> None:
@@ -49,7 +48,7 @@ class Running:
             env={k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"},
         )
         self.pid = self._process.pid
-        self._lines: queue.Queue[Told | None] = queue.Queue()
+        self._lines: queue.Queue[Line | None] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
@@ -58,25 +57,25 @@ class Running:
                 self._lines.put({**json.loads(line), "at": time.monotonic()})
         self._lines.put(None)
 
-    def collect(self, seconds: float) -> list[Told]:
-        """Collect what it prints within that time."""
-        told, end = [], time.monotonic() + seconds
+    def collect(self, seconds: float) -> list[Line]:
+        """Collect the lines that it prints within `seconds`."""
+        lines, end = [], time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             with suppress(queue.Empty):
                 line = self._lines.get(timeout=left)
                 if line is None:
                     raise RuntimeError("the gate that was measured has ended")
-                told.append(line)
-        return told
+                lines.append(line)
+        return lines
 
     def wait_ready(self) -> None:
-        """Until it answers requests."""
+        """Wait until it answers requests."""
         while not any(line["kind"] == "ready" for line in self.collect(0.05)):
             pass
 
     @property
     def processes(self) -> list[int]:
-        """The numbers of the door process and of what it has started."""
+        """Process ids of the door process and its children."""
         found = [self.pid]
         for file in Path("/proc").glob("[0-9]*/stat"):
             with suppress(OSError):
@@ -86,22 +85,22 @@ class Running:
 
     @property
     def resident_mb(self) -> float:
-        """Memory of all of them; what they share counts once."""
+        """Memory of all processes in MiB, shared memory counted once."""
         return sum(_proportional_kb(pid) for pid in self.processes) / 1024
 
     @property
     def door_mb(self) -> float:
-        """Memory of the door process alone, with all that it shares."""
+        """Memory of the door process alone in MiB, shared memory included."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
     @property
     def cpu_s(self) -> float:
-        """Processor time of all of them."""
+        """Processor time of all processes in seconds."""
         return sum(_cpu_s(pid) for pid in self.processes)
 
-    def end(self) -> list[Told]:
-        """Stop it; returns what it still told."""
+    def end(self) -> list[Line]:
+        """Stop it, and return the remaining lines."""
         self._process.send_signal(signal.SIGTERM)
         rest = list(iter(lambda: self._lines.get(timeout=30), None))
         self._process.wait(30)
@@ -119,7 +118,7 @@ class Running:
 
 
 def _proportional_kb(pid: int) -> int:
-    """A process's share of the memory that it maps (`Pss`)."""
+    """Return a process's proportional share of its memory (`Pss`) in KiB."""
     with suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
@@ -135,9 +134,9 @@ def _cpu_s(pid: int) -> float:
 
 
 def measure_start(site: Site, times: int) -> dict[str, float]:
-    """`gated run` to its first processed frame, best of so many; its memory when the API is used.
+    """Measure `gated run` to its first frame, best of `times`, and its memory with API requests.
 
-    The age of the process at that frame is its own word (`start.first_frame_ms`).
+    The age of the process at that frame comes from its counter `start.first_frame_ms`.
     """
     starts, memory, door = [], 0.0, 0.0
     for _ in range(times):
@@ -170,7 +169,7 @@ async def _first_counters(site: Site) -> dict[str, int]:
 
 
 def measure_still(site: Site, seconds: float, spans: int = 3) -> float:
-    """Share of one core while nothing moves before the camera; the median of several spans."""
+    """Measure the share of one core while nothing moves; the median of several spans."""
     shares = []
     with Running(site) as gate:
         gate.wait_ready()
@@ -184,7 +183,7 @@ def measure_still(site: Site, seconds: float, spans: int = 3) -> float:
 
 
 def measure_throughput(site: Site, seconds: float) -> float:
-    """Frames a second that are analysed when the camera delivers more than that."""
+    """Measure the frames analysed a second when the camera delivers more."""
     with Running(site) as gate:
         gate.wait_ready()
         gate.collect(seconds)
@@ -193,37 +192,37 @@ def measure_throughput(site: Site, seconds: float) -> float:
 
 
 def measure_limited(site: Site, fraction: float, seconds: float) -> dict[str, Any]:
-    """The relay's delays with the process kept to a fraction of one core."""
+    """Measure the relay's delays with the process limited to a fraction of one core."""
     with Running(site) as gate:
         gate.wait_ready()
         with limited(gate.pid, fraction) as how:
             gate.collect(1.0)
-            told = gate.collect(seconds)
+            lines = gate.collect(seconds)
         gate.end()
-    return {"fraction": fraction, "how": how, **relay_delays(told)}
+    return {"fraction": fraction, "how": how, **relay_delays(lines)}
 
 
 def measure_relay_and_load(
-    site: Site, phase_s: float, phases: int, tell: Tell
+    site: Site, phase_s: float, phases: int, progress: Progress
 ) -> dict[str, dict[str, Any]]:
-    """Relay delays of the gate left alone, and what lists asked a hundred times a second change.
+    """Measure relay delays alone, and decisions under a hundred requests a second.
 
-    Phases alone and under load take turns, so that what else the machine does meets both.
+    Phases alone and under load alternate, so that other load on the machine affects both.
     """
     with Running(site) as gate:
         gate.wait_ready()
         client = Client(site.address)
         asyncio.run(client.sign_in(USERNAME, site.password))
         gate.collect(2.0)
-        alone: list[Told] = []
-        loaded: list[Told] = []
+        alone: list[Line] = []
+        loaded: list[Line] = []
         answers: list[Answers] = []
         lag_ms = 0
         for number in range(phases):
-            tell(f"walk-ups through the whole daemon, alone, {number + 1} of {phases}")
+            progress(f"walk-ups through the whole daemon, alone, {number + 1} of {phases}")
             alone += gate.collect(phase_s)
             lag_ms = max(lag_ms, asyncio.run(_lag(client)))
-            tell(f"and with {RATE:.0f} lists a second, {number + 1} of {phases}")
+            progress(f"and with {RATE:.0f} lists a second, {number + 1} of {phases}")
             answers.append(asyncio.run(client.ask(LISTS, RATE, phase_s)))
             loaded += gate.collect(0.1)
         gate.end()
@@ -238,9 +237,9 @@ async def _lag(client: Client) -> int:
     return int(counters["loop.lag_max_ms"])
 
 
-def relay_delays(told: Sequence[Told]) -> dict[str, Any]:
-    """Milliseconds from the first and the third usable frame to the relay's edge, and how many."""
-    granted = [t for t in told if t["kind"] == "decision" and t["edge"] and len(t["usable"]) > 2]
+def relay_delays(lines: Sequence[Line]) -> dict[str, Any]:
+    """Return ms from the first and the third usable frame to the relay's edge, and their number."""
+    granted = [t for t in lines if t["kind"] == "decision" and t["edge"] and len(t["usable"]) > 2]
     return {
         "grants": len(granted),
         "first_usable_ms": spread([(t["edge"] - t["usable"][0]) * 1e3 for t in granted]),
@@ -249,7 +248,7 @@ def relay_delays(told: Sequence[Told]) -> dict[str, Any]:
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """p50, p95, p99 and max; empty of nothing."""
+    """Return p50, p95, p99 and max; empty without values."""
     if not values:
         return {}
     ranked = sorted(values)
@@ -266,7 +265,7 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def _load(
-    alone: Sequence[Told], loaded: Sequence[Told], answers: Sequence[Answers]
+    alone: Sequence[Line], loaded: Sequence[Line], answers: Sequence[Answers]
 ) -> dict[str, Any]:
     took = [ms for part in answers for ms in part.took_ms]
     before, after = frame_to_decision(alone), frame_to_decision(loaded)
@@ -285,14 +284,14 @@ def _load(
     }
 
 
-def frame_to_decision(told: Sequence[Told]) -> list[float]:
-    """Milliseconds from the capture of the frame that decided to the decision."""
-    decisions = (t for t in told if t["kind"] == "decision" and t["captured"] is not None)
+def frame_to_decision(lines: Sequence[Line]) -> list[float]:
+    """Return the milliseconds from the capture of the deciding frame to the decision."""
+    decisions = (t for t in lines if t["kind"] == "decision" and t["captured"] is not None)
     return [(t["decided"] - t["captured"]) * 1e3 for t in decisions]
 
 
 def decision_growth(before: Sequence[float], after: Sequence[float]) -> float | None:
-    """Return how many times as long the median has become; None of nothing."""
+    """Return the ratio of the medians; None without values."""
     if not before or not after:
         return None
     return statistics.median(after) / statistics.median(before)

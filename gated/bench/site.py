@@ -1,11 +1,11 @@
-"""Gates to measure: configuration, people, and what their camera shows, in a temporary folder."""
+"""Sets up gates to measure: configuration, people and camera, in a temporary folder."""
 
 from __future__ import annotations
 
 import json
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,13 @@ from gated.enrollment.models import DEMO_WALKERS, VisionKit, asset_store
 from gated.vision.assets import AssetStore
 from gated.workspace import Workspace
 
+Progress = Callable[[str], None]
+"""Receives a line on what is measured next."""
+
 FPS = 15
 SIZE = (640, 480)
 BRISK = WalkPace(walk_s=1.5, stand_s=0.8, pause_s=0.7)
-"""Many decisions a minute; a visit still ends before the same person comes again."""
+"""Makes many decisions a minute; a visit still ends before the same person comes again."""
 
 USERNAME = "bench"
 AT_A_TIME = 10_000
@@ -40,9 +43,9 @@ FIRST_PASSAGE = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 class Site:
-    """One state directory with its configuration.
+    """A state directory with its configuration.
 
-    password: of the account that measures. accounts: name -> password of all.
+    password: of the measuring account. accounts: passwords of all accounts by name.
     """
 
     def __init__(self, folder: Path, assets: AssetStore, camera: dict[str, Any], threads: int = 2):
@@ -57,7 +60,7 @@ class Site:
             "storage": {"state_dir": str(folder / "state")},
             "api": {"port": _free_port()},
         }
-        self.config.write_text(json.dumps(content))  # which YAML includes
+        self.config.write_text(json.dumps(content))  # JSON is YAML
         self.settings = load(self.config, {})
         self.password = secrets.token_urlsafe(16)
         self.accounts = {USERNAME: self.password, "other": secrets.token_urlsafe(16)}
@@ -70,7 +73,7 @@ class Site:
         return f"http://127.0.0.1:{self.settings.api.port}"
 
     def enroll_walkers(self, kit: VisionKit) -> None:
-        """Both people of the demo become known."""
+        """Enroll both people of the demo."""
         store = asset_store(self.settings)
         with Workspace(self.settings) as workspace:
             enrollment = enrollment_context(workspace, kit, SystemClock()).enrollment
@@ -79,12 +82,12 @@ class Site:
                 enrollment.enroll_as(f"WALKER-{number}", names, store.read(name), "bench")
 
     def add_people(self, count: int) -> None:
-        """Persons of whom nothing biometric is stored."""
+        """Add persons without photos."""
         with Workspace(self.settings) as workspace, workspace.database.write() as session:
             session.execute(sa.insert(persons), [person_values(n) for n in range(count)])
 
     def add_passages(self, count: int) -> None:
-        """Rows of the attendance log, a minute apart, of the persons with the lowest numbers."""
+        """Add rows of the attendance log, a minute apart, of the persons with the lowest ids."""
         with Workspace(self.settings) as workspace, workspace.database.write() as session:
             people = session.execute(sa.select(sa.func.count()).select_from(persons)).scalar_one()
             for start in range(0, count, AT_A_TIME):
@@ -93,7 +96,7 @@ class Site:
                 session.execute(sa.insert(attendance_logs), made)
 
     def add_templates(self, kit: VisionKit, count: int) -> None:
-        """Persons with one template each, in the packed gallery as after a start."""
+        """Add persons with one template each, in the packed gallery as after a start."""
         vectors = unit(np.random.default_rng(1).normal(size=(count, 128)).astype(np.float32))
         with Workspace(self.settings) as workspace:
             with workspace.database.write() as session:
@@ -121,12 +124,12 @@ class Site:
 
 
 def has_liveness(assets: AssetStore) -> bool:
-    """Return whether the liveness models are there."""
+    """Return whether the liveness models are installed."""
     return all(s.verified for s in assets.status() if s.set == "pad")
 
 
 def person_values(number: int) -> dict[str, Any]:
-    """The columns of a person who is one of many."""
+    """Return the columns of a person."""
     code = f"B{number}"
     return {"first_name": "B", "last_name": code, "personnel_code": code, "search": code.lower()}
 
@@ -171,7 +174,7 @@ def _free_port() -> int:
 
 
 def film(frames: Iterator[Image], file: Path, fps: int = FPS) -> Path:
-    """Write a video that any build of OpenCV reads."""
+    """Write a video that any build of OpenCV can read, and return its path."""
     writer = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*"MJPG"), fps, SIZE)
     for frame in frames:
         writer.write(frame)
@@ -180,11 +183,11 @@ def film(frames: Iterator[Image], file: Path, fps: int = FPS) -> Path:
 
 
 def brisk_walk_ups(kit: VisionKit) -> Iterator[Image]:
-    """Both people of the demo, one after the other."""
+    """Yield frames of both people of the demo, one after the other."""
     return walk_ups(kit.demo_portraits(phone=False), SIZE, FPS, pace=BRISK)
 
 
 def nobody(kit: VisionKit) -> Iterator[Image]:
-    """Three seconds of an empty scene, with the noise of its sensor."""
+    """Yield three seconds of an empty scene, with sensor noise."""
     pace = WalkPace(walk_s=0.0, stand_s=0.0, pause_s=3.0)
     return walk_ups(kit.demo_portraits(phone=False)[:1], SIZE, FPS, pace=pace)

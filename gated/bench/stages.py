@@ -1,7 +1,7 @@
-"""One frame through both pipelines, stage by stage.
+"""Measures one frame through both pipelines, by stage.
 
-One 640x480 frame with one face. Both pipelines take turns, so that a busy machine slows both; the
-figures are medians. face_recognition has nothing to compare liveness with: it is shown apart.
+One 640x480 frame with one face. Both pipelines alternate, so that other load affects both; the
+figures are medians. Liveness is separate, as face_recognition has none.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from gated.bench.rival import Rival
+from gated.bench.baseline import Baseline
 from gated.bench.site import has_liveness
 from gated.config import VisionSettings
 from gated.core.values import Image
@@ -26,18 +26,20 @@ Stages = dict[str, float]
 Pipeline = Callable[[Image], Stages]
 
 
-def measure_stages(assets: AssetStore, rival: Rival, repeats: int) -> dict[str, Any]:
-    """ "1" | "2" threads -> {gated, face_recognition: ms of each stage and total; ratio}."""
+def measure_stages(assets: AssetStore, baseline: Baseline, repeats: int) -> dict[str, Any]:
+    """Return {gated, face_recognition: ms by stage and total; ratio} by threads, "1" and "2"."""
     frame = sample_frame(assets)
     measured = {}
     for number in (1, 2):
         models = build_models(VisionSettings(threads=number), assets, pad=has_liveness(assets))
-        measured[str(number)] = _side_by_side(gated_pipeline(models), rival.stages, frame, repeats)
+        measured[str(number)] = _side_by_side(
+            gated_pipeline(models), baseline.stages, frame, repeats
+        )
     return measured
 
 
 def sample_frame(assets: AssetStore) -> Image:
-    """(480, 640, 3) BGR: one demo portrait, as large as somebody at the gate."""
+    """Return (480, 640, 3) BGR with one demo portrait, as large as a person at the gate."""
     portrait = decode(assets.read("obama.jpg"))
     scale = 480 / portrait.shape[0]
     person = cv2.resize(portrait, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
@@ -48,7 +50,7 @@ def sample_frame(assets: AssetStore) -> Image:
 
 
 def gated_pipeline(models: Models) -> Pipeline:
-    """Detection, alignment (with its closer look), embedding and liveness of the best face.
+    """Return a pipeline: detection, refined landmarks, alignment, embedding and liveness.
 
     The total is without liveness.
     """

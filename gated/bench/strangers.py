@@ -1,31 +1,29 @@
-"""Measure decisions and memory while strangers on the network send what nobody wants."""
+"""Measures decisions and memory under attacks over the network."""
 
 from __future__ import annotations
 
 import contextlib
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 from gated.bench.running import Running, decision_growth, frame_to_decision, spread
-from gated.bench.site import Site
+from gated.bench.site import Progress, Site
 
 KINDS = ("large bodies", "bodies that do not end", "silent connections")
-"""As `gated.bench.attacker` knows them."""
-
-Tell = Callable[[str], None]
+"""Kinds of `gated.bench.attacker`."""
 
 
-def measure_strangers(site: Site, phase_s: float, tell: Tell) -> list[dict[str, Any]]:
-    """For each kind, in one run: decisions alone and under it, and the most memory of the gate."""
+def measure_strangers(site: Site, phase_s: float, progress: Progress) -> list[dict[str, Any]]:
+    """Measure decisions alone and under each kind of attack, and the peak memory, in one run."""
     rows = []
     with Running(site) as gate:
         gate.wait_ready()
         gate.collect(2.0)
         for kind in KINDS:
-            tell(f"strangers: {kind}")
+            progress(f"strangers: {kind}")
             alone = gate.collect(phase_s)
             memory = 0.0
             with _attacker(kind, site.address, phase_s):

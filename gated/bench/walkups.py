@@ -1,23 +1,23 @@
-"""Replayed walk-ups: what a frame costs on average, and what is decided.
+"""Measures the mean time of a frame, and decisions, on replayed walk-ups.
 
-Two people of the demo walk up, one enrolled from another photo, one a stranger, an empty scene
-after each. Our side is the gate's own: analyzer with liveness, tracker, attention, decisions.
-face_recognition looks at every frame, as its users' loops do, and takes who is within its
-tolerance for the enrolled person.
+Two people of the demo walk up, one enrolled from another photo, one a stranger, with an empty scene
+after each. On our side the gate's own analyzer with liveness, tracker, attention, decisions.
+face_recognition analyses every frame, as its users' loops do, and takes faces within its tolerance
+for the enrolled person.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from gated.bench.rival import TOLERANCE, Rival, face_distance
-from gated.bench.site import has_liveness
+from gated.bench.baseline import TOLERANCE, Baseline, face_distance
+from gated.bench.site import Progress, has_liveness
 from gated.config import (
     CameraSettings,
     GateSettings,
@@ -44,27 +44,25 @@ from gated.vision.photo import PhotoExaminer
 FPS = 15.0
 ANNA = GalleryPerson(PersonRef(1, "1", "DEMO-1", "the enrolled person"))
 
-Tell = Callable[[str], None]
-
 
 def measure_walkups(
-    assets: AssetStore, rival: Rival, tell: Tell, stride: int = 1
+    assets: AssetStore, baseline: Baseline, progress: Progress, stride: int = 1
 ) -> dict[str, Any]:
-    """{face_recognition, "1", "2" threads: {ms, ...}, frames}: ms is the mean of all frames.
+    """Return {face_recognition, "1", "2" (threads): {ms, ...}, frames}; ms: mean of all frames.
 
-    stride: face_recognition is shown only every so many frames, and is taken to need as much for
-    those between.
+    stride: face_recognition analyses only every stride-th frame, and is assumed to need as much for
+    the others.
     """
     with walker_kit(assets, 1) as kit:
         frames = list(walk_ups(kit.demo_portraits(phone=False), (640, 480), FPS))
     found: dict[str, Any] = {"frames": len(frames)}
     for threads in (1, 2):
-        tell(f"walk-ups through gated, {threads} threads")
+        progress(f"walk-ups through gated, {threads} threads")
         with walker_kit(assets, threads) as kit:
             found[str(threads)] = _ours(kit, frames)
-    tell("the same walk-ups through face_recognition")
-    enrolled = rival.encodings(decode(assets.read(PHOTO)))
-    theirs = _theirs(rival, enrolled, frames[::stride], stride / FPS)
+    progress("the same walk-ups through face_recognition")
+    enrolled = baseline.encodings(decode(assets.read(PHOTO)))
+    theirs = _theirs(baseline, enrolled, frames[::stride], stride / FPS)
     for name in ("1", "2"):
         found[name]["ratio"] = theirs["ms"] / found[name]["ms"]
     return {**found, "face_recognition": theirs}
@@ -112,11 +110,13 @@ def _ours(kit: VisionKit, frames: list[Image]) -> dict[str, Any]:
     return {"ms": spent * 1e3 / len(frames), "decisions": decisions, **counters}
 
 
-def _theirs(rival: Rival, enrolled: Any, frames: list[Image], step_s: float) -> dict[str, Any]:
+def _theirs(
+    baseline: Baseline, enrolled: Any, frames: list[Image], step_s: float
+) -> dict[str, Any]:
     spent, faces, matched = 0.0, 0, []
     for number, frame in enumerate(frames):
         start = time.perf_counter()
-        encodings = rival.encodings(frame)
+        encodings = baseline.encodings(frame)
         spent += time.perf_counter() - start
         faces += len(encodings)
         if any(face_distance(enrolled, e).min() <= TOLERANCE for e in encodings):

@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gated.bench.running import Running, Told
+from gated.bench.running import Line, Running
 from gated.bench.site import Site, brisk_walk_ups, film
 from gated.bench.walkups import walker_kit
 from gated.database import change_feed
@@ -47,7 +47,7 @@ LOOK_S = 0.25
 class Span:
     """What the gate told during one kind of time."""
 
-    told: list[Told] = field(default_factory=list)
+    told: list[Line] = field(default_factory=list)
     seconds: float = 0.0
     cpu_s: float = 0.0
     """Processor time of the gate."""

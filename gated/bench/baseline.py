@@ -1,5 +1,8 @@
-"""Do what face_recognition 1.3 does in its examples, through dlib: HOG with one upsampling, the
-five-point predictor, the ResNet; compared by Euclidean distance with the tolerance 0.6."""
+"""The baseline of the benchmark: face_recognition 1.3 as in its examples, through dlib.
+
+HOG with one upsampling, the five-point predictor, the ResNet; compared by Euclidean distance with
+the tolerance 0.6.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,11 @@ from gated.vision.assets import AssetStore
 TOLERANCE = 0.6
 
 
-class Rival:
-    """The models of face_recognition; AssetError without them (set dlib) or the module dlib."""
+class Baseline:
+    """The models of face_recognition."""
 
     def __init__(self, assets: AssetStore) -> None:
+        """Load the models. Raises: AssetError without the set dlib or the module dlib."""
         try:
             import dlib
         except ImportError:
@@ -32,7 +36,7 @@ class Rival:
         self._network: Any = dlib.face_recognition_model_v1(str(assets.path(manifest.DLIB_RESNET)))
 
     def encodings(self, image: Image) -> npt.NDArray[np.float64]:
-        """(k, 128) of the k faces in a BGR picture."""
+        """Return the encodings, (k, 128), of the k faces in a BGR picture."""
         rgb = np.ascontiguousarray(image[:, :, ::-1])
         found = [
             self._network.compute_face_descriptor(rgb, self._landmarks(rgb, box))
@@ -41,7 +45,7 @@ class Rival:
         return np.array(found, np.float64).reshape(-1, 128)
 
     def stages(self, image: Image) -> dict[str, float]:
-        """Milliseconds that the best face of a BGR picture takes, stage by stage."""
+        """Return the milliseconds for the best face of a BGR picture, by stage."""
         rgb = np.ascontiguousarray(image[:, :, ::-1])
         start = time.perf_counter()
         (box, *_) = self._detect(rgb, 1)
@@ -61,6 +65,6 @@ class Rival:
 def face_distance(
     encodings: npt.NDArray[np.float64], probe: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """(n,) Euclidean distances, by the arithmetic of face_recognition.face_distance."""
+    """Return (n,) Euclidean distances, computed as in face_recognition.face_distance."""
     distances: npt.NDArray[np.float64] = np.linalg.norm(encodings - probe, axis=1)
     return distances
