@@ -165,7 +165,7 @@ class AccessControl:
 
     @property
     def patience_s(self) -> float:
-        """How long a request waits."""
+        """The time that a request waits."""
         return self.access.plan.rules.partner_s
 
     # --- outcomes -----------------------------------------------------------------------------
@@ -341,7 +341,7 @@ class AccessControl:
         yield from self._hours_over(now)
 
     def _follow_clock(self, now: Instant) -> None:
-        """When the clock was set, move remembered times by the same step."""
+        """Move remembered times by the step by which the clock was set."""
         offset, before = now.utc - now.mono, self._clock
         if before is not None and abs(offset - before) <= STEP_S:
             return

@@ -91,7 +91,7 @@ class BusDoor(TimedDoor):
 
     @property
     def problem(self) -> str | None:
-        """Why the board cannot be used now; None: it can."""
+        """The reason why the board cannot be used now, or None."""
         with self._bus:
             return self._problem
 
