@@ -10,15 +10,15 @@ would otherwise answer with everybody.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import inspect
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-from fastapi import Depends, Request, params
+from fastapi import Request
 from fastapi.dependencies.models import Dependant
-from fastapi.dependencies.utils import get_dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
@@ -75,28 +75,26 @@ class Route(NamedRoute):
     knows_its_query = True
     """False: parameters that it does not have are passed over."""
 
-    def __init__(
-        self,
-        path: str,
-        endpoint: Callable[..., Any],
-        *,
-        dependencies: Sequence[params.Depends] | None = None,
-        **more: Any,
-    ) -> None:
-        asked = get_dependant(path=path, call=endpoint)
-        # a caller is authenticated before the query is checked
-        first = [Depends(guard) for guard in _guards_in(asked)]
-        checks = [Depends(KnownQuery(_query_of(asked)))] if self.knows_its_query else []
-        if (name := _identity_in(asked)) is not None:
-            checks.append(Depends(SameIdentity(name)))
-        super().__init__(
-            path,
-            endpoint,
-            dependencies=[*(dependencies or ()), *first, *checks],
-            **more,
-        )
+    def __init__(self, path: str, endpoint: Callable[..., Any], **more: Any) -> None:
+        super().__init__(path, endpoint, **more)
+        dependencies, given = self.dependant.dependencies, len(self.dependencies)
+        # a caller is authenticated before the query is checked; the guard is there already, and
+        # FastAPI would read its signature again for each route
+        guards = _guards_in(dependencies[given:])
+        first = [dataclasses.replace(guard, name=None) for guard in guards]
+        dependencies[given:given] = [*first, *self._checks()]
         derived = set(_answers_in(self.dependant)) | set(BODY if self.body_field else ())
         self.responses = {**responses(*sorted(derived)), **self.responses}
+
+    def _checks(self) -> Iterator[Dependant]:
+        """Give what looks at a request as a whole, as far as this route needs it."""
+        if self.knows_its_query:
+            yield self._check(KnownQuery(_query_of(self.dependant)))
+        if (name := _identity_in(self.dependant)) is not None:
+            yield self._check(SameIdentity(name))
+
+    def _check(self, check: Callable[[Request], Any]) -> Dependant:
+        return Dependant(call=check, request_param_name="request", path=self.path_format)
 
 
 def first_sentence(endpoint: Callable[..., Any]) -> str | None:
@@ -170,13 +168,13 @@ def _query_of(dependant: Dependant) -> Iterator[str]:
         yield from _query_of(inner)
 
 
-def _guards_in(dependant: Dependant) -> Iterator[Callable[..., Any]]:
+def _guards_in(dependencies: Iterable[Dependant]) -> Iterator[Dependant]:
     """Give what asks who the caller is, of all that a route depends on."""
-    for inner in dependant.dependencies:
-        if inner.call is not None and UNKNOWN_CALLER in getattr(inner.call, ATTRIBUTE, ()):
-            yield inner.call
+    for inner in dependencies:
+        if UNKNOWN_CALLER in getattr(inner.call, ATTRIBUTE, ()):
+            yield inner
         else:
-            yield from _guards_in(inner)
+            yield from _guards_in(inner.dependencies)
 
 
 def _answers_in(dependant: Dependant) -> Iterator[int]:

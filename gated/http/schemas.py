@@ -113,7 +113,7 @@ class In(BaseModel):
 class Out(BaseModel):
     """A body of an answer."""
 
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(from_attributes=True, defer_build=True)
 
 
 Cause = Annotated[

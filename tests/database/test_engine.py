@@ -40,6 +40,36 @@ def test_upgrading_an_empty_database_gives_the_schema_of_the_tables(db: Database
     assert db.revision() == HEAD
 
 
+def test_indexes_of_some_rows_are_those_of_the_tables(db: Database, engine: str) -> None:
+    meant = {
+        str(index.name): str(where)
+        for table in metadata.sorted_tables
+        for index in table.indexes
+        if (where := index.dialect_options["sqlite"]["where"]) is not None
+    }
+    inspector = sa.inspect(db.engine)
+    found = {
+        str(index["name"]): str(where)
+        for table in metadata.sorted_tables
+        for index in inspector.get_indexes(table.name)
+        if (where := index.get("dialect_options", {}).get(f"{engine}_where")) is not None
+    }
+    assert found.keys() == meant.keys()
+    assert len(found) >= 3
+    if engine == "sqlite":  # PostgreSQL tells a condition in words of its own
+        assert found == meant
+
+
+def test_a_process_on_sqlite_loads_nothing_of_postgresql() -> None:
+    program = "import sys, gated.daemon.door_process; print(*sys.modules)"
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    loaded = told.stdout.split()
+    assert "sqlalchemy.dialects.sqlite" in loaded
+    assert [name for name in loaded if name.startswith("sqlalchemy.dialects.postgresql")] == []
+
+
 def test_the_known_head_is_the_newest_migration() -> None:
     assert ScriptDirectory.from_config(migrate.configuration()).get_heads() == [HEAD]
 

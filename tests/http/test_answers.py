@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Annotated, Any
 
 import pytest
@@ -68,3 +70,27 @@ def test_what_a_route_lists_itself_comes_beside_and_first() -> None:
     assert documented(checked, responses=own) == {"404", "422"}
     route = Route("/x", checked, responses=own)
     assert route.responses[422]["description"] == "Not one of ours"
+
+
+def test_who_is_asked_for_the_caller_is_read_once_and_asked_first() -> None:
+    """What a guard needs is evaluated once for a route: the start of the service is full of it."""
+    router = APIRouter(route_class=Route)
+    router.add_api_route("/x", by_admin)
+    route = router.routes[0]
+    assert isinstance(route, Route)
+    first, *_, change = route.dependant.dependencies
+    (asked,) = (d for d in change.dependencies if d.call is first.call)
+    assert first.name is None
+    assert asked.name == "caller"
+    assert first.dependencies is asked.dependencies
+
+
+def test_the_shape_of_answers_is_built_when_the_first_is_given() -> None:
+    program = (
+        "from gated.web import app; from gated.attendance.schemas import AttendanceOut;"
+        "print(AttendanceOut.__pydantic_complete__)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert told.stdout == "False\n"

@@ -76,7 +76,7 @@ _Uid = Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{1,64}$")]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
 class _Created(_Strict):

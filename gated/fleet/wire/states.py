@@ -100,7 +100,9 @@ GroupNames = Annotated[Mapping[str, str], BeforeValidator(_names), PlainSerializ
 class State(BaseModel):
     """The state of one thing, as a hub has it or as a gate has it from there."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", hide_input_in_errors=True, defer_build=True
+    )
 
     def to_wire(self) -> bytes:
         """Return the state as it travels."""
