@@ -345,11 +345,12 @@ def test_a_missing_exit_comes_first_and_is_put_down_with_a_reason(visit: Visit, 
 def test_a_passage_is_corrected_in_the_week_of_its_person(visit: Visit, site: Site) -> None:
     with signed_in(site) as client:
         grace = client.get("/api/persons", params={"q": "H-9"}).json()[0]["id"]
-        at = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
-        body = {"person_id": grace, "direction": "entry", "reason": "by hand", "created_at": at}
+        at = datetime.now(UTC) - timedelta(minutes=5)
+        given = {"person_id": grace, "direction": "entry", "reason": "by hand"}
+        body = {**given, "created_at": at.isoformat()}
         row = client.post("/api/attendance", json=body).json()["id"]
     visitor = visit()
-    visitor.sign_in("operator", f"attendance/{grace}")
+    visitor.sign_in("operator", f"attendance/{grace}?week={at:%Y-%m-%d}")
     page = visitor.page
     page.get_by_role("heading", level=1, name="Grace Hopper").wait_for()
     page.get_by_role("button", name="Correct").first.click()
