@@ -19,9 +19,12 @@ from gated.vision.degrading import (
     Frames,
     backlight,
     blur,
+    colour_blotches,
     correlated_noise,
     gamma,
+    grey_grain,
     jpeg,
+    lasting_noise,
     low_rate,
     shrink,
     white_noise,
@@ -69,6 +72,11 @@ CONDITIONS = {
         CameraCondition("grain_8", "correlated noise, 8 gray levels", _each(correlated_noise(8))),
         CameraCondition(
             "grain_20", "correlated noise, 20 gray levels", _each(correlated_noise(20))
+        ),
+        CameraCondition("grey_8", "correlated noise in brightness alone, 8", _each(grey_grain(8))),
+        CameraCondition("colour_8", "blotches of colour, 8 gray levels", _each(colour_blotches(8))),
+        CameraCondition(
+            "lasting_8", "correlated noise that lasts over frames, 8", lasting_noise(8, SEED)
         ),
         CameraCondition("jpeg_15", "JPEG of quality 15", _each(jpeg(15))),
         CameraCondition("low_rate", "predicted from frame to frame at a low rate", low_rate),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -19,6 +20,15 @@ Frames = Iterable[Image]
 GRAIN = 1.5
 """Standard deviation in pixels of the blur that correlates noise, as in-camera filters leave it."""
 
+BLOTCH = 2.0
+"""The same of noise in colours alone."""
+
+ELSEWHERE = 256
+"""Noise of a frame is taken from so many places of one field in each direction."""
+
+LASTING = 0.9
+"""Share of the noise that stays from one frame to the next where cameras smooth over time."""
+
 KEY_EVERY = 60
 RESIDUAL_STEP = 28.0
 """Pictures between two whole ones in a low-rate stream, and how coarsely changes are quantised."""
@@ -29,22 +39,59 @@ RESIDUAL_STEP = 28.0
 
 def white_noise(level: float) -> Change:
     """Add Gaussian noise of `level` gray levels to each pixel and channel by itself."""
-
-    def change(image: Image, rng: np.random.Generator) -> Image:
-        noise = rng.standard_normal(image.shape, np.float32)
-        return _bytes(image + level * noise)
-
-    return change
+    return _noise(level, 0.0, 3)
 
 
 def correlated_noise(level: float) -> Change:
     """Add noise whose neighbours resemble each other, `level` gray levels after the blur."""
+    return _noise(level, GRAIN, 3)
+
+
+def grey_grain(level: float) -> Change:
+    """Add such noise to the brightness alone, as is left where colours are smoothed more."""
+    return _noise(level, GRAIN, 1)
+
+
+def colour_blotches(level: float) -> Change:
+    """Add noise in large blotches to the colours alone, brightness untouched."""
 
     def change(image: Image, rng: np.random.Generator) -> Image:
-        noise = cv2.GaussianBlur(rng.standard_normal(image.shape, np.float32), (0, 0), GRAIN)
-        return _bytes(image + level / max(float(noise.std()), 1e-6) * noise)
+        planes = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2YCrCb), np.float32)
+        planes[..., 1:] += level * _part(image, rng, BLOTCH, 2)
+        return np.asarray(cv2.cvtColor(_bytes(planes), cv2.COLOR_YCrCb2BGR), np.uint8)
 
     return change
+
+
+def _noise(level: float, blur: float, channels: int) -> Change:
+    def change(image: Image, rng: np.random.Generator) -> Image:
+        noise = level * _part(image, rng, blur, channels)
+        return _bytes(image + noise)
+
+    return change
+
+
+def _part(image: Image, rng: np.random.Generator, blur: float, channels: int) -> Floats:
+    """(height, width, channels) of noise of deviation 1, from a place that `rng` draws.
+
+    Each frame is given another part of one field; drawn anew it would take most of the time. blur:
+    deviation in pixels, 0 for none.
+    """
+    height, width = image.shape[:2]
+    field = _field(height + ELSEWHERE, width + ELSEWHERE, blur, channels)
+    top, left = rng.integers(0, ELSEWHERE, 2)
+    return field[top : top + height, left : left + width]
+
+
+@lru_cache(maxsize=4)
+def _field(height: int, width: int, blur: float, channels: int) -> Floats:
+    noise = np.random.default_rng(height + width).standard_normal(
+        (height, width, channels), np.float32
+    )
+    if blur:
+        noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), blur), np.float32)
+    noise = noise.reshape(height, width, channels)
+    return np.asarray(noise / max(float(noise.std()), 1e-6), np.float32)
 
 
 def jpeg(quality: int) -> Change:
@@ -100,6 +147,23 @@ def _bytes(picture: npt.NDArray[np.floating]) -> Image:
 
 
 # --- changes over frames ----------------------------------------------------------------------
+
+
+def lasting_noise(level: float, seed: int) -> Callable[[Frames], Iterator[Image]]:
+    """Return what adds correlated noise that fades only slowly from frame to frame."""
+
+    def changed(frames: Frames) -> Iterator[Image]:
+        rng = np.random.default_rng(seed)
+        state: Floats | None = None
+        for image in frames:
+            new = _part(image, rng, GRAIN, 3)
+            if state is None or state.shape != new.shape:
+                state = new
+            state = LASTING * state + float(np.sqrt(1.0 - LASTING**2)) * new
+            state = state / max(float(state.std()), 1e-6)
+            yield _bytes(image + level * state)
+
+    return changed
 
 
 def low_rate(frames: Frames) -> Iterator[Image]:

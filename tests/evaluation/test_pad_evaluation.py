@@ -207,3 +207,19 @@ def test_people_are_told_from_their_replays(tmp_path: Path) -> None:
     assert report["apcer"]["replay"]["frames"]["errors"] == 0
     assert report["bpcer"]["clips"]["errors"] == 0
     assert report["bpcer"]["clips"]["total"] == report["apcer"]["replay"]["clips"]["total"] == 3
+
+
+@pytest.mark.long
+def test_noise_that_neighbours_share_makes_nobody_a_picture(tmp_path: Path) -> None:
+    require_assets("default", "pad", "mesh")
+    clips = sorted(require_data("video", "spoof_pairs").iterdir())
+    rows = [f"{c},{'replay' if 'replay' in c.name else BONA_FIDE},{c.name[:4]}" for c in clips]
+    file, names = manifest(tmp_path, *rows), ["grain_8", "noise_40"]
+    found = evaluate_levels(
+        settings_in(tmp_path), file, ["normal", "strict"], conditions=names, seconds=1
+    )
+    for report in found.values():
+        for name in names:
+            under = report["conditions"][name]
+            assert under["bpcer"]["clips"]["errors"] == 0
+            assert under["apcer"]["replay"]["clips"]["errors"] == 0

@@ -6,11 +6,15 @@ import cv2
 import numpy as np
 import pytest
 
+from gated.core.pad import QUIET_NOISE
 from gated.core.values import Box, Image
+from gated.vision.degrading import Change, correlated_noise, white_noise
 from gated.vision.detector import YuNetDetector
 from gated.vision.manifest import PAD_V1SE, PAD_V2, YUNET
-from gated.vision.pad import INPUT, MiniFasNets, noise_of, surroundings
+from gated.vision.pad import INPUT, MiniFasNets, noise_of, smoothed, surroundings
 from tests.assets import require_assets
+
+CORRELATED = correlated_noise(8)
 
 
 def test_a_living_face_scores_high_and_a_gray_one_not_at_all() -> None:
@@ -64,6 +68,31 @@ def test_noise_is_measured_and_edges_are_not(level: float) -> None:
     picture += level * np.random.default_rng(2).standard_normal((80, 80, 1))
     found = noise_of(np.asarray(np.rint(picture), np.uint8))
     assert found == pytest.approx(level, abs=0.3)
+
+
+@pytest.mark.parametrize("shrinking", [1.5, 2.5, 5.0])
+@pytest.mark.parametrize("change", [white_noise(8), CORRELATED])
+def test_noise_that_neighbours_share_is_measured_in_faces_of_any_size(
+    change: Change, shrinking: float
+) -> None:
+    """Where neighbouring pixels resemble each other brightness alone shows too little of it."""
+    side = round(INPUT * shrinking)
+    slope = np.linspace(60, 180, side)[None, :, None] + np.array([20.0, 0.0, -20.0])
+    picture = np.asarray(np.broadcast_to(slope, (side, side, 3)), np.uint8)
+    face = Box(0, 0, side / 2.7, side / 2.7)
+    assert noise_of(surroundings(picture, face, 2.7)) < 0.6
+    noisy = change(picture, np.random.default_rng(4))
+    left = 8.0 / (1.0 if change is CORRELATED else shrinking)
+    assert noise_of(surroundings(noisy, face, 2.7)) > min(QUIET_NOISE, left / 2)
+
+
+def test_noise_is_taken_away_and_edges_stay() -> None:
+    picture = np.full((80, 80, 3), 90, np.uint8)
+    picture[:, 40:] = 170
+    noisy = correlated_noise(5)(picture, np.random.default_rng(4))
+    still = smoothed(noisy)
+    assert still[:, :36].std() < 0.7 * noisy[:, :36].std()
+    assert np.abs(np.diff(still.mean(axis=(0, 2)))).max() > 60
 
 
 @pytest.mark.parametrize(
