@@ -42,6 +42,7 @@ def replay(source: Path, as_json: bool, config: Path | None) -> None:
     from gated.enrollment.models import VisionKit, policy_of
     from gated.evaluation.replay import as_json as line_of
     from gated.evaluation.replay import replay as run
+    from gated.vision.uprightness import setting_for
     from gated.workspace import Workspace
 
     settings = settings_of(config)
@@ -59,7 +60,8 @@ def replay(source: Path, as_json: bool, config: Path | None) -> None:
     # the same movements are asked for each time; whoever was filmed does not hear it
     gate = Gate(policy, gallery, kit.calibration, seed=b"replay")
     decisions = 0
-    for t, decision in run(camera, kit.analyzer(still_gate=False).analyse, gate):
+    analyzer = kit.analyzer(still_gate=False, upright=True)
+    for t, decision in run(camera, analyzer.analyse, gate):
         decisions += 1
         line = line_of(t, decision)
         if as_json:
@@ -72,6 +74,10 @@ def replay(source: Path, as_json: bool, config: Path | None) -> None:
                 f"confidence {line['confidence']:.2f}  {line['frames']} frames"
                 + ("" if line["pad"] is None else f"  live {line['pad']:.2f}")
             )
+    if analyzer.turn is not None:
+        own = settings.camera
+        turn = setting_for(analyzer.turn, own.rotate, own.mirror)
+        click.echo(f"faces are found only when the picture is turned: rotate: {turn}?", err=True)
     if not decisions and not as_json:
         click.echo("no decision: nobody came close enough, or nobody was seen")
 

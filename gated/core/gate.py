@@ -108,6 +108,8 @@ class Gate:
         self.claim: IdentityClaim | None = None
         self._attention = Attention(watching=not policy.trigger)
         self._guidance: tuple[int, str] | None = None
+        self._turned = False
+        """Whether pictures are turned: nobody resembles themselves in them."""
         self._replace_gallery(gallery)
 
     # --- events in, commands out --------------------------------------------------------------
@@ -240,6 +242,7 @@ class Gate:
         # a frame from the future was stamped by another clock: its age is unknown
         fresh = 0.0 <= now.mono - seen.captured_at < self.policy.max_frame_age_s
         self.stale_frames += not fresh
+        self._turned = seen.turn is not None
         for face in seen.faces:
             track = self._follow(face, seen.captured_at, now)
             # checked for each face: a grant ends the claim, which another face must not use
@@ -336,7 +339,7 @@ class Gate:
         elif finding.identity is Identity.MATCH and finding.member is not None:
             yield from self._matched(judged, finding.member)
         elif self._patience_is_over(track, captured_at):
-            yield from self._deny(judged, _reason_against(finding))
+            yield from self._deny_unknown(judged)
 
     def _judged(self, track: TrackState, captured_at: float, now: Instant) -> Judgement:
         """Weigh the evidence of a track as it is now."""
@@ -512,7 +515,7 @@ class Gate:
                 reason = Reason.CHALLENGE_FAILED if asked else Reason.LIVENESS_UNDECIDED
                 yield from self._deny(judged, reason)
         elif sum(s.close for s in track.samples) >= self.policy.frames:
-            yield from self._deny(judged, _reason_against(finding))
+            yield from self._deny_unknown(judged)
 
     def _too_dark(self, track: TrackState, now: Instant) -> Iterator[Command]:
         """Record once that a person came close but was never recognisable for lack of light."""
@@ -522,6 +525,14 @@ class Gate:
 
     # --- decisions ----------------------------------------------------------------------------
 
+    def _deny_unknown(self, judged: Judgement) -> Iterator[Command]:
+        """Refuse a face that is not known for certain, or cannot be, as the camera hangs turned."""
+        if self._turned:
+            judged.track.flaws = ("extreme_pose",)
+            yield from self._deny(judged, Reason.LOW_QUALITY)
+        else:
+            yield from self._deny(judged, _reason_against(judged.finding))
+
     def _deny(self, judged: Judgement, reason: Reason, rule: str = "") -> Iterator[Command]:
         track, now = judged.track, judged.now
         decision = self._decision(judged, reason)
@@ -530,6 +541,8 @@ class Gate:
             return
         undecided = reason is Reason.LIVENESS_UNDECIDED
         advice = self._advice(track) if undecided else ""
+        if self._turned and reason in (Reason.LIVENESS_UNDECIDED, Reason.LOW_QUALITY):
+            advice = "rotate"
         refused = replace(decision, rule=rule)
         commands = list(self.admission.refuse(track.visit, refused, now, advice))
         yield from commands

@@ -76,8 +76,11 @@ class VisionKit:
     def metric(self) -> str:
         return self.models.embedder.metric
 
-    def analyzer(self, still_gate: bool = True) -> Analyzer:
-        """An analyzer with a tracker of its own; without the still gate every frame is analysed."""
+    def analyzer(self, still_gate: bool = True, *, upright: bool | None = None) -> Analyzer:
+        """An analyzer with a tracker of its own; without the still gate every frame is analysed.
+
+        upright: as `Analyzer` has it.
+        """
         settings = self.settings
         return Analyzer(
             self.models,
@@ -86,6 +89,7 @@ class VisionKit:
             settings.camera.zone,
             still_gate=still_gate,
             meshed=settings.liveness.steps_up,
+            upright=upright,
         )
 
     def demo_portraits(self, *, phone: bool = True) -> list[Portrait]:

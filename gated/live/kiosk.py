@@ -10,7 +10,7 @@ from gated.core.messages import Notice
 from gated.core.quality import FLAWS
 from gated.link.status_board import DecisionView, EventView, GateStatus
 
-HINTS = frozenset({*FLAWS, *Movement, "look_here", "hold_still", "step_back"})
+HINTS = frozenset({*FLAWS, *Movement, "look_here", "hold_still", "step_back", "rotate"})
 """Codes of notices that help a person to be recognised; shown at the gate only."""
 
 NEEDS = "needs_"

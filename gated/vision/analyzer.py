@@ -54,7 +54,7 @@ class Analyzer:
 
     still_gate: False analyses every frame and embeds every usable face, whatever the attention.
     meshed: a mesh is laid over every face that is looked at for evidence, not only where movements
-    were asked for.
+    were asked for. upright: find out whether pictures are turned; default: as still_gate.
     """
 
     def __init__(
@@ -65,6 +65,8 @@ class Analyzer:
         zone: Zone,
         still_gate: bool = True,
         meshed: bool = False,
+        *,
+        upright: bool | None = None,
     ) -> None:
         self.counters = Counters()
         self._models = models
@@ -81,7 +83,8 @@ class Analyzer:
         """Whether the face that was last looked at had no colour."""
         self._last: Observation | None = None
         self._detected_at = -np.inf
-        self._uprightness = Uprightness(models.detector) if still_gate else None
+        watched = still_gate if upright is None else upright
+        self._uprightness = Uprightness(models.detector) if watched else None
         self._examined: dict[int, float] = {}
         """When the face of a track was last looked at for evidence."""
 
@@ -112,7 +115,8 @@ class Analyzer:
             self.counters.detections += 1
             self._detected_at = frame.captured_at
             faces = self._detected(frame)
-            if self._uprightness is not None and (faces or self._moved):
+            moved = self._moved or not self._still_gate
+            if self._uprightness is not None and (faces or moved):
                 self._uprightness.saw(frame.image, faces, frame.captured_at)
         ids, lost = self._tracker.update(faces, frame.captured_at)
         for track_id in lost:

@@ -18,23 +18,33 @@ TURNS = {
 """Degrees clockwise, the likeliest first."""
 
 SURE = 0.85
-"""Score of a face that is upright: the detector finds faces upside down as well, below 0.8."""
+"""Score from which on a copy shows a face."""
+
+UPRIGHT = 0.92
+"""Score of a face that is upright beyond doubt: large ones are found upside down, too, with up to
+0.90."""
+
+MORE = 0.02
+"""By so much a turned copy has to be surer. Upright faces were surer than any copy of theirs by
+0.04 at least."""
 
 EVERY_S = 2.0
 """So often a copy is looked at, one turn at a time, and only where no sure face was found."""
 
-SOON_S = 0.5
-"""And so often once a copy has shown one."""
+SOON_S = 0.4
+"""And so often while there is a face that is not sure, or once a copy has shown one: before
+somebody is refused."""
 
-HITS = 5
-"""So many copies with a face, none of them upright, are no accident."""
+HITS = 3
+"""So many copies that show a face better, none of them upright, are no accident."""
 
 
 def turn_that_shows_faces(detector: FaceDetector, image: Image) -> int | None:
     """Degrees by which a picture has to be turned to show a face; None: it shows one, or none."""
-    if any(face.score >= SURE for face in detector.detect(image)):
+    found = detector.detect(image)
+    if _best(found) >= UPRIGHT:
         return None
-    return next((degrees for degrees in TURNS if _shows(detector, image, degrees)), None)
+    return next((turn for turn in TURNS if _shows_better(detector, image, turn, found)), None)
 
 
 def setting_for(turn: int, rotate: int, mirror: bool) -> int:
@@ -42,9 +52,15 @@ def setting_for(turn: int, rotate: int, mirror: bool) -> int:
     return (rotate - turn if mirror else rotate + turn) % 360
 
 
-def _shows(detector: FaceDetector, image: Image, degrees: int) -> bool:
+def _shows_better(
+    detector: FaceDetector, image: Image, degrees: int, found: Sequence[Face]
+) -> bool:
     turned = np.asarray(cv2.rotate(image, TURNS[degrees]), np.uint8)
-    return any(face.score >= SURE for face in detector.detect(turned))
+    return _best(detector.detect(turned)) >= max(SURE, _best(found) + MORE)
+
+
+def _best(faces: Sequence[Face]) -> float:
+    return max((face.score for face in faces), default=0.0)
 
 
 class Uprightness:
@@ -62,18 +78,18 @@ class Uprightness:
 
     def saw(self, image: Image, faces: Sequence[Face], now: float) -> None:
         """A frame was searched, at `now` (monotonic seconds), and these faces were found."""
-        if any(face.score >= SURE for face in faces):
+        if _best(faces) >= UPRIGHT:
             self.turn = None
             self._hits = dict.fromkeys(TURNS, 0)
             return
-        if self._next_at is None:
-            # nobody has come yet, most likely
-            self._next_at = now + EVERY_S
+        soon = now + (SOON_S if faces else EVERY_S)
+        # without a face nobody has come yet, most likely
+        self._next_at = soon if self._next_at is None else min(self._next_at, soon)
         if now < self._next_at:
             return
-        self._next_at = now + EVERY_S
+        self._next_at = soon
         degrees = self._order[0]
-        if _shows(self._detector, image, degrees):
+        if _shows_better(self._detector, image, degrees, faces):
             self._next_at = now + SOON_S
             self._hits[degrees] += 1
             if self._hits[degrees] >= HITS:
@@ -81,3 +97,4 @@ class Uprightness:
         else:
             # one that shows a face is kept to while the face is there
             self._order = [*self._order[1:], degrees]
+            self._hits[degrees] = 0

@@ -151,17 +151,22 @@ class Scene:
         return commands
 
     def see(
-        self, *faces: TrackedFace, lost: tuple[int, ...] = (), age: float = 0.05, after: float = 0.1
+        self,
+        *faces: TrackedFace,
+        lost: tuple[int, ...] = (),
+        age: float = 0.05,
+        after: float = 0.1,
+        turn: int | None = None,
     ) -> list[Command]:
         """One frame, `after` seconds later, that was captured `age` seconds ago."""
         commands = self.wait(after)
         self._frames += 1
-        seen = Observation(self._frames, self.now - age, 640, 480, faces, lost)
+        seen = Observation(self._frames, self.now - age, 640, 480, faces, lost, turn)
         return commands + self.send(seen)
 
-    def watch(self, *faces: TrackedFace, frames: int = 3) -> list[Command]:
+    def watch(self, *faces: TrackedFace, frames: int = 3, turn: int | None = None) -> list[Command]:
         """So many frames, a tenth of a second apart, with the same faces."""
-        return [command for _ in range(frames) for command in self.see(*faces)]
+        return [command for _ in range(frames) for command in self.see(*faces, turn=turn)]
 
     def lose(self, *tracks: int) -> list[Command]:
         """These tracks end."""

@@ -184,6 +184,21 @@ def test_a_stranger_is_denied_and_not_named() -> None:
     assert "no_match" in notices(scene.commands)
 
 
+def test_who_is_seen_upside_down_is_told_why_and_not_called_a_stranger() -> None:
+    scene = Scene()
+    scene.watch(stranger, frames=30, turn=180)
+    assert [d.reason for d in decisions(scene.commands)] == [Reason.LOW_QUALITY]
+    assert "rotate" in notices(scene.commands)
+    (refusal,) = (c for c in scene.commands if isinstance(c, Notice) and c.code == "low_quality")
+    assert refusal.detail == "rotate"
+
+
+def test_who_is_recognised_all_the_same_is_let_in_though_the_picture_seems_turned() -> None:
+    scene = Scene()
+    scene.watch(face({ANN: SURE}), turn=180)
+    assert scene.verdicts == [(Reason.GRANTED, "Ann")]
+
+
 def test_a_name_appears_only_above_the_threshold() -> None:
     scene = Scene()
     scene.watch(face({ANN: 0.39}), frames=30)

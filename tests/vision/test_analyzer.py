@@ -16,7 +16,7 @@ from gated.vision.factory import Models
 LANDMARKS = np.array([[-16, 0], [16, 0], [0, 18], [-14, 32], [14, 32]], np.float32)
 
 
-def face_at(x: float, y: float, scale: float = 1.0, score: float = 0.9) -> Face:
+def face_at(x: float, y: float, scale: float = 1.0, score: float = 0.95) -> Face:
     width, height = 60 * scale, 80 * scale
     box = Box(x - width / 2, y - height / 2, width, height)
     return Face(box, LANDMARKS * scale + np.array([x, y], np.float32), score)

@@ -17,7 +17,7 @@ from gated.ports import Frame
 from gated.vision.analyzer import Analyzer
 from gated.vision.decoding import decode
 from gated.vision.factory import build_models
-from gated.vision.uprightness import HITS, setting_for, turn_that_shows_faces
+from gated.vision.uprightness import HITS, SURE, setting_for, turn_that_shows_faces
 from tests.assets import require_assets
 
 TURNED: list[tuple[Any, bool]] = [(r, m) for r in (0, 90, 180, 270) for m in (False, True)]
@@ -76,3 +76,18 @@ def test_a_gate_that_hangs_right_or_sees_nobody_says_nothing(kit: tuple[Any, Ima
     models, upright = kit
     assert analyzed(models, 40, upright).turn is None
     assert analyzed(models, 120, np.full((240, 320, 3), 90, np.uint8)).turn is None
+
+
+def test_a_large_face_upside_down_is_told_before_somebody_is_refused(
+    kit: tuple[Any, Image],
+) -> None:
+    """The detector finds large ones upside down nearly as surely as upright ones."""
+    models, upright = kit
+    (face,) = models.detector.detect(upright)
+    (x, y), reach = face.box.centre, 0.75 * face.box.height
+    left, top = max(0, round(x - reach)), max(0, round(y - reach))
+    close = np.ascontiguousarray(upright[top : round(y + reach), left : round(x + reach)])
+    upside_down = np.asarray(cv2.rotate(close, cv2.ROTATE_180), np.uint8)
+    assert max(f.score for f in models.detector.detect(upside_down)) > SURE
+    assert analyzed(models, 8, upside_down).turn == 180
+    assert analyzed(models, 20, close).turn is None
