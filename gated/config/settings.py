@@ -39,6 +39,11 @@ usb-relay, modbus: number of the relay; modbus: of the discrete input."""
 LAST_HEADER_PIN = 27
 EventType = Literal["passage", "refusal", "punch", "door", "alarm", "person", "audit"]
 MqttCommand = Literal["open", "normal", "lockdown", "out_of_service", "free_access", "silence"]
+PersonField = Literal[
+    "personnel_code", "first_name", "last_name", "department", "position", "email", "phone"
+]
+AttributeName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,99}$")]
+"""Of LDAP."""
 WEBHOOK_FIELDS = frozenset(
     {
         *("id", "type", "kind", "time", "local_time", "unix", "gate", "site"),
@@ -880,6 +885,54 @@ class ScimSettings(Section):
     """So many people it erases at most: a mistake is noticed before everybody is gone."""
 
 
+class DirectorySettings(Section):
+    """A directory that speaks LDAP, from which people are read when somebody asks for it."""
+
+    url: Annotated[str, Field(max_length=500)] | None = None
+    """ldaps://HOST or ldaps://HOST:PORT; ldap:// on this machine only."""
+    base: Annotated[str, Field(max_length=1000)] | None = None
+    """The entry below which people are, such as ou=people,dc=works,dc=example."""
+    filter: Annotated[str, Field(max_length=2000)] = "(objectClass=inetOrgPerson)"
+    bind_dn: Annotated[str, Field(max_length=1000)] | None = None
+    """In whose name it is read; null: in nobody's."""
+    password_file: Path | None = None
+    ca_file: Path | None = None
+    """Certificate (PEM) of who has signed the directory's; null: those that the system trusts."""
+    attributes: Mapping[PersonField, AttributeName] = {
+        "personnel_code": "employeeNumber",
+        "first_name": "givenName",
+        "last_name": "sn",
+        "email": "mail",
+        "phone": "telephoneNumber",
+        "position": "title",
+    }
+    """The attribute that becomes each field of a person."""
+    photo_attribute: AttributeName | None = None
+    """Holds a photo, such as jpegPhoto, which is enrolled as any other; null: none is read."""
+    most_people: Annotated[int, Field(ge=1, le=200_000)] = 20_000
+    """So many people are read at most; of more, nobody is."""
+
+    def misfits(self) -> Iterator[Misfit]:
+        if self.url is None:
+            return
+        try:
+            parts = urlsplit(self.url)
+            port = parts.port
+        except ValueError:
+            parts, port = urlsplit(""), None
+        local = parts.scheme == "ldap" and _is_here(parts.hostname or "")
+        if not parts.hostname or port == 0 or (parts.scheme != "ldaps" and not local):
+            yield Misfit(("url",), "an address with ldaps:// (ldap:// on this machine only)")
+        if parts.path.strip("/") or parts.query or parts.username:
+            yield Misfit(("url",), "an address of a machine, and nothing behind it")
+        if not self.base:
+            yield Misfit(("base", "url"), "name the entry below which people are")
+        if "personnel_code" not in self.attributes:
+            yield Misfit(("attributes",), "an attribute has to become the personnel_code")
+        if self.password_file is not None and self.bind_dn is None:
+            yield Misfit(("password_file", "bind_dn"), "a password needs a bind_dn")
+
+
 class SyslogSettings(Section):
     """A collector of logs that gets what happens here, by syslog over TLS (RFC 5424, 5425)."""
 
@@ -940,6 +993,7 @@ class Settings(Section):
     syslog: SyslogSettings = SyslogSettings()
     oidc: OidcSettings = OidcSettings()
     scim: ScimSettings = ScimSettings()
+    directory: DirectorySettings = DirectorySettings()
     logging: LoggingSettings = LoggingSettings()
 
     def _shared_pins(self) -> Iterator[Misfit]:

@@ -28,6 +28,7 @@ from gated.fleet.hub.callers import RequireGate
 from gated.http import problems
 from gated.http.callers import CSRF, Require
 from gated.http.hosts import Hosts
+from gated.ldap import routes as ldap
 from gated.live import (
     gate_routes,
     general_routes,
@@ -142,6 +143,7 @@ ROUTERS = (
     edits,
     settings_routes,
     webhooks,
+    ldap,
 )
 
 

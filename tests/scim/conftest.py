@@ -75,12 +75,12 @@ class Directory:
 
 @contextmanager
 def directory_of(
-    folder: Path, *, hub: bool = False, hold_days: int = 0, **scim: Any
+    folder: Path, *, hub: bool = False, hold_days: int = 0, url: str | None = None, **scim: Any
 ) -> Iterator[Directory]:
-    """A gate, or a hub, that takes people from a directory."""
+    """A gate, or a hub, that takes people from a directory. url: of another database."""
     settings = Settings(
         gate=GateSettings(name="north", site="works", role="hub" if hub else "gate"),
-        storage=StorageSettings(state_dir=folder),
+        storage=StorageSettings(state_dir=folder, database_url=url),
         api=ApiSettings(port=0),
         auth=AuthSettings(**QUICK_HASHES),
         privacy=PrivacySettings(hold_days=hold_days),

@@ -29,9 +29,12 @@ pytestmark = pytest.mark.skipif(
 @pytest.mark.parametrize(
     ("hub", "code"), [(False, "employeeNumber"), (True, "externalId")], ids=["gate", "hub"]
 )
-def test_every_check_of_others_is_passed(tmp_path: Path, hub: bool, code: str) -> None:
+def test_every_check_of_others_is_passed(
+    tmp_path: Path, request: pytest.FixtureRequest, hub: bool, code: str
+) -> None:
     assert CHECKER is not None
-    with directory_of(tmp_path, hub=hub, personnel_code=code) as directory:
+    url = request.getfixturevalue("postgresql").migrated() if hub else None
+    with directory_of(tmp_path, hub=hub, personnel_code=code, url=url) as directory:
         address = f"{directory.running.address}/scim/v2"
         run = subprocess.run(
             [CHECKER, str(HERE), address, directory.token],

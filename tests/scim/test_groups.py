@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.databases import Server
 from tests.scim.bodies import GROUP, entra_user, patch, replace
 from tests.scim.conftest import Directory, directory_of
 
@@ -164,8 +165,8 @@ def test_the_version_of_a_group_is_that_of_its_members(directory: Directory) -> 
     assert directory.ask("GET", f"/Groups/{made['id']}", headers=known).status_code == 200
 
 
-def test_many_members_at_once(tmp_path: Path) -> None:
-    with directory_of(tmp_path, hub=True) as directory:
+def test_many_members_at_once_on_a_hub(tmp_path: Path, postgresql: Server) -> None:
+    with directory_of(tmp_path, hub=True, url=postgresql.migrated()) as directory:
         there = people(directory, 110)
         made = grouped(directory, *there)
         assert members(directory, made) == set(there)

@@ -1,0 +1,1 @@
+"""People read from a directory that speaks LDAP (RFC 4511)."""
