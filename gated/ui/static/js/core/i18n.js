@@ -15,15 +15,20 @@ export function preferred() {
 }
 
 const file = async name => (await fetch(new URL(`../../i18n/${name}.json`, import.meta.url))).json();
-const also = new Set(); // further words, of screens that few open
-export async function learn(part) {
-  if (also.has(part)) return;
-  also.add(part);
-  Object.assign(words, await file(`${part}/${language.peek()}`));
+const also = new Map(); // further words, of screens that few open: when each has come
+export function learn(part) {
+  if (!also.has(part)) also.set(part, file(`${part}/${language.peek()}`).then(found => { Object.assign(words, found); }, error => { also.delete(part); throw error; }));
+  return also.get(part);
 }
 
 export async function speak(code) {
-  words = Object.assign({}, ...await Promise.all([code, ...[...also].map(part => `${part}/${code}`)].map(file)));
+  const told = new Map(), missing = () => [code, ...[...also.keys()].map(part => `${part}/${code}`)].filter(name => !told.has(name));
+  // what is learned meanwhile, in the language before, has to be there, too
+  for (let names = missing(); names.length; names = missing()) {
+    const found = await Promise.all(names.map(file));
+    names.forEach((name, n) => told.set(name, found[n]));
+  }
+  words = Object.assign({}, ...told.values());
   // numbers and dates as the visitor's region writes them, as far as it speaks the language
   region = navigator.languages.find(tag => tag.split("-")[0] === code) ?? code;
   plural = new Intl.PluralRules(region);
