@@ -73,7 +73,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 
 lock: setup  ## write the locks anew: everything, and what a gate or hub needs
 	$(COMPILE) --extra dev pyproject.toml -o requirements.lock
-	echo "hatchling>=1.27" | $(COMPILE) --no-annotate --extra pi --extra osdp --extra hub \
+	echo "hatchling>=1.27" | $(COMPILE) --no-annotate --extra pi --extra osdp --extra hub --extra passkeys \
 		-c requirements.lock pyproject.toml - -o requirements-gate.lock
 
 # (Python, machine) for which every locked package has to have a wheel

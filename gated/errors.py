@@ -33,6 +33,7 @@ GatedError
     │   ├── BelongsToHub
     │   ├── EditConflict
     │   ├── ConsentMissing
+    │   ├── PasskeyUnusable
     │   ├── RetentionHold
     │   └── ClockDoubtful
     ├── EnrollmentRefused
@@ -51,6 +52,7 @@ GatedError
     │   └── ConfirmationNeeded
     └── NotSignedIn
         ├── BadCredentials
+        ├── PasskeyRefused
         ├── SignInAgain
         ├── Revoked
         ├── BadSignature
@@ -300,6 +302,12 @@ class ConsentMissing(Conflict):
     code = "consent_required"
 
 
+class PasskeyUnusable(Conflict):
+    """The answer of a browser makes no passkey for this gate, or comes too late."""
+
+    code = "passkey_unusable"
+
+
 class RetentionHold(Conflict):
     """The law wants the record kept until `until`."""
 
@@ -415,6 +423,12 @@ class BadCredentials(NotSignedIn):
     """Name or password is wrong, or the account may not sign in; never says which."""
 
     code = "bad_credentials"
+
+
+class PasskeyRefused(NotSignedIn):
+    """The passkey is not known here, or what it signed does not count; never says which."""
+
+    code = "passkey_refused"
 
 
 class SignInAgain(NotSignedIn):

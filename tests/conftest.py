@@ -42,7 +42,8 @@ SLOW_ROOMS = ("e2e", "ui", "fleet", "live", "webhooks", "enrollment", "web", "de
 
 AGAINST_THE_CLOCK = (
     "backup", "devices", "door", "e2e", "fleet", "ldap", "link", "live", "mqtt", "oidc", "osdp",
-    "relays", "runtime", "scim", "storage", "syslog", "ui", "update", "web", "webhooks", "wiegand",
+    "passkeys", "relays", "runtime", "scim", "storage", "syslog", "ui", "update", "web", "webhooks",
+    "wiegand",
 )  # fmt: skip
 """Where whole programs, threads and partners run in real time, on machines that are shared."""
 

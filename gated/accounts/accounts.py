@@ -28,7 +28,7 @@ from gated.core.text import code_key
 from gated.core.values import moment
 from gated.database import account_store, editor_store, identity_store, stored_settings
 from gated.database.editor_store import Editor
-from gated.database.records import Account, Person
+from gated.database.records import Account, Passkey, Person
 from gated.database.tables import new_uid
 from gated.errors import (
     BadCredentials,
@@ -50,6 +50,10 @@ INSTALLATION = "installation"
 FREE_REGISTRATIONS = 5
 FREE_COMPANY_SIGN_INS = 20
 """From one network; each that was right is free."""
+COMPANY, PASSKEY = "company", "passkey"
+"""Ways to sign in without a password."""
+RECENT_S = 300.0
+"""So long after a sign-in somebody may change with what they sign in."""
 
 
 class Accounts(Service):
@@ -65,7 +69,7 @@ class Accounts(Service):
         familiar = FamiliarAddresses(workspace, clock)
         self._doorkeeper = Doorkeeper(lambda: clock.now().mono, familiar)
         life_s = settings.auth.access_token_expire_minutes * 60
-        self._tokens = Tokens(key, clock, life_s, lambda: self._installation)
+        self._tokens = Tokens(key, clock, life_s, lambda: self.installation)
         self._holders = CommitInvalidatedCache(workspace.database.data_version, self._holder)
         self._passwords = PasswordHasher.of(settings.auth)
         self._log = SignInLog(workspace.journal, clock)
@@ -148,6 +152,11 @@ class Accounts(Service):
         with self._workspace.database.read() as session:
             return account_store.get(session, id_)
 
+    def named(self, username: str) -> Account:
+        """The account of this name in any spelling; NotFound."""
+        with self._workspace.database.read() as session:
+            return _named(session, username)
+
     def set_role(self, change: Change, username: str, role: str) -> Account:
         """Give an account another role and end its sessions; NotFound, Conflict."""
         account = _own(change.session, username)
@@ -215,9 +224,9 @@ class Accounts(Service):
             self.signing.keep(claims.token_id, key, claims.expires_at.timestamp())
         return token, self._tokens.life_s
 
-    def attempt_from(self, address: str) -> None:
-        """Count a sign-in at the company's provider from an address. Raises: Throttled."""
-        self._throttle.attempt({f"company {network(address)}": FREE_COMPANY_SIGN_INS})
+    def attempt_from(self, address: str, way: str = COMPANY) -> None:
+        """Count a sign-in without a password from an address. Raises: Throttled."""
+        self._throttle.attempt({f"{way} {network(address)}": FREE_COMPANY_SIGN_INS})
 
     def sign_in_proven(
         self, proven: ProvenSubject, address: str, signed_in_at: float
@@ -232,12 +241,44 @@ class Accounts(Service):
                 _record(change, changed, account)
             welcome = _may_sign_in(change.session, account)
         if not welcome:
-            self._log.failed(account, self._whose(account), network(address))
+            self.failed_from(address, account)
             raise SignInRefused("this account is switched off: ask an administrator")
-        self._throttle.forgive(f"company {network(address)}")
+        return self.begin_session(account, address, COMPANY, signed_in_at)
+
+    def begin_session(
+        self, account: Account, address: str, way: str, signed_in_at: float | None = None
+    ) -> tuple[str, int]:
+        """Sign in whom another room has recognised; a token and its life in seconds."""
+        self._throttle.forgive(f"{way} {network(address)}")
         self._log.signed_in(account, self._whose(account), network(address))
         token = self._tokens.issue(account.uid, account.version, signed_in_at)
         return token, self._tokens.life_s
+
+    def failed_from(self, address: str, account: Account | None) -> None:
+        """Put on record that somebody was not recognised from an address."""
+        self._log.failed(account, self._whose(account), network(address))
+
+    def with_passkeys(self, session: Session, account_id: int) -> Account:
+        """Return an account that signs in here, by its own means. Raises: Conflict, BelongsToHub.
+
+        The company's accounts, and those of a hub, end where they are from: nothing may outlast
+        that here.
+        """
+        account = account_store.get(session, account_id)
+        if identity_store.is_external(session, account.id):
+            raise Conflict("this account is signed in to with the company's account")
+        if Role(account.role) is Role.DEVICE:
+            raise Conflict("a device signs in with its token")
+        return _own(session, account.username)
+
+    def may_sign_in(self, session: Session, account: Account) -> bool:
+        """Return whether account and person are switched on."""
+        return _may_sign_in(session, account)
+
+    def require_recent(self, token: str) -> None:
+        """Make sure that somebody has just signed in. Raises: ConfirmationNeeded."""
+        if self._clock.now().utc - self._tokens.read(token).signed_in_at >= RECENT_S:
+            raise ConfirmationNeeded("sign in anew to change with what you sign in")
 
     def change_password(
         self, principal: Principal, current: str, new: str, address: str
@@ -308,7 +349,7 @@ class Accounts(Service):
         return self._tokens.csrf(token)
 
     @cached_property
-    def _installation(self) -> str:
+    def installation(self) -> str:
         """The uid of this database: a token of another one, signed with the same key, is void."""
         with self._workspace.database.read() as session:
             known = stored_settings.get(session, INSTALLATION)
@@ -410,6 +451,14 @@ def record_account(
     body = {"account": account.uid, "role": account.role}
     subject = {"username": account.username, **({"uid": person_uid} if person_uid else {})}
     change.record(kind, body, about=subject)
+
+
+def record_passkey(change: Change, kind: str, account: Account, passkey: Passkey) -> None:
+    """Append what became of a passkey; its name is of somebody, and stands apart like theirs."""
+    person_uid = _person_uid(change.session, account)
+    body = {"account": account.uid, "role": account.role, "passkey": passkey.uid}
+    about = {"username": account.username, "passkey": passkey.name}
+    change.record(kind, body, about=about | ({"uid": person_uid} if person_uid else {}))
 
 
 def keep_last_admin(change: Change, person: Person) -> None:

@@ -133,6 +133,62 @@ def disable(name: str, config: Path | None) -> Report:
     return Report({"username": name, "is_active": False}, f"account {name} disabled")
 
 
+@user.command("passkeys")
+@click.argument("name")
+@json_option
+@config_option
+def passkeys(name: str, as_json: bool, config: Path | None) -> None:
+    """List the passkeys of an account.
+
+    \b
+    Example: gated user passkeys anna
+    """
+    from gated.accounts.accounts import Accounts
+    from gated.passkeys.passkeys import Passkeys
+    from gated.workspace import Workspace
+
+    with Workspace(settings_of(config)) as workspace:
+        accounts = Accounts.of(workspace)
+        rows = Passkeys(workspace, accounts).list_(accounts.named(name).id)
+    if as_json:
+        fields = ("id", "name", "created_at", "last_used_at")
+        click.echo(json.dumps([{f: getattr(r, f) for f in fields} for r in rows], default=str))
+        return
+    if not rows:
+        click.echo(f"the account {name} has no passkeys")
+    for row in rows:
+        used = (
+            "never used" if row.last_used_at is None else f"last used {row.last_used_at:%F %R} UTC"
+        )
+        click.echo(f"{row.id:<6} {row.created_at:%F} {used:<31} {row.name}")
+
+
+@user.command("remove-passkey")
+@click.argument("name")
+@click.argument("number", type=int, required=False)
+@click.option("--all", "all_", is_flag=True, help="Remove all passkeys of the account.")
+@config_option
+def remove_passkey(name: str, number: int | None, all_: bool, config: Path | None) -> None:
+    """Remove a passkey by its number, or all, and end the sessions; the password stays.
+
+    \b
+    Example: gated user remove-passkey anna 3
+    Example: gated user remove-passkey anna --all
+    """
+    from gated.accounts.accounts import Accounts
+    from gated.passkeys.passkeys import Passkeys
+    from gated.workspace import Workspace
+
+    if (number is None) != all_:
+        raise click.UsageError("give the number of one passkey (gated user passkeys), or --all")
+    with Workspace(settings_of(config)) as workspace:
+        accounts = Accounts.of(workspace)
+        account = accounts.named(name)
+        with workspace.change("command line") as change:
+            gone = Passkeys(workspace, accounts).remove(change, account.id, number)
+    click.echo(f"passkeys of {name} removed: {gone}")
+
+
 def _password(from_stdin: bool) -> str:
     if from_stdin:
         try:

@@ -56,6 +56,8 @@ DriverName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 Options = dict[str, Any]
 """Settings of a driver from outside, as its own model has them."""
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+_DOMAIN = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+_WEB_ORIGIN = re.compile(r"(?P<scheme>https?)://(?P<host>[a-z0-9_.-]+)(:[1-9]\d{0,4})?")
 
 
 class HubMaySet:
@@ -875,6 +877,37 @@ class OidcSettings(Section):
                 yield Misfit((name,), "an address with https (http on this machine only)")
 
 
+class PasskeySettings(Section):
+    """Sign-in to local accounts with passkeys (WebAuthn), beside the password."""
+
+    domain: Annotated[str, Field(max_length=253)] | None = None
+    """The name under which browsers open the pages, or the domain above it: passkeys are bound to
+    it for good (RP ID). Without one there are none."""
+    origins: tuple[Annotated[str, Field(max_length=300)], ...] = ()
+    """Where the pages are, such as https://gate.example.org:8443; without any https://DOMAIN, at
+    the usual port and at api.port."""
+
+    def misfits(self) -> Iterator[Misfit]:
+        if self.domain is None:
+            if self.origins:
+                yield Misfit(("origins", "domain"), "passkeys are of a domain: name it as well")
+            return
+        if not _DOMAIN.fullmatch(self.domain) or self.domain.rpartition(".")[2].isdigit():
+            yield Misfit(("domain",), "a name in small letters such as gate.example.org")
+        for origin in self.origins:
+            if not self._is_ours(origin):
+                yield Misfit(
+                    ("origins",),
+                    f"{origin!r} is no origin such as https://{self.domain}, of this domain",
+                )
+
+    def _is_ours(self, origin: str) -> bool:
+        found = _WEB_ORIGIN.fullmatch(origin)
+        if found is None or (found["scheme"] == "http" and found["host"] != "localhost"):
+            return False
+        return f".{found['host']}".endswith(f".{self.domain}")
+
+
 class ScimSettings(Section):
     """A directory that adds, changes and removes people and groups, by SCIM 2.0."""
 
@@ -992,6 +1025,7 @@ class Settings(Section):
     mqtt: MqttSettings = MqttSettings()
     syslog: SyslogSettings = SyslogSettings()
     oidc: OidcSettings = OidcSettings()
+    passkeys: PasskeySettings = PasskeySettings()
     scim: ScimSettings = ScimSettings()
     directory: DirectorySettings = DirectorySettings()
     logging: LoggingSettings = LoggingSettings()

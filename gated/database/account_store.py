@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from gated.core.text import clean_code, code_key, sort_key
-from gated.database import editor_store, identity_store, rows
+from gated.database import editor_store, identity_store, passkey_store, rows
 from gated.database.records import ROLES, Account, columns_of, record
 from gated.database.tables import accounts, ended_sessions, gates, new_uid, persons, utcnow
 from gated.errors import LastAdmin, NotFound, Taken
@@ -164,6 +164,7 @@ def delete(session: Session, id_: int) -> None:
     _require_another_admin(session, id_)
     editor_store.remove(session, id_)
     identity_store.remove(session, id_)
+    passkey_store.remove_all(session, id_)
     void = {"account_id": None, "revoked_at": utcnow()}
     session.execute(sa.update(gates).where(gates.c.account_id == id_).values(**void))
     session.execute(sa.delete(accounts).where(accounts.c.id == id_))

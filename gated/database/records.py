@@ -104,6 +104,25 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class Passkey:
+    """A key pair of an authenticator, with which somebody signs in to an account (WebAuthn).
+
+    credential_id, user_handle, public_key (COSE): base64url without padding.
+    """
+
+    id: int
+    uid: str
+    account_id: int
+    name: str
+    credential_id: str
+    user_handle: str
+    public_key: str
+    sign_count: int
+    last_used_at: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
     """Persons to whom the same rules of access apply. planned_hours: a week, for payroll."""
 

@@ -227,6 +227,27 @@ identities = Table(
     sqlite_with_rowid=False,
 )
 
+passkeys = _aggregate(
+    "passkeys",
+    # what somebody may sign in with beside the password (WebAuthn); of this database alone
+    Column("account_id", BigInt, ForeignKey("accounts.id"), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("credential_id", Text, nullable=False, unique=True, comment="base64url"),
+    # random, the same for all of an account: authenticators keep it, and it tells nobody whose
+    Column("user_handle", Text, nullable=False, comment="base64url"),
+    Column("public_key", Text, nullable=False, comment="COSE key, base64url"),
+    Column("sign_count", BigInt, nullable=False),
+    Column("last_used_at", UtcDateTime),
+)
+
+spent_challenges = Table(
+    "spent_challenges",
+    metadata,
+    # of passkeys: what was signed once counts no second time
+    Column("digest", Text, primary_key=True),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
+)
+
 editors = Table(
     "editors",
     metadata,

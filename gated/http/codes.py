@@ -70,6 +70,10 @@ _UNKNOWN = {
         "Name or password is wrong, or the account is off.",
         "Ask again; never which.",
     ),
+    "passkey_refused": (
+        "The passkey is not known here, or what it signed does not count.",
+        "Use the password; a passkey works at `passkeys.domain` only.",
+    ),
     "sign_in_refused": (
         "The company's provider knows nobody, or gives no role here.",
         "The program's log says why; `oidc.roles` gives roles.",
@@ -81,7 +85,10 @@ _UNKNOWN = {
 }
 _FORBIDDEN = {
     "forbidden": ("The role does not include this.", "Ask somebody who may."),
-    "confirmation_required": ("The act needs a fresh token or the password.", "Send `password`."),
+    "confirmation_required": (
+        "The act needs a fresh token or the password.",
+        "Sign in anew, or send `password` where there is such a field.",
+    ),
     "csrf": ("A change by a cookie came without the page's token.", "Send `X-CSRF-Token`."),
     "foreign_origin": ("Another site's page asks for a session here.", "Use a bearer token there."),
 }
@@ -114,6 +121,10 @@ _CONFLICTS = {
         "Look at both; accept with `anyway`.",
     ),
     "consent_required": ("The person has not consented, or withdrew.", "Record the consent first."),
+    "passkey_unusable": (
+        "What the browser made is no passkey for here, or came too late.",
+        "Open the pages at `passkeys.domain` and begin again.",
+    ),
     "retention_hold": (
         "The law wants the record kept for now.",
         "Wait, or override it as an administrator with a reason.",

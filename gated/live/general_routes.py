@@ -82,6 +82,7 @@ def meta(services: Services) -> MetaOut:
         registration=settings.auth.registration,
         timezone=settings.gate.timezone,
         company_sign_in=settings.oidc.label if settings.oidc.issuer is not None else None,
+        passkeys=settings.passkeys.domain,
     )
 
 

@@ -55,6 +55,8 @@ class MetaOut(Out):
     """Of the gate, where it has its own."""
     company_sign_in: str | None
     """Text of the button for the company's own sign-in; null: there is none."""
+    passkeys: str | None
+    """Domain at whose pages passkeys sign in; null: none do."""
 
 
 class KioskOut(Out):

@@ -15,8 +15,8 @@ from gated.access import access_store, credential_store
 from gated.attendance import attendance_store, correction_request_store
 from gated.attendance.attendance import placed
 from gated.change import Change
-from gated.database import account_store
-from gated.database.records import Enrollment, Person
+from gated.database import account_store, passkey_store
+from gated.database.records import Account, Enrollment, Person
 from gated.enrollment import enrollment_store
 from gated.journal import audit_store, quarantine
 from gated.people import consent_store, directory_store, group_store, person_store
@@ -26,7 +26,7 @@ README = """What this gate knows of one person.
 
 person.json       the person, groups, rules of access and consent
 credentials.json  cards, badges and PINs (without what they hold)
-accounts.json     accounts to sign in with (without password)
+accounts.json     accounts to sign in with (without password), and their passkeys
 enrollments.json  reference photos with the templates made from them
 photos/           these photos
 attendance.json   every entry, exit and refusal on record that names the person
@@ -77,12 +77,18 @@ def _parts(workspace: Workspace, session: Session, person: Person) -> dict[str, 
             "directory": None if directory is None else asdict(directory),
         },
         "credentials.json": [asdict(c) for c in credential_store.list_(session, person.id)],
-        "accounts.json": [_without(asdict(a), ("password_hash", "token_digest")) for a in own],
+        "accounts.json": [_account(session, account) for account in own],
         "attendance.json": [{**asdict(row), "local_time": row.local_time} for row in log],
         "correction_requests.json": [asdict(r) for r in asked],
         "journal.json": [asdict(row) for row in audit_store.about(session, person.uid)],
         "set_apart.json": [asdict(row) for row in quarantine.about(session, person.uid)],
     }
+
+
+def _account(session: Session, account: Account) -> dict[str, Any]:
+    secret = ("password_hash", "token_digest")
+    keys = [asdict(passkey) for passkey in passkey_store.list_(session, account.id)]
+    return {**_without(asdict(account), secret), "passkeys": keys}
 
 
 def _enrollment(workspace: Workspace, enrollment: Enrollment) -> dict[str, Any]:

@@ -39,6 +39,7 @@ from gated.live import (
 )
 from gated.live import routes as live
 from gated.oidc import routes as company
+from gated.passkeys import routes as passkeys
 from gated.people import bulk_routes, group_routes
 from gated.people import routes as persons
 from gated.privacy import routes as privacy
@@ -98,6 +99,7 @@ PUBLIC = frozenset(
         "/api/sync/join",
         *_SIGNING_IN,
         *company.PATHS,
+        *passkeys.PATHS,
         *docs.PATHS,
         *pages.PATHS,
     }
@@ -120,6 +122,7 @@ ROUTERS = (
     metrics_routes,
     sign_in_routes,
     company,
+    passkeys,
     accounts,
     persons,
     enrollment,

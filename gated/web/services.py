@@ -55,6 +55,7 @@ from gated.live.refused_visits import RefusedVisits
 from gated.live.snapshots import Snapshots
 from gated.live.unknown_faces import UnknownFaces
 from gated.oidc.sign_ins import CompanySignIns
+from gated.passkeys.passkeys import Passkeys
 from gated.people.groups import Groups
 from gated.people.people import People
 from gated.people.zones import zone_here
@@ -110,6 +111,7 @@ class ApiServices:
     credentials: Credentials
     webhooks: Webhooks
     company: CompanySignIns
+    passkeys: Passkeys
     directory_users: Users
     directory_groups: DirectoryGroups
     metrics: Metrics
@@ -208,6 +210,7 @@ def api_services(
         credentials=Credentials.of(workspace),
         webhooks=Webhooks.of(workspace),
         company=CompanySignIns(workspace, accounts),
+        passkeys=Passkeys(workspace, accounts),
         directory_users=Users(workspace, People.of(workspace)),
         directory_groups=DirectoryGroups(workspace, Groups.of(workspace)),
         metrics=Metrics(settings, board),

@@ -10,6 +10,7 @@ import pytest
 from gated.accounts.accounts import Accounts
 from gated.accounts.setup import FirstAdmin
 from gated.config import load
+from gated.database import account_store, passkey_store
 from gated.devices.clock import SystemClock
 from gated.errors import BadCredentials
 from tests.cli.conftest import Gated
@@ -93,3 +94,33 @@ def test_a_code_for_the_first_administrator_is_printed_until_there_is_one(
     refused = gated("user", "setup-code", *at)
     assert (refused.code, refused.out) == (1, "")
     assert "there is an account already" in refused.err
+
+
+def test_passkeys_are_listed_and_removed_without_the_pages(gated: Gated, config: Path) -> None:
+    at = ("--config", config)
+    gated("user", "add", "anna", "--role", "admin", "--password-stdin", *at, stdin=PASSWORD)
+    assert gated("user", "passkeys", "anna", *at).out == "the account anna has no passkeys\n"
+    with open_workspace(load(config, {})) as workspace, workspace.database.write() as session:
+        account = account_store.by_username(session, "anna")
+        assert account is not None
+        for name in ("phone", "key", "laptop"):
+            passkey_store.add(
+                session,
+                account.id,
+                name,
+                credential_id=name,
+                user_handle="h",
+                public_key="k",
+                sign_count=0,
+            )
+    listed = gated("user", "passkeys", "anna", "--json", *at).json
+    assert [p["name"] for p in listed] == ["phone", "key", "laptop"]
+    assert "never used" in gated("user", "passkeys", "anna", *at).out
+    for words in ((), ("1", "--all")):
+        assert gated("user", "remove-passkey", "anna", *words, *at).code == 2
+    assert gated("user", "remove-passkey", "anna", "99", *at).code == 1
+    one = gated("user", "remove-passkey", "anna", str(listed[0]["id"]), *at)
+    assert (one.code, one.out) == (0, "passkeys of anna removed: 1\n")
+    assert gated("user", "remove-passkey", "anna", "--all", *at).out.endswith(": 2\n")
+    assert gated("user", "passkeys", "anna", "--json", *at).json == []
+    assert signs_in(config, "anna", PASSWORD)

@@ -26,6 +26,7 @@ from gated.fleet.hub import gate_store
 from gated.fleet.wire.signing import GateKeys, SignedRequest
 from gated.http.headers import HEADER
 from gated.oidc import routes as company
+from gated.passkeys import routes as passkeys
 from gated.web import admission, middleware
 from gated.web.app import CROWDS, OWN_VALUES, PUBLIC, VALUES, create_app, route_roles
 from gated.web.middleware import BodyLimit
@@ -129,7 +130,7 @@ def test_a_gate_that_invites_others_is_a_hub_from_then_on(tmp_path: Path) -> Non
         assert client.get(path).status_code == 403
 
 
-ONLY_READ = {"/api/meta", "/api/codes", *company.PATHS}
+ONLY_READ = {"/api/meta", "/api/codes", passkeys.CHALLENGE, *company.PATHS}
 """Open to anybody, and without a body."""
 
 

@@ -1,5 +1,5 @@
 // The shell: language, session, navigation, what is not normal, and one screen at a time.
-import { askToSignIn, get, may, post, resume, session, signIn, signOut, stayWhile } from "./core/api.js";
+import { askToSignIn, atDomain, get, may, post, resume, session, signIn, signOut, stayWhile } from "./core/api.js";
 import { effect, h, scoped, signal } from "./core/dom.js";
 import { abnormal, alarms, followGate, gate, readGate } from "./core/gate.js";
 import { language, LANGUAGES, learn, preferred, speak, t, word, zone } from "./core/i18n.js";
@@ -114,19 +114,22 @@ async function show(main, name, place, moved) {
 function signInForm(done, name = "") {
   const problem = signal(null), busy = signal(false);
   const box = (n, label, more) => field(label, h("input", { name: n, required: true, ...more }));
+  const trying = async way => {
+    busy.value = true;
+    problem.value = null;
+    try { await way(); done(); } catch (error) { problem.value = error; } finally { busy.value = false; }
+  };
   return h("form", { onsubmit: async event => {
     event.preventDefault();
-    busy.value = true;
     const given = new FormData(event.target);
-    try { await signIn(given.get("username"), given.get("password")); done(); } catch (error) {
-      problem.value = error;
-      event.target.elements.password.select();
-    } finally { busy.value = false; }
+    await trying(() => signIn(given.get("username"), given.get("password")));
+    event.target.elements.password.select();
   } },
   () => problem.value && note("bad", inWords(problem.value)),
   box("username", t("sign.name"), { autocomplete: "username", value: name, autofocus: !name, autocapitalize: "none", spellcheck: "false" }),
   box("password", t("sign.password"), { type: "password", autocomplete: "current-password", autofocus: Boolean(name) }),
   h("button.btn.main", { type: "submit", disabled: () => busy.value }, t("sign.go")),
+  atDomain(meta.peek().passkeys) && button(t("sign.passkey"), () => trying(async () => (await import("./pieces/passkey.js")).signInByPasskey()), { disabled: () => busy.value }),
   meta.peek().company_sign_in && h("a.btn", { href: `/api/auth/company/begin${name ? "?again=true" : ""}` }, meta.peek().company_sign_in));
 }
 
@@ -165,8 +168,8 @@ function signInPage() {
 
 // One question for all requests that were refused meanwhile; what was typed stays where it is.
 let asking = null;
-askToSignIn(() => asking ??= dialog(t("sign.again"), close => signInForm(() => close(true), session.peek()?.username))
-  .then(done => { if (!done) session.value = null; }).finally(() => { asking = null; }));
+askToSignIn((sure = false) => asking ??= dialog(t(sure ? "sign.sure" : "sign.again"), close => signInForm(() => close(true), session.peek()?.username))
+  .then(done => { if (!done && !sure) session.value = null; return done; }).finally(() => { asking = null; }));
 
 // --- the beginning ---------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 // The gate's API with this browser's session. The token is in a cookie that no script can read.
 import { every, signal } from "./dom.js";
-import { learn } from "./i18n.js";
+import { learn, t } from "./i18n.js";
 
 export const session = signal(undefined); // undefined: not asked yet; null: signed out
 const RANK = { self: 0, viewer: 1, operator: 2, admin: 3 };
@@ -48,6 +48,18 @@ export async function api(path, { method = "GET", json, form, abort, raw = false
   if (raw) return answer;
   return answer.status === 204 || answer.headers.get("Content-Length") === "0" ? null : answer.json();
 }
+
+// Does what needs a sign-in of the last minutes, after another one where the last is too old.
+export async function recently(act) {
+  try { return await act(); } catch (error) {
+    if (error.code !== "confirmation_required" || !signInAgain) throw error;
+    if (!await signInAgain(true)) throw new Error(t("sign.sure"));
+    return act();
+  }
+}
+
+// Passkeys are bound to the name in the address bar.
+export const atDomain = domain => Boolean(domain && window.PublicKeyCredential) && `.${location.hostname}`.endsWith(`.${domain}`);
 
 export const get = (path, values, more) => api(values ? `${path}?${query(values)}` : path, more);
 export const post = (path, json, more) => api(path, { method: "POST", json, ...more });

@@ -1,5 +1,5 @@
 // Settings of the gate, and of people who use it: accounts, devices, audit, jobs, log, password.
-import { del, get, may, patch, post, put, session } from "../core/api.js";
+import { atDomain, del, get, may, patch, post, put, recently, session } from "../core/api.js";
 import { every, h, signal } from "../core/dom.js";
 import { fromSite, moment, number, t, word } from "../core/i18n.js";
 import { BASE, remember } from "../core/router.js";
@@ -12,9 +12,9 @@ import { changed, changing } from "./setup.js";
 const ROLES = ["self", "viewer", "operator", "admin", "auditor"];
 
 export default function settings({ place, meta }) {
-  const views = [may("admin") && "gate", may("admin") && "accounts", may("admin") && "devices", may("auditor") && "audit", may("operator") && "jobs", may("admin") && "log", may("admin") && "backup", "password"].filter(Boolean);
+  const views = [may("admin") && "gate", may("admin") && "accounts", may("admin") && "devices", may("auditor") && "audit", may("operator") && "jobs", may("admin") && "log", may("admin") && "backup", "password", meta.passkeys && "passkeys"].filter(Boolean);
   const asked = place.query.get("view"), view = signal(views.includes(asked) ? asked : views[0]);
-  const shown = { gate, accounts, devices, audit, jobs, log, backup, password };
+  const shown = { gate, accounts, devices, audit, jobs, log, backup, password, passkeys: () => passkeys(meta.passkeys) };
   return h("div", {}, head(t("app.settings"), h("span.grow"), may("admin") && meta.role === "gate" && h("a.btn", { href: `${BASE}setup` }, icon("gear"), t("first.again"))),
     h("nav.tabbar", { "aria-label": t("app.settings") }, views.map(name => h("button", { type: "button", "aria-current": () => (view.value === name ? "page" : null), onclick: () => { remember({ view: name }); view.value = name; } }, t(`settings.${name}`)))),
     h("div.below", {}, () => shown[view.value](place.query)));
@@ -37,8 +37,9 @@ const change = (a, again) => ask(a.username, [
   field(t("account.role"), select("role", a.role, ROLES.map(role => [role, word("role", role)])), t("account.role.hint")),
   field(t("people.status"), select("is_active", String(a.is_active), [["true", t("people.active")], ["false", t("people.inactive")]])),
   field(t("account.new_password"), input("password", "", { type: "password", autocomplete: "new-password", maxlength: 1024 }), t("account.leave_empty")),
-  field(t("account.what"), select("what", "save", [["save", t("app.save")], ["remove", t("account.remove")]])),
+  field(t("account.what"), select("what", "save", [["save", t("app.save")], ["passkeys", t("account.passkeys")], ["remove", t("account.remove")]])),
 ], { yes: t("app.done"), act: async given => {
+  if (given.what === "passkeys") return (await del(`/api/accounts/${a.id}/passkeys`)) ?? true;
   if (given.what === "remove") return (await del(`/api/accounts/${a.id}`)) ?? true;
   if (given.role !== a.role || (given.is_active === "true") !== a.is_active) await patch(`/api/accounts/${a.id}`, { role: given.role, is_active: given.is_active === "true" });
   if (given.password) await put(`/api/accounts/${a.id}/password`, { password: given.password });
@@ -71,6 +72,21 @@ export function password() {
   const open = () => ask(t("settings.password"), [whose(session.peek().username), field(t("account.current"), input("current_password", "", { type: "password", autocomplete: "current-password", required: true, autofocus: true })), secret("new_password", t("account.new_password"), t("account.password.hint"))],
     { yes: t("app.save"), act: given => post("/api/auth/password", given) }).then(done => { if (done) { toast(t("app.saved")); location.reload(); } });
   return h("section.card.pad.stack", { "aria-label": t("settings.password") }, h("p", {}, t("account.ends")), h("div.row", {}, button(t("settings.password"), open, { kind: "main" })));
+}
+
+function passkeys(domain) {
+  const HERE = "/api/auth/passkeys";
+  const add = again => ask(t("passkey.add"), [field(t("passkey.name"), input("name", "", { required: true, autofocus: true, maxlength: 100 }), t("passkey.name.hint"))], { yes: t("passkey.add"), act: async ({ name }) => {
+    const [options, { create }] = await Promise.all([recently(() => post(`${HERE}/registration`)), import("../pieces/passkey.js")]);
+    return post(HERE, { name, credential: await create(options) });
+  } }).then(made => { if (made) { toast(t("app.saved")); again(); } });
+  const remove = one => ask(t("app.remove"), [h("p", {}, bdi(one.name)), h("p", {}, t("passkey.remove.hint"))], { yes: t("app.remove"), kind: "bad", act: async () => (await recently(() => del(`${HERE}/${one.id}`))) ?? true })
+    .then(done => { if (done) location.reload(); });
+  return h("div", {}, loaded(() => get(HERE), (found, again) => h("section.card.pad.stack", { "aria-label": t("settings.passkeys") }, h("p", {}, t("passkey.what")),
+    atDomain(domain) ? h("div.row", {}, button(t("passkey.add"), () => add(again), { kind: "main", sign: "plus" })) : note("info", t("passkey.elsewhere", { domain })),
+    found.length ? h("ul.rows", {}, found.map(one => h("li", {}, h("span.mark", {}, icon("lock", 18)),
+      h("div.grow", {}, h("strong", {}, bdi(one.name)), h("div.small.muted", {}, t("passkey.added", { when: moment(one.created_at) }), " · ", one.last_used_at ? t("passkey.used", { when: moment(one.last_used_at) }) : t("passkey.never"))),
+      button(t("app.remove"), () => remove(one), { kind: "small bad", "aria-label": `${t("app.remove")}: ${one.name}` })))) : h("p.muted", {}, t("passkey.none")))));
 }
 
 // --- what the gate is set to -------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""Passkeys of local accounts: registered, listed, removed, and signed in with (WebAuthn)."""

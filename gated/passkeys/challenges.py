@@ -1,0 +1,81 @@
+"""Challenges that browsers are given to sign: random, short-lived, and bound to the browser.
+
+What has to be known again travels in a sealed cookie: strangers who ask for many cost no memory,
+and several processes of a hub may share a browser's steps. That each counts once is decided in the
+database, with what its answer brings about.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from base64 import urlsafe_b64encode
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from cryptography.fernet import Fernet, InvalidToken
+
+from gated.ports import Clock
+
+LASTS_S = 300
+"""So long somebody may take with the authenticator."""
+CHALLENGE_BYTES = 32
+HANDLE_BYTES = 32
+
+Purpose = Literal["sign_in", "register"]
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """A question that a browser was asked to sign; challenge, user_handle: base64url, not padded.
+
+    account, user_handle: of a registration; uid, and by what the authenticator will know it.
+    """
+
+    purpose: Purpose
+    challenge: str
+    at: int
+    account: str = ""
+    user_handle: str = ""
+
+    @property
+    def digest(self) -> str:
+        """The digest that is kept of one that was answered."""
+        return hashlib.sha256(self.challenge.encode()).hexdigest()
+
+    @property
+    def expires_at(self) -> datetime:
+        """The time from which it counts no more."""
+        return datetime.fromtimestamp(self.at + LASTS_S, UTC)
+
+
+class Challenges:
+    """Makes challenges, and reads the cookies that hold them. key: 32 bytes of this database."""
+
+    def __init__(self, key: bytes, clock: Clock) -> None:
+        self._seal = Fernet(urlsafe_b64encode(key))
+        self._clock = clock
+
+    def new(
+        self, purpose: Purpose, account: str = "", user_handle: str = ""
+    ) -> tuple[Challenge, str]:
+        """Make a challenge, and the cookie in which the browser brings it back."""
+        now = int(self._clock.now().utc)
+        made = Challenge(purpose, random_text(CHALLENGE_BYTES), now, account, user_handle)
+        return made, self._seal.encrypt_at_time(json.dumps(asdict(made)).encode(), 0).decode()
+
+    def opened(self, cookie: str | None, purpose: Purpose, account: str = "") -> Challenge | None:
+        """Return what a browser was asked for this purpose; None where it was not, or too late."""
+        try:
+            found = Challenge(**json.loads(self._seal.decrypt((cookie or "").encode())))
+        except (InvalidToken, ValueError, TypeError):
+            return None
+        fresh = 0 <= self._clock.now().utc - found.at < LASTS_S
+        return found if fresh and (found.purpose, found.account) == (purpose, account) else None
+
+
+def random_text(length: int) -> str:
+    """Return so many random bytes in base64url."""
+    return secrets.token_urlsafe(length)
