@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs the packages of dist/ in trees of Debian that are booted with systemd, without a network:
 # first start, first administrator, enrolment as root, a grant, an update, a broken update that comes
-# back by itself, a power cut in the middle of one, going back, purge; then the hub. Prints how many
-# seconds each took.
+# back by itself, a power cut in the middle of one, going back, purge; then a hub on PostgreSQL with
+# an update and a broken one. Prints how many seconds each took.
 #
 #   tests/packaging/boot_package.sh [SUITE...]      (default: bookworm trixie)
 #
@@ -64,10 +64,11 @@ cut() { kill -9 "$nspawn" "$leader" 2>/dev/null || true; wait "$nspawn" 2>/dev/n
 
 for suite in "${@:-bookworm trixie}"; do for name in $suite; do
     base=$trees/$name.boot tree=$trees/$name.booted
-    if [ ! -e "$base/etc/debian_version" ] || [ ! -e "$base/usr/sbin/avahi-daemon" ]; then
+    if [ ! -e "$base/etc/debian_version" ] || [ ! -e "$base/usr/sbin/avahi-daemon" ] || [ ! -e "$base/usr/bin/pg_ctlcluster" ]; then
+        rm -rf --one-file-system "$base"
         mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 2>/dev/null | head -n 1 || true)
         debootstrap --variant=minbase \
-            --include=python3,python3-venv,systemd,systemd-sysv,dbus,udev,util-linux,iproute2,avahi-daemon \
+            --include=python3,python3-venv,systemd,systemd-sysv,dbus,udev,util-linux,iproute2,avahi-daemon,postgresql \
             "$name" "$base" ${mirror:+"$mirror"} >"$base.log" 2>&1 ||
             { tail -n 3 "$base.log"; skip "no tree of Debian $name can be made here"; }
     fi
@@ -79,6 +80,8 @@ for suite in "${@:-bookworm trixie}"; do for name in $suite; do
     variant "$package" newer "$tree/packages/newer.deb"
     variant "$package" wrong "$tree/packages/wrong.deb" broken
     variant "$package" xtra "$tree/packages/cut.deb"
+    variant "$hub" newer "$tree/packages/hub-newer.deb"
+    variant "$hub" wrong "$tree/packages/hub-wrong.deb" broken
     cp "$here/booted.sh" "$tree/packages/"
     # newer systemd boots with the unified hierarchy only
     unified=0
@@ -93,7 +96,7 @@ for suite in "${@:-bookworm trixie}"; do for name in $suite; do
     cut
     echo "  the power is cut"
     boot "$tree"
-    for step in resumed purge hub; do
+    for step in resumed purge hub hub-newer hub-wrong hub-purge; do
         inside sh /packages/booted.sh $step || { inside journalctl --no-pager -n 40; exit 1; }
     done
     cut

@@ -6,7 +6,28 @@ config=/etc/gated/gate.yaml state=/var/lib/gated place=/packages
 began=$(date +%s)
 fail() { echo "  WRONG: $*"; exit 1; }
 ok() { echo "  $(($(date +%s) - began)) s: $*"; }
-version() { dpkg-query -W -f '${Version}' gated; }
+version() { dpkg-query -W -f '${Version}' "${1:-gated}"; }
+as_postgres() { (cd / && setpriv --reuid=postgres --regid=postgres --init-groups psql -qtA -v ON_ERROR_STOP=1 "$@"); }
+hub() { (set -a && . /etc/gated/hub.env && gated "$@" --config /etc/gated/hub.yaml); }
+answers() {
+    for _ in $(seq 120); do
+        python3 - <<'ASK' 2>/dev/null && return
+import ssl, urllib.request
+for scheme in ("http", "https"):
+    try:
+        unchecked = ssl._create_unverified_context()
+        urllib.request.urlopen(scheme + "://127.0.0.1:8000/health", timeout=5, context=unchecked).read()
+        break
+    except OSError:
+        pass
+else:
+    raise SystemExit(1)
+ASK
+        sleep 1
+    done
+    journalctl --no-pager -u gated-hub -n 20
+    fail "the hub does not answer"
+}
 ask() { # ask METHOD PATH [JSON]: prints the answer
     python3 - "$@" <<'ASK'
 import json, ssl, sys, urllib.request
@@ -159,10 +180,37 @@ purge)
 hub)
     apt-get install -y $place/gated-hub.deb >/var/tmp/hub.log 2>&1 || { cat /var/tmp/hub.log; fail "the hub does not install"; }
     grep -q "systemctl start gated-hub" /var/tmp/hub.log || fail "it does not say how to begin"
-    printf 'DATABASE_URL=sqlite:////var/lib/gated-hub/attendance.db\n' >/etc/gated/hub.env
+    systemctl start postgresql
+    as_postgres -c "CREATE ROLE gated LOGIN PASSWORD 'seven-green-bottles'" -c "CREATE DATABASE gated OWNER gated"
+    printf 'DATABASE_URL=postgresql://gated:seven-green-bottles@127.0.0.1/gated\n' >/etc/gated/hub.env
     systemctl start gated-hub || { journalctl --no-pager -u gated-hub -n 20; fail "the hub does not start"; }
+    answers
+    hub persons add E1 --first-name Ada --last-name Berg >/dev/null || fail "the hub takes nobody"
+    ok "gated-hub likewise: installed, started on PostgreSQL"
+    ;;
+hub-newer)
+    gated update --well-for 10 $place/hub-newer.deb >/var/tmp/update.log 2>&1 ||
+        { cat /var/tmp/update.log; fail "the hub does not update"; }
+    case $(version gated-hub) in *+newer) ;; *) fail "it is $(version gated-hub)" ;; esac
+    answers
+    ok "the hub updated to $(version gated-hub)"
+    ;;
+hub-wrong)
+    revision=$(as_postgres gated -c "SELECT version_num FROM alembic_version")
+    ! gated update --well-for 10 $place/hub-wrong.deb >/var/tmp/update.log 2>&1 ||
+        { cat /var/tmp/update.log; fail "a broken hub counts as well"; }
+    sed 's/^/      /' /var/tmp/update.log
+    case $(version gated-hub) in *+newer) ;; *) fail "it is $(version gated-hub)" ;; esac
+    [ "$(as_postgres gated -c "SELECT version_num FROM alembic_version")" = "$revision" ] ||
+        fail "the database stays changed"
+    answers
+    hub persons show E1 >/dev/null || fail "people are missing"
+    hub journal verify >/var/tmp/verify.log 2>&1 || { cat /var/tmp/verify.log; fail "a false alarm"; }
+    ok "a hub that changes PostgreSQL and does not run came back by itself, with its data"
+    ;;
+hub-purge)
     apt-get purge -y gated-hub >/var/tmp/purge.log 2>&1 || fail "the hub cannot be purged"
-    ok "gated-hub likewise: installed, started on SQLite, purged"
+    ok "the hub purged"
     ;;
 *) fail "no step $1" ;;
 esac

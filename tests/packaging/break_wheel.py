@@ -1,4 +1,4 @@
-"""Breaks the wheel of gated: it changes the database, and its door process ends at once."""
+"""Breaks the wheel of gated: it changes the database, and neither its door nor a hub runs."""
 
 from __future__ import annotations
 
@@ -26,6 +26,12 @@ def downgrade():
     op.drop_table("from_the_future")
 '''
 
+BROKEN = {
+    "gated/daemon/door_process.py": "raise RuntimeError('a broken build')",
+    # a hub, when it has opened its database
+    "gated/daemon/whole.py": "ServicePart.build = None",
+}
+
 REVISION = re.compile(r"gated/database/migrations/versions/(\d+)_\w+\.py")
 
 
@@ -37,8 +43,8 @@ def main(wheel: Path) -> None:
         assert revisions, "there is a newest revision"
         for info in old.infolist():
             data = old.read(info)
-            if info.filename == "gated/daemon/door_process.py":
-                data += b"\n\nraise RuntimeError('a broken build')\n"
+            if info.filename in BROKEN:
+                data += f"\n\n{BROKEN[info.filename]}\n".encode()
             new.writestr(info, data)
         name = "gated/database/migrations/versions/9999_from_the_future.py"
         new.writestr(name, MIGRATION.format(head=max(revisions)))
