@@ -166,6 +166,8 @@ class CameraSettings(Section):
     read_timeout_s: Annotated[float, Field(gt=0, le=10)] = 2.0
     frozen_after_s: Seconds = 10.0
     """The same picture for so long counts as a failure (not for replay)."""
+    watch_view: bool = True
+    """A covered lens and a camera that is turned away are alarms (not for replay)."""
     on_change: Literal["report", "refuse"] = "report"
     """Another camera in the place of the first one is an alarm; refuse: nobody is let in by face
     until an admin accepts it."""

@@ -222,9 +222,14 @@ class DoorSupervision:
 
     def _camera_event(self, event: CameraEvent, now: Instant) -> RecordEvent:
         kind = f"camera_{event.kind}"
+        if event.kind in (CameraEventKind.COVERED, CameraEventKind.TURNED):
+            return self._trouble("view", kind, "alarm", event.detail, now)
         if event.kind in CAMERA_NEWS:
+            self._troubles.discard("view")
             return RecordEvent(now, kind, {"detail": event.detail})
         opened = event.kind is CameraEventKind.OPENED
+        if opened:
+            self._troubles.discard("view")
         return self._trouble("camera", kind, "info" if opened else "alarm", event.detail, now)
 
     def _trouble(

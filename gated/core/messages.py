@@ -73,6 +73,7 @@ class CameraEvent:
     """The camera was opened, was lost, or repeats one picture or a series of pictures.
 
     DARK, GLARE, CLEAR: its picture is black or white all over, or shows something again.
+    COVERED, TURNED: something covers its lens, or it looks elsewhere; CLEAR ends these as well.
     """
 
     kind: CameraEventKind

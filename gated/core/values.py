@@ -275,6 +275,8 @@ class CameraEventKind(StrEnum):
     LOOPED = "looped"
     DARK = "dark"
     GLARE = "glare"
+    COVERED = "covered"
+    TURNED = "turned"
     CLEAR = "clear"
 
 

@@ -154,6 +154,7 @@ class GateRuntime:
         stack.callback(self.door.close)
         self._indicators = open_indicators(settings)
         stack.callback(self._indicators.close)
+        self._source: SupervisedCamera | None = None
         self._reporter = open_card_output(settings.card_output, self._inbox.post)
         if self._reporter is not None:
             stack.callback(self._reporter.close)
@@ -363,12 +364,15 @@ class GateRuntime:
 
     def _camera(self, kit: VisionKit) -> SupervisedCamera:
         settings = self._settings.camera
-        return SupervisedCamera(
-            open_camera(settings, self._clock, demo=kit.demo_portraits()),
+        known = CameraIdentity(self._workspace, self._clock).accepted()
+        self._source = SupervisedCamera(
+            open_camera(settings, self._clock, demo=kit.demo_portraits(), known=known),
             self._clock,
             on_event=self._on_camera_event,
             frozen_after_s=settings.frozen_after_s,
+            watch_view=settings.watch_view,
         )
+        return self._source
 
     def _on_decision(self, decision: Decision, edge: float | None) -> None:
         self._indicators.flash(decision.granted)
@@ -408,7 +412,8 @@ class GateRuntime:
         """Check, before the first frame of a camera that was opened, that it is the accepted
         one."""
         try:
-            identity = identity_of(self._settings.camera)
+            known = self._source.identity if self._source is not None else None
+            identity = known or identity_of(self._settings.camera)
             if identity is None:
                 return
             wrong = CameraIdentity(self._workspace, self._clock).seen(identity)

@@ -15,12 +15,18 @@ from gated.errors import ConfigError
 from gated.ports import Camera, Clock
 
 
-def open_camera(settings: CameraSettings, clock: Clock, demo: Sequence[Portrait] = ()) -> Camera:
-    """Make the configured camera, not yet open. demo: the people shown when the source is `demo`.
+def open_camera(
+    settings: CameraSettings,
+    clock: Clock,
+    demo: Sequence[Portrait] = (),
+    known: str | None = None,
+) -> Camera:
+    """Make the configured camera, not yet open.
 
+    demo: the people shown when the source is `demo`. known: the identity of the accepted camera.
     Raises: SourceError when a recording cannot be read, ConfigError without a camera or driver.
     """
-    driver, setup = camera_driver(settings, clock, demo)
+    driver, setup = camera_driver(settings, clock, demo, known=known)
     return make_camera(driver, setup)
 
 

@@ -71,6 +71,8 @@ class CameraSetup:
     clock: Clock
     demo: Sequence[Portrait] = ()
     video: Path = VIDEO
+    known: str | None = None
+    """The identity of the camera that was accepted; None: none yet."""
 
 
 @dataclass(frozen=True)
@@ -184,12 +186,16 @@ AnyDriver = CameraDriver | DoorDriver | ReaderDriver | CardOutputDriver
 
 
 def camera_driver(
-    settings: CameraSettings, clock: Clock, demo: Sequence[Portrait] = (), video: Path = VIDEO
+    settings: CameraSettings,
+    clock: Clock,
+    demo: Sequence[Portrait] = (),
+    video: Path = VIDEO,
+    known: str | None = None,
 ) -> tuple[CameraDriver, CameraSetup]:
     """Return the configured driver, and its arguments. Raises: ConfigError."""
     driver = load_driver("gated.cameras", settings.driver, CameraDriver)
     options = checked("camera.options", driver.options, settings.options)
-    return driver, CameraSetup(settings, options, clock, demo, video)
+    return driver, CameraSetup(settings, options, clock, demo, video, known)
 
 
 def check_options(settings: Settings) -> None:

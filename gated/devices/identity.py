@@ -35,6 +35,23 @@ def usb_identity(device: int | str, sysfs: Path = VIDEO) -> str | None:
     return f"usb {maker}:{model} " + (f"serial {serial}" if serial else f"at {about.name}")
 
 
+def usb_number(device: int, known: str | None, sysfs: Path = VIDEO) -> int:
+    """Return the number under which the camera `known` is plugged in now.
+
+    Cameras are numbered as they come, so that a reboot or a plug may swap them. `device` where the
+    known camera is nowhere.
+    """
+    if known is None or usb_identity(device, sysfs) == known:
+        return device
+    for node in sorted(sysfs.glob("video*")):
+        number = node.name.removeprefix("video")
+        # the others of a camera carry no pictures
+        first = _read(node / "index") in ("", "0")
+        if number.isdigit() and first and usb_identity(int(number), sysfs) == known:
+            return int(number)
+    return device
+
+
 def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8", errors="replace").strip()

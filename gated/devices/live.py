@@ -11,8 +11,9 @@ import numpy as np
 
 from gated.config import CameraSettings
 from gated.config.addresses import shown
-from gated.devices.drivers import CameraDriver
-from gated.devices.identity import host_identity, usb_identity
+from gated.core.values import Image
+from gated.devices.drivers import VIDEO, CameraDriver
+from gated.devices.identity import host_identity, usb_identity, usb_number
 from gated.devices.opencv import silence_opencv
 from gated.devices.turning import turned
 from gated.errors import DeviceError
@@ -22,9 +23,15 @@ SLOW_READ = 0.8
 """Share of the time-out; a longer read came from a stalled stream, whatever it returned: OpenCV
 answers the first reads after a stall with old frames (seen with 5.0 and FFmpeg)."""
 
+MOST_BROKEN = 10
+"""So many broken pictures in a row are passed over: a bad cable spoils one now and then."""
+
 
 class CaptureCamera:
     """Base of the drivers on cv2.VideoCapture."""
+
+    identity: str | None = None
+    """What another camera would not have, of the one that is open; None: not known by this."""
 
     def __init__(self, settings: CameraSettings, clock: Clock) -> None:
         self.name = settings.name
@@ -61,17 +68,23 @@ class CaptureCamera:
         if self._capture is None:
             raise DeviceError(f"{self._where} is not open")
         began = self._clock.now().mono
-        try:
-            ok, image = self._capture.read()
-        except cv2.error:
-            ok, image = False, None
+        image = self._picture(self._capture, began)
         now = self._clock.now().mono
-        if not ok or image is None:
-            raise DeviceError(f"{self._where} delivers no picture")
         if now - began > SLOW_READ * self._settings.read_timeout_s:
             raise DeviceError(f"{self._where} stalled for {now - began:.1f} s")
         self._number += 1
-        return Frame(self._turn(np.asarray(image, np.uint8)), now, self._number)
+        return Frame(self._turn(image), now, self._number)
+
+    def _picture(self, capture: cv2.VideoCapture, began: float) -> Image:
+        """Return the next picture that can be decoded. Raises: DeviceError."""
+        for _ in range(MOST_BROKEN):
+            if not _grabbed(capture):
+                raise DeviceError(f"{self._where} delivers no picture")
+            if (image := _decoded(capture)) is not None:
+                return image
+            if self._clock.now().mono - began > SLOW_READ * self._settings.read_timeout_s:
+                break
+        raise DeviceError(f"{self._where} delivers broken pictures: look at its cable")
 
     def close(self) -> None:
         """Release the device; safe to call twice."""
@@ -83,16 +96,46 @@ class CaptureCamera:
         return ""
 
 
+def _grabbed(capture: cv2.VideoCapture) -> bool:
+    try:
+        return bool(capture.grab())
+    except cv2.error:
+        return False
+
+
+def _decoded(capture: cv2.VideoCapture) -> Image | None:
+    """Return the picture that was grabbed; None for one that is no picture."""
+    try:
+        whole, image = capture.retrieve()
+    except cv2.error:
+        return None
+    return np.asarray(image, np.uint8) if whole and image is not None else None
+
+
 class V4l2Camera(CaptureCamera):
-    """A USB camera."""
+    """A USB camera. known: the identity of the one that is wanted, under whatever number it is."""
+
+    def __init__(
+        self,
+        settings: CameraSettings,
+        clock: Clock,
+        known: str | None = None,
+        video: Path = VIDEO,
+    ) -> None:
+        super().__init__(settings, clock)
+        self._device = settings.device
+        self._video = video
+        self.identity = known
 
     @property
     def _where(self) -> str:
-        device = self._settings.device
-        return f"/dev/video{device}" if isinstance(device, int) else device
+        return f"/dev/video{self._device}" if isinstance(self._device, int) else self._device
 
     def _connect(self) -> cv2.VideoCapture:
         settings = self._settings
+        if isinstance(settings.device, int):
+            self._device = usb_number(settings.device, self.identity, self._video)
+        self.identity = usb_identity(self._device, self._video) or self.identity
         capture = cv2.VideoCapture(self._where, cv2.CAP_V4L2)
         # refused where the camera has no MJPG; raw video of that size may not fit through USB 2
         capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
@@ -134,7 +177,7 @@ class RtspCamera(CaptureCamera):
 
 V4L2 = CameraDriver(
     name="v4l2",
-    make=lambda setup: V4l2Camera(setup.settings, setup.clock),
+    make=lambda setup: V4l2Camera(setup.settings, setup.clock, setup.known, setup.video),
     identity=lambda setup: usb_identity(setup.settings.device, setup.video),
 )
 RTSP = CameraDriver(

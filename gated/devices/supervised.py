@@ -8,6 +8,7 @@ on, whatever it delivers, so that the first new picture is seen at once:
 - The same picture that is black or white all over is no outage. Cameras with noise reduction
   deliver it in the dark: it is passed on, as it cannot contain a face. The same dark picture with a
   lamp in it is no outage either, but is withheld, as a face could be next to the lamp.
+- A covered lens or another view is no outage: it is reported, and the pictures are passed on.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from gated.core.values import CameraEventKind, Image
 from gated.devices.exposure import blank, dim
 from gated.devices.loop_detection import LoopDetector
 from gated.devices.recorded import RecordedCamera
+from gated.devices.view_watch import ViewWatch
 from gated.errors import DeviceError
 from gated.ports import Camera, Clock, EndOfStream, Frame
 
@@ -41,14 +43,19 @@ PACE_S = 0.02
 STABLE_S = 10.0
 """A camera that delivers for this time counts as recovered: the next delay is short again."""
 
+VIEWS = {
+    CameraEventKind.COVERED: "nothing but one soft spot is to be seen: look at the lens",
+    CameraEventKind.TURNED: "it looks elsewhere than before, or something large is in its view",
+}
+
 
 class SupervisedCamera:
     """Reopens a camera for ever; reports the begin and the end of each outage once.
 
     An outage is a DeviceError, the same picture for `frozen_after_s`, or pictures in a loop (both
-    allowed for a recording). Repeated pictures are withheld until new ones come. DARK, GLARE and
-    CLEAR are reported for a camera that works. heartbeat: called before each step that may take
-    long; replace it to prove liveness.
+    allowed for a recording). Repeated pictures are withheld until new ones come. DARK, GLARE,
+    COVERED, TURNED and CLEAR are reported for a camera that works. heartbeat: called before each
+    step that may take long; replace it to prove liveness.
     """
 
     def __init__(
@@ -58,6 +65,7 @@ class SupervisedCamera:
         on_event: Callable[[CameraEvent], None],
         frozen_after_s: float,
         *,
+        watch_view: bool = True,
         wait: Callable[[float], bool] | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -69,6 +77,7 @@ class SupervisedCamera:
         self._on_event = on_event
         self._frozen_after_s = None if isinstance(camera, RecordedCamera) else frozen_after_s
         self._loops = None if isinstance(camera, RecordedCamera) else LoopDetector()
+        self._view = ViewWatch() if watch_view and not isinstance(camera, RecordedCamera) else None
         self._stopped = threading.Event()
         self._wait = wait or self._stopped.wait
         self._jitter = jitter
@@ -84,6 +93,11 @@ class SupervisedCamera:
         self._clear_since = -REPORT_AGAIN_S
         self._reopen_at: float | None = None
         self._reopenings = 0
+
+    @property
+    def identity(self) -> str | None:
+        """Return the identity of the open camera; None where it does not know it by itself."""
+        return getattr(self._camera, "identity", None)
 
     def open(self) -> None:
         """Start delivering; the device is opened by the first `read`."""
@@ -141,6 +155,8 @@ class SupervisedCamera:
                 return None
         self._see(now)
         self._recover(now)
+        if self._view is not None and (found := self._view.look(frame.image, now)) is not None:
+            self._report(found, VIEWS.get(found, ""))
         return frame
 
     def _judge_still(self, image: Image, now: float) -> bool:

@@ -161,7 +161,7 @@ class GateStatus:
     def problems(self) -> tuple[str, ...]:
         """The problems that keep the gate from doing its work; empty when it is healthy."""
         found = []
-        if self.camera in {"lost", "frozen", "looped"}:
+        if self.camera in {"lost", "frozen", "looped", "covered", "turned"}:
             found.append(f"camera_{self.camera}")
         if "door_fault" in self.alarms:
             found.append("door_fault")

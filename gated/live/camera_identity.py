@@ -17,6 +17,12 @@ class CameraIdentity(Service):
         super().__init__(workspace, clock)
         self._pinned = workspace.settings.camera.certificate
 
+    def accepted(self) -> str | None:
+        """Return the identity of the accepted camera; None before the first. StorageError."""
+        with self._workspace.database.read() as session:
+            known = stored_settings.get(session, _KEY) or {}
+        return known.get("accepted")
+
     def seen(self, identity: str) -> str | None:
         """Compare the camera that was opened; return what is wrong with it, or None.
 

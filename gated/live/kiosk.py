@@ -14,7 +14,7 @@ HINTS = frozenset({*FLAWS, *Movement, "look_here", "hold_still", "step_back", "r
 """Codes of notices that help a person to be recognised; shown at the gate only."""
 
 NEEDS = "needs_"
-_BROKEN = frozenset({"lost", "frozen", "looped"})
+_BROKEN = frozenset({"lost", "frozen", "looped", "covered", "turned"})
 
 
 def present(status: GateStatus) -> dict[str, Any]:

@@ -342,6 +342,19 @@ def test_the_gate_shows_that_it_looks() -> None:
     assert scene.gate.state.lights == {Light.IDLE}
 
 
+@pytest.mark.parametrize("kind", [CameraEventKind.COVERED, CameraEventKind.TURNED])
+@pytest.mark.parametrize("end", [CameraEventKind.CLEAR, CameraEventKind.OPENED])
+def test_a_view_that_somebody_has_changed_is_a_trouble_until_it_is_well(
+    kind: CameraEventKind, end: CameraEventKind
+) -> None:
+    scene = with_contact()
+    scene.send(CameraEvent(kind, "look at the lens"))
+    assert Light.FAULT in scene.gate.state.lights
+    assert f"camera_{kind}" in scene.gate.state.alarms
+    scene.send(CameraEvent(end))
+    assert Light.FAULT not in scene.gate.state.lights
+
+
 @pytest.mark.parametrize("kind", [CameraEventKind.DARK, CameraEventKind.GLARE])
 def test_a_dark_picture_is_no_trouble_and_ends_none(kind: CameraEventKind) -> None:
     scene = with_contact()

@@ -14,12 +14,14 @@ import pytest
 
 from gated.accounts.certificates import self_signed
 from gated.config import CameraSettings
+from gated.devices.clock import SystemClock
 from gated.devices.identity import identity_of
+from gated.devices.live import V4l2Camera
 from gated.errors import DeviceError
 
 
-def usb(root: Path, serial: str, port: str = "1-2") -> Path:
-    """Video4Linux's folder with one camera as video0."""
+def usb(root: Path, serial: str, port: str = "1-2", number: int = 0) -> Path:
+    """Video4Linux's folder with one camera more: pictures under a number, and what has none."""
     device = root / "devices" / port
     interface = device / f"{port}:1.0"
     interface.mkdir(parents=True)
@@ -27,9 +29,33 @@ def usb(root: Path, serial: str, port: str = "1-2") -> Path:
         if text:
             (device / name).write_text(text + "\n")
     sysfs = root / "video4linux"
-    (sysfs / "video0").mkdir(parents=True)
-    (sysfs / "video0" / "device").symlink_to(interface)
+    for index in (0, 1):
+        node = sysfs / f"video{number + index}"
+        node.mkdir(parents=True)
+        (node / "device").symlink_to(interface)
+        (node / "index").write_text(f"{index}\n")
     return sysfs
+
+
+def test_a_camera_is_opened_under_the_number_that_it_has_now(tmp_path: Path) -> None:
+    """Another one took its number while it was unplugged, or at a reboot."""
+    settings = CameraSettings(driver="v4l2", device=0)
+    sysfs = usb(tmp_path, "B2", port="1-1")
+    usb(tmp_path, "A1", port="3-4", number=2)
+    known = "usb 046d:0825 serial A1"
+    camera = V4l2Camera(settings, SystemClock(), known, sysfs)
+    with pytest.raises(DeviceError, match="/dev/video2 cannot be opened"):
+        camera.open()  # there is none on this machine; it is the right one that is tried
+    assert camera.identity == known
+    gone = V4l2Camera(settings, SystemClock(), "usb 046d:0825 serial C3", sysfs)
+    with pytest.raises(DeviceError, match="/dev/video0"):
+        gone.open()
+    assert gone.identity == "usb 046d:0825 serial B2"  # an alarm: another camera
+    by_path = V4l2Camera(
+        CameraSettings(driver="v4l2", device="/dev/video0"), SystemClock(), known, sysfs
+    )
+    with pytest.raises(DeviceError, match="/dev/video0"):
+        by_path.open()  # who names a path means it
 
 
 def test_a_usb_camera_is_known_by_its_serial_number_wherever_it_is_plugged(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from gated.core.messages import CameraEvent
 from gated.core.values import CameraEventKind
 from gated.devices.cameras import open_camera
 from gated.devices.clock import ManualClock, SystemClock
-from gated.devices.live import CaptureCamera, RtspCamera, V4l2Camera
+from gated.devices.live import MOST_BROKEN, CaptureCamera, RtspCamera, V4l2Camera
 from gated.devices.picamera import PiCamera
 from gated.devices.supervised import SupervisedCamera
 from gated.errors import DeviceError
@@ -27,22 +27,32 @@ from tests.devices.pictures import flat
 RTSP = {"driver": "rtsp", "url": "rtsp://admin:hunter2@127.0.0.1:9/live/hunter2?key=hunter2"}
 
 
+BROKEN = object()
+
+
 class Capture:
-    """As cv2.VideoCapture: `answers` are what the reads give, `takes` what time they take."""
+    """As cv2.VideoCapture: `answers` are what is grabbed, `takes` what time that takes.
+
+    None: nothing comes. BROKEN: something comes that is no picture.
+    """
 
     def __init__(self, clock: ManualClock, answers: list[Any], takes: float = 0.01) -> None:
         self.clock, self.answers, self.takes = clock, answers, takes
         self.released = False
+        self.grabbed: Any = None
 
     def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
         return True
 
-    def read(self) -> tuple[bool, Any]:
+    def grab(self) -> bool:
         self.clock.advance(self.takes)
-        answer = self.answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer is not None, answer
+        self.grabbed = self.answers.pop(0)
+        if isinstance(self.grabbed, Exception):
+            raise self.grabbed
+        return self.grabbed is not None
+
+    def retrieve(self) -> tuple[bool, Any]:
+        return (False, None) if self.grabbed is BROKEN else (True, self.grabbed)
 
     def release(self) -> None:
         self.released = True
@@ -75,6 +85,18 @@ def test_frames_are_stamped_when_they_arrive() -> None:
     assert [f.number for f in frames] == [1, 2]
     camera.close()
     assert camera.given.released
+
+
+def test_broken_pictures_are_passed_over() -> None:
+    """A bad cable spoils one now and then; nothing but spoiled ones is a lost camera."""
+    camera = plugged([flat(1), BROKEN, BROKEN, flat(2)])
+    assert [camera.read().image[0, 0, 0] for _ in range(2)] == [1, 2]
+    with pytest.raises(DeviceError, match="broken pictures"):
+        plugged([BROKEN] * MOST_BROKEN).read()
+    slow = plugged([BROKEN] * MOST_BROKEN, takes=0.9)
+    with pytest.raises(DeviceError, match="broken pictures"):
+        slow.read()
+    assert len(slow.given.answers) == MOST_BROKEN - 2  # within its time-out
 
 
 @pytest.mark.parametrize("answer", [None, cv2.error("driver")])
