@@ -168,7 +168,8 @@ def passkeys(name: str, as_json: bool, config: Path | None) -> None:
 @click.argument("number", type=int, required=False)
 @click.option("--all", "all_", is_flag=True, help="Remove all passkeys of the account.")
 @config_option
-def remove_passkey(name: str, number: int | None, all_: bool, config: Path | None) -> None:
+@reports
+def remove_passkey(name: str, number: int | None, all_: bool, config: Path | None) -> Report:
     """Remove a passkey by its number, or all, and end the sessions; the password stays.
 
     \b
@@ -186,7 +187,7 @@ def remove_passkey(name: str, number: int | None, all_: bool, config: Path | Non
         account = accounts.named(name)
         with workspace.change("command line") as change:
             gone = Passkeys(workspace, accounts).remove(change, account.id, number)
-    click.echo(f"passkeys of {name} removed: {gone}")
+    return Report({"username": name, "removed": gone}, f"passkeys of {name} removed: {gone}")
 
 
 def _password(from_stdin: bool) -> str:
