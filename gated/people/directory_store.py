@@ -98,10 +98,16 @@ def put_external_id(session: Session, group_id: int, external_id: str | None) ->
 
 def named(user_name: str) -> sa.ColumnElement[bool]:
     """Select whom a directory knows by this name; of others by e-mail address or code."""
-    d, p, key = directory_people.c, persons.c, code_key(user_name)
-    known = sa.select(d.person_id).where(d.user_name_key == key)
+    d, p, key = directory_people.c, persons.alias("alike").c, code_key(user_name)
     others = p.id.not_in(sa.select(d.person_id))
-    return sa.or_(p.id.in_(known), sa.and_(others, sa.or_(p.email_key == key, p.code_key == key)))
+    # each by an index of its own: a condition with `or` would look at everybody
+    return persons.c.id.in_(
+        sa.union_all(
+            sa.select(d.person_id).where(d.user_name_key == key),
+            sa.select(p.id).where(p.email_key == key, others),
+            sa.select(p.id).where(p.code_key == key, others),
+        )
+    )
 
 
 def called(external_id: str) -> sa.ColumnElement[bool]:
@@ -112,12 +118,13 @@ def called(external_id: str) -> sa.ColumnElement[bool]:
 
 def numbered(number: str, *, or_coded: bool) -> sa.ColumnElement[bool]:
     """Select persons by employee number. or_coded: of others the personnel code is that."""
-    d, p = directory_people.c, persons.c
-    known = p.id.in_(sa.select(d.person_id).where(d.employee_number == number))
+    d, p = directory_people.c, persons.alias("alike").c
+    known = sa.select(d.person_id).where(d.employee_number == number)
     if not or_coded:
-        return known
+        return persons.c.id.in_(known)
     others = p.id.not_in(sa.select(d.person_id))
-    return sa.or_(known, sa.and_(others, p.code_key == code_key(number)))
+    coded = sa.select(p.id).where(p.code_key == code_key(number), others)
+    return persons.c.id.in_(sa.union_all(known, coded))
 
 
 def with_address(email: str) -> sa.ColumnElement[bool]:
