@@ -1,4 +1,4 @@
-"""Something that happened at a gate, as a file: what the gate was told, decided again.
+"""An incident at a gate as a file: the events that the gate received, to be decided again.
 
     gzip of JSON     version, zone, policy, calibration, plan, last passages, gallery, events
 
@@ -70,7 +70,7 @@ from gated.workspace import Workspace
 VERSION = 1
 SUFFIX = ".incident"
 RUN_UP_S = 30.0
-"""So much before the span is told as well: whoever is seen at its beginning came before."""
+"""Seconds before the span that are included: people seen at its beginning came before."""
 
 LARGEST = 256 << 20
 TICKS = 1000
@@ -98,12 +98,12 @@ class Incident:
     events: Sequence[Line]
 
     def write(self, path: Path) -> None:
-        """Write the file anew. Raises: SourceError."""
+        """Write the file, replacing an older one. Raises: SourceError."""
         plan = {
             name: adapter.dump_python(getattr(self.plan, name), mode="json")
             for name, adapter in _plan_adapters().items()
         }
-        told = {
+        document = {
             "gated_incident": VERSION,
             "since": self.since,
             "until": self.until,
@@ -116,7 +116,7 @@ class Incident:
             "events": list(self.events),
         }
         try:
-            path.write_bytes(gzip.compress(json.dumps(told).encode()))
+            path.write_bytes(gzip.compress(json.dumps(document).encode()))
         except OSError as error:
             raise SourceError(f"{path} cannot be written: {error.strerror}") from None
 
@@ -125,24 +125,24 @@ class Incident:
         """Read a file that `write` made. Raises: SourceError."""
         try:
             with gzip.open(path) as file:
-                told = json.loads(file.read(LARGEST))
-            if told["gated_incident"] != VERSION:
+                document = json.loads(file.read(LARGEST))
+            if document["gated_incident"] != VERSION:
                 raise SourceError(f"{path} was made by another version of gated")
-            zone = ZoneInfo(told["zone"])
+            zone = ZoneInfo(document["zone"])
             plan = {
-                name: adapter.validate_python(told["plan"][name])
+                name: adapter.validate_python(document["plan"][name])
                 for name, adapter in _plan_adapters().items()
             }
             return Incident(
-                float(told["since"]),
-                float(told["until"]),
-                told["zone"],
-                TypeAdapter(GatePolicy).validate_json(json.dumps(told["policy"])),
-                TypeAdapter(Calibration).validate_json(json.dumps(told["calibration"])),
+                float(document["since"]),
+                float(document["until"]),
+                document["zone"],
+                TypeAdapter(GatePolicy).validate_json(json.dumps(document["policy"])),
+                TypeAdapter(Calibration).validate_json(json.dumps(document["calibration"])),
                 AccessPlan(zone=zone, **plan),
-                _LAST.validate_json(json.dumps(told["last"])),
-                dict(told["gallery"]),
-                [dict(line) for line in told["events"]],
+                _LAST.validate_json(json.dumps(document["last"])),
+                dict(document["gallery"]),
+                [dict(line) for line in document["events"]],
             )
         except _MALFORMED as error:
             raise SourceError(f"{path} is no incident of gated: {error}") from None
@@ -159,7 +159,7 @@ def _plan_adapters() -> Mapping[str, TypeAdapter[Any]]:
 def gather(
     workspace: Workspace, policy: GatePolicy, calibration: Calibration, since: float, until: float
 ) -> Incident:
-    """Make an incident of what the ring still has of a span (UTC seconds). Raises: SourceError."""
+    """Make an incident from the ring's lines of a span (UTC seconds). Raises: SourceError."""
     events = list(_taped(workspace, since - RUN_UP_S, until))
     lines = [line for line in events if line["kind"] not in ("gallery", "start")]
     if not lines:
@@ -175,7 +175,7 @@ def gather(
     people: Line = {}
     for line in galleries:
         people |= {
-            str(numbers[uid]): told for uid, told in line["people"].items() if uid in numbers
+            str(numbers[uid]): person for uid, person in line["people"].items() if uid in numbers
         }
     gallery = {"templates": galleries[-1]["templates"], "people": people}
     gallery |= {"model": galleries[-1]["model"], "metric": galleries[-1]["metric"]}
@@ -193,7 +193,7 @@ def gather(
 
 
 def _taped(workspace: Workspace, since: float, until: float) -> Iterator[Line]:
-    """The lines of a span, each run of the program begun by a line of kind `start`."""
+    """Yield the lines of a span, each run of the program begun by a line of kind `start`."""
     run = ""
     for name in workspace.ring.names():
         piece = workspace.ring.read(name)
@@ -221,7 +221,7 @@ def _uids(events: Sequence[Line]) -> set[str]:
 
 
 def _renamed(line: Line, numbers: Mapping[str, int]) -> Line:
-    """The same line, of whom it speaks by number; who is not known any more is nobody."""
+    """Return the line with people by their numbers; people who no longer exist are nobody."""
     renamed = dict(line)
     if "person" in line:
         renamed["person"] = numbers.get(line["person"] or "")
@@ -253,12 +253,12 @@ def _ref(number: int) -> PersonRef:
     return PersonRef(number, name, name, name)
 
 
-# --- decided again ----------------------------------------------------------------------------
+# --- deciding again ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayedDecision:
-    """A decision, as far as two runs are compared. utc: seconds; person: their number."""
+    """The part of a decision that two runs compare. utc: seconds; person: their number."""
 
     utc: float
     outcome: str
@@ -274,7 +274,7 @@ class ReplayedDecision:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A place where two runs part: the decision of then and that of now; either may be none."""
+    """A difference between two runs: the old and the new decision; either may be missing."""
 
     then: tuple[ReplayedDecision, ...]
     now: tuple[ReplayedDecision, ...]
@@ -282,7 +282,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TapedGallery(Gallery):
-    """Knows how much each taped face resembles whom, and no template.
+    """Holds the similarities of each taped face to people, and no template.
 
     alike: bytes of a face's vector -> person -> similarity. counts: person -> templates.
     """
@@ -295,7 +295,7 @@ class TapedGallery(Gallery):
         return self.size
 
     def match(self, probe: Vector) -> Match | None:
-        """The best two of whom the face was found to resemble."""
+        """Return the two people whom the taped face resembled most."""
         alike = self.alike.get(probe.tobytes(), {})
         found = [(alike[m.person.id], m) for m in self.members if m.person.id in alike]
         found.sort(key=lambda pair: -pair[0])
@@ -316,7 +316,7 @@ class TapedGallery(Gallery):
 def decide_again(
     incident: Incident, policy: GatePolicy
 ) -> tuple[list[ReplayedDecision], list[ReplayedDecision]]:
-    """Return what was decided then in the span, and what a gate of this policy decides."""
+    """Return the decisions recorded in the span, and those of a gate with this policy."""
     then, now = [], []
     gate: Gate | None = None
     gallery = _gallery(incident)
@@ -344,7 +344,7 @@ def _inside(incident: Incident, verdicts: Sequence[ReplayedDecision]) -> list[Re
 def differences(
     then: Sequence[ReplayedDecision], now: Sequence[ReplayedDecision]
 ) -> list[Difference]:
-    """List where two runs part, in the order of time."""
+    """List the differences of two runs, in the order of time."""
     matcher = SequenceMatcher(None, [v.key for v in then], [v.key for v in now], autojunk=False)
     return [
         Difference(tuple(then[a:b]), tuple(now[c:d]))
@@ -354,8 +354,8 @@ def differences(
 
 
 def _started(incident: Incident, policy: GatePolicy, gallery: Gallery, now: Instant) -> Gate:
-    """Return a gate as it stands when somebody comes."""
-    # the same movements are asked for each time; whoever was there does not hear it
+    """Return a gate that is ready for visits."""
+    # each run asks for the same movements; nobody is there to answer them
     gate = Gate(policy, gallery, incident.calibration, seed=b"replay")
     gate.handle(PlanReplaced(incident.plan), now)
     gate.handle(LastPunches(incident.last), now)
@@ -389,10 +389,10 @@ def _instant(line: Line) -> Instant:
 
 
 def _gallery(incident: Incident) -> TapedGallery:
-    told: Mapping[str, Sequence[Any]] = incident.gallery["people"]
+    people: Mapping[str, Sequence[Any]] = incident.gallery["people"]
     members = tuple(
         GalleryPerson(_ref(int(n)), bool(active), bool(extended))
-        for n, (active, extended, _) in told.items()
+        for n, (active, extended, _) in people.items()
     )
     return TapedGallery(
         incident.gallery["model"],
@@ -400,7 +400,7 @@ def _gallery(incident: Incident) -> TapedGallery:
         np.empty((0, 0), np.float32),
         np.empty(0, np.int32),
         members,
-        counts={int(n): count for n, (_, _, count) in told.items()},
+        counts={int(n): count for n, (_, _, count) in people.items()},
         size=incident.gallery["templates"],
     )
 
@@ -434,20 +434,20 @@ def _event(line: Line, gallery: TapedGallery) -> Event | None:
             return None
 
 
-def _face(told: Line, gallery: TapedGallery) -> TrackedFace:
+def _face(line: Line, gallery: TapedGallery) -> TrackedFace:
     embedding: Vector | None = None
-    if "sketch" in told:
-        sketch = np.asarray(told["sketch"], np.float32)
-        embedding = placed(sketch, told["track"], len(gallery.alike) + 1)
-        gallery.alike[embedding.tobytes()] = {int(n): s for n, s in told["match"].items()}
+    if "sketch" in line:
+        sketch = np.asarray(line["sketch"], np.float32)
+        embedding = placed(sketch, line["track"], len(gallery.alike) + 1)
+        gallery.alike[embedding.tobytes()] = {int(n): s for n, s in line["match"].items()}
     return TrackedFace(
-        told["track"],
-        Face(Box(*told["box"]), np.asarray(told["landmarks"], np.float32), told["score"]),
-        Quality(*told["quality"]),
-        tuple(told["flaws"]),
+        line["track"],
+        Face(Box(*line["box"]), np.asarray(line["landmarks"], np.float32), line["score"]),
+        Quality(*line["quality"]),
+        tuple(line["flaws"]),
         embedding,
-        PadReading(*told["pad"]) if "pad" in told else None,
-        Mesh(*told["mesh"]) if "mesh" in told else None,
+        PadReading(*line["pad"]) if "pad" in line else None,
+        Mesh(*line["mesh"]) if "mesh" in line else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Measure how well presentation attacks are told from people, for `gated evaluate pad`.
+"""Measure how well presentation attacks are distinguished from people, for `gated evaluate pad`.
 
 Each recording is put to the shipped detector, tracker, networks and policy as if every face in it
 were that of an enrolled person. Rates as in ISO/IEC 30107-3: APCER, the share of attacks of one
@@ -37,10 +37,10 @@ BONA_FIDE = "bona_fide"
 PORTRAITS = ("obama.jpg", "obama2.jpg", "obama3.jpg", "biden.jpg")
 
 GATE = gate_policy(Settings())
-"""The policy of a gate that is told nothing: what is close, how many frames of a track are kept."""
+"""The policy of a gate without settings: which faces are close, how many frames a track keeps."""
 
 Progress = Callable[[int, int], None]
-"""How much is done, how much there is."""
+"""(steps done, steps in all)."""
 
 Level = Literal["off", "normal", "strict", "challenge"]
 

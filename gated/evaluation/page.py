@@ -51,7 +51,7 @@ SHARE_AXIS = Axis("share of the clips", tuple(n / 5 for n in range(6)))
 
 
 def write_page(file: Path, title: str, parts: Sequence[str]) -> None:
-    """Write a page of these parts; SourceError when it cannot be written."""
+    """Write a page of these parts. Raises: SourceError when it cannot be written."""
     page = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}'
         f"</title><style>{STYLE}</style></head>\n<body><h1>{escape(title)}</h1>\n"
@@ -65,7 +65,7 @@ def write_page(file: Path, title: str, parts: Sequence[str]) -> None:
 
 
 def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A table; everything in it is text."""
+    """Return a table; everything in it is text."""
     top = "".join(f"<th scope='col'>{escape(cell)}</th>" for cell in head)
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows
@@ -77,7 +77,7 @@ def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -
 
 
 def plot(title: str, x: Axis, y: Axis, curves: Mapping[str, Sequence[Point]]) -> str:
-    """An SVG picture of lines through points."""
+    """Return an SVG picture of lines through points."""
     return (
         f'<figure><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
         + "".join(_grid(x, y))
@@ -90,11 +90,12 @@ def _grid(x: Axis, y: Axis) -> Iterator[str]:
     for tick in x.ticks:
         at = _across(x.along(tick))
         yield f'<path d="M{at} {TOP}V{HEIGHT - BOTTOM}" stroke="#ddd"/>'
-        yield f'<text x="{at}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{_told(tick)}</text>'
+        below = HEIGHT - BOTTOM + 16
+        yield f'<text x="{at}" y="{below}" text-anchor="middle">{_label(tick)}</text>'
     for tick in y.ticks:
         at = _up(y.along(tick))
         yield f'<path d="M{LEFT} {at}H{WIDTH - RIGHT}" stroke="#ddd"/>'
-        yield f'<text x="{LEFT - 6}" y="{at + 4}" text-anchor="end">{_told(tick)}</text>'
+        yield f'<text x="{LEFT - 6}" y="{at + 4}" text-anchor="end">{_label(tick)}</text>'
     middle = (LEFT + WIDTH - RIGHT) / 2
     yield f'<text x="{middle}" y="{HEIGHT - 12}" text-anchor="middle">{escape(x.label)}</text>'
     yield f'<text x="{LEFT + 6}" y="{TOP + 14}">{escape(y.label)}</text>'
@@ -119,7 +120,7 @@ def _up(share: float) -> float:
     return round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM), 1)
 
 
-def _told(value: float) -> str:
+def _label(value: float) -> str:
     return f"{100 * value:g} %"
 
 
@@ -187,8 +188,8 @@ def faces_parts(report: Mapping[str, Any], det: Sequence[Point]) -> list[str]:
     if report["accuracy"] is not None:
         rows.append(("accuracy", f"{report['accuracy']:.2%}", _span(report["accuracy_interval"])))
     for rate, value in report["tmr_at_fmr"].items():
-        told = "too few comparisons" if value is None else f"{value:.2%}"
-        rows.append((f"TMR at FMR {rate}", told, _span(report["tmr_interval"][rate])))
+        shown = "too few comparisons" if value is None else f"{value:.2%}"
+        rows.append((f"TMR at FMR {rate}", shown, _span(report["tmr_interval"][rate])))
     for title, found in (("cross-fitted", report), ("calibration in use", report.get("shipped"))):
         if found is not None and found["fpir_measured"] is not None:
             promised = f"FPIR, {title} (promised {report['fpir_promised']:.2%})"

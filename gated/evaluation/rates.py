@@ -1,4 +1,4 @@
-"""Rates of errors, as reports tell them."""
+"""Error rates as reports show them."""
 
 from __future__ import annotations
 

@@ -26,13 +26,13 @@ from gated.vision.evaluation_crop import portrayed
 from gated.vision.plot import det_png
 
 Progress = Callable[[str, int, int], None]
-"""What is being done, how much of it is done, how much there is."""
+"""(name of the step, amount done, amount in all)."""
 
 GALLERIES = 50
 FOLDS = 10
 PAIRS_PER_FOLD = 300
 SEED = 20261122
-"""The same folder gives the same figures."""
+"""Fixed, so that the same folder gives the same figures."""
 
 FUSION = 0.6
 """Weight of dlib's cosine in the fusion; SFace has the rest. The rates hardly change from 0.5 to
@@ -79,7 +79,10 @@ class Trial:
 
 
 def list_photos(folder: Path) -> list[tuple[str, Path]]:
-    """(person, file) for every file in the sub-folders of a folder; SourceError without any."""
+    """(person, file) for every file in the sub-folders of a folder.
+
+    Raises: SourceError without any.
+    """
     try:
         found = [
             (person.name, file)
@@ -182,7 +185,8 @@ def evaluate_faces(
 
 
 def calibrate(settings: Settings, folder: Path, progress: Progress) -> Calibration:
-    """A calibration of the configured engine from a folder of people, one sub-folder a person.
+    """Return a calibration of the configured engine from a folder of people, one sub-folder a
+    person.
 
     SourceError when there are too few people or photos.
     """
@@ -267,7 +271,7 @@ def _two_photos(fields: Sequence[str]) -> tuple[tuple[str, str], tuple[str, str]
 
 
 def _photo(photos: Sequence[Path], nth: int) -> Path:
-    """The photo whose name ends with the number, else the one at that place."""
+    """Return the photo whose name ends with the number, else the one at that place."""
     for photo in photos:
         number = re.search(r"(\d+)$", photo.stem)
         if number and int(number[1]) == nth:

@@ -1,4 +1,4 @@
-"""A video or folder of pictures through the gate: synchronous, without door, log or waiting."""
+"""Run a video or folder of pictures through the gate: synchronous, without door or log."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def replay(camera: Camera, analyse: Analyse, gate: Gate) -> Iterator[tuple[float
 
 
 def as_json(t: float, decision: Decision) -> dict[str, Any]:
-    """The line that `gated replay --json` prints for one decision."""
+    """Return the line that `gated replay --json` prints for one decision."""
     person = decision.person
     return {
         "t": round(t, 3),

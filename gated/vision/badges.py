@@ -12,11 +12,11 @@ QUIET = 4
 """Modules of white around a code; the standard (ISO/IEC 18004) wants four."""
 
 LONG_SIDE = 960
-"""Larger pictures are made smaller: a badge held up to be read is large enough."""
+"""Larger pictures are shrunk: a badge that is held up to the camera stays readable."""
 
 
 def draw(content: str) -> bytes:
-    """A PNG of the QR code with this content."""
+    """Return a PNG of the QR code with this content."""
     modules = cv2.QRCodeEncoder.create().encode(content)
     side = modules.shape[0] * MODULE_PX
     large = cv2.resize(modules, (side, side), interpolation=cv2.INTER_NEAREST)
@@ -34,7 +34,8 @@ class BadgeReader:
         self._detector = cv2.QRCodeDetector()
 
     def read(self, image: Image) -> str:
-        """The content of a code in a BGR picture; empty when there is none that can be read."""
+        """Return the content of a code in a BGR picture; empty when there is none that can be
+        read."""
         gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
         scale = LONG_SIDE / max(gray.shape)
         if scale < 1:
@@ -42,6 +43,6 @@ class BadgeReader:
         try:
             text, _, _ = self._detector.detectAndDecode(np.ascontiguousarray(gray))
         except (cv2.error, UnicodeDecodeError):
-            # what the decoder stumbles over is no badge of ours
+            # a picture at which the decoder fails is no badge of ours
             return ""
         return text

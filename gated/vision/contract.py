@@ -24,7 +24,7 @@ MakeEngine = Callable[[], EngineBench]
 
 
 def makes_templates_of_its_dimension(make: MakeEngine) -> None:
-    """A template is float32 numbers, as many as `dimension` says, and not all of them nought."""
+    """A template is `dimension` float32 numbers, not all of them zero."""
     bench = make()
     template = bench.embedder.embed_chip(bench.embedder.align(bench.image, bench.face))
     expect(template.dtype == np.float32, f"numbers are {template.dtype}, not float32")

@@ -3,9 +3,9 @@
     stdin    a socket; each message is a time limit in seconds, with two open files: photo, pixels
     pixels   one line of JSON, {"shape": [height, width, 3]} and the BGR pixels, or {"refused": ...}
 
-The helper has loaded what decoding needs and never reads a byte of a photo. For each it forks a
-process, which takes its own rights away before it reads: it can open nothing, so neither files,
-pins nor the network are there for whoever takes it over. Then it ends, and what it did with it.
+The helper has loaded the decoders and never reads a byte of a photo. For each photo it forks a
+process, which gives up its rights before it reads: an attacker who takes it over can open neither
+files nor pins nor the network. The process ends with its photo.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ IDLE_S = 60.0
 MEMORY_BYTES = 768 << 20
 CPU_S = 10
 
-# Pillow would load its readers when it needs them, which is too late then
+# Pillow loads its readers on first use, when the process may open no files any more
 PIL.Image.preinit()
 READERS = (MpoImagePlugin, TiffImagePlugin)
 OUTPUT_BYTES = 3 * MAX_SIDE * MAX_SIDE + 4096
@@ -41,7 +41,7 @@ PR_SET_NO_NEW_PRIVS = 38
 
 
 def main() -> None:
-    """Decode what comes until the socket is closed, or nothing has come for IDLE_S seconds."""
+    """Decode until the socket is closed or no photo has come for IDLE_S seconds."""
     with socket.socket(fileno=0) as asked, suppress(TimeoutError):
         asked.settimeout(IDLE_S)
         while True:
@@ -71,7 +71,7 @@ def _apart(photo: int, pixels: int, limit_s: float) -> int:
 
 
 def _decode_one(photo: int, pixels: int) -> None:
-    """The whole life of a process that decodes; it has nothing open but these two files."""
+    """Decode one photo as the whole work of a process; it has only these two files open."""
     os.dup2(photo, 0)
     os.dup2(pixels, 1)
     os.closerange(3, max(photo, pixels) + 1)
@@ -95,7 +95,7 @@ def be_killed_first() -> None:
 
 
 def give_up_rights() -> None:
-    """Bound memory and time, forbid every new file, socket and process; never to be undone."""
+    """Bound memory and time, forbid every new file, socket and process; this cannot be undone."""
     limits = {
         resource.RLIMIT_AS: MEMORY_BYTES,
         resource.RLIMIT_CPU: CPU_S,

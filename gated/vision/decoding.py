@@ -1,6 +1,6 @@
 """Picture files from strangers: recognised by content, measured before they are decoded.
 
-Imports little and opens nothing, so that it can run where there is nothing to steal.
+Imports little and opens nothing, so that it can run in a process without any rights.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gated.vision.stripping import Bare, bare
 MAX_BYTES = 10 * 2**20
 MAX_PIXELS = 40_000_000
 MAX_SIDE = 4096
-"""Pixels to which photos from strangers are made smaller: memory is short in a gate."""
+"""Pixels to which photos from strangers are shrunk: memory is short in a gate."""
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
 
 BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -37,12 +37,13 @@ def decode(
     max_pixels: int = MAX_PIXELS,
     max_side: int | None = None,
 ) -> Image:
-    """The picture in a JPEG, PNG, BMP or TIFF file, upright; its first frame, (h, w, 3) BGR uint8.
+    """Decode the first frame of a JPEG, PNG, BMP or TIFF file, upright: (h, w, 3) BGR uint8.
 
-    Recognised by content alone; made smaller when a side is longer than `max_side`. Metadata are
+    Recognised by content alone; shrunk when a side is longer than `max_side`. Metadata are
     thrown away unread, except the orientation.
-    EnrollmentRefused(`unreadable_image`) for what cannot be decoded, or is cut off: NoPicture for
-    anything else; PictureTooLarge above `max_bytes` or `max_pixels`, not decoded.
+
+    Raises: EnrollmentRefused(`unreadable_image`) when a picture cannot be decoded or is cut off,
+    NoPicture for other files, PictureTooLarge (undecoded) above `max_bytes` or `max_pixels`.
     """
     check_file(data, max_bytes)
     stripped = bare(data)
@@ -58,7 +59,7 @@ def decode(
     except MemoryError:
         raise too_large("needs too much memory to decode") from None
     except Exception as error:
-        # decoders raise whatever they like on hostile input
+        # decoders raise errors of any type on hostile input
         raise unreadable(DAMAGED) from error
 
 
@@ -76,10 +77,10 @@ _RESTARTS = [bytes((0xD0 + n,)) for n in range(8)]
 
 
 def _require_whole(stripped: Bare, max_pixels: int) -> None:
-    """Refuse a JPEG whose picture was cut off; one that lacks nothing but its end is whole.
+    """Refuse a JPEG whose picture was cut off; one that lacks only its end marker is complete.
 
-    Where compressed data are missing, the decoder takes whatever comes after for them, some of it
-    after a restart marker only: several continuations then give several pictures.
+    Where compressed data are missing, the decoder reads the bytes after them instead, some only
+    after a restart marker: different continuations then give different pictures.
     EnrollmentRefused.
     """
     if stripped.cut == "perhaps":
@@ -109,12 +110,12 @@ def check_file(data: bytes, max_bytes: int = MAX_BYTES) -> None:
 
 
 def unreadable(what: str) -> EnrollmentRefused:
-    """The refusal of a file that is or does something, told after `The file`."""
+    """Return the refusal of a file; `what` continues a sentence that begins with `The file`."""
     return EnrollmentRefused(*_refusal(what))
 
 
 def too_large(what: str, **measured: float) -> PictureTooLarge:
-    """The refusal of a file that would take too much to decode."""
+    """Return the refusal of a file that would take too much to decode."""
     return PictureTooLarge(*_refusal(what), measured)
 
 

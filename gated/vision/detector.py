@@ -13,7 +13,7 @@ from gated.core.values import Box, Face, Image
 from gated.errors import AssetError
 
 SCORE_FLOOR = 0.5
-"""Weaker detections are not faces at all; a usable frame asks for more (`min_detection`)."""
+"""Weaker detections are discarded; a usable frame needs a higher score (`min_detection`)."""
 
 NMS_IOU = 0.3
 MAX_FACES = 64
@@ -51,9 +51,9 @@ class YuNetDetector:
 
 
 class PhotoDetector:
-    """A `FaceDetector` for photos: as YuNetDetector, but nothing stays loaded between two of them.
+    """A `FaceDetector` for photos: a YuNetDetector that keeps nothing loaded between two photos.
 
-    What the network keeps for a picture of this size is 25 MB, and loading it takes 10 ms.
+    For a picture of this size the network would keep 25 MB; loading it takes 10 ms.
     """
 
     def __init__(self, content: bytes, size: int) -> None:
@@ -82,6 +82,6 @@ def _load(content: bytes, size: int) -> cv2.FaceDetectorYN:
 
 
 def _face(row: npt.NDArray[np.float32], back: npt.NDArray[np.float32]) -> Face:
-    """A row of YuNet (x y w h, five points, score) scaled by `back` (2,)."""
+    """Return a row of YuNet (x y w h, five points, score) scaled by `back` (2,)."""
     x, y, w, h = (float(v) for v in (row[:4].reshape(2, 2) * back).ravel())
     return Face(Box(x, y, w, h), row[4:14].reshape(5, 2) * back, min(1.0, float(row[14])))

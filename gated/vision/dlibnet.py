@@ -89,7 +89,10 @@ class DlibEmbedder:
 
 
 def rebuild(weights: bytes) -> bytes:
-    """dlib's `.dat` file as an ONNX model `x` (1, 3, 150, 150) -> `y` (1, 128); AssetError."""
+    """dlib's `.dat` file as an ONNX model `x` (1, 3, 150, 150) -> `y` (1, 128).
+
+    Raises: AssetError.
+    """
     try:
         return _Builder(_convolutions(weights), _fully_connected(weights)).model()
     except (ValueError, IndexError, StopIteration) as error:
@@ -117,7 +120,10 @@ def read_encodings(data: bytes, name: str) -> npt.NDArray[np.float64]:
 
 
 def _plain_array(data: bytes) -> npt.NDArray[Any]:
-    """The array of a `.npy` file whose header promises no more than there is; ValueError."""
+    """Return the array of a `.npy` file whose header promises no more than there is.
+
+    Raises: ValueError.
+    """
     file = io.BytesIO(data)
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0)):
@@ -160,7 +166,7 @@ def _fully_connected(data: bytes) -> Array:
 
 
 def _tensor(data: bytes, at: int) -> tuple[Array, int]:
-    """The values of a resizable_tensor of dlib, and where it ends."""
+    """Return the values of a resizable_tensor of dlib, and where it ends."""
     (version, *shape), at = _integers(data, at, 5)
     end = at + 4 * int(np.prod(shape))
     if version != 2 or end > len(data):
@@ -188,7 +194,7 @@ class _Builder:
         self._tensors: list[bytes] = []
 
     def model(self) -> bytes:
-        """The whole network as ONNX."""
+        """Return the whole network as ONNX."""
         x, size = self._convolution("x", CHIP, stride=2, pad=0)
         x, size = self._pool("MaxPool", self._add("Relu", x), size, 3)
         channels = LEVELS[0][0]

@@ -1,4 +1,4 @@
-"""Pictures for those who look on: of the running gate, and small ones of stored photos."""
+"""Pictures for viewers: of the running gate, and thumbnails of stored photos."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLOUR = (60, 200, 60)
 
 
 def boxed_jpeg(image: Image, faces: Sequence[Face]) -> bytes:
-    """A JPEG file of a frame with a box around each face; the frame stays as it is."""
+    """Return a JPEG file of a frame with a box around each face; the frame stays as it is."""
     picture = image.copy()
     for face in faces:
         box = face.box
@@ -30,7 +30,7 @@ def boxed_jpeg(image: Image, faces: Sequence[Face]) -> bytes:
 def shrunk_jpeg(jpeg: bytes, side: int) -> bytes:
     """Shrink one of our own stored JPEG files so that no side is longer than `side` pixels."""
     with PIL.Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as picture:
-        picture.draft("RGB", (2 * side, 2 * side))  # decodes no more than is needed
+        picture.draft("RGB", (2 * side, 2 * side))  # decodes only as many pixels as needed
         small = picture.convert("RGB")
     small.thumbnail((side, side))
     made = io.BytesIO()

@@ -58,7 +58,8 @@ class SFaceEmbedder:
 
 
 def mirrored_embedding(embedder: Embedder, chip: Image) -> Vector:
-    """The best template of a chip: for a mirroring engine, the mean of it and its mirror image."""
+    """Return the best template of a chip: for a mirroring engine, the mean of it and its mirror
+    image."""
     return _mirrored(embedder.embed_chip, chip) if embedder.mirrors else embedder.embed_chip(chip)
 
 
@@ -80,7 +81,8 @@ def _averaged(embed: Callable[[Image], Vector], chip: Image, plain: Vector) -> V
 def without_aliasing(
     image: Image, face: Face, eye_distance: float
 ) -> tuple[Image, npt.NDArray[np.float32]]:
-    """The frame, or when the face is large its region shrunk with area averaging; and landmarks.
+    """Return the frame, or when the face is large its region shrunk with area averaging; and
+    landmarks.
 
     A warp samples single pixels, so that a face much larger than the chip would come out grainy.
     """

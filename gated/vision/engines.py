@@ -1,4 +1,4 @@
-"""The engines: what turns a face into a template, and what was measured of it.
+"""The engines: how a face becomes a template, and the error rates measured for each.
 
 An engine is one declaration. The program's own are named in `config.drivers`; other packages
 declare theirs as entry points `gated.engines` (docs/extending.md). Templates belong to the model
@@ -75,16 +75,16 @@ DLIB_DISTANCE_KNOTS = (
     (-0.475, -4.0),
     (-0.409, -5.0),
 )
-"""(minus the Euclidean distance, log10 of the false match rate): what a tolerance is given in."""
+"""(minus the Euclidean distance, log10 of the false match rate), the unit of a tolerance."""
 
 
 class NoEngineOptions(Section):
-    """The options of an engine that has none."""
+    """The options of an engine without options."""
 
 
 @dataclass(frozen=True)
 class EngineSetup:
-    """Everything an embedder is made of. `options` is the engine's own model, checked."""
+    """The ingredients of an embedder. `options` is the engine's own model, validated."""
 
     settings: VisionSettings
     options: Any
@@ -116,12 +116,12 @@ class Engine:
 
 
 def engine(name: str) -> Engine:
-    """The engine of this name; ConfigError says why it cannot be had and what to do."""
+    """Return the engine of this name. Raises: ConfigError, with what to do."""
     return load_driver("gated.engines", name, Engine)
 
 
 def embedder_of(settings: VisionSettings, assets: AssetStore) -> Embedder:
-    """The embedder of the configured engine.
+    """Return the embedder of the configured engine.
 
     Raises: AssetError when a model is missing, ConfigError when the engine or its options are
     wrong.

@@ -1,7 +1,7 @@
 """Photos for evaluation: the central face of each, whatever its quality.
 
-Enrollment refuses poor photos; error rates that leave them out would flatter. Data sets of people
-are cut so that the person is in the middle.
+Enrollment refuses poor photos; error rates without them would be too good. Data sets of people
+are cropped so that the person is in the middle.
 """
 
 from __future__ import annotations

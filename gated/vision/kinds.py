@@ -1,4 +1,4 @@
-"""Files that are no photo to enroll, named for what they are, and what to do instead."""
+"""Recognise files that are not photos, to name their kind and advise what to do instead."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ class FileKind(NamedTuple):
 
 
 def kind_of(data: bytes) -> FileKind | None:
-    """Recognise a file by its beginning, whatever it is called; None when nothing is known of it.
+    """Recognise a file by its first bytes, whatever its name.
 
-    Of the formats that can be enrolled nothing is told.
+    None for an unknown kind, and for the formats that can be enrolled.
     """
     head = data[:1024]
     if head[4:8] == b"ftyp":

@@ -1,8 +1,8 @@
 """A closer look at one face: its landmarks exact, also when the head is tilted.
 
 In a small picture YuNet draws the landmarks of a tilted head too upright (half the tilt, or none),
-and a chip cut by them resembles nobody. Enlarged, turned by what was measured and looked at
-again, it comes upright in two or three turns.
+and a chip cut by them resembles nobody. The face is enlarged, turned by the measured tilt and
+detected again, until it is upright after two or three turns.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CERTAIN, UPRIGHT_DEG = 0.94, 3.0
 """A face that was found this surely and seems this upright needs no closer look."""
 
 WORSE = 0.05
-"""A look that finds the face less surely by this much is not believed."""
+"""A detection whose score is lower by this much is ignored."""
 
 
 class LandmarkRefiner:
@@ -47,7 +47,7 @@ class LandmarkRefiner:
         return closer if closer and closer.score >= face.score - WORSE else face
 
     def _tilt_of(self, image: Image, face: Face) -> float:
-        """The tilt in degrees, found by turning the picture until the face seems upright."""
+        """Return the tilt in degrees, found by turning the picture until the face seems upright."""
         turned, tilt = 0.0, 0.0
         for _ in range(TURNS):
             turned += GAIN * (tilt - turned)

@@ -1,4 +1,4 @@
-"""List the assets, pinned by sha256, and who carries them under what licence."""
+"""The list of assets: pinned by sha256, with their carriers and licences."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ LEFT_EYE = (362, 385, 387, 263, 373, 380)
 RIGHT_CHEEK, LEFT_CHEEK, FOREHEAD, CHIN = 234, 454, 10, 152
 
 SHAPE = np.array([RIGHT_EYE[0], LEFT_EYE[3], *range(4, POINTS, 8)])
-"""Points that tell whether a face moves by itself: corners of the eyes, and every eighth."""
+"""Points that show whether a face moves by itself: corners of the eyes, and every eighth."""
 
 Points = npt.NDArray[np.float32]
 

@@ -1,4 +1,4 @@
-"""Is something in front of the face? Told from a face of which the landmarks are known.
+"""Detect whether something is in front of a face whose landmarks are known.
 
 Where lips should be a mask or a hand shows less structure than the eyes do; where eyes should be
 sunglasses are darker than the cheeks. docs/accuracy.md has what this finds and what it misses.
@@ -44,7 +44,7 @@ class Visibility:
 
 
 def visibility(image: Image, face: Face) -> Visibility:
-    """Measure how much there is to be seen of mouth and eyes; image: BGR uint8."""
+    """Measure how much of mouth and eyes is visible; image: BGR uint8."""
     grey = _aligned(image, face)
     slope = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1))
     structure = np.asarray(slope, np.float32)
@@ -59,7 +59,8 @@ def _mean(values: Grey, places: Places) -> float:
 
 
 def _aligned(image: Image, face: Face) -> Grey:
-    """The face in grey, (SIZE, SIZE), turned and scaled so that its landmarks lie at PLACES."""
+    """Return the face in grey, (SIZE, SIZE), turned and scaled so that its landmarks lie at
+    PLACES."""
     x, y = face.landmarks.T.astype(np.float64)
     one, none = np.ones_like(x), np.zeros_like(x)
     # least squares for a, b, c, d of the similarity x' = a x - b y + c, y' = b x + a y + d

@@ -46,7 +46,7 @@ def fields(message: bytes) -> Iterator[tuple[int, Value]]:
 
 
 def put(number: int, value: int | bytes | str | float) -> bytes:
-    """One field; str as UTF-8, float as 32 bit."""
+    """Return one field; str as UTF-8, float as 32 bit."""
     if isinstance(value, int):
         return _varint(number << 3) + _varint(value)
     if isinstance(value, float):
@@ -56,17 +56,18 @@ def put(number: int, value: int | bytes | str | float) -> bytes:
 
 
 def put_parts(number: int, parts: Sequence[Part]) -> list[Part]:
-    """The parts of one field whose value is `parts` joined: weights are large, and copied once."""
+    """Return the parts of one field whose value is `parts` joined: weights are large, and copied
+    once."""
     return [_varint(number << 3 | 2) + _varint(sum(len(p) for p in parts)), *parts]
 
 
 def strings(message: bytes, number: int) -> list[str]:
-    """All values of one string field."""
+    """Return all values of one string field."""
     return [bytes(v).decode() for n, v in fields(message) if n == number and isinstance(v, bytes)]
 
 
 def numbers(message: bytes, number: int) -> list[int]:
-    """All values of one integer field, packed or not."""
+    """Return all values of one integer field, packed or not."""
     found: list[int] = []
     for n, value in fields(message):
         if n != number:
@@ -92,25 +93,25 @@ def read_tensor(message: bytes) -> tuple[str, Array]:
 
 
 def tensor(name: str, values: Array) -> bytes:
-    """A TensorProto with raw data."""
+    """Return a TensorProto with raw data."""
     return b"".join(tensor_parts(name, values))
 
 
 def tensor_parts(name: str, values: Array) -> list[Part]:
-    """The parts of a TensorProto; the last one is the memory of `values`."""
+    """Return the parts of a TensorProto; the last one is the memory of `values`."""
     head = b"".join(put(1, n) for n in values.shape) + put(2, _TYPE_OF[values.dtype.name])
     raw = np.ascontiguousarray(values).data.cast("B")
     return [head, put(8, name), *put_parts(9, [raw])]
 
 
 def node(op: str, inputs: Sequence[str], output: str, **attributes: Attribute) -> bytes:
-    """A NodeProto with integer, float and integer-list attributes."""
+    """Return a NodeProto with integer, float and integer-list attributes."""
     parts = [put(1, name) for name in inputs] + [put(2, output), put(3, output), put(4, op)]
     return b"".join(parts) + b"".join(put(5, _attribute(k, v)) for k, v in attributes.items())
 
 
 def value_info(name: str, shape: Sequence[int]) -> bytes:
-    """A ValueInfoProto of a float32 tensor."""
+    """Return a ValueInfoProto of a float32 tensor."""
     dims = b"".join(put(1, put(1, n)) for n in shape)
     return put(1, name) + put(2, put(1, put(1, 1) + put(2, dims)))
 
@@ -118,7 +119,7 @@ def value_info(name: str, shape: Sequence[int]) -> bytes:
 def model(
     nodes: Sequence[bytes], tensors: Sequence[bytes], source: bytes, result: bytes, opset: int = 13
 ) -> bytes:
-    """A ModelProto with one input and one output (both made with `value_info`)."""
+    """Return a ModelProto with one input and one output (both made with `value_info`)."""
     graph = b"".join(put(1, n) for n in nodes) + put(2, "gated")
     graph += b"".join(put(5, t) for t in tensors) + put(11, source) + put(12, result)
     return put(1, 8) + put(7, graph) + put(8, put(1, "") + put(2, opset))

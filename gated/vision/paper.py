@@ -128,7 +128,7 @@ class _Sheet:
 
 
 def _square(sitter: Sitter, reach: float) -> tuple[Image, Floats, float]:
-    """The surroundings of the face (n, n, 3), landmarks and width of the face in them."""
+    """Return the surroundings of the face (n, n, 3), landmarks and width of the face in them."""
     x, y = sitter.face.centre
     side = reach * max(sitter.face.width, sitter.face.height)
     scale = SKIN_SIDE / side
@@ -147,7 +147,7 @@ def _square(sitter: Sitter, reach: float) -> tuple[Image, Floats, float]:
 
 
 def _ink(picture: Image, rng: np.random.Generator) -> Floats:
-    """As a printer lays it down: less range, a cast, dots on turned screens, bands."""
+    """Apply what a printer does: less range, a cast, dots on turned screens, bands."""
     light = picture.astype(np.float32) / 255.0
     low, high = rng.uniform(0.06, 0.16), rng.uniform(0.82, 0.94)
     cast = rng.uniform(0.94, 1.06, 3).astype(np.float32)
@@ -163,7 +163,7 @@ def _ink(picture: Image, rng: np.random.Generator) -> Floats:
 
 
 def _face_cut(landmarks: Floats, width: float) -> Floats:
-    """(n, n) 1 inside of an outline from forehead to chin, as scissors leave it."""
+    """Return (n, n), 1 inside an outline from forehead to chin, as if cut with scissors."""
     eyes, mouth = landmarks[:2].mean(axis=0), landmarks[3:].mean(axis=0)
     centre = eyes + 0.35 * (mouth - eyes)
     roll = math.degrees(math.atan2(*(landmarks[1] - landmarks[0])[::-1]))
@@ -178,7 +178,7 @@ def _face_cut(landmarks: Floats, width: float) -> Floats:
 
 
 class _Hand:
-    """Moves a sheet as somebody does who holds it before a camera."""
+    """Moves a sheet like a person who holds it in front of a camera."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._phases = rng.uniform(0, 2 * math.pi, 8)
@@ -216,7 +216,7 @@ _WORN = 140.0
 
 
 def _looking_through(sheet: _Sheet, t: float, every: float) -> tuple[Floats, Floats]:
-    """The sheet with somebody's eyes in its holes, which blink and look about."""
+    """Return the sheet with somebody's eyes in its holes, which blink and look about."""
     colour, cover = sheet.colour, sheet.cover
     if not len(sheet.holes):
         return colour, cover
@@ -240,7 +240,7 @@ def _looking_through(sheet: _Sheet, t: float, every: float) -> tuple[Floats, Flo
 
 
 def _bent(picture: Floats, depth: float) -> Floats:
-    """Rolled about the vertical: the sides are foreshortened."""
+    """Roll a sheet about the vertical: its sides are foreshortened."""
     n = picture.shape[1]
     u = np.linspace(-1.0, 1.0, n, dtype=np.float32)
     angle = math.pi * min(depth * 2.0, 0.45)
@@ -251,7 +251,7 @@ def _bent(picture: Floats, depth: float) -> Floats:
 
 
 def _lit(colour: Floats, light: float, glare: float, tilt: tuple[float, float, float]) -> Floats:
-    """In uneven light, with a soft reflection that moves as the sheet turns."""
+    """Add uneven light, and a soft reflection that moves as the sheet turns."""
     n = colour.shape[0]
     y, x = np.mgrid[0:n, 0:n].astype(np.float32) / n
     cx, cy = 0.5 + 0.04 * tilt[0], 0.35 + 0.04 * tilt[1]
@@ -285,7 +285,7 @@ def _pose(
 
 
 def _softened(sheet: Floats, scale: float) -> Floats:
-    """A warp samples single pixels: what is finer is averaged before."""
+    """Average details finer than a pixel, as a warp samples single pixels."""
     if scale >= 0.8:
         return sheet
     return np.asarray(cv2.GaussianBlur(sheet, (0, 0), 0.4 / scale), np.float32)
@@ -295,7 +295,7 @@ def _softened(sheet: Floats, scale: float) -> Floats:
 
 
 def _hall(rng: np.random.Generator) -> Image:
-    """A wall, a door and a lamp, out of focus."""
+    """Return a wall, a door and a lamp, out of focus."""
     width, height = SIZE
     base = rng.uniform(90, 160)
     wall = np.full((height, width, 3), base, np.float32) * rng.uniform(0.92, 1.08, 3)
@@ -310,7 +310,7 @@ def _hall(rng: np.random.Generator) -> Image:
 
 
 def _with_body(hall: Image, wearer: Sitter) -> Image:
-    """Somebody stands before the hall; the mask will be where the face is."""
+    """Draw a person in front of the hall; the mask will be where the face is."""
     scale = _WORN / wearer.face.width
     x, y = wearer.face.centre
     move = np.array(
@@ -331,7 +331,7 @@ def _with_body(hall: Image, wearer: Sitter) -> Image:
 
 
 def _sensor(frame: Image, rng: np.random.Generator) -> Image:
-    """Slightly soft, a little noise, compressed as a webcam does."""
+    """Soften a picture slightly, add a little noise and compress it as a webcam does."""
     soft = cv2.GaussianBlur(frame, (0, 0), 0.6)
     noisy = np.clip(soft + rng.normal(0, 2.0, frame.shape), 0, 255).astype(np.uint8)
     _, data = cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, 85])

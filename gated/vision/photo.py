@@ -1,4 +1,4 @@
-"""Reference photos: examined for whether they can be enrolled."""
+"""Examine whether reference photos can be enrolled."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class ExaminedPhoto:
 
 
 class PhotoExaminer:
-    """Finds the one face of a reference photo and says whether it can be enrolled, or why not."""
+    """Finds the one face of a reference photo, and the reason if it cannot be enrolled."""
 
     def __init__(self, models: Models, settings: VisionSettings) -> None:
         self._models = models
@@ -66,7 +66,7 @@ class PhotoExaminer:
         )
 
     def examine(self, image: Image) -> ExaminedPhoto:
-        """The face, its quality and template; EnrollmentRefused with the contract's code."""
+        """Return the face, its quality and template; EnrollmentRefused with the contract's code."""
         found, others = self._only_face(image)
         face = self._models.look_closer(image, found)
         if not self._is_upright(image, face):
@@ -76,11 +76,14 @@ class PhotoExaminer:
         _refuse(quality, self._limits)
         _refuse_covered(visibility(image, face))
         embedding = mirrored_embedding(self._models.embedder, chip)
-        advice = [*_told_apart(face, others, image.shape[1]), *self._advice(quality)]
+        advice = [*_chosen_face(face, others, image.shape[1]), *self._advice(quality)]
         return ExaminedPhoto(face, quality, embedding, advice)
 
     def _only_face(self, image: Image) -> tuple[Face, list[Face]]:
-        """The face that the photo shows, and the lesser ones beside it; EnrollmentRefused."""
+        """Return the face that the photo shows, and the lesser ones beside it.
+
+        Raises: EnrollmentRefused.
+        """
         found = [f for f in self._detect(image) if f.score >= self._limits.min_detection]
         if not found:
             raise EnrollmentRefused(
@@ -101,7 +104,7 @@ class PhotoExaminer:
         return face, [f for _, f in others]
 
     def _detect(self, image: Image) -> list[Face]:
-        """Faces at every size: small ones in large photos, and such that fill the picture."""
+        """Find faces of every size: small ones in large photos, and those that fill the picture."""
         height, width = image.shape[:2]
         border = max(height, width) // 3
         edges = (border, border, border, border)
@@ -117,7 +120,7 @@ class PhotoExaminer:
         return found
 
     def _is_upright(self, image: Image, face: Face) -> bool:
-        """False when the face is found more surely in the turned picture.
+        """Return False when the turned picture has a higher detection score for the face.
 
         The detector finds upside-down faces too, but with the landmarks of an upright one.
         """
@@ -145,8 +148,8 @@ class PhotoExaminer:
         return advice
 
 
-def _told_apart(face: Face, others: Sequence[Face], width: int) -> list[str]:
-    """Name the one of several people who was taken, and what would be better; empty for one."""
+def _chosen_face(face: Face, others: Sequence[Face], width: int) -> list[str]:
+    """Name which of several people was chosen, with advice; empty for a single person."""
     if not others:
         return []
     x = face.box.centre[0]
@@ -206,7 +209,7 @@ REFUSALS = {
 
 
 def _surroundings(image: Image, face: Face) -> tuple[Image, int, int]:
-    """The part of the picture around a face, and its left and top."""
+    """Return the part of the picture around a face, and its left and top."""
     height, width = image.shape[:2]
     x, y = face.box.centre
     reach = SURROUNDINGS * max(face.box.width, face.box.height)
@@ -216,7 +219,8 @@ def _surroundings(image: Image, face: Face) -> tuple[Image, int, int]:
 
 
 def _prominence(box: Box, width: int, height: int) -> float:
-    """Visible area, less where it is off the middle: whom would one say the photo shows?"""
+    """Visible area, less where it is off the middle: the larger, the more likely the subject of
+    the photo."""
     seen = Box(0, 0, width, height)
     x, y = box.centre
     off = math.hypot(x / width - 0.5, y / height - 0.5) / math.hypot(0.5, 0.5)

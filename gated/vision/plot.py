@@ -24,7 +24,7 @@ _DEVIATE = NormalDist().inv_cdf
 
 
 def det_png(curves: Mapping[str, Curve], title: str) -> bytes:
-    """A PNG file of the curves on normal deviate axes, on which two Gaussians give a line.
+    """Return a PNG file of the curves on normal deviate axes, on which two Gaussians give a line.
 
     Martin et al., "The DET curve in assessment of detection task performance", 1997.
     """

@@ -1,4 +1,4 @@
-"""Pictures from strangers, each decoded by a process that holds no secret and can open nothing."""
+"""Decode pictures from strangers, each in a process that holds no secret and can open nothing."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _REFUSALS = {c.__name__: c for c in (EnrollmentRefused, NoPicture, PictureTooLar
 
 
 def decode_apart(data: bytes, deadline_s: float = DEADLINE_S) -> Image:
-    """As `decoding.decode`, in a process of its own that is killed after `deadline_s` seconds.
+    """Decode as `decoding.decode` does, in a process that is killed after `deadline_s` seconds.
 
-    EnrollmentRefused(`unreadable_image`) also when the process needs too much time or memory.
+    Raises: EnrollmentRefused(`unreadable_image`) also when it needs too much time or memory.
     """
     check_file(data)
-    # in memory: nothing of a photo reaches the disk, whatever happens to either process
+    # in memory: no part of a photo reaches the disk, whatever happens to either process
     with _memory("photo") as photo, _memory("pixels") as pixels:
         photo.write(data)
         photo.seek(0)
@@ -68,7 +68,7 @@ class Decoders:
         """Decode from one open file into the other; 0 when there is a result to read."""
         with self._lock:
             if time.monotonic() - self._used_at > STAYS_S:
-                self._end()  # before it ends by itself, perhaps just now
+                self._end()  # it may be about to end by itself
             _, asked = self._helper = self._helper or _start()
             try:
                 asked.settimeout(limit_s + GRACE_S)
@@ -77,7 +77,7 @@ class Decoders:
             except OSError:
                 code = -1
             if code < 0:
-                self._end()  # nobody knows what became of it
+                self._end()  # its state is unknown
             self._used_at = time.monotonic()
             return code
 
@@ -113,23 +113,23 @@ def _start() -> tuple[subprocess.Popen[bytes], socket.socket]:
 
 
 decoders = Decoders()
-"""Of this process: photos come from one desk, one after the other."""
+"""One for this process: photos are decoded one after the other."""
 
 atexit.register(decoders.close)
 
 
 def _result(pixels: BinaryIO) -> Image:
-    """Read what the process has left behind; nothing of it is believed that was not checked."""
+    """Read the output of the process and check all of it: the process may be taken over."""
     head, _, _ = os.pread(pixels.fileno(), 4096, 0).partition(b"\n")
     try:
-        told = json.loads(head)
-        if "refused" in told:
-            advice, measured = str(told["advice"])[:500], told["measured"]
-            refusal = _REFUSALS[told["refused"]]
+        document = json.loads(head)
+        if "refused" in document:
+            advice, measured = str(document["advice"])[:500], document["measured"]
+            refusal = _REFUSALS[document["refused"]]
             raise refusal("unreadable_image", advice, {k: float(measured[k]) for k in measured})
-        height, width, channels = map(int, told["shape"])
+        height, width, channels = map(int, document["shape"])
         if channels != 3 or not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
-            raise ValueError(told)
+            raise ValueError(document)
     except (ValueError, TypeError, KeyError):
         raise unreadable("cannot be decoded") from None
     image = np.empty((height, width, 3), np.uint8)

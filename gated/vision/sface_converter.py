@@ -35,7 +35,7 @@ def clean_sface(published: bytes) -> bytes:
 
 
 def _clean_graph(graph: bytes) -> list[onnx.Part]:
-    """The parts of the cleaned graph."""
+    """Return the parts of the cleaned graph."""
     parts = [(n, v) for n, v in onnx.fields(graph) if isinstance(v, bytes)]
     tensors = dict(onnx.read_tensor(v) for n, v in parts if n == 5)
     nodes: list[bytes] = []
@@ -86,7 +86,7 @@ def _fold(node: bytes, tensors: dict[str, onnx.Array]) -> str | None:
 
 
 def _as_convolution(node: bytes, tensors: dict[str, onnx.Array], flat: str) -> list[bytes]:
-    """Return what stands for a fully connected layer: a convolution, and the flattening after it.
+    """Replace a fully connected layer by a convolution and a flattening after it.
 
     flat: the map that would be flattened before it. Changes the shape of the weights.
     """

@@ -1,4 +1,4 @@
-"""The bare picture in a file: its metadata is thrown away before a decoder sees it.
+"""Strip a picture file of its metadata before a decoder reads it.
 
 Cameras, phones and editors write metadata of wrong types and broken text beside good pictures, and
 decoders give up on it. Only the orientation is looked for, in a way that no wrong entry disturbs.
@@ -57,7 +57,7 @@ def bare(data: bytes) -> Bare:
     """Give the bare picture in a JPEG, PNG or TIFF file; any other file as it is.
 
     A JPEG file that has no end gets one; whether all of the picture is there is still to be seen.
-    Never raises: what cannot be understood is left to the decoder.
+    Never raises: a file that cannot be parsed is left to the decoder.
     """
     try:
         if data.startswith(b"\xff\xd8"):
@@ -120,7 +120,7 @@ class _Scans:
         self._is_last = False
 
     def see(self, marker: int, segment: bytes) -> None:
-        """Take notice of a segment; IndexError when it is too short."""
+        """Note a segment. Raises: IndexError when it is too short."""
         self._is_last = marker == _SOS
         if 0xC0 <= marker <= 0xCF and marker not in _NO_FRAME:
             self._missing = {segment[6 + 3 * i]: [-1] * 64 for i in range(segment[5])}
@@ -140,7 +140,7 @@ class _Scans:
 
 
 def _colours(kind: int, segment: bytes) -> bytes:
-    """Those of a JPEG's metadata that say what its colours mean, made anew; of others nothing."""
+    """Return the segments of a JPEG that define its colours, rebuilt; nothing for others."""
     if kind == 0xE0 and segment.startswith(b"JFIF\0"):
         kept = _JFIF
     elif kind == _ADOBE and segment.startswith(b"Adobe") and len(segment) >= 12:
@@ -176,7 +176,7 @@ def _png(data: bytes) -> Bare:
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
     """(kind, body, all of it) of each chunk that is whole, up to the end of the picture.
 
-    Of one whose checksum alone is cut off the checksum is made anew.
+    If only the checksum of a chunk is cut off, it is computed again.
     """
     at = len(_PNG)
     while at + 8 <= len(data):
@@ -232,7 +232,7 @@ def _directory(data: bytes, layout: _Layout) -> tuple[int, int, int]:
 
 
 def _oriented(exif: bytes) -> int:
-    """The orientation in an EXIF block, 1 to 8; 0 when it does not say, whatever it says else."""
+    """Return the orientation in an EXIF block, 1 to 8; 0 when there is none."""
     try:
         layout = _layout(exif)
         _, first, count = _directory(exif, layout)
@@ -246,7 +246,8 @@ def _oriented(exif: bytes) -> int:
 
 
 def _orientation_of(data: bytes, at: int, layout: _Layout) -> int:
-    """The orientation in this entry, whatever integer type it was given; 0 for any other entry."""
+    """Return the orientation in this entry, whatever integer type it was given; 0 for any other
+    entry."""
     if layout.number(data, at, "H") != _ORIENTATION:
         return 0
     kind = layout.number(data, at + 2, "H")
@@ -264,7 +265,7 @@ def _orientation_of(data: bytes, at: int, layout: _Layout) -> int:
 
 
 def _tiff(data: bytes) -> Bare:
-    """Keep of the first directory the entries that say how its pixels are stored, and no other."""
+    """Keep only the entries of the first directory that define how its pixels are stored."""
     layout = _layout(data)
     start, first, count = _directory(data, layout)
     entries = [
