@@ -150,9 +150,11 @@ class SourceError(GatedError):
 
 
 class HubError(GatedError):
-    """The hub did not do what it was asked for; `status` and `told` are its own, 0 and empty
-    without an answer. Try again after `retry_after` seconds, where it said so. reason: why the
-    network or TLS failed, as a code."""
+    """The hub refused a request or did not answer.
+
+    status, hub_code: the HTTP status and the problem code of the hub's answer; 0 and empty without
+    one. retry_after: seconds to wait, if the hub named them. reason: why the network or TLS failed.
+    """
 
     code = "hub"
     exit_code = 1
@@ -161,14 +163,14 @@ class HubError(GatedError):
         self,
         message: str,
         status: int = 0,
-        told: str = "",
+        hub_code: str = "",
         retry_after: float | None = None,
         reason: str = "",
     ) -> None:
         super().__init__(message)
         self.reason = reason
         self.status = status
-        self.told = told
+        self.hub_code = hub_code
         self.retry_after = retry_after
 
 

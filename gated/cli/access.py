@@ -59,9 +59,9 @@ def explain(
 
     moment = _moment(at)
     with Workspace(settings_of(config), create=False) as workspace:
-        told = explain_(workspace, code, moment, [Method(name) for name in shown])
-    click.echo(json.dumps(asdict(told), indent=2, default=str) if as_json else _in_words(told))
-    return int(told.outcome != "granted")
+        result = explain_(workspace, code, moment, [Method(name) for name in shown])
+    click.echo(json.dumps(asdict(result), indent=2, default=str) if as_json else _in_words(result))
+    return int(result.outcome != "granted")
 
 
 @access.command("compare")
@@ -88,12 +88,12 @@ def compare(visit: str, code: str, as_json: bool, config: Path | None) -> int:
         person = person_store.by_code(change.session, code)
         if person is None:
             raise NotFound(f"nobody has the personnel code {code}")
-        told = RefusedVisits.of(workspace).compare(change, visit, person.id)
+        result = RefusedVisits.of(workspace).compare(change, visit, person.id)
     if as_json:
-        click.echo(json.dumps(asdict(told)))
+        click.echo(json.dumps(asdict(result)))
     else:
-        click.echo(_compared_in_words(told, person.name))
-    return int(told.likeness is not Likeness.ALIKE)
+        click.echo(_compared_in_words(result, person.name))
+    return int(result.likeness is not Likeness.ALIKE)
 
 
 @access.command("whose-card")
@@ -121,7 +121,7 @@ def whose_card(number: str | None, as_json: bool, config: Path | None) -> int:
     if found is None:
         raise NotFound("this card is nobody's")
     person, card = found
-    told = {
+    result = {
         "personnel_code": person.personnel_code,
         "name": person.name,
         "label": card.label,
@@ -130,7 +130,7 @@ def whose_card(number: str | None, as_json: bool, config: Path | None) -> int:
         "valid_until": card.valid_until,
     }
     if as_json:
-        click.echo(json.dumps(told, default=str))
+        click.echo(json.dumps(result, default=str))
     else:
         state = "" if card.is_active else ", blocked"
         label = f" ({card.label})" if card.label else ""
@@ -138,18 +138,18 @@ def whose_card(number: str | None, as_json: bool, config: Path | None) -> int:
     return 0
 
 
-def _compared_in_words(told: Comparison, name: str) -> str:
+def _compared_in_words(result: Comparison, name: str) -> str:
     said = {
         "alike": f"as alike as the gate wants: it was {name}, by the face",
         "almost": f"alike, less than the gate wants: it may have been {name}",
         "unlike": f"no more alike than strangers are: it was not {name}, or not to be recognised",
         "not_compared": f"nothing to compare: no usable frame, or no template of {name}",
-    }[told.likeness]
-    lines = [said, f"refused: {told.reason}", f"usable frames: {told.usable}"]
-    if told.missing:
-        lines.append(f"missing frames: {told.missing}")
-    if told.flaws:
-        lines.append(f"what was wrong with the others: {', '.join(told.flaws)}")
+    }[result.likeness]
+    lines = [said, f"refused: {result.reason}", f"usable frames: {result.usable}"]
+    if result.missing:
+        lines.append(f"missing frames: {result.missing}")
+    if result.flaws:
+        lines.append(f"what was wrong with the others: {', '.join(result.flaws)}")
     return "\n".join(lines)
 
 
@@ -162,22 +162,22 @@ def _moment(text: str | None) -> datetime | None:
         raise click.BadParameter(f"{text!r} is no time such as 2026-12-24T17:30") from None
 
 
-def _in_words(told: Explanation) -> str:
-    who = f"{told.person.name} ({told.person.personnel_code})"
-    when = f"{told.at:%A, %Y-%m-%d %H:%M}"
+def _in_words(result: Explanation) -> str:
+    who = f"{result.person.name} ({result.person.personnel_code})"
+    when = f"{result.at:%A, %Y-%m-%d %H:%M}"
     verdict = {
-        "granted": f"would be let in: {told.direction}",
-        "denied": f"would be refused: {told.reason}",
-        "waits": f"would be let in after one thing more: {told.rule}",
-    }[told.outcome]
-    lines = [f"{who}, {when}, with {' and '.join(told.shown)}, {verdict}"]
-    lines += [text for text in (told.text, told.lacks) if text]
-    if told.opens_at is not None:
-        lines.append(f"opens {told.opens_at:%A, %Y-%m-%d %H:%M}")
-    lines.append(f"groups: {', '.join(told.groups) or 'none'}")
-    lines.append(f"schedules: {', '.join(told.schedules) or 'none'}")
+        "granted": f"would be let in: {result.direction}",
+        "denied": f"would be refused: {result.reason}",
+        "waits": f"would be let in after one thing more: {result.rule}",
+    }[result.outcome]
+    lines = [f"{who}, {when}, with {' and '.join(result.shown)}, {verdict}"]
+    lines += [text for text in (result.text, result.lacks) if text]
+    if result.opens_at is not None:
+        lines.append(f"opens {result.opens_at:%A, %Y-%m-%d %H:%M}")
+    lines.append(f"groups: {', '.join(result.groups) or 'none'}")
+    lines.append(f"schedules: {', '.join(result.schedules) or 'none'}")
     lines += [
         f"  {MARKS[said.outcome]} {said.rule}{': ' + said.text if said.text else ''}"
-        for said in told.rules
+        for said in result.rules
     ]
     return "\n".join(lines)

@@ -64,7 +64,7 @@ def gates(state: str | None, site: str | None, as_json: bool, config: Path | Non
     with Workspace(settings_of(config), create=False) as workspace:
         found, _ = Fleet.of(workspace).list_(state=state, site=site)
     if as_json:
-        click.echo(json.dumps([_told(f) for f in found]))
+        click.echo(json.dumps([_view(f) for f in found]))
     elif found:
         show_table(_COLUMNS, [_row(f) for f in found])
     else:
@@ -78,7 +78,7 @@ _COLUMNS = (
 )
 
 
-def _told(found: FleetGate) -> dict[str, Any]:
+def _view(found: FleetGate) -> dict[str, Any]:
     gate = found.gate
     return {
         "name": gate.name,
@@ -96,31 +96,31 @@ def _told(found: FleetGate) -> dict[str, Any]:
 
 
 def _row(found: FleetGate) -> tuple[str, ...]:
-    gate, told = found.gate, found.reported
-    offset, disk = told.clock_offset_s, told.disk_free
+    gate, view = found.gate, found.reported
+    offset, disk = view.clock_offset_s, view.disk_free
     return (
         gate.name,
         gate.site,
         gate.state,
         f"{gate.seen_at:%Y-%m-%d %H:%M:%S}" if gate.seen_at else "never",
-        told.version or "",
+        view.version or "",
         (gate.model or "").partition("/")[0][:12],
-        "" if told.people is None else str(told.people),
+        "" if view.people is None else str(view.people),
         _settings_in_words(found),
         "" if offset is None else f"{offset:+.1f} s",
         "" if disk is None else f"{disk / 1e9:.1f} GB",
-        "" if told.backlog is None else str(told.backlog),
+        "" if view.backlog is None else str(view.backlog),
         ", ".join(found.troubles),
     )
 
 
 def _settings_in_words(found: FleetGate) -> str:
-    told = found.reported.settings
-    if told.state == "running" and told.revision == found.wanted:
-        return str(told.revision or "-")
-    if found.wanted == told.revision == 0:
+    view = found.reported.settings
+    if view.state == "running" and view.revision == found.wanted:
+        return str(view.revision or "-")
+    if found.wanted == view.revision == 0:
         return "-"
-    return f"{told.revision}>{found.wanted} {told.state or ''}".strip()
+    return f"{view.revision}>{found.wanted} {view.state or ''}".strip()
 
 
 @hub.command("invite")
@@ -204,8 +204,8 @@ def accept_key(name: str, key: str, reason: str, config: Path | None) -> Report:
         raise click.BadParameter("a key has 64 digits from 0 to f", param_hint="KEY")
     with Workspace(settings_of(config), create=False) as workspace:
         Collector.of(workspace).accept_key(name, key, actor=ACTOR, reason=reason)
-    told = {"name": name, "key": key}
-    return Report(told, f"{name}: rows under this key are taken from now on")
+    view = {"name": name, "key": key}
+    return Report(view, f"{name}: rows under this key are taken from now on")
 
 
 @hub.command("revoke")
@@ -302,13 +302,13 @@ def operator(
         operators = Operators.of(workspace)
         if forbid:
             operators.forbid(name, actor=ACTOR)
-            told = {"name": name, "everyone": False, "groups": []}
-            return Report(told, f"{name} may edit at gates no more")
+            view = {"name": name, "everyone": False, "groups": []}
+            return Report(view, f"{name} may edit at gates no more")
         found = operators.allow(name, groups, everyone=everyone, actor=ACTOR)
     known = "gates know them already" if found.public_key else "they have to sign in here once"
-    told = {"name": name, "everyone": everyone, "groups": groups}
+    view = {"name": name, "everyone": everyone, "groups": groups}
     whom = "everybody" if everyone else ", ".join(groups)
-    return Report(told, f"{name} may edit {whom}; {known}")
+    return Report(view, f"{name} may edit {whom}; {known}")
 
 
 @hub.command("edits")
@@ -324,16 +324,16 @@ def edits(decided: bool, as_json: bool, config: Path | None) -> None:
     with _review(config) as review:
         found = review.list_(limit=1000, state=None if decided else "pending")
     if as_json:
-        click.echo(json.dumps([_edit_told(e) for e in found]))
+        click.echo(json.dumps([_edit_view(e) for e in found]))
         return
     if not found:
         click.echo("no edits wait")
-    for told in map(_edit_told, found):
-        note = "  conflict" if told["conflict"] else ""
-        note += f"  after {told['waits']}" if told["waits"] else ""
+    for view in map(_edit_view, found):
+        note = "  conflict" if view["conflict"] else ""
+        note += f"  after {view['waits']}" if view["waits"] else ""
         click.echo(
-            f"{told['id']:6}  {told['made_at'][:16]}  {told['gate']:16} {told['operator']:16} "
-            f"{told['kind']:10} {told['state']:8} {told['name'] or 'somebody new'}{note}"
+            f"{view['id']:6}  {view['made_at'][:16]}  {view['gate']:16} {view['operator']:16} "
+            f"{view['kind']:10} {view['state']:8} {view['name'] or 'somebody new'}{note}"
         )
 
 
@@ -381,7 +381,7 @@ def _review(config: Path | None) -> Iterator[Review]:
         yield Review.with_desk(workspace, EnrollmentQueue(workspace))
 
 
-def _edit_told(found: ReviewedEdit) -> dict[str, Any]:
+def _edit_view(found: ReviewedEdit) -> dict[str, Any]:
     edit, person = found.edit, found.person
     return {
         "id": edit.id,

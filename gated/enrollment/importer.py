@@ -77,11 +77,11 @@ class ImportReport:
     def refuse(self, what: str, error: GatedError, rows: Sequence[Row] = ()) -> None:
         """Note why a photo or a person was refused, with the stable code."""
         code = error.reason if isinstance(error, EnrollmentRefused) else error.code
-        self.refused.append(told(what, code, str(error), rows))
+        self.refused.append(problem_row(what, code, str(error), rows))
 
     def ask(self, what: str, error: DuplicateFace, rows: Sequence[Row]) -> None:
         """Note that a photo waits for an answer: whether two persons may have this face."""
-        self.refused.append(told(what, error.code, f"{error} {_IF_BOTH_ARE_RIGHT}", rows))
+        self.refused.append(problem_row(what, error.code, f"{error} {_IF_BOTH_ARE_RIGHT}", rows))
 
     @property
     def is_whole(self) -> bool:
@@ -89,7 +89,7 @@ class ImportReport:
         return not (self.refused or self.differing or self.skipped)
 
 
-def told(what: str, code: str, detail: str, rows: Sequence[Row] = ()) -> dict[str, Any]:
+def problem_row(what: str, code: str, detail: str, rows: Sequence[Row] = ()) -> dict[str, Any]:
     """An entry of a report: what it is about, why, and the rows of the table that would say it."""
     return {
         "photo": what,
@@ -109,7 +109,7 @@ def begun(roster: Roster) -> ImportReport:
 
 
 def _told_of(problem: RowProblem) -> dict[str, Any]:
-    return told(problem.what, Refused.code, problem.detail, problem.rows)
+    return problem_row(problem.what, Refused.code, problem.detail, problem.rows)
 
 
 def import_person(
@@ -235,7 +235,7 @@ def _import_new(
         if kept:
             _enroll(office, person, piece, None, report, actor)
         else:
-            report.refused.append(told(piece.what, NOT_SAME, _SEVERAL, piece.rows))
+            report.refused.append(problem_row(piece.what, NOT_SAME, _SEVERAL, piece.rows))
 
 
 def _pieces_after(
@@ -265,7 +265,7 @@ def _most(
     for (piece, _), of in zip(drafts, groups, strict=True):
         if of != group:
             report.refused.append(
-                told(piece.what, NOT_SAME, _ODD if kept else _SEVERAL, piece.rows)
+                problem_row(piece.what, NOT_SAME, _ODD if kept else _SEVERAL, piece.rows)
             )
     return kept
 
@@ -357,4 +357,4 @@ def _note_differences(before: Person, person: ImportRow, report: ImportReport) -
     if differing:
         detail = f"{'; '.join(differing)}: left as it is; change the person where that is wrong"
         rows = [row for row, _ in person.rows]
-        report.differing.append(told(person.personnel_code, "differs", detail, rows))
+        report.differing.append(problem_row(person.personnel_code, "differs", detail, rows))

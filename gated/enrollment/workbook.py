@@ -127,7 +127,7 @@ class _Reader:
         """SourceError for what is no XML, is too large, or defines entities."""
         parser = expat.ParserCreate()
         parser.buffer_text = True
-        parser.StartElementHandler = lambda name, told: self._begin(_local(name), told)
+        parser.StartElementHandler = lambda name, attributes: self._begin(_local(name), attributes)
         parser.EndElementHandler = lambda name: self._end(_local(name))
         parser.CharacterDataHandler = self._hear
         parser.StartDoctypeDeclHandler = _refuse_doctype
@@ -161,8 +161,8 @@ def _refuse_doctype(*_: object) -> None:
     raise SourceError("the workbook defines entities, which no spreadsheet does")
 
 
-def _attribute(told: Mapping[str, str], name: str) -> str:
-    return next((value for key, value in told.items() if _local(key) == name), "")
+def _attribute(attributes: Mapping[str, str], name: str) -> str:
+    return next((value for key, value in attributes.items() if _local(key) == name), "")
 
 
 def _plain(text: str) -> str:
@@ -192,11 +192,11 @@ class _Book:
         """(name, part) of the visible sheets in their order."""
         found: list[tuple[str, str]] = []
 
-        def begin(name: str, told: Mapping[str, str]) -> None:
-            if name == "sheet" and told.get("state", "visible") == "visible":
-                target = self._targets.get(_attribute(told, "id"))
+        def begin(name: str, attributes: Mapping[str, str]) -> None:
+            if name == "sheet" and attributes.get("state", "visible") == "visible":
+                target = self._targets.get(_attribute(attributes, "id"))
                 if target is not None:
-                    found.append((told.get("name", ""), target))
+                    found.append((attributes.get("name", ""), target))
 
         _Reader(begin, lambda name: None).parse(self.archive, WORKBOOK)
         yield from found
@@ -205,11 +205,11 @@ class _Book:
         """id -> part of the worksheets."""
         found: dict[str, str] = {}
 
-        def begin(name: str, told: Mapping[str, str]) -> None:
-            if name == "Relationship" and told.get("Type", "").endswith("/worksheet"):
-                target = told.get("Target", "")
+        def begin(name: str, attributes: Mapping[str, str]) -> None:
+            if name == "Relationship" and attributes.get("Type", "").endswith("/worksheet"):
+                target = attributes.get("Target", "")
                 part = target[1:] if target.startswith("/") else posixpath.join("xl", target)
-                found[told.get("Id", "")] = posixpath.normpath(part)
+                found[attributes.get("Id", "")] = posixpath.normpath(part)
 
         _Reader(begin, lambda name: None).parse(self.archive, "xl/_rels/workbook.xml.rels")
         return found
@@ -219,7 +219,7 @@ class _Book:
         parts: list[str] = []
         spoken = 0  # how a word is read in Japanese stands beside it, and is no part of it
 
-        def begin(name: str, told: Mapping[str, str]) -> None:
+        def begin(name: str, attributes: Mapping[str, str]) -> None:
             nonlocal spoken
             if name == "si":
                 parts.clear()
@@ -248,14 +248,14 @@ class _Book:
         found: list[int] = []
         inside = ""
 
-        def begin(name: str, told: Mapping[str, str]) -> None:
+        def begin(name: str, attributes: Mapping[str, str]) -> None:
             nonlocal inside
             if name in ("cellXfs", "cellStyleXfs"):
                 inside = name
-            elif name == "numFmt" and _ZEROS.fullmatch(told.get("formatCode", "")):
-                formats[told.get("numFmtId", "")] = len(told["formatCode"])
+            elif name == "numFmt" and _ZEROS.fullmatch(attributes.get("formatCode", "")):
+                formats[attributes.get("numFmtId", "")] = len(attributes["formatCode"])
             elif name == "xf" and inside == "cellXfs" and len(found) < MAX_COLUMNS * 256:
-                found.append(formats.get(told.get("numFmtId", ""), 0))
+                found.append(formats.get(attributes.get("numFmtId", ""), 0))
 
         def end(name: str) -> None:
             nonlocal inside
@@ -289,16 +289,16 @@ class _SheetReader:
         self._number = self._column = self._cells = 0
         self._row: dict[int, str] = {}
         self._problem = ""
-        self._told: Mapping[str, str] = {}
+        self._attributes: Mapping[str, str] = {}
         self._value: str | None = None
         self._formula = False
         self._spoken = 0
 
-    def begin(self, name: str, told: Mapping[str, str]) -> None:
+    def begin(self, name: str, attributes: Mapping[str, str]) -> None:
         if name == "row":
-            self._begin_row(told)
+            self._begin_row(attributes)
         elif name == "c":
-            self._begin_cell(told)
+            self._begin_cell(attributes)
         elif name == "f":
             self._formula = True
         elif name == "rPh":
@@ -318,15 +318,15 @@ class _SheetReader:
             cells = tuple(self._row.get(n, "") for n in range(width))
             self.rows.append(Line(self._number, cells, self._problem))
 
-    def _begin_row(self, told: Mapping[str, str]) -> None:
-        given = told.get("r", "")
+    def _begin_row(self, attributes: Mapping[str, str]) -> None:
+        given = attributes.get("r", "")
         self._number = int(given) if given.isdecimal() and len(given) < 8 else self._number + 1
         self._row, self._column, self._problem = {}, -1, ""
 
-    def _begin_cell(self, told: Mapping[str, str]) -> None:
-        place = _PLACE.fullmatch(told.get("r", ""))
+    def _begin_cell(self, attributes: Mapping[str, str]) -> None:
+        place = _PLACE.fullmatch(attributes.get("r", ""))
         self._column = self._column + 1 if place is None else _column(place[1])
-        self._told, self._value, self._formula = told, None, False
+        self._attributes, self._value, self._formula = attributes, None, False
 
     def _end_cell(self) -> None:
         text = self._text()
@@ -342,7 +342,7 @@ class _SheetReader:
 
     def _text(self) -> str:
         """Return the cell's text; note a problem of the row where it cannot be known."""
-        kind, value = self._told.get("t", "n"), self._value
+        kind, value = self._attributes.get("t", "n"), self._value
         if kind == "e":
             self._problem = f"the cell {self._place()} holds an error ({(value or '')[:20]})"
             return value or "#"
@@ -380,7 +380,7 @@ class _SheetReader:
                 "column as text and type it again"
             )
             return value
-        style = self._told.get("s", "")
+        style = self._attributes.get("s", "")
         digits = self._book.digits
         at = int(style) if style.isdecimal() and len(style) < 8 else -1
         wide = digits[at] if 0 <= at < len(digits) else 0

@@ -70,8 +70,8 @@ def reason_of(error: Exception) -> str:
         return "own_storage"
     if error.reason:
         return error.reason
-    if error.told and error.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        return error.told
+    if error.hub_code and error.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return error.hub_code
     known = _BY_STATUS.get(HTTPStatus(error.status)) if error.status in _STATUSES else None
     return known or (f"status_{error.status}" if error.status else "unreachable")
 

@@ -118,17 +118,18 @@ class IdentityProvider:
         return self._endpoints[1]
 
     def _discovered(self) -> Endpoints:
-        told = self._json(self.issuer.rstrip("/") + "/.well-known/openid-configuration")
-        if told.get("issuer") != self.issuer:
+        document = self._json(self.issuer.rstrip("/") + "/.well-known/openid-configuration")
+        if document.get("issuer") != self.issuer:
+            name = str(document.get("issuer"))[:200]
             raise ProviderFailed(
-                f"the provider calls itself {str(told.get('issuer'))[:200]!r}, and oidc.issuer is "
+                f"the provider calls itself {name!r}, and oidc.issuer is "
                 f"{self.issuer!r}: write it as the provider does"
             )
         names = ("authorization_endpoint", "token_endpoint", "jwks_uri")
-        found = [told.get(name) for name in names]
+        found = [document.get(name) for name in names]
         for name, address in zip(names, found, strict=True):
             self._require_safe(name, address)
-        userinfo = told.get("userinfo_endpoint")
+        userinfo = document.get("userinfo_endpoint")
         if userinfo is not None:
             self._require_safe("userinfo_endpoint", userinfo)
         return Endpoints(str(found[0]), str(found[1]), str(found[2]), userinfo)
@@ -177,9 +178,9 @@ class IdentityProvider:
     def _key(self, kid: str | None) -> jwt.PyJWK:
         fetched, keys = self._keys
         if kid not in keys and (not keys or time.monotonic() - fetched >= KEYS_AGAIN_S):
-            told = self._json(self.endpoints().keys)
+            document = self._json(self.endpoints().keys)
             try:
-                published = jwt.PyJWKSet.from_dict(told).keys
+                published = jwt.PyJWKSet.from_dict(document).keys
             except jwt.PyJWTError as error:
                 raise ProviderFailed(f"the provider's keys cannot be used: {error}") from None
             keys = {key.key_id: key for key in published if key.public_key_use in (None, "sig")}
@@ -194,10 +195,10 @@ class IdentityProvider:
         address = self.endpoints().userinfo
         if address is None or not isinstance(token, str):
             return {}
-        told = self._json(address, headers={"Authorization": f"Bearer {token}"})
-        if told.get("sub") != subject:
+        document = self._json(address, headers={"Authorization": f"Bearer {token}"})
+        if document.get("sub") != subject:
             raise SignInRefused("the provider tells of somebody else than has signed in")
-        return told
+        return document
 
     def _authorization(self) -> dict[str, str]:
         """The client's own secret, as RFC 6749 (2.3.1) wants it."""
@@ -224,16 +225,16 @@ class IdentityProvider:
         finally:
             self._turn.release()
         try:
-            told = json.loads(body)
+            document = json.loads(body)
         except (ValueError, RecursionError):
-            told = None
-        if not isinstance(told, dict):
+            document = None
+        if not isinstance(document, dict):
             raise ProviderFailed(f"the provider answers with {status} and no JSON object")
         if status == 400 and form is not None:
-            raise SignInRefused(f"the provider refuses this sign-in: {_said(told)}")
+            raise SignInRefused(f"the provider refuses this sign-in: {_said(document)}")
         if status != 200:
-            raise ProviderFailed(f"the provider answers with {status}: {_said(told)}")
-        return told
+            raise ProviderFailed(f"the provider answers with {status}: {_said(document)}")
+        return document
 
     def _fetch(
         self, address: str, form: Mapping[str, str] | None, headers: Mapping[str, str]
@@ -265,7 +266,7 @@ class IdentityProvider:
         return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)
 
 
-def _said(told: Mapping[str, Any]) -> str:
+def _said(document: Mapping[str, Any]) -> str:
     """Quote what an answer says is wrong (RFC 6749, 5.2), short and on one line."""
-    words = " ".join(str(told.get(k, "")) for k in ("error", "error_description")).split()
+    words = " ".join(str(document.get(k, "")) for k in ("error", "error_description")).split()
     return " ".join(words)[:200] or "without a reason"

@@ -164,8 +164,8 @@ class Updater:
         self.place.mkdir(mode=0o750, exist_ok=True)
         copy = self.place / "new.deb"
         shutil.copyfile(file, copy)
-        told = _field_of(copy)
-        package, version = told("Package"), told("Version")
+        field = _field_of(copy)
+        package, version = field("Package"), field("Version")
         if package not in self._packages:
             raise Refusal(f"{file} is the package {package}, not gated or gated-hub")
         self.state = UpdateState(PREPARING, package, self._installed(package), version)
@@ -173,8 +173,8 @@ class Updater:
         if wanted.sha256 and _sha256(copy) != wanted.sha256.lower():
             raise Refusal(f"{file} is not the one with this SHA-256")
         own = _output("dpkg", "--print-architecture")
-        if told("Architecture") not in (own, "all"):
-            raise Refusal(f"{file} is made for {told('Architecture')}, and this machine is {own}")
+        if field("Architecture") not in (own, "all"):
+            raise Refusal(f"{file} is made for {field('Architecture')}, and this machine is {own}")
         if not self.state.old:
             raise Refusal(f"{package} is not installed: apt install {file}")
         newer = ["/usr/bin/dpkg", "--compare-versions", version, "gt", self.state.old]
@@ -357,9 +357,9 @@ class Updater:
 
     def _wrong(self) -> str | None:
         for unit in self._units:
-            told = _unit(unit)
-            if told["ActiveState"] != "active":
-                return f"{unit} is {told['ActiveState']} ({told['SubState']})"
+            shown = _unit(unit)
+            if shown["ActiveState"] != "active":
+                return f"{unit} is {shown['ActiveState']} ({shown['SubState']})"
         try:
             problems, ready = self._health()
         except (OSError, ValueError) as error:
@@ -382,23 +382,23 @@ class Updater:
         """Ask for the problems, and whether people can pass. Raises: OSError, ValueError."""
         if not self.state.address:
             return [], True
-        _, told = _ask(f"{self.state.address}/health")
+        _, shown = _ask(f"{self.state.address}/health")
         status, _ = _ask(f"{self.state.address}/health/ready")
-        return [str(p) for p in told.get("problems", [])], status == 200
+        return [str(p) for p in shown.get("problems", [])], status == 200
 
     def _address(self) -> str:
         """The API as this machine reaches it; empty where there is none."""
-        told = json.loads(
+        shown = json.loads(
             subprocess.run(  # noqa: S603
                 [*self._program(), "check-config", self._config, "--json"],
                 capture_output=True, check=True, timeout=120, env=self._environment(),
             ).stdout
         )["api"]  # fmt: skip
-        if not told["enabled"]:
+        if not shown["enabled"]:
             return ""
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(told["host"], told["host"])  # noqa: S104
-        scheme = "https" if told["tls_certificate"] else "http"
-        return f"{scheme}://{host}:{told['port']}"
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(shown["host"], shown["host"])  # noqa: S104
+        scheme = "https" if shown["tls_certificate"] else "http"
+        return f"{scheme}://{host}:{shown['port']}"
 
     def _schema(self) -> str:
         """A digest of the tables of SQLite; empty for a server, which the old program is asked."""
@@ -458,10 +458,10 @@ class Updater:
 
     def _unfinished(self) -> str | None:
         try:
-            told = json.loads((self.place / "state.json").read_text())
+            shown = json.loads((self.place / "state.json").read_text())
         except (OSError, ValueError):
             return None
-        return None if told["phase"] in DONE or told["phase"] == PREPARING else told["new"]
+        return None if shown["phase"] in DONE or shown["phase"] == PREPARING else shown["new"]
 
     def _kept(self) -> UpdateState | None:
         try:
@@ -573,8 +573,8 @@ def _ask(url: str) -> tuple[int, dict[str, Any]]:
 
 def _unit(name: str) -> dict[str, str]:
     wanted = "ActiveState,SubState,MainPID,NRestarts"
-    told = _output("systemctl", "show", name, "--property", wanted)
-    return dict(line.split("=", 1) for line in told.splitlines())
+    shown = _output("systemctl", "show", name, "--property", wanted)
+    return dict(line.split("=", 1) for line in shown.splitlines())
 
 
 def _output(*words: str) -> str:

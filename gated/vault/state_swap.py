@@ -34,7 +34,7 @@ def swap(state_dir: Path, places: Mapping[Path, Sequence[str]], name: str) -> bo
     places: folders, each with a `restore.staging` of its own; of the names those that are there.
     name: of the folders `before-NAME`. Gives whether there was anything to keep. StorageError.
     """
-    told = [
+    plan = [
         {
             "place": str(place),
             "out": [n for n in names if (place / n).exists()],
@@ -42,13 +42,13 @@ def swap(state_dir: Path, places: Mapping[Path, Sequence[str]], name: str) -> bo
         }
         for place, names in places.items()
     ]
-    mark = json.dumps({"before": f"{BEFORE}{name}", "places": told}).encode()
+    mark = json.dumps({"before": f"{BEFORE}{name}", "places": plan}).encode()
     try:
         write_atomic(state_dir / PENDING, mark)
     except OSError as error:
         raise StorageError(f"{state_dir} cannot be written: {error.strerror}") from error
     finish(state_dir)
-    return any(one["out"] for one in told)
+    return any(one["out"] for one in plan)
 
 
 def finish(state_dir: Path) -> None:
@@ -68,12 +68,12 @@ def finish(state_dir: Path) -> None:
 
 
 def _finish(pending: Path) -> None:
-    told = json.loads(pending.read_bytes())
-    places = [(Path(one["place"]), one["out"], one["in"]) for one in told["places"]]
+    plan = json.loads(pending.read_bytes())
+    places = [(Path(one["place"]), one["out"], one["in"]) for one in plan["places"]]
     for place, out, _ in places:
         if not out:
             continue
-        before = place / told["before"]
+        before = place / plan["before"]
         before.mkdir(mode=0o700, exist_ok=True)
         for name in out:
             # what was moved already is there: what has its name now is the new one
@@ -88,7 +88,7 @@ def _finish(pending: Path) -> None:
         sync_directory(place)
     pending.unlink()
     sync_directory(pending.parent)
-    log.info("another state was put in place; the one before is in %s", told["before"])
+    log.info("another state was put in place; the one before is in %s", plan["before"])
 
 
 @contextmanager

@@ -138,7 +138,7 @@ class HubClient:
         try:
             return self._ask(method, path, body, timeout)
         except HubError as error:
-            if error.told != "clock_skew":
+            if error.hub_code != "clock_skew":
                 raise
         return self._ask(method, path, body, timeout)
 
@@ -151,18 +151,18 @@ class HubClient:
             signature = own.keys.sign(signed.message())
             headers["Authorization"] = f"Bearer {own.keys.token}"
             headers[HEADER] = f"{signed.at}.{signature}"
-        status, told, answer = self._exchange(method, target, body, headers, timeout)
+        status, replied, answer = self._exchange(method, target, body, headers, timeout)
         if status >= 400:
-            refusal = self._refusal(status, told, answer)
+            refusal = self._refusal(status, replied, answer)
             proof = answer_message(signature, status, answer)
-            if own is not None and refusal.told == REVOKED:
+            if own is not None and refusal.hub_code == REVOKED:
                 # only the hub itself may say so: what a gate does then is more than trying again
-                proved = is_signed(own.hub, told.get(HEADER, ""), proof)
+                proved = is_signed(own.hub, replied.get(HEADER, ""), proof)
                 refusal.reason = REVOKED if proved else "not_signed_in"
             raise refusal
         if own is not None:
             proved = is_signed(
-                own.hub, told.get(HEADER, ""), answer_message(signature, status, answer)
+                own.hub, replied.get(HEADER, ""), answer_message(signature, status, answer)
             )
             if not proved:
                 raise HubUnreachable(
@@ -249,15 +249,15 @@ class HubClient:
     def _refusal(self, status: int, headers: http.client.HTTPMessage, body: bytes) -> HubError:
         try:
             problem = json.loads(body)
-            told, detail = str(problem["code"]), str(problem["detail"])
+            code, detail = str(problem["code"]), str(problem["detail"])
         except (ValueError, KeyError, TypeError):
-            told, detail = "", BY_PROXY.get(status, f"status {status}")
+            code, detail = "", BY_PROXY.get(status, f"status {status}")
             problem = {}
-        if told == "clock_skew" and isinstance(problem.get("now"), int):
+        if code == "clock_skew" and isinstance(problem.get("now"), int):
             self.skew = problem["now"] - int(time.time())
         wait = headers.get("Retry-After", "")
         pause = float(wait) if wait.isdecimal() else None
-        return HubError(f"the hub refuses: {detail}", status, told, pause)
+        return HubError(f"the hub refuses: {detail}", status, code, pause)
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None

@@ -95,7 +95,7 @@ class Downlink:
         try:
             answer = self._get("/api/sync/changes", query, TIMEOUT_S + wait)
         except HubError as error:
-            if error.told != "snapshot_needed":
+            if error.hub_code != "snapshot_needed":
                 raise
             log.warning("the hub tells everything anew")
             return self._snapshot(replace(place, cursor=None, next_cursor=None, after=""))

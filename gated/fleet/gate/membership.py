@@ -145,13 +145,13 @@ class Membership:
         join_code = JoinCode.read(code)
         seed = GateKeys.new_seed()
         address = hub_address(self._workspace.settings, url, pin)
-        told = self._told(join_code, GateKeys(seed))
+        payload = self._request(join_code, GateKeys(seed))
         client = HubClient(address)
         try:
-            answer = client.post("/api/sync/join", told)
+            answer = client.post("/api/sync/join", payload)
         finally:
             client.close()
-        member = _member(url, seed, join_code, told["proof"], answer, self._now())
+        member = _member(url, seed, join_code, payload["proof"], answer, self._now())
         member = replace(member, pin=pin)
         with self._workspace.change(actor, self._clock) as change:
             self._store(change.session, member)
@@ -208,14 +208,14 @@ class Membership:
         renewed = replace(member, seed=seed, next_seed=None, renewed_at=at)
         with self._workspace.database.write() as session:
             self._store(session, replace(member, next_seed=seed))
-        told = renewed.credentials.keys.public()
+        payload = renewed.credentials.keys.public()
         try:
-            client.post("/api/sync/keys", told)
+            client.post("/api/sync/keys", payload)
         except HubError as error:
             if error.status != HTTPStatus.UNAUTHORIZED or member.next_seed is None:
                 raise
             client.credentials = renewed.credentials
-            client.post("/api/sync/keys", told)
+            client.post("/api/sync/keys", payload)
         client.credentials = renewed.credentials
         with self._workspace.change("sync", self._clock) as change:
             self._store(change.session, renewed)
@@ -224,14 +224,14 @@ class Membership:
 
     # --- inside -------------------------------------------------------------------------------
 
-    def _told(self, code: JoinCode, keys: GateKeys) -> dict[str, str]:
-        told = {
+    def _request(self, code: JoinCode, keys: GateKeys) -> dict[str, str]:
+        payload = {
             "invite": code.invite,
             "device": self._workspace.journal.gate_uid(),
             **keys.public(),
             "journal_key": self._first_key(),
         }
-        return {**told, "proof": proof(code.key, told)}
+        return {**payload, "proof": proof(code.key, payload)}
 
     def _first_key(self) -> str:
         """The key of what is sent first: the later ones follow by the journal's own word."""
@@ -266,12 +266,12 @@ def _member(
 ) -> Member:
     """HubUnreachable unless the answer comes from the hub whose fingerprint the code has."""
     try:
-        told = {k: str(v) for k, v in answer.items() if k != "signature"}
-        hub = told["hub"]
+        payload = {k: str(v) for k, v in answer.items() if k != "signature"}
+        hub = payload["hub"]
         known = fingerprint(hub) == code.fingerprint
-        if not known or not is_signed(hub, str(answer["signature"]), welcome(proof_, told)):
+        if not known or not is_signed(hub, str(answer["signature"]), welcome(proof_, payload)):
             raise HubUnreachable(f"{shown(url)} is not the hub that gave this code")
-        values = told["seal_key"], told["gate"], told["name"], told["site"]
+        values = payload["seal_key"], payload["gate"], payload["name"], payload["site"]
     except (AttributeError, KeyError, TypeError):
         raise HubUnreachable(f"{shown(url)} is no hub") from None
     at = now.astimezone(UTC).isoformat()

@@ -116,16 +116,16 @@ class EditSigner:
         self, change: Change, person: Person, fields: Mapping[str, Any], theirs: Sequence[Group]
     ) -> None:
         """Tell the hub of a new person."""
-        content = {"fields": _told(fields), "groups": [g.uid for g in theirs]}
+        content = {"fields": _sent(fields), "groups": [g.uid for g in theirs]}
         self._propose(change, CREATE, person, content, {})
 
     def changed(self, change: Change, person: Person, fields: Mapping[str, Any]) -> None:
         """Ask the hub for other fields of a person; NotAllowed."""
         self.require(change.session, person)
-        told = _told(fields)
-        here = {k: v for k, v in told.items() if k in person_states.OWN}
+        payload = _sent(fields)
+        here = {k: v for k, v in payload.items() if k in person_states.OWN}
         effect = {"fields": here} if self.at_once else {}
-        self._propose(change, CHANGE, person, {"fields": told}, effect)
+        self._propose(change, CHANGE, person, {"fields": payload}, effect)
 
     def switched(self, change: Change, person: Person, kind: str) -> None:
         """Ask the hub to switch a person on or off; off works here at once. NotAllowed."""
@@ -224,13 +224,13 @@ class EditSigner:
 
     def _wire(self, head: EditHead, content: bytes, key: OperatorKey) -> dict[str, Any]:
         envelopes = Envelopes.to(self.member.hub_seal)
-        told = {name: value for name, value in asdict(head).items() if name != "gate"}
-        told["ephemeral"] = envelopes.ephemeral
-        told["sealed"] = envelopes.seal(content, sealed_for(head.uid))
-        return {**told, "signature": key.sign(head.message(content))}
+        payload = {name: value for name, value in asdict(head).items() if name != "gate"}
+        payload["ephemeral"] = envelopes.ephemeral
+        payload["sealed"] = envelopes.seal(content, sealed_for(head.uid))
+        return {**payload, "signature": key.sign(head.message(content))}
 
 
-def _told(fields: Mapping[str, Any]) -> dict[str, Any]:
+def _sent(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v.isoformat() if isinstance(v, date) else v for k, v in fields.items()}
 
 
@@ -251,8 +251,8 @@ class EditSender:
             edit = edge_edit_store.to_send(session)
         if edit is None or edit.wire is None:
             return False
-        told = self._client.post("/api/sync/edits", edit.wire)
-        if not isinstance(told, dict) or told.get("taken") != edit.uid:
+        answer = self._client.post("/api/sync/edits", edit.wire)
+        if not isinstance(answer, dict) or answer.get("taken") != edit.uid:
             raise HubUnreachable("the hub's answer cannot be understood")
         with self._workspace.database.write() as session:
             edge_edit_store.sent(session, edit.uid)

@@ -57,15 +57,20 @@ class Picture:
 
     def wire(self) -> bytes:
         """As JSON."""
-        told = {"reason": self.reason, "visit": self.visit, "pad": self.pad, "person": self.person}
-        told["taken_at"] = self.taken_at.isoformat()
-        return json.dumps({**told, "jpeg": base64.b64encode(self.jpeg).decode()}).encode()
+        payload = {
+            "reason": self.reason,
+            "visit": self.visit,
+            "pad": self.pad,
+            "person": self.person,
+        }
+        payload["taken_at"] = self.taken_at.isoformat()
+        return json.dumps({**payload, "jpeg": base64.b64encode(self.jpeg).decode()}).encode()
 
     @classmethod
-    def read(cls, told: bytes) -> Picture:
+    def read(cls, payload: bytes) -> Picture:
         """From what `wire` made; SourceError."""
         try:
-            t = json.loads(told)
+            t = json.loads(payload)
             jpeg = base64.b64decode(t["jpeg"], validate=True)
             taken_at = datetime.fromisoformat(t["taken_at"])
             pad = None if t["pad"] is None else float(t["pad"])
@@ -125,12 +130,12 @@ class PictureSender:
 
     def _post(self, wire: Mapping[str, str]) -> None:
         try:
-            told = self._client.post("/api/sync/pictures", wire)
+            answer = self._client.post("/api/sync/pictures", wire)
         except HubError as error:
             if error.status in _USELESS:
                 return
             raise
-        if not isinstance(told, dict) or told.get("taken") != wire["uid"]:
+        if not isinstance(answer, dict) or answer.get("taken") != wire["uid"]:
             raise HubUnreachable("the hub's answer cannot be understood")
 
 

@@ -95,8 +95,8 @@ def hear_first(workspace: Workspace, client: HubClient | None, clock: Clock, rea
 def _forget(workspace: Workspace) -> None:
     """Forget what a hub has told that is not ours any more."""
     with workspace.database.read() as session:
-        told = bool(settings_store.get(session, KEY))
-    if told:
+        known = bool(settings_store.get(session, KEY))
+    if known:
         with workspace.database.write() as session:
             site_presence_store.store_from_hub(session, (), complete=True)
             settings_store.set_(session, KEY, {})
@@ -125,10 +125,14 @@ class FromHub:
         if (counting_from := self._counting_from()) is not None:
             query["counting_from"] = counting_from
         path = f"/api/sync/presence?{urlencode({**query, 'wait': wait})}"
-        told = self._client.get(path, wait + PATIENCE_S)
+        received = self._client.get(path, wait + PATIENCE_S)
         try:
-            cursor, complete, others = str(told["cursor"]), bool(told["complete"]), told["others"]
-            stands = [_stand(word) for word in told["words"]]
+            cursor, complete, others = (
+                str(received["cursor"]),
+                bool(received["complete"]),
+                received["others"],
+            )
+            stands = [_stand(word) for word in received["words"]]
         except (KeyError, TypeError, ValueError) as error:
             raise HubUnreachable("the hub's answer cannot be understood") from error
         news = complete or stands or others != kept.get("others")
@@ -180,9 +184,9 @@ class AtHub:
                 return None
             complete = head.feed != self._feed
             stands = site_presence_store.since(session, self._site, 0 if complete else self._seq)
-            told = remote_presence_of(session, stands, self._own, None, complete)
+            received = remote_presence_of(session, stands, self._own, None, complete)
         self._feed, self._seq = head.feed, head.seq
-        return told
+        return received
 
 
 def _stand(word: Mapping[str, Any]) -> LastPassage:

@@ -65,14 +65,14 @@ class Uplink:
         if batch is None:
             return False
         try:
-            told = self._client.post("/api/sync/journal", wire_of(batch))
+            received = self._client.post("/api/sync/journal", wire_of(batch))
         except HubError as error:
             if error.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE or not self._smaller(batch):
                 raise
             return True
         self._larger()
         try:
-            seq, restart = int(told["acknowledged"]), bool(told["restart"])
+            seq, restart = int(received["acknowledged"]), bool(received["restart"])
         except (KeyError, TypeError, ValueError):
             raise HubUnreachable("the hub's answer cannot be understood") from None
         self._acknowledged(batch.chain, seq, restart)
@@ -82,15 +82,15 @@ class Uplink:
         """Tell the hub how this gate is, and learn how far it has our chains. HubError."""
         asked = self._clock.now()
         said = {"model": model, "status": {**status, **self._clocks}}
-        told = self._client.post("/api/sync/heartbeat", said)
+        received = self._client.post("/api/sync/heartbeat", said)
         took = self._clock.now().mono - asked.mono
         try:
-            positions = {str(c): int(n) for c, n in told["acknowledged"].items()}
-            self.hurry = bool(told.get("hurry"))
-            here = datetime.fromisoformat(told["now"]).timestamp()
+            positions = {str(c): int(n) for c, n in received["acknowledged"].items()}
+            self.hurry = bool(received.get("hurry"))
+            here = datetime.fromisoformat(received["now"]).timestamp()
             ahead = round(asked.utc + took / 2 - here, 3)
             self._clocks = {"clock_ahead_s": ahead, "clock_within_s": round(took / 2, 3)}
-            sure = told.get("clock_trusted") is True
+            sure = received.get("clock_trusted") is True
         except (AttributeError, KeyError, TypeError, ValueError):
             raise HubUnreachable("the hub's answer cannot be understood") from None
         if sure and took < HUB_AGREES_S:
@@ -179,6 +179,6 @@ def status_of(
 
 def wire_of(batch: Batch) -> dict[str, Any]:
     """A batch as it travels."""
-    told = asdict(batch)
-    after = told.pop("after")
-    return {"chain": batch.chain, "after": {k: after[k] for k in ("seq", "hash")}, **told}
+    wire = asdict(batch)
+    after = wire.pop("after")
+    return {"chain": batch.chain, "after": {k: after[k] for k in ("seq", "hash")}, **wire}

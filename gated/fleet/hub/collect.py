@@ -96,19 +96,19 @@ class Collector:
         _KeyUnknown when its chain begins with one that the former has not agreed to.
         """
         session, known = change.session, gate.journal_key or ""
-        told = journal_keys.begun_with(session, batch)
-        if told is None:
+        begun = journal_keys.begun_with(session, batch)
+        if begun is None:
             return _key_of_cut(change, gate, batch, known)
-        if told.public_key == known:
+        if begun.public_key == known:
             return known
         former = {known, journal_keys.newest(session, batch.chain)} - {""}
-        agreed = told.agrees(former)
-        if former and not agreed and told.public_key not in former:
-            raise _KeyUnknown(told.public_key)
-        gate_store.heard(session, gate.id, journal_key=told.public_key)
+        agreed = begun.agrees(former)
+        if former and not agreed and begun.public_key not in former:
+            raise _KeyUnknown(begun.public_key)
+        gate_store.heard(session, gate.id, journal_key=begun.public_key)
         if agreed:
-            _tell_of_key(change, gate, told.public_key)
-        return told.public_key
+            _tell_of_key(change, gate, begun.public_key)
+        return begun.public_key
 
     def _hold(self, gate: GateRow, batch: Batch, key: str) -> None:
         """Tell once, as an alarm, that a chain waits for an admin's word on its key."""
@@ -148,13 +148,13 @@ class Collector:
             session = change.session
             positions = ingest.positions(session, gate.id)
             kept = received(status, now)
-            before, told = UnitHistory.read(gate.status), reported(kept)
+            before, report = UnitHistory.read(gate.status), reported(kept)
             watched = before.heard(
-                kept.get("started_at"), told.backlog, sum(positions.values()), now
+                kept.get("started_at"), report.backlog, sum(positions.values()), now
             )
             kept[KEY] = watched.kept()
-            told = reported(kept)
-            troubled = bool(told.alarms or told.problems or told.troubles)
+            report = reported(kept)
+            troubled = bool(report.alarms or report.problems or report.troubles)
             gate_store.heard(
                 session, gate.id, seen_at=now, model=model, status=kept, troubled=troubled
             )

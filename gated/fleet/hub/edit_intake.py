@@ -99,7 +99,7 @@ class EditIntake(Service):
         theirs = change.by(f"{editor.username} at {gate.name}")
         self._people.set_active(theirs, person.id, False)
         edit_store.decide(change.session, edit, ACCEPTED, editor.username)
-        theirs.record("edit_accepted", told(edit, gate), subject=person.ref)
+        theirs.record("edit_accepted", public_part(edit, gate), subject=person.ref)
 
 
 def _refuse(
@@ -111,11 +111,11 @@ def _refuse(
         change_feed.note_person(session, person.id)  # the gate has to see how they are
     account = account_store.by_uid(session, edit.operator)
     severity = {"severity": "warning"} if why in SUSPICIOUS else {}
-    body = {**told(edit, gate), "reason": why, **severity}
+    body = {**public_part(edit, gate), "reason": why, **severity}
     change.by(account.username if account else "unknown").record("edit_refused", body)
 
 
-def told(edit: FleetEdit, gate: GateRow) -> dict[str, str]:
+def public_part(edit: FleetEdit, gate: GateRow) -> dict[str, str]:
     """Return what the open part of the journal says of an edit."""
     return {
         "edit": edit.uid,

@@ -218,14 +218,14 @@ class _Ingest:
 
     def _look_for_holes(self, first: Part) -> None:
         """Rows that are missing before the first new one: told of by the gate, or a flaw."""
-        told, end = None if self._cut is None else self._cut.range, self._end
+        pruned_to, end = None if self._cut is None else self._cut.range, self._end
         if first["seq"] != end.seq + 1:
             after = self._batch.after
-            if told is not None and (told.seq, told.hash) == (after.seq, after.hash):
-                self._taken.holes.append(ExplainedGap(end.chain, end.seq + 1, *_end_of(told)))
+            if pruned_to is not None and (pruned_to.seq, pruned_to.hash) == (after.seq, after.hash):
+                self._taken.holes.append(ExplainedGap(end.chain, end.seq + 1, *_end_of(pruned_to)))
             else:
                 self._flaw(first, "gap")
-        elif told is not None and told.seq == 0 and first["kind"] == "chain_started":
+        elif pruned_to is not None and pruned_to.seq == 0 and first["kind"] == "chain_started":
             self._hole_before_the_chain(first)
 
     def _hole_before_the_chain(self, first: Part) -> None:
@@ -501,7 +501,7 @@ class _Ingest:
 
     def _names_of(self, row: Part) -> Names:
         """The private parts of a row that will stand nowhere else, of who is not erased."""
-        told: dict[str, Mapping[str, Any]] = {}
+        pruned_to: dict[str, Mapping[str, Any]] = {}
         for part in self._private.get(row["seq"], ()):
             try:
                 commits, payload = read_canonical(row["commits"]), read_canonical(part["payload"])
@@ -510,8 +510,8 @@ class _Ingest:
             except (ValueError, TypeError, RecursionError):
                 continue
             if right and not (uid and self._erased({uid})):
-                told[part["role"]] = payload
-        return told
+                pruned_to[part["role"]] = payload
+        return pruned_to
 
 
 @dataclass(slots=True)

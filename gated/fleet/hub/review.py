@@ -25,7 +25,7 @@ from gated.enrollment.photo_entry import PhotoEntry
 from gated.errors import AlreadyDone, AssetError, Conflict, EditConflict, NotFound
 from gated.fleet.gate import replica
 from gated.fleet.hub import edit_store, gate_store, ingest
-from gated.fleet.hub.edit_intake import told
+from gated.fleet.hub.edit_intake import public_part
 from gated.fleet.hub.edit_store import ACCEPTED, PENDING, REFUSED, FleetEdit
 from gated.fleet.wire.edits import (
     ACTIVATE,
@@ -359,7 +359,7 @@ class _AcceptedPhoto(PhotoEntry):
 
 
 def _record(change: Change, kind: str, edit: FleetEdit, reason: str | None = None) -> None:
-    body = told(edit, gate_store.get(change.session, edit.gate_id))
+    body = public_part(edit, gate_store.get(change.session, edit.gate_id))
     person = replica.find(change.session, edit.person)
     why = {} if reason is None else {"reason": reason}
     if person is None:

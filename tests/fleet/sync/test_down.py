@@ -269,7 +269,7 @@ def test_old_cursors_and_those_of_others_lead_to_a_snapshot(world: World) -> Non
         assert change_feed.forget(session, utcnow()) == 1
     with pytest.raises(HubError) as refused:
         gate.client.get(f"/api/sync/changes?since={downlink(gate).place().cursor}")
-    assert refused.value.told == "snapshot_needed"
+    assert refused.value.hub_code == "snapshot_needed"
     pull_all(gate)
     assert uids(gate.workspace) == {kept.uid}
     with hub.database.write() as session:
@@ -277,7 +277,7 @@ def test_old_cursors_and_those_of_others_lead_to_a_snapshot(world: World) -> Non
     for wrong in ("", "x", "a.1.1", "..", downlink(gate).place().cursor):
         with pytest.raises(HubError) as refused:
             gate.client.get(f"/api/sync/changes?since={wrong}")
-        assert refused.value.told == "snapshot_needed", wrong
+        assert refused.value.hub_code == "snapshot_needed", wrong
     pull_all(gate)
     assert gallery(gate.workspace) == gallery(hub)
 

@@ -78,7 +78,7 @@ def test_nobody_makes_a_hub_begin_anew_with_a_cursor_of_their_own(world: World) 
     for wrong in (f"{feed}.{given}.999.{proof}", f"{feed}.9.1.{proof}", "..999."):
         with pytest.raises(HubError) as refused:
             north.client.get(f"/api/sync/changes?since={wrong}")
-        assert refused.value.told == "snapshot_needed"
+        assert refused.value.hub_code == "snapshot_needed"
     turn_back(hub, 1)
     with pytest.raises(HubError):
         south.client.get(f"/api/sync/changes?since={cursor}")

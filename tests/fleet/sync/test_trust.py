@@ -42,7 +42,7 @@ def test_a_gate_joins_once_by_its_code(world: World) -> None:
     other = Membership.of(world.standalone("thief"))
     with pytest.raises(HubError) as refused:
         other.join(world.hub.url, code, actor=ACTOR)
-    assert (refused.value.status, refused.value.told) == (401, "bad_credentials")
+    assert (refused.value.status, refused.value.hub_code) == (401, "bad_credentials")
     assert other.find() is None
     with pytest.raises(Conflict):
         Membership.of(gate).join(world.hub.url, world.hub.invite("south"), actor=ACTOR)
@@ -68,7 +68,7 @@ def test_the_proof_binds_the_keys_that_join(world: World) -> None:
     """Who sees a request to join on its way cannot put keys of their own into it."""
     code = JoinCode.read(world.hub.invite("north"))
     gate = Membership.of(world.standalone("north"))
-    told = gate._told(code, GateKeys(GateKeys.new_seed()))
+    told = gate._request(code, GateKeys(GateKeys.new_seed()))
     stolen = {**told, **GateKeys(GateKeys.new_seed()).public()}
     with pytest.raises(BadCredentials):
         world.hub.services.fleet.join(Joining(**stolen))
@@ -84,7 +84,7 @@ def test_a_code_is_over_after_a_day(world: World) -> None:
             return Instant(mono=0.0, utc=time.time() + 25 * 3600)
 
     code = JoinCode.read(world.hub.invite("north"))
-    told = Membership.of(world.standalone("north"))._told(code, GateKeys(GateKeys.new_seed()))
+    told = Membership.of(world.standalone("north"))._request(code, GateKeys(GateKeys.new_seed()))
     with pytest.raises(BadCredentials):
         Fleet(world.hub.workspace, Tomorrow()).join(Joining(**told))
 
