@@ -125,7 +125,7 @@ class DoctorContext:
     sys: Path = SYS
     dev: Path = DEV
     lgpio: Any = None
-    """What stands in for the module; None: the module itself."""
+    """The substitute of the module; None: the module itself."""
     open_camera: Callable[[Settings, Clock], Camera | None] = _real_camera
     open_door: Callable[[Settings, Clock], Door] = _quiet_door
     assets: Callable[[Settings], AssetStore] = asset_store

@@ -70,7 +70,7 @@ class Embedder(Protocol):
     metric: str
     """`cosine` or `euclidean`: how its vectors are compared."""
     mirrors: bool
-    """Whether templates are the mean of a chip's embedding and its mirror image's."""
+    """True if templates are the mean of the embeddings of a chip and its mirror image."""
 
     def align(self, image: Image, face: Face) -> Image:
         """The normalised face chip that `embed_chip` wants, BGR uint8."""

@@ -27,7 +27,7 @@ AUDIENCE = "gated-api"
 KEY_BYTES = 48
 
 TOKEN_MARK = "gated-device-"  # noqa: S105
-"""What the long token of a device begins with."""
+"""The prefix of a device's long token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Claims:
     token_id: str
     expires_at: datetime
     signed_in_at: float
-    """When the password was given, in UTC seconds; renewals keep it."""
+    """The time of the sign-in with a password, in UTC seconds; renewals keep it."""
     issued_at: float
 
 

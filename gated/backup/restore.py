@@ -78,7 +78,7 @@ class RestoreReport:
     erased_again: int = 0
     kept: str | None = None
     config: str | None = None
-    """Where the configuration of the backup is, if it differs from the one in force."""
+    """The path of the backup's configuration, if it differs from the one in force."""
     notes: list[str] = field(default_factory=list)
 
 

@@ -14,7 +14,7 @@ from gated.cli.common import config_option, json_option, settings_of
 
 if TYPE_CHECKING:
     from gated.access.explain import Explanation
-    from gated.live.refused_visits import Comparison
+    from gated.live.refused_visits import VisitComparison
 
 FACTORS = ("face", "card", "pin", "qr")
 MARKS = {"passed": "ok", "refused": "NO", "missing": "??"}
@@ -138,7 +138,7 @@ def whose_card(number: str | None, as_json: bool, config: Path | None) -> int:
     return 0
 
 
-def _compared_in_words(result: Comparison, name: str) -> str:
+def _compared_in_words(result: VisitComparison, name: str) -> str:
     said = {
         "alike": f"as alike as the gate wants: it was {name}, by the face",
         "almost": f"alike, less than the gate wants: it may have been {name}",

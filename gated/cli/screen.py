@@ -45,7 +45,7 @@ DOOR_WORDS = {
     "door_relocked": "locked again",
     "door_fault": "FAULT",
 }
-"""What is said of the events of the door, which the wiring brings about."""
+"""Descriptions of the door's events, which the wiring causes."""
 
 WELL = CAMERA_NEWS | {CameraEventKind.OPENED}
 

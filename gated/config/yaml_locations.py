@@ -13,7 +13,7 @@ from gated.config.settings import SECTIONS, Section
 from gated.errors import ConfigError
 
 Keys = tuple[str | int, ...]
-"""Where a value stands: section, key, index, ..."""
+"""The path of a value: section, key, index, ..."""
 
 
 @dataclass

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gated.database.records import GateRow
 
 PENDING, AT_ONCE = "pending", "at_once"
-"""What a gate may let operators do: nothing works there, or all does, before the hub accepts it."""
+"""The effect of an edit at its gate before the hub accepts it: none, or all of it."""
 
 
 @dataclass(frozen=True, slots=True)

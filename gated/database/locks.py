@@ -18,7 +18,7 @@ class RowLock(IntEnum):
     """A lock at which writers wait for each other. A smaller one is taken first."""
 
     ROLLOUTS = 1
-    """Who is given which configuration."""
+    """The assignment of configurations to gates."""
     GALLERY = 2
     """Persons and photos, of which the gallery is made."""
     RULES = 3

@@ -147,7 +147,7 @@ class _Position:
 
 
 @dataclass(frozen=True, slots=True)
-class _Batch:
+class _EventBatch:
     """Events that are sent together, and the subscriber's position after them.
 
     events: empty for rows of other types. expired: too old to be sent.
@@ -245,7 +245,7 @@ class Deliveries(Service):
 
     def _batches(
         self, to: Subscriber, events: Iterable[tuple[StreamRow, Event]]
-    ) -> Iterator[_Batch]:
+    ) -> Iterator[_EventBatch]:
         """Split events into batches; a row of another type goes with the next event."""
         waiting: list[Event] = []
         point = last = (0, "")
@@ -258,24 +258,26 @@ class Deliveries(Service):
                 continue
             expired = self._is_expired(row)
             if waiting and (expired or len(waiting) >= to.at_once):
-                yield _Batch(point, tuple(waiting))
+                yield _EventBatch(point, tuple(waiting))
                 waiting.clear()
             if expired:
-                yield _Batch(row.point, (event,), expired=True)
+                yield _EventBatch(row.point, (event,), expired=True)
             else:
                 waiting.append(event)
             point, nothing = row.point, 0
         if waiting:
-            yield _Batch(point, tuple(waiting))
+            yield _EventBatch(point, tuple(waiting))
         if nothing >= MOST_UNSAVED:
-            yield _Batch(last)
+            yield _EventBatch(last)
 
     def _is_expired(self, row: StreamRow) -> bool:
         now = self._clock.now()
         oldest = microseconds(moment(now)) - self._keep_us
         return bool(now.sure and row.fields["clock_ok"] and row.fields["at_utc"] < oldest)
 
-    def _take(self, to: Subscriber, pace: _Pace, chain: str, batch: _Batch) -> tuple[Result, bool]:
+    def _take(
+        self, to: Subscriber, pace: _Pace, chain: str, batch: _EventBatch
+    ) -> tuple[Result, bool]:
         """Send a batch and store the outcome; return it, and whether the position moved past it."""
         if not batch.events:
             self._keep(to.key, chain, batch.point)
@@ -287,7 +289,7 @@ class Deliveries(Service):
             pace.refusals = 0
         return outcome.result, ended
 
-    def _try(self, to: Subscriber, pace: _Pace, batch: _Batch) -> Delivery:
+    def _try(self, to: Subscriber, pace: _Pace, batch: _EventBatch) -> Delivery:
         if batch.expired:
             return Delivery("expired", says="older than keep_days")
         outcome = to.send(batch.events)

@@ -18,7 +18,7 @@ from gated.core.chain import row_uid, utc
 from gated.delivery.stream_store import StreamRow
 
 People = Literal["none", "code", "name"]
-"""How much of a person a partner receives: nothing, uid and personnel code, or the name as well."""
+"""The personal data that a partner receives: none, uid and personnel code, or also the name."""
 
 
 def type_of(kind: str, body: Mapping[str, Any]) -> EventType:

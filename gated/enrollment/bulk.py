@@ -11,8 +11,8 @@ from gated.enrollment.enrollment_queue import EnrollmentQueue
 from gated.enrollment.importer import begun
 from gated.enrollment.jobs import Job, Work
 
-TOLD_EVERY_S = 0.5
-"""How often a report is made anew while people are imported: it grows with each of them."""
+REPORT_EVERY_S = 0.5
+"""The interval of reports during an import: making one takes longer the more people it has."""
 
 
 def import_work(
@@ -42,7 +42,7 @@ def import_work(
                 break
             desk.import_person(person, report, actor, may_override=may_override)
             done += 1
-            if time.monotonic() - told_at > TOLD_EVERY_S:
+            if time.monotonic() - told_at > REPORT_EVERY_S:
                 job.progress(done, total, asdict(report))
                 told_at = time.monotonic()
         job.progress(done, total, asdict(report))

@@ -38,7 +38,7 @@ _END = re.compile(r"\r\n|\n|\r")
 _SEP = re.compile(r"sep=(.)(?:\r\n|\n|\r|$)", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _NO_LETTERS = re.compile(r"[^\W\d_][‚ƒ„…†‡ˆ‰‹“”•˜™›¤¦§¨©«¬®°±»¼½¾¿÷×][^\W\d_]")
-"""What stands within no word: a sign that the text was written in another encoding."""
+"""Characters that no word contains: a sign that the text has another encoding."""
 
 
 @dataclass(frozen=True, slots=True)

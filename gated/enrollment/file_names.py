@@ -15,7 +15,7 @@ _LITTER = frozenset(
     {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "$recycle.bin"}
     | {"system volume information", "picasa.ini", "__pycache__"}
 )
-"""What systems and programs leave in folders, and nobody has put there."""
+"""Files that systems and programs leave in folders."""
 
 
 def is_litter(name: str) -> bool:

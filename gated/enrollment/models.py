@@ -25,7 +25,7 @@ from gated.vision.engines import (
 from gated.vision.factory import Models, build_models
 
 INSTALLED = Path(sys.prefix) / "share" / "gated" / "models"
-"""Where an installation keeps the assets that all its gates share."""
+"""The folder of assets that all gates of an installation share."""
 
 
 def asset_store(settings: Settings) -> AssetStore:

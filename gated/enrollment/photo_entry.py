@@ -14,7 +14,7 @@ class PhotoEntry:
     """The entry of a photo of one of this gate's own persons; others derive from it."""
 
     actor: str
-    """Whom the journal names."""
+    """The person named in the journal."""
     override: str | None = None
     """The reason why the face may be another person's, too; None: it may not."""
     uid: str | None = None

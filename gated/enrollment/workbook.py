@@ -40,7 +40,7 @@ _MORE = f"more than {MAX_ROWS:,} rows, {MAX_COLUMNS} columns or {MAX_CELLS:,} ce
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class SheetRow:
     """One row of a sheet that holds anything. problem: why it cannot be used; empty: it can."""
 
     number: int
@@ -52,7 +52,7 @@ class Line:
 class Sheet:
     """The rows of the sheet that counts, and what is to be said of the others."""
 
-    rows: tuple[Line, ...]
+    rows: tuple[SheetRow, ...]
     notes: tuple[str, ...]
 
 
@@ -71,7 +71,7 @@ def read_workbook(content: bytes) -> Sheet:
     archive = _opened(content)
     book = _Book(archive)
     notes: list[str] = []
-    found: tuple[Line, ...] = ()
+    found: tuple[SheetRow, ...] = ()
     for name, part in book.sheets():
         rows = tuple(_rows(archive, part, book))
         if rows and not found:
@@ -269,7 +269,7 @@ class _Book:
 # --- rows -----------------------------------------------------------------------------------------
 
 
-def _rows(archive: zipfile.ZipFile, part: str, book: _Book) -> list[Line]:
+def _rows(archive: zipfile.ZipFile, part: str, book: _Book) -> list[SheetRow]:
     """The rows of a sheet that hold anything."""
     sheet = _SheetReader(book)
     reader = _Reader(sheet.begin, sheet.end)
@@ -284,7 +284,7 @@ class _SheetReader:
     reader: _Reader
 
     def __init__(self, book: _Book) -> None:
-        self.rows: list[Line] = []
+        self.rows: list[SheetRow] = []
         self._book = book
         self._number = self._column = self._cells = 0
         self._row: dict[int, str] = {}
@@ -316,7 +316,7 @@ class _SheetReader:
         elif name == "row" and (self._row or self._problem):
             width = max(self._row, default=-1) + 1
             cells = tuple(self._row.get(n, "") for n in range(width))
-            self.rows.append(Line(self._number, cells, self._problem))
+            self.rows.append(SheetRow(self._number, cells, self._problem))
 
     def _begin_row(self, attributes: Mapping[str, str]) -> None:
         given = attributes.get("r", "")

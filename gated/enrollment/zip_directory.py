@@ -14,7 +14,7 @@ UNPACKING_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError),
     *(ValueError, OSError, struct.error),
 )
-"""What `zipfile` raises when a member is not what the directory says."""
+"""The errors of `zipfile` for a member that contradicts the directory."""
 
 MAX_DIRECTORY_BYTES = 4 << 20
 

@@ -25,7 +25,7 @@ _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::(\d{1,5}))?")
 _PORTS = {"http": "80", "https": "443"}
 _ORIGIN = re.compile(r"(https?)://(\S+)")
 _OWN_PAGES = frozenset({"same-origin", "none"})
-"""What a browser says in Sec-Fetch-Site of a page of this machine, and of what its user typed."""
+"""Values of Sec-Fetch-Site for a page of this machine and for a typed address."""
 
 
 def known_names(settings: ApiSettings) -> frozenset[str]:

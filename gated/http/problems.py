@@ -219,7 +219,7 @@ SCHEMAS: Mapping[str, Any] = {
         "properties": dict.fromkeys(("at", "code", "detail"), _TEXT),
     },
 }
-"""What the description has besides the bodies of routes."""
+"""Parts of the description other than the bodies of routes."""
 
 _REFERENCE = {"$ref": "#/components/schemas/Problem"}
 

@@ -129,7 +129,7 @@ _PLAIN: Mapping[type, Callable[[Any], Any]] = {
     date: date.isoformat,
     timedelta: _seconds,
 }
-"""How each type is written in CSV; the others are written as they are."""
+"""The CSV form of each type; others are written unchanged."""
 
 _AS_IT_IS = frozenset({Harmless, int, float, type(None), bool})
 

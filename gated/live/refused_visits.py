@@ -91,7 +91,7 @@ class RefusedVisit:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class VisitComparison:
     """The answer about one visit and one person.
 
     missing: usable frames that the gate still needed. flaws: of the frames that were not usable,
@@ -205,7 +205,7 @@ class RefusedVisits(Service):
                 gone += 1
         return gone
 
-    def compare(self, change: Change, visit_uid: str, person_id: int) -> Comparison:
+    def compare(self, change: Change, visit_uid: str, person_id: int) -> VisitComparison:
         """Compare a refused visit with a person; journaled.
 
         Raises: NotFound for the person, or when the visit is not kept.
@@ -215,7 +215,7 @@ class RefusedVisits(Service):
         body = {"person": person.uid, "visit": visit_uid}
         change.record("refused_visit_compared", body, subject=person.ref)
         flaws = sorted(visit["flaws"], key=lambda flaw: (-visit["flaws"][flaw], flaw))
-        return Comparison(
+        return VisitComparison(
             visit_uid,
             visit["reason"],
             self._likeness(change.session, visit, person_id),

@@ -27,7 +27,7 @@ class OsdpReaderOptions(Line):
     card: Literal["wiegand", "hex"] = "wiegand"
     """wiegand: 26, 34 or 37 bits with their parities. hex: all bits, for `card_format: hex`."""
     facility_of_37: bool = False
-    """Whether 37 bits begin with a facility code of 16 (H10304)."""
+    """True if 37 bits begin with a facility code of 16 (H10304)."""
 
 
 class Keypad:

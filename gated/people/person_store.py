@@ -54,7 +54,7 @@ _TEXTS = tuple(
     if c.name in CHANGEABLE and isinstance(c.type, sa.Text) and c.name not in _CODES
 )
 OPTIONAL_TEXTS = tuple(name for name in (*_TEXTS, *_CODES) if persons.c[name].nullable)
-"""What may be known of a person besides the name and the code."""
+"""Optional fields of a person besides name and code."""
 
 _SORTED_BY = {
     "first_name": persons.c.first_name_key,

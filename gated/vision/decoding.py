@@ -23,7 +23,7 @@ MAX_SIDE = 4096
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
 
 BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-"""How files of these formats begin."""
+"""The first bytes of files of these formats."""
 
 DAMAGED = "is damaged, or no JPEG, PNG, BMP or TIFF picture"
 

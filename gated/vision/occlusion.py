@@ -16,7 +16,7 @@ from gated.core.values import Face, Image
 
 SIZE = 112
 PLACES = ((38.3, 51.7), (73.5, 51.5), (56.0, 71.7), (41.5, 92.4), (70.7, 92.2))
-"""Where eyes, nose and corners of the mouth lie in the aligned picture (the ArcFace template)."""
+"""Eyes, nose and corners of the mouth in the aligned picture (the ArcFace template)."""
 
 EYES = (slice(44, 60), slice(28, 50)), (slice(44, 60), slice(62, 84))
 EYES_AND_LIDS = (slice(44, 60), slice(26, 50)), (slice(44, 60), slice(62, 86))

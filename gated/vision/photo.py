@@ -26,7 +26,7 @@ RIVAL = 0.5
 """A second face at least this prominent, measured by the first, makes a photo ambiguous."""
 
 AT_THE_EDGE = 0.75
-"""How much of its prominence a face loses from the middle of the picture to its corner."""
+"""The prominence that a face loses from the middle of the picture to its corner."""
 
 SMALL_PHOTO = 320
 """Long side up to which one look finds every face that is large enough to enrol."""

@@ -22,7 +22,7 @@ from gated.vision.decoding import MAX_SIDE, check_file, unreadable
 
 DEADLINE_S = 20.0
 GRACE_S = 5.0
-"""How much longer than the photo's own time the helper may take to answer."""
+"""The helper's tolerance beyond the time limit of the photo."""
 STAYS_S = 30.0
 """A helper that was not needed for so long is replaced; it ends by itself after IDLE_S."""
 

@@ -43,7 +43,7 @@ AWAY_S = 2.0
 
 OF_A_HUB = "/api/sync/"
 LOOK_S = 0.5
-"""How often a gate looks at most whether it has become a hub."""
+"""The minimum interval of checking whether a gate has become a hub."""
 
 STRANGER, GUARD = "gated.stranger", "gated.guard"
 """In the scope of a request with a body: that nobody knows its sender, or what has let it pass."""

@@ -20,7 +20,7 @@ from gated.web.connections import SWEEP_S, GuardedProtocol, Listener
 from gated.web.places import HEAD_S, KEPT_S, Bounds, Places
 
 GRACE_S = 2
-"""How long open requests may take to end at a stop."""
+"""The time that open requests have to end at a stop."""
 
 BACKLOG = 128
 

@@ -16,7 +16,7 @@ from gated.http.streams import EVENTS, MOTION
 LOOK_S = 0.4
 READING = frozenset({"GET", "HEAD"})
 STREAMS = (EVENTS, MOTION.partition(";")[0])
-"""What may end anywhere."""
+"""Media types of answers that may end at any point."""
 
 
 class StillAllowed:

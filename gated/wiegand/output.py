@@ -39,7 +39,7 @@ class WiegandOutputOptions(Section):
     d0_pin: Line
     d1_pin: Line
     inverted: bool = True
-    """Whether a transistor stands between: a high line pulls the wire low."""
+    """True if a transistor is between: a high line pulls the wire low."""
 
     def misfits(self) -> Any:
         if self.d0_pin == self.d1_pin:

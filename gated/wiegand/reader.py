@@ -36,7 +36,7 @@ class WiegandReaderOptions(Section):
     pull_up: bool = True
     """Use the chip's pull-up resistors; the reader's own level is taken down to 3.3 V outside."""
     facility_of_37: bool = False
-    """Whether 37 bits begin with a facility code of 16 (H10304)."""
+    """True if 37 bits begin with a facility code of 16 (H10304)."""
 
     def misfits(self) -> Any:
         if self.d0_pin == self.d1_pin:

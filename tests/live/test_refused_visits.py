@@ -20,12 +20,12 @@ from gated.errors import NotFound
 from gated.live.refused_visits import (
     FRAMES,
     TRACKS,
-    Comparison,
     Likeness,
     RefusalTaker,
     RefusedVisit,
     RefusedVisits,
     Scale,
+    VisitComparison,
 )
 from gated.people.people import People
 from gated.ports import Frame
@@ -112,7 +112,7 @@ def visit(*faces: TrackedFace) -> RefusedVisit:
     return taken
 
 
-def asked(refused: RefusedVisits, person: Person, uid: str = VISIT) -> Comparison:
+def asked(refused: RefusedVisits, person: Person, uid: str = VISIT) -> VisitComparison:
     return done_by("root", refused.compare, uid, person.id)
 
 
@@ -135,7 +135,7 @@ def test_a_refused_visit_and_a_person_are_compared_in_words(
     flawed = face(flaws=("blurred", "turned_away"))
     refused.keep(visit(looks, flawed, face(flaws=("blurred",)), looks), VISIT, SCALE, gallery)
     told = asked(refused, people[ANN])
-    assert told == Comparison(VISIT, "no_match", likeness, 2, 1, ("blurred", "turned_away"))
+    assert told == VisitComparison(VISIT, "no_match", likeness, 2, 1, ("blurred", "turned_away"))
     assert asked(refused, people[BOB]).likeness is Likeness.UNLIKE
     assert kinds(workspace)[-2:] == ["refused_visit_compared"] * 2
 

@@ -13,7 +13,7 @@ from gated.database import stored_settings
 from gated.database.engine import Database
 
 Giver = Literal["hub", "pages"]
-"""Who gives settings: the hub, or an administrator on the pages of the gate."""
+"""The source of settings: the hub, or an administrator on the pages of the gate."""
 
 KEYS: Mapping[Giver, str] = {"hub": "given_settings", "pages": "own_settings"}
 """The givers, and where the settings of each are kept."""

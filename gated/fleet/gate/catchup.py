@@ -18,7 +18,7 @@ from gated.workspace import Workspace
 log = logging.getLogger(__name__)
 
 PATIENCE_S = 60.0
-"""How long a gate that heard the hub lately takes to catch up before it opens all the same."""
+"""The time in which a gate with recent contact catches up before it opens anyway."""
 
 RETRY_S = 2.0
 

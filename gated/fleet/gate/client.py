@@ -40,7 +40,7 @@ BY_PROXY = {
     502: "a proxy says that it is down",
     504: "a proxy says that it does not answer in time",
 }
-"""What an answer means that is not the hub's own."""
+"""The meaning of an answer that is not the hub's own."""
 
 
 class _TooSlow(TimeoutError):

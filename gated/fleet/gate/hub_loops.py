@@ -34,11 +34,11 @@ from gated.workspace import Workspace
 log = logging.getLogger(__name__)
 
 LOOK_S = 0.5
-"""How soon a new row of the journal is seen."""
+"""The interval of looking for a new row of the journal."""
 
 HEARTBEAT_S = 10.0
 WAIT_S = 50.0
-"""How long the hub may hold back an answer that tells nothing; proxies give up after a minute."""
+"""The time that the hub may delay an empty answer; proxies give up after a minute."""
 
 REST = 8.0
 """Of many pages each is followed by a rest so many times as long as it took the processor: whoever
@@ -49,7 +49,7 @@ GATHER_S = 0.2, 1.0
 several come in one page, and the gates do not ask at the same moment."""
 
 RULES_LOOK_S = 2.0
-"""How soon it is seen that the rules of a gate begin to ask who is inside."""
+"""The interval of checking whether a gate's rules depend on who is inside."""
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 60.0

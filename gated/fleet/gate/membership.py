@@ -1,4 +1,4 @@
-"""That this gate belongs to a hub: joined by a code, kept sealed, its keys renewed, left again."""
+"""The membership of this gate in a hub: joining by a code, sealed storage, key renewal, leaving."""
 
 from __future__ import annotations
 

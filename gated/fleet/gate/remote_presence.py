@@ -31,10 +31,10 @@ from gated.workspace import Workspace
 log = logging.getLogger(__name__)
 
 PATIENCE_S = 5.0
-"""How much longer than agreed an answer may take."""
+"""The tolerance beyond the agreed time of an answer."""
 
 LOOK_S = 0.2
-"""How soon a gate that is the hub itself sees what other gates have sent."""
+"""The interval at which a gate that is the hub itself looks for passages of other gates."""
 
 
 class Elsewhere(Protocol):

@@ -15,7 +15,7 @@ from gated.workspace import Workspace
 log = logging.getLogger(__name__)
 
 LOOK_S = 0.2
-"""How soon a change in SQLite is seen; PostgreSQL tells by itself."""
+"""The interval of looking for a change in SQLite; PostgreSQL notifies by itself."""
 
 
 class ChangeNotifier:

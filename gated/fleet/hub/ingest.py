@@ -59,7 +59,7 @@ Names = Mapping[str, Mapping[str, Any]]
 _NOBODY: Names = {}
 
 _UNFIT = (IntegrityError, sa.exc.DataError, sa.exc.StatementError)
-"""What a row of values that the attendance log cannot hold comes to."""
+"""The code for a row with values that the attendance log cannot hold."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ class Reported:
     problems: tuple[str, ...]
     settings: ReportedSettings
     troubles: tuple[str, ...] = ()
-    """What the hub itself noticed: forked, clock_off, backlog_grows."""
+    """Problems that the hub itself found: forked, clock_off, backlog_grows."""
 
 
 def received(status: Mapping[str, Any], now: datetime) -> dict[str, Any]:
