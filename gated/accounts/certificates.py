@@ -22,7 +22,7 @@ EARLY = timedelta(days=1)
 
 
 WARN_BEFORE = timedelta(days=30)
-"""An end is told so early; one that we have signed is renewed then."""
+"""Time before the expiry at which it is reported; one that we signed is renewed then."""
 
 RENEWED_DAYS = 825
 

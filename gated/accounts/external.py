@@ -16,7 +16,7 @@ from gated.people import person_store
 class ProvenSubject:
     """Somebody who has signed in at a provider, as it says and as the settings read it.
 
-    personnel_code: of the person whose account it becomes, if told.
+    personnel_code: of the person whose account it becomes, if known.
     """
 
     issuer: str

@@ -69,8 +69,8 @@ class FamiliarAddresses:
             self._days = days
 
     def _digest(self, account: str, address: str) -> str:
-        told = f"{account}\0{address}".encode()
-        return hmac.new(self._key, told, hashlib.sha256).hexdigest()[:32]
+        message = f"{account}\0{address}".encode()
+        return hmac.new(self._key, message, hashlib.sha256).hexdigest()[:32]
 
 
 def _with(days: dict[str, int], digest: str, now: Instant) -> dict[str, int]:

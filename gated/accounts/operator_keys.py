@@ -19,7 +19,7 @@ from gated.accounts.passwords import normal
 from gated.vault.sealing import KEY
 
 DERIVATION = "argon2id m=65536 t=3 p=1"
-"""Named beside each salt, so that another one can be told from it."""
+"""Stored beside each salt, so that another scheme can be distinguished from it."""
 
 _MEMORY_KIB, _PASSES, _LANES = 65_536, 3, 1
 _SALT = 16

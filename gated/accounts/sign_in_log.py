@@ -30,7 +30,7 @@ class SignInLog:
     """Journals who signed in and who failed to.
 
     The first of each kind, account and address in a quarter of an hour is written at once; what
-    repeats it, and what is beyond ROWS different ones, is counted and told when the window ends.
+    repeats it, and what is beyond ROWS different ones, is counted and logged when the window ends.
     """
 
     def __init__(self, journal: Journal, clock: Clock) -> None:

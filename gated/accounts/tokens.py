@@ -93,7 +93,7 @@ class Tokens:
 
         Another site can make a browser send the cookie, and cannot know this.
         """
-        # of the session, so that other tabs need not be told of a renewal
+        # of the session, so that other tabs need not learn of a renewal
         return self.csrf_of(self.read(token).token_id)
 
     def csrf_of(self, session: str) -> str:

@@ -141,7 +141,7 @@ def load_with(
 def check_own(values: Mapping[str, Any]) -> dict[str, str]:
     """Return what is wrong with values that somebody would set on the pages: key -> why.
 
-    What is impossible together with the rest is told by `load_with`.
+    `load_with` reports values that are impossible in combination with others.
     """
     draft = YamlDraft(dict(values), {(): ""})
     for section, part in draft.values.items():
@@ -176,16 +176,16 @@ def read_given(file: Path) -> dict[str, dict[str, Any]]:
 
 
 def _check_given(draft: YamlDraft) -> None:
-    told: set[Keys] = set()
+    reported: set[Keys] = set()
     for section, part in draft.values.items():
         for key in part if isinstance(part, dict) and section in SECTIONS else ():
-            told.add((section, key))
+            reported.add((section, key))
             if SCOPES.get((section, str(key))) == "file":
                 draft.complain((section, str(key)), "is set in the file of the gate only")
             elif not _is_finite(part[key]):
                 draft.complain((section, str(key)), "should be a finite number")
     for misfit, places in _misfits_of(_sections(draft, Path()), draft):
-        if told.issuperset(place[:2] for place in places):
+        if reported.issuperset(place[:2] for place in places):
             draft.misfit(places[0], misfit.text)
 
 

@@ -79,9 +79,9 @@ def _dotenv_secrets(path: Path) -> list[str]:
         values, _ = read_dotenv(path.read_text(encoding="utf-8"), path.name)
     except (OSError, UnicodeDecodeError):
         return []
-    told = {name: value for name, (value, _) in values.items()}
-    named = [name for name in _SECRET_VARIABLES if told.get(name)]
-    return named + [name for name in _ADDRESS_VARIABLES if _PASSWORD.search(told.get(name, ""))]
+    texts = {name: value for name, (value, _) in values.items()}
+    named = [name for name in _SECRET_VARIABLES if texts.get(name)]
+    return named + [name for name in _ADDRESS_VARIABLES if _PASSWORD.search(texts.get(name, ""))]
 
 
 def _made(keys: Path) -> list[Path]:

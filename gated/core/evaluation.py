@@ -158,7 +158,7 @@ def _best_threshold(scores: Similarities, same: Bools) -> float:
     errors = np.concatenate([[0], np.cumsum(truth)]) + (
         int((~truth).sum()) - np.concatenate([[0], np.cumsum(~truth)])
     )
-    # equal scores cannot be told apart
+    # equal scores cannot be distinguished
     possible = np.concatenate([[True], ranked[1:] > ranked[:-1], [True]])
     place = int(np.where(possible, errors, len(scores) + 1).argmin())
     if place == 0:

@@ -197,7 +197,7 @@ def require_admin_beside(session: Session, person_id: int) -> None:
 def keep_last_admin(session: Session, person_id: int) -> list[Account]:
     """Take the last admin's account from a person who is about to go; returns what was kept.
 
-    Not for what somebody asks for here, who is told to make another admin first: for what a date or
+    Not for a request of somebody here, who can make another admin first: for what a date or
     the hub brings about, and cannot wait. The account stays as nobody's in particular.
     """
     if not _has_last_admin(session, person_id):

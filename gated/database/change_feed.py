@@ -40,7 +40,7 @@ HEAD = "change_head"
 CHANNEL = "gated_changes"
 _AT_ONCE = 500
 FEED = ""
-"""The topic of the feed of changes, among those that are told of on the channel."""
+"""The topic of the feed of changes on the notification channel."""
 
 PERSON, GROUP, OPERATOR, EDIT = "person", "group", "operator", "edit"
 SCHEDULE, SITE, CREDENTIAL_KEYS = "schedule", "site", "credential_keys"
@@ -191,7 +191,7 @@ def erased(session: Session, uids: Sequence[str]) -> set[str]:
 def unconfirmed(session: Session, gate_id: int, joined_at: datetime | None) -> list[str]:
     """The erased persons of whom a gate has not said that they are gone there.
 
-    Of what was closed before it joined, a gate has never been told.
+    A gate never received what was closed before it joined.
     """
     wanted = _open(gate_id)
     if joined_at is not None:
@@ -260,7 +260,7 @@ def _open(gate_id: int) -> sa.ColumnElement[bool]:
     return sa.and_(erasures.c.closed_at.is_(None), erasures.c.uid.not_in(said))
 
 
-# --- being told -----------------------------------------------------------------------------------
+# --- notifications --------------------------------------------------------------------------------
 
 
 def topic_of(site: str) -> str:
@@ -312,7 +312,7 @@ def _notified(database: Database, pause_s: float) -> Generator[frozenset[str] | 
             # to its end: a generator of the driver that is left half-way keeps its lock
             heard = list(driver.notifies(timeout=pause_s, stop_after=1))
             if any(notify.payload == FEED for notify in heard):
-                # of many changes at once one is told
+                # one notification for many changes at once
                 heard += driver.notifies(timeout=_GATHER_S)
             yield frozenset(notify.payload for notify in heard)
     finally:

@@ -1,4 +1,4 @@
-"""Operators who may edit people at gates: on the hub as allowed there, on a gate as it was told."""
+"""Operators who may edit people at gates: defined on the hub, received from it on a gate."""
 
 from __future__ import annotations
 

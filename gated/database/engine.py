@@ -463,7 +463,7 @@ def _storage_error(name: str, e: Exception) -> StorageError:
     if "Could not decode" in text:
         return Unreadable(UNREADABLE)
     lines = text.strip().splitlines() or [type(e).__name__]
-    told = _BY_STATE.get(getattr(orig, "sqlstate", None) or "")
-    told = told or next((s for mark, s in _SENTENCES if mark in text), None)
-    told = told or f"cannot be used: {lines[0]}"
-    return StorageError(f"the database {name} {told}")
+    sentence = _BY_STATE.get(getattr(orig, "sqlstate", None) or "")
+    sentence = sentence or next((s for mark, s in _SENTENCES if mark in text), None)
+    sentence = sentence or f"cannot be used: {lines[0]}"
+    return StorageError(f"the database {name} {sentence}")

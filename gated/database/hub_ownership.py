@@ -84,7 +84,7 @@ def require_own(session: Session, kind: str, uid: str, what: str) -> None:
 
 
 def version(session: Session, uid: str) -> int:
-    """The version of a person on the hub that this gate was told of; 0 for who is new."""
+    """Return the version of a person on the hub that this gate has received; 0 for a new person."""
     row = rows.one(session, mirrored, [mirrored.c.version], kind=change_feed.PERSON, uid=uid)
     return row.version or 0 if row else 0
 

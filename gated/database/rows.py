@@ -86,9 +86,9 @@ def _told(error: Exception, dialect: sa.Dialect) -> BaseException:
     import psycopg
 
     instance: Any = sa.exc.DBAPIError.instance
-    told: BaseException = instance(None, None, error, psycopg.Error, dialect=dialect)
-    made_discreet(told)  # COPY quotes the line that did not fit
-    return told
+    wrapped: BaseException = instance(None, None, error, psycopg.Error, dialect=dialect)
+    made_discreet(wrapped)  # COPY quotes the line that did not fit
+    return wrapped
 
 
 def insert_unless_there(

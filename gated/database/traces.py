@@ -72,8 +72,8 @@ def note(session: Session) -> None:
 
 def left(session: Session) -> Traces | None:
     """Find the traces that are noted and not gone yet; None: nothing."""
-    told = stored_settings.get(session, KEY)
-    return None if not told else Traces(datetime.fromisoformat(told["since"]), told["mark"])
+    stored = stored_settings.get(session, KEY)
+    return None if not stored else Traces(datetime.fromisoformat(stored["since"]), stored["mark"])
 
 
 def gone(session: Session, mark: str) -> bool:

@@ -223,7 +223,7 @@ class BusDoor(TimedDoor):
         self._note(Condition(LOST, True, detail, "alarm"))
 
     def _forget_lease(self) -> None:
-        """Drop the lease: when the board is back it is only told to lock."""
+        """Drop the lease: when the board is back it only gets the command to lock."""
         with self._condition:
             self._lease_ends = None
             if not self._fire:

@@ -1,6 +1,6 @@
 """Tables of people as spreadsheets really write them: encoding, delimiter, quotes, line by line.
 
-One row that cannot be read spoils no other; each problem is told with the line it begins in.
+An unreadable row does not affect others; each problem is reported with its first line.
 """
 
 from __future__ import annotations

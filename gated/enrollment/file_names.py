@@ -25,7 +25,7 @@ def is_litter(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A file that a table names and that is not there. why: told after its name."""
+    """A missing file that a table names. why: the rest of a sentence that begins with its name."""
 
     name: str
     why: str
@@ -58,7 +58,7 @@ class Names:
         As it is written; else with either slash and any form of accents; else without case, where
         only one is left.
         """
-        told = posixpath.basename(plain_name(name)) or name
+        shown = posixpath.basename(plain_name(name)) or name
         for start in dict.fromkeys((folder, "")):
             inside = posixpath.normpath(posixpath.join(start, plain_name(name)))
             for group in (
@@ -69,8 +69,8 @@ class Names:
                 if len(group) == 1:
                     return group[0]
                 if group:
-                    return Missing(told, f"means several files: {', '.join(sorted(group)[:4])}")
-        return Missing(told, self._absent)
+                    return Missing(shown, f"means several files: {', '.join(sorted(group)[:4])}")
+        return Missing(shown, self._absent)
 
 
 def _folded(name: str) -> str:

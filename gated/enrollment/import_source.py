@@ -19,7 +19,7 @@ from gated.errors import SourceError, TextRefused
 
 PHOTO_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".tif", ".tiff"}
-    # no formats of ours: they are told for what they are when they are looked into
+    # not our formats: the error names what they are when they are opened
     | {".heic", ".heif", ".avif", ".webp", ".gif", ".jp2", ".jxl", ".pdf", ".psd", ".svg"}
     | {".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2"}
 )
@@ -47,7 +47,7 @@ _SCRIPTS = ("LATIN", "CYRILLIC", "GREEK")
 
 
 class Photo(Protocol):
-    """A file, on disk or in an archive, by the name that is told of it."""
+    """A file, on disk or in an archive, by the name used in reports."""
 
     @property
     def name(self) -> str: ...

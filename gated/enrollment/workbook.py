@@ -105,7 +105,7 @@ def _opened(content: bytes) -> zipfile.ZipFile:
 class _Reader:
     """Hears the elements of a part by their local names; texts are bounded.
 
-    begin and end are told of an element; `text` is what was written since `listen`.
+    begin and end are called for each element; `text` is the text since `listen`.
     """
 
     def __init__(

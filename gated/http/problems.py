@@ -123,7 +123,7 @@ def answer_to(request: Request, error: errors.GatedError) -> Problem:
 
 
 def problem_of(error: errors.GatedError) -> Problem:
-    """Return what a client is told of one of our errors."""
+    """Return the problem details for one of our errors."""
     status = next((STATUS[c] for c in type(error).__mro__ if c in STATUS), None)
     if status is None:
         log.error("unexpected error", exc_info=error)

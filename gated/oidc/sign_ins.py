@@ -124,9 +124,9 @@ class CompanySignIns:
 
         Without its word a sign-in is too old for the door unless it was to ask for the password.
         """
-        now, told = self._clock.now().utc, claims.get("auth_time")
-        if isinstance(told, int | float) and not isinstance(told, bool):
-            return min(now, float(told))
+        now, auth_time = self._clock.now().utc, claims.get("auth_time")
+        if isinstance(auth_time, int | float) and not isinstance(auth_time, bool):
+            return min(now, float(auth_time))
         return now if kept["again"] else now - (self._auth.door_confirmation_s or 0.0)
 
     def _subject(self, issuer: str, claims: Mapping[str, Any]) -> ProvenSubject:

@@ -245,7 +245,7 @@ class _Panel:
             self._changed.notify_all()
 
 
-def _nobody(*told: object) -> int:
+def _nobody(*arguments: object) -> int:
     """Nobody listens any more."""
     return 0
 

@@ -1,7 +1,7 @@
 """An output module as a door: its relay hangs on the secure side, behind an encrypted line.
 
 A release is a timed output, so that the module locks by itself a second after the gate should have,
-whatever becomes of gate and line. What holds is told again twice a second: each time the module
+whatever becomes of gate and line. The state is sent again twice a second: each time the module
 confirms it with the keys of the secure channel.
 """
 

@@ -22,7 +22,7 @@ router = APIRouter(prefix="/api/persons", tags=["persons"], route_class=Route)
 def bulk(
     body: BulkIn, operator: Operator, services: Services, editor: Editor
 ) -> list[BulkResultOut]:
-    """Switch several people on or off, or let them join or leave a group; each is told of."""
+    """Switch people on or off, or let them join or leave a group; a result for each."""
 
     def act(change: Change, id_: int) -> None:
         _act(body, services, editor, change, id_)

@@ -121,9 +121,9 @@ def refs(session: Session, ids: Collection[int]) -> dict[int, PersonRef]:
     """Those of these persons that are still there."""
     found: dict[int, PersonRef] = {}
     wanted, p = list(ids), persons.c
-    told = sa.select(p.id, p.uid, p.personnel_code, p.first_name, p.last_name)
+    selected = sa.select(p.id, p.uid, p.personnel_code, p.first_name, p.last_name)
     for i in range(0, len(wanted), _AT_A_TIME):
-        some = told.where(p.id.in_(wanted[i : i + _AT_A_TIME]))
+        some = selected.where(p.id.in_(wanted[i : i + _AT_A_TIME]))
         for id_, uid, code, first, last in session.execute(some).all():
             found[id_] = PersonRef(id_, uid, code, f"{first} {last}".strip())
     return found

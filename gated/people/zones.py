@@ -80,8 +80,8 @@ def zone_here(workspace: Workspace, session: Session) -> tzinfo:
 
 
 def _reported(session: Session) -> frozenset[tzinfo]:
-    told = session.execute(sa.select(gates.c.status).where(gates.c.account_id.is_not(None)))
-    said = (status.get(REPORTED) for (status,) in told)
+    statuses = session.execute(sa.select(gates.c.status).where(gates.c.account_id.is_not(None)))
+    said = (status.get(REPORTED) for (status,) in statuses)
     return frozenset(
         zone for name in said if isinstance(name, str) and (zone := find_zone(name)) is not None
     )

@@ -1,6 +1,6 @@
 """Relay boards that speak Modbus: `door.relay_pin` is a coil, the other pins are discrete inputs.
 
-Each look reads the coil back. A board with a timer of its own is told how long a release may last,
+Each poll reads the coil back. A board with a timer of its own gets the longest time of a release,
 and one with a watchdog is reminded of this program at each look: both lock when nobody speaks.
 """
 

@@ -100,10 +100,10 @@ class SimulatedBoard(ABC):
 
 
 class SimulatedUsbRelay(SimulatedBoard):
-    """A board of four bytes; `told` is all that it took."""
+    """A board of four bytes; `received` is all that was sent to it."""
 
     def __init__(self, path: Path) -> None:
-        self.told: list[bytes] = []
+        self.received: list[bytes] = []
         super().__init__(path)
 
     def _heard(self, data: bytes) -> tuple[bytes, int]:
@@ -113,7 +113,7 @@ class SimulatedUsbRelay(SimulatedBoard):
             return b"", 0
         start, relay, value, total = data[:4]
         if (start + relay + value) & 0xFF == total and not self.mute:
-            self.told.append(data[:4])
+            self.received.append(data[:4])
             self.move(relay, bool(value))
         return b"", 4
 

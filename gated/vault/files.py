@@ -113,10 +113,10 @@ class FileStore:
         """The (d,) float32 template at a relative path, and its model; StorageError, SealError."""
         head, _, body = self._load(rel, ENCODINGS).partition(b"\n")
         try:
-            told = json.loads(head)
+            fields = json.loads(head)
             vector = np.frombuffer(body, "<f4").astype(np.float32)
-            if len(vector) == told["dimension"]:
-                return vector, str(told["model"])
+            if len(vector) == fields["dimension"]:
+                return vector, str(fields["model"])
         except (ValueError, KeyError, TypeError):
             pass
         raise SealError(f"{rel} does not hold what it says")

@@ -201,13 +201,13 @@ class Proof:
 
 def _again(body: bytes, receive: Receive) -> Receive:
     """Give what was read once more, then what comes after it."""
-    told = False
+    answered = False
 
     async def repeated() -> Message:
-        nonlocal told
-        if told:
+        nonlocal answered
+        if answered:
             return await receive()
-        told = True
+        answered = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return repeated

@@ -74,7 +74,7 @@ class Listener(socket.socket):
         made, address = super().accept()
         place = self.places.enter(str(address[0]))
         if place is None:
-            # no waiting for the last bytes of somebody who was told nothing
+            # without an answer there are no last bytes to wait for
             made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             made.close()
             raise ConnectionAbortedError("there is no place for it")

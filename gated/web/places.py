@@ -152,7 +152,7 @@ class Places:
         return True
 
     def leave(self, place: ConnectionPlace) -> None:
-        """The connection has ended; may be told more than once."""
+        """Note that the connection has ended; may be called more than once."""
         with self._lock:
             if place not in self.taken:
                 return

@@ -1,1 +1,1 @@
-"""Web hooks: what happens here, told to other programs over HTTP, from the journal's position."""
+"""Web hooks: events of the journal, sent to other programs over HTTP."""

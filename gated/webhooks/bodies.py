@@ -14,7 +14,7 @@ def fields_of(event: Mapping[str, Any]) -> dict[str, str]:
     person, data = event["person"] or {}, event["data"]
     at = datetime.fromisoformat(event["time"])
     direction = str(data.get("direction") or "")
-    told = {
+    replacements = {
         **{name: event[name] for name in ("id", "type", "kind", "time", "gate", "site")},
         **{n: data.get(n) for n in ("reason", "method", "confidence", "severity", "detail")},
         "local_time": at.replace(tzinfo=None).isoformat(" ", "seconds"),
@@ -25,7 +25,7 @@ def fields_of(event: Mapping[str, Any]) -> dict[str, str]:
         "person_uid": person.get("uid"),
         "person_name": person.get("name"),
     }
-    return {name: "" if value is None else str(value) for name, value in told.items()}
+    return {name: "" if value is None else str(value) for name, value in replacements.items()}
 
 
 def filled(template: Any, fields: Mapping[str, str]) -> Any:

@@ -16,7 +16,7 @@ router = APIRouter(prefix="/api/webhooks", tags=["webhooks"], route_class=Route)
 @router.get("", responses=responses(401, 403, 503))
 def list_webhooks(admin: Admin, services: Services) -> list[WebhookOut]:
     """The targets of the configuration: what they took, what they lack, and the last tries."""
-    return [WebhookOut.model_validate(told) for told in services.webhooks.list_()]
+    return [WebhookOut.model_validate(webhook) for webhook in services.webhooks.list_()]
 
 
 @router.post("/{name}/test", responses=responses(401, 403, 404, 422, 503))

@@ -26,7 +26,7 @@ RETRY_S = 2.0
 def catch_up(
     workspace: Workspace, clock: Clock, model: str, should_continue: Callable[[], bool]
 ) -> None:
-    """Apply what the hub has told since this gate last heard it; nothing for a gate on its own.
+    """Apply the hub's changes since the last contact; does nothing for a gate on its own.
 
     A hub that does not answer is no hindrance, unless this gate has not heard it for
     `sync.catch_up_after_h`: then it waits until the hub does, or `should_continue` says no.

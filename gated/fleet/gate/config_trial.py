@@ -406,7 +406,7 @@ class ConfigTrial:
         given, refused = self._layer.given, None
         with suppress(StorageError):
             refused = self._kept().refused
-        told: dict[str, Any] = {
+        report: dict[str, Any] = {
             "revision": given.revision if given else 0,
             "given": given.uid if given else None,
             "state": state,
@@ -414,7 +414,7 @@ class ConfigTrial:
             "reason": refused.reason if refused else None,
             "overruled": list(self._now.loaded.overruled),
         }
-        self._board.publish(**{f"{self._giver}_settings": told})
+        self._board.publish(**{f"{self._giver}_settings": report})
 
 
 def _nobody_is_there(seen: GateStatus) -> bool:

@@ -45,7 +45,7 @@ REST = 8.0
 stands before the camera meanwhile must not wait longer than usual."""
 
 GATHER_S = 0.2, 1.0
-"""A gate that was told all waits at random so long before it asks again: of many changes in a row
+"""An up-to-date gate waits at random so long before it asks again: of many changes in a row
 several come in one page, and the gates do not ask at the same moment."""
 
 RULES_LOOK_S = 2.0
@@ -150,7 +150,7 @@ class UplinkLoop(HubLoop):
 
     A new row is sent within `LOOK_S`, or at once while other gates wait to hear of it.
 
-    status: (rows that the hub does not have yet) -> what the hub is told. renew: renews the keys of
+    status: (rows that the hub does not have yet) -> the heartbeat. renew: renews the keys of
     the gate when they are old.
     """
 

@@ -1,6 +1,6 @@
 """Passages at the other gates of the site, on a gate: asked of its hub, or read where it is one.
 
-What was told is kept, so that a gate that starts without its hub goes on from there, and other
+It is stored, so that a gate that starts without its hub goes on from there, and other
 processes can say what it knows.
 """
 
@@ -93,7 +93,7 @@ def hear_first(workspace: Workspace, client: HubClient | None, clock: Clock, rea
 
 
 def _forget(workspace: Workspace) -> None:
-    """Forget what a hub has told that is not ours any more."""
+    """Forget the report of a hub that is no longer ours."""
     with workspace.database.read() as session:
         known = bool(settings_store.get(session, KEY))
     if known:

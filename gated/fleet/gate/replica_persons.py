@@ -123,7 +123,7 @@ _NAMED_BY = [persons.c[name] for name in ("id", "uid", "personnel_code", "code_k
 def _known(session: Session, people: Sequence[StoredPerson]) -> _Known:
     """Find the persons who are here; of others this gate's own person with their code.
 
-    Such a person, who was added here before the hub told of them, gets the hub's uid.
+    Such a person, who was added here before the hub sent them, gets the hub's uid.
     """
     uids = [p.uid for p in people]
     here = sa.select(*_NAMED_BY).where(persons.c.uid.in_(uids))

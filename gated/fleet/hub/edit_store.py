@@ -19,7 +19,7 @@ from gated.errors import NotFound
 PENDING, ACCEPTED, REFUSED = "pending", "accepted", "refused"
 
 TOLD_FOR = timedelta(days=400)
-"""For so long a verdict is part of what a gate is told anew."""
+"""The time for which a verdict is part of a snapshot."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,9 +86,9 @@ class FleetGate:
     @property
     def troubles(self) -> tuple[str, ...]:
         """Return what is wrong: as the hub noticed, and as the gate says."""
-        told = self.reported
+        report = self.reported
         silent = ("silent",) if self.silent else ()
-        return tuple(dict.fromkeys((*silent, *told.troubles, *told.problems, *told.alarms)))
+        return tuple(dict.fromkeys((*silent, *report.troubles, *report.problems, *report.alarms)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,7 @@ class Fleet:
             return _with_groups(session, gate), str(code)
 
     def update(self, id_: int, changes: Mapping[str, Any], *, actor: str) -> FleetGate:
-        """Change name, site, groups, everyone, photos or edits; the gate is told everything anew.
+        """Change name, site, groups, everyone, photos or edits; the gate receives everything again.
 
         NotFound, Conflict.
         """
@@ -309,9 +309,9 @@ class Fleet:
         return gate
 
     def _welcome(self, gate: GateRow, joining: Joining) -> dict[str, Any]:
-        told = {"gate": gate.uid, "name": gate.name, "site": gate.site, "hub": self.hub_key}
-        told["seal_key"] = self._opener.seal_key
-        return {**told, "signature": self._signer.sign(welcome(joining.proof, told)).hex()}
+        welcomed = {"gate": gate.uid, "name": gate.name, "site": gate.site, "hub": self.hub_key}
+        welcomed["seal_key"] = self._opener.seal_key
+        return {**welcomed, "signature": self._signer.sign(welcome(joining.proof, welcomed)).hex()}
 
     # --- requests -----------------------------------------------------------------------------
 
@@ -379,9 +379,9 @@ def _record(change: Change, kind: str, gate: GateRow) -> None:
     change.record(kind, body)
 
 
-def welcome(proof_: str, told: Mapping[str, Any]) -> bytes:
+def welcome(proof_: str, welcomed: Mapping[str, Any]) -> bytes:
     """Return what the hub signs when a gate has joined."""
-    return b"gated join\n" + canonical([proof_, dict(told)])
+    return b"gated join\n" + canonical([proof_, dict(welcomed)])
 
 
 def _require_keys(sign_key: str, seal_key: str) -> None:

@@ -17,8 +17,8 @@ from gated.journal.site_presence_store import EVERYBODY, PassageChanges
 def of_gate(session: Session, gate: GateRow, passed: PassageChanges) -> PassageChanges:
     """Return what a gate may tell of it: nobody is forgiven whom it does not carry."""
     whom = may_forgive(session, gate, sorted(passed.forgiven))
-    told = {uid: utc for uid, utc in passed.forgiven.items() if uid in whom}
-    return replace(passed, forgiven=told)
+    own_forgiven = {uid: utc for uid, utc in passed.forgiven.items() if uid in whom}
+    return replace(passed, forgiven=own_forgiven)
 
 
 def inside_unknown(session: Session, gate: GateRow, from_utc: float) -> int:

@@ -171,7 +171,7 @@ def update(session: Session, id_: int, **changes: Any) -> GateRow:
 
 
 def heard(session: Session, id_: int, **values: Any) -> None:
-    """Note what a gate told of itself; this is no new version of it."""
+    """Store the report of a gate; this is no new version of it."""
     session.execute(sa.update(gates).where(gates.c.id == id_).values(**values))
 
 

@@ -1,7 +1,7 @@
 """The journals of the gates on their hub: raw rows verified and stored, then projected.
 
 A batch is taken under the lock of its chain, so that of deliveries at the same time, twice or out
-of order each row is stored once. What is wrong with a row is told and kept in quarantine, and never
+of order each row is stored once. A faulty row is reported and kept in quarantine, and never
 keeps the others from being acknowledged:
 
     fork         another row of this number is here already: two units write as one gate
@@ -131,7 +131,7 @@ def take(
 ) -> IngestResult:
     """Store what is new of a batch; needs a session of `Database.write`.
 
-    key: what seals the journal of the gate, as far as the hub was told (public, hex).
+    key: the public key (hex) of the gate's journal, as far as the hub knows it.
     one_by_one: what follows from each row is entered apart, so that one which does not fit keeps
     no other away. It takes several times as long; NotTogether, then nothing is stored, without.
     """
@@ -217,7 +217,7 @@ class _Ingest:
     # --- holes --------------------------------------------------------------------------------
 
     def _look_for_holes(self, first: Part) -> None:
-        """Rows that are missing before the first new one: told of by the gate, or a flaw."""
+        """Judge rows missing before the first new one: reported by the gate, or a flaw."""
         pruned_to, end = None if self._cut is None else self._cut.range, self._end
         if first["seq"] != end.seq + 1:
             after = self._batch.after

@@ -37,11 +37,11 @@ def begun_with(session: Session, batch: Batch) -> BegunKey | None:
         public_key = str(body["public_key"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return None  # the row is set apart for itself
-    told = KeyRotation.in_row(batch.chain, body)
+    rotation = KeyRotation.in_row(batch.chain, body)
 
     def agrees(former: Collection[str]) -> bool:
         known = {*former, *successor_keys(body, split(batch.chain)[0], former)}
-        if told is not None and told.previous_key in known and told.is_agreed:
+        if rotation is not None and rotation.previous_key in known and rotation.is_agreed:
             return True
         return public_key in known
 

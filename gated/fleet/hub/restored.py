@@ -1,4 +1,4 @@
-"""A hub whose database is older than what was told from it: noticed, and made whole again."""
+"""Detect and repair a hub whose database is older than what its gates received."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def _learn_erasures(workspace: Workspace) -> int:
     """Note in the feed who is erased by the ledger and not by the database; how many."""
     known = workspace.journal.ledger.read()
     with workspace.database.read() as session:
-        told = erasure_ledger.erased_in_journal(session) | change_feed.erased(
+        journaled = erasure_ledger.erased_in_journal(session) | change_feed.erased(
             session, sorted(known)
         )
-    unknown = sorted(known - told)
+    unknown = sorted(known - journaled)
     with workspace.database.write() as session:
         for uid in unknown:
             change_feed.note_erasure(session, uid)

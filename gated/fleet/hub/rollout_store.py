@@ -145,8 +145,8 @@ def update(session: Session, id_: int, **values: Any) -> Rollout:
 def begun_by(session: Session, rollout: Rollout) -> str | None:
     """The name of who began it; None when it was erased."""
     p = journal_private.c
-    told = sa.select(p.payload).where(p.chain == rollout.chain, p.seq == rollout.seq)
-    payload = session.execute(told.where(p.role == "actor")).scalar()
+    actors = sa.select(p.payload).where(p.chain == rollout.chain, p.seq == rollout.seq)
+    payload = session.execute(actors.where(p.role == "actor")).scalar()
     return None if payload is None else json.loads(payload).get("name")
 
 

@@ -254,7 +254,7 @@ class Rollouts(Service):
 
     def _give(self, session: Session, given: Sequence[GivenTo]) -> None:
         rollout_store.give(session, given)
-        # one thing for all: each gate is told its own
+        # one thing for all gates: each receives its own version
         change_feed.note(session, change_feed.SETTINGS, [change_feed.SETTINGS])
 
     def _progress(
@@ -367,15 +367,15 @@ def _looked_at(given: GivenTo, gate: GateRow, now: datetime) -> GivenTo:
     """Return how a gate is with what it was given."""
     if given.flaw is not None or not _is_joined(gate):
         return given
-    told = gate.status.get("settings")
-    told = told if isinstance(told, Mapping) else {}
+    shown = gate.status.get("settings")
+    shown = shown if isinstance(shown, Mapping) else {}
     heard = _is_heard(gate, now)
     silent_since = None if heard else given.silent_since or now
-    runs = told.get("given") == given.uid and told.get("state") == "running"
+    runs = shown.get("given") == given.uid and shown.get("state") == "running"
     new = sorted(set(reported(gate.status).problems) - set(given.troubles)) if runs else []
     flaw, healthy_since = None, None
-    if told.get("refused") == given.uid:
-        flaw = f"refused: {str(told.get('reason'))[:500]}"
+    if shown.get("refused") == given.uid:
+        flaw = f"refused: {str(shown.get('reason'))[:500]}"
     elif new:
         flaw = f"is not well with it: {', '.join(new)}"
     elif given.heard and silent_since is not None and now - silent_since >= SILENT:

@@ -100,12 +100,12 @@ class FleetGateOut(Out):
     @staticmethod
     def of(found: FleetGate) -> FleetGateOut:
         values = {name: getattr(found.gate, name) for name in _OF_THE_GATE}
-        told = ReportedOut.model_validate(found.reported)
+        report = ReportedOut.model_validate(found.reported)
         return FleetGateOut(
             **values,
             groups=found.groups,
             configuration=found.wanted,
-            reported=told,
+            reported=report,
             troubles=found.troubles,
         )
 

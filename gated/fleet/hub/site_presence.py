@@ -38,7 +38,7 @@ FORGOTTEN = timedelta(days=1)
 class PresenceChange:
     """Of one person (uid), or of everybody (None) what was forgiven.
 
-    direction: None when nobody passed, or the last passage was at the gate that is told. Times in
+    direction: None when nobody passed, or the last passage was at the receiving gate. Times in
     UTC seconds on the clock of that gate.
     """
 

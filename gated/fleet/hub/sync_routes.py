@@ -46,8 +46,8 @@ def signed(
     services: Services, caller: GateCaller, content: BaseModel | Mapping[str, Any]
 ) -> Response:
     """The answer as JSON, with the hub's signature."""
-    told = content.model_dump(mode="json") if isinstance(content, BaseModel) else content
-    response = JSONResponse(told)
+    document = content.model_dump(mode="json") if isinstance(content, BaseModel) else content
+    response = JSONResponse(document)
     response.headers[HEADER] = services.fleet.signature_of(caller, 200, bytes(response.body))
     return response
 

@@ -13,10 +13,10 @@ from datetime import datetime
 from typing import Any
 
 KEY = "watched"
-"""Where the hub keeps it, in the status of a gate; what a gate says under this name counts not."""
+"""The key of it in the status of a gate; a value that a gate sends under this name is ignored."""
 
 RETURNS = 2
-"""A start that is told again after another one, so often, is no message that came late."""
+"""After so many returns to an earlier start, the cause is not a late message."""
 
 REMEMBERED = 8
 CLOCK_OFF_S = 300.0
@@ -47,10 +47,10 @@ class UnitHistory:
     @classmethod
     def read(cls, status: Mapping[str, Any]) -> UnitHistory:
         """Return what the hub has kept."""
-        told = status.get(KEY)
-        if not isinstance(told, Mapping):
+        stored = status.get(KEY)
+        if not isinstance(stored, Mapping):
             return cls()
-        known = {k: told[k] for k in cls.__dataclass_fields__ if k in told}
+        known = {k: stored[k] for k in cls.__dataclass_fields__ if k in stored}
         return cls(**{**known, "starts": tuple(known.get("starts", ()))})
 
     def heard(self, start: Any, backlog: int | None, acked: int, now: datetime) -> UnitHistory:

@@ -4,7 +4,7 @@
 
 The feed's name, how often what this gate is given began anew, the number of the last change that
 the gate has applied, and a proof (HMAC-SHA256) that the hub gave it to this gate. So one that is
-ahead of the hub shows that the hub's database is older than what was told from it.
+ahead of the hub shows that the hub's database is older than what its gates received.
 """
 
 from __future__ import annotations

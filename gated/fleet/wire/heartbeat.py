@@ -63,8 +63,8 @@ def received(status: Mapping[str, Any], now: datetime) -> dict[str, Any]:
 
 def reported(status: Mapping[str, Any]) -> Reported:
     """Return what the hub has kept of a gate's words."""
-    told = status.get("settings")
-    settings = told if isinstance(told, Mapping) else {}
+    stored = status.get("settings")
+    settings = stored if isinstance(stored, Mapping) else {}
     return Reported(
         version=_some(status.get("version"), str),
         started_at=_some(status.get("started_at"), str),

@@ -59,9 +59,9 @@ class JoinCode:
         return _digest(b"key", self.secret)
 
 
-def proof(key: str, told: Mapping[str, Any]) -> str:
+def proof(key: str, payload: Mapping[str, Any]) -> str:
     """HMAC-SHA256 (hex) with the key of a code over what a gate tells when it joins."""
-    return hmac.new(key.encode(), canonical(told), hashlib.sha256).hexdigest()
+    return hmac.new(key.encode(), canonical(payload), hashlib.sha256).hexdigest()
 
 
 def fingerprint(hub_key: str) -> str:

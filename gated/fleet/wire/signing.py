@@ -46,7 +46,7 @@ class GateKeys:
         self.token = TOKEN_MARK + secret.rstrip("=")
 
     def public(self) -> dict[str, str]:
-        """Return what the hub is told of them: public keys, and by what it knows the token."""
+        """Return the public part of the credentials: public keys, and the digest of the token."""
         return {
             "sign_key": self.sign_key,
             "seal_key": self.seal_key,
