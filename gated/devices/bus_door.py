@@ -240,10 +240,10 @@ def lock_link(setup: DoorSetup, link: RelayLink) -> str:
         if link.look(()).energised not in {None, energised}:
             raise DeviceError("the relay does not follow")
     except DeviceError as error:
-        raise DeviceError(f"the relay of {link.name} cannot be driven: {error}") from None
+        raise DeviceError(f"{link.name} cannot be driven: {error}") from None
     finally:
         link.close()
-    return f"locked: the relay of {link.name} was {'energised' if energised else 'released'}"
+    return f"locked: {link.name} was {'energised' if energised else 'switched off'}"
 
 
 def relay_of(settings: DoorSettings) -> int:
