@@ -78,7 +78,7 @@ class Workspace:
             """Recent events and decisions of the gate, without erased people."""
             self.refused = SealedRing(state / "refused", self.keys.sealer)
             """Templates of refused visits, for `privacy.denials_hours`."""
-            self.journal.on_gone = self._forget
+            self.journal.on_gone = self.forget_visits
             self.journal.renew_head()
             self.clock = JudgedClock(clock or SystemClock())
             self.clock.evidence = self._evidence()
@@ -87,7 +87,8 @@ class Workspace:
             self.database.close()
             raise
 
-    def _forget(self, uids: Collection[str]) -> None:
+    def forget_visits(self, uids: Collection[str]) -> None:
+        """Remove what is kept of the visits of these people, and of refused ones like theirs."""
         self.ring.forget(uids)
         self.refused.forget(uids)
 

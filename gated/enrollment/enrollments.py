@@ -147,6 +147,7 @@ class Enrollments(Service):
         self._workspace.journal.keep_out(change.session, withdrawn)
         body = {"person": person.uid, "enrollments": withdrawn}
         proof = change.record("biometrics_withdrawn", body, subject=person.ref)
+        change.after_commit(lambda: self._workspace.forget_visits([person.uid]))
         self._workspace.forget_after(change, *files)
         return WithdrawalReceipt.of(person, change.at, len(gone), len(files), proof)
 

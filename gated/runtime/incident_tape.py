@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import astuple
 from typing import Any
 
-from gated.core.gallery import Gallery
+from gated.core.gallery import Gallery, GalleryPerson
 from gated.core.messages import (
     CameraEvent,
     Command,
@@ -59,7 +59,8 @@ class IncidentTape(Loop):
     similar people with their similarities, and a sketch of the track's embeddings relative to each
     other (`core.sketch`).
 
-    gone: returns the uids of erased persons; no piece about one of them is written.
+    gone: returns the uids of erased persons; no piece about one of them is written. A person whose
+    last template leaves the gallery, as by a withdrawn consent, is removed from the ring as well.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class IncidentTape(Loop):
             self.beat()
             with contextlib.suppress(queue.Empty):
                 self._lines.take(*self._queue.get(timeout=0.5))
+                self._forget_withdrawn()
             if self._lines.size >= PIECE_BYTES or time.monotonic() - began >= PIECE_S:
                 self.write()
                 began = time.monotonic()
@@ -118,6 +120,11 @@ class IncidentTape(Loop):
         except StorageError as error:
             log.error("the incident tape cannot be written: %s", error)
 
+    def _forget_withdrawn(self) -> None:
+        withdrawn, self._lines.withdrawn = self._lines.withdrawn, set()
+        if withdrawn:
+            self._ring.forget(withdrawn)
+
 
 class _Lines:
     """Makes lines of events, and collects the uids of the persons concerned."""
@@ -129,6 +136,9 @@ class _Lines:
         self._about: set[str] = set()
         self._made: list[str] = []
         self.size = 0
+        self._members: dict[str, GalleryPerson] = {}
+        self.withdrawn: set[str] = set()
+        """The uids of persons whose last template was removed, of whom nothing may be kept."""
         self._replace(gallery)
 
     def piece(self) -> Piece | None:
@@ -159,9 +169,15 @@ class _Lines:
         self.size += len(text)
 
     def _replace(self, gallery: Gallery) -> None:
+        members = {m.person.uid: m for m in gallery.members}
+        # who is only switched off is still a member
+        withdrawn = self._members.keys() - members.keys()
+        self.withdrawn |= withdrawn
+        if self._about & withdrawn:
+            self._made, self._about, self.size = [], set(), 0
         self._gallery = gallery
         self._uids = {m.person.id: m.person.uid for m in gallery.members}
-        self._members = {m.person.uid: m for m in gallery.members}
+        self._members = members
 
     def _people(self, about: frozenset[str]) -> str:
         """Return the line of the gallery: its size, and the persons concerned."""

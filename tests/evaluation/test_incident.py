@@ -17,12 +17,19 @@ from hypothesis import strategies as st
 
 from gated.core.gallery import Gallery, GalleryPerson, Template, unit
 from gated.core.gate import Gate
-from gated.core.messages import Command, CredentialPresented, Event, PlanReplaced
+from gated.core.messages import (
+    Command,
+    CredentialPresented,
+    Event,
+    GalleryReplaced,
+    PlanReplaced,
+)
 from gated.core.plan import AccessPlan, Pass
 from gated.core.policy import GatePolicy
 from gated.core.sketch import DIMENSIONS, TrackSketch, placed
 from gated.core.values import Method
 from gated.database.records import Person
+from gated.enrollment.enrollments import Enrollments
 from gated.errors import SourceError
 from gated.evaluation.incident import Incident, decide_again, differences, gather, moment_of
 from gated.people.people import People
@@ -261,6 +268,53 @@ def test_nothing_of_a_person_outlives_their_erasure(
     TapedScene(others, gallery.only(bob.id)).watch(face({BOB: SURE}), frames=4)
     kept(others)
     assert [piece.about for piece in workspace.ring.pieces()] == [{bob.uid}]
+
+
+def without(gallery: Gallery, person_id: int) -> Gallery:
+    """The gallery after the last template of this person was removed."""
+    there = [m for m in gallery.members if m.person.id != person_id]
+    templates = [Template(m.person.id, m.person.id, like({m.person.id: 1.0}), MODEL) for m in there]
+    return Gallery.build(MODEL, "cosine", there, templates)
+
+
+def test_nothing_of_a_person_outlives_their_consent(
+    workspace: Workspace, tape: IncidentTape, gallery: Gallery, people: list[Person]
+) -> None:
+    """Also in what the door has in hand, and whoever removed the last template."""
+    ann, bob, _ = people
+    ring = workspace.ring
+    TapedScene(tape, gallery).watch(face({ANN: SURE, BOB: 0.1}), frames=4)
+    kept(tape)
+    after = IncidentTape(ring, MANY, gallery, workspace.journal.ledger.read, lambda *_: None)
+    scene = TapedScene(after, gallery)
+    scene.watch(face({ANN: SURE, BOB: 0.1}), frames=4)
+    scene.send(GalleryReplaced(without(gallery, ann.id)))
+    scene.watch(face({BOB: SURE}, track=2), frames=4)
+    kept(after)
+    about = {uid for piece in ring.pieces() for uid in piece.about}
+    assert (ann.uid in about, bob.uid in about) == (False, True)
+
+
+def test_who_is_switched_off_stays_in_what_is_kept(
+    workspace: Workspace, tape: IncidentTape, gallery: Gallery, people: list[Person]
+) -> None:
+    scene = TapedScene(tape, gallery)
+    scene.watch(face({ANN: SURE, BOB: 0.1}), frames=4)
+    off = [replace(m, active=False) for m in gallery.members]
+    scene.send(GalleryReplaced(replace(gallery, members=tuple(off))))
+    kept(tape)
+    assert people[0].uid in {uid for piece in workspace.ring.pieces() for uid in piece.about}
+
+
+def test_a_withdrawal_empties_the_ring_while_no_door_runs(
+    workspace: Workspace, tape: IncidentTape, gallery: Gallery, people: list[Person]
+) -> None:
+    TapedScene(tape, gallery).watch(face({ANN: SURE, BOB: 0.1}), frames=4)
+    kept(tape)
+    assert list(workspace.ring.pieces())
+    with workspace.change("test") as change:
+        Enrollments.of(workspace).withdraw_biometrics(change, people[0].id)
+    assert list(workspace.ring.pieces()) == []
 
 
 def test_a_tape_that_is_full_counts_and_never_waits(
