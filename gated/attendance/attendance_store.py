@@ -283,6 +283,88 @@ def who_punched(
     return _chosen_people(session, conditions, person_id, department, limit)
 
 
+def people_of(session: Session, ids: Sequence[int]) -> list[Person]:
+    """Those of these persons who are there, by id."""
+    chosen = sa.select(*columns_of(Person, persons)).where(persons.c.id.in_(ids))
+    return [record(Person, r) for r in session.execute(chosen.order_by(persons.c.id))]
+
+
+def who_may_be_odd(
+    session: Session,
+    from_: datetime,
+    to: datetime,
+    left_by: datetime,
+    longest: timedelta,
+    *,
+    person_id: int | None = None,
+    department: str | None = None,
+    after: int = 0,
+) -> list[int]:
+    """Ids, in their order and behind one, of all whose passages in that time are no plain pairs.
+
+    Who has an entry and its exit again and again, less than `longest` apart, is in order, also
+    whose last entry is later than `left_by`. Some are told who are in order, such as by night.
+    """
+    if rows.is_too_large(person_id):
+        return []
+    # the sum keeps the index of persons from being chosen: of each all time would be read
+    conditions = [log.c.person_id + 0 > after, *_between(from_, to), *_PUNCH]
+    if person_id is not None:
+        conditions.append(log.c.person_id == person_id)
+    if department is not None:
+        of_it = sa.select(persons.c.id).where(persons.c.department == department)
+        conditions.append((log.c.person_id + 0).in_(of_it))
+
+    def of_each(what: sa.FunctionElement[Any]) -> sa.Over[Any]:
+        return what.over(partition_by=log.c.person_id, order_by=(log.c.created_at, log.c.id))
+
+    before = of_each(sa.func.lag(log.c.direction))
+    since = of_each(sa.func.lag(log.c.created_at))
+    following = of_each(sa.func.lead(log.c.direction))
+    told = sa.select(
+        log.c.person_id, log.c.direction, log.c.created_at, before.label("before"),
+        following.label("following"), since.label("since"),
+        sa.cast(log.c.flags, sa.Text).contains('"clock_').label("clock"),
+    ).where(*conditions).subquery()  # fmt: skip
+    row, entry, exit_ = told.c, str(Direction.ENTRY), str(Direction.EXIT)
+    apart = sa.extract("epoch", row.created_at) - sa.extract("epoch", row.since)
+    odd = sa.or_(
+        row.clock,
+        row.direction == row.before,
+        sa.and_(row.direction == exit_, row.before.is_(None)),
+        sa.and_(row.direction == entry, row.following.is_(None), row.created_at <= left_by),
+    )
+    if longest <= to - from_:
+        late = apart >= longest.total_seconds() - 1
+        odd = sa.or_(odd, sa.and_(row.direction == exit_, row.before == entry, late))
+    found = sa.select(row.person_id).where(odd).distinct().order_by(row.person_id)
+    return list(session.execute(found).scalars())
+
+
+Arrivals = tuple[int, str | None, str, int]
+"""The quarter of an hour (UTC seconds), zone and site of a row, and how many."""
+
+
+def first_entries(session: Session, from_: datetime, to: datetime) -> list[Arrivals]:
+    """Count the first entries of all people in that time, by quarters of an hour."""
+    entered = log.c.direction.concat("") == str(Direction.ENTRY)
+    firsts = (
+        sa.select(
+            sa.func.min(log.c.created_at).label("at"),
+            sa.func.max(log.c.timezone).label("timezone"),
+            sa.func.max(log.c.site).label("site"),
+        )
+        .where(log.c.person_id.is_not(None), entered, *_between(from_, to), *_PUNCH)
+        .group_by(log.c.person_id)
+        .subquery()
+    )
+    second = sa.cast(sa.extract("epoch", firsts.c.at), sa.BigInteger)
+    quarter = second - second % 900
+    place = (quarter, firsts.c.timezone, firsts.c.site)
+    found = session.execute(sa.select(*place, sa.func.count()).group_by(*place))
+    return [(int(at), timezone, site, int(n)) for at, timezone, site, n in found]
+
+
 def on_payroll(
     session: Session,
     from_: datetime,
@@ -424,7 +506,9 @@ def last_rows(
     if own:
         conditions.append(log.c.chain.not_in(sa.select(sync_chains.c.chain)))
     if until is not None:
-        ends = (sa.and_(log.c.chain == c, log.c.seq <= seq) for c, seq in until.items())
+        # neither decides which index is taken: a chain has most rows of all time
+        of, number = log.c.chain.concat(""), log.c.seq + 0
+        ends = (sa.and_(of == c, number <= seq) for c, seq in until.items())
         conditions.append(sa.or_(sa.false(), *ends))
     said = [log.c.direction, log.c.created_at, log.c.chain, log.c.seq]
     told: LoggedPassages = {}

@@ -35,7 +35,10 @@ from gated.people.zones import Zones, zones
 from gated.ports import Clock
 from gated.workspace import Workspace
 
-PEOPLE_AT_A_TIME = 20
+PEOPLE_AT_FIRST, PEOPLE_AT_A_TIME = 20, 100
+"""Whoever wants a few need not wait for many; of many each part asks the database anew."""
+DAYS_AT_A_TIME = 3
+"""Of exceptions in one answer: of each day all passages of all people are looked at."""
 ROWS_AT_FIRST = 100
 """A table begins with few rows, so that whoever waits for it sees it begin."""
 ROWS_AT_A_TIME = 1000
@@ -201,30 +204,101 @@ class Reports:
         """List the sums of each person's days, by person, behind an id."""
         found = (
             Totals.of(person, [d.day for d in days])
-            for some in self.days(period, people, after)
+            for some in self.days(period, people, after, limit)
             for person, days in groupby(some, key=lambda d: d.person)
         )
         return list(islice(found, limit))
 
     def days(
-        self, period: Period, people: PeopleFilter = EVERYBODY, after: int = 0
+        self,
+        period: Period,
+        people: PeopleFilter = EVERYBODY,
+        after: int = 0,
+        wanted: int | None = None,
     ) -> Iterator[list[PersonDay]]:
         """Days on which somebody came or went, by person and date, some people at a time.
 
-        after: the id of a person; who has a higher one follows.
+        after: the id of a person; who has a higher one follows. wanted: so many people will do.
         """
         begin, end = self._reach(period)
+        limit, left = PEOPLE_AT_FIRST, wanted or 0
         while True:
             with self._database.read() as session:
                 some = attendance_store.who_punched(
                     session, begin, end, person_id=people.person_id, department=people.department,
-                    after=after, limit=PEOPLE_AT_A_TIME,
+                    after=after, limit=limit,
                 )  # fmt: skip
                 read = self.read(session, [p.id for p in some], period)
             yield [day for person in some for day in self.days_of(read, person, period)]
-            if len(some) < PEOPLE_AT_A_TIME:
+            if len(some) < limit:
                 return
-            after = some[-1].id
+            after, left = some[-1].id, left - limit
+            limit = PEOPLE_AT_A_TIME
+            if wanted is not None:
+                limit = min(limit, max(left, PEOPLE_AT_FIRST))
+
+    def exceptions(
+        self, period: Period, people: PeopleFilter, *, limit: int, cursor: str | None
+    ) -> tuple[list[PersonDay], str | None]:
+        """Days with an open visit or an unset clock, the newest first, and what continues behind.
+
+        A part may be shorter than `limit`, or empty, though more follows: it ends after
+        `DAYS_AT_A_TIME`. SourceError for a cursor that is none of ours.
+        """
+        day, after = (period.last, 0) if cursor is None else _read_place(cursor)
+        found: list[PersonDay] = []
+        for _ in range(DAYS_AT_A_TIME):
+            if day < period.first:
+                return found, None
+            for one in self._odd_days(min(day, period.last), people, after):
+                if len(found) == limit:
+                    last = found[-1]
+                    return found, f"{last.day.date.isoformat()}.{last.person.id}"
+                found.append(one)
+            day, after = day - timedelta(days=1), 0
+        return found, None if day < period.first else f"{day.isoformat()}.0"
+
+    def _odd_days(self, day: date, people: PeopleFilter, after: int) -> Iterator[PersonDay]:
+        """Yield that day of each who has an exception on it, by person."""
+        period = Period(day, day)
+        now = datetime.fromtimestamp(self._clock.now().utc, UTC)
+        with self._database.read() as session:
+            begin, end = self._bounds(session, day)
+            ids = attendance_store.who_may_be_odd(
+                session, begin, end, now - self._rules.longest, self._rules.longest,
+                person_id=people.person_id, department=people.department, after=after,
+            )  # fmt: skip
+        for start in range(0, len(ids), PEOPLE_AT_FIRST):
+            with self._database.read() as session:
+                some = attendance_store.people_of(session, ids[start : start + PEOPLE_AT_FIRST])
+                read = self.read(session, [p.id for p in some], period)
+            for person in some:
+                for found in self.days_of(read, person, period):
+                    if found.day.open_visits or found.day.clock_unset:
+                        yield found
+
+    def arrivals(self, day: date) -> Counter[int]:
+        """Hour on the clock at the gate -> how many came for the first time on that day."""
+        found: Counter[int] = Counter()
+        with self._database.read() as session:
+            there = zones(self._workspace, session)
+            begin, end = self._bounds(session, day)
+            told = attendance_store.first_entries(session, begin, end)
+        for quarter, timezone, site, count in told:
+            zone = there.of(timezone, site)
+            at = datetime.fromtimestamp(quarter, UTC)
+            if day_of(at, zone, self._rules) == day:
+                found[at.astimezone(zone).hour] += count
+        return found
+
+    def _bounds(self, session: Session, day: date) -> tuple[datetime, datetime]:
+        """Between which times, in UTC, a day lies at whatever gate."""
+        begins = [
+            datetime.combine(day, time(), zone).astimezone(UTC) + self._rules.day_start
+            for zone in zones(self._workspace, session, fleet=True).everywhere()
+        ]
+        # one of 25 hours has no more than that
+        return min(begins), max(begins) + timedelta(hours=25)
 
     def read(self, session: Session, ids: Sequence[int], period: Period) -> PassagesRead:
         """Read what the days of these people are derived from."""

@@ -17,6 +17,7 @@ from gated.attendance.headings import Language, headings
 from gated.attendance.payroll import DAY_COLUMNS, MONTH_COLUMNS, MonthTotals
 from gated.attendance.reports import DAY_HEADER, LOG_HEADER, By, PeopleFilter, Period, PersonDay
 from gated.attendance.schemas import (
+    ArrivalsOut,
     AttendanceDetailOut,
     AttendanceOut,
     BreakOut,
@@ -53,6 +54,7 @@ Limit = Annotated[int | None, Query(ge=1, le=10_000)]
 Cursor = Annotated[str | None, Query(max_length=64)]
 FirstDay = Annotated[date | None, Query(alias="from", description="default: first of the month")]
 LastDay = Annotated[date | None, Query(description="included; default: today")]
+OneDay = Annotated[date | None, Query(description="default: today")]
 Format = Literal["csv", "xlsx"]
 SUMMARY_PAGE = 500
 SummaryLimit = Annotated[int, Query(ge=1, le=10_000)]
@@ -228,6 +230,38 @@ def summary(
         header, rows = headings(DAY_COLUMNS, language), services.payroll.day_table(period, people)
         return _table("days", header, rows, format, language=language)
     return _table("days", DAY_HEADER, reports.day_table(period, people), format, bom)
+
+
+@router.get("/exceptions", response_model=list[DayOut])
+def exceptions(
+    request: Request,
+    _viewer: Viewer,
+    services: Services,
+    person_id: int | None = None,
+    department: Name = None,
+    from_: FirstDay = None,
+    to: LastDay = None,
+    limit: SummaryLimit = SUMMARY_PAGE,
+    cursor: Cursor = None,
+) -> Response:
+    """Days that want mending, the newest first: open visits, or a clock that was unset.
+
+    `Link: rel="next"` leads on; a page may have fewer days than `limit`, or none, and yet not be
+    the last.
+    """
+    reports = services.reports
+    period = reports.period(from_, to)
+    people = PeopleFilter(person_id, department)
+    page, following = reports.exceptions(period, people, limit=limit, cursor=cursor)
+    headers = {} if following is None else {"Link": _next(request, period, cursor=following)}
+    return json_list([_day(found) for found in page], DayOut, headers)
+
+
+@router.get("/arrivals")
+def arrivals(_viewer: Viewer, services: Services, day: OneDay = None) -> list[ArrivalsOut]:
+    """Count who came for the first time on a day, by the hours of the clock at the gate."""
+    found = services.reports.arrivals(services.reports.period(day, day).last)
+    return [ArrivalsOut(hour=hour, people=found[hour]) for hour in sorted(found)]
 
 
 @router.get(

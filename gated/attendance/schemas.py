@@ -175,6 +175,13 @@ class BreakOut(Out):
     end: datetime
 
 
+class ArrivalsOut(Out):
+    """The people who came for the first time on a day, in one hour of the clock at the gate."""
+
+    hour: Annotated[int, Field(ge=0, le=23)]
+    people: int
+
+
 class DayOut(Out):
     """One day of one person; times with the offset at the gate, durations in seconds."""
 

@@ -83,6 +83,7 @@ from gated.journal.chain_tip import (
 )
 from gated.journal.erasure_ledger import ErasureLedger
 from gated.journal.key_rotation import ROTATIONS, KeyEra, KeyRotation, eras, key_at, rotation_of
+from gated.journal.kind_index import newest_of_kind
 from gated.journal.kinds import (
     ACKNOWLEDGED,
     FIRST,
@@ -431,17 +432,13 @@ class Journal:
         return True
 
     def _newest(self, session: Session, gate: str, kind: str) -> tuple[str, int, str] | None:
-        row = journal.c
         for chain in reversed(own_chains(session, gate)):
-            seq = 1 << 62
-            while seq:
-                older = sa.select(row.seq, row.body).where(
-                    row.chain == chain, row.kind == kind, row.seq < seq
-                )
-                found = session.execute(older.order_by(row.seq.desc()).limit(1)).first()
-                if found is not None and self.proves(session, chain, found.seq):
-                    return chain, int(found.seq), str(found.body)
-                seq = 0 if found is None else found.seq
+            found = newest_of_kind(session, chain, kind)
+            while found is not None:
+                seq, body = found
+                if self.proves(session, chain, seq):
+                    return chain, seq, body
+                found = newest_of_kind(session, chain, kind, before=seq)
         return None
 
     def renew_head(self) -> None:

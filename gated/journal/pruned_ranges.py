@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from gated.database.tables import journal, sync_chains
+from gated.journal.kind_index import newest_of_kind
 
 PRUNED = "pruned"
 DROPPED = "rows_dropped"
@@ -89,13 +90,10 @@ def own_chains(session: Session, gate: str, table: sa.Table = journal) -> list[s
 
 def pruned_row(session: Session, gate: str) -> tuple[str, int, str] | None:
     """Return chain, number and body of the newest row that records pruning; None without one."""
-    row = journal.c
     for chain in reversed(own_chains(session, gate)):
-        query = sa.select(row.chain, row.seq, row.body)
-        query = query.where(row.kind == PRUNED, row.chain == chain)
-        found = session.execute(query.order_by(row.seq.desc()).limit(1)).first()
+        found = newest_of_kind(session, chain, PRUNED)
         if found is not None:
-            return found.chain, found.seq, found.body
+            return chain, *found
     return None
 
 

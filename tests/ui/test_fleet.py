@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,9 +12,14 @@ import pytest
 
 from gated.accounts.accounts import Accounts
 from gated.config import load
+from gated.people.people import People
 from gated.workspace import Workspace
+from tests.changes import done_by
 from tests.e2e.process import Process
 from tests.fixtures.server import PASSWORD
+from tests.fleet.sync.test_down import hire
+from tests.fleet.sync.test_edits import edged, olga_on
+from tests.fleet.sync.world import World, hub_in
 from tests.ui.site import Site, Visitor, address_of, violations
 
 HUB = """
@@ -86,6 +93,64 @@ def test_a_roll_out_is_seen_and_taken_back(visitor: Visitor, hub: Site) -> None:
     card.get_by_role("button", name="Take back").click()
     page.get_by_role("dialog").get_by_role("button", name="Take back").click()
     card.get_by_text("Taken back", exact=True).wait_for()
+
+
+def test_a_roll_out_goes_on_by_a_button_and_is_halted_by_another(
+    visitor: Visitor, hub: Site
+) -> None:
+    with _client(hub) as client:
+        settings = {"settings": {"door": {"held_open_s": 45}}}
+        number = client.post("/api/fleet/configurations", json=settings).json()["id"]
+        stages = {"stages": [{"sites": ["works"]}, {"everyone": True}], "automatic": False}
+        body = {"configuration": number, **stages}
+        begun = client.post("/api/fleet/rollouts", json=body)
+        assert begun.status_code == 201
+    visitor.sign_in("admin", "fleet")
+    page = visitor.page
+    page.get_by_role("button", name="Roll-outs").click()
+    card = page.get_by_role("region", name=f"Revision {number}")
+    card.locator("li[aria-current=step]").get_by_text("works").wait_for()
+    for button, seen in (
+        ("Go on", card.locator("li[aria-current=step]").get_by_text("everyone")),
+        ("Halt", card.get_by_text("Halted", exact=True)),
+    ):
+        card.get_by_role("button", name=button).click()
+        dialog = page.get_by_role("dialog", name=button)
+        assert violations(page) == []
+        dialog.get_by_role("button", name=button).click()
+        seen.wait_for()
+    with _client(hub) as client:
+        found = client.get(f"/api/fleet/rollouts/{begun.json()['id']}").json()
+        assert (found["state"], found["stage"]) == ("halted", 2)
+
+
+def test_an_edit_that_conflicts_is_compared_and_decided(browser: Any, tmp_path: Path) -> None:
+    """Made at a real gate by an operator of the hub, of somebody whom the hub changed since."""
+    with hub_in(tmp_path, None) as running, ExitStack() as stack:
+        services = running.services
+        services.accounts.create("the-admin", "admin", PASSWORD, actor="test")
+        person = hire(running.workspace)
+        world = World(tmp_path, running, stack)
+        olga_on(world)
+        at = edged(world)
+        at.change(person, last_name="Gates")
+        at.send()
+        done_by("test", People.of(running.workspace).update, person.id, {"last_name": "Hubs"})
+        context = stack.enter_context(browser.new_context(locale="en-GB"))
+        visitor = Visitor(context.new_page(), Site(running.url, None, tmp_path, ""))  # type: ignore[arg-type]
+        visitor.sign_in("admin", "fleet")
+        page = visitor.page
+        page.get_by_role("button", name="Edits to decide").click()
+        page.get_by_text("Changed here since").wait_for()
+        assert violations(page) == []
+        page.get_by_role("button", name="What the gate wants").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_role("row", name="Last name Hubs Gates").wait_for()
+        assert violations(page) == []
+        dialog.get_by_role("button", name="Accept anyway").click()
+        page.locator(".empty").wait_for()
+        assert People.of(running.workspace).get(person.id).last_name == "Gates"
+        assert (visitor.said, visitor.asked) == ([], [])
 
 
 def test_the_receipt_of_an_erasure_is_looked_up(visitor: Visitor, hub: Site) -> None:

@@ -26,8 +26,8 @@ export function table({ path, filters, columns, row, none, label, sort, onSort, 
       total.value = found.total ?? count;
       more.value = found.next;
       problem.value = null;
-      waiting.value = false;
       if (found.next && end.getBoundingClientRect().top < innerHeight + 300 && count < 500) load(found.next);
+      else waiting.value = false;
     } catch (error) {
       if (error.name === "AbortError") return;
       problem.value = error;

@@ -1,16 +1,15 @@
 // Attendance: what has to be mended first, a day, the log, months, requests; and a week of one person.
-import { get, may, page, post, query } from "../core/api.js";
+import { get, may, post, query } from "../core/api.js";
 import { h, signal } from "../core/dom.js";
 import { addDays, clockOf, day, duration, fromSite, moment, number, t, time, today, toSite, weekOf, word } from "../core/i18n.js";
 import { BASE, remember } from "../core/router.js";
-import { bdi, button, chip, empty, head, loaded, nameOf, note, outcome, toast } from "../pieces/bits.js";
+import { bdi, button, chip, empty, head, loaded, nameOf, outcome, toast } from "../pieces/bits.js";
 import { bars } from "../pieces/chart.js";
-import { ask, checkbox, field, input, select } from "../pieces/dialog.js";
+import { ask, checkbox, dialog, field, input, select } from "../pieces/dialog.js";
 import { icon } from "../pieces/icon.js";
 import { table } from "../pieces/table.js";
 
 const VIEWS = ["exceptions", "day", "log", "months", "requests"];
-const MOST_PAGES = 20;
 
 export default function attendance({ place }) {
   if (place.rest[0]) return week(Number(place.rest[0]));
@@ -24,9 +23,8 @@ export default function attendance({ place }) {
 }
 
 const personLink = row => h("a.strong", { href: `${BASE}attendance/${row.person_id}` }, bdi(nameOf(row)));
-const flagged = d => d.open_visits > 0 || d.clock_unset || d.visits.some(v => v.corrected);
 
-function period(name, from, to, change) {
+function period(from, to, change) {
   const begin = input("from", from, { type: "date", max: today(), onchange: () => change(begin.value, end.value) });
   const end = input("to", to, { type: "date", max: today(), onchange: () => change(begin.value, end.value) });
   return h("div.filters", {}, field(t("attendance.from"), begin), field(t("attendance.to"), end));
@@ -34,31 +32,20 @@ function period(name, from, to, change) {
 
 // --- exceptions ------------------------------------------------------------------------------
 
-async function allDays(from, to) {
-  const found = [];
-  let next = `/api/attendance/summary?${query({ from, to, by: "day", limit: 1000 })}`;
-  for (let n = 0; next && n < MOST_PAGES; n++) {
-    const got = await page(next);
-    found.push(...got.rows);
-    next = got.next;
-  }
-  return { found, cut: Boolean(next) };
+function exceptions(at) {
+  const asked = { from: at.get("from") ?? addDays(today(), -6), to: at.get("to") ?? today() };
+  const filters = signal(asked);
+  const shown = table({ path: "/api/attendance/exceptions", filters, label: t("attendance.exceptions"),
+    columns: [{ label: t("attendance.name") }, { label: t("attendance.notes") }, { label: t("app.change"), hidden: true }],
+    row: oddDay, none: () => empty("yes", t("attendance.fine")) });
+  return h("div", {}, period(asked.from, asked.to, (from, to) => { if (from && to) { remember({ from, to }); filters.value = { from, to }; shown.again(); } }), shown.el);
 }
 
-function exceptions() {
-  const span = signal([addDays(today(), -6), today()]);
-  return h("div", {}, period("exceptions", ...span.peek(), (from, to) => { if (from && to) span.value = [from, to]; }),
-    () => h("div", {}, loaded(() => allDays(...span.value), ({ found, cut }, again) => {
-      const odd = found.filter(d => flagged(d) && !(d.date === today() && d.visits.at(-1)?.present)).reverse();
-      return h("div", {}, cut && note("warn", t("attendance.cut")),
-        odd.length ? h("section.card", { "aria-label": t("attendance.exceptions") }, h("ul.rows", {}, odd.map(d => oddDay(d, again)))) : empty("yes", t("attendance.fine")));
-    })));
-}
-
-const oddDay = (d, again) => h("li", {}, h("span.mark.warn", {}, icon("warn", 18)),
-  h("div.grow", {}, personLink(d), h("div.small.muted.num", {}, `${day(d.date)} · ${clockOf(d.first_in)} – ${clockOf(d.last_out)}`), h("span.chips", {}, ...marks(d))),
-  may("operator") && d.open_visits > 0 && button(t("attendance.add_exit"), () => punch({ person_id: d.person_id, name: nameOf(d), at: `${d.date}T17:00`, direction: missing(d) }, again), { kind: "small" }),
-  h("a.btn.small", { href: `${BASE}attendance/${d.person_id}?week=${d.date}` }, t("attendance.look")));
+const oddDay = (d, again) => [
+  h("td", {}, h("div.person", {}, h("span.mark.warn", {}, icon("warn", 18)), h("div", {}, personLink(d), h("div.small.muted.num", {}, `${day(d.date)} · ${clockOf(d.first_in)} – ${clockOf(d.last_out)}`)))),
+  h("td", {}, h("span.chips", {}, ...marks(d))),
+  h("td", {}, h("div.row.end", {}, may("operator") && d.open_visits > 0 && button(t("attendance.add_exit"), () => punch({ person_id: d.person_id, name: nameOf(d), at: `${d.date}T17:00`, direction: missing(d) }, again), { kind: "small" }),
+    h("a.btn.small", { href: `${BASE}attendance/${d.person_id}?week=${d.date}` }, t("attendance.look"))))];
 
 const missing = d => (d.visits.some(v => v.open && !v.entry) ? "entry" : "exit");
 const marks = d => [
@@ -95,21 +82,29 @@ const look = id => dialog(t("now.shot"), close => [h("img.shot.large", { src: sh
 // --- a day -----------------------------------------------------------------------------------
 
 function oneDay(at) {
-  const chosen = signal(at.get("day") ?? today());
-  const pick = value => { if (value) { remember({ day: value }); chosen.value = value; } };
-  return h("div", {}, () => h("div.filters", {}, h("div.row", {}, button(t("attendance.before"), () => pick(addDays(chosen.peek(), -1)), { sign: "back" }),
-    input("day", chosen.value, { type: "date", max: today(), "aria-label": t("attendance.day"), onchange: e => pick(e.target.value) }),
-    button(t("attendance.after"), () => pick(addDays(chosen.peek(), 1)), { sign: "next", disabled: chosen.value >= today() }))),
-  () => h("div", {}, loaded(() => allDays(chosen.value, chosen.value), ({ found, cut }) => {
-    if (!found.length) return empty("clock", t("attendance.nobody"));
-    const arrivals = Array.from({ length: 24 }, (_, hour) => [String(hour), found.filter(d => d.first_in && Number(d.first_in.slice(11, 13)) === hour).length]);
-    return h("div.stack", {}, cut && note("warn", t("attendance.cut")),
-      h("section.card", { "aria-labelledby": "arrivals" }, h("header", {}, h("h2", { id: "arrivals" }, t("attendance.arrivals"))), bars(t("attendance.arrivals"), arrivals)),
-      h("section.card", { "aria-label": t("attendance.day") }, h("table.list", {}, h("caption.vh", {}, day(chosen.peek())),
-        h("thead", {}, h("tr", {}, ["name", "in_out", "inside", "notes"].map((key, n) => h("th", { scope: "col", class: n > 1 ? "opt" : "" }, t(`attendance.${key}`))))),
-        h("tbody", {}, found.map(d => h("tr", {}, h("td", {}, personLink(d), h("div.small.muted", {}, bdi(d.department ?? ""))), h("td.num", {}, `${clockOf(d.first_in)} – ${d.visits.at(-1)?.present ? t("attendance.present") : clockOf(d.last_out)}`),
-          h("td.num.opt", {}, duration(d.inside_s)), h("td.opt", {}, h("span.chips", {}, ...marks(d)))))))));
-  })));
+  const chosen = signal(at.get("day") ?? today()), filters = signal({}), came = signal([]);
+  let shown = null;
+  const pick = value => { if (value) { remember({ day: value }); chosen.value = value; look(); } };
+  const before = button(t("attendance.before"), () => pick(addDays(chosen.peek(), -1)), { sign: "back" });
+  const after = button(t("attendance.after"), () => pick(addDays(chosen.peek(), 1)), { sign: "next", disabled: () => chosen.value >= today() });
+  async function look() {
+    const on = chosen.peek();
+    filters.value = { from: on, to: on, by: "day" };
+    shown?.again();
+    const told = await get("/api/attendance/arrivals", { day: on }).catch(() => []);
+    if (on === chosen.peek()) came.value = told;
+  }
+  look();
+  shown = table({ path: "/api/attendance/summary", filters, label: t("attendance.day"),
+    columns: ["name", "in_out", "inside", "notes"].map((key, n) => ({ label: t(`attendance.${key}`), optional: n > 1 })),
+    row: d => [h("td", {}, personLink(d), h("div.small.muted", {}, bdi(d.department ?? ""))), h("td.num", {}, `${clockOf(d.first_in)} – ${d.visits.at(-1)?.present ? t("attendance.present") : clockOf(d.last_out)}`),
+      h("td.num.opt", {}, duration(d.inside_s)), h("td.opt", {}, h("span.chips", {}, ...marks(d)))],
+    none: () => empty("clock", t("attendance.nobody")) });
+  const arrivals = () => Array.from({ length: 24 }, (_, hour) => [String(hour), came.value.find(c => c.hour === hour)?.people ?? 0]);
+  return h("div", {}, h("div.filters", {}, h("div.row", {}, before,
+    h("input", { type: "date", value: () => chosen.value, max: today(), "aria-label": t("attendance.day"), onchange: e => pick(e.target.value) }), after)),
+  h("div.stack", {}, () => came.value.length > 0 && h("section.card", { "aria-labelledby": "arrivals" }, h("header", {}, h("h2", { id: "arrivals" }, t("attendance.arrivals"))), bars(t("attendance.arrivals"), arrivals())),
+    shown.el));
 }
 
 // --- the log ---------------------------------------------------------------------------------
@@ -172,8 +167,10 @@ function months(at) {
   return h("div", {}, h("div.filters", {}, field(t("attendance.month"), input("month", month.peek(), { type: "month", max: today().slice(0, 7), onchange: e => change(e.target.value) })), links), shown.el);
 }
 
+// What is wanted most stands there: the month that is over.
+const lastMonth = () => { const end = addDays(`${today().slice(0, 7)}-01`, -1); return [`${end.slice(0, 7)}-01`, end]; };
 const exporting = () => ask(t("attendance.export"), [
-  h("div.pair", {}, field(t("attendance.from"), input("from", `${today().slice(0, 7)}-01`, { type: "date", required: true, autofocus: true })), field(t("attendance.to"), input("to", today(), { type: "date", required: true }))),
+  h("div.pair", {}, field(t("attendance.from"), input("from", lastMonth()[0], { type: "date", required: true, autofocus: true })), field(t("attendance.to"), input("to", lastMonth()[1], { type: "date", required: true }))),
   h("div.pair", {}, field(t("export.what"), select("what", "summary", [["summary", t("export.days")], ["export", t("export.log")]])), field(t("export.format"), select("format", "xlsx", [["xlsx", "Excel (XLSX)"], ["csv", "CSV"]]))),
   h("p.muted", {}, t("export.journaled")),
 ], { yes: t("app.download"), act: async given => {

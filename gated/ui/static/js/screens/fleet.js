@@ -1,8 +1,8 @@
 // The gates of a hub: how each is, invitations, edits to decide, roll-outs, receipts of erasures.
 import { get, may, patch, post } from "../core/api.js";
 import { h, signal } from "../core/dom.js";
-import { moment, number, t, word } from "../core/i18n.js";
-import { bdi, button, chip, empty, head, loaded, note } from "../pieces/bits.js";
+import { has, moment, number, t, word } from "../core/i18n.js";
+import { bdi, button, chip, empty, head, inWords, loaded, note, toast } from "../pieces/bits.js";
 import { ask, checkbox, dialog, field, form, input } from "../pieces/dialog.js";
 import { table } from "../pieces/table.js";
 
@@ -42,10 +42,27 @@ const change = (g, again) => dialog(g.name, close => {
 });
 
 function edits() {
-  return h("div", {}, loaded(() => get("/api/fleet/edits", { state: "pending" }), (found, again) => (found.length ? h("section.card", { "aria-label": t("fleet.edits") }, h("ul.rows", {}, found.map(e => h("li", {},
-    h("div.grow", {}, h("strong", {}, bdi(e.name ?? e.person)), h("div.small.muted", {}, `${e.kind.replaceAll("_", " ")} · ${e.gate} · ${e.operator} · ${moment(e.made_at)}`), e.conflict && chip("warn", "warn", t("error.changed_meanwhile"))),
-    button(t("request.approve"), async () => { await post(`/api/fleet/edits/${e.id}/accept`, {}); again(); }, { kind: "small main" }),
-    button(t("request.refuse"), () => ask(t("request.refuse"), [field(t("act.reason"), input("reason", "", { required: true, minlength: 3, autofocus: true }))], { yes: t("request.refuse"), kind: "bad", act: given => post(`/api/fleet/edits/${e.id}/refuse`, given) }).then(done => done && again()), { kind: "small" }))))) : empty("yes", t("request.none")))));
+  const act = run => async () => { try { await run(); } catch (error) { toast(inWords(error)); } };
+  const line = (e, again) => h("li", {},
+    h("div.grow", {}, h("strong", {}, bdi(e.name ?? e.person)), h("div.small.muted", {}, `${e.kind.replaceAll("_", " ")} · `, bdi(e.gate), " · ", bdi(e.operator), ` · ${moment(e.made_at)}`),
+      h("span.chips", {}, e.conflict && chip("warn", "warn", t("edit.conflict")), e.waits && chip("", "clock", t("edit.waits")))),
+    !e.waits && button(e.conflict ? t("edit.compare") : t("request.approve"), e.conflict ? act(() => compare(e.id, again)) : act(async () => { await post(`/api/fleet/edits/${e.id}/accept`, {}); again(); }), { kind: "small main" }),
+    button(t("request.refuse"), () => ask(t("request.refuse"), [field(t("act.reason"), input("reason", "", { required: true, minlength: 3, autofocus: true }))], { yes: t("request.refuse"), kind: "bad", act: given => post(`/api/fleet/edits/${e.id}/refuse`, given) }).then(done => done && again()), { kind: "small" }));
+  return h("div", {}, loaded(() => get("/api/fleet/edits", { state: "pending" }), (found, again) => (found.length
+    ? h("section.card", { "aria-label": t("fleet.edits") }, h("ul.rows", {}, found.map(e => line(e, again)))) : empty("yes", t("request.none")))));
+}
+
+// A person whom the hub has changed since the gate knew them: both, side by side, before one is taken.
+async function compare(id, again) {
+  const e = await get(`/api/fleet/edits/${id}`), wants = Object.entries(e.wants?.fields ?? e.wants ?? {});
+  const named = key => { const own = `person.${key === "personnel_code" ? "code" : key}`; return has(own) ? t(own) : key; };
+  const shown = one => (one === null || one === undefined ? "–" : typeof one === "object" ? JSON.stringify(one) : String(one));
+  const done = await ask(t("edit.title", { name: e.name ?? e.person }), [
+    h("p", {}, t("edit.compare")),
+    h("table.list", {}, h("caption.vh", {}, t("edit.compare")), h("thead", {}, h("tr", {}, ["field", "now", "wanted"].map(key => h("th", { scope: "col" }, t(`edit.${key}`))))),
+      h("tbody", {}, wants.map(([key, value]) => h("tr", {}, h("th", { scope: "row" }, named(key)), h("td", {}, bdi(shown(e.has?.[key]))), h("td", {}, bdi(shown(value))))))),
+  ], { yes: t("edit.anyway"), kind: "bad", wide: true, act: () => post(`/api/fleet/edits/${id}/accept`, { anyway: true }) });
+  if (done) again();
 }
 
 const TONE = { done: "ok", running: "", halted: "bad", rolled_back: "warn", waiting: "", unreachable: "warn", failed: "bad" };

@@ -2,7 +2,7 @@
 import { get, may, post, put } from "../core/api.js";
 import { h, signal } from "../core/dom.js";
 import { gate } from "../core/gate.js";
-import { date, moment, t } from "../core/i18n.js";
+import { date, fromSite, moment, t, toSite, today } from "../core/i18n.js";
 import { BASE, go, remember } from "../core/router.js";
 import { avatar, bdi, button, chip, empty, head, nameOf, toast } from "../pieces/bits.js";
 import { ask, checkbox, field, input } from "../pieces/dialog.js";
@@ -98,20 +98,19 @@ async function add() {
   if (made) { toast(t("person.created_toast", { name: nameOf(made) })); go(`people/${made.id}`); }
 }
 
-// "Today until six": one form, with the end of the day filled in.
+// "Today until six": one form, with the end filled in; who comes later stays until the day ends.
 async function visitor() {
+  const soon = toSite(new Date(Date.now() + 1_800_000)).slice(11);
   const made = await ask(t("people.visitor.add"), [
     h("div.pair", {}, field(t("person.first_name"), input("first_name", "", { required: true, autofocus: true })), field(t("person.last_name"), input("last_name", "", { required: true }))),
     field(t("person.company"), input("department", "")),
-    field(t("visitor.until"), input("until", "18:00", { type: "time", required: true }), t("visitor.until.hint")),
+    field(t("visitor.until"), input("until", soon < "18:00" && soon > "00:30" ? "18:00" : "23:59", { type: "time", required: true }), t("visitor.until.hint")),
     field(t("access.needs_escort"), checkbox("needs_escort", false)),
   ], { yes: t("person.create"), act: async given => {
-    const code = `V-${Date.now().toString(36).toUpperCase()}`, end = new Date();
-    const [hours, minutes] = given.until.split(":").map(Number);
-    end.setHours(hours, minutes, 0, 0);
-    if (end < new Date()) throw new Error(t("visitor.past"));
+    const code = `V-${Date.now().toString(36).toUpperCase()}`, end = fromSite(`${today()}T${given.until}`);
+    if (Date.parse(end) < Date.now()) throw new Error(t("visitor.past"));
     const made = await post("/api/persons", { first_name: given.first_name, last_name: given.last_name, personnel_code: code, department: given.department });
-    await put(`/api/persons/${made.id}/access`, { visitor: true, valid_until: end.toISOString(), needs_escort: given.needs_escort });
+    await put(`/api/persons/${made.id}/access`, { visitor: true, valid_until: end, needs_escort: given.needs_escort });
     return made;
   } });
   if (made) go(`people/${made.id}`);

@@ -124,8 +124,8 @@ function cards(found, again) {
 async function give(p, again) {
   const kind = signal("card");
   const made = await ask(t("credential.add"), [
-    field(t("credential.kind"), h("select", { name: "kind", autofocus: true, onchange: e => { kind.value = e.target.value; } }, ["card", "pin", "qr"].map(name => h("option", { value: name }, word("method", name))))),
-    () => kind.value === "card" && field(t("credential.number"), input("number", "", { required: true, maxlength: 64 }), t("credential.hold")),
+    field(t("credential.kind"), h("select", { name: "kind", onchange: e => { kind.value = e.target.value; } }, ["card", "pin", "qr"].map(name => h("option", { value: name }, word("method", name))))),
+    () => kind.value === "card" && field(t("credential.number"), input("number", "", { required: true, maxlength: 64, autofocus: true }), t("credential.hold")),
     () => kind.value === "pin" && [whose(p.personnel_code), field(t("credential.pin"), input("pin", "", { required: true, inputmode: "numeric", pattern: "[0-9]{4,12}", maxlength: 12, type: "password", autocomplete: "new-password" }), t("credential.pin.hint"))],
     () => kind.value === "qr" && h("p.muted", {}, t("credential.qr.hint")),
     field(t("credential.label"), input("label", "", { maxlength: 100 })),

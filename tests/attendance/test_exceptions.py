@@ -1,0 +1,192 @@
+"""Days that want mending are found among many without deriving everybody's."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+import sqlalchemy as sa
+
+from gated.attendance import attendance_store
+from gated.attendance.reports import EVERYBODY, PeopleFilter, Period, PersonDay, Reports
+from gated.config import AttendanceSettings, GateSettings, Settings, StorageSettings
+from gated.journal.kind_index import newest_of_kind
+from gated.workspace import Workspace
+from tests.attendance.test_million import PASSAGES, PERSONS
+from tests.attendance.test_reports import clock_at, hire, passes
+from tests.fixtures.server import Running
+from tests.steps import steps_of
+
+WEEK = Period(date(2026, 3, 2), date(2026, 3, 8))
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(
+        storage=StorageSettings(state_dir=tmp_path),
+        gate=GateSettings(timezone="Europe/Berlin"),
+        attendance=AttendanceSettings(double_punch_s=90),
+    )
+
+
+def all_of(
+    reports: Reports, people: PeopleFilter = EVERYBODY, limit: int = 7
+) -> list[tuple[str, str]]:
+    found: list[PersonDay] = []
+    cursor = None
+    for _ in range(1000):
+        some, cursor = reports.exceptions(WEEK, people, limit=limit, cursor=cursor)
+        assert len(some) <= limit
+        found += some
+        if cursor is None:
+            return [(f.day.date.isoformat(), f.person.personnel_code) for f in found]
+    raise AssertionError("the pages do not end")
+
+
+def derived(reports: Reports) -> set[tuple[str, str]]:
+    return {
+        (f.day.date.isoformat(), f.person.personnel_code)
+        for part in reports.days(WEEK)
+        for f in part
+        if f.day.open_visits or f.day.clock_unset
+    }
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_they_are_those_of_all_days_derived(workspace: Workspace, seed: int) -> None:
+    """By day and night, with breaks, doubles and what was forgotten."""
+    chance = random.Random(seed)
+    for n in range(12):
+        who, night = hire(workspace, f"p{n:02}"), n % 3 == 0
+        for day in range(2, 9):
+            at = datetime(2026, 3, day, 22 if night else 8)  # noqa: DTZ001
+            for way in ("entry", "exit") * chance.randrange(3):
+                if chance.random() < 0.9:
+                    passes(workspace, who, at.isoformat(), way)
+                if chance.random() < 0.1:
+                    passes(workspace, who, (at + timedelta(seconds=40)).isoformat(), way)
+                at += timedelta(hours=chance.choice((1, 4, 9)))
+    reports = Reports(workspace, clock_at("2026-03-09T20:00"))
+    found = all_of(reports)
+    assert len(found) == len(set(found))
+    assert set(found) == derived(reports)
+    assert len(found) > 5
+    assert [d for d, _ in found] == sorted((d for d, _ in found), reverse=True)
+    only = PeopleFilter(person_id=1)
+    assert all_of(reports, only) == [(d, c) for d, c in found if c == "p00"]
+
+
+def test_who_is_still_here_is_no_exception_yet(workspace: Workspace) -> None:
+    ann, ben = hire(workspace, "ann"), hire(workspace, "ben")
+    passes(workspace, ann, "2026-03-06T08:00", "entry")
+    passes(workspace, ben, "2026-03-05T08:00", "entry")
+    assert all_of(Reports(workspace, clock_at("2026-03-06T12:00"))) == [("2026-03-05", "ben")]
+
+
+def test_arrivals_are_the_first_of_each_by_the_clock_of_the_gate(workspace: Workspace) -> None:
+    ann, ben = hire(workspace, "ann"), hire(workspace, "ben")
+    for who, local, way in (
+        (ann, "2026-03-02T00:30", "entry"),  # still Sunday in UTC
+        (ann, "2026-03-02T04:30", "exit"),
+        (ann, "2026-03-02T08:10", "entry"),
+        (ben, "2026-03-02T08:20", "entry"),
+        (ben, "2026-03-03T07:20", "entry"),
+    ):
+        passes(workspace, who, local, way)
+    reports = Reports(workspace, clock_at("2026-03-04T12:00"))
+    assert reports.arrivals(date(2026, 3, 2)) == {0: 1, 8: 1}
+    assert reports.arrivals(date(2026, 3, 3)) == {7: 1}
+    assert reports.arrivals(date(2026, 3, 4)) == {}
+
+
+def fill(workspace: Workspace, people: int, rows: int, last: datetime) -> None:
+    """A row a minute up to a time, of everybody in turn, in the place of what there is."""
+    values = {"now": "2026-01-01 00:00:00.000000", "people": people, "rows": rows}
+    begin = int(last.timestamp()) - rows * 60
+    with workspace.database.write() as session:
+        if session.execute(sa.text("DELETE FROM attendance_logs RETURNING id")).first() is None:
+            session.execute(sa.text(PERSONS), values)
+        session.execute(sa.text(PASSAGES), {**values, "first": begin})
+
+
+def last_passages(workspace: Workspace, since: datetime) -> None:
+    with workspace.database.read() as session:
+        attendance_store.last_rows(session, since, own=True, until={"g/1": 1 << 40})
+
+
+@pytest.mark.parametrize("what", ["exceptions", "arrivals", "a day", "who is inside"])
+def test_what_was_long_ago_is_not_read(workspace: Workspace, what: str) -> None:
+    """The same with a log of three days and one of thirty, on which every planner is tempted."""
+    noon = datetime(2026, 3, 8, 11, tzinfo=UTC)
+    reports = Reports(workspace, clock_at("2026-03-08T12:00"))
+    last = Period(WEEK.last, WEEK.last)
+    runs = {
+        "exceptions": lambda: reports.exceptions(last, EVERYBODY, limit=50, cursor=None),
+        "arrivals": lambda: reports.arrivals(WEEK.last),
+        "a day": lambda: reports.page(last, EVERYBODY, by="day", limit=50, cursor=None),
+        "who is inside": lambda: last_passages(workspace, noon - timedelta(hours=16)),
+    }
+    fill(workspace, 400, 3 * 1440, noon)
+    few = steps_of(workspace.database, runs[what])
+    fill(workspace, 400, 30 * 1440, noon)
+    many = steps_of(workspace.database, runs[what])
+    assert few > 0
+    assert many < 2 * few, f"{few} steps, and {many} with ten times as much of the past"
+
+
+def test_a_kind_of_which_there_is_no_row_is_not_looked_for_in_all_others(
+    workspace: Workspace,
+) -> None:
+    row = (
+        "WITH RECURSIVE n(i) AS (SELECT :first UNION ALL SELECT i + 1 FROM n WHERE i < :last) "
+        "INSERT INTO journal (chain, seq, at_utc, boot_id, mono_ns, clock_ok, kind, body, commits,"
+        " prev, hash) SELECT 'g/1', i, i, '', 0, 1, 'decision', '{}', '{}', '', '' FROM n"
+    )
+    taken = []
+    for first, last in ((1, 500), (501, 20_000)):
+        with workspace.database.write() as session:
+            session.execute(sa.text(row), {"first": first, "last": last})
+
+        def look() -> None:
+            with workspace.database.read() as session:
+                assert newest_of_kind(session, "g/1", "door_mode") is None
+                assert newest_of_kind(session, "g/1", "decision", before=400) == (399, "{}")
+
+        taken.append(steps_of(workspace.database, look))
+    assert taken[1] <= taken[0] + 200, f"steps with 500 rows and with 20,000: {taken}"
+
+
+def test_a_page_asks_the_database_a_few_times(workspace: Workspace) -> None:
+    """Not once more for each score of people."""
+    fill(workspace, 300, 1440, datetime(2026, 3, 8, 11, tzinfo=UTC))
+    asked = []
+    with workspace.database.read() as session:
+        engine = session.get_bind()
+
+    def note(*told: object) -> None:
+        asked.append(told)
+
+    sa.event.listen(engine, "before_cursor_execute", note)
+    try:
+        reports = Reports(workspace, clock_at("2026-03-08T12:00"))
+        day = Period(WEEK.last, WEEK.last)
+        page, _ = reports.page(day, EVERYBODY, by="day", limit=200, cursor=None)
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", note)
+    assert len(page) == 200
+    assert len(asked) < 30
+
+
+def test_they_are_told_over_the_api(server: Running) -> None:
+    with server.client("viewer") as viewer:
+        for path in ("exceptions?from=2026-03-02&to=2026-03-04", "arrivals?day=2026-03-02"):
+            answer = viewer.get(f"/api/attendance/{path}")
+            assert (answer.status_code, answer.json()) == (200, [])
+        assert viewer.get("/api/attendance/exceptions?cursor=x").status_code == 422
+        for day in ("soon", "9999-12-31", "0001-01-01"):
+            assert viewer.get(f"/api/attendance/arrivals?day={day}").status_code == 422
+    asked = httpx.get(f"{server.address}/api/attendance/exceptions", trust_env=False)
+    assert asked.status_code == 401
