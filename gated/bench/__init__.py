@@ -16,6 +16,7 @@ from gated.bench.baseline import Baseline
 from gated.bench.colleagues import measure_colleagues
 from gated.bench.crowd import PEOPLE, measure_crowd
 from gated.bench.identify import measure_identification
+from gated.bench.lane import LANES, lane, measure_lane, queue_of
 from gated.bench.log import measure_log
 from gated.bench.machine import describe_machine
 from gated.bench.report import print_markdown, print_report, targets_of
@@ -30,6 +31,7 @@ from gated.bench.site import Progress, Site, brisk_walk_ups, film, has_liveness,
 from gated.bench.stages import measure_stages
 from gated.bench.strangers import measure_strangers
 from gated.bench.walkups import measure_walkups, walker_kit
+from gated.enrollment.models import VisionKit
 from gated.vision.assets import AssetStore
 
 __all__ = ["measure_daemon", "measure_vision", "print_markdown", "print_report", "run_bench"]
@@ -121,6 +123,7 @@ def measure_daemon(
         for fraction in FRACTIONS:
             progress(f"with {fraction:.0%} of one core")
             less.append(measure_limited(slow, fraction, 15.0))
+        lanes = measure_lanes(assets, kit, folder, progress)
     return {
         "start": start,
         **measured,
@@ -130,4 +133,20 @@ def measure_daemon(
         "frames_per_second": throughput,
         "still_cpu": still,
         "less_machine": less,
+        "lanes": lanes,
     }
+
+
+def measure_lanes(
+    assets: AssetStore, kit: VisionKit, folder: Path, progress: Progress, seconds: float = 30.0
+) -> list[dict[str, Any]]:
+    """Measure shift changes, each at its pace and on its machine."""
+    portraits, vectors = queue_of(kit, assets)
+    rows = []
+    for number, wanted in enumerate(LANES):
+        progress(f"{wanted.per_minute} people a minute, {wanted.fraction:.0%} of one core")
+        source = film(lane(portraits, wanted.pace), folder / f"lane-{number}.avi")
+        site = Site(folder / f"lane-{number}", assets, {"source": str(source)}, threads=1)
+        site.add_vectors(kit, vectors)
+        rows.append(measure_lane(site, wanted, len(portraits), seconds))
+    return rows

@@ -61,6 +61,7 @@ class JsonScreen:
         emit(
             kind="decision",
             granted=decision.granted,
+            person=decision.person and decision.person.personnel_code,
             captured=decision.captured_at,
             decided=decision.at.mono,
             edge=edge,

@@ -86,6 +86,7 @@ def parts_of(result: Result) -> list[ReportTable]:
         _colleague_part(result),
         _crowd_part(result["crowd"]),
         _less_part(result),
+        _lane_part(result),
     ]
 
 
@@ -278,6 +279,21 @@ def _less_part(r: Result) -> ReportTable:
     ]
     title = "a smaller machine: the same walk-ups, one thread, held back"
     return ReportTable(title, ("machine", "grants", "third usable frame to relay"), rows)
+
+
+def _lane_part(r: Result) -> ReportTable:
+    rows: Rows = [
+        (
+            f"{row['per_minute']} a minute",
+            f"{row['fraction']:.0%} of one core ({row['how']})",
+            str(row["let_in"]),
+            str(row["missed"]),
+            str(row["twice"]),
+        )
+        for row in r["lanes"]
+    ]
+    title = "a lane at shift change, half a minute"
+    return ReportTable(title, ("pace", "machine", "let in", "passed over", "let in twice"), rows)
 
 
 def _rounded(figure: float) -> str:

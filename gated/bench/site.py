@@ -12,6 +12,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import sqlalchemy as sa
 
 from gated.accounts.accounts import Accounts
@@ -96,8 +97,12 @@ class Site:
                 session.execute(sa.insert(attendance_logs), made)
 
     def add_templates(self, kit: VisionKit, count: int) -> None:
-        """Add persons with one template each, in the packed gallery as after a start."""
-        vectors = unit(np.random.default_rng(1).normal(size=(count, 128)).astype(np.float32))
+        """Add persons with one random template each."""
+        self.add_vectors(kit, np.random.default_rng(1).normal(size=(count, 128)).astype(np.float32))
+
+    def add_vectors(self, kit: VisionKit, found: npt.NDArray[np.float32]) -> None:
+        """Add persons with these templates, in the packed gallery as after a start."""
+        vectors, count = unit(found), len(found)
         with Workspace(self.settings) as workspace:
             with workspace.database.write() as session:
                 session.execute(sa.insert(persons), [person_values(n) for n in range(count)])

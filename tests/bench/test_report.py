@@ -110,6 +110,16 @@ GOOD: dict[str, Any] = {
             "third_usable_ms": {},
         }
     ],
+    "lanes": [
+        {
+            "per_minute": 60,
+            "fraction": 0.11,
+            "how": "signals",
+            "let_in": 29,
+            "missed": 1,
+            "twice": 0,
+        }
+    ],
 }
 
 
