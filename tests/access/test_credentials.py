@@ -134,7 +134,7 @@ def test_a_reader_that_types_separators_is_understood() -> None:
 def test_numbers_that_anybody_would_try_are_refused(
     given: Credentials, ada: int, number: str
 ) -> None:
-    with pytest.raises(CardRefused, match="tried first"):
+    with pytest.raises(CardRefused, match="easy to guess"):
         given.add(ada, "card", number, {}, actor="eve")
     assert given.list_(ada) == []
 
