@@ -116,6 +116,7 @@ def test_a_roll_out_goes_on_by_a_button_and_is_halted_by_another(
     ):
         card.get_by_role("button", name=button).click()
         dialog = page.get_by_role("dialog", name=button)
+        dialog.wait_for()
         assert violations(page) == []
         dialog.get_by_role("button", name=button).click()
         seen.wait_for()

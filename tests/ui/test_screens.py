@@ -330,7 +330,7 @@ def test_a_missing_exit_comes_first_and_is_put_down_with_a_reason(visit: Visit, 
     visitor = visit()
     visitor.sign_in("operator", "attendance")
     page = visitor.page
-    row = page.get_by_role("listitem").filter(has_text="Ada Byron")
+    row = page.get_by_role("row").filter(has_text="Ada Byron")
     row.get_by_text("Exit missing").wait_for()
     row.get_by_role("button", name="Put it down").click()
     page.get_by_role("dialog").get_by_label("Reason").fill("told by herself")

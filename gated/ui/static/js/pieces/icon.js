@@ -21,6 +21,7 @@ const PATHS = {
   list: "M8 6h13M8 12h13M8 18h13M3 6v.010M3 12v.010M3 18v.010", out: "M10 4H5v16h5M15 8l4 4-4 4M9 12h10", question: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18ZM9.500 9a2.500 2.500 0 1 1 3.500 2.300c-1 .500-1 1-1 1.700M12 16.500v.010",
   left: "M20 12H5M11 6l-6 6 6 6", right: "M4 12h15M13 6l6 6-6 6", calendar: "M4 6h16v14H4zM4 10h16M8 3v5M16 3v5", more: "M5 12v.010M12 12v.010M19 12v.010",
 };
+const TURNED = new Set(["back", "next"]); // by the direction of writing
 export const icon = (name, size = 20) =>
-  h("svg", { viewBox: "0 0 24 24", width: size, height: size, fill: "none", stroke: "currentColor", "stroke-width": 2, "stroke-linecap": "round", "stroke-linejoin": "round", "aria-hidden": "true" },
+  h("svg", { viewBox: "0 0 24 24", width: size, height: size, fill: "none", stroke: "currentColor", "stroke-width": 2, "stroke-linecap": "round", "stroke-linejoin": "round", "aria-hidden": "true", class: TURNED.has(name) ? "flip" : null },
     h("path", { d: PATHS[name] ?? PATHS.info }));

@@ -52,7 +52,7 @@ export function table({ path, filters, columns, row, none, label, sort, onSort, 
     () => problem.value && note("bad", inWords(problem.value), button(t("app.again"), again)),
     h("section.card", { "aria-label": label, hidden: () => total.value === 0 || total.value === null },
       h("table.list", {}, h("caption.vh", {}, label), h("thead", {}, h("tr", {}, columns.map(heading))), body)),
-    () => total.value === null && !problem.value && skeleton(6),
+    () => !total.value && (total.value === null || waiting.value) && !problem.value && skeleton(6), // also while parts come empty
     () => total.value === 0 && !waiting.value && none(),
     end,
     () => more.value && !waiting.value && h("p.centre", {}, button(t("list.more"), () => load(more.peek()))));
