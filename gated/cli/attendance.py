@@ -22,7 +22,7 @@ from gated.cli.acting import (
     show_rows,
     site_time,
 )
-from gated.cli.common import Report, config_option, json_option, reports, show_json
+from gated.cli.common import CommandResult, config_option, json_option, reports, show_json
 from gated.cli.output import OutputFile, output_file
 
 if TYPE_CHECKING:
@@ -161,7 +161,9 @@ def show(row: int, as_json: bool, config: Path | None) -> None:
 @_reason
 @config_option
 @reports
-def punch(code: str, direction: str, at: str | None, reason: str, config: Path | None) -> Report:
+def punch(
+    code: str, direction: str, at: str | None, reason: str, config: Path | None
+) -> CommandResult:
     """Put down a passage that the gate did not see.
 
     \b
@@ -180,7 +182,7 @@ def punch(code: str, direction: str, at: str | None, reason: str, config: Path |
         log = Attendance(workspace, tell=_telling(workspace))
         made = log.punch(change, person.id, way, body.created_at, cause=body.reason)
     text = f"row {made.id}: {person.name} {direction} {made.local_time:%Y-%m-%d %H:%M%z}"
-    return Report(_record(made), text)
+    return CommandResult(_record(made), text)
 
 
 @attendance.command("correct")
@@ -200,7 +202,7 @@ def correct(
     void: bool,
     reason: str,
     config: Path | None,
-) -> Report:
+) -> CommandResult:
     """Put a corrected row in the place of one; the old one stays on record.
 
     \b
@@ -221,7 +223,7 @@ def correct(
         correction = Correction(body.person_id, body.created_at, way, body.status)
         log = Attendance(workspace, tell=_telling(workspace))
         made = log.correct(change, row, correction, cause=body.reason)
-    return Report(_record(made), f"row {made.id} in the place of {row}")
+    return CommandResult(_record(made), f"row {made.id} in the place of {row}")
 
 
 def _telling(workspace: Workspace) -> Any:

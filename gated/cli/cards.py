@@ -20,7 +20,7 @@ from gated.cli.acting import (
     show_rows,
     site_time,
 )
-from gated.cli.common import Report, config_option, json_option, reports, show_json
+from gated.cli.common import CommandResult, config_option, json_option, reports, show_json
 
 if TYPE_CHECKING:
     from gated.database.records import Credential, Person
@@ -86,7 +86,7 @@ def give(
     label: str | None,
     until: str | None,
     config: Path | None,
-) -> Report:
+) -> CommandResult:
     """Give a person a card; the gate knows it at once.
 
     \b
@@ -98,7 +98,9 @@ def give(
         end = site_time(workspace, until, is_end=True)
         card = _needed(number_of(workspace, number, next_card))
         made = give_card(workspace, person, card, label, given(valid_until=end))
-    return Report(asdict(made), f"{person.name} ({person.personnel_code}) has card {made.id}")
+    return CommandResult(
+        asdict(made), f"{person.name} ({person.personnel_code}) has card {made.id}"
+    )
 
 
 @cards.command("withdraw")
@@ -107,7 +109,7 @@ def give(
 @click.option("--all", "everything", is_flag=True, help="All cards, badges and the PIN.")
 @config_option
 @reports
-def withdraw(code: str, card: int | None, everything: bool, config: Path | None) -> Report:
+def withdraw(code: str, card: int | None, everything: bool, config: Path | None) -> CommandResult:
     """Take a card away for good; the gate refuses it at once.
 
     \b
@@ -123,7 +125,7 @@ def withdraw(code: str, card: int | None, everything: bool, config: Path | None)
         for credential in gone:
             credentials.delete(change, credential.id)
     told = {"personnel_code": person.personnel_code, "withdrawn": [c.id for c in gone]}
-    return Report(told, f"{person.name} ({code}): {len(gone)} taken")
+    return CommandResult(told, f"{person.name} ({code}): {len(gone)} taken")
 
 
 @cards.command("block")
@@ -132,7 +134,7 @@ def withdraw(code: str, card: int | None, everything: bool, config: Path | None)
 @click.option("--release", is_flag=True, help="Let it count again.")
 @config_option
 @reports
-def block(code: str, card: int | None, release: bool, config: Path | None) -> Report:
+def block(code: str, card: int | None, release: bool, config: Path | None) -> CommandResult:
     """Block a card for a while, or release it.
 
     \b
@@ -145,7 +147,7 @@ def block(code: str, card: int | None, release: bool, config: Path | None) -> Re
         chosen = _one(credentials.list_(person_of(workspace, code).id), card)
         changed = credentials.update(change, chosen.id, {"is_active": release})
     state = "released" if release else "blocked"
-    return Report(asdict(changed), f"card {changed.id} is {state}")
+    return CommandResult(asdict(changed), f"card {changed.id} is {state}")
 
 
 @cards.command("replace")
@@ -161,7 +163,7 @@ def replace(
     next_card: bool,
     card: int | None,
     config: Path | None,
-) -> Report:
+) -> CommandResult:
     """Withdraw a lost card and give another one in its place, with its label and its dates.
 
     The lost one is blocked first, whatever comes of the new one.
@@ -185,7 +187,7 @@ def replace(
         with workspace.change(ACTOR) as change:
             credentials.delete(change, lost.id)
     text = f"{person.name} ({person.personnel_code}) has card {made.id} in the place of {lost.id}"
-    return Report(asdict(made), text)
+    return CommandResult(asdict(made), text)
 
 
 @cards.command("next")

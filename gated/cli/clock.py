@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from gated.cli.common import Report, config_option, json_option, reports, settings_of
+from gated.cli.common import CommandResult, config_option, json_option, reports, settings_of
 
 
 @click.group()
@@ -46,7 +46,7 @@ def show(as_json: bool, config: Path | None) -> int:
 @clock.command("confirm")
 @config_option
 @reports
-def confirm(config: Path | None) -> Report:
+def confirm(config: Path | None) -> CommandResult:
     """Say that the clock is right, after comparing it with another one; the journal tells of it.
 
     What waited for that, such as retention, is done within seconds.
@@ -60,4 +60,4 @@ def confirm(config: Path | None) -> Report:
     with Workspace(settings_of(config), create=False) as workspace:
         ClockKeeper.of(workspace).confirm(actor="command line")
         at = shown(workspace.clock.now())
-    return Report({"at": at, "confirmed": True}, f"{at} is taken to be right")
+    return CommandResult({"at": at, "confirmed": True}, f"{at} is taken to be right")

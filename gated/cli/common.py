@@ -32,31 +32,31 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class CommandResult:
     """The result of a command: a record for scripts, and sentences for people."""
 
     record: Any
     text: str
 
 
-def reports(command: Callable[..., Report]) -> Callable[..., None]:
+def reports(command: Callable[..., CommandResult]) -> Callable[..., None]:
     """Give a command the option --json, and print what it returns one way or the other."""
 
     @wraps(command)
     def run(*, as_json: bool, **given: Any) -> None:
-        report = command(**given)
+        result = command(**given)
         if as_json:
-            show_json(report.record)
+            show_json(result.record)
         else:
-            click.echo(report.text)
+            click.echo(result.text)
 
     return json_option(run)
 
 
-def show_json(told: Any) -> None:
+def show_json(record: Any) -> None:
     """Print what a script reads, in a terminal that knows no Unicode with escapes of JSON."""
     unicode = sys.stdout.encoding.lower().startswith("utf")
-    click.echo(json.dumps(told, indent=2, ensure_ascii=not unicode, default=_written))
+    click.echo(json.dumps(record, indent=2, ensure_ascii=not unicode, default=_written))
 
 
 def _written(value: object) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gated.cli.common import Report, config_option, json_option, reports, settings_of
+from gated.cli.common import CommandResult, config_option, json_option, reports, settings_of
 
 if TYPE_CHECKING:
     from gated.config import Settings
@@ -32,7 +32,7 @@ def door() -> None:
 @door.command("lock")
 @config_option
 @reports
-def lock(config: Path | None) -> Report:
+def lock(config: Path | None) -> CommandResult:
     """Drive the relay to its locked level, also when the gate has crashed.
 
     \b
@@ -43,7 +43,7 @@ def lock(config: Path | None) -> Report:
 
     # wiring is the file's alone; the database may be what has failed
     done = lock_door(load(config).door)
-    return Report({"done": done}, done)
+    return CommandResult({"done": done}, done)
 
 
 _reason = click.option("--reason", required=True, help="Why; stands in the journal.")
@@ -54,7 +54,7 @@ _reason = click.option("--reason", required=True, help="Why; stands in the journ
 @_reason
 @config_option
 @reports
-def open_(for_s: float | None, reason: str, config: Path | None) -> Report:
+def open_(for_s: float | None, reason: str, config: Path | None) -> CommandResult:
     """Open the running gate's door once; who and why goes into the journal first.
 
     \b
@@ -65,7 +65,7 @@ def open_(for_s: float | None, reason: str, config: Path | None) -> Report:
     settings = settings_of(config)
     seconds = for_s or settings.door.unlock_s
     _ask(settings, OperatorUnlock(ACTOR, reason, seconds))
-    return Report({"asked": "open", "for_s": seconds}, "the door was asked to open")
+    return CommandResult({"asked": "open", "for_s": seconds}, "the door was asked to open")
 
 
 @door.command("mode")
@@ -73,7 +73,7 @@ def open_(for_s: float | None, reason: str, config: Path | None) -> Report:
 @_reason
 @config_option
 @reports
-def set_mode(mode: str, reason: str, config: Path | None) -> Report:
+def set_mode(mode: str, reason: str, config: Path | None) -> CommandResult:
     """Set the running gate's door to a mode.
 
     \b
@@ -83,14 +83,14 @@ def set_mode(mode: str, reason: str, config: Path | None) -> Report:
     from gated.core.values import DoorMode
 
     _ask(settings_of(config), SetDoorMode(DoorMode(mode), ACTOR, reason))
-    return Report({"asked": "mode", "mode": mode}, f"the gate was asked for the mode {mode}")
+    return CommandResult({"asked": "mode", "mode": mode}, f"the gate was asked for the mode {mode}")
 
 
 @door.command("reset-fire")
 @_reason
 @config_option
 @reports
-def reset_fire(reason: str, config: Path | None) -> Report:
+def reset_fire(reason: str, config: Path | None) -> CommandResult:
     """End the fire release of the running gate; the door refuses while the alarm sounds.
 
     \b
@@ -99,7 +99,7 @@ def reset_fire(reason: str, config: Path | None) -> Report:
     from gated.core.messages import ResetFire
 
     _ask(settings_of(config), ResetFire(ACTOR, reason))
-    return Report({"asked": "reset-fire"}, "the gate was asked to end the fire release")
+    return CommandResult({"asked": "reset-fire"}, "the gate was asked to end the fire release")
 
 
 def _ask(settings: Settings, event: Event) -> None:

@@ -18,7 +18,7 @@ from gated.cli.acting import (
     person_of,
     show_rows,
 )
-from gated.cli.common import Report, config_option, json_option, reports, show_json
+from gated.cli.common import CommandResult, config_option, json_option, reports, show_json
 
 if TYPE_CHECKING:
     from gated.database.records import Group, GroupRule, WeeklySchedule
@@ -96,7 +96,7 @@ def show(name: str, as_json: bool, config: Path | None) -> None:
 @_planned
 @config_option
 @reports
-def add(name: str, config: Path | None, **fields: Any) -> Report:
+def add(name: str, config: Path | None, **fields: Any) -> CommandResult:
     """Add a group.
 
     \b
@@ -108,7 +108,7 @@ def add(name: str, config: Path | None, **fields: Any) -> Report:
     body = checked(GroupIn, {"name": name, **given(**fields)})
     with changing(config) as (workspace, change):
         group = Groups.of(workspace).add(change, **body.model_dump())
-    return Report(asdict(group), f"group {group.name} added")
+    return CommandResult(asdict(group), f"group {group.name} added")
 
 
 @groups.command("change")
@@ -118,7 +118,7 @@ def add(name: str, config: Path | None, **fields: Any) -> Report:
 @_planned
 @config_option
 @reports
-def change(name: str, config: Path | None, new_name: str | None, **fields: Any) -> Report:
+def change(name: str, config: Path | None, new_name: str | None, **fields: Any) -> CommandResult:
     """Change a group; what is not named stays.
 
     \b
@@ -135,14 +135,14 @@ def change(name: str, config: Path | None, new_name: str | None, **fields: Any) 
         raise click.UsageError("name what changes, such as --name")
     with changing(config) as (workspace, change):
         group = Groups.of(workspace).update(change, group_of(workspace, name).id, body)
-    return Report(asdict(group), f"group {group.name} changed")
+    return CommandResult(asdict(group), f"group {group.name} changed")
 
 
 @groups.command("remove")
 @click.argument("name")
 @config_option
 @reports
-def remove(name: str, config: Path | None) -> Report:
+def remove(name: str, config: Path | None) -> CommandResult:
     """Remove a group; its members stay.
 
     \b
@@ -153,7 +153,7 @@ def remove(name: str, config: Path | None) -> Report:
     with changing(config) as (workspace, change):
         group = group_of(workspace, name)
         Groups.of(workspace).delete(change, group.id)
-    return Report(asdict(group), f"group {group.name} removed")
+    return CommandResult(asdict(group), f"group {group.name} removed")
 
 
 @groups.command("join")
@@ -161,7 +161,7 @@ def remove(name: str, config: Path | None) -> Report:
 @click.argument("codes", nargs=-1, required=True, metavar="CODE...")
 @config_option
 @reports
-def join(name: str, codes: tuple[str, ...], config: Path | None) -> Report:
+def join(name: str, codes: tuple[str, ...], config: Path | None) -> CommandResult:
     """Make people members of a group, all of them or nobody.
 
     \b
@@ -181,7 +181,7 @@ def join(name: str, codes: tuple[str, ...], config: Path | None) -> Report:
 @click.argument("codes", nargs=-1, required=True, metavar="CODE...")
 @config_option
 @reports
-def leave(name: str, codes: tuple[str, ...], config: Path | None) -> Report:
+def leave(name: str, codes: tuple[str, ...], config: Path | None) -> CommandResult:
     """End memberships.
 
     \b
@@ -205,7 +205,7 @@ def leave(name: str, codes: tuple[str, ...], config: Path | None) -> Report:
 @reports
 def passes(
     name: str, places: tuple[str, ...], schedule: str | None, nothing: bool, config: Path | None
-) -> Report:
+) -> CommandResult:
     """Set where and when the members of a group pass, in the place of what was set before.
 
     \b
@@ -224,12 +224,12 @@ def passes(
     with open_state(config) as workspace:
         words = _in_words(workspace, group.id)
     told = {**asdict(group), "rules": [asdict(rule) for rule in rules]}
-    return Report(told, f"{group.name}: passes {words}")
+    return CommandResult(told, f"{group.name}: passes {words}")
 
 
-def _members(group: Group, codes: Sequence[str], now: str) -> Report:
+def _members(group: Group, codes: Sequence[str], now: str) -> CommandResult:
     told = {**asdict(group), "personnel_codes": codes}
-    return Report(told, f"{', '.join(codes)}: {now} {group.name}")
+    return CommandResult(told, f"{', '.join(codes)}: {now} {group.name}")
 
 
 def schedule_of(workspace: Workspace, name: str) -> WeeklySchedule:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gated.cli.common import (
-    Report,
+    CommandResult,
     config_option,
     json_option,
     reports,
@@ -146,7 +146,7 @@ def invite(
     photos: bool,
     edits: str,
     config: Path | None,
-) -> Report:
+) -> CommandResult:
     """Add a gate and show the code by which it joins, once and within a day.
 
     \b
@@ -165,7 +165,7 @@ def invite(
 @click.argument("name")
 @config_option
 @reports
-def replace_gate(name: str, config: Path | None) -> Report:
+def replace_gate(name: str, config: Path | None) -> CommandResult:
     """Void a gate's credentials and show a code for the hardware that takes its place.
 
     The new unit keeps name, site and groups of the old one, and is given the same people.
@@ -188,7 +188,7 @@ def replace_gate(name: str, config: Path | None) -> Report:
 @click.option("--reason", required=True, help="Why the gate has another key.")
 @config_option
 @reports
-def accept_key(name: str, key: str, reason: str, config: Path | None) -> Report:
+def accept_key(name: str, key: str, reason: str, config: Path | None) -> CommandResult:
     """Let a gate's journal go on under a key that nothing proves to follow the one before.
 
     Compare KEY, which the alarm and the gate's sync status show, with the one that the gate itself
@@ -205,14 +205,14 @@ def accept_key(name: str, key: str, reason: str, config: Path | None) -> Report:
     with Workspace(settings_of(config), create=False) as workspace:
         Collector.of(workspace).accept_key(name, key, actor=ACTOR, reason=reason)
     view = {"name": name, "key": key}
-    return Report(view, f"{name}: rows under this key are taken from now on")
+    return CommandResult(view, f"{name}: rows under this key are taken from now on")
 
 
 @hub.command("revoke")
 @click.argument("name")
 @config_option
 @reports
-def revoke(name: str, config: Path | None) -> Report:
+def revoke(name: str, config: Path | None) -> CommandResult:
     """Void a gate's credentials at once, as of one that was stolen.
 
     \b
@@ -228,7 +228,7 @@ def revoke(name: str, config: Path | None) -> Report:
         f"{name} is no gate of this hub any more",
         "if it was stolen with its key: gated hub rotate-credential-keys",
     )
-    return Report({"name": name, "state": "revoked"}, "\n".join(lines))
+    return CommandResult({"name": name, "state": "revoked"}, "\n".join(lines))
 
 
 @hub.command("rotate-credential-keys")
@@ -263,7 +263,7 @@ def rotate_credential_keys(as_json: bool, config: Path | None) -> None:
 @hub.command("resync")
 @config_option
 @reports
-def resync(config: Path | None) -> Report:
+def resync(config: Path | None) -> CommandResult:
     """Let every gate take everything anew, as after a restore of the hub's database.
 
     \b
@@ -274,7 +274,7 @@ def resync(config: Path | None) -> Report:
 
     with Workspace(settings_of(config), create=False) as workspace:
         Feed.of(workspace).renew(actor=ACTOR)
-    return Report({"resync": True}, "every gate takes a snapshot when it asks next")
+    return CommandResult({"resync": True}, "every gate takes a snapshot when it asks next")
 
 
 @hub.command("operator")
@@ -286,7 +286,7 @@ def resync(config: Path | None) -> Report:
 @reports
 def operator(
     name: str, groups: tuple[str, ...], everyone: bool, forbid: bool, config: Path | None
-) -> Report:
+) -> CommandResult:
     """Let the account NAME edit people at gates, from its next sign-in at the hub on.
 
     \b
@@ -303,12 +303,12 @@ def operator(
         if forbid:
             operators.forbid(name, actor=ACTOR)
             view = {"name": name, "everyone": False, "groups": []}
-            return Report(view, f"{name} may edit at gates no more")
+            return CommandResult(view, f"{name} may edit at gates no more")
         found = operators.allow(name, groups, everyone=everyone, actor=ACTOR)
     known = "gates know them already" if found.public_key else "they have to sign in here once"
     view = {"name": name, "everyone": everyone, "groups": groups}
     whom = "everybody" if everyone else ", ".join(groups)
-    return Report(view, f"{name} may edit {whom}; {known}")
+    return CommandResult(view, f"{name} may edit {whom}; {known}")
 
 
 @hub.command("edits")
@@ -360,7 +360,7 @@ def accept(ids: tuple[int, ...], anyway: bool, override: str | None, config: Pat
 @click.option("--erase", is_flag=True, help="Forget somebody who is new for ever.")
 @config_option
 @reports
-def refuse(id_: int, reason: str | None, erase: bool, config: Path | None) -> Report:
+def refuse(id_: int, reason: str | None, erase: bool, config: Path | None) -> CommandResult:
     """Let an edit of a gate not count; the gate undoes it.
 
     \b
@@ -368,7 +368,7 @@ def refuse(id_: int, reason: str | None, erase: bool, config: Path | None) -> Re
     """
     with _review(config) as review:
         review.refuse(id_, actor=ACTOR, reason=reason, erase=erase)
-    return Report({"id": id_, "state": "refused"}, f"edit {id_} refused")
+    return CommandResult({"id": id_, "state": "refused"}, f"edit {id_} refused")
 
 
 @contextmanager
@@ -396,6 +396,6 @@ def _edit_view(found: ReviewedEdit) -> dict[str, Any]:
     }
 
 
-def _invited(name: str, code: str) -> Report:
+def _invited(name: str, code: str) -> CommandResult:
     text = f"on {name}, within a day: gated join HUB_URL {code}"
-    return Report({"name": name, "code": code}, text)
+    return CommandResult({"name": name, "code": code}, text)

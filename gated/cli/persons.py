@@ -18,7 +18,7 @@ from gated.cli.acting import (
     person_of,
     show_rows,
 )
-from gated.cli.common import Report, config_option, json_option, reports, show_json
+from gated.cli.common import CommandResult, config_option, json_option, reports, show_json
 
 LISTED = 500
 
@@ -149,7 +149,7 @@ def _fields(command: Any) -> Any:
 @click.option("--group", "groups", multiple=True, metavar="NAME", help="Joins it; several times.")
 @config_option
 @reports
-def add(code: str, groups: tuple[str, ...], config: Path | None, **fields: Any) -> Report:
+def add(code: str, groups: tuple[str, ...], config: Path | None, **fields: Any) -> CommandResult:
     """Add a person without a photo.
 
     \b
@@ -163,7 +163,7 @@ def add(code: str, groups: tuple[str, ...], config: Path | None, **fields: Any) 
     with changing(config) as (workspace, change):
         values = body.model_dump(exclude={"groups"})
         person = People.of(workspace).create(change, values, groups=body.groups)
-    return Report(asdict(person), f"{person.name} ({person.personnel_code}) added")
+    return CommandResult(asdict(person), f"{person.name} ({person.personnel_code}) added")
 
 
 @persons.command("change")
@@ -172,7 +172,7 @@ def add(code: str, groups: tuple[str, ...], config: Path | None, **fields: Any) 
 @click.option("--code", "new_code", metavar="CODE", help="Another personnel code.")
 @config_option
 @reports
-def change(code: str, new_code: str | None, config: Path | None, **fields: Any) -> Report:
+def change(code: str, new_code: str | None, config: Path | None, **fields: Any) -> CommandResult:
     """Change what is known of a person; what is not named stays. An empty text clears a field.
 
     \b
@@ -188,14 +188,14 @@ def change(code: str, new_code: str | None, config: Path | None, **fields: Any) 
     body = checked(PersonChange, values).model_dump(exclude_unset=True)
     with changing(config) as (workspace, change):
         person = People.of(workspace).update(change, person_of(workspace, code).id, body)
-    return Report(asdict(person), f"{person.name} ({person.personnel_code}) changed")
+    return CommandResult(asdict(person), f"{person.name} ({person.personnel_code}) changed")
 
 
 @persons.command("on")
 @click.argument("codes", nargs=-1, required=True, metavar="CODE...")
 @config_option
 @reports
-def on(codes: tuple[str, ...], config: Path | None) -> Report:
+def on(codes: tuple[str, ...], config: Path | None) -> CommandResult:
     """Let people pass again.
 
     \b
@@ -208,7 +208,7 @@ def on(codes: tuple[str, ...], config: Path | None) -> Report:
 @click.argument("codes", nargs=-1, required=True, metavar="CODE...")
 @config_option
 @reports
-def off(codes: tuple[str, ...], config: Path | None) -> Report:
+def off(codes: tuple[str, ...], config: Path | None) -> CommandResult:
     """Let people pass no more; the gate obeys within a second.
 
     \b
@@ -217,7 +217,7 @@ def off(codes: tuple[str, ...], config: Path | None) -> Report:
     return _switch(codes, False, config)
 
 
-def _switch(codes: tuple[str, ...], active: bool, config: Path | None) -> Report:
+def _switch(codes: tuple[str, ...], active: bool, config: Path | None) -> CommandResult:
     from gated.people.people import People
 
     with changing(config) as (workspace, change):
@@ -225,7 +225,7 @@ def _switch(codes: tuple[str, ...], active: bool, config: Path | None) -> Report
         done = [people.set_active(change, person_of(workspace, c).id, active) for c in codes]
     state = "on" if active else "off"
     lines = [f"{person.name} ({person.personnel_code}) is {state}" for person in done]
-    return Report([asdict(person) for person in done], "\n".join(lines))
+    return CommandResult([asdict(person) for person in done], "\n".join(lines))
 
 
 @persons.command("erase")
@@ -235,7 +235,9 @@ def _switch(codes: tuple[str, ...], active: bool, config: Path | None) -> Report
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @config_option
 @reports
-def erase(code: str, reason: str | None, override: bool, yes: bool, config: Path | None) -> Report:
+def erase(
+    code: str, reason: str | None, override: bool, yes: bool, config: Path | None
+) -> CommandResult:
     """Erase a person with photos and templates for good; log rows stay without a name.
 
     \b
@@ -254,4 +256,4 @@ def erase(code: str, reason: str | None, override: bool, yes: bool, config: Path
         state = workspace.traces_state()
     told = {**asdict(receipt), "state": state}
     text = f"{person.personnel_code} erased: {receipt.enrollments} photos, {receipt.files} files"
-    return Report(told, f"{text}, row {receipt.seq} of the journal proves it")
+    return CommandResult(told, f"{text}, row {receipt.seq} of the journal proves it")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gated.cli.acting import changing, checked, given, open_state, show_rows
-from gated.cli.common import Report, config_option, json_option, reports, show_json
+from gated.cli.common import CommandResult, config_option, json_option, reports, show_json
 from gated.cli.groups import schedule_of
 
 if TYPE_CHECKING:
@@ -71,7 +71,9 @@ def list_(as_json: bool, config: Path | None) -> None:
 @_holiday
 @config_option
 @reports
-def add(name: str, hours: tuple[str, ...], holiday: str | None, config: Path | None) -> Report:
+def add(
+    name: str, hours: tuple[str, ...], holiday: str | None, config: Path | None
+) -> CommandResult:
     """Add a schedule; days that are not named are closed.
 
     \b
@@ -86,7 +88,7 @@ def add(name: str, hours: tuple[str, ...], holiday: str | None, config: Path | N
     body = checked(ScheduleIn, values).model_dump()
     with changing(config) as (workspace, change):
         added = Access.of(workspace).add_schedule(change, body)
-    return Report(_told(added), f"{added.name}: {_in_words(added.week)}")
+    return CommandResult(_told(added), f"{added.name}: {_in_words(added.week)}")
 
 
 @schedules.command("change")
@@ -102,7 +104,7 @@ def change(
     hours: tuple[str, ...],
     holiday: str | None,
     config: Path | None,
-) -> Report:
+) -> CommandResult:
     """Change a schedule; --hours stand in the place of the whole week before.
 
     \b
@@ -120,14 +122,14 @@ def change(
     with changing(config) as (workspace, change):
         id_ = schedule_of(workspace, name).id
         changed = Access.of(workspace).update_schedule(change, id_, body)
-    return Report(_told(changed), f"{changed.name}: {_in_words(changed.week)}")
+    return CommandResult(_told(changed), f"{changed.name}: {_in_words(changed.week)}")
 
 
 @schedules.command("remove")
 @click.argument("name")
 @config_option
 @reports
-def remove(name: str, config: Path | None) -> Report:
+def remove(name: str, config: Path | None) -> CommandResult:
     """Remove a schedule that no group and no rule needs.
 
     \b
@@ -138,7 +140,7 @@ def remove(name: str, config: Path | None) -> Report:
     with changing(config) as (workspace, change):
         schedule = schedule_of(workspace, name)
         Access.of(workspace).delete_schedule(change, schedule.id)
-    return Report(_told(schedule), f"schedule {schedule.name} removed")
+    return CommandResult(_told(schedule), f"schedule {schedule.name} removed")
 
 
 @schedules.command("day")
@@ -147,7 +149,7 @@ def remove(name: str, config: Path | None) -> Report:
 @click.argument("hours")
 @config_option
 @reports
-def day(name: str, day: datetime, hours: str, config: Path | None) -> Report:
+def day(name: str, day: datetime, hours: str, config: Path | None) -> CommandResult:
     """Give one DAY of a schedule HOURS of its own: hours, closed, or usual (as before).
 
     \b
@@ -162,7 +164,7 @@ def day(name: str, day: datetime, hours: str, config: Path | None) -> Report:
         schedule = schedule_of(workspace, name)
         Access.of(workspace).set_exception(change, schedule.id, day.date(), own)
     told = {"schedule": schedule.name, "day": f"{day:%Y-%m-%d}", "hours": own}
-    return Report(told, f"{schedule.name} on {day:%Y-%m-%d}: {hours}")
+    return CommandResult(told, f"{schedule.name} on {day:%Y-%m-%d}: {hours}")
 
 
 @schedules.command("holidays")
@@ -194,7 +196,7 @@ def holidays(as_json: bool, config: Path | None) -> None:
 @reports
 def holiday(
     day: datetime, name: str | None, remove: bool, site: str, config: Path | None
-) -> Report:
+) -> CommandResult:
     """Make a DAY a holiday called NAME.
 
     \b
@@ -209,7 +211,7 @@ def holiday(
     with changing(config) as (workspace, change):
         Access.of(workspace).set_holiday(change, day.date(), called, site=site)
     told = {"day": f"{day:%Y-%m-%d}", "name": called, "site": site}
-    return Report(told, f"{day:%Y-%m-%d} is {'no holiday' if remove else called}")
+    return CommandResult(told, f"{day:%Y-%m-%d} is {'no holiday' if remove else called}")
 
 
 def _of_day(text: str) -> list[str] | None:

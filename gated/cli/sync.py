@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from gated.cli.common import Report, config_option, json_option, reports, settings_of
+from gated.cli.common import CommandResult, config_option, json_option, reports, settings_of
 from gated.errors import HubError, HubUnreachable
 
 ACTOR = "command line"
@@ -21,7 +21,9 @@ ACTOR = "command line"
 @click.option("--fingerprint", help="SHA-256 of the hub's certificate, where it signs itself.")
 @config_option
 @reports
-def join(url: str, code: str, again: bool, fingerprint: str | None, config: Path | None) -> Report:
+def join(
+    url: str, code: str, again: bool, fingerprint: str | None, config: Path | None
+) -> CommandResult:
     """Make this gate one of a hub's, with the code that `gated hub invite` showed there.
 
     A hub whose certificate nobody else has signed is shown with its fingerprint, and believed by
@@ -47,7 +49,7 @@ def join(url: str, code: str, again: bool, fingerprint: str | None, config: Path
             pin = _accepted(url, None)
             member = membership.join(url, code, actor=ACTOR, again=again, pin=pin)
     told = {"name": member.name, "site": member.site, "hub": member.url}
-    return Report(told, f"this is {member.name} at {member.site} now; start the gate again")
+    return CommandResult(told, f"this is {member.name} at {member.site} now; start the gate again")
 
 
 def _accepted(url: str, fingerprint: str | None) -> str:
@@ -125,7 +127,7 @@ def status(as_json: bool, config: Path | None) -> int:
 @sync.command("leave")
 @config_option
 @reports
-def leave(config: Path | None) -> Report:
+def leave(config: Path | None) -> CommandResult:
     """Forget the hub; the people that came from it stay. Revoke the gate there as well.
 
     \b
@@ -136,4 +138,4 @@ def leave(config: Path | None) -> Report:
 
     with Workspace(settings_of(config), create=False) as workspace:
         Membership.of(workspace).leave(actor=ACTOR)
-    return Report({"hub": None}, "this gate stands on its own now; start it again")
+    return CommandResult({"hub": None}, "this gate stands on its own now; start it again")

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import click
 
-from gated.cli.common import Report, config_option, json_option, reports, settings_of, show_json
+from gated.cli.common import (
+    CommandResult,
+    config_option,
+    json_option,
+    reports,
+    settings_of,
+    show_json,
+)
 
 
 @click.group()
@@ -54,7 +61,9 @@ def show(as_json: bool, config: Path | None) -> int:
 @click.option("--replace", is_flag=True, help="Put it in the place of one that is there.")
 @config_option
 @reports
-def self_signed(names: tuple[str, ...], days: int, replace: bool, config: Path | None) -> Report:
+def self_signed(
+    names: tuple[str, ...], days: int, replace: bool, config: Path | None
+) -> CommandResult:
     """Make a certificate for host names and addresses (default: this host and localhost).
 
     Browsers warn of it until they are told to trust it: compare the fingerprint.
@@ -77,4 +86,4 @@ def self_signed(names: tuple[str, ...], days: int, replace: bool, config: Path |
         "write this into gate.yaml and start the gate again:",
         f"api: {{tls_certificate: {made.certificate}, tls_key: {made.key}}}",
     )
-    return Report(told, "\n".join(lines))
+    return CommandResult(told, "\n".join(lines))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from gated.cli.common import Report, config_option, json_option, reports, settings_of
+from gated.cli.common import CommandResult, config_option, json_option, reports, settings_of
 
 ROLES = ("self", "viewer", "operator", "admin", "auditor")
 
@@ -28,7 +28,7 @@ def user() -> None:
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @config_option
 @reports
-def add(name: str, role: str, password_stdin: bool, config: Path | None) -> Report:
+def add(name: str, role: str, password_stdin: bool, config: Path | None) -> CommandResult:
     """Create an account.
 
     \b
@@ -43,7 +43,7 @@ def add(name: str, role: str, password_stdin: bool, config: Path | None) -> Repo
     with Workspace(settings) as workspace:
         account = Accounts.of(workspace).create(name, role, password, actor="command line")
     told = {"username": account.username, "role": account.role, "is_active": account.is_active}
-    return Report(told, f"account {account.username} created, role {account.role}")
+    return CommandResult(told, f"account {account.username} created, role {account.role}")
 
 
 @user.command("setup-code")
@@ -99,7 +99,7 @@ def list_(as_json: bool, config: Path | None) -> None:
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @config_option
 @reports
-def passwd(name: str, password_stdin: bool, config: Path | None) -> Report:
+def passwd(name: str, password_stdin: bool, config: Path | None) -> CommandResult:
     """Set a new password; ends the sessions of the account.
 
     \b
@@ -112,14 +112,14 @@ def passwd(name: str, password_stdin: bool, config: Path | None) -> Report:
     password = _password(password_stdin)
     with Workspace(settings) as workspace:
         Accounts.of(workspace).set_password(name, password, actor="command line")
-    return Report({"username": name}, f"password of {name} changed")
+    return CommandResult({"username": name}, f"password of {name} changed")
 
 
 @user.command("disable")
 @click.argument("name")
 @config_option
 @reports
-def disable(name: str, config: Path | None) -> Report:
+def disable(name: str, config: Path | None) -> CommandResult:
     """Disable an account at once; the last admin cannot be disabled.
 
     \b
@@ -130,7 +130,7 @@ def disable(name: str, config: Path | None) -> Report:
 
     with Workspace(settings_of(config)) as workspace, workspace.change("command line") as change:
         Accounts.of(workspace).disable(change, name)
-    return Report({"username": name, "is_active": False}, f"account {name} disabled")
+    return CommandResult({"username": name, "is_active": False}, f"account {name} disabled")
 
 
 @user.command("passkeys")
@@ -169,7 +169,7 @@ def passkeys(name: str, as_json: bool, config: Path | None) -> None:
 @click.option("--all", "all_", is_flag=True, help="Remove all passkeys of the account.")
 @config_option
 @reports
-def remove_passkey(name: str, number: int | None, all_: bool, config: Path | None) -> Report:
+def remove_passkey(name: str, number: int | None, all_: bool, config: Path | None) -> CommandResult:
     """Remove a passkey by its number, or all, and end the sessions; the password stays.
 
     \b
@@ -187,7 +187,7 @@ def remove_passkey(name: str, number: int | None, all_: bool, config: Path | Non
         account = accounts.named(name)
         with workspace.change("command line") as change:
             gone = Passkeys(workspace, accounts).remove(change, account.id, number)
-    return Report({"username": name, "removed": gone}, f"passkeys of {name} removed: {gone}")
+    return CommandResult({"username": name, "removed": gone}, f"passkeys of {name} removed: {gone}")
 
 
 def _password(from_stdin: bool) -> str:

@@ -22,7 +22,7 @@ from gated.cli.acting import (
     site_time,
     yes,
 )
-from gated.cli.common import Report, config_option, json_option, reports, show_json
+from gated.cli.common import CommandResult, config_option, json_option, reports, show_json
 
 if TYPE_CHECKING:
     from gated.database.records import Person
@@ -94,7 +94,7 @@ def add(
     next_card: bool,
     escort: bool,
     config: Path | None,
-) -> Report:
+) -> CommandResult:
     """Add a visitor who passes until a TIME on the clock of the site.
 
     They are recognised by a card, or by a photo (gated enroll CODE PHOTO). After the time they pass
@@ -128,7 +128,7 @@ def add(
         shown = local(workspace, end)
     told = {**asdict(person), "access": asdict(access), "card": number is not None}
     with_card = " with a card" if number else ""
-    return Report(told, f"{person.name} ({code}) passes until {shown}{with_card}")
+    return CommandResult(told, f"{person.name} ({code}) passes until {shown}{with_card}")
 
 
 def _give(workspace: Workspace, person: Person, number: str, dates: Mapping[str, Any]) -> None:
@@ -150,7 +150,7 @@ def _give(workspace: Workspace, person: Person, number: str, dates: Mapping[str,
 @click.option("--until", required=True, metavar="TIME", help="Such as 20:00 (today).")
 @config_option
 @reports
-def extend(code: str, until: str, config: Path | None) -> Report:
+def extend(code: str, until: str, config: Path | None) -> CommandResult:
     """Let a visitor pass longer, or less long.
 
     \b
@@ -164,14 +164,14 @@ def extend(code: str, until: str, config: Path | None) -> Report:
         access = Access.of(workspace).set_of_person(change, person.id, {"valid_until": end})
         shown = local(workspace, end)
     told = {**asdict(person), "access": asdict(access)}
-    return Report(told, f"{person.name} ({person.personnel_code}) passes until {shown}")
+    return CommandResult(told, f"{person.name} ({person.personnel_code}) passes until {shown}")
 
 
 @visitors.command("end")
 @click.argument("code")
 @config_option
 @reports
-def end(code: str, config: Path | None) -> Report:
+def end(code: str, config: Path | None) -> CommandResult:
     """Let a visitor pass no more, and take the cards away.
 
     \b
@@ -190,4 +190,4 @@ def end(code: str, config: Path | None) -> Report:
         for id_ in cards:
             credentials.delete(change, id_)
     told = {**asdict(person), "credentials_withdrawn": cards}
-    return Report(told, f"{person.name} ({code}) is off; {len(cards)} cards taken")
+    return CommandResult(told, f"{person.name} ({code}) is off; {len(cards)} cards taken")

@@ -45,7 +45,7 @@ _WORDS: Mapping[int, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class DirectoryEntry:
     """One entry. attributes: by name in lower case, each with its values."""
 
     name: str
@@ -89,13 +89,13 @@ class LdapClient:
             self._socket.close()
             self._socket = None
 
-    def entries(self, attributes: Sequence[str]) -> Iterator[Entry]:
+    def entries(self, attributes: Sequence[str]) -> Iterator[DirectoryEntry]:
         """Yield the entries of the settings' search. Raises: SourceError, also for too many."""
         cookie, count = b"", 0
         while True:
             cookie_after = None
             for found in self._page(attributes, cookie):
-                if isinstance(found, Entry):
+                if isinstance(found, DirectoryEntry):
                     count += 1
                     if count > self._settings.most_people:
                         raise SourceError(
@@ -138,7 +138,7 @@ class LdapClient:
             raise SourceError("the directory does not answer as one")
         _require_ok(content)
 
-    def _page(self, attributes: Sequence[str], cookie: bytes) -> Iterator[Entry | bytes]:
+    def _page(self, attributes: Sequence[str], cookie: bytes) -> Iterator[DirectoryEntry | bytes]:
         """Yield the entries of a page, then the cookie of the next one."""
         self._ends = time.monotonic() + PAGE_WITHIN_S
         search = ber.tlv(
@@ -259,7 +259,7 @@ def _cookie(controls: bytes) -> bytes:
     return b""
 
 
-def _entry(content: bytes) -> Entry:
+def _entry(content: bytes) -> DirectoryEntry:
     parts = [value for _, value in ber.values(content)]
     if len(parts) != 2:
         raise SourceError("the directory sends what is no LDAP")
@@ -270,4 +270,4 @@ def _entry(content: bytes) -> Entry:
             raise SourceError("the directory sends what is no LDAP")
         name = pair[0].decode(errors="replace").partition(";")[0].lower()
         attributes.setdefault(name, []).extend(value for _, value in ber.values(pair[1]))
-    return Entry(parts[0].decode(errors="replace"), attributes)
+    return DirectoryEntry(parts[0].decode(errors="replace"), attributes)

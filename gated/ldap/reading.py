@@ -19,7 +19,7 @@ from gated.enrollment.import_source import ImportRow, LoadedPhoto
 from gated.enrollment.importer import ImportReport, check_fields
 from gated.enrollment.jobs import Job, Work
 from gated.errors import NotFound, Refused
-from gated.ldap.client import Entry, LdapClient
+from gated.ldap.client import DirectoryEntry, LdapClient
 from gated.people.people import People, differing
 
 TOLD_EVERY_S = 0.5
@@ -91,7 +91,7 @@ class DirectoryReader:
         photo = self.settings.photo_attribute
         return [*dict.fromkeys(self.settings.attributes.values()), *([photo] if photo else [])]
 
-    def _take(self, entry: Entry, report: DirectoryReport, seen: set[str]) -> None:
+    def _take(self, entry: DirectoryEntry, report: DirectoryReport, seen: set[str]) -> None:
         what = _shown(entry.name)
         try:
             fields = self._fields(entry)
@@ -109,7 +109,7 @@ class DirectoryReader:
         else:
             self._photo(entry, code, report)
 
-    def _fields(self, entry: Entry) -> dict[str, str]:
+    def _fields(self, entry: DirectoryEntry) -> dict[str, str]:
         """Read the fields that the directory tells of somebody. Raises: Refused."""
         found: dict[str, str] = {}
         for name, attribute in self.settings.attributes.items():
@@ -150,7 +150,7 @@ class DirectoryReader:
         except NotFound:
             return None
 
-    def _photo(self, entry: Entry, code: str, report: DirectoryReport) -> None:
+    def _photo(self, entry: DirectoryEntry, code: str, report: DirectoryReport) -> None:
         """Enroll the photo of somebody who is here, by the examination that all photos have."""
         name = self.settings.photo_attribute
         content = entry.first(name) if name else None

@@ -47,7 +47,7 @@ class Path:
 
 def parse_filter(kind: Kind, text: str) -> list[Comparison]:
     """Read the filter of a list: all of these hold. Raises: ScimRefused (invalidFilter)."""
-    reader = _Reader(text, "invalidFilter")
+    reader = _FilterReader(text, "invalidFilter")
     found: list[Comparison] = []
     while True:
         word = reader.word()
@@ -76,7 +76,7 @@ def parse_path(kind: Kind, text: str) -> Path:
         inner, closed, tail = tail.rpartition("]")
         if not closed:
             raise ScimRefused("invalidPath", "a bracket is not closed")
-        reader = _Reader(inner, "invalidPath")
+        reader = _FilterReader(inner, "invalidPath")
         where = tuple(reader.conditions(""))
         head += tail
     if not _NAME.fullmatch(head):
@@ -103,7 +103,7 @@ def _name(kind: Kind, word: str, refusal: ScimType) -> str:
     return f"{urn}:{name}".lower() if urn else name.lower()
 
 
-class _Reader:
+class _FilterReader:
     """The words of a filter, one after the other."""
 
     def __init__(self, text: str, refusal: ScimType) -> None:
