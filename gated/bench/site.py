@@ -106,7 +106,8 @@ class Site:
         with Workspace(self.settings) as workspace:
             with workspace.database.write() as session:
                 session.execute(sa.insert(persons), [person_values(n) for n in range(count)])
-                known = session.execute(sa.select(persons.c.id, persons.c.uid)).all()
+                query = sa.select(persons.c.id, persons.c.uid).order_by(persons.c.id)
+                known = session.execute(query).all()
                 rows = [_enrollment(row.id, kit.model) for row in known]
                 session.execute(sa.insert(enrollments), rows)
                 stored_settings.touch_gallery(session)
