@@ -18,20 +18,22 @@ from gated.people.bulk import MOST as MOST_AT_ONCE
 from gated.people.groups import Groups
 from gated.scim.attributes import GROUPS, read
 from gated.scim.filters import Comparison, parse_filter
-from gated.scim.patching import patched
 from gated.scim.refusals import ScimRefused
+from gated.scim.replaceable import Replaceable
 from gated.scim.resources import Query, Resource, finished, require_version
 from gated.workspace import Workspace
 
 LONGEST_NAME = 200
 
 
-class DirectoryGroups:
+class DirectoryGroups(Replaceable):
     """The groups of a workspace. actor: the account of the directory.
 
     Memberships change a hundred at a time, so that rows of the door find their turn in between: a
     request that is cut off has done a part, and does the rest when it is sent again.
     """
+
+    KIND = GROUPS
 
     def __init__(self, workspace: Workspace, groups: Groups) -> None:
         self._workspace = workspace
@@ -69,27 +71,6 @@ class DirectoryGroups:
             )
         self._set_members(actor, group.id, wanted)
         return self.get(group.uid, base)
-
-    def replace(
-        self, actor: str, uid: str, body: Mapping[str, Any], base: str, if_match: str | None
-    ) -> Resource:
-        """Make a group as the directory has it. Raises: NotFound, ScimRefused, Taken."""
-        given = read(GROUPS, body)
-
-        def wanted(_before: Resource) -> Resource:
-            return given
-
-        return self._change(actor, uid, base, if_match, wanted)
-
-    def patch(
-        self, actor: str, uid: str, body: Mapping[str, Any], base: str, if_match: str | None
-    ) -> Resource:
-        """Change what the operations name. Raises: NotFound, ScimRefused, Taken."""
-
-        def wanted(before: Resource) -> Resource:
-            return patched(GROUPS, before, body)
-
-        return self._change(actor, uid, base, if_match, wanted)
 
     def delete(self, actor: str, uid: str, if_match: str | None, base: str) -> None:
         """Remove a group with its rules; its members stay. Raises: NotFound."""

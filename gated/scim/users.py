@@ -27,8 +27,8 @@ from gated.people.people import People
 from gated.people.preconditions import require_own
 from gated.scim.attributes import ENTERPRISE, USERS, read
 from gated.scim.filters import Comparison, parse_filter
-from gated.scim.patching import patched
 from gated.scim.refusals import ScimRefused
+from gated.scim.replaceable import Replaceable
 from gated.scim.resources import Query, Resource, finished, require_version
 from gated.workspace import Workspace
 
@@ -60,8 +60,10 @@ class DirectoryPerson(In):
     phone: Phone | None = None
 
 
-class Users:
+class Users(Replaceable):
     """The users of a workspace. actor: the account of the directory."""
+
+    KIND = USERS
 
     def __init__(self, workspace: Workspace, people: People) -> None:
         self._workspace = workspace
@@ -100,27 +102,6 @@ class Users:
             person = self._people.create(change, {**self._fields(resource), "is_active": active})
             directory_store.put_name(change.session, person.id, name)
             return self._resource(change.session, person, base)
-
-    def replace(
-        self, actor: str, uid: str, body: Mapping[str, Any], base: str, if_match: str | None
-    ) -> Resource:
-        """Make a person as the directory has them. Raises: NotFound, ScimRefused, Conflict."""
-        given = read(USERS, body)
-
-        def wanted(_before: Resource) -> Resource:
-            return given
-
-        return self._change(actor, uid, base, if_match, wanted)
-
-    def patch(
-        self, actor: str, uid: str, body: Mapping[str, Any], base: str, if_match: str | None
-    ) -> Resource:
-        """Change what the operations name. Raises: NotFound, ScimRefused, Conflict."""
-
-        def wanted(before: Resource) -> Resource:
-            return patched(USERS, before, body)
-
-        return self._change(actor, uid, base, if_match, wanted)
 
     def delete(self, actor: str, uid: str, if_match: str | None, base: str) -> None:
         """Erase a person, as the people's API does; the receipt is in the journal.
