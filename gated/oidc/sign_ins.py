@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cryptography.fernet import Fernet, InvalidToken
-
 from gated.accounts.accounts import Accounts
 from gated.accounts.external import ProvenSubject
+from gated.accounts.sealed_cookie import SealedCookies
 from gated.config import OidcSettings
 from gated.core.roles import Role
 from gated.core.text import clean_code
@@ -54,7 +52,8 @@ class CompanySignIns:
         self._auth = workspace.settings.auth
         self._accounts = accounts
         self._clock: Clock = workspace.clock
-        self._seal = Fernet(urlsafe_b64encode(accounts.derived_key(b"gated company sign-in")))
+        key = accounts.derived_key(b"gated company sign-in")
+        self._cookies = SealedCookies(key, workspace.clock, LASTS_S)
         self._provider: IdentityProvider | None = None
 
     @property
@@ -79,9 +78,8 @@ class CompanySignIns:
             **({"prompt": "login"} if again else {}),
         }
         location = self._asked().authorization_url(redirect_uri, asked)
-        kept = {**known, "uri": redirect_uri, "at": int(self._clock.now().utc), "again": again}
-        sealed = self._seal.encrypt_at_time(json.dumps(kept).encode(), 0)
-        return Begun(location, sealed.decode())
+        kept = {**known, "uri": redirect_uri, "at": self._cookies.now(), "again": again}
+        return Begun(location, self._cookies.sealed(kept))
 
     def end(self, given: Mapping[str, str], cookie: str | None, address: str) -> tuple[str, int]:
         """Return the token of who has signed in, and its life in seconds.
@@ -111,11 +109,10 @@ class CompanySignIns:
         return self._provider
 
     def _opened(self, cookie: str | None) -> dict[str, Any]:
-        try:
-            kept: dict[str, Any] = json.loads(self._seal.decrypt((cookie or "").encode()))
-        except (InvalidToken, ValueError):
-            raise SignInRefused("this browser has not begun to sign in: begin again") from None
-        if not 0 <= self._clock.now().utc - kept["at"] < LASTS_S:
+        kept = self._cookies.opened(cookie)
+        if kept is None:
+            raise SignInRefused("this browser has not begun to sign in: begin again")
+        if not self._cookies.is_fresh(kept["at"]):
             raise SignInRefused("the sign-in took too long: begin again")
         return kept
 

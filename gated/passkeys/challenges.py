@@ -8,15 +8,12 @@ database, with what its answer brings about.
 from __future__ import annotations
 
 import hashlib
-import json
 import secrets
-from base64 import urlsafe_b64encode
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from cryptography.fernet import Fernet, InvalidToken
-
+from gated.accounts.sealed_cookie import SealedCookies
 from gated.ports import Clock
 
 LASTS_S = 300
@@ -55,24 +52,23 @@ class Challenges:
     """Makes challenges, and reads the cookies that hold them. key: 32 bytes of this database."""
 
     def __init__(self, key: bytes, clock: Clock) -> None:
-        self._seal = Fernet(urlsafe_b64encode(key))
-        self._clock = clock
+        self._cookies = SealedCookies(key, clock, LASTS_S)
 
     def new(
         self, purpose: Purpose, account: str = "", user_handle: str = ""
     ) -> tuple[Challenge, str]:
         """Make a challenge, and the cookie in which the browser brings it back."""
-        now = int(self._clock.now().utc)
+        now = self._cookies.now()
         made = Challenge(purpose, random_text(CHALLENGE_BYTES), now, account, user_handle)
-        return made, self._seal.encrypt_at_time(json.dumps(asdict(made)).encode(), 0).decode()
+        return made, self._cookies.sealed(asdict(made))
 
     def opened(self, cookie: str | None, purpose: Purpose, account: str = "") -> Challenge | None:
         """Return what a browser was asked for this purpose; None where it was not, or too late."""
         try:
-            found = Challenge(**json.loads(self._seal.decrypt((cookie or "").encode())))
-        except (InvalidToken, ValueError, TypeError):
+            found = Challenge(**(self._cookies.opened(cookie) or {}))
+        except TypeError:  # of another version, or none at all
             return None
-        fresh = 0 <= self._clock.now().utc - found.at < LASTS_S
+        fresh = self._cookies.is_fresh(found.at)
         return found if fresh and (found.purpose, found.account) == (purpose, account) else None
 
 
