@@ -22,8 +22,9 @@ from urllib.parse import urlencode, urlsplit
 
 import cv2
 import numpy as np
+from argon2.low_level import Type, hash_secret_raw
 
-from gated.config import load
+from gated.config import AuthSettings, load
 from gated.enrollment.models import DEMO_WALKERS, asset_store
 
 SIGN_INS = 20
@@ -106,6 +107,24 @@ def watch(caller: Caller, accounts: Mapping[str, str]) -> None:
     _together(one, WATCHERS)
 
 
+def hash_beside(caller: Caller, settings: AuthSettings, programs: int) -> None:
+    """Hash as sign-ins do, but not in the gate, as so many other programs would."""
+
+    def one(_: int) -> None:
+        while time.monotonic() < caller.end:
+            hash_secret_raw(
+                b"password",
+                bytes(16),
+                time_cost=settings.password_passes,
+                memory_cost=settings.password_memory_kib,
+                parallelism=1,
+                hash_len=32,
+                type=Type.ID,
+            )
+
+    _together(one, programs)
+
+
 def import_photos(caller: Caller, accounts: Mapping[str, str], photos: list[bytes]) -> None:
     """Upload an archive of photos, and wait while the gate imports it."""
     caller.sign_in(*next(iter(accounts.items())))
@@ -157,6 +176,8 @@ def main() -> None:
         "sign_ins": lambda: sign_ins(caller, accounts),
         "watch": lambda: watch(caller, accounts),
         "import": lambda: import_photos(caller, accounts, photos),
+        "beside": lambda: hash_beside(caller, settings.auth, 1),
+        "beside_twice": lambda: hash_beside(caller, settings.auth, 2),
     }[kind]()
 
 

@@ -1,4 +1,9 @@
-"""Measures decisions and the relay while operators work with the pages and the API."""
+"""Measures decisions and the relay while operators work with the pages and the API.
+
+Two references are measured in the same run: another program that hashes at the lowest priority,
+and two of them. The gate does nothing for these, so that what they cost is the machine's doing:
+cores, caches and memory that are shared.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +30,13 @@ KINDS = {
     "sign_ins": "twenty sign-ins at once",
     "watch": "three who watch the camera",
     "import": "an import of 500 photos",
+    "beside": "another program that hashes",
+    "beside_twice": "two other programs that hash",
 }
 """Kinds of `gated.bench.colleague`."""
+
+REFERENCES = frozenset({"beside", "beside_twice"})
+"""Work in which the gate has no part."""
 
 TURNS = 2
 """Alternations between alone and loaded, so that other load on the machine affects both."""

@@ -128,6 +128,17 @@ def test_all_targets_are_met_by_good_figures() -> None:
     assert len(targets_of(GOOD)) == 17
 
 
+def test_what_the_machine_does_by_itself_has_no_target_and_is_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    result = deepcopy(GOOD)
+    row = {**result["colleagues"][0], "kind": "beside", "words": "another program", "growth": 9.0}
+    result["colleagues"].append(row)
+    assert all(target["met"] for target in targets_of(result))
+    print_markdown({**result, "targets": targets_of(result)})
+    assert "another program" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("path", "bad"),
     [
