@@ -5,6 +5,8 @@
 #
 # Each holds the program, the wheels of the lock for Python 3.11 to 3.13, the model files and the
 # units: nothing is fetched when it is installed. Run it through `make deb`, which sets up .venv.
+# UPDATE_KEYS=FILE puts public keys of minisign inside: gates then take only updates that these have
+# signed. SIGN_WITH=FILE signs the packages with that secret key of minisign.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=.venv/bin
@@ -86,6 +88,10 @@ for name in gated gated-hub; do
     fi
     install -D -m 0644 "packaging/$name/$config" "$root/etc/gated/$config"
     echo "/etc/gated/$config" >>"$root/DEBIAN/conffiles"
+    if [ -n "${UPDATE_KEYS:-}" ]; then
+        install -D -m 0644 "$UPDATE_KEYS" "$root/etc/gated/update.keys"
+        echo /etc/gated/update.keys >>"$root/DEBIAN/conffiles"
+    fi
     for script in postinst prerm postrm; do
         sed "s/@NAME@/$name/g; s/@UNITS@/$units/g; s/@CONFIG@/$config/g; s/@VERSION@/$version/g" \
             "packaging/common/$script" >"$root/DEBIAN/$script"
@@ -107,5 +113,9 @@ Description: $about
  Recognises people, opens the door for those who may pass and keeps an attendance log in which no
  change goes unnoticed. Wheels and model files are inside: nothing is fetched when it is installed.
 CONTROL
-    dpkg-deb --root-owner-group -Zzstd -z1 --build "$root" "dist/${name}_${version}_$arch.deb"
+    package=dist/${name}_${version}_$arch.deb
+    dpkg-deb --root-owner-group -Zzstd -z1 --build "$root" "$package"
+    if [ -n "${SIGN_WITH:-}" ]; then
+        minisign -S -s "$SIGN_WITH" -m "$package" -t "$name $version $arch"
+    fi
 done

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from gated.errors import Refused, SourceError
+from gated.update.package_signature import ENDING, KEYS, check_package, read_keys
 
 UPDATER = Path("/usr/lib/gated/updater.py")
 """Of the installed package: it needs nothing of the program that it replaces."""
@@ -26,6 +27,11 @@ LOOK_S = 1.0
 @click.command("update")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
 @click.option("--sha256", default="", help="What the file has to be, as the one who made it says.")
+@click.option(
+    "--signature",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Signature of the package.  [default: FILE.minisig]",
+)
 @click.option("--any-version", is_flag=True, help="Also an older one, or the same once more.")
 @click.option("--back", is_flag=True, help="Put back the version from before the last update.")
 @click.option(
@@ -44,6 +50,7 @@ LOOK_S = 1.0
 def update(
     file: Path | None,
     sha256: str,
+    signature: Path | None,
     any_version: bool,
     back: bool,
     replace_data: bool,
@@ -56,6 +63,9 @@ def update(
     its data if the database was changed, and says why. It works on when this terminal is closed,
     and after a power cut. Exit code 1 when the new version is not in place.
 
+    Where /etc/gated/update.keys names makers (a line for each public key of minisign), only
+    packages that one of them has signed are installed.
+
     \b
     Example: gated update gated_1.4.0_arm64.deb --sha256 9f86d081884c7d65...
     Example: gated update --back
@@ -66,7 +76,10 @@ def update(
         raise Refused(f"an update is root's: type sudo gated {shlex.join(sys.argv[1:])}")
     if not UPDATER.is_file() or not Path("/run/systemd/system").is_dir():
         raise Refused("this gated was not installed by its package, or systemd does not run here")
-    words = ["back"] if file is None else ["install", str(_there(file))]
+    words = ["back"]
+    if file is not None:
+        words = ["install", str(_there(file))]
+        sha256 = _signed(file, signature, sha256)
     words += ["--sha256", sha256] if sha256 else []
     words += ["--any-version"] if any_version else []
     words += ["--replace-data"] if replace_data else []
@@ -89,6 +102,23 @@ def _there(file: Path) -> Path:
     if not file.is_file():
         raise SourceError(f"{file}: there is no such file")
     return file.absolute()
+
+
+def _signed(file: Path, signature: Path | None, sha256: str) -> str:
+    """Check the signature where one is needed; return the SHA-256 that the package has to have.
+
+    The updater checks its own copy by it, so that nothing else can be put in place meanwhile.
+    """
+    keys = read_keys()
+    if not keys:
+        if signature is not None:
+            raise Refused(f"whose signature? {KEYS} has no key of a maker")
+        return sha256
+    found = check_package(file, signature or file.with_name(file.name + ENDING), keys)
+    if sha256 and sha256.lower() != found.sha256:
+        raise Refused(f"{file} is not the one with this SHA-256")
+    click.echo(f"signed by {found.signer}: {found.comment}")
+    return found.sha256
 
 
 def _follow(began: float, wanted: str) -> int:

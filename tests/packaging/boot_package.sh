@@ -82,13 +82,22 @@ for suite in "${@:-bookworm trixie}"; do for name in $suite; do
     variant "$package" xtra "$tree/packages/cut.deb"
     variant "$hub" newer "$tree/packages/hub-newer.deb"
     variant "$hub" wrong "$tree/packages/hub-wrong.deb" broken
+    if command -v minisign >/dev/null; then
+        keys=$(mktemp -d)
+        minisign -G -W -p "$keys/public" -s "$keys/secret" >/dev/null
+        for signed in newer wrong; do
+            minisign -S -s "$keys/secret" -m "$tree/packages/$signed.deb" -t "gated $signed" >/dev/null
+        done
+        cp "$keys/public" "$tree/packages/update.keys"
+        rm -r "$keys"
+    fi
     cp "$here/booted.sh" "$tree/packages/"
     # newer systemd boots with the unified hierarchy only
     unified=0
     [ "$name" = bookworm ] || unified=1
     echo "Debian $name, booted:"
     boot "$tree"
-    for step in install admin enroll newer back wrong; do
+    for step in install admin enroll unsigned newer back wrong; do
         inside sh /packages/booted.sh $step || { inside journalctl --no-pager -n 40; exit 1; }
     done
     inside systemd-run --quiet --unit=typed gated update --well-for 10 /packages/cut.deb

@@ -107,6 +107,17 @@ YAML
     somebody_enters
     ok "somebody was let in"
     ;;
+unsigned)
+    [ -e $place/update.keys ] || exit 0
+    install -m 0644 $place/update.keys /etc/gated/update.keys
+    old=$(version)
+    ! gated update $place/cut.deb >/var/tmp/update.log 2>&1 || fail "an unsigned package is installed"
+    grep -q "cut.deb.minisig" /var/tmp/update.log || { cat /var/tmp/update.log; fail "it does not say what is missing"; }
+    ! gated update $place/cut.deb --signature $place/newer.deb.minisig >/var/tmp/update.log 2>&1 ||
+        fail "the signature of another package is taken"
+    [ "$(version)" = "$old" ] || fail "something was changed"
+    ok "packages without the signature of their maker are refused"
+    ;;
 newer)
     old=$(version)
     sum=$(sha256sum $place/newer.deb | cut -d ' ' -f 1)
@@ -116,6 +127,7 @@ newer)
     gated update --well-for 20 $place/newer.deb --sha256 "$sum" >/var/tmp/update.log 2>&1 ||
         { cat /var/tmp/update.log; fail "it does not update"; }
     case $(version) in *+newer) ;; *) fail "it is $(version)" ;; esac
+    [ ! -e /etc/gated/update.keys ] || grep -q "^signed by .*: gated newer" /var/tmp/update.log || fail "signed by whom?"
     ls /opt/gated/releases | grep -q newer || fail "the old program is in place"
     [ ! -e /etc/systemd/system/gated-update-resume.service ] || fail "it did not tidy up"
     ! gated update $place/newer.deb >/dev/null 2>&1 || fail "the same version is taken for a newer one"
@@ -129,6 +141,7 @@ wrong)
     ! gated update --well-for 20 $place/wrong.deb >/var/tmp/update.log 2>&1 ||
         { cat /var/tmp/update.log; fail "a broken build counts as well"; }
     sed 's/^/      /' /var/tmp/update.log
+    rm -f /etc/gated/update.keys
     grep -q "is in place again with its data" /var/tmp/update.log || fail "it does not say what it did"
     [ "$(version)" = "$here" ] || fail "it is $(version)"
     [ "$(value "SELECT version_num FROM alembic_version")" = "$revision" ] || fail "the database stays changed"
