@@ -17,7 +17,9 @@ from gated.daemon.door_process import DoorProcess
 from gated.daemon.process import CRASH_EXIT, LAST_RESORT_S, Process
 from gated.daemon.service_process import ServiceProcess
 from gated.daemon.whole import Daemon
+from gated.devices.bus_door import LONGEST_PAUSE_S, BusDoor
 from gated.devices.supervised import LONGEST_DELAY_S
+from gated.devices.timed_door import TimedDoor
 from gated.link.loop import STOP_S, Loop
 from gated.runtime.capture import Capture
 from gated.runtime.controller import Controller
@@ -166,9 +168,39 @@ def test_the_watchdog_bites_within_two_minutes_when_any_loop_of_the_door_hangs()
     assert {"Capture", "Inference", "Controller", "JournalWriter"} <= names
     for kind in loops_of_the_door():
         assert kind.beat_limit_s + watchdog_s + abort_s <= 120, kind
+    for limit_s in (TimedDoor.beat_limit_s, BusDoor.link_limit_s):
+        assert limit_s + watchdog_s + abort_s <= 120
+    assert BusDoor.link_limit_s > LONGEST_PAUSE_S + TimedDoor.beat_limit_s / 2
     assert {Inference.beat_limit_s, Controller.beat_limit_s, JournalWriter.beat_limit_s} == {15.0}
     usec = str(round(watchdog_s * 1e6))
     assert interval({"WATCHDOG_USEC": usec}) <= watchdog_s / 3
+
+
+WATCHED = """
+import asyncio, sys
+from pathlib import Path
+from gated.cli.screen import LogOnly
+from gated.config import load
+from gated.daemon.door_process import DoorProcess
+
+door = DoorProcess(load(Path(sys.argv[1]), {}), LogOnly())
+code = asyncio.run(door.run(exit_after=0.1))
+print(*(loop.name for loop in door.loops))
+sys.exit(code)
+"""
+
+
+def test_the_thread_that_ends_every_release_is_among_what_the_watchdog_waits_for(
+    tmp_path: Path,
+) -> None:
+    config = tmp_path / "gate.yaml"
+    config.write_text(
+        "gate: {name: door, site: works}\ncamera: {source: demo}\ndoor: {driver: simulated}\n"
+        f"storage: {{state_dir: {tmp_path / 'state'}}}\napi: {{enabled: false}}\n"
+    )
+    done = run(sys.executable, "-c", WATCHED, str(config))
+    assert done.returncode == 0, done.stderr
+    assert {"door", "capture", "inference", "controller"} <= set(done.stdout.split())
 
 
 def test_no_loop_hangs_by_what_its_driver_may_take() -> None:

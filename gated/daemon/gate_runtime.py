@@ -42,6 +42,7 @@ from gated.devices.identity import identity_of
 from gated.devices.indicators import NoIndicators
 from gated.devices.readers import open_reader
 from gated.devices.supervised import SupervisedCamera
+from gated.devices.timed_door import TimedDoor
 from gated.door.act_check import ActCheck
 from gated.door.alarms import before_restart
 from gated.enrollment.gallery_cache import GalleryCache, open_gallery
@@ -49,7 +50,7 @@ from gated.enrollment.models import VisionKit, policy_of
 from gated.enrollment.strangers import error_estimate
 from gated.errors import DeviceError, GatedError, StorageError
 from gated.link.card_request import CardRequest
-from gated.link.loop import Loop, OnCrash, end
+from gated.link.loop import Loop, OnCrash, Watched, end
 from gated.link.running_gate import FrameTap, RunningGate
 from gated.link.status_board import StatusBoard, event_view, view_of
 from gated.live.camera_identity import CameraIdentity
@@ -126,7 +127,7 @@ class GateRuntime:
         self.door: Door | None = None
         self.many_changes = threading.Event()
         """Set while the hub sends changes of many people."""
-        self.loops: list[Loop] = []
+        self.loops: list[Watched] = []
         self._indicators: Indicators = NoIndicators()
         self._reporter: CardReporter | None = None
         self._camera_wrong = False
@@ -152,6 +153,9 @@ class GateRuntime:
         notes = DoorHardware(note=self._inbox.post)
         self.door = open_door(settings.door, self._inbox.post, self._clock, hardware=notes)
         stack.callback(self.door.close)
+        if isinstance(self.door, TimedDoor):
+            # its own thread ends every release
+            self.loops.append(self.door)
         self._indicators = open_indicators(settings)
         stack.callback(self._indicators.close)
         self._source: SupervisedCamera | None = None

@@ -20,7 +20,7 @@ from gated.database.state_lock import DOOR, StateLock
 from gated.devices.clock import SystemClock
 from gated.errors import GatedError, StorageError
 from gated.fleet.gate.config_trial import ConfigTrial, InForce, uid_of
-from gated.link.loop import Loop
+from gated.link.loop import Watched
 from gated.link.status_board import StatusBoard
 from gated.live.clock_trust import ClockKeeper, status_fields
 from gated.live.disk_space import room_to_start
@@ -95,7 +95,8 @@ class Process:
         self.board = StatusBoard()
         self.clock: Clock = SystemClock()
         self.parts: list[Part] = []
-        self.loops: list[Loop] = []
+        self.loops: list[Watched] = []
+        """All that hold the watchdog back while they hang."""
         self.address: str | None = None
         self.setup_code: str | None = None
         """Makes the first administrator; None when there is an account."""

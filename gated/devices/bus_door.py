@@ -73,6 +73,9 @@ class RelayLink(Protocol):
 class BusDoor(TimedDoor):
     """The relay of a link, locked as soon as the board answers; starts without the board, too."""
 
+    link_limit_s = 25.0
+    """The same of the thread of the link, which may pause for LONGEST_PAUSE_S."""
+
     def __init__(self, setup: DoorSetup, link: RelayLink) -> None:
         pins = wired(setup.settings)
         super().__init__(setup.settings, setup.post, pins)
@@ -83,6 +86,7 @@ class BusDoor(TimedDoor):
         self._wanted = self._asked = self._ending = False
         self._problem: str | None = "it is not connected yet"
         self._closed_inputs: dict[Input, bool] = {}
+        self._served_at = time.monotonic()
         try:
             self._hello()
         except DeviceError as error:
@@ -98,6 +102,12 @@ class BusDoor(TimedDoor):
     @property
     def unlocked(self) -> bool:
         return self._wanted
+
+    @property
+    def stuck(self) -> bool:
+        """True as well when the link has returned nothing in time: the relay moves no more."""
+        late = time.monotonic() - self._served_at > self.link_limit_s
+        return super().stuck or (late and not self._closed)
 
     def close(self) -> None:
         """Lock, wait until the board has done so, disconnect; safe to call twice."""
@@ -135,6 +145,7 @@ class BusDoor(TimedDoor):
     def _serve(self) -> None:
         pause = FIRST_PAUSE_S
         while True:
+            self._served_at = time.monotonic()
             try:
                 if self.problem is not None:
                     self._hello()
@@ -169,6 +180,7 @@ class BusDoor(TimedDoor):
         """Keep the relay in the wanted state until `close`. Raises: DeviceError."""
         try:
             while True:
+                self._served_at = time.monotonic()
                 with self._bus:
                     self._bus.wait_for(
                         lambda: self._asked or self._ending, LOOK_S if self._pins else REST_S

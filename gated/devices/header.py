@@ -12,6 +12,7 @@ from gated.errors import DeviceError
 
 DEV = Path("/dev")
 SYS = Path("/sys")
+MEMORY = Path("/dev/shm")  # noqa: S108  # made there with a name of its own
 PINCTRL = {"pinctrl-rp1": "pinctrl_rp1", "pinctrl-bcm2": "pinctrl_bcm2835"}
 """Kernel module by label of the chip that carries the header (Pi 5; Pi 4 and older)."""
 HEADER_LABELS = tuple(PINCTRL)
@@ -27,13 +28,21 @@ def import_lgpio() -> Any:
     """Import lgpio. Raises: DeviceError with advice."""
     try:
         # on import it creates a pipe in the working directory, which may be anyone's
-        with TemporaryDirectory(prefix="gated-lgpio-") as folder, contextlib.chdir(folder):
+        with _scratch() as folder, contextlib.chdir(folder):
             import lgpio
     except ImportError as error:
         raise DeviceError(f"the door's driver needs lgpio: {LGPIO_ADVICE} ({error})") from error
     except Exception as error:
         raise DeviceError(f"lgpio cannot be started: {error}") from error
     return lgpio
+
+
+def _scratch() -> TemporaryDirectory[str]:
+    """Make a folder in memory: the door is locked as well when its disk is full or read-only."""
+    try:
+        return TemporaryDirectory(prefix="gated-lgpio-", dir=MEMORY)
+    except OSError:
+        return TemporaryDirectory(prefix="gated-lgpio-")
 
 
 @dataclass(frozen=True, slots=True)

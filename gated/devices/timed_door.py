@@ -14,6 +14,7 @@ end of a lease and a grant that extends it are ordered.
 - Any error in here locks the door (unless fire holds it) and posts FAULT, once per cause. A relay
   that is released without a lease is driven back at the next check, so a failed attempt to lock is
   repeated every second.
+- A thread that hangs ends no lease: `stuck` says so without taking the lock, for the watchdog.
 
 The lease runs on the machine's monotonic clock and never on an injected one: a test clock that
 stands still must not keep a strike energised.
@@ -83,6 +84,10 @@ def wired(settings: DoorSettings) -> dict[Input, int]:
 class TimedDoor(ABC):
     """A door whose relay is released for a time and locks by itself (ports.Door)."""
 
+    name = "door"
+    beat_limit_s = 15.0
+    """Seconds without a turn of the thread after which nothing would end a lease."""
+
     def __init__(self, settings: DoorSettings, post: Post, inputs: Iterable[Input]) -> None:
         self._settings = settings
         self._post = post
@@ -93,6 +98,7 @@ class TimedDoor(ABC):
         self._fire = False
         self._fault: str | None = None
         self._closed = False
+        self._turned_at = time.monotonic()
         self._condition = threading.Condition(threading.RLock())
         self._thread = threading.Thread(target=self._run, name="door", daemon=True)
 
@@ -112,6 +118,11 @@ class TimedDoor(ABC):
     @abstractmethod
     def unlocked(self) -> bool:
         """True while the relay is at its releasing level."""
+
+    @property
+    def stuck(self) -> bool:
+        """True when the thread that ends leases has not turned in time, or has ended."""
+        return not self._closed and time.monotonic() - self._turned_at > self.beat_limit_s
 
     @property
     def contact_open(self) -> bool | None:
@@ -212,6 +223,7 @@ class TimedDoor(ABC):
     def _run(self) -> None:
         with self._condition:
             while not self._closed:
+                self._turned_at = time.monotonic()
                 try:
                     self._keep_lease(time.monotonic())
                     for name in self._inputs:

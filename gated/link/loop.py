@@ -7,6 +7,7 @@ import threading
 import time
 from abc import abstractmethod
 from collections.abc import Callable
+from typing import Protocol
 
 log = logging.getLogger(__name__)
 
@@ -14,6 +15,18 @@ STOP_S = 5.0
 """Seconds that one loop may take to end."""
 
 OnCrash = Callable[[str, BaseException], None]
+
+
+class Watched(Protocol):
+    """Something with a thread for which the watchdog is held back while it hangs."""
+
+    @property
+    def name(self) -> str:
+        """The name in the log."""
+
+    @property
+    def stuck(self) -> bool:
+        """True when its thread has made no progress in time."""
 
 
 class Loop(threading.Thread):

@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Iterable, Mapping
 
-from gated.link.loop import Loop
+from gated.link.loop import Watched
 
 
 def notify(message: str, environ: Mapping[str, str] = os.environ) -> bool:
@@ -33,6 +33,6 @@ def interval(environ: Mapping[str, str] = os.environ) -> float:
         return 5.0
 
 
-def stuck(loops: Iterable[Loop]) -> list[str]:
+def stuck(loops: Iterable[Watched]) -> list[str]:
     """Return the names of the loops that have not beaten in time."""
     return [loop.name for loop in loops if loop.stuck]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from gated.devices.header import find_header
 from gated.devices.simulated import SimulatedDoor, SimulatedGpio
 from gated.devices.timed_door import Input
 from gated.errors import DeviceError
+from gated.runtime.watchdog import stuck
 from tests.devices.test_door_contract import DEBOUNCE_S, FIRE, HARDWARE, RELAY, REX, mock_pins
 from tests.devices.waiting import eventually
 
@@ -180,6 +182,30 @@ def test_a_relay_that_does_not_lock_is_tried_again_and_told_once() -> None:
     assert eventually(lambda: not door.unlocked)
     assert [e.kind for e in events].count(DoorEventKind.FAULT) == 1
     door.close()
+
+
+class HangingDoor(SimulatedDoor):
+    """A door whose chip does not return from a call, as one on a bus that hangs."""
+
+    def __init__(self, *given: Any) -> None:
+        self.hangs, self.goes_on = False, threading.Event()
+        super().__init__(*given)
+
+    def _active(self, name: Input) -> bool:
+        if self.hangs and threading.current_thread() is self._thread:
+            self.goes_on.wait(30)
+        return super()._active(name)
+
+
+def test_the_watchdog_sees_a_door_whose_thread_hangs_with_the_door_released() -> None:
+    door = HangingDoor(DoorSettings(), lambda event: None, SystemClock())
+    assert stuck([door]) == []
+    door.unlock(0.1)
+    door.hangs, door.beat_limit_s = True, 0.3
+    assert eventually(lambda: stuck([door]) == ["door"], 10)
+    door.goes_on.set()
+    door.close()
+    assert stuck([door]) == []
 
 
 def test_the_simulated_door_tells_when_its_relay_moved() -> None:

@@ -98,3 +98,14 @@ def test_it_needs_neither_opencv_nor_the_database() -> None:
     code = f"import sys, gated.devices.emergency; print([m for m in {heavy} if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no file system in memory")
+def test_it_needs_no_room_on_the_disk_and_no_disk_that_can_be_written() -> None:
+    """lgpio wants a working directory where it can make a pipe."""
+    code = (
+        "import tempfile; tempfile.tempdir = '/proc/nothing-can-be-made-here'\n"
+        "from gated.devices.header import import_lgpio; print(import_lgpio().__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "lgpio\n", done.stderr

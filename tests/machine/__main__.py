@@ -2,7 +2,9 @@
 
 Boots a virtual machine with the package of dist/ in it, does to it what can happen above a door,
 and writes a table of what the pins did as Markdown and JSON. SCENARIO: words of which one has to be
-in the name; all unless given. Exit code 1 when one went wrong.
+in the name; all unless given. Each scenario begins from the same snapshot: booted, people enrolled,
+all at rest. The rows of scenarios that are not run stay as an earlier run has left them. Exit code
+1 when one went wrong.
 """
 
 from __future__ import annotations
@@ -19,18 +21,25 @@ from pathlib import Path
 
 from tests.machine import faults  # noqa: F401  # its scenarios
 from tests.machine.bed import NAMES, Bed
-from tests.machine.qemu import Refused, missing, started
+from tests.machine.qemu import DISK, Refused, missing, started
 from tests.machine.scenarios import SCENARIOS, Scenario
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 BOOT_S = 400.0
 MOST_CHANGES = 40
+REST = "rested"
+"""The snapshot from which each scenario begins."""
+FIRST = SCENARIOS[0]
+"""Boots and enrols; ends where the snapshot is taken."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """One row of the table. pins: seconds since the scenario's begin, pin, level."""
+    """One row of the table. pins: seconds since the scenario's begin, pin, level.
+
+    where: the kind of processor. day: ISO date of the run.
+    """
 
     name: str
     how: str
@@ -38,11 +47,14 @@ class Result:
     seen: str
     pins: list[tuple[float, str, int | None]]
     seconds: float
+    where: str = ""
+    day: str = ""
 
 
 def tried(bed: Bed, scenario: Scenario) -> Result:
     """Do one scenario; whatever goes wrong in it is its result."""
     began, boot = time.monotonic(), bed.boot
+    where = "KVM" if bed.machine.accelerated else "emulated"
     bed.began = bed.machine.now()
     try:
         seen, well = scenario.act(bed), True
@@ -58,15 +70,23 @@ def tried(bed: Bed, scenario: Scenario) -> Result:
         (round(at - (bed.began if bed.boot == boot else 0.0), 3), NAMES[pin], level)
         for at, pin, level in changes
     ]
-    return Result(scenario.name, scenario.how, well, seen, pins, round(seconds, 1))
+    day = time.strftime("%Y-%m-%d")
+    return Result(scenario.name, scenario.how, well, seen, pins, round(seconds, 1), where, day)
 
 
-def table(results: list[Result], machine: str) -> str:
+def merged(earlier: list[Result], later: list[Result]) -> list[Result]:
+    """The rows of two runs, the later for the earlier, wrong ones first, then in their order."""
+    order = {scenario.name: number for number, scenario in enumerate(SCENARIOS)}
+    rows = {one.name: one for one in (*earlier, *later) if one.name in order}
+    return sorted(rows.values(), key=lambda one: (one.well, order[one.name]))
+
+
+def table(results: list[Result]) -> str:
     """The results as Markdown: a row for each, then what the pins did."""
-    lines = [f"Measured in {machine}.", "", "| fault | how | what the gate did |", "|---|---|---|"]
+    lines = ["| fault | how | what the gate did | measured |", "|---|---|---|---|"]
     for one in results:
-        seen = one.seen if one.well else "WRONG: " + " ".join(one.seen.split())
-        lines.append(f"| {one.name} | {one.how} | {seen} |")
+        seen = one.seen if one.well else "WRONG: " + " ".join(one.seen.split()).replace("|", "/")
+        lines.append(f"| {one.name} | {one.how} | {seen} | {one.day}, {one.where} |")
     lines += ["", "| fault | pins: seconds, pin, level |", "|---|---|"]
     for one in results:
         steps = [f"{at:.2f} {pin} {'gone' if up is None else up}" for at, pin, up in one.pins]
@@ -95,41 +115,56 @@ def main() -> int:
 
 
 def _try_all(folder: Path, package: Path, words: list[str], into: Path) -> int:
-    disk = folder / "disk.img"
+    disk = folder / DISK
     if not disk.exists() or disk.stat().st_mtime < package.stat().st_mtime:
         made = subprocess.run([HERE / "make_machine.sh", folder, package], check=False)
         if made.returncode != 0:
             print("machine: skipped: no machine can be made here")
             return 0
+    chosen = [s for s in SCENARIOS if not words or any(word in s.name for word in words)]
+    rested = folder / "rested"
+    if FIRST in chosen or not rested.exists() or rested.stat().st_mtime < disk.stat().st_mtime:
+        rested.unlink(missing_ok=True)
+        chosen = [FIRST, *(scenario for scenario in chosen if scenario is not FIRST)]
     began = time.monotonic()
-    machine, boot = started(folder, BOOT_S)
+    machine, boot = started(folder, BOOT_S, REST if rested.exists() else "")
     results = []
     try:
         bed = Bed(machine, boot)
         kind = "KVM" if machine.accelerated else "an emulated processor"
         print(f"machine: up after {time.monotonic() - began:.0f} s, {kind}", flush=True)
-        for scenario in SCENARIOS:
-            if words and not any(word in scenario.name for word in words):
-                continue
-            result = tried(bed, scenario)
-            results.append(result)
-            print(
-                f"{'ok   ' if result.well else 'WRONG'} {result.seconds:5.0f} s"
-                f"  {result.name}: {result.seen}",
-                flush=True,
-            )
+        for scenario in chosen:
+            if rested.exists():
+                bed.go_back(REST)
+            results.append(tried(bed, scenario))
+            report(results[-1], into)
+            if scenario is FIRST and results[-1].well:
+                bed.rest()
+                machine.save(REST)
+                rested.touch()
     finally:
         machine.stop()
-        into.mkdir(exist_ok=True)
-        about = f"a virtual machine ({kind}), {time.strftime('%Y-%m-%d')}"
-        (into / "machine.md").write_text(table(results, about))
-        (into / "machine.json").write_text(json.dumps([asdict(r) for r in results], indent=1))
     wrong = [result.name for result in results if not result.well]
     print(
         f"machine: {len(results) - len(wrong)} of {len(results)} as it should be;"
         f" {into / 'machine.md'}"
     )
     return 1 if wrong else 0
+
+
+def report(result: Result, into: Path) -> None:
+    """Print a row, and put it into the table, in the place of what an earlier run has seen."""
+    print(
+        f"{'ok   ' if result.well else 'WRONG'} {result.seconds:5.0f} s"
+        f"  {result.name}: {result.seen}",
+        flush=True,
+    )
+    into.mkdir(exist_ok=True)
+    kept = into / "machine.json"
+    rows = json.loads(kept.read_text()) if kept.exists() else []
+    results = merged([Result(**row) for row in rows], [result])
+    kept.write_text(json.dumps([asdict(row) for row in results], indent=1))
+    (into / "machine.md").write_text(table(results))
 
 
 if __name__ == "__main__":

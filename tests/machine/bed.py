@@ -53,8 +53,7 @@ class Bed:
         """Emulated, everything takes so many times longer."""
         self.began = 0.0
         """When the scenario found all at rest, on the machine's clock."""
-        machine.put("/run/sql.py", SQL.encode())
-        machine.put("/run/ask.py", ASK.encode())
+        self._put_helpers()
 
     # --- what can be done ---------------------------------------------------------------------
 
@@ -67,9 +66,6 @@ class Bed:
         """Let nobody stand before the camera, long enough for the visit to end."""
         self.machine.put("/run/shown", b"")
         time.sleep(4 * min(self.slow, 3.0))
-        if not self.machine.accelerated:
-            # looking at an empty wall is most of what an emulated processor would do
-            self.machine.run("systemctl stop machine-feed")
 
     def rest(self) -> None:
         """Put every input to rest, and wait for a locked door of a gate that is ready."""
@@ -93,9 +89,17 @@ class Bed:
     def again(self, timeout: float) -> None:
         """Wait for the machine after it was started anew, and for a gate that is ready."""
         self.boot = self.machine.wait_up(timeout, self.boot)
+        self._put_helpers()
+        self.rest()
+
+    def go_back(self, snapshot: str) -> None:
+        """Let the machine be as it was when the snapshot was taken."""
+        self.boot = self.machine.load(snapshot)
+        self._put_helpers()
+
+    def _put_helpers(self) -> None:
         for name, text in (("sql", SQL), ("ask", ASK)):
             self.machine.put(f"/run/{name}.py", text.encode())
-        self.rest()
 
     def restart(self) -> None:
         """Start the door anew, as an operator does."""

@@ -20,8 +20,11 @@ ANSWER_S = 120.0
 SLOWER = 8
 """An emulated machine needs so many times longer, on a busy processor."""
 KVM = ["-M", "q35,accel=kvm", "-cpu", "host,-arch-capabilities"]
-# an emulated processor with AVX ends numpy with SIGSEGV
-EMULATED = ["-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "Nehalem"]
+# an emulated processor with AVX ends numpy with SIGSEGV; a large buffer translates code once
+EMULATED = ["-M", "q35", "-accel", "tcg,thread=multi,tb-size=1024", "-cpu", "Nehalem"]
+DISK, LAYER = "disk.img", "layer.qcow2"
+"""The disk as it was made, and what runs have written over it, with its snapshots."""
+SNAPSHOT_S = 300.0
 
 
 class Refused(Exception):
@@ -36,14 +39,17 @@ class Machine:
         self.accelerated = accelerated
         self.resets: list[str] = []
         self._numbers = itertools.count(1)
-        self._answers: dict[int, dict[str, Any]] = {}
+        self._answers: dict[int | str, dict[str, Any]] = {}
         self._answered = threading.Condition()
         self._qemu: subprocess.Popen[bytes] | None = None
         self._agent: socket.socket | None = None
         self._monitor: socket.socket | None = None
 
-    def start(self) -> None:
-        """Switch it on; `wait_up` returns when its agent answers."""
+    def start(self, snapshot: str = "") -> None:
+        """Switch it on, or go on from a snapshot; `wait_up` returns when its agent answers."""
+        if not snapshot:
+            layer = ["-q", "-f", "qcow2", "-b", DISK, "-F", "raw", LAYER]
+            subprocess.run(["qemu-img", "create", *layer], cwd=self.folder, check=True)
         ports = {name: self.folder / f"{name}.sock" for name in ("agent", "monitor")}
         for port in ports.values():
             port.unlink(missing_ok=True)
@@ -59,12 +65,13 @@ class Machine:
                 "-append",
                 f"root=/dev/vda rw console=ttyS0 loglevel=4 panic=0 mitigations=off {mode}",
             ),
-            *("-drive", "file=disk.img,if=virtio,format=raw,cache=unsafe"),
+            *("-drive", f"file={LAYER},if=virtio,format=qcow2,cache=unsafe"),
             *("-device", "i6300esb", "-action", "watchdog=reset"),
             *("-device", "virtio-serial", "-device", "virtserialport,chardev=agent,name=machine"),
             *("-chardev", f"socket,id=agent,path={ports['agent']},server=on,wait=off"),
             *("-qmp", f"unix:{ports['monitor']},server=on,wait=off"),
             *("-serial", "file:serial.log"),
+            *(("-loadvm", snapshot) if snapshot else ()),
         ]
         with (self.folder / "qemu.log").open("wb") as log:
             self._qemu = subprocess.Popen(
@@ -105,8 +112,29 @@ class Machine:
 
     def reset(self) -> None:
         """As a short power cut: nothing in the machine hears of it."""
+        self._tell("system_reset")
+
+    def save(self, snapshot: str) -> None:
+        """Keep memory and disk as they are now, under that name."""
+        self._tell("human-monitor-command", **{"command-line": f"savevm {snapshot}"})
+
+    def load(self, snapshot: str) -> str:
+        """Go back to a snapshot; its boot id."""
+        self._tell("human-monitor-command", **{"command-line": f"loadvm {snapshot}"})
+        return self.wait_up(SNAPSHOT_S)
+
+    def _tell(self, command: str, **arguments: Any) -> None:
+        """Let QEMU do something; Refused when it does not."""
+        number = f"monitor {next(self._numbers)}"
+        line = json.dumps({"execute": command, "arguments": arguments, "id": number})
         assert self._monitor is not None
-        self._monitor.sendall(b'{"execute": "system_reset"}\n')
+        self._monitor.sendall(line.encode() + b"\n")
+        with self._answered:
+            if not self._answered.wait_for(lambda: number in self._answers, SNAPSHOT_S):
+                raise Refused(f"{command}: no answer of QEMU")
+            said = self._answers.pop(number)
+        if "error" in said or said.get("return"):
+            raise Refused(f"{command}: {said.get('error') or said['return']}")
 
     def ask(self, what: str, answer_s: float = ANSWER_S, **given: Any) -> dict[str, Any]:
         """Let the agent do one thing; Refused when it cannot or does not answer in time."""
@@ -178,12 +206,19 @@ class Machine:
         with contextlib.suppress(OSError):
             for line in port.makefile("rb"):
                 said = json.loads(line)
+                if "id" in said:
+                    with self._answered:
+                        self._answers[said["id"]] = said
+                        self._answered.notify_all()
                 if said.get("event") in {"WATCHDOG", "RESET"}:
                     self.resets.append(said["event"])
 
 
-def started(folder: Path, boot_s: float) -> tuple[Machine, str]:
-    """A machine that has come up, accelerated where that works, and its boot id."""
+def started(folder: Path, boot_s: float, snapshot: str = "") -> tuple[Machine, str]:
+    """A machine that has come up, accelerated where that works, and its boot id.
+
+    snapshot: where it goes on; empty: it boots.
+    """
     # on some machines /dev/kvm is there, and no guest comes up
     ways = [True, False] if os.access("/dev/kvm", os.W_OK) else [False]
     if os.environ.get("GATED_MACHINE_EMULATED"):
@@ -191,7 +226,7 @@ def started(folder: Path, boot_s: float) -> tuple[Machine, str]:
     for accelerated in ways:
         machine = Machine(folder, accelerated)
         try:
-            machine.start()
+            machine.start(snapshot)
             return machine, machine.wait_up(min(boot_s, 40.0) if accelerated else boot_s)
         except Refused:
             machine.stop()
@@ -206,6 +241,7 @@ def missing() -> str:
         return "needs root"
     programs = {
         "qemu-system-x86_64": "qemu-system-x86",
+        "qemu-img": "qemu-utils",
         "debootstrap": "debootstrap",
         "mke2fs": "e2fsprogs",
         "unshare": "util-linux",

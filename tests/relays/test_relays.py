@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ import pytest
 from gated.config import DoorSettings
 from gated.core.messages import Condition
 from gated.core.values import DoorEventKind
-from gated.devices.bus_door import LOST, BusDoor
+from gated.devices.bus_door import LOST, BoardState, BusDoor
 from gated.devices.clock import SystemClock
 from gated.devices.contract import DOOR_CHECKS, Bench, Letters, eventually
 from gated.devices.doors import open_door
-from gated.devices.drivers import DoorHardware
+from gated.devices.drivers import DoorHardware, DoorSetup
 from gated.devices.emergency import lock_door
 from gated.devices.serial_port import SerialPort
 from gated.devices.timed_door import PRESSED_TO_GROUND, Input
@@ -24,6 +25,7 @@ from gated.errors import ConfigError, DeviceError
 from gated.relays.modbus_frames import Modbus, RtuTransport, crc16
 from gated.relays.simulated import SimulatedBoard, SimulatedModbusBoard, SimulatedUsbRelay
 from gated.relays.usb_serial import frame
+from gated.runtime.watchdog import stuck
 
 RELAY = 2
 PINS: dict[str, Any] = {"contact_pin": 0, "rex_pin": 1, "fire_pin": 2}
@@ -189,6 +191,40 @@ def test_a_gate_starts_without_its_board(make: Make) -> None:
 
 
 # --- boards of four bytes -------------------------------------------------------------------------
+
+
+class HangingLink:
+    """A link whose calls do not return, as those of a bad driver."""
+
+    name = "a board"
+
+    def __init__(self) -> None:
+        self.hangs, self.goes_on = False, threading.Event()
+
+    def open(self) -> None:
+        """There is nothing to open."""
+
+    def drive(self, energised: bool, for_s: float | None) -> None:
+        """Nothing is driven."""
+
+    def look(self, inputs: Iterable[int]) -> BoardState:
+        if self.hangs:
+            self.goes_on.wait(30)
+        return BoardState()
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+def test_the_watchdog_sees_a_board_whose_link_hangs() -> None:
+    link, settings = HangingLink(), DoorSettings(relay_pin=RELAY)
+    door = BusDoor(DoorSetup(settings, None, lambda event: None, SystemClock()), link)
+    assert stuck([door]) == []
+    link.hangs, door.link_limit_s = True, 0.6
+    assert eventually(lambda: stuck([door]) == ["door"])
+    link.goes_on.set()
+    door.close()
+    assert stuck([door]) == []
 
 
 def test_the_four_bytes() -> None:
