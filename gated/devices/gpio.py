@@ -13,7 +13,8 @@ an input: a strike is locked at once, and a maglock is free, which is refused un
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,10 @@ from gated.devices.indicators import Output, PlayedIndicators, outputs_of
 from gated.devices.timed_door import PRESSED_TO_GROUND, Input, TimedDoor, wired
 from gated.errors import DeviceError
 from gated.ports import Indicators
+
+log = logging.getLogger(__name__)
+
+GONE = "the pins cannot be claimed"
 
 
 class GpioDoor(TimedDoor):
@@ -46,27 +51,28 @@ class GpioDoor(TimedDoor):
         self._own_factory = pin_factory is None
         if pin_factory is None:
             _refuse_release_at_exit(settings, find_header(import_lgpio(), dev), sys)
+        self._dev = dev
         self._factory = steady(pin_factory) if pin_factory is not None else header_factory(dev)
         self._devices: dict[Input, Any] = {}
         self._relay: Any = None
         try:
-            self._claim(pins)
+            self._claim()
             self._start()
         except Exception as error:
             self._let_go()
             raise DeviceError(f"the door's pins cannot be used: {error}") from error
 
-    def _claim(self, pins: dict[Input, int]) -> None:
+    def _claim(self) -> None:
         from gpiozero import DigitalInputDevice, OutputDevice
 
         # an initial level of None would read as "on" in some factories
         self._relay = OutputDevice(
             self._settings.relay_pin,
             active_high=self._settings.relay_active_high,
-            initial_value=self._energised_is_locked,
+            initial_value=self._fire != self._energised_is_locked,
             pin_factory=self._factory,
         )
-        for name, pin in pins.items():
+        for name, pin in wired(self._settings).items():
             # no bounce_time: TimedDoor debounces
             device = DigitalInputDevice(pin, pull_up=True, pin_factory=self._factory)
             device.when_activated = device.when_deactivated = self._on_edge(name)
@@ -74,21 +80,42 @@ class GpioDoor(TimedDoor):
 
     @property
     def unlocked(self) -> bool:
-        return not self._closed and bool(self._relay.value) != self._energised_is_locked
+        relay = self._relay
+        return relay is not None and bool(relay.value) != self._energised_is_locked
 
     def _drive(self, released: bool) -> None:
+        if self._relay is None:
+            raise DeviceError(GONE)
         self._relay.value = released != self._energised_is_locked
 
     def _active(self, name: Input) -> bool:
+        if name not in self._devices:
+            raise DeviceError(GONE)
         grounded = bool(self._devices[name].value)
         return grounded if name in PRESSED_TO_GROUND else not grounded
 
+    def _renew(self) -> bool:
+        if not self._own_factory:
+            return False
+        self._let_go()
+        self._factory = header_factory(self._dev)
+        self._claim()
+        return True
+
     def _let_go(self) -> None:
-        for device in (self._relay, *self._devices.values()):
-            if device is not None:
-                device.close()
-        if self._own_factory:
-            self._factory.close()
+        owned = (self._relay, *self._devices.values(), self._factory if self._own_factory else None)
+        self._relay, self._devices = None, {}
+        _close_each(owned)
+
+
+def _close_each(owned: Iterable[Any]) -> None:
+    """Close pins and factories, those of a chip that is gone as well."""
+    for one in owned:
+        if one is not None:
+            try:
+                one.close()
+            except Exception as error:
+                log.debug("closing %s: %s", one, error)
 
 
 def _refuse_release_at_exit(door: DoorSettings, header: Header, sys: Path) -> None:
@@ -140,29 +167,45 @@ class GpioIndicators(PlayedIndicators):
     ) -> None:
         """Claim the pins. Raises: DeviceError."""
         super().__init__(pins, alarm_s)
+        self._pins, self._active_high = pins, active_high
         self._own_factory = pin_factory is None
         self._factory = steady(pin_factory) if pin_factory is not None else header_factory()
         self._devices: dict[Output, Any] = {}
         try:
-            from gpiozero import OutputDevice
-
-            for name, pin in pins.items():
-                self._devices[name] = OutputDevice(
-                    pin, active_high=active_high, initial_value=False, pin_factory=self._factory
-                )
+            self._claim()
         except Exception as error:
             self._let_go()
             raise DeviceError(f"the pins of the indicators cannot be used: {error}") from error
         self._thread.start()
 
+    def _claim(self) -> None:
+        from gpiozero import OutputDevice
+
+        for name, pin in self._pins.items():
+            self._devices[name] = OutputDevice(
+                pin,
+                active_high=self._active_high,
+                initial_value=False,
+                pin_factory=self._factory,
+            )
+
     def _drive(self, output: Output, on: bool) -> None:
+        if output not in self._devices:
+            raise DeviceError(GONE)
         self._devices[output].value = on
 
+    def _renew(self) -> bool:
+        if not self._own_factory:
+            return False
+        self._let_go()
+        self._factory = header_factory()
+        self._claim()
+        return True
+
     def _let_go(self) -> None:
-        for device in self._devices.values():
-            device.close()
-        if self._own_factory:
-            self._factory.close()
+        owned = (*self._devices.values(), self._factory if self._own_factory else None)
+        self._devices = {}
+        _close_each(owned)
 
 
 def _indicators(settings: Settings, setup: DoorSetup) -> Indicators:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from gated.config import DoorSettings, Settings
@@ -76,9 +77,12 @@ class Lines:
             return
         for callback in self._callbacks:
             callback.cancel()
-        for line in self._claimed:
-            self._lgpio.gpio_free(handle, line)
-        self._lgpio.gpiochip_close(handle)
+        # also of a chip that is gone, of which nothing can be freed
+        with suppress(Exception):
+            for line in self._claimed:
+                self._lgpio.gpio_free(handle, line)
+        with suppress(Exception):
+            self._lgpio.gpiochip_close(handle)
 
 
 def open_lines(setup: DoorSetup) -> Lines:
@@ -97,28 +101,41 @@ class GpioChipDoor(TimedDoor):
     """Relay and inputs on lines of one chip; locked from the first moment."""
 
     def __init__(
-        self, settings: DoorSettings, post: Callable[[DoorEvent], None], lines: Lines
+        self,
+        settings: DoorSettings,
+        post: Callable[[DoorEvent], None],
+        reopen: Callable[[], Lines],
     ) -> None:
-        """Claim the lines; they are closed on failure. Raises: DeviceError."""
+        """Claim lines that `reopen` opens; they are closed on failure. Raises: DeviceError."""
         inputs = wired(settings)
         super().__init__(settings, post, inputs)
         assert settings.relay_pin is not None  # noqa: S101 - the settings see to it
-        self._relay, self._pins, self._lines = settings.relay_pin, inputs, lines
+        self._reopen = reopen
+        self._relay, self._pins, self._lines = settings.relay_pin, inputs, reopen()
         # the level at which the relay is energised, and whether that locks
         self._high = settings.relay_active_high
         self._energised_is_locked = settings.lock_type == "maglock"
         self._polled = False
         try:
-            lines.output(self._relay, self._level(released=False))
-            for name, line in inputs.items():
-                edges = lines.input(line, settings.pull_up, self._on_edge(name))
-                self._polled = self._polled or not edges
+            self._claim()
             self._start()
         except Exception as error:
-            lines.close()
+            self._lines.close()
             raise DeviceError(
                 f"the door's lines on {settings.chip} cannot be used: {error}{_advice(error)}"
             ) from error
+
+    def _claim(self) -> None:
+        self._lines.output(self._relay, self._level(released=self._fire))
+        for name, line in self._pins.items():
+            edges = self._lines.input(line, self._settings.pull_up, self._on_edge(name))
+            self._polled = self._polled or not edges
+
+    def _renew(self) -> bool:
+        self._lines.close()
+        self._lines = self._reopen()
+        self._claim()
+        return True
 
     def _level(self, released: bool) -> int:
         return int((released != self._energised_is_locked) == self._high)
@@ -136,7 +153,7 @@ class GpioChipDoor(TimedDoor):
 
     def _idle_s(self) -> float:
         idle = super()._idle_s()
-        return min(idle, POLL_S) if self._polled else idle
+        return min(idle, POLL_S) if self._polled and not self._fault else idle
 
     def _let_go(self) -> None:
         self._lines.close()
@@ -152,18 +169,32 @@ class GpioChipIndicators(PlayedIndicators):
     """Outputs on lines of the door's chip; off from the first moment."""
 
     def __init__(
-        self, pins: dict[Output, int], active_high: bool, alarm_s: float, lines: Lines
+        self,
+        pins: dict[Output, int],
+        active_high: bool,
+        alarm_s: float,
+        reopen: Callable[[], Lines],
     ) -> None:
-        """Claim the lines. Raises: DeviceError."""
+        """Claim lines that `reopen` opens. Raises: DeviceError."""
         super().__init__(pins, alarm_s)
-        self._pins, self._high, self._lines = pins, active_high, lines
+        self._reopen, self._lines = reopen, reopen()
+        self._pins, self._high = pins, active_high
         try:
-            for pin in pins.values():
-                lines.output(pin, int(not active_high))
+            self._claim()
         except Exception as error:
-            lines.close()
+            self._lines.close()
             raise DeviceError(f"the lines of the indicators cannot be used: {error}") from error
         self._thread.start()
+
+    def _claim(self) -> None:
+        for pin in self._pins.values():
+            self._lines.output(pin, int(not self._high))
+
+    def _renew(self) -> bool:
+        self._lines.close()
+        self._lines = self._reopen()
+        self._claim()
+        return True
 
     def _drive(self, output: Output, on: bool) -> None:
         self._lines.write(self._pins[output], int(on == self._high))
@@ -174,7 +205,7 @@ class GpioChipIndicators(PlayedIndicators):
 
 def _indicators(settings: Settings, setup: DoorSetup) -> Indicators:
     pins, high = outputs_of(settings), settings.indicators.active_high
-    return GpioChipIndicators(pins, high, settings.alarms.sound_s, open_lines(setup))
+    return GpioChipIndicators(pins, high, settings.alarms.sound_s, lambda: open_lines(setup))
 
 
 def _check(setup: DoorSetup) -> Iterator[Check]:
@@ -187,7 +218,7 @@ def _check(setup: DoorSetup) -> Iterator[Check]:
 
 DRIVER = DoorDriver(
     name="gpiochip",
-    make=lambda setup: GpioChipDoor(setup.settings, setup.post, open_lines(setup)),
+    make=lambda setup: GpioChipDoor(setup.settings, setup.post, lambda: open_lines(setup)),
     lock=lambda setup: lock_on_chip(setup.settings, setup.lgpio, setup.dev),
     indicators=_indicators,
     check=_check,

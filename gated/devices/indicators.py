@@ -26,6 +26,8 @@ DENIED_BEEPS = 3
 WARNING_S = 60.0
 """Longest warning of the buzzer about a held door."""
 STEP_S = 0.05
+RETRY_S = 3.0
+"""Interval of attempts to open outputs that fail anew."""
 
 
 class Output(StrEnum):
@@ -81,6 +83,7 @@ class PlayedIndicators(ABC):
         self._shown = Shown({})
         self._on = dict.fromkeys(outputs, False)
         self._failed: set[Output] = set()
+        self._retry_at = 0.0
         self._closed = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="indicators", daemon=True)
@@ -92,6 +95,10 @@ class PlayedIndicators(ABC):
     @abstractmethod
     def _let_go(self) -> None:
         """Release the hardware."""
+
+    def _renew(self) -> bool:
+        """Open hardware that fails anew, off, if this kind can; return whether that was done."""
+        return False
 
     @property
     def wired(self) -> tuple[Output, ...]:
@@ -133,10 +140,24 @@ class PlayedIndicators(ABC):
     def _run(self) -> None:
         with self._changed:
             while not self._closed:
+                self._begin_anew(time.monotonic())
                 self._switch(lit(self._shown, time.monotonic(), self._alarm_s))
                 sounding = self._shown.since.keys() & {Light.HELD_WARNING, Light.ALARM}
                 flashing = time.monotonic() - self._shown.flashed_at < FLASH_S + STEP_S
-                self._changed.wait(STEP_S if sounding or flashing else None)
+                rest = RETRY_S if self._failed else None
+                self._changed.wait(STEP_S if sounding or flashing else rest)
+
+    def _begin_anew(self, now: float) -> None:
+        """Open outputs that failed anew, every RETRY_S."""
+        if not self._failed or now < self._retry_at:
+            return
+        self._retry_at = now + RETRY_S
+        try:
+            if self._renew():
+                log.warning("indicators: the hardware was opened anew")
+                self._on = dict.fromkeys(self._on, False)
+        except Exception as error:
+            log.debug("indicators: %s", error)
 
     def _switch(self, wanted: set[Output]) -> None:
         for output, on in self._on.items():

@@ -220,6 +220,16 @@ class SimulatedGpio:
         if before != level and line in self._watching:
             self._watching[line](0, line, level, stamp_ns)
 
+    def unplug(self, chip: int) -> None:
+        """Take a chip away: every call with its handle fails from now on."""
+        del self.labels[chip]
+        self._claimed.clear()
+        self._watching.clear()
+
+    def plug(self, chip: int, label: str) -> None:
+        """Plug a chip in, under this number."""
+        self.labels[chip] = label
+
     def group_claim_output(self, handle: int, lines: list[int], levels: list[int]) -> int:
         for line, level in zip(lines, levels, strict=True):
             self.gpio_claim_output(handle, line, level)
@@ -276,14 +286,17 @@ class SimulatedGpio:
         return self.gpio_write(handle, pin, level)
 
     def gpio_write(self, handle: int, pin: int, level: int) -> int:
+        self._reach(handle)
         self.levels[pin] = level
         self.written.append((pin, level))
         return 0
 
     def gpio_read(self, handle: int, pin: int) -> int:
+        self._reach(handle)
         return self.levels[pin]
 
     def gpio_free(self, handle: int, pin: int) -> int:
+        self._reach(handle)
         self._claimed.discard(pin)
         return 0
 
@@ -291,6 +304,10 @@ class SimulatedGpio:
         self.open_chips.discard(handle)
         self._claimed.clear()
         return 0
+
+    def _reach(self, handle: int) -> None:
+        if handle not in self.labels:
+            raise OSError("No such device")
 
     def _claim(self, pin: int, flags: int) -> None:
         if pin in self.busy | self._claimed:

@@ -14,6 +14,8 @@ end of a lease and a grant that extends it are ordered.
 - Any error in here locks the door (unless fire holds it) and posts FAULT, once per cause. A relay
   that is released without a lease is driven back at the next check, so a failed attempt to lock is
   repeated every second.
+- Hardware that keeps failing is opened anew (`_renew`), as a chip that was unplugged comes back
+  under another number. The relay is locked then, and a button that is pressed is no request.
 - A thread that hangs ends no lease: `stuck` says so without taking the lock, for the watchdog.
 
 The lease runs on the machine's monotonic clock and never on an injected one: a test clock that
@@ -40,6 +42,8 @@ log = logging.getLogger(__name__)
 Post = Callable[[DoorEvent], None]
 
 REREAD_S = 1.0
+RENEW_AFTER = 3
+"""So many checks in a row have to fail until the hardware is opened anew."""
 
 
 class Input(StrEnum):
@@ -97,6 +101,7 @@ class TimedDoor(ABC):
         self._lease_ends: float | None = None
         self._fire = False
         self._fault: str | None = None
+        self._failures = 0
         self._closed = False
         self._turned_at = time.monotonic()
         self._condition = threading.Condition(threading.RLock())
@@ -113,6 +118,13 @@ class TimedDoor(ABC):
     @abstractmethod
     def _let_go(self) -> None:
         """Release the hardware, leaving the relay as it stands."""
+
+    def _renew(self) -> bool:
+        """Open hardware that keeps failing anew, if this kind can; return whether that was done.
+
+        The relay is at its locked level then, or released while fire is latched.
+        """
+        return False
 
     @property
     @abstractmethod
@@ -155,18 +167,28 @@ class TimedDoor(ABC):
                 raise DeviceError(f"the relay cannot be released: {error}") from error
 
     def lock(self) -> None:
-        """End any lease and lock now; while fire is latched the door stays released."""
+        """End any lease and lock now; while fire is latched the door stays released.
+
+        Raises: DeviceError when the relay cannot be moved.
+        """
         with self._condition:
             self._lease_ends = None
             if not self._closed and not self._fire:
-                self._drive(False)
+                try:
+                    self._drive(False)
+                except Exception as error:
+                    # the same words as where the thread fails, so that it is one fault
+                    raise DeviceError(str(error) or type(error).__name__) from error
 
     def reset_fire(self) -> bool:
-        """End the fire latch and lock; return False while the fire input is active."""
+        """End the fire latch and lock; return False while the fire input is active.
+
+        Raises: DeviceError when the input cannot be read or the relay cannot be moved.
+        """
         with self._condition:
             if self._closed:
                 return False
-            if Input.FIRE in self._inputs and self._active(Input.FIRE):
+            if Input.FIRE in self._inputs and self._read(Input.FIRE):
                 self._post(DoorEvent(DoorEventKind.FIRE_HELD))
                 return False
             if self._fire:
@@ -225,13 +247,25 @@ class TimedDoor(ABC):
             while not self._closed:
                 self._turned_at = time.monotonic()
                 try:
+                    self._begin_anew()
                     self._keep_lease(time.monotonic())
                     for name in self._inputs:
                         self._look(name, time.monotonic())
-                    self._fault = None
+                    self._fault, self._failures = None, 0
                 except Exception as error:
+                    self._failures += 1
                     self._fail(str(error) or type(error).__name__)
                 self._condition.wait(self._idle_s())
+
+    def _begin_anew(self) -> None:
+        """Open the hardware anew after checks that failed; what is pressed then is no request."""
+        if self._failures < RENEW_AFTER or not self._renew():
+            return
+        log.warning("door: the hardware was opened anew after: %s", self._fault)
+        self._failures = 0
+        self._settles.clear()
+        for name in PRESSED_TO_GROUND.intersection(self._inputs):
+            self._accepted[name] = self._active(name)
 
     def _idle_s(self) -> float:
         """Return the seconds until something is due, at most REREAD_S."""
@@ -266,6 +300,13 @@ class TimedDoor(ABC):
         else:
             self._settles[name] = now + self._settings.debounce_s
 
+    def _read(self, name: Input) -> bool:
+        """Return whether the input is active. Raises: DeviceError."""
+        try:
+            return self._active(name)
+        except Exception as error:
+            raise DeviceError(f"the input {name} cannot be read: {error}") from error
+
     def _accept(self, name: Input, active: bool) -> None:
         """Accept the new state of an input: act first, then post."""
         self._accepted[name] = active
@@ -291,7 +332,9 @@ class TimedDoor(ABC):
         try:
             self.lock()
         except Exception:
-            log.exception("door: cannot be locked")
+            # once: a chip that is gone would fill the log at each check
+            if news:
+                log.exception("door: cannot be locked")
         if news:
             log.error("door: %s", detail)
             try:

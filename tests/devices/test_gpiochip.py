@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 
 from gated.config import AlarmSettings, CameraSettings, DoorSettings, IndicatorSettings, Settings
-from gated.core.values import Light
+from gated.core.messages import DoorEvent
+from gated.core.values import DoorEventKind, Light
 from gated.devices.clock import SystemClock
 from gated.devices.doors import open_door
 from gated.devices.drivers import DoorHardware, door_driver
 from gated.devices.emergency import lock_door, locked_level
 from gated.devices.header import find_chip
 from gated.devices.simulated import SimulatedGpio
+from gated.devices.timed_door import Input
 from gated.errors import DeviceError
 from tests.devices.test_door_contract import HARDWARE, REX, chip_lines
 from tests.devices.waiting import eventually
@@ -138,3 +140,42 @@ def test_polling_does_not_end_a_lease_early() -> None:
     time.sleep(0.15)
     assert rig.unlocked()
     rig.door.close()
+
+
+def test_a_chip_that_is_unplugged_and_comes_back_under_another_number_works_again(
+    tmp_path: Path,
+) -> None:
+    """Locked, whatever was asked meanwhile, and with a lamp that shows again what it showed."""
+    gpio = SimulatedGpio({2: "ftdi-cbus"}, {REX: 1})
+    dev, events = dev_of(tmp_path, gpio), list[DoorEvent]()
+    settings = DoorSettings(**WORDS, rex_pin=REX, debounce_s=0.02, unlock_s=30.0)
+    at = DoorHardware(lgpio=gpio, dev=dev)
+    door = open_door(settings, events.append, SystemClock(), hardware=at)
+    driver, setup = door_driver(settings, nobody, SystemClock(), at)
+    assert driver.indicators is not None
+    lamps = Settings(
+        camera=CameraSettings(driver="v4l2"),
+        door=settings,
+        indicators=IndicatorSettings(idle_pin=0),
+    )
+    shown = driver.indicators(lamps, setup)
+    door.unlock(20.0)
+    gpio.unplug(2)
+    assert eventually(lambda: [e.kind for e in events] == [DoorEventKind.FAULT])
+    with pytest.raises(DeviceError, match="No such device"):
+        door.lock()
+    shown.show(frozenset({Light.IDLE}))
+    gpio.turn(REX, 0)
+    gpio.written.clear()
+    (dev / "gpiochip7").touch()
+    gpio.plug(7, "ftdi-cbus")
+    assert eventually(lambda: (RELAY, 0) in gpio.written and gpio.levels[0] == 1)
+    assert (RELAY, 1) not in gpio.written, "a button that is pressed then is no request"
+    gpio.turn(REX, 1)
+    assert eventually(lambda: not door.inputs()[Input.REX])  # type: ignore[attr-defined]
+    time.sleep(0.1)
+    gpio.turn(REX, 0)
+    assert eventually(lambda: (RELAY, 1) in gpio.written)
+    shown.close()
+    door.close()
+    assert not gpio.open_chips

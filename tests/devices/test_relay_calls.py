@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from gated.devices.emergency import locked_level
 from gated.devices.gpio import GpioDoor, GpioIndicators
 from gated.devices.indicators import Output
 from gated.errors import DeviceError
+from tests.devices.waiting import eventually
 
 lgpio: Any = pytest.importorskip("lgpio", reason="lgpio (extra pi) is missing")
 pins: Any = pytest.importorskip("gpiozero.pins.lgpio", reason="gpiozero (extra pi) is missing")
@@ -31,36 +33,49 @@ class Chip:
         self.calls: list[Call] = []
         self.modes: dict[int, int] = {}
         self.levels: dict[int, int] = {}
-        self.failing = False
+        self.failing = self.gone = False
 
     def of(self, pin: int) -> list[Call]:
         return [call for call in self.calls if call[1] == pin]
 
+    def reach(self) -> int:
+        if self.gone:
+            raise lgpio.error("No such device")
+        return 1
+
     def claim_input(self, handle: int, pin: int, flags: int = 0) -> int:
+        self.reach()
         self.calls.append(("input", pin, None))
         self.modes[pin] = flags & pins.LGPIOPin.GPIO_LINE_FLAGS_MASK
         self.levels.setdefault(pin, 1)
         return 0
 
     def claim_output(self, handle: int, pin: int, level: int = 0, flags: int = 0) -> int:
+        self.reach()
         self.calls.append(("output", pin, level))
         self.modes[pin], self.levels[pin] = IS_OUT, level
         return 0
 
     def write(self, handle: int, pin: int, level: int) -> int:
+        self.reach()
         if self.failing:
             raise lgpio.error("bad handle")
         self.calls.append(("write", pin, int(level)))
         self.levels[pin] = int(level)
         return 0
 
+    def read(self, handle: int, pin: int) -> int:
+        self.reach()
+        return self.levels.get(pin, 0)
+
     def free(self, handle: int, pin: int) -> int:
+        self.reach()
         self.calls.append(("free", pin, None))
         return 0
 
     def put_in_place(self, monkeypatch: pytest.MonkeyPatch) -> None:
         calls: dict[str, Callable[..., Any]] = {
-            "gpiochip_open": lambda chip: 1,
+            "gpiochip_open": lambda chip: self.reach(),
             "gpiochip_close": lambda handle: 0,
             "gpio_get_chip_info": lambda handle: [0, 54, "gpiochip0", "pinctrl-bcm2711"],
             "gpio_claim_input": self.claim_input,
@@ -69,7 +84,7 @@ class Chip:
             "gpio_write": self.write,
             "gpio_free": self.free,
             "gpio_set_debounce_micros": lambda handle, pin, micros: 0,
-            "gpio_read": lambda handle, pin: self.levels.get(pin, 0),
+            "gpio_read": self.read,
             "gpio_get_mode": lambda handle, pin: self.modes.get(pin, 0),
         }
         for name, call in calls.items():
@@ -174,6 +189,30 @@ def test_a_call_that_fails_is_made_good_without_claiming_anew(chip: Chip, dev: P
         ("free", RELAY, None),
     ]
     assert 0 not in [level for _, _, level in chip.of(RELAY)]
+
+
+@pytest.mark.parametrize("lock_type", ["strike", "maglock"])
+def test_pins_of_a_chip_that_was_gone_are_claimed_anew_at_the_locked_level(
+    chip: Chip, dev: Path, lock_type: str
+) -> None:
+    opened = GpioDoor(settings(lock_type), nobody, dev=dev, sys=kernel(dev, "Y"))
+    locked = locked_level(settings(lock_type))
+    opened.unlock(30.0)
+    chip.gone = True
+    with pytest.raises(DeviceError):
+        opened.lock()
+    time.sleep(4.2)
+    with pytest.raises(DeviceError):
+        opened.unlock(30.0)
+    chip.calls.clear()
+    chip.gone = False
+    assert eventually(lambda: bool(chip.of(RELAY)))
+    assert chip.of(RELAY)[0] == ("output", RELAY, locked)
+    assert not opened.unlocked
+    opened.unlock(30.0)
+    assert chip.levels[RELAY] != locked
+    opened.close()
+    assert chip.of(RELAY)[-2:] == [("write", RELAY, locked), ("free", RELAY, None)]
 
 
 @pytest.mark.parametrize("high", [True, False])
