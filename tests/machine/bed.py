@@ -22,6 +22,8 @@ NAMES = {
     SIREN: "siren",
 }
 PHOTO = "/usr/lib/gated/models/{}.jpg"
+STRANGER = PHOTO.format("t1") + " 850 0 230 320"
+"""One of the six people in that photo."""
 STATE = "/var/lib/gated"
 PYTHON = "/usr/bin/python3"
 SQL = (

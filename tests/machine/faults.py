@@ -66,6 +66,49 @@ def killed(bed: Bed) -> str:
     return f"locked by ExecStopPost {locked:.2f} s after it, ready again after {up:.0f} s"
 
 
+@scenario("kill -9 during a grant by a face", "`kill -9` of the door while a face has released it")
+def killed_in_a_grant(bed: Bed) -> str:
+    bed.rest()
+    before, came = bed.grants(), bed.machine.now()
+    bed.show("biden")
+    opened = came + bed.opened(came, 60)
+    bed.machine.run(f"kill -9 {bed.pid()}")
+    killed = bed.machine.now()
+    bed.machine.put("/run/shown", b"")
+    locked = bed.locked(opened)
+    bed.ready()
+    rows = bed.grants() - before
+    expect(rows in {0, 1}, f"{rows} rows of one grant")
+    verify = bed.machine.run("gated journal verify", 300, check=False)
+    expect("journal" in verify and "BROKEN" not in verify.upper(), verify)
+    return (
+        f"killed {killed - opened:.2f} s after the release, locked {locked:.2f} s after it; "
+        f"{rows} row of the grant, the log is sound"
+    )
+
+
+@scenario(
+    "the door is killed while its disk cannot be written",
+    "`kill -9` with the door released, the disk full, then read-only",
+)
+def killed_without_disk(bed: Bed) -> str:
+    said = []
+    mend = f"mount -o remount,rw /; rm -f {STATE}/../filler {STATE}/../filler2; sync"
+    for name, fault in (("full", FILL), ("read-only", "echo u >/proc/sysrq-trigger; sleep 2")):
+        bed.rest()
+        bed.machine.run(fault, 600, check=False)
+        try:
+            released_by_button(bed)
+            began = bed.machine.now()
+            bed.machine.run(f"kill -9 {bed.pid()}")
+            locked = bed.locked(began)
+        finally:
+            bed.machine.run(mend)
+        bed.ready()
+        said.append(f"{name}: locked by ExecStopPost {locked:.2f} s after it")
+    return "; ".join(said) + "; ready again once the disk can be written"
+
+
 @scenario("the door's process is stopped", "`kill -STOP` with the door released")
 def stopped(bed: Bed) -> str:
     bed.rest()

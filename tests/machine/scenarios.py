@@ -14,6 +14,7 @@ from tests.machine.bed import (
     OTHER_DOOR,
     PHOTO,
     SIREN,
+    STRANGER,
     Bed,
 )
 from tests.machine.qemu import Refused
@@ -74,7 +75,7 @@ def boots_and_grants(bed: Bed) -> str:
 def refuses_a_stranger(bed: Bed) -> str:
     bed.rest()
     before, since = bed.grants(), bed.machine.now()
-    bed.show("t1")
+    bed.show(STRANGER)
     denied = "SELECT count(*) FROM attendance_logs WHERE status = 'denied'"
     known = bed.count(denied)
     bed.until("the refusal", lambda: bed.count(denied) > known)

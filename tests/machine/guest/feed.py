@@ -1,8 +1,9 @@
 """Is the person before this machine's camera: writes pictures into /dev/video0 for ever.
 
-Shows the photo that /run/shown names, slowly coming nearer, or an empty wall where it names none;
-with grain, as a picture that stays the same is a camera that froze. `black`: a covered lens;
-`still`: the same picture again and again.
+Shows the photo that /run/shown names, slowly coming nearer, or an empty room where it names none;
+with grain, as a picture that stays the same is a camera that froze. After the photo's path may come
+the part of it that is shown, in pixels: left, top, width, height. `black`: a covered lens; `still`:
+the same picture again and again.
 """
 
 from __future__ import annotations
@@ -42,6 +43,16 @@ def empty_room() -> Picture:
     return room
 
 
+def part(wanted: str) -> Picture:
+    """The photo, or the part of it, that a line of /run/shown names."""
+    path, *box = wanted.split()
+    photo = np.asarray(cv2.imread(path), np.uint8)
+    if not box:
+        return photo
+    left, top, width, height = map(int, box)
+    return photo[top : top + height, left : left + width]
+
+
 def person(photo: Picture, nearness: float) -> Picture:
     """The photo before the empty room, as high as `nearness` of the picture."""
     scale = nearness * HEIGHT / photo.shape[0]
@@ -73,7 +84,7 @@ def main() -> None:
             if wanted != name:
                 name, since, shown = wanted, time.monotonic(), [wall]
                 if wanted.startswith("/"):
-                    photo = np.asarray(cv2.imread(wanted), np.uint8)
+                    photo = part(wanted)
                     shown = [person(photo, near) for near in (0.75, 0.8, 0.85, 0.9, 0.95, 1.0)]
             step = min(len(shown) - 1, int(time.monotonic() - since))
             frame: Picture = np.zeros_like(wall) if name == "black" else shown[step]
