@@ -269,6 +269,48 @@ def test_the_groups_of_a_unit_are_made(unit: str) -> None:
     assert {*groups, *settings(unit)["User"]} <= set(made)
 
 
+PYTHON_STUB = """#!/bin/sh
+case "$*" in
+*print*) echo 3.11 ;;
+*venv*) shift 3; mkdir -p "$1/bin"; cp "$0" "$1/bin/python"; cp "$0" "$1/bin/gated" ;;
+*) echo program >>{log} ;;
+esac
+"""
+
+
+@pytest.mark.skipif(shutil.which("sh") is None, reason="sh is missing")
+def test_a_new_program_is_on_the_disk_before_it_takes_the_place_of_the_old_one(
+    tmp_path: Path,
+) -> None:
+    """A power cut in between leaves the old one, or the whole new one."""
+    tools, lib, log = tmp_path / "tools", tmp_path / "lib", tmp_path / "log"
+    old = tmp_path / "opt/releases/1-py3.11"
+    for folder in (tools, lib / "locks", old / "bin"):
+        folder.mkdir(parents=True)
+    (lib / "locks/lock-3.11").touch()
+    (lib / "version").write_text("2")
+    stubs = {"python3": PYTHON_STUB.format(log=log)}
+    stubs |= {
+        name: f'#!/bin/sh\necho {name} >>{log}\nexec /bin/{name} "$@"\n' for name in ("mv", "rm")
+    }
+    stubs["sync"] = f"#!/bin/sh\necho sync >>{log}\n"
+    for name, text in stubs.items():
+        (tools / name).write_text(text)
+        (tools / name).chmod(0o755)
+    text = (ROOT / "packaging/common/install-program").read_text()
+    script = tmp_path / "install-program"
+    script.write_text(
+        text.replace("/usr/lib/gated", str(lib)).replace("/opt/gated", f"{tmp_path}/opt")
+    )
+    done = run("env", f"PATH={tools}:{os.environ['PATH']}", "sh", str(script))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "opt/bin").readlink() == Path("releases/2-py3.11/bin")
+    assert not old.exists()
+    steps = log.read_text().split()
+    assert steps[-3:] == ["sync", "mv", "rm"], steps
+    assert "program" in steps[:-3], "the program was installed before that"
+
+
 @pytest.mark.skipif(shutil.which("sh") is None, reason="sh is missing")
 @pytest.mark.parametrize(
     ("options", "last"),

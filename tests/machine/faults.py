@@ -390,6 +390,23 @@ def update(bed: Bed) -> str:
     )
 
 
+@scenario(
+    "the power fails right after an update",
+    "`dpkg -i`, and QEMU's `system_reset` once the new program is in place",
+)
+def power_after_update(bed: Bed) -> str:
+    bed.rest()
+    began = bed.machine.now()
+    bed.machine.run("systemd-run --quiet --unit=installing dpkg -i /packages/newer.deb")
+    place = "readlink /opt/gated/bin"
+    bed.until("the new program", lambda: "+newer" in bed.machine.run(place), 240)
+    took = bed.machine.now() - began
+    bed.machine.reset()
+    bed.again(400)
+    at = bed.machine.run(place).split("/")[1]
+    return f"cut {took:.0f} s after its begin; ready by itself with the program {at}, locked"
+
+
 PROBE = "/usr/local/sbin/probe.py"
 SANDBOXED = {
     "gated": {"device camera", "device GPIO", "write to its state"},
