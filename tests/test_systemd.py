@@ -146,6 +146,38 @@ def test_a_process_that_grew_too_large_ends_where_it_is_started_again(
     assert ("MiB are held, 1 at most" in done.stderr) is supervised
 
 
+CRASHES = """
+import sys
+from pathlib import Path
+from gated.cli.screen import LogOnly
+from gated.config import load
+from gated.daemon.process import Part, Process
+from gated.errors import DeviceError
+
+class Gone(Part):
+    def lock(self):
+        raise DeviceError("the chip is gone")
+
+process = Process(load(Path(sys.argv[1]), {}), LogOnly())
+process.parts = [Gone()]
+process.crash("camera", RuntimeError("a bug"))
+print(process.stopping())
+"""
+
+
+def test_a_crash_ends_the_program_in_order_also_when_the_door_cannot_be_locked(
+    tmp_path: Path,
+) -> None:
+    """Records that wait are written before the end."""
+    config = tmp_path / "gate.yaml"
+    config.write_text(
+        "gate: {name: door, site: works}\ncamera: {source: demo}\ndoor: {driver: simulated}\n"
+        f"storage: {{state_dir: {tmp_path / 'state'}}}\n"
+    )
+    done = run(sys.executable, "-c", CRASHES, str(config))
+    assert done.stdout == "True\n", done.stderr
+
+
 def loops_of_the_door() -> set[type[Loop]]:
     """Every kind of loop that a door process watches."""
     import gated.daemon.gate_runtime

@@ -18,7 +18,7 @@ from gated.daemon.screen import Screen, Started
 from gated.daemon.service_child import LIFELINE
 from gated.database.state_lock import DOOR, StateLock
 from gated.devices.clock import SystemClock
-from gated.errors import GatedError, StorageError
+from gated.errors import DeviceError, GatedError, StorageError
 from gated.fleet.gate.config_trial import ConfigTrial, InForce, uid_of
 from gated.link.loop import Watched
 from gated.link.status_board import StatusBoard
@@ -179,7 +179,11 @@ class Process:
         reaper.daemon = True
         reaper.start()
         for part in self.parts:
-            part.lock()
+            try:
+                part.lock()
+            except DeviceError as failed:
+                # a relay that is gone: the rest ends in order all the same
+                log.error("the door cannot be locked: %s", failed)
         self.stop()
 
     def task_ended(self, name: str, task: asyncio.Task[None]) -> None:
