@@ -214,10 +214,19 @@ from pathlib import Path
 from gated.cli.screen import LogOnly
 from gated.config import load
 from gated.daemon.door_process import DoorProcess
+from gated.daemon.process import Part
 
 door = DoorProcess(load(Path(sys.argv[1]), {}), LogOnly())
+seen = set()
+
+class Look(Part):
+    def watch(self):
+        seen.update(task.read_text().strip() for task in Path("/proc/self/task").glob("*/comm"))
+
+door.parts.append(Look())
 code = asyncio.run(door.run(exit_after=0.1))
 print(*(loop.name for loop in door.loops))
+print(*seen)
 sys.exit(code)
 """
 
@@ -232,7 +241,9 @@ def test_the_thread_that_ends_every_release_is_among_what_the_watchdog_waits_for
     )
     done = run(sys.executable, "-c", WATCHED, str(config))
     assert done.returncode == 0, done.stderr
-    assert {"door", "capture", "inference", "controller"} <= set(done.stdout.split())
+    waited_for, threads = (set(line.split()) for line in done.stdout.splitlines()[-2:])
+    assert {"door", "capture", "inference", "controller"} <= waited_for
+    assert waited_for - {"service"} <= threads, "`top -H` names them as the log does"
 
 
 def test_no_loop_hangs_by_what_its_driver_may_take() -> None:

@@ -24,6 +24,7 @@ from typing import Protocol
 from gated.config import DoorSettings, Section
 from gated.core.messages import Condition
 from gated.devices.drivers import Check, DoorDriver, DoorSetup
+from gated.devices.thread_names import name_this_thread
 from gated.devices.timed_door import PRESSED_TO_GROUND, Input, TimedDoor, wired
 from gated.errors import DeviceError
 
@@ -143,6 +144,7 @@ class BusDoor(TimedDoor):
         self._server.start()
 
     def _serve(self) -> None:
+        name_this_thread()
         pause = FIRST_PAUSE_S
         while True:
             self._served_at = time.monotonic()

@@ -17,6 +17,7 @@ from enum import StrEnum
 
 from gated.config import Settings
 from gated.core.values import Light
+from gated.devices.thread_names import name_this_thread
 
 log = logging.getLogger(__name__)
 
@@ -138,6 +139,7 @@ class PlayedIndicators(ABC):
             self._thread.join(timeout=2.0)
 
     def _run(self) -> None:
+        name_this_thread()
         with self._changed:
             while not self._closed:
                 self._begin_anew(time.monotonic())

@@ -35,6 +35,7 @@ from enum import StrEnum
 from gated.config import DoorSettings
 from gated.core.messages import DoorEvent
 from gated.core.values import DoorEventKind
+from gated.devices.thread_names import name_this_thread
 from gated.errors import DeviceError
 
 log = logging.getLogger(__name__)
@@ -243,6 +244,7 @@ class TimedDoor(ABC):
         return lambda: self._edge(name)
 
     def _run(self) -> None:
+        name_this_thread()
         with self._condition:
             while not self._closed:
                 self._turned_at = time.monotonic()

@@ -9,6 +9,8 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Protocol
 
+from gated.devices.thread_names import name_this_thread
+
 log = logging.getLogger(__name__)
 
 STOP_S = 5.0
@@ -44,6 +46,7 @@ class Loop(threading.Thread):
         self._beat_at = time.monotonic()
 
     def run(self) -> None:
+        name_this_thread()
         try:
             self.work()
         except BaseException as error:
