@@ -8,6 +8,7 @@ locked level, where it is already.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.metadata
 import itertools
 import os
@@ -49,7 +50,7 @@ from gated.devices.emergency import locked_level
 from gated.devices.header import DEV, SYS
 from gated.devices.timed_door import Input, TimedDoor
 from gated.enrollment.models import asset_store
-from gated.errors import AssetError, DeviceError, GatedError, HubError, ProviderFailed
+from gated.errors import AssetError, DeviceError, GatedError, HubError, ProviderFailed, SourceError
 from gated.fleet.gate.client import HubAddress, HubClient
 from gated.fleet.gate.membership import Membership, hub_address
 from gated.journal import key_rotation
@@ -187,6 +188,8 @@ def examine(settings: Settings, patient: DoctorContext | None = None) -> list[Fi
         ("mqtt", _mqtt, 3 * LIMIT_S),
         ("syslog", _syslog, 4 * LIMIT_S),
         ("oidc", _identity_provider, 4 * LIMIT_S),
+        ("passkeys", _passkeys, 2 * LIMIT_S),
+        ("directory", _directory, 4 * LIMIT_S),
     ]
     return [
         found for name, probe, limit in probes for found in bounded(name, probe, patient, limit)
@@ -789,6 +792,48 @@ def _identity_provider(patient: DoctorContext) -> Iterator[Finding]:
         yield Finding("oidc", "fail", str(error), advice)
     else:
         yield Finding("oidc", "ok", f"{settings.issuer} answers as the configuration says")
+
+
+def _passkeys(patient: DoctorContext) -> Iterator[Finding]:
+    """Load the library that checks passkeys, where they are configured."""
+    domain = patient.settings.passkeys.domain
+    if domain is None:
+        return
+    try:
+        version = importlib.metadata.version("webauthn")
+        importlib.import_module("webauthn")
+    except (ImportError, OSError) as error:
+        says = f"no passkey signs in, as its library cannot be loaded: {error}"
+        yield Finding("passkeys", "fail", says, "pip install 'gated[passkeys]'")
+    else:
+        yield Finding("passkeys", "ok", f"for {domain}, checked by webauthn {version}")
+
+
+def _directory(patient: DoctorContext) -> Iterator[Finding]:
+    """Sign in to the LDAP directory and read the first person; nobody is added or changed."""
+    settings = patient.settings.directory
+    if settings.url is None:
+        return
+    from gated.ldap.client import LdapClient
+
+    code = settings.attributes["personnel_code"]
+    try:
+        with LdapClient(settings) as client:
+            first = next(client.entries([code]), None)
+    except SourceError as error:
+        advice = "see docs/directory.md; people who are here already are not touched"
+        yield Finding("directory", "fail", str(error), advice)
+        return
+    if first is None:
+        says = f"{settings.url} shows nobody below {settings.base}"
+        advice = "compare directory.base and directory.filter; may bind_dn read there?"
+        yield Finding("directory", "warn", says, advice)
+    elif first.first(code) is None:
+        says = f"{settings.url} shows people, of whom the first has no {code}"
+        advice = "compare directory.attributes; may bind_dn read that attribute?"
+        yield Finding("directory", "warn", says, advice)
+    else:
+        yield Finding("directory", "ok", f"{settings.url} shows people below {settings.base}")
 
 
 def _delivered(patient: DoctorContext, key: str) -> str:

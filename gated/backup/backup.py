@@ -7,6 +7,7 @@ import io
 import os
 import tarfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -82,9 +83,12 @@ class _Backup:
 
     def write(self, target: BinaryIO) -> BackupReport:
         state = self._storage.state_dir
-        # the head first: a head behind the database is normal, the reverse is an alarm
-        small = self._state()
-        photos = list(upload_files(self._storage.uploads))
+        try:
+            # the head first: a head behind the database is normal, the reverse is an alarm
+            small = self._state()
+            photos = list(upload_files(self._storage.uploads))
+        except OSError as error:
+            raise StorageError(f"{state} cannot be read: {error.strerror}") from error
         self._total = 2 * self._database_bytes() + sum(map(_size, photos))
         database = Database.open(self._storage.url)
         try:
@@ -145,8 +149,9 @@ class _Backup:
         found = {}
         state = self._storage.state_dir
         for path in state_files(state):
-            if path.stat().st_size <= LARGEST_STATE_FILE:
-                found[f"state/{path.relative_to(state)}"] = path.read_bytes()
+            with suppress(FileNotFoundError):  # removed meanwhile by the running gate
+                if path.stat().st_size <= LARGEST_STATE_FILE:
+                    found[f"state/{path.relative_to(state)}"] = path.read_bytes()
         found[SEAL_KEY] = sealing_key(state, self._storage.key_file)
         if self._config is not None and _size(self._config) <= LARGEST_CONFIG:
             found[CONFIG] = self._config.read_bytes()

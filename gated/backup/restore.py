@@ -110,9 +110,9 @@ def restore(
     SchemaTooNew, StorageError; the state is unchanged then.
     """
     state = settings.storage.state_dir
-    make_private(state)
     with ExitStack() as stack:
-        stack.enter_context(StateLock(state, RESTORE))
+        stack.enter_context(_made(state))
+        stack.enter_context(StateLock(state, RESTORE, leaves_file=False))
         finish(state)  # an earlier swap that a power cut has interrupted
         if not options.check:
             stack.enter_context(StateLock(state, DOOR))
@@ -123,6 +123,19 @@ def restore(
                 )
         stage = stack.enter_context(_Stage.made(settings))
         return _Restore(settings, stage, options, show).run(source, opener)
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Make a folder where it is missing; what is made for this and empty at the end goes again."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    make_private(folder)
+    try:
+        yield
+    finally:
+        for place in missing:
+            with contextlib.suppress(OSError):  # it holds something now
+                place.rmdir()
 
 
 class _Stage:
@@ -161,15 +174,17 @@ class _Stage:
         """Yield an empty stage; what is left of it at the end is removed."""
         stage = cls(settings)
         stage.remove()
-        try:
+        with ExitStack() as folders:
             for place in stage.names:
-                make_private(place)
-                (place / STAGING).mkdir(mode=0o700, parents=True)
-            yield stage
-        except OSError as error:
-            raise StorageError(f"{stage.state} cannot be written: {error}") from error
-        finally:
-            stage.remove()
+                folders.enter_context(_made(place))
+            try:
+                for place in stage.names:
+                    (place / STAGING).mkdir(mode=0o700, parents=True)
+                yield stage
+            except OSError as error:
+                raise StorageError(f"{stage.state} cannot be written: {error}") from error
+            finally:
+                stage.remove()
 
     def remove(self) -> None:
         """Remove the staging copy, unless its swap has begun."""

@@ -198,7 +198,7 @@ class SealedReader(io.RawIOBase):
             if fields["chunk"] != CHUNK:
                 raise SealError("this backup was made by another version of gated")
             key = opener.open(fields)
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             raise SealError("the header of this backup is damaged") from None
         self._chunks = _Chunks(key, header)
         self._next = _read_full(source, CHUNK + TAG)

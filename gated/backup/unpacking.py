@@ -24,6 +24,8 @@ from gated.vault.sealing import sync_directory
 MOST_MEMBERS = 5_000_000
 ROOM = 64 << 20
 """Bytes that must stay free after unpacking."""
+LONGEST_EXTENSION = 64 << 10
+"""Bytes of a header that goes with a member, such as a long name."""
 
 Show = Callable[[int, int], None]
 
@@ -47,7 +49,9 @@ def unpack(
     """
     reader = io.BufferedReader(SealedReader(source, opener), BLOCK)
     with _translated(), gzip.GzipFile(fileobj=reader, mode="rb") as plain:
-        with tarfile.open(fileobj=plain, mode="r|", format=tarfile.PAX_FORMAT) as tar:
+        with tarfile.open(
+            fileobj=plain, mode="r|", format=tarfile.PAX_FORMAT, tarinfo=_BoundedHeader
+        ) as tar:
             unpacked = Unpacked(_manifest(tar))
             total = unpacked.manifest.bytes
             if shutil.disk_usage(room_in).free < total + ROOM:
@@ -65,13 +69,22 @@ def unpack(
                 unpacked.names.add(name)
                 file = tar.extractfile(member)
                 assert file is not None  # noqa: S101  # of a regular file there always is one
-                _write(place(name), file)
+                _write(place(name), file, member.size)
                 done += member.size
                 show(min(done, total), total)
         while plain.read(BLOCK):
             pass
     _sync(unpacked, place)
     return unpacked
+
+
+class _BoundedHeader(tarfile.TarInfo):
+    """Refuses extended headers that tarfile would read into memory, whatever their size."""
+
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        if not self.isreg() and self.size > LONGEST_EXTENSION:
+            raise tarfile.ReadError("an extended header is too long")
+        return super()._proc_member(tar)  # type: ignore[misc,no-any-return]
 
 
 def _manifest(tar: tarfile.TarFile) -> Manifest:
@@ -85,8 +98,11 @@ def _manifest(tar: tarfile.TarFile) -> Manifest:
         raise SealError("the backup was made by another version: it cannot be read") from None
 
 
-def _write(path: Path, file: IO[bytes]) -> None:
+def _write(path: Path, file: IO[bytes], size: int) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # the manifest may be wrong: a check beside a running gate must not fill the disk of its log
+    if shutil.disk_usage(path.parent).free < size + ROOM:
+        raise StorageError(f"there is not enough room in {path.parent}: {size >> 20} MB more")
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as target:
         shutil.copyfileobj(file, target, BLOCK)

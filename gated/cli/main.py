@@ -46,6 +46,7 @@ COMMANDS = {
     "join": "sync:join",
     "sync": "sync:sync",
     "webhooks": "webhooks:webhooks",
+    "directory": "directory:directory",
     "hub": "hub:hub",
     "tls": "tls:tls",
     "backup": "backup:backup",

@@ -966,6 +966,9 @@ class DirectorySettings(Section):
             yield Misfit(("attributes",), "an attribute has to become the personnel_code")
         if self.password_file is not None and self.bind_dn is None:
             yield Misfit(("password_file", "bind_dn"), "a password needs a bind_dn")
+        if self.bind_dn is not None and self.password_file is None:
+            # RFC 4513, 5.1.2: with a name and no password a directory binds in nobody's name
+            yield Misfit(("bind_dn", "password_file"), "a bind_dn needs a password")
 
 
 class SyslogSettings(Section):

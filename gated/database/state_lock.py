@@ -15,14 +15,28 @@ DOOR, SERVICE = "gated.lock", "service.lock"
 
 
 class StateLock:
-    """Holds a lock file of a state directory; the kernel lets go of it when the process dies."""
+    """Holds a lock file of a state directory; the kernel releases it when the process dies.
 
-    def __init__(self, state_dir: Path, name: str = DOOR) -> None:
+    leaves_file: the file stays afterwards; False: it is removed with the lock.
+    """
+
+    def __init__(self, state_dir: Path, name: str = DOOR, *, leaves_file: bool = True) -> None:
         self._path = state_dir / name
+        self._leaves_file = leaves_file
         self._fd: int | None = None
 
     def __enter__(self) -> StateLock:
-        """Take the lock; StateLocked names the process that has it."""
+        """Take the lock. Raises: StateLocked, with the process that has it; StorageError."""
+        while self._fd is None:
+            fd = self._locked()
+            # whoever had it may have removed the file: then this lock is of no name any more
+            if self._is_of(fd):
+                self._fd = fd
+            else:
+                os.close(fd)
+        return self
+
+    def _locked(self) -> int:
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -42,8 +56,13 @@ class StateLock:
         except OSError as e:
             os.close(fd)
             raise StorageError(f"{self._path} cannot be written: {e.strerror}") from e
-        self._fd = fd
-        return self
+        return fd
+
+    def _is_of(self, fd: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(fd), self._path.stat())
+        except FileNotFoundError:
+            return False
 
     def __exit__(
         self,
@@ -52,7 +71,9 @@ class StateLock:
         traceback: TracebackType | None,
     ) -> None:
         if self._fd is not None:
-            # the file stays: removing it would let two programs lock two files of one name
+            if not self._leaves_file:
+                with contextlib.suppress(OSError):
+                    self._path.unlink()
             os.close(self._fd)
             self._fd = None
 

@@ -210,6 +210,8 @@ class SimulatedGpio:
         """(line, level) of each output as it was driven."""
         self.wires: dict[int, int] = {}
         """Input that a transistor pulls to ground while an output is high, by output."""
+        self.sends_for_ever = False
+        """True: the pulses of an output never end."""
         self._group: list[int] = []
         self._claimed: set[int] = set()
         self._watching: dict[int, Callable[[int, int, int, int], None]] = {}
@@ -253,7 +255,7 @@ class SimulatedGpio:
         return 0
 
     def tx_busy(self, handle: int, line: int, kind: int) -> int:
-        return 0
+        return int(self.sends_for_ever)
 
     def gpiochip_open(self, chip: int) -> int:
         if chip not in self.labels:

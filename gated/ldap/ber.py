@@ -11,6 +11,9 @@ INTEGER, OCTETS, ENUMERATED, SEQUENCE, SET, BOOLEAN = 0x02, 0x04, 0x0A, 0x30, 0x
 LONGEST_LENGTH = 4
 """Bytes of a length."""
 
+MOST_VALUES = 10_000
+"""Values of one sequence: a message of 12 MB could hold six million, each an object here."""
+
 
 def tlv(tag: int, *parts: bytes) -> bytes:
     """Encode a value of one tag."""
@@ -53,8 +56,11 @@ def head(data: bytes) -> tuple[int, int] | None:
 
 def values(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield (tag, content) of each value of a sequence. Raises: SourceError."""
-    at = 0
+    at = count = 0
     while at < len(data):
+        count += 1
+        if count > MOST_VALUES:
+            raise SourceError(f"the directory sends more than {MOST_VALUES} values in one")
         found = head(data[at : at + 2 + LONGEST_LENGTH])
         if found is None or at + sum(found) > len(data):
             raise SourceError("the directory sends what is no LDAP")

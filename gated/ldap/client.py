@@ -18,6 +18,7 @@ from gated.config import DirectorySettings
 from gated.delivery.secret_files import read_secret
 from gated.errors import SourceError
 from gated.ldap import ber, filters
+from gated.link.deadline import Deadline
 
 PAGE = 200
 """Entries of a page."""
@@ -57,10 +58,16 @@ class DirectoryEntry:
 
 
 class LdapClient:
-    """A connection, bound while the block runs. Raises: SourceError, with words for the report."""
+    """A connection, bound while the block runs. Raises: SourceError, with words for the report.
 
-    def __init__(self, settings: DirectorySettings) -> None:
+    page_within_s: the time that the directory has for a page.
+    """
+
+    def __init__(
+        self, settings: DirectorySettings, *, page_within_s: float = PAGE_WITHIN_S
+    ) -> None:
         self._settings = settings
+        self._page_within_s = page_within_s
         self._socket: socket.socket | None = None
         self._buffer = b""
         self._number = 0
@@ -118,15 +125,19 @@ class LdapClient:
         secure = parts.scheme == "ldaps"
         host, port = parts.hostname or "", parts.port or (636 if secure else 389)
         try:
+            context = self._tls() if secure else None
             plain = socket.create_connection((host, port), WITHIN_S)
-            if not secure:
+            if context is None:
                 return plain
-            context = ssl.create_default_context(
-                cafile=str(self._settings.ca_file) if self._settings.ca_file else None
-            )
-            return context.wrap_socket(plain, server_hostname=host)
+            with Deadline(WITHIN_S) as deadline:
+                deadline.watch(plain)
+                return context.wrap_socket(plain, server_hostname=host)
         except (OSError, ValueError) as error:
             raise SourceError(f"the directory {host}:{port} cannot be reached: {error}") from None
+
+    def _tls(self) -> ssl.SSLContext:
+        file = self._settings.ca_file
+        return ssl.create_default_context(cafile=str(file) if file else None)
 
     def _bind(self) -> None:
         self._ends = time.monotonic() + WITHIN_S
@@ -140,7 +151,7 @@ class LdapClient:
 
     def _page(self, attributes: Sequence[str], cookie: bytes) -> Iterator[DirectoryEntry | bytes]:
         """Yield the entries of a page, then the cookie of the next one."""
-        self._ends = time.monotonic() + PAGE_WITHIN_S
+        self._ends = time.monotonic() + self._page_within_s
         search = ber.tlv(
             _SEARCH,
             ber.text(self._settings.base or ""),
@@ -163,9 +174,10 @@ class LdapClient:
         while True:
             tag, content, controls = self._receive()
             if tag == _ENTRY:
+                given_at = time.monotonic()
                 yield _entry(content)
-                # whoever takes an entry may look at its photo for long
-                self._ends = time.monotonic() + PAGE_WITHIN_S
+                # the caller may examine a photo for long: that is not the directory's time
+                self._ends += time.monotonic() - given_at
             elif tag == _DONE:
                 _require_ok(content)
                 yield _cookie(controls)

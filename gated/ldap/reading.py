@@ -1,13 +1,13 @@
-"""People of a directory: what becomes of each, tried without writing or done.
+"""Reads people from a directory: adds and changes them, or only reports what would be done.
 
-Nobody is switched off and nobody is removed: who is missing in the directory is named in the
-report. A field that the directory does not tell stays as it is.
+Nobody is switched off and nobody is removed: the report names people whom the directory does not
+have. A field without a value in the directory stays as it is.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -22,11 +22,11 @@ from gated.errors import NotFound, Refused
 from gated.ldap.client import DirectoryEntry, LdapClient
 from gated.people.people import People, differing
 
-TOLD_EVERY_S = 0.5
-"""How often the report is made anew: it grows with each person."""
+REPORT_EVERY_S = 0.5
+"""Between two copies of the report for the job: copying takes longer with each person."""
 
 MOST_NAMED = 1000
-"""Entries of each kind in a report; their number is told besides."""
+"""Entries of each kind in a report; `counts` has all of them."""
 
 
 @dataclass
@@ -44,6 +44,15 @@ class DirectoryReport:
     missing: list[str] = field(default_factory=list)
     photos: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def entries(self) -> int:
+        """The number of entries that were read."""
+        return sum(n for kind, n in self.counts.items() if kind not in ("missing", "photos"))
+
+    def record(self) -> dict[str, Any]:
+        """Return the report as a job shows it."""
+        return asdict(self)
 
     def note(self, kind: str, what: Any) -> None:
         """Note one of a kind."""
@@ -67,25 +76,40 @@ class DirectoryReader:
     actor: str
 
     def work(self, *, dry_run: bool) -> Work:
-        """Work that reads everybody; cut off at any moment, it is safe to run again."""
+        """Return the work of a job that reads everybody."""
 
         def work(job: Job) -> None:
-            report, seen, told_at = DirectoryReport(dry_run), set[str](), time.monotonic()
-            with LdapClient(self.settings) as client:
-                for entry in client.entries(self._attributes()):
-                    if job.cancelled.is_set():
-                        break
-                    self._take(entry, report, seen)
-                    if time.monotonic() - told_at > TOLD_EVERY_S:
-                        done = sum(report.counts.values())
-                        job.progress(done, done, asdict(report))
-                        told_at = time.monotonic()
-                else:
-                    self._name_missing(report, seen)
-            done = sum(n for kind, n in report.counts.items() if kind not in ("missing", "photos"))
-            job.progress(done, done, asdict(report))
+            def show(report: DirectoryReport) -> None:
+                job.progress(report.entries, report.entries, report.record())
+
+            show(self.read(dry_run=dry_run, is_cancelled=job.cancelled.is_set, show=show))
 
         return work
+
+    def read(
+        self,
+        *,
+        dry_run: bool,
+        is_cancelled: Callable[[], bool] = lambda: False,
+        show: Callable[[DirectoryReport], None] = lambda report: None,
+    ) -> DirectoryReport:
+        """Read everybody; cut off at any moment, it is safe to run again.
+
+        show: gets the unfinished report twice a second. Raises: NotFound without a directory,
+        SourceError.
+        """
+        require_directory(self.settings)
+        report, seen, shown_at = DirectoryReport(dry_run), set[str](), time.monotonic()
+        with LdapClient(self.settings) as client:
+            for entry in client.entries(self._attributes()):
+                if is_cancelled():
+                    return report
+                self._take(entry, report, seen)
+                if time.monotonic() - shown_at > REPORT_EVERY_S:
+                    show(report)
+                    shown_at = time.monotonic()
+        self._name_missing(report, seen)
+        return report
 
     def _attributes(self) -> list[str]:
         photo = self.settings.photo_attribute
@@ -110,7 +134,7 @@ class DirectoryReader:
             self._photo(entry, code, report)
 
     def _fields(self, entry: DirectoryEntry) -> dict[str, str]:
-        """Read the fields that the directory tells of somebody. Raises: Refused."""
+        """Read the fields of a person from an entry. Raises: Refused."""
         found: dict[str, str] = {}
         for name, attribute in self.settings.attributes.items():
             value = entry.first(attribute)
@@ -125,7 +149,7 @@ class DirectoryReader:
         return found
 
     def _enter(self, code: str, fields: Mapping[str, str], report: DirectoryReport) -> None:
-        """Add somebody, or change the fields that are told otherwise. Raises: Refused."""
+        """Add a person, or change the fields that differ. Raises: Refused."""
         known = self._known(code)
         if known is None:
             if not report.dry_run:
@@ -156,12 +180,12 @@ class DirectoryReader:
         content = entry.first(name) if name else None
         if content is None or report.dry_run:
             return
-        told = ImportReport()
+        imported = ImportReport()
         row = ImportRow(code, photos=(LoadedPhoto(f"{name}.jpg", content),))
-        self.desk.import_person(row, told, self.actor)
-        for _ in told.enrolled:
+        self.desk.import_person(row, imported, self.actor)
+        for _ in imported.enrolled:
             report.note("photos", code)
-        for refused in told.refused:
+        for refused in imported.refused:
             report.refuse(f"{code} {name}", refused["code"], refused["detail"])
 
     def _name_missing(self, report: DirectoryReport, seen: set[str]) -> None:
@@ -169,6 +193,12 @@ class DirectoryReader:
         for person in active:
             if code_key(person.personnel_code) not in seen:
                 report.note("missing", person.personnel_code)
+
+
+def require_directory(settings: DirectorySettings) -> None:
+    """Raises: NotFound where no directory is configured."""
+    if settings.url is None:
+        raise NotFound("no directory is set up here (directory.url)")
 
 
 def _shown(name: str) -> str:

@@ -10,11 +10,10 @@ from gated.config import Settings
 from gated.enrollment.enrollment_queue import EnrollmentQueue
 from gated.enrollment.jobs import Jobs
 from gated.enrollment.schemas import JobOut
-from gated.errors import NotFound
 from gated.http.answers import Route
 from gated.http.callers import Admin, app_services
 from gated.http.problems import responses
-from gated.ldap.reading import DirectoryReader
+from gated.ldap.reading import DirectoryReader, require_directory
 from gated.people.people import People
 
 router = APIRouter(prefix="/api/directory", tags=["jobs"], route_class=Route)
@@ -38,7 +37,7 @@ class LdapServices(Protocol):
 
 Services = Annotated[LdapServices, Depends(app_services)]
 
-DryRun = Annotated[bool, Query(description="tell what would be done, and do nothing")]
+DryRun = Annotated[bool, Query(description="report what would be done, and do nothing")]
 
 
 @router.post("/import", status_code=202, responses=responses(404))
@@ -49,8 +48,7 @@ def import_(admin: Admin, response: Response, services: Services, dry_run: DryRu
     whom the directory does not have. Only with `dry_run=false` anything is done.
     """
     settings = services.settings.directory
-    if settings.url is None:
-        raise NotFound("no directory is set up here (directory.url)")
+    require_directory(settings)
     reader = DirectoryReader(settings, services.people, services.desk, admin.username)
     with services.jobs.reserved("directory", admin.username) as start:
         job = start(reader.work(dry_run=dry_run))

@@ -21,11 +21,16 @@ import jwt
 
 from gated.config import OidcSettings
 from gated.delivery.client_tls import UnusableFiles, client_tls, why_failed
+from gated.delivery.connection import WatchedConnection
 from gated.delivery.secret_files import read_secret
 from gated.errors import ConfigError, ProviderFailed, SignInRefused
+from gated.link.deadline import Deadline
 from gated.ports import Clock
 
 TIMEOUT_S = 5.0
+"""To connect, for one read, and for a place among those who ask."""
+ANSWER_S = 10.0
+"""For all of an answer, so that nobody who sends byte by byte holds one of the places."""
 LARGEST_ANSWER = 256 * 1024
 KNOWN_FOR_S = 3600.0
 """So long what it has said of itself is not asked for again."""
@@ -59,13 +64,14 @@ class IdentityProvider:
 
     MOST_AT_ONCE = 4
 
-    def __init__(self, settings: OidcSettings, clock: Clock) -> None:
+    def __init__(self, settings: OidcSettings, clock: Clock, *, answer_s: float = ANSWER_S) -> None:
         if settings.issuer is None or settings.client_id is None:
             raise ConfigError("oidc needs an issuer and a client_id")
         self.issuer = settings.issuer
         self._client_id = settings.client_id
         self._settings = settings
         self._clock = clock
+        self._answer_s = answer_s
         self._turn = threading.BoundedSemaphore(self.MOST_AT_ONCE)
         self._endpoints: tuple[float, Endpoints] | None = None
         self._failed_at = -ASKED_AGAIN_S
@@ -179,11 +185,7 @@ class IdentityProvider:
         fetched, keys = self._keys
         if kid not in keys and (not keys or time.monotonic() - fetched >= KEYS_AGAIN_S):
             document = self._json(self.endpoints().keys)
-            try:
-                published = jwt.PyJWKSet.from_dict(document).keys
-            except jwt.PyJWTError as error:
-                raise ProviderFailed(f"the provider's keys cannot be used: {error}") from None
-            keys = {key.key_id: key for key in published if key.public_key_use in (None, "sig")}
+            keys = _published_keys(document)
             if len(keys) == 1:
                 keys[None] = next(iter(keys.values()))
             self._keys = time.monotonic(), keys
@@ -239,34 +241,52 @@ class IdentityProvider:
     def _fetch(
         self, address: str, form: Mapping[str, str] | None, headers: Mapping[str, str]
     ) -> tuple[int, bytes]:
-        parts, ends = urlsplit(address), time.monotonic() + 2 * TIMEOUT_S
+        parts = urlsplit(address)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection = self._connection(parts.scheme, parts.hostname or "", parts.port)
-        try:
-            body = None if form is None else urlencode(form)
-            kind = {} if form is None else {"Content-Type": "application/x-www-form-urlencoded"}
-            sent = {"Accept": "application/json", **kind, **headers}
-            connection.request("GET" if form is None else "POST", path, body, sent)
-            answer, got = connection.getresponse(), bytearray()
-            while part := answer.read1(16_384):
-                got += part
-                if len(got) > LARGEST_ANSWER or time.monotonic() > ends:
-                    raise ValueError("its answer does not end")
-            return answer.status, bytes(got)
-        finally:
-            connection.close()
+        body = None if form is None else urlencode(form)
+        kind = {} if form is None else {"Content-Type": "application/x-www-form-urlencoded"}
+        sent = {"Accept": "application/json", **kind, **headers}
+        with Deadline(self._answer_s) as deadline:
+            connection = WatchedConnection(
+                parts.hostname or "",
+                parts.port or (443 if parts.scheme == "https" else 80),
+                self._tls() if parts.scheme == "https" else None,
+                deadline,
+            )
+            try:
+                connection.request("GET" if form is None else "POST", path, body, sent)
+                answer = connection.getresponse()
+                got = answer.read(LARGEST_ANSWER + 1)
+            except (OSError, http.client.HTTPException):
+                if deadline.is_over:
+                    raise TimeoutError from None
+                raise
+            finally:
+                connection.close()
+        if len(got) > LARGEST_ANSWER or deadline.is_over:
+            raise ValueError("its answer does not end")
+        return answer.status, got
 
-    def _connection(self, scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
-        if scheme == "http":
-            return http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+    def _tls(self) -> ssl.SSLContext:
         try:
-            context: ssl.SSLContext = client_tls(self._settings.ca_file, None, None)
+            return client_tls(self._settings.ca_file, None, None)
         except UnusableFiles as error:
             raise ConfigError(f"oidc: {error}") from None
-        return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)
+
+
+def _published_keys(document: Mapping[str, Any]) -> dict[str | None, jwt.PyJWK]:
+    """Return the keys for signatures by their ids. Raises: ProviderFailed."""
+    try:
+        published = jwt.PyJWKSet.from_dict(dict(document)).keys
+    except (jwt.PyJWTError, AttributeError, TypeError, ValueError) as error:
+        # the library looks into whatever stands in the list
+        raise ProviderFailed(f"the provider's keys cannot be used: {error}") from None
+    usable = [key for key in published if key.public_key_use in (None, "sig")]
+    return {k.key_id: k for k in usable if isinstance(k.key_id, str | None)}
 
 
 def _said(document: Mapping[str, Any]) -> str:
-    """Quote what an answer says is wrong (RFC 6749, 5.2), short and on one line."""
-    words = " ".join(str(document.get(k, "")) for k in ("error", "error_description")).split()
+    """Quote the error of an answer (RFC 6749, 5.2), short and on one line."""
+    found = (document.get(name) for name in ("error", "error_description"))
+    words = " ".join(text for text in found if isinstance(text, str)).split()
     return " ".join(words)[:200] or "without a reason"

@@ -130,9 +130,13 @@ def refs(session: Session, ids: Collection[int]) -> dict[int, PersonRef]:
 
 
 def ids_by_uid(session: Session, uids: Collection[str]) -> dict[str, int]:
-    """Return the ids of those of these people who are here."""
-    there = sa.select(persons.c.uid, persons.c.id).where(persons.c.uid.in_(sorted(uids)))
-    return {row.uid: row.id for row in session.execute(there)}
+    """Return the ids of those of these people who are here; any number may be asked for."""
+    wanted, found = sorted(set(uids)), dict[str, int]()
+    selected = sa.select(persons.c.uid, persons.c.id)
+    for i in range(0, len(wanted), _AT_A_TIME):
+        there = selected.where(persons.c.uid.in_(wanted[i : i + _AT_A_TIME]))
+        found |= {row.uid: row.id for row in session.execute(there)}
+    return found
 
 
 def list_(

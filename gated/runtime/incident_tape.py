@@ -60,7 +60,8 @@ class IncidentTape(Loop):
     other (`core.sketch`).
 
     gone: returns the uids of erased persons; no piece about one of them is written. A person whose
-    last template leaves the gallery, as by a withdrawn consent, is removed from the ring as well.
+    last template leaves the gallery, as by a withdrawn consent, is removed from the ring as well:
+    at once, or at the start when it happened while no door ran.
     """
 
     def __init__(
@@ -92,6 +93,8 @@ class IncidentTape(Loop):
             self.dropped += 1
 
     def work(self) -> None:
+        self._lines.withdrawn |= self._withdrawn_before()
+        self._forget_withdrawn()
         began = time.monotonic()
         while not self.stopping.is_set() or not self._queue.empty():
             self.beat()
@@ -120,10 +123,24 @@ class IncidentTape(Loop):
         except StorageError as error:
             log.error("the incident tape cannot be written: %s", error)
 
+    def _withdrawn_before(self) -> set[str]:
+        """Return the uids of persons of the ring who had templates then and have none now."""
+        found: set[str] = set()
+        for piece in self._ring.pieces():
+            self.beat()
+            found |= _with_templates(piece)
+        return {uid for uid in found if not self._lines.is_member(uid)}
+
     def _forget_withdrawn(self) -> None:
         withdrawn, self._lines.withdrawn = self._lines.withdrawn, set()
         if withdrawn:
             self._ring.forget(withdrawn)
+
+
+def _with_templates(piece: Piece) -> set[str]:
+    """Return the uids of the persons who had templates when the piece was written."""
+    head = json.loads(piece.lines[0]) if piece.lines else {}
+    return set(head.get("people", ()))
 
 
 class _Lines:
@@ -140,6 +157,10 @@ class _Lines:
         self.withdrawn: set[str] = set()
         """The uids of persons whose last template was removed, of whom nothing may be kept."""
         self._replace(gallery)
+
+    def is_member(self, uid: str) -> bool:
+        """Return whether this person is in the gallery."""
+        return uid in self._members
 
     def piece(self) -> Piece | None:
         """Return the lines since the last call as a piece; None without any."""

@@ -78,7 +78,8 @@ def cef_of(event: Event, severity: int) -> bytes:
     fields = _cef_fields(event)
     extension = " ".join(f"{key}={_cef_value(value)}" for key, value in fields.items() if value)
     header = "|".join(re.sub(r"([\\|])", r"\\\1", _line(part)) for part in head)
-    return f"{header}|{_CEF_SEVERITY[severity]}|{extension}".encode()[:LONGEST_BODY]
+    body = f"{header}|{_CEF_SEVERITY[severity]}|{extension}".encode()[:LONGEST_BODY]
+    return body.decode(errors="ignore").encode()  # without a character that was cut in two
 
 
 def _cef_fields(event: Event) -> dict[str, Any]:

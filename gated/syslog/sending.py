@@ -8,13 +8,12 @@ the batch again.
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import ssl
-import threading
 
 from gated.config import SyslogSettings
 from gated.delivery.client_tls import UnusableFiles, client_tls, why_failed
+from gated.link.deadline import Deadline
 
 CONNECT_S, WITHIN_S = 5.0, 10.0
 
@@ -35,29 +34,20 @@ def hand_over(settings: SyslogSettings, framed: bytes, within_s: float = WITHIN_
         plain = socket.create_connection((host, settings.port), CONNECT_S)
     except (OSError, UnicodeError) as error:
         raise SyslogFailed(f"{where}: {why_failed(error)}") from None
-    cut, copy = threading.Event(), plain.dup()
-    over = threading.Timer(within_s, _cut, (copy, cut))
-    over.daemon = True
-    over.start()
-    try:
-        with copy, plain, _tls(settings).wrap_socket(plain, server_hostname=host) as secure:
-            secure.settimeout(within_s)
-            secure.sendall(framed)
-            _await_end(secure)
-            if cut.is_set():
-                raise TimeoutError  # closed by the timer, not by the collector: no receipt
-    except (OSError, ValueError) as error:
-        why = "it has not read everything in time" if cut.is_set() else why_failed(error)
-        raise SyslogFailed(f"{where}: {why}") from None
-    finally:
-        over.cancel()
-
-
-def _cut(copy: socket.socket, cut: threading.Event) -> None:
-    """Shut the connection down under the thread that waits for it."""
-    cut.set()
-    with contextlib.suppress(OSError):
-        copy.shutdown(socket.SHUT_RDWR)
+    with Deadline(within_s) as deadline:
+        deadline.watch(plain)
+        try:
+            with plain, _tls(settings).wrap_socket(plain, server_hostname=host) as secure:
+                secure.settimeout(within_s)
+                secure.sendall(framed)
+                _await_end(secure)
+                if deadline.is_over:
+                    raise TimeoutError  # ended by the deadline, not by the collector: no receipt
+        except (OSError, ValueError) as error:
+            late = "it has not read everything in time"
+            raise SyslogFailed(
+                f"{where}: {late if deadline.is_over else why_failed(error)}"
+            ) from None
 
 
 def _await_end(secure: ssl.SSLSocket) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import http.client
 import json
 import os
 import secrets
@@ -26,10 +27,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 PLACE = Path("/var/lib/gated-update")
 UNIT = "gated-update-resume.service"
@@ -50,6 +51,7 @@ LOCKED_S = 300.0
 MOST_ENDS = 5
 """So often a process of the new version may end by itself until nobody waits any longer."""
 LONGEST_COMMAND_S = 3600.0
+LARGEST_ANSWER = 1 << 20
 MOST_RESUMES = 2
 """So often a power cut is believed; then it is the new version that ends the machine."""
 
@@ -110,6 +112,7 @@ class Updater:
         self.place = place
         self.resuming = units / UNIT
         self._packages = packages
+        self.look_s = LOOK_S
         self.state = UpdateState(PREPARING, "", "", "")
 
     # --- what is asked for ----------------------------------------------------------------------
@@ -125,7 +128,7 @@ class Updater:
         except Refusal as error:
             return self._end(REFUSED, f"nothing was changed: {error}")
         except (OSError, subprocess.SubprocessError, ValueError) as error:
-            return self._end(REFUSED, f"nothing was changed: {_told(error)}")
+            return self._end(REFUSED, f"nothing was changed: {_why(error)}")
         return self._carry_out()
 
     def back(self, wanted: argparse.Namespace) -> int:
@@ -225,12 +228,15 @@ class Updater:
     # --- the change ------------------------------------------------------------------------------
 
     def _carry_out(self) -> int:
-        self._note(INSTALLING)
+        try:
+            self._write_state(INSTALLING)  # after a power cut nothing else tells that it was begun
+        except OSError as error:
+            return self._end(REFUSED, f"nothing was changed: {_why(error)}")
         self._say(f"installing {self.state.new}")
         try:
             self._dpkg(self.place / "new.deb")
-        except StepFailed as error:
-            return self._go_back(str(error))
+        except (StepFailed, OSError, subprocess.SubprocessError) as error:
+            return self._go_back(_why(error))
         return self._watch()
 
     def _watch(self) -> int:
@@ -254,7 +260,7 @@ class Updater:
                 wrong = self._until_well()
         except (StepFailed, OSError, subprocess.SubprocessError, ValueError) as error:
             self._release()
-            wrong = _told(error)
+            wrong = _why(error)
         if wrong is None:
             data = "its data" if self.state.data_back else "the data as they are"
             return self._end(CAME_BACK, f"{self.state.old} is in place again with {data}: {why}")
@@ -342,17 +348,22 @@ class Updater:
         runs: Sequence[str] = ()
         wrong = "it did not start"
         while time.monotonic() < end:
-            found = self._wrong()
-            if (ended := self._ends()) >= MOST_ENDS:
+            now: Sequence[str] = ()
+            try:
+                found, ended, now = self._wrong(), self._ends(), self._runs()
+            except (OSError, subprocess.SubprocessError, ValueError, KeyError) as error:
+                # systemd is busy while packages are installed: it is asked again
+                found, ended = f"systemd does not answer: {_why(error)}", 0
+            if ended >= MOST_ENDS:
                 return f"it has ended {ended} times by itself: {found or wrong}"
-            if found is None and (now := self._runs()) != runs:
+            if found is None and now != runs:
                 since, runs = time.monotonic(), now  # it has started, or started again
             if found is not None:
                 since, wrong = None, found
                 runs = ()
             elif since is not None and time.monotonic() - since >= self.state.well_for_s:
                 return None
-            time.sleep(LOOK_S)
+            time.sleep(self.look_s)
         return wrong
 
     def _wrong(self) -> str | None:
@@ -365,7 +376,7 @@ class Updater:
         except (OSError, ValueError) as error:
             return f"its API does not answer: {error}"
         if new := sorted(set(problems) - set(self.state.problems)):
-            return f"it tells problems that were not there before: {', '.join(new)}"
+            return f"it has problems that were not there before: {', '.join(new)}"
         if self.state.ready and not ready:
             return "people cannot pass, or their log is not kept"
         return None
@@ -497,7 +508,14 @@ class Updater:
         print(text, flush=True)
 
     def _note(self, phase: str) -> None:
-        """Write what it is at, durably, before it is done."""
+        """Write the phase; an update that is under way goes on where the disk is full."""
+        try:
+            self._write_state(phase)
+        except OSError as error:
+            print(f"{self.place / 'state.json'} cannot be written: {_why(error)}", flush=True)
+
+    def _write_state(self, phase: str) -> None:
+        """Write the phase, durably, before it begins. Raises: OSError."""
         self.state.phase = phase
         self.place.mkdir(mode=0o750, exist_ok=True)
         path = self.place / "state.json"
@@ -533,7 +551,7 @@ def repack(package: str, target: Path) -> None:
 
 
 def _control_of(status: str) -> str:
-    """The control file in what dpkg tells of an installed package: without what is dpkg's own."""
+    """Return the control file of an installed package, without the fields of dpkg itself."""
     kept, own = [], False
     for line in status.splitlines():
         if not line.startswith(" "):
@@ -565,10 +583,23 @@ def _ask(url: str) -> tuple[int, dict[str, Any]]:
     trusting.verify_mode = ssl.CERT_NONE
     try:
         with urllib.request.urlopen(url, timeout=10, context=trusting) as answer:  # noqa: S310
-            return answer.status, json.load(answer)
+            return answer.status, _object_in(answer)
     except urllib.error.HTTPError as error:
         with error:
-            return error.code, json.load(error)
+            return error.code, _object_in(error)
+    except http.client.HTTPException as error:
+        raise ValueError(f"its answer is cut off or malformed: {type(error).__name__}") from None
+
+
+def _object_in(answer: IO[bytes]) -> dict[str, Any]:
+    """Return the JSON object of an answer. Raises: ValueError."""
+    try:
+        found = json.loads(answer.read(LARGEST_ANSWER))
+    except (http.client.HTTPException, RecursionError) as error:
+        raise ValueError(f"its answer is cut off or malformed: {type(error).__name__}") from None
+    if not isinstance(found, dict):
+        raise ValueError("its answer is no JSON object")
+    return found
 
 
 def _unit(name: str) -> dict[str, str]:
@@ -594,7 +625,7 @@ def _run(*words: str) -> None:
     subprocess.run(words, capture_output=True, timeout=300)  # noqa: S603
 
 
-def _told(error: Exception) -> str:
+def _why(error: Exception) -> str:
     if isinstance(error, subprocess.CalledProcessError):
         return f"{' '.join(map(str, error.cmd[:2]))}: {_last(error.stderr or b'')}"
     return str(error)
@@ -612,7 +643,12 @@ def _sha256(file: Path) -> str:
 
 
 def _tree_bytes(folder: Path) -> int:
-    return sum(p.lstat().st_size for p in folder.rglob("*") if not p.is_symlink())
+    """Return the bytes of all files; the gate runs, so that some may vanish meanwhile."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            total += 0 if path.is_symlink() else path.lstat().st_size
+    return total
 
 
 def _private(path: Path, data: bytes) -> None:

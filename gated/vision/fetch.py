@@ -107,7 +107,7 @@ def get(url: str, report: Callable[[int, int], None]) -> bytes:
                 if done > MAX_BYTES:
                     raise AssetError(f"{url} is larger than {MAX_BYTES} bytes")
                 report(done, total)
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:  # also a length that is none
         raise Unreachable(str(error)) from error
     if total and done != total:
         raise Unreachable(f"{done} of {total} bytes arrived")

@@ -13,13 +13,16 @@ import http.client
 import ipaddress
 import socket
 import ssl
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-CONNECT_S, TIMEOUT_S = 5.0, 10.0
+from gated.delivery.client_tls import why_failed
+from gated.delivery.connection import WatchedConnection
+from gated.link.deadline import Deadline
+
+TIMEOUT_S = 10.0
 READ_BYTES = 4096
 
 SIGNATURE = "Gated-Signature"
@@ -59,33 +62,21 @@ def post(
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    connection = _ResolvedConnection(
-        host, port, _address(host, port, to.private), _tls(parts.scheme, to)
-    )
-    over = threading.Timer(within_s, connection.cut)
-    over.daemon = True
-    over.start()
-    try:
-        sent = {"Content-Type": "application/json", "User-Agent": "gated", **to.headers, **headers}
-        connection.request("POST", path, body, sent)
-        answer = connection.getresponse()
-        answer.read(READ_BYTES)
-        return answer.status
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        why = "no answer in time" if connection.is_cut else _why(error)
-        raise HookFailed(f"{host}: {why}") from None
-    finally:
-        over.cancel()
-        with contextlib.suppress(OSError):
-            connection.close()
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted: {error.verify_message}"
-    return str(getattr(error, "strerror", None) or error) or type(error).__name__
+    address, tls = _address(host, port, to.private), _tls(parts.scheme, to)
+    sent = {"Content-Type": "application/json", "User-Agent": "gated", **to.headers, **headers}
+    with Deadline(within_s) as deadline:
+        connection = WatchedConnection(host, port, tls, deadline, address)
+        try:
+            connection.request("POST", path, body, sent)
+            answer = connection.getresponse()
+            answer.read(READ_BYTES)
+            return answer.status
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            why = "no answer in time" if deadline.is_over else why_failed(error)
+            raise HookFailed(f"{host}: {why}") from None
+        finally:
+            with contextlib.suppress(OSError):
+                connection.close()
 
 
 def _address(host: str, port: int, private: bool) -> tuple[int, str]:
@@ -114,38 +105,3 @@ def _tls(scheme: str, to: Destination) -> ssl.SSLContext | None:
         return ssl.create_default_context(cafile=to.ca_file)
     except OSError as error:
         raise HookFailed(f"{to.ca_file} cannot be used: {error}") from None
-
-
-class _ResolvedConnection(http.client.HTTPConnection):
-    """A connection to an address that was looked at, by the name that it was asked for."""
-
-    def __init__(
-        self, host: str, port: int, address: tuple[int, str], tls: ssl.SSLContext | None
-    ) -> None:
-        super().__init__(host, port)
-        self.default_port = 443 if tls else 80
-        self._resolved = address
-        self._tls = tls
-        self.is_cut = False
-
-    def cut(self) -> None:
-        """End what another thread waits for."""
-        self.is_cut = True
-        if (sock := self.sock) is not None:
-            with contextlib.suppress(OSError):
-                # wakes who reads from it; that of TLS would take away what they read by
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
-
-    def connect(self) -> None:
-        """Connect to the address. Raises: OSError."""
-        family, address = self._resolved
-        plain = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            plain.settimeout(CONNECT_S)
-            plain.connect((address, self.port))
-            plain.settimeout(TIMEOUT_S)
-            secure = self._tls
-            self.sock = secure.wrap_socket(plain, server_hostname=self.host) if secure else plain
-        except BaseException:
-            plain.close()
-            raise

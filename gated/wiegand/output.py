@@ -29,6 +29,9 @@ FRESH_S = 5.0
 BETWEEN_S = 0.25
 """Between two cards, so that a controller takes them for two."""
 END_S = 2.0
+TURN_S = 0.2
+LATE_S = 1.0
+"""Seconds that a chip may take longer for the pulses of a card than they last."""
 
 
 class WiegandOutputOptions(Section):
@@ -62,8 +65,8 @@ class WiegandOutput:
             lgpio.group_claim_output(self._handle, list(self._lines), [self._idle] * 2)
         except Exception as error:
             raise DeviceError(f"Wiegand on lines {self._lines}: {error}") from error
-        self._cards: queue.Queue[tuple[float, CardBits] | None] = queue.Queue(WAITING)
-        self._closed = False
+        self._cards: queue.Queue[tuple[float, CardBits]] = queue.Queue(WAITING)
+        self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="wiegand-output", daemon=True)
         self._thread.start()
 
@@ -75,34 +78,42 @@ class WiegandOutput:
             log.warning("wiegand: too many cards at once, one is dropped")
 
     def close(self) -> None:
-        """Let go of the lines as they stand idle; safe to call twice."""
-        if self._closed:
+        """Release the lines, which are idle; safe to call twice. Takes `END_S` at most."""
+        if self._ending.is_set():
             return
-        self._closed = True
-        self._cards.put(None)
+        self._ending.set()
         self._thread.join(END_S)
         self._lgpio.gpiochip_close(self._handle)
 
     def _run(self) -> None:
-        while (waiting := self._cards.get()) is not None:
-            at, card = waiting
+        while not self._ending.is_set():
+            try:
+                at, card = self._cards.get(timeout=TURN_S)
+            except queue.Empty:
+                continue
             if time.monotonic() - at > FRESH_S:
                 continue
             try:
                 self._send(card.bits)
             except Exception as error:
                 log.error("wiegand: a card was not sent: %s", error)
-            time.sleep(BETWEEN_S)
+            self._ending.wait(BETWEEN_S)
 
     def _send(self, bits: str) -> None:
-        """Have lgpio send the pulses: its own thread keeps the times, whatever Python does."""
+        """Have lgpio send the pulses: its own thread keeps the times, whatever Python does.
+
+        Raises: DeviceError when they are not sent in time.
+        """
         lgpio, idle = self._lgpio, 0b11 * self._idle
         pulses = []
         for bit in bits:
             pulses.append(lgpio.pulse(idle ^ (1 << int(bit)), 0b11, PULSE_US))
             pulses.append(lgpio.pulse(idle, 0b11, GAP_US))
         lgpio.tx_wave(self._handle, self._lines[0], pulses)
+        until = time.monotonic() + len(bits) * (PULSE_US + GAP_US) / 1e6 + LATE_S
         while lgpio.tx_busy(self._handle, self._lines[0], lgpio.TX_WAVE):
+            if time.monotonic() > until:
+                raise DeviceError("the chip does not finish its pulses")
             time.sleep(0.005)
 
 

@@ -100,9 +100,10 @@ def test_whatever_is_done_to_it_is_noticed(spoil: Callable[[bytes], bytes]) -> N
 def test_a_header_cannot_ask_for_all_memory() -> None:
     data = sealed(b"a", Passphrase("correct horse battery"))
     header = json.loads(data[len(MAGIC) :].split(b"\n", 1)[0])
-    told = json.dumps({**header, "memory_kib": MOST_MEMORY_KIB + 1}).encode()
-    with pytest.raises(SealError, match="too much memory"):
-        opened(MAGIC + told + b"\n", Passphrase("correct horse battery"))
+    for asked, words in ((MOST_MEMORY_KIB + 1, "too much memory"), (float("inf"), "damaged")):
+        spoilt = json.dumps({**header, "memory_kib": asked}).encode()
+        with pytest.raises(SealError, match=words):
+            opened(MAGIC + spoilt + b"\n", Passphrase("correct horse battery"))
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04", MAGIC, MAGIC + b"{}\n", MAGIC + b"[" * 5000])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,10 +20,12 @@ from gated.config import (
     CameraSettings,
     CardOutputSettings,
     CredentialSettings,
+    DirectorySettings,
     DoorSettings,
     GateSettings,
     LivenessSettings,
     OidcSettings,
+    PasskeySettings,
     Settings,
     StorageSettings,
 )
@@ -34,8 +37,10 @@ from gated.devices.timed_door import Input
 from gated.doctor import DoctorContext, Finding, bounded, examine
 from gated.errors import DeviceError
 from gated.fleet.hub.fleet import Fleet
+from gated.ldap import ber
 from gated.ports import Camera, Clock, Door
 from gated.vision.assets import AssetStore
+from tests.ldap.directories import liar
 from tests.oidc.providers import CLIENT, lying_provider
 from tests.workspaces import open_workspace
 
@@ -451,6 +456,45 @@ def test_an_identity_provider_that_calls_itself_otherwise_is_found(patient: Doct
         finding = found(asking, "oidc")
         assert (finding.state, "another.example" in finding.message) == ("fail", True)
     assert found(asking, "oidc").state == "fail"  # nobody answers
+
+
+def test_passkeys_without_their_library_are_found(
+    patient: DoctorContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "passkeys" not in states(patient)
+    asking = changed(patient, passkeys=PasskeySettings(domain="gate.example"))
+    assert found(asking, "passkeys").state == "ok"
+    monkeypatch.setitem(sys.modules, "webauthn", None)  # as where it is not installed
+    finding = found(asking, "passkeys")
+    assert (finding.state, finding.advice) == ("fail", "pip install 'gated[passkeys]'")
+
+
+def answers(*entries: bytes) -> tuple[bytes, bytes]:
+    """What a directory answers to its first two requests: bound, then these entries."""
+    done = ber.integer(0, ber.ENUMERATED) + ber.text("") + ber.text("")
+    messages = [(1, ber.tlv(0x61, done)), *((2, ber.tlv(0x64, e)) for e in entries)]
+    messages.append((2, ber.tlv(0x65, done)))
+    first, *rest = (ber.tlv(ber.SEQUENCE, ber.integer(n), m) for n, m in messages)
+    return first, b"".join(rest)
+
+
+def test_a_directory_is_tried(patient: DoctorContext) -> None:
+    assert "directory" not in states(patient)
+    number = ber.tlv(ber.SEQUENCE, ber.text("employeeNumber"), ber.tlv(ber.SET, ber.text("E1")))
+    shown = {
+        "ok": answers(ber.text("cn=anna") + ber.tlv(ber.SEQUENCE, number)),
+        "below": answers(),
+        "no employeeNumber": answers(ber.text("cn=anna") + ber.tlv(ber.SEQUENCE)),
+        "no LDAP": (b"HTTP/1.1 400 Bad Request\r\n\r\n",),
+    }
+    findings = {}
+    for name, given in shown.items():
+        with liar(*given) as url:
+            asking = changed(patient, directory=DirectorySettings(url=url, base="dc=works"))
+            findings[name] = found(asking, "directory")
+    assert [f.state for f in findings.values()] == ["ok", "warn", "warn", "fail"]
+    for words in ("below", "no employeeNumber", "no LDAP"):
+        assert words in findings[words].message
 
 
 def test_no_door_and_no_camera_are_nothing_to_mend(patient: DoctorContext) -> None:

@@ -317,6 +317,21 @@ def test_a_withdrawal_empties_the_ring_while_no_door_runs(
     assert list(workspace.ring.pieces()) == []
 
 
+def test_a_withdrawal_while_no_door_ran_empties_the_ring_at_the_next_start(
+    workspace: Workspace, tape: IncidentTape, gallery: Gallery, people: list[Person]
+) -> None:
+    """As a hub's, which comes as templates that are gone."""
+    TapedScene(tape, gallery).watch(face({ANN: SURE, BOB: 0.1}), frames=4)
+    kept(tape)
+    assert list(workspace.ring.pieces())
+    ledger = workspace.journal.ledger.read
+    kept(IncidentTape(workspace.ring, MANY, gallery, ledger, lambda *_: None))
+    assert list(workspace.ring.pieces()), "all are in the gallery still"
+    left = without(gallery, people[0].id)
+    kept(IncidentTape(workspace.ring, MANY, left, ledger, lambda *_: None))
+    assert list(workspace.ring.pieces()) == []
+
+
 def test_a_tape_that_is_full_counts_and_never_waits(
     workspace: Workspace, tape: IncidentTape, gallery: Gallery
 ) -> None:

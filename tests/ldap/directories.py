@@ -123,10 +123,11 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def liar(*answers: bytes, ends: bool = True) -> Iterator[str]:
+def liar(*answers: bytes, ends: bool = True, every_s: float | None = None) -> Iterator[str]:
     """Something at a port of this machine that answers each request with the next bytes.
 
-    ends: it closes the connection when it has no more. Gives its address.
+    ends: it closes the connection when it has no more. every_s: after the second request it sends
+    the rest unasked, so many seconds apart. Gives its address.
     """
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -134,8 +135,11 @@ def liar(*answers: bytes, ends: bool = True) -> Iterator[str]:
             try:
                 connection, _ = server.accept()
                 with connection:
-                    for answer in answers:
-                        connection.recv(65536)
+                    for number, answer in enumerate(answers):
+                        if every_s is None or number < 2:
+                            connection.recv(65536)
+                        else:
+                            time.sleep(every_s)
                         connection.sendall(answer)
                     if not ends:
                         connection.recv(1)

@@ -289,6 +289,26 @@ def test_a_directory_that_never_ends_is_left() -> None:
             list(client.entries(["cn"]))
 
 
+def test_a_message_of_millions_of_values_is_refused_before_they_are_kept() -> None:
+    many = answer(2, 0x64, b"\x04\x00" * 100_000)
+    with liar(BOUND, many) as url:
+        settings = DirectorySettings(url=url, base=BASE)
+        with pytest.raises(SourceError, match="more than 10000"), LdapClient(settings) as client:
+            list(client.entries(["cn"]))
+
+
+def test_entries_one_by_one_get_no_more_time_than_a_page() -> None:
+    """Else a directory that sends one a minute would hold the only job for days."""
+    entries = [answer(2, 0x64, ber.text(f"cn={n}"), ber.tlv(0x30)) for n in range(8)]
+    with liar(BOUND, *entries, result(2, 0x65), every_s=0.1) as url:
+        settings = DirectorySettings(url=url, base=BASE)
+        with (
+            pytest.raises(SourceError, match="in time"),
+            LdapClient(settings, page_within_s=0.4) as client,
+        ):
+            list(client.entries(["cn"]))
+
+
 @pytest.mark.long
 def test_a_directory_that_says_nothing_is_left() -> None:
     with liar(b"", ends=False) as url:
@@ -317,6 +337,7 @@ def test_only_an_administrator_reads_and_only_where_it_is_set_up(tmp_path: Path)
         {"url": "ldaps://directory.example"},
         {"url": "ldaps://directory.example", "base": BASE, "attributes": {"last_name": "sn"}},
         {"url": "ldaps://directory.example", "base": BASE, "password_file": "x"},
+        {"url": "ldaps://directory.example", "base": BASE, "bind_dn": "cn=gate"},
         {"attributes": {"is_active": "x"}},
         {"attributes": {"personnel_code": "a)(b"}},
     ],

@@ -57,6 +57,8 @@ def test_pauses_grow_to_a_bound_and_differ_between_gates() -> None:
 
 def test_a_hub_that_asks_for_time_is_given_it() -> None:
     assert Backoff().next(at_least=30) > 30
+    # whoever answers in its place, a proxy or a stranger, does not end the contact for days
+    assert Backoff().next(at_least=float("inf")) <= 2 * LONGEST_PAUSE_S
 
 
 def test_neither_hub_nor_storage_ends_the_loop() -> None:

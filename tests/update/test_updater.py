@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import os
 import shutil
+import socket
 import sqlite3
 import subprocess
-from contextlib import closing
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from gated.update.updater import (
+    GOING_BACK,
     INSTALLING,
     PREPARING,
     REFUSED,
+    UPDATED,
     Updater,
     UpdateState,
     _control_of,
@@ -105,3 +112,61 @@ def test_an_update_that_was_cut_off_is_not_written_over(
 def test_a_file_has_to_be_named() -> None:
     with pytest.raises(SystemExit):
         main(["install"])
+
+
+SYSTEMCTL = """#!/bin/sh
+echo x >> {calls}
+[ $(wc -l < {calls}) -gt 2 ] || exit 1
+echo ActiveState=active; echo SubState=running; echo MainPID=7; echo NRestarts=0
+"""
+
+
+@contextmanager
+def serving(*answers: bytes) -> Iterator[str]:
+    """Give each request the next answer, and the last one again and again."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with suppress(OSError):
+                for n in itertools.count():
+                    taken, _ = server.accept()
+                    with taken:
+                        taken.recv(65_536)
+                        taken.sendall(answers[min(n, len(answers) - 1)])
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_new_version_is_watched_on_through_whatever_it_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when systemd itself does not answer at first, as while packages are installed."""
+    fake = tmp_path / "systemctl"
+    fake.write_text(SYSTEMCTL.format(calls=tmp_path / "calls"))
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: "
+    cut_off, a_list, deep = head + b"900\r\n\r\n{", head + b"2\r\n\r\n[]", b"[" * 5000
+    well = head + b"2\r\n\r\n{}"
+    answers = (cut_off, a_list, head + b"5000\r\n\r\n" + deep, b"no HTTP\r\n\r\n", well)
+    with serving(*answers) as address:
+        this = Updater(tmp_path, tmp_path, {"gated": ("/nowhere", ("gated",), str(tmp_path))})
+        this.state = UpdateState(PREPARING, "gated", "1", "2", address=address)
+        this.state.well_for_s, this.state.patience_s, this.look_s = 0.0, 30.0, 0.01
+        assert this._watch() == 0
+    assert this.state.phase == UPDATED
+
+
+def test_a_full_disk_does_not_end_the_way_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / "state.part").mkdir()  # nothing can be written there
+    this = Updater(place, tmp_path)
+    this.state = UpdateState(GOING_BACK, "gated", "1", "2")
+    this._note(GOING_BACK)
+    assert "cannot be written" in capsys.readouterr().out
+    assert this._carry_out() == 1, "and nothing is begun that nobody would know of"
+    assert this.state.phase == REFUSED

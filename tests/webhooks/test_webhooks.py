@@ -30,6 +30,7 @@ from gated.link.status_board import StatusBoard
 from gated.webhooks.sending import Destination, HookFailed, post
 from gated.webhooks.webhooks import FAILING, Webhooks
 from gated.workspace import Workspace
+from tests.fixtures.dripping import TLS, dripping
 from tests.people.people import add_person, entry
 from tests.webhooks.receiver import Receiver, receiving
 from tests.workspaces import open_workspace
@@ -345,6 +346,13 @@ def test_a_target_that_answers_byte_by_byte_is_cut_off() -> None:
         with pytest.raises(HookFailed, match="no answer in time"):
             post(to, b"{}", {}, within_s=0.3)
         assert dripped.result(20) < 150
+
+
+def test_a_target_whose_handshake_comes_byte_by_byte_is_cut_off() -> None:
+    with dripping(TLS) as port:
+        to = Destination(f"https://127.0.0.1:{port}/", private=True)
+        with pytest.raises(HookFailed, match="no answer in time"):
+            post(to, b"{}", {}, within_s=0.3)
 
 
 def test_no_redirect_is_followed(receiver: Receiver) -> None:

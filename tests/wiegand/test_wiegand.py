@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -203,6 +204,26 @@ def test_its_lines_are_idle_before_and_after(chip: Chip, reporter: CardReporter)
     assert eventually(lambda: len(chip.gpio.written) > 2 + 26)
     reporter.close()
     assert chip.gpio.levels[OUT0] == chip.gpio.levels[OUT1] == 0
+
+
+def test_a_chip_that_never_finishes_holds_nobody(chip: Chip) -> None:
+    """Neither the cards after it, nor the end of the program."""
+    chip.gpio.sends_for_ever = True
+    settings = CardOutputSettings(
+        driver="wiegand", options={"d0_pin": OUT0, "d1_pin": OUT1}, facility=12
+    )
+    reporter = open_card_output(settings, lambda condition: None, chip.hardware)
+    assert reporter is not None
+    for _ in range(20):
+        reporter._output.send(CardBits(encode("26", 1, 1)))
+    ended = threading.Event()
+
+    def close() -> None:
+        reporter.close()
+        ended.set()
+
+    threading.Thread(target=close, daemon=True).start()
+    assert ended.wait(20)
 
 
 # --- numbers of people ----------------------------------------------------------------------------

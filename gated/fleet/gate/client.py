@@ -21,6 +21,7 @@ from gated.errors import ConfigError, HubError, HubUnreachable, Revoked
 from gated.fleet.gate.pinned import PinnedConnection, shown_by
 from gated.fleet.wire.signing import GateKeys, SignedRequest, answer_message, is_signed
 from gated.http.headers import HEADER
+from gated.link.deadline import Deadline
 from gated.live.hub_failures import failure_of
 
 TIMEOUT_S = 20.0
@@ -172,7 +173,7 @@ class HubClient:
                 )
         try:
             return json.loads(answer)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise HubUnreachable(
                 f"{self._address.shown} is no hub", status, reason="not_our_hub"
             ) from None
@@ -218,7 +219,10 @@ class HubClient:
         connection = self._connection = self._connection or self._connect()
         if connection.sock is None:
             connection.timeout = CONNECT_S
-            connection.connect()
+            with Deadline(3 * CONNECT_S) as deadline:
+                if isinstance(connection, PinnedConnection):
+                    connection.deadline = deadline
+                connection.connect()
             self.certificate_until = getattr(connection, "until", None)
             if self._closing.is_set():  # nobody could cut it while it was not there
                 connection.close()
@@ -250,7 +254,7 @@ class HubClient:
         try:
             problem = json.loads(body)
             code, detail = str(problem["code"]), str(problem["detail"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             code, detail = "", BY_PROXY.get(status, f"status {status}")
             problem = {}
         if code == "clock_skew" and isinstance(problem.get("now"), int):

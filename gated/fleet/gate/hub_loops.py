@@ -68,10 +68,13 @@ class Backoff:
         return self._bound == FIRST_PAUSE_S
 
     def next(self, at_least: float | None = None) -> float:
-        """Seconds to wait after one more failure."""
+        """Seconds to wait after one more failure.
+
+        at_least: what the hub asks for, or a stranger in its place: never more than the bound.
+        """
         bound, self._bound = self._bound, min(2 * self._bound, self._longest)
         # not for secrets: it only keeps gates apart
-        return (at_least or 0.0) + random.uniform(bound / 2, bound)  # noqa: S311
+        return min(at_least or 0.0, self._longest) + random.uniform(bound / 2, bound)  # noqa: S311
 
     def reset(self) -> None:
         self._bound = FIRST_PAUSE_S

@@ -6,7 +6,6 @@ Sealed for the hub, whoever ends the TLS; taken once, however often they come; f
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -76,7 +75,7 @@ class Picture:
             pad = None if t["pad"] is None else float(t["pad"])
             person = None if t["person"] is None else str(t["person"])
             made = cls(str(t["reason"]), int(t["visit"]), pad, taken_at, person, jpeg)
-        except (ValueError, KeyError, TypeError, OverflowError, binascii.Error):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             raise SourceError("this is no snapshot") from None
         small = len(jpeg) <= LARGEST and abs(made.visit) < 2**31
         if not (made.reason in _KINDS and jpeg.startswith(_JPEG) and small and taken_at.tzinfo):

@@ -20,6 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gated.errors import HubUnreachable
+from gated.link.deadline import Deadline
 from gated.live.hub_failures import WrongKey, failure_of
 
 SHOWN_S = 5.0
@@ -45,10 +46,12 @@ def shown_by(host: str, port: int) -> bytes:
     """The certificate (DER) that a server shows, believed by nobody yet; HubUnreachable."""
     try:
         with (
+            Deadline(2 * SHOWN_S) as deadline,
             socket.create_connection((host, port), SHOWN_S) as plain,
-            _believing().wrap_socket(plain, server_hostname=host) as tls,
         ):
-            return tls.getpeercert(True) or b""
+            deadline.watch(plain)
+            with _believing().wrap_socket(plain, server_hostname=host) as tls:
+                return tls.getpeercert(True) or b""
     except OSError as error:
         reason, says = failure_of(error)
         raise HubUnreachable(f"no answer from {host}:{port}: {says}", reason=reason) from None
@@ -71,6 +74,8 @@ class PinnedConnection(http.client.HTTPConnection):
         self._pin = pin
         self._strict = strict
         self._ca_file = ca_file
+        self.deadline: Deadline | None = None
+        """The deadline of connecting; a handshake may come byte by byte."""
         self.until: datetime | None = None
         """End of the certificate that was shown."""
 
@@ -97,6 +102,8 @@ class PinnedConnection(http.client.HTTPConnection):
 
     def _wrap(self, context: ssl.SSLContext) -> None:
         super().connect()
+        if self.deadline is not None:
+            self.deadline.watch(self.sock)
         self.sock = context.wrap_socket(self.sock, server_hostname=self.host)
 
     def _shown(self) -> x509.Certificate:

@@ -413,6 +413,26 @@ class _Asking(HubLoop):
         return 60.0
 
 
+@pytest.mark.parametrize("status", ["200 OK", "500 Broken"])
+def test_an_answer_of_nothing_but_brackets_is_no_hub(status: str) -> None:
+    """Python gives up on it with an error of its own."""
+    body = b"[" * 100_000
+    answer = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(answer)
+
+        pool.submit(serve)
+        client = HubClient(HubAddress(f"http://127.0.0.1:{server.getsockname()[1]}"))
+        with pytest.raises(HubError):
+            client.get("/api/sync/hub", timeout=5)
+        client.close()
+
+
 def test_a_hub_that_answers_byte_by_byte_is_given_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
 
