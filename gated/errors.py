@@ -200,7 +200,7 @@ class Conflict(Refused):
 
 
 class DuplicateFace(Conflict):
-    """The face is enrolled for another person, `person_id`; only some may be told whom."""
+    """The face is enrolled for another person, `person_id`; only some may learn whom."""
 
     code = "duplicate_face"
 

@@ -13,13 +13,13 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlalchemy.orm import Session
 
 from gated.accounts.audit import current
-from gated.accounts.doorkeeper import Doorkeeper, network
+from gated.accounts.commit_cache import CommitInvalidatedCache
 from gated.accounts.external import ProvenSubject, account_of
 from gated.accounts.familiar_addresses import FamiliarAddresses
 from gated.accounts.operator_keys import OperatorKey, SigningKeys
 from gated.accounts.passwords import PasswordHasher, require_strong
-from gated.accounts.sessions import CommitInvalidatedCache
 from gated.accounts.sign_in_log import SignInLog
+from gated.accounts.sign_in_throttle import SignInThrottle, network
 from gated.accounts.throttle import Throttle
 from gated.accounts.tokens import TOKEN_MARK, Claims, Tokens, digest_of, load_key
 from gated.change import GALLERY, Change
@@ -67,7 +67,7 @@ class Accounts(Service):
         self._key = key
         self._throttle = Throttle(lambda: clock.now().mono)
         familiar = FamiliarAddresses(workspace, clock)
-        self._doorkeeper = Doorkeeper(lambda: clock.now().mono, familiar)
+        self._sign_in_throttle = SignInThrottle(lambda: clock.now().mono, familiar)
         life_s = settings.auth.access_token_expire_minutes * 60
         self._tokens = Tokens(key, clock, life_s, lambda: self.installation)
         self._holders = CommitInvalidatedCache(workspace.database.data_version, self._holder)
@@ -192,7 +192,7 @@ class Accounts(Service):
     ) -> tuple[Account, OperatorKey | None]:
         """The account, and of an operator of the hub the key to sign with."""
         tried = code_key(username[:200])
-        self._doorkeeper.attempt(tried, address)
+        self._sign_in_throttle.attempt(tried, address)
         account, welcome = self._find(username.strip())
         editor = self._editor(account)
         key, upgraded = None, None
@@ -206,7 +206,7 @@ class Accounts(Service):
         if account is None or not right or not welcome:
             self._log.failed(account, self._whose(account), network(address))
             raise BadCredentials("name or password is wrong")
-        self._doorkeeper.succeeded(tried, address)
+        self._sign_in_throttle.succeeded(tried, address)
         if upgraded is not None:
             account = self._upgrade(account, upgraded)
         if editor is not None and editor.public_key is None:

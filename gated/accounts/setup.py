@@ -8,8 +8,8 @@ import secrets
 from typing import Any
 
 from gated.accounts.accounts import record_account, require_name
-from gated.accounts.doorkeeper import network
 from gated.accounts.passwords import PasswordHasher, require_strong
+from gated.accounts.sign_in_throttle import network
 from gated.accounts.throttle import Throttle
 from gated.database import account_store, stored_settings
 from gated.database.records import Account

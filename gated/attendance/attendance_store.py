@@ -199,7 +199,7 @@ def punches(
 
     zone_of: the zone of a row from what it says of it and of its site.
     """
-    flags = sa.cast(log.c.flags, sa.Text).label("told")
+    flags = sa.cast(log.c.flags, sa.Text).label("flag_text")
     found = session.execute(
         sa.select(
             log.c.person_id,
@@ -213,16 +213,16 @@ def punches(
         .where(log.c.person_id.in_(person_ids), *_between(from_, to), *_PUNCH)
         .order_by(log.c.person_id, log.c.created_at, log.c.id)
     )
-    told: dict[int, list[Punch]] = {id_: [] for id_ in person_ids}
+    punches_of: dict[int, list[Punch]] = {id_: [] for id_ in person_ids}
     spoiled = set()
     for row in found:
-        unset = f'"{CLOCK_UNSET}"' in row.told
-        if unset or f'"{CLOCK_FIXED}"' in row.told:
+        unset = f'"{CLOCK_UNSET}"' in row.flag_text
+        if unset or f'"{CLOCK_FIXED}"' in row.flag_text:
             spoiled.add(row.person_id)
         zone = zone_of(row.timezone, row.site)
         punch = Punch(row.created_at, Direction(row.direction), row.id, zone, unset)
-        told[row.person_id].append(punch)
-    return told | {id_: _on_both_clocks(session, told[id_]) for id_ in spoiled}
+        punches_of[row.person_id].append(punch)
+    return punches_of | {id_: _on_both_clocks(session, punches_of[id_]) for id_ in spoiled}
 
 
 def _on_both_clocks(session: Session, punches: Sequence[Punch]) -> list[Punch]:
@@ -232,8 +232,8 @@ def _on_both_clocks(session: Session, punches: Sequence[Punch]) -> list[Punch]:
         ids = [p.id for p in punches[start : start + _AT_ONCE]]
         found = sa.select(log.c.id, row.kind, row.boot_id, row.mono_ns, row.body)
         here = sa.and_(row.chain == log.c.chain, row.seq == log.c.seq)
-        for id_, *told in session.execute(found.join(journal, here).where(log.c.id.in_(ids))):
-            known[id_] = passed_at(*told)
+        for id_, *stored in session.execute(found.join(journal, here).where(log.c.id.in_(ids))):
+            known[id_] = passed_at(*stored)
     return [
         replace(p, boot=known[p.id][0], mono=known[p.id][1] / 1e9) if p.id in known else p
         for p in punches
@@ -248,9 +248,9 @@ def passed_at(kind: str, boot: str, mono_ns: int, body: str) -> tuple[str, int]:
     if kind == "decision":
         return boot, mono_ns
     clock = json.loads(body).get("clock")
-    told = clock if isinstance(clock, Mapping) else {}
-    mono = told.get("mono_ns")
-    return (str(told["boot"]), mono) if "boot" in told and isinstance(mono, int) else ("", 0)
+    fields = clock if isinstance(clock, Mapping) else {}
+    mono = fields.get("mono_ns")
+    return (str(fields["boot"]), mono) if "boot" in fields and isinstance(mono, int) else ("", 0)
 
 
 def zone_near(session: Session, person_id: int, at: datetime, within: timedelta) -> str | None:
@@ -303,7 +303,7 @@ def who_may_be_odd(
     """Ids, in their order and behind one, of all whose passages in that time are no plain pairs.
 
     Who has an entry and its exit again and again, less than `longest` apart, is in order, also
-    whose last entry is later than `left_by`. Some are told who are in order, such as by night.
+    whose last entry is later than `left_by`. It includes some who are in order, such as by night.
     """
     if rows.is_too_large(person_id):
         return []
@@ -321,12 +321,12 @@ def who_may_be_odd(
     before = of_each(sa.func.lag(log.c.direction))
     since = of_each(sa.func.lag(log.c.created_at))
     following = of_each(sa.func.lead(log.c.direction))
-    told = sa.select(
+    entries = sa.select(
         log.c.person_id, log.c.direction, log.c.created_at, before.label("before"),
         following.label("following"), since.label("since"),
         sa.cast(log.c.flags, sa.Text).contains('"clock_').label("clock"),
     ).where(*conditions).subquery()  # fmt: skip
-    row, entry, exit_ = told.c, str(Direction.ENTRY), str(Direction.EXIT)
+    row, entry, exit_ = entries.c, str(Direction.ENTRY), str(Direction.EXIT)
     apart = sa.extract("epoch", row.created_at) - sa.extract("epoch", row.since)
     odd = sa.or_(
         row.clock,
@@ -442,10 +442,10 @@ def by_hand(
             log.c.reason.in_(BY_HAND),
         )
     )
-    told: dict[int, list[Corrected]] = {id_: [] for id_ in person_ids}
+    corrected: dict[int, list[Corrected]] = {id_: [] for id_ in person_ids}
     for id_, at, timezone, site in found:
-        told[id_].append((at, timezone, site))
-    return told
+        corrected[id_].append((at, timezone, site))
+    return corrected
 
 
 def holidays_between(session: Session, first: date, last: date, sites: Sequence[str]) -> set[date]:
@@ -464,7 +464,8 @@ def names(session: Session, person_ids: Collection[int]) -> dict[int, Named]:
     """Return what tables say of the persons with these ids, as far as they are there."""
     p = persons.c
     found = sa.select(p.id, p.personnel_code, p.last_name, p.first_name, p.department)
-    return {id_: tuple(told) for id_, *told in session.execute(found.where(p.id.in_(person_ids)))}
+    rows_found = session.execute(found.where(p.id.in_(person_ids)))
+    return {id_: tuple(named) for id_, *named in rows_found}
 
 
 def _between(from_: datetime, to: datetime) -> tuple[sa.ColumnElement[bool], ...]:
@@ -489,8 +490,8 @@ def last_punches(
     person_ids: of these only. own: without those that gates have sent to their hub. until: of these
     chains only, up to these rows. now: UTC seconds; what is dated later counts as now.
     """
-    told = last_rows(session, since, person_ids, own=own, until=until)
-    return {id_: last for id_, some in told.items() if (last := last_of(some, now)) is not None}
+    passages = last_rows(session, since, person_ids, own=own, until=until)
+    return {id_: last for id_, some in passages.items() if (last := last_of(some, now)) is not None}
 
 
 def last_rows(
@@ -511,12 +512,12 @@ def last_rows(
         ends = (sa.and_(of == c, number <= seq) for c, seq in until.items())
         conditions.append(sa.or_(sa.false(), *ends))
     said = [log.c.direction, log.c.created_at, log.c.chain, log.c.seq]
-    told: LoggedPassages = {}
+    logged: LoggedPassages = {}
     epochs: dict[str, int] = {}
     for row in _newest(session, said, [log.c.person_id], conditions):
         if row.chain not in epochs:
             epochs[row.chain] = split(row.chain)[1]
         place = None if row.dated else (epochs[row.chain], row.seq)
         passage = Logged(_WAYS[row.direction], row.created_at.timestamp(), place)
-        told.setdefault(row.person_id, []).append(passage)
-    return told
+        logged.setdefault(row.person_id, []).append(passage)
+    return logged

@@ -1,4 +1,4 @@
-"""Requests of people to have their own times corrected: made, answered, told in the journal.
+"""Requests of people to have their own times corrected: made, answered, journaled.
 
 What is asked for becomes an ordinary correction (or a punch by hand) when it is approved, with the
 person's reason and whoever approved it as its author.

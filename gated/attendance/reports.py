@@ -1,7 +1,7 @@
 """Makes reports from the attendance log: days of people, and tables to hand out.
 
 Days are derived from effective granted rows, each by the clock at its gate, and every local time
-is told with the offset that held there: in the night when clocks go back an hour comes twice.
+is given with the offset that held there: in the night when clocks go back an hour comes twice.
 Everything comes in small
 parts, each read in a transaction of its own: memory does not grow with the log, and a slow reader
 holds nobody up.
@@ -283,8 +283,8 @@ class Reports:
         with self._database.read() as session:
             there = zones(self._workspace, session)
             begin, end = self._bounds(session, day)
-            told = attendance_store.first_entries(session, begin, end)
-        for quarter, timezone, site, count in told:
+            first_entries = attendance_store.first_entries(session, begin, end)
+        for quarter, timezone, site, count in first_entries:
             zone = there.of(timezone, site)
             at = datetime.fromtimestamp(quarter, UTC)
             if day_of(at, zone, self._rules) == day:
@@ -371,8 +371,8 @@ class Reports:
             for name, value in asked.items()
             if value is not None and value is not False
         }
-        actor_told = {"name": actor, "filters": filters}
-        entry = Entry(self._clock.now(), "exported", {"table": table}, {"actor": actor_told})
+        exporter = {"name": actor, "filters": filters}
+        entry = Entry(self._clock.now(), "exported", {"table": table}, {"actor": exporter})
         self._workspace.journal.append([entry])
 
     def _reach(self, period: Period) -> tuple[datetime, datetime]:

@@ -224,8 +224,8 @@ def summary(
         headers = {} if following is None else {"Link": _next(request, period, cursor=following)}
         return json_list([_day(found) for found in page], DayOut, headers)
     asked = {"person_id": person_id, "department": department}
-    told = {**asked, "from": str(period.first), "to": str(period.last)}
-    reports.note_export("days", told, actor=viewer.username)
+    exported = {**asked, "from": str(period.first), "to": str(period.last)}
+    reports.note_export("days", exported, actor=viewer.username)
     if language is not None:
         header, rows = headings(DAY_COLUMNS, language), services.payroll.day_table(period, people)
         return _table("days", header, rows, format, language=language)
@@ -298,8 +298,8 @@ def months(
             headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
         return json_list([_month(t) for t in found], MonthOut, headers)
     asked = {"person_id": person_id, "department": department, "language": language}
-    told = {**asked, "from": str(period.first), "to": str(period.last)}
-    services.reports.note_export("months", told, actor=viewer.username)
+    exported = {**asked, "from": str(period.first), "to": str(period.last)}
+    services.reports.note_export("months", exported, actor=viewer.username)
     header = headings(MONTH_COLUMNS, language)
     rows = payroll.month_table(period, people)
     return _table("months", header, rows, format, language=language)

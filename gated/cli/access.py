@@ -73,7 +73,8 @@ def compare(visit: str, code: str, as_json: bool, config: Path | None) -> int:
     """Return whether the refused VISIT was that of the person with this personnel CODE.
 
     VISIT is `visit_uid` in the attendance log. Needs privacy.denials_hours, which keeps refused
-    visits so long; each question is journaled. Exit code 1 when it was not them, or cannot be told.
+    visits so long; each question is journaled. Exit code 1 when it was not
+    them, or nobody can say.
 
     \b
     Example: gated access compare 0198c2f0-7 E17

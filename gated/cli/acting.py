@@ -48,10 +48,10 @@ def checked(schema: type[T], values: Mapping[str, Any]) -> T:
     try:
         return schema(**values)
     except ValidationError as error:
-        told = [
+        wrong = [
             f"{'.'.join(map(str, e['loc'])).replace('_', '-')}: {e['msg']}" for e in error.errors()
         ]
-        raise click.UsageError("; ".join(told)) from None
+        raise click.UsageError("; ".join(wrong)) from None
 
 
 def given(**options: Any) -> dict[str, Any]:

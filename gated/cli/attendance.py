@@ -176,8 +176,8 @@ def punch(
     with changing(config) as (workspace, change):
         person = person_of(workspace, code)
         when = site_time(workspace, at)
-        told = {"person_id": person.id, "direction": direction, "reason": reason}
-        body = checked(PunchIn, {**told, **given(created_at=when)})
+        wanted = {"person_id": person.id, "direction": direction, "reason": reason}
+        body = checked(PunchIn, {**wanted, **given(created_at=when)})
         way = Direction(body.direction)
         log = Attendance(workspace, tell=_telling(workspace))
         made = log.punch(change, person.id, way, body.created_at, cause=body.reason)
@@ -302,7 +302,7 @@ def days(
     with _target(file) as out, open_state(config) as workspace:
         reports, period, people = _asked(workspace, first, last, person, department)
         if out is not None:
-            reports.note_export("days", _told(period, person, department), actor=ACTOR)
+            reports.note_export("days", _exported(period, person, department), actor=ACTOR)
             if language is None:
                 _write(out, DAY_HEADER, reports.day_table(period, people), "days", bom)
             else:
@@ -372,7 +372,9 @@ def months(
         whom = None if person is None else person_of(workspace, person).id
         period, people = payroll.period(first, last), PeopleFilter(whom, department)
         if out is not None:
-            Reports(workspace).note_export("months", _told(period, person, department), actor=ACTOR)
+            Reports(workspace).note_export(
+                "months", _exported(period, person, department), actor=ACTOR
+            )
             head = headings(MONTH_COLUMNS, language or "en")
             table = payroll.month_table(period, people)
             _write(out, head, table, "months", language=language or "en")
@@ -424,9 +426,9 @@ def _date(day: datetime | None) -> date | None:
     return None if day is None else day.date()
 
 
-def _told(period: Period, person: str | None, department: str | None) -> dict[str, Any]:
-    told = {"from": str(period.first), "to": str(period.last), "department": department}
-    return {**told, "personnel_code": person}
+def _exported(period: Period, person: str | None, department: str | None) -> dict[str, Any]:
+    days = {"from": str(period.first), "to": str(period.last)}
+    return {**days, "department": department, "personnel_code": person}
 
 
 def _clock(at: datetime | None) -> str:

@@ -124,8 +124,8 @@ def withdraw(code: str, card: int | None, everything: bool, config: Path | None)
         gone = found if everything else [_one(found, card)]
         for credential in gone:
             credentials.delete(change, credential.id)
-    told = {"personnel_code": person.personnel_code, "withdrawn": [c.id for c in gone]}
-    return CommandResult(told, f"{person.name} ({code}): {len(gone)} taken")
+    record = {"personnel_code": person.personnel_code, "withdrawn": [c.id for c in gone]}
+    return CommandResult(record, f"{person.name} ({code}): {len(gone)} taken")
 
 
 @cards.command("block")

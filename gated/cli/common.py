@@ -24,7 +24,7 @@ T = TypeVar("T")
 config_option = click.option(
     "--config",
     "-c",
-    type=click.Path(path_type=Path, dir_okay=False, readable=False),  # the reason is told later
+    type=click.Path(path_type=Path, dir_okay=False, readable=False),  # the reason is reported later
     help="Configuration file. Default: $GATED_CONFIG, ./gate.yaml, /etc/gated/gate.yaml.",
 )
 

@@ -42,12 +42,12 @@ def show(as_json: bool, config: Path | None, everything: bool) -> None:
     for (section, key), scope in SCOPES.items():
         origin = loaded.origin((section, key))
         name = f"{section}.{key}"
-        told = {"key": name, "value": values[section][key], "source": origin.source}
-        rows.append({**told, "place": origin.place, "set_by": scope})
+        record = {"key": name, "value": values[section][key], "source": origin.source}
+        rows.append({**record, "place": origin.place, "set_by": scope})
     if as_json:
         revision = found.given.revision if found.given else 0
-        told = {"revision": revision, "overruled": loaded.overruled, "settings": rows}
-        click.echo(json.dumps(told, indent=2))
+        record = {"revision": revision, "overruled": loaded.overruled, "settings": rows}
+        click.echo(json.dumps(record, indent=2))
         return
     for row in rows:
         if everything or row["source"] != "default":

@@ -95,8 +95,8 @@ def pad(
     if html is not None:
         write_page(html, "Liveness", [part for report in found for part in pad_parts(report)])
     if as_json:
-        told = reports if level == "both" else found[0]
-        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        shown = reports if level == "both" else found[0]
+        click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
     else:
         click.echo("\n\n".join("\n".join(_in_words(report)) for report in found))
 

@@ -223,13 +223,13 @@ def passes(
         Access.of(workspace).set_rules_of_group(change, group.id, rules)
     with open_state(config) as workspace:
         words = _in_words(workspace, group.id)
-    told = {**asdict(group), "rules": [asdict(rule) for rule in rules]}
-    return CommandResult(told, f"{group.name}: passes {words}")
+    record = {**asdict(group), "rules": [asdict(rule) for rule in rules]}
+    return CommandResult(record, f"{group.name}: passes {words}")
 
 
 def _members(group: Group, codes: Sequence[str], now: str) -> CommandResult:
-    told = {**asdict(group), "personnel_codes": codes}
-    return CommandResult(told, f"{', '.join(codes)}: {now} {group.name}")
+    record = {**asdict(group), "personnel_codes": codes}
+    return CommandResult(record, f"{', '.join(codes)}: {now} {group.name}")
 
 
 def schedule_of(workspace: Workspace, name: str) -> WeeklySchedule:

@@ -11,7 +11,7 @@ from gated.cli.common import config_option, settings_of
 
 @click.group()
 def incident() -> None:
-    """The record of what the gate was told and decided lately, to be decided again.
+    """The record of the gate's latest events and decisions, to be decided again.
 
     \b
     Example: gated incident export 2026-11-30T08:10 2026-11-30T08:20 -o door.incident

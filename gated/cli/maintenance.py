@@ -111,8 +111,8 @@ def verify(as_json: bool, closely: bool, config: Path | None) -> int:
     problem = result.first_problem
     if as_json:
         where = problem and {"chain": problem.chain, "seq": problem.seq, "what": problem.what}
-        told = {"rows": result.rows, "first_problem": where, "notes": result.notes}
-        click.echo(json.dumps({"ok": result.ok, **told}))
+        record = {"rows": result.rows, "first_problem": where, "notes": result.notes}
+        click.echo(json.dumps({"ok": result.ok, **record}))
         return 0 if result.ok else 1
     for note in result.notes:
         click.echo(note, err=True)

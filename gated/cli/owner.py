@@ -2,7 +2,7 @@
 
 Root gives its rights away for good before anything of the gate is opened. Only the right to read
 files stays while a command runs, so that photos, or a program, that only root may read are of use;
-what a child process executes does not inherit it. Somebody else is told what to type.
+what a child process executes does not inherit it. Other users see what to type.
 """
 
 from __future__ import annotations

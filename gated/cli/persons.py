@@ -254,6 +254,6 @@ def erase(
                 change, person.id, reason=reason, override=override
             )
         state = workspace.traces_state()
-    told = {**asdict(receipt), "state": state}
+    record = {**asdict(receipt), "state": state}
     text = f"{person.personnel_code} erased: {receipt.enrollments} photos, {receipt.files} files"
-    return CommandResult(told, f"{text}, row {receipt.seq} of the journal proves it")
+    return CommandResult(record, f"{text}, row {receipt.seq} of the journal proves it")

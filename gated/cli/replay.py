@@ -97,7 +97,7 @@ def _replay_incident(source: Path, config: Path | None, as_json: bool) -> None:
     then, now = decide_again(found, policy)
     parts = differences(then, now)
 
-    def told(verdicts: tuple[ReplayedDecision, ...]) -> str:
+    def decided(verdicts: tuple[ReplayedDecision, ...]) -> str:
         return ", ".join(
             f"{datetime.fromtimestamp(v.utc, ZoneInfo(found.zone)):%H:%M:%S} {v.outcome} "
             f"{v.reason} {'-' if v.person is None else f'P{v.person}'}"
@@ -110,7 +110,9 @@ def _replay_incident(source: Path, config: Path | None, as_json: bool) -> None:
             line = {k: [dataclasses.asdict(v) for v in side] for k, side in sides.items()}
             click.echo(json.dumps(line))
         else:
-            click.echo(f"then: {told(part.then) or 'nothing'}; now: {told(part.now) or 'nothing'}")
+            click.echo(
+                f"then: {decided(part.then) or 'nothing'}; now: {decided(part.now) or 'nothing'}"
+            )
     if not as_json:
         click.echo(f"{len(then)} decisions then, {len(now)} now, {len(parts)} differences")
     raise click.exceptions.Exit(1 if parts else 0)

@@ -72,8 +72,8 @@ def configure(
         if reached:
             begun = service.start(made.id, reached, soak_s, automatic=not by_hand, actor=ACTOR)
     if as_json:
-        told = None if begun is None else _as_json(begun)
-        click.echo(json.dumps({"revision": made.id, "rollout": told}))
+        started = None if begun is None else _as_json(begun)
+        click.echo(json.dumps({"revision": made.id, "rollout": started}))
         return
     click.echo(f"revision {made.id}")
     if begun is not None:

@@ -55,7 +55,7 @@ def list_(as_json: bool, config: Path | None) -> None:
     with open_state(config) as workspace:
         found = Access.of(workspace).schedules()
     if as_json:
-        show_json([_told(s) for s in found])
+        show_json([_record(s) for s in found])
         return
     rows = [
         (s.name, _in_words(s.week), "usual" if s.holiday is None else _text(s.holiday))
@@ -88,7 +88,7 @@ def add(
     body = checked(ScheduleIn, values).model_dump()
     with changing(config) as (workspace, change):
         added = Access.of(workspace).add_schedule(change, body)
-    return CommandResult(_told(added), f"{added.name}: {_in_words(added.week)}")
+    return CommandResult(_record(added), f"{added.name}: {_in_words(added.week)}")
 
 
 @schedules.command("change")
@@ -122,7 +122,7 @@ def change(
     with changing(config) as (workspace, change):
         id_ = schedule_of(workspace, name).id
         changed = Access.of(workspace).update_schedule(change, id_, body)
-    return CommandResult(_told(changed), f"{changed.name}: {_in_words(changed.week)}")
+    return CommandResult(_record(changed), f"{changed.name}: {_in_words(changed.week)}")
 
 
 @schedules.command("remove")
@@ -140,7 +140,7 @@ def remove(name: str, config: Path | None) -> CommandResult:
     with changing(config) as (workspace, change):
         schedule = schedule_of(workspace, name)
         Access.of(workspace).delete_schedule(change, schedule.id)
-    return CommandResult(_told(schedule), f"schedule {schedule.name} removed")
+    return CommandResult(_record(schedule), f"schedule {schedule.name} removed")
 
 
 @schedules.command("day")
@@ -163,8 +163,8 @@ def day(name: str, day: datetime, hours: str, config: Path | None) -> CommandRes
     with changing(config) as (workspace, change):
         schedule = schedule_of(workspace, name)
         Access.of(workspace).set_exception(change, schedule.id, day.date(), own)
-    told = {"schedule": schedule.name, "day": f"{day:%Y-%m-%d}", "hours": own}
-    return CommandResult(told, f"{schedule.name} on {day:%Y-%m-%d}: {hours}")
+    record = {"schedule": schedule.name, "day": f"{day:%Y-%m-%d}", "hours": own}
+    return CommandResult(record, f"{schedule.name} on {day:%Y-%m-%d}: {hours}")
 
 
 @schedules.command("holidays")
@@ -210,8 +210,8 @@ def holiday(
     called = None if name is None else checked(HolidayIn, {"name": name}).name
     with changing(config) as (workspace, change):
         Access.of(workspace).set_holiday(change, day.date(), called, site=site)
-    told = {"day": f"{day:%Y-%m-%d}", "name": called, "site": site}
-    return CommandResult(told, f"{day:%Y-%m-%d} is {'no holiday' if remove else called}")
+    record = {"day": f"{day:%Y-%m-%d}", "name": called, "site": site}
+    return CommandResult(record, f"{day:%Y-%m-%d} is {'no holiday' if remove else called}")
 
 
 def _of_day(text: str) -> list[str] | None:
@@ -255,7 +255,7 @@ def _text(hours: Sequence[str]) -> str:
     return ",".join(hours) or CLOSED
 
 
-def _told(schedule: WeeklySchedule) -> dict[str, Any]:
-    told = asdict(schedule)
-    told["exceptions"] = {str(d): h for d, h in told["exceptions"].items()}
-    return told
+def _record(schedule: WeeklySchedule) -> dict[str, Any]:
+    record = asdict(schedule)
+    record["exceptions"] = {str(d): h for d, h in record["exceptions"].items()}
+    return record

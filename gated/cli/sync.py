@@ -48,8 +48,10 @@ def join(
                 raise
             pin = _accepted(url, None)
             member = membership.join(url, code, actor=ACTOR, again=again, pin=pin)
-    told = {"name": member.name, "site": member.site, "hub": member.url}
-    return CommandResult(told, f"this is {member.name} at {member.site} now; start the gate again")
+    record = {"name": member.name, "site": member.site, "hub": member.url}
+    return CommandResult(
+        record, f"this is {member.name} at {member.site} now; start the gate again"
+    )
 
 
 def _accepted(url: str, fingerprint: str | None) -> str:

@@ -66,7 +66,7 @@ def self_signed(
 ) -> CommandResult:
     """Make a certificate for host names and addresses (default: this host and localhost).
 
-    Browsers warn of it until they are told to trust it: compare the fingerprint.
+    Browsers warn of it until they trust it: compare the fingerprint.
 
     \b
     Example: gated tls self-signed north-gate.local 192.168.1.20
@@ -76,7 +76,7 @@ def self_signed(
     wanted = names or (socket.gethostname(), "localhost", "127.0.0.1", "::1")
     folder = settings_of(config).storage.state_dir / "keys"
     made = certificates.self_signed(folder, wanted, days, replace=replace)
-    told = {
+    record = {
         "names": wanted, "days": days, "sha256": made.fingerprint,
         "tls_certificate": str(made.certificate), "tls_key": str(made.key),
     }  # fmt: skip
@@ -86,4 +86,4 @@ def self_signed(
         "write this into gate.yaml and start the gate again:",
         f"api: {{tls_certificate: {made.certificate}, tls_key: {made.key}}}",
     )
-    return CommandResult(told, "\n".join(lines))
+    return CommandResult(record, "\n".join(lines))

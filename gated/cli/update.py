@@ -126,14 +126,14 @@ def _follow(began: float, wanted: str) -> int:
     shown = 0
     while True:
         running = _is_running()
-        told = _state(began)
-        for line in told.get("said", [])[shown:]:
+        state = _state(began)
+        for line in state.get("said", [])[shown:]:
             click.echo(line)
             shown += 1
         if not running:
-            if not told:
+            if not state:
                 click.echo(f"see journalctl -u {UNIT}", err=True)
-            return 0 if told.get("phase") == wanted else 1
+            return 0 if state.get("phase") == wanted else 1
         time.sleep(LOOK_S)
 
 
@@ -148,8 +148,8 @@ def _state(began: float) -> dict[str, Any]:
 
 
 def _is_running() -> bool:
-    told = subprocess.run(  # noqa: S603
+    state = subprocess.run(  # noqa: S603
         ["/usr/bin/systemctl", "show", UNIT, "--property=ActiveState", "--value"],
         capture_output=True, text=True,
     )  # fmt: skip
-    return told.stdout.strip() in ("active", "activating", "deactivating", "reloading")
+    return state.stdout.strip() in ("active", "activating", "deactivating", "reloading")

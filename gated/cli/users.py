@@ -42,8 +42,8 @@ def add(name: str, role: str, password_stdin: bool, config: Path | None) -> Comm
     password = _password(password_stdin)
     with Workspace(settings) as workspace:
         account = Accounts.of(workspace).create(name, role, password, actor="command line")
-    told = {"username": account.username, "role": account.role, "is_active": account.is_active}
-    return CommandResult(told, f"account {account.username} created, role {account.role}")
+    record = {"username": account.username, "role": account.role, "is_active": account.is_active}
+    return CommandResult(record, f"account {account.username} created, role {account.role}")
 
 
 @user.command("setup-code")

@@ -126,13 +126,13 @@ def add(
         if number is not None:
             _give(workspace, person, number, dates)
         shown = local(workspace, end)
-    told = {**asdict(person), "access": asdict(access), "card": number is not None}
+    record = {**asdict(person), "access": asdict(access), "card": number is not None}
     with_card = " with a card" if number else ""
-    return CommandResult(told, f"{person.name} ({code}) passes until {shown}{with_card}")
+    return CommandResult(record, f"{person.name} ({code}) passes until {shown}{with_card}")
 
 
 def _give(workspace: Workspace, person: Person, number: str, dates: Mapping[str, Any]) -> None:
-    """Give the visitor a card; who it is refused to is there already, and that is told."""
+    """Give the visitor a card; a refusal says that the visitor is entered already."""
     from gated.cli.cards import give_card
     from gated.errors import Conflict, Refused
 
@@ -163,8 +163,8 @@ def extend(code: str, until: str, config: Path | None) -> CommandResult:
         person = person_of(workspace, code)
         access = Access.of(workspace).set_of_person(change, person.id, {"valid_until": end})
         shown = local(workspace, end)
-    told = {**asdict(person), "access": asdict(access)}
-    return CommandResult(told, f"{person.name} ({person.personnel_code}) passes until {shown}")
+    record = {**asdict(person), "access": asdict(access)}
+    return CommandResult(record, f"{person.name} ({person.personnel_code}) passes until {shown}")
 
 
 @visitors.command("end")
@@ -189,5 +189,5 @@ def end(code: str, config: Path | None) -> CommandResult:
         person = People.of(workspace).set_active(change, person.id, False)
         for id_ in cards:
             credentials.delete(change, id_)
-    told = {**asdict(person), "credentials_withdrawn": cards}
-    return CommandResult(told, f"{person.name} ({code}) is off; {len(cards)} cards taken")
+    record = {**asdict(person), "credentials_withdrawn": cards}
+    return CommandResult(record, f"{person.name} ({code}) is off; {len(cards)} cards taken")

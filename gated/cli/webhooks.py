@@ -1,4 +1,4 @@
-"""gated webhooks: the programs that are told what happens here."""
+"""gated webhooks: the programs that receive events."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ACTOR = "command line"
 
 @click.group()
 def webhooks() -> None:
-    """Other programs that are told what happens here (webhooks.targets in gate.yaml).
+    """Other programs that receive events (webhooks.targets in gate.yaml).
 
     \b
     Example: gated webhooks list
@@ -66,8 +66,8 @@ def test(name: str, as_json: bool, config: Path | None) -> None:
     with Workspace(settings_of(config), create=False) as workspace:
         outcome = Webhooks.of(workspace).test(name, actor=ACTOR)
     if as_json:
-        told = {"result": outcome.result, "status": outcome.status, "says": outcome.says}
-        click.echo(json.dumps(told))
+        record = {"result": outcome.result, "status": outcome.status, "says": outcome.says}
+        click.echo(json.dumps(record))
     else:
         click.echo(f"{name}: {outcome.result} {outcome.says}".rstrip())
     if outcome.result != "delivered":

@@ -157,7 +157,7 @@ def check_own(values: Mapping[str, Any]) -> dict[str, str]:
 def check_given(values: Mapping[str, Any]) -> dict[str, str]:
     """Return what is wrong with values that a hub would give: key -> why; empty when all is well.
 
-    What is impossible together is told where all keys concerned are given: with others it depends
+    Settings that conflict are reported where all keys concerned are given: with others it depends
     on the gate.
     """
     draft = YamlDraft(dict(values), {(): ""})

@@ -544,7 +544,7 @@ class StorageSettings(Section):
     reserve_mb: Annotated[int, Field(ge=8, le=65_536)] = 16
     """Kept free for the newest rows of the log, when the disk is full."""
     incident_mb: Annotated[int, Field(ge=0, le=1024)] = 8
-    """Keeps so much of what the gate was told, sealed, for `gated incident export`; 0: nothing."""
+    """Keeps so much of the gate's events, sealed, for `gated incident export`; 0: nothing."""
     when_full: Literal["stop", "drop_oldest"] = "stop"
     """Of rows that no hub has: deny faces, or drop the oldest ones after an alarm."""
 
@@ -679,7 +679,7 @@ class SyncSettings(Section):
     snapshots: bool = False
     """Send the hub the pictures that `privacy.unknown_faces_days` keeps here."""
     forget_days: Days = 90
-    """What was removed is told to gates so long, and of erasures which gates confirmed them; a gate
+    """Removals are sent to gates so long, and of erasures which gates confirmed them; a gate
     that was away for longer takes everything anew."""
     presence_stale_s: FromHub[Annotated[float, Field(ge=3, le=3600)]] = 30.0
     """Seconds without the hub after which the rules' `without_hub` holds."""
@@ -715,7 +715,7 @@ class LoggingSettings(Section):
 
 
 class WebhookTarget(Section):
-    """Another program that is told what happens here, by HTTP."""
+    """Another program that receives events by HTTP."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
     url: Annotated[str, Field(max_length=2000)]
@@ -778,7 +778,7 @@ class WebhookSettings(Section):
 
 
 class MqttSettings(Section):
-    """A broker that is told how the gate is and what happens, and may be asked to act."""
+    """A broker that receives state and events of the gate, and may send commands."""
 
     host: str | None = None
     """Name or address of the broker; without one nothing is sent."""
@@ -800,10 +800,10 @@ class MqttSettings(Section):
     discovery: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)] | None = (
         "homeassistant"
     )
-    """Where Home Assistant looks for devices; null: it is not told of this one."""
+    """Where Home Assistant looks for devices; null: this one is not announced."""
     events: tuple[EventType, ...] = ("passage", "refusal", "door", "alarm")
     person: Literal["none", "code", "name"] = "none"
-    """What may be told of people, in events and as the last one who passed."""
+    """What may be published of people, in events and as the last one who passed."""
     pictures: bool = False
     """Send a picture of the camera with each decision; each is journaled."""
     commands: tuple[MqttCommand, ...] = ()

@@ -122,7 +122,7 @@ class PadPolicy:
         return max(wanted)
 
     def advice(self, scores: Sequence[PadScore]) -> str:
-        """Return what the person should do so that more can be told: a code of a notice."""
+        """Return what the person should do so that more can be seen: a code of a notice."""
         last = scores[-1] if scores else None
         if last is None or (last.clear and last.whole):
             return "hold_still"

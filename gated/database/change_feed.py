@@ -2,7 +2,7 @@
 
 Numbers are given under a lock that is held until the commit, so that whoever has read up to one has
 missed none below it; `locks` has the order of all locks. A feed says what is, not what was: a
-reader is told the present state of each thing that changed behind its cursor, however often it
+reader receives the present state of each thing that changed behind its cursor, however often it
 changed.
 """
 

@@ -78,10 +78,10 @@ def _copy(session: Session, table: sa.Table, values: Sequence[Mapping[str, Any]]
                 cells = zip(made, (row[c.name] for c in columns), strict=True)
                 copy.write_row([cell if make is None else make(cell) for make, cell in cells])
     except psycopg.Error as error:
-        raise _told(error, connection.dialect) from error
+        raise _classified(error, connection.dialect) from error
 
 
-def _told(error: Exception, dialect: sa.Dialect) -> BaseException:
+def _classified(error: Exception, dialect: sa.Dialect) -> BaseException:
     """The error of the driver as SQLAlchemy would have raised it."""
     import psycopg
 

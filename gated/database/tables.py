@@ -546,7 +546,7 @@ gates = _aggregate(
     Column("seen_at", UtcDateTime),
     Column("model", Text),
     Column("status", sa.JSON, nullable=False, default=dict),
-    # it told of alarms or of what keeps it from its work
+    # it reported alarms or problems
     Column("troubled", Boolean, nullable=False, default=False),
     # what the gate was given began anew so often; a cursor of another number is void
     Column("feed", Integer, nullable=False, default=1),
@@ -715,7 +715,7 @@ edge_edits = Table(
     Column("person", Text, nullable=False, index=True, comment="uid"),
     Column("operator", Text, nullable=False, comment="name"),
     Column("made_at", UtcDateTime, nullable=False),
-    # what it does here, as far as it must be done again after the hub told of the person
+    # what it does here, as far as it must be done again after the hub has sent the person
     Column("effect", sa.JSON, nullable=False),
     Column("at_once", Boolean, nullable=False),
     # as it goes up, sealed for the hub; null once it is decided

@@ -74,7 +74,7 @@ class ViewWatch:
         return self._tell(CameraEventKind.TURNED if self._is_turned(now) else None)
 
     def reopened(self) -> None:
-        """Take note that the camera was opened anew: what is still so is told again."""
+        """Take note that the camera was opened anew: what is still so is reported again."""
         self._forget()
         self._told = None
 
@@ -111,7 +111,7 @@ class ViewWatch:
         return CameraEventKind.CLEAR if kind is None else kind
 
     def _forget(self) -> None:
-        """Begin anew; what was told is over when the view is seen to be well."""
+        """Begin anew; what was reported is over when the view is seen to be well."""
         self._flat_since = self._other_since = None
         self._looks.clear()
         if self._told is not CameraEventKind.TURNED:

@@ -36,15 +36,15 @@ def import_work(
     def work(job: Job) -> None:
         report, total = begun(roster), len(roster.people)
         job.progress(0, total, asdict(report))
-        done, told_at = 0, time.monotonic()
+        done, reported_at = 0, time.monotonic()
         for person in roster.people:
             if job.cancelled.is_set():
                 break
             desk.import_person(person, report, actor, may_override=may_override)
             done += 1
-            if time.monotonic() - told_at > REPORT_EVERY_S:
+            if time.monotonic() - reported_at > REPORT_EVERY_S:
                 job.progress(done, total, asdict(report))
-                told_at = time.monotonic()
+                reported_at = time.monotonic()
         job.progress(done, total, asdict(report))
 
     return work

@@ -242,9 +242,9 @@ def _pieces_after(
     pieces: Iterator[_Piece], looked_at: ImportReport, report: ImportReport
 ) -> Iterator[_Piece]:
     """The rest of the pieces; what is refused in reading them goes into the report."""
-    told_already = len(looked_at.refused)
+    reported = len(looked_at.refused)
     yield from pieces
-    report.refused += looked_at.refused[told_already:]
+    report.refused += looked_at.refused[reported:]
 
 
 def _most(

@@ -99,7 +99,7 @@ PRINCIPAL, HOLDER, CALLER = "gated.principal", "gated.holder", "gated.caller"
 by its signature."""
 
 RECOGNISED = "gated.recognised"
-"""In the scope: what the server is told of who makes the request, so that they keep their place."""
+"""In the scope: what the server knows of who makes the request, so that they keep their place."""
 
 
 def recognise(request: Request, owner: str) -> None:

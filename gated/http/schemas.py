@@ -95,7 +95,7 @@ class In(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     READ_ONLY: ClassVar[frozenset[str]] = frozenset()
-    """Told by GET and changed by nobody: a PUT may send it back, and it is passed over."""
+    """Returned by GET and changed by nobody: a PUT may send it back, and it is passed over."""
 
     @model_validator(mode="before")
     @classmethod

@@ -111,7 +111,7 @@ class OsdpBus:
                 (order for order in self._orders if order[0] is not station), maxlen=EVENTS
             )
             self._renew = True
-        raise DeviceError(station.why if not station.secure else "it does not do what it is told")
+        raise DeviceError(station.why if not station.secure else "it does not execute commands")
 
     # --- the thread ---------------------------------------------------------------------------
 

@@ -25,8 +25,8 @@ Purpose = Literal["sign_in", "register"]
 
 
 @dataclass(frozen=True, slots=True)
-class Challenge:
-    """A question that a browser was asked to sign; challenge, user_handle: base64url, not padded.
+class PasskeyChallenge:
+    """A challenge for a browser. challenge, user_handle: base64url without padding.
 
     account, user_handle: of a registration; uid, and by what the authenticator will know it.
     """
@@ -39,12 +39,12 @@ class Challenge:
 
     @property
     def digest(self) -> str:
-        """The digest that is kept of one that was answered."""
+        """The digest that is stored of a challenge that was answered."""
         return hashlib.sha256(self.challenge.encode()).hexdigest()
 
     @property
     def expires_at(self) -> datetime:
-        """The time from which it counts no more."""
+        """The time at which it expires."""
         return datetime.fromtimestamp(self.at + LASTS_S, UTC)
 
 
@@ -56,16 +56,18 @@ class Challenges:
 
     def new(
         self, purpose: Purpose, account: str = "", user_handle: str = ""
-    ) -> tuple[Challenge, str]:
+    ) -> tuple[PasskeyChallenge, str]:
         """Make a challenge, and the cookie in which the browser brings it back."""
         now = self._cookies.now()
-        made = Challenge(purpose, random_text(CHALLENGE_BYTES), now, account, user_handle)
+        made = PasskeyChallenge(purpose, random_text(CHALLENGE_BYTES), now, account, user_handle)
         return made, self._cookies.sealed(asdict(made))
 
-    def opened(self, cookie: str | None, purpose: Purpose, account: str = "") -> Challenge | None:
-        """Return what a browser was asked for this purpose; None where it was not, or too late."""
+    def opened(
+        self, cookie: str | None, purpose: Purpose, account: str = ""
+    ) -> PasskeyChallenge | None:
+        """Return the challenge of a cookie; None for another purpose or account, or too late."""
         try:
-            found = Challenge(**(self._cookies.opened(cookie) or {}))
+            found = PasskeyChallenge(**(self._cookies.opened(cookie) or {}))
         except TypeError:  # of another version, or none at all
             return None
         fresh = self._cookies.is_fresh(found.at)

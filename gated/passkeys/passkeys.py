@@ -1,6 +1,6 @@
 """Passkeys of accounts: registered by their owner, removed by owner or administrator, and used.
 
-They belong to this database: no gate and no hub is told of them.
+They belong to this database: they are sent to no gate and no hub.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from gated.core.values import moment
 from gated.database import account_store, passkey_store
 from gated.database.records import Account, Passkey
 from gated.errors import Conflict, NotFound, PasskeyRefused, PasskeyUnusable
-from gated.passkeys.challenges import HANDLE_BYTES, Challenge, Challenges, random_text
-from gated.passkeys.relying_party import NotProven, RelyingParty
+from gated.passkeys.challenges import HANDLE_BYTES, Challenges, PasskeyChallenge, random_text
+from gated.passkeys.relying_party import NotVerified, RelyingParty
 from gated.workspace import Service, Workspace
 
 log = logging.getLogger(__name__)
@@ -32,14 +32,14 @@ MOST = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A question for a browser, and the cookie that it brings back with the answer.
+class Ceremony:
+    """A ceremony that has begun: the challenge, and the cookie that comes back with the answer.
 
     known: passkeys that the account has already, for an authenticator not to make a second one.
     """
 
     party: RelyingParty
-    challenge: Challenge
+    challenge: PasskeyChallenge
     cookie: str
     known: tuple[Passkey, ...] = ()
 
@@ -72,7 +72,7 @@ class Passkeys(Service):
         with self._workspace.database.read() as session:
             return passkey_store.list_(session, account_store.get(session, account_id).id)
 
-    def begin_registration(self, principal: Principal, token: str) -> Asked:
+    def begin_registration(self, principal: Principal, token: str) -> Ceremony:
         """Ask somebody's browser for a new passkey.
 
         Raises: NotFound, ConfirmationNeeded (not signed in just now), Conflict.
@@ -85,7 +85,7 @@ class Passkeys(Service):
         _require_room(known)
         handle = known[0].user_handle if known else random_text(HANDLE_BYTES)
         challenge, cookie = self._challenges.new("register", account.uid, handle)
-        return Asked(party, challenge, cookie, tuple(known))
+        return Ceremony(party, challenge, cookie, tuple(known))
 
     def register(
         self, principal: Principal, name: str, given: Mapping[str, Any], cookie: str | None
@@ -101,14 +101,14 @@ class Passkeys(Service):
         if asked is None:
             raise PasskeyUnusable("this browser was not asked for a passkey just now: begin again")
         try:
-            made = party.made(given, asked.challenge)
-        except NotProven as error:
+            made = party.verify_registration(given, asked.challenge)
+        except NotVerified as error:
             log.warning("a passkey was not registered: %s", error)
             raise PasskeyUnusable("what the browser has made is no passkey for here") from None
         with self.change(principal.username) as change:
             session = change.session
             _require_room(passkey_store.list_(session, account.id))
-            if not self._spend(change, asked):
+            if not self._use_up(change, asked):
                 raise PasskeyUnusable("this answer was given before: begin again")
             passkey = passkey_store.add(
                 session,
@@ -150,11 +150,11 @@ class Passkeys(Service):
 
     # --- signing in ---------------------------------------------------------------------------
 
-    def begin_sign_in(self) -> Asked:
+    def begin_sign_in(self) -> Ceremony:
         """Ask whoever it is for a signature, of any account. Raises: NotFound."""
         party = self.party
         challenge, cookie = self._challenges.new("sign_in")
-        return Asked(party, challenge, cookie)
+        return Ceremony(party, challenge, cookie)
 
     def sign_in(
         self, given: Mapping[str, Any], cookie: str | None, address: str
@@ -169,14 +169,14 @@ class Passkeys(Service):
         try:
             asked = self._challenges.opened(cookie, "sign_in")
             if asked is None:
-                raise NotProven("the browser was not asked just now")
+                raise NotVerified("the browser was not asked just now")
             if account is None or passkey is None:
-                raise NotProven("nobody who may sign in has it")
+                raise NotVerified("nobody who may sign in has it")
             _require_same_handle(given, passkey)
-            count = party.signed(given, asked.challenge, passkey.public_key)
+            count = party.verify_assertion(given, asked.challenge, passkey.public_key)
             if not self._used(account, passkey, asked, count):
-                raise NotProven("its count went back: there may be a copy of it")
-        except NotProven as error:
+                raise NotVerified("its count went back: there may be a copy of it")
+        except NotVerified as error:
             log.warning("sign-in with a passkey: %s", error)
             self._accounts.failed_from(address, account)
             raise _refused() from None
@@ -186,32 +186,34 @@ class Passkeys(Service):
         """Return the passkey of this id, and its account; None where that may not sign in."""
         with self._workspace.database.read() as session:
             passkey = passkey_store.find(session, credential_id)
-            return None if passkey is None else self._welcome(session, passkey), passkey
+            return None if passkey is None else self._account_of(session, passkey), passkey
 
-    def _welcome(self, session: Session, passkey: Passkey) -> Account | None:
+    def _account_of(self, session: Session, passkey: Passkey) -> Account | None:
         try:
             account = self._accounts.with_passkeys(session, passkey.account_id)
         except Conflict:
             return None
         return account if self._accounts.may_sign_in(session, account) else None
 
-    def _used(self, account: Account, passkey: Passkey, asked: Challenge, count: int) -> bool:
-        """Let an answer count, once. Raises: NotProven.
+    def _used(
+        self, account: Account, passkey: Passkey, asked: PasskeyChallenge, count: int
+    ) -> bool:
+        """Let an answer count, once. Raises: NotVerified.
 
         False, and on record, where the authenticator has counted as far before: a stranger's sign-
         ins cannot crowd that out, as it takes the key to get there.
         """
         with self.change(account.username) as change:
             if passkey_store.find(change.session, passkey.credential_id) is None:
-                raise NotProven("it was removed meanwhile")
-            if not self._spend(change, asked):
-                raise NotProven("this answer was given before")
+                raise NotVerified("it was removed meanwhile")
+            if not self._use_up(change, asked):
+                raise NotVerified("this answer was given before")
             grown = passkey_store.used(change.session, passkey.id, count, moment(change.at))
             if not grown:
                 record_passkey(change, "passkey_suspect", account, passkey)
             return grown
 
-    def _spend(self, change: Change, asked: Challenge) -> bool:
+    def _use_up(self, change: Change, asked: PasskeyChallenge) -> bool:
         known = moment(change.at) if change.at.sure else None
         return passkey_store.spend(change.session, asked.digest, asked.expires_at, known)
 
@@ -222,10 +224,10 @@ def _require_room(known: list[Passkey]) -> None:
 
 
 def _require_same_handle(given: Mapping[str, Any], passkey: Passkey) -> None:
-    """Refuse an answer in the name of another account than the passkey's. Raises: NotProven."""
-    told = str(given["response"].get("userHandle") or "")
-    if not hmac.compare_digest(told.encode(), passkey.user_handle.encode()):
-        raise NotProven("the authenticator means another account, or none")
+    """Refuse an answer in the name of another account than the passkey's. Raises: NotVerified."""
+    handle = str(given["response"].get("userHandle") or "")
+    if not hmac.compare_digest(handle.encode(), passkey.user_handle.encode()):
+        raise NotVerified("the authenticator means another account, or none")
 
 
 def _refused() -> PasskeyRefused:

@@ -23,12 +23,12 @@ FORMATS = ("none", "packed")
 HTTPS_PORT = 443
 
 
-class NotProven(Exception):
-    """An answer is not what was asked for; the text is for the log."""
+class NotVerified(Exception):
+    """An answer does not pass; the text is for the log."""
 
 
 @dataclass(frozen=True, slots=True)
-class MadeKey:
+class RegisteredKey:
     """A key that an authenticator has made. credential_id, public_key (COSE): base64url."""
 
     credential_id: str
@@ -55,8 +55,8 @@ class RelyingParty:
         origins = settings.passkeys.origins or _usual(domain, settings.api.port)
         return cls(domain, origins, settings.gate.name)
 
-    def made(self, given: Mapping[str, Any], challenge: str) -> MadeKey:
-        """Check what a browser gives as a new passkey, in WebAuthn's JSON. Raises: NotProven."""
+    def verify_registration(self, given: Mapping[str, Any], challenge: str) -> RegisteredKey:
+        """Check what a browser gives as a new passkey, in WebAuthn's JSON. Raises: NotVerified."""
         try:
             import webauthn
             from webauthn.helpers import parse_attestation_object
@@ -64,7 +64,7 @@ class RelyingParty:
             _require_own_page(given)
             attestation = parse_attestation_object(_bytes(given["response"]["attestationObject"]))
             if str(getattr(attestation.fmt, "value", attestation.fmt)) not in FORMATS:
-                raise NotProven("an attestation that nobody asked for")
+                raise NotVerified("an attestation that nobody asked for")
             found: Any = webauthn.verify_registration_response(
                 credential=dict(given),
                 expected_challenge=_bytes(challenge),
@@ -72,15 +72,15 @@ class RelyingParty:
                 expected_origin=list(self.origins),
                 require_user_verification=True,
             )
-        except NotProven:
+        except NotVerified:
             raise
         except Exception as error:  # whatever a stranger's bytes make the parsers raise
-            raise _not_proven(error) from None
+            raise _not_verified(error) from None
         key, id_ = found.credential_public_key, found.credential_id
-        return MadeKey(text_of(id_), text_of(key), int(found.sign_count))
+        return RegisteredKey(text_of(id_), text_of(key), int(found.sign_count))
 
-    def signed(self, given: Mapping[str, Any], challenge: str, public_key: str) -> int:
-        """Check an answer, in WebAuthn's JSON; the authenticator's count. Raises: NotProven."""
+    def verify_assertion(self, given: Mapping[str, Any], challenge: str, public_key: str) -> int:
+        """Check an answer, in WebAuthn's JSON; the authenticator's count. Raises: NotVerified."""
         try:
             import webauthn
 
@@ -94,10 +94,10 @@ class RelyingParty:
                 credential_current_sign_count=0,  # compared in the row, with the change of it
                 require_user_verification=True,
             )
-        except NotProven:
+        except NotVerified:
             raise
         except Exception as error:  # whatever a stranger's bytes make the parsers raise
-            raise _not_proven(error) from None
+            raise _not_verified(error) from None
         return int(found.new_sign_count)
 
 
@@ -112,12 +112,12 @@ def _require_own_page(given: Mapping[str, Any]) -> None:
     from webauthn.helpers import parse_client_data_json
 
     if parse_client_data_json(_bytes(given["response"]["clientDataJSON"])).cross_origin:
-        raise NotProven("asked for by a page inside another site's")
+        raise NotVerified("asked for by a page inside another site's")
 
 
-def _not_proven(error: Exception) -> NotProven:
+def _not_verified(error: Exception) -> NotVerified:
     """Tell what the library says, which may quote a stranger: short and on one line."""
-    return NotProven(f"{type(error).__name__}: {' '.join(str(error).split())[:200]!r}")
+    return NotVerified(f"{type(error).__name__}: {' '.join(str(error).split())[:200]!r}")
 
 
 def _bytes(text: str) -> bytes:

@@ -22,7 +22,7 @@ from gated.http.hosts import own_page
 from gated.http.problems import responses
 from gated.passkeys.challenges import LASTS_S
 from gated.passkeys.dependencies import Services
-from gated.passkeys.passkeys import Asked
+from gated.passkeys.passkeys import Ceremony
 from gated.passkeys.schemas import (
     Assertion,
     CreationOptionsOut,
@@ -42,7 +42,7 @@ FAILURE_TAKES_S = 1.0
 """Every refusal takes so long, whatever was wrong."""
 
 
-def _keep(request: Request, response: Response, asked: Asked) -> None:
+def _keep(request: Request, response: Response, asked: Ceremony) -> None:
     """Put what was asked for where no script reads it, and no other browser has it."""
     response.set_cookie(
         COOKIE,

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from gated.http.schemas import In, Out, Text
 from gated.passkeys.challenges import LASTS_S
-from gated.passkeys.passkeys import Asked
+from gated.passkeys.passkeys import Ceremony
 from gated.passkeys.relying_party import ALGORITHMS
 
 
@@ -123,7 +123,7 @@ class CreationOptionsOut(Out):
     timeout: int = LASTS_S * MILLISECONDS
 
     @classmethod
-    def of(cls, asked: Asked, username: str) -> CreationOptionsOut:
+    def of(cls, asked: Ceremony, username: str) -> CreationOptionsOut:
         """Ask for a passkey of an account."""
         handle = asked.challenge.user_handle
         return cls(

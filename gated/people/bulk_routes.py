@@ -45,7 +45,7 @@ def _act(
 
 @router.post("/bulk-erase", responses=responses(400, 413))
 def bulk_erase(body: BulkEraseIn, admin: Admin, services: Services) -> list[BulkResultOut]:
-    """Erase several people, whose number has to be told as well; a receipt for each."""
+    """Erase several people, whose number has to be given as well; a receipt for each."""
 
     def act(change: Change, id_: int) -> Any:
         erase, reason = services.people.delete, body.reason

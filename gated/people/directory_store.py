@@ -35,7 +35,7 @@ class DirectoryName:
 
 
 @dataclass(frozen=True, slots=True)
-class Membership:
+class GroupMembership:
     """One person in one group."""
 
     person_id: int
@@ -49,8 +49,8 @@ def names(session: Session, person_ids: Collection[int]) -> dict[int, DirectoryN
     d, found = directory_people.c, dict[int, DirectoryName]()
     columns = (d.person_id, *(d[field.name] for field in fields(DirectoryName)))
     for some in _portions(person_ids):
-        told = sa.select(*columns).where(d.person_id.in_(some))
-        found |= {id_: DirectoryName(*name) for id_, *name in session.execute(told)}
+        wanted_rows = sa.select(*columns).where(d.person_id.in_(some))
+        found |= {id_: DirectoryName(*name) for id_, *name in session.execute(wanted_rows)}
     return found
 
 
@@ -80,8 +80,8 @@ def external_ids(session: Session, group_ids: Collection[int]) -> dict[int, str]
     """Return what a directory calls those groups that it knows."""
     d, found = directory_groups.c, dict[int, str]()
     for some in _portions(group_ids):
-        told = sa.select(d.group_id, d.external_id).where(d.group_id.in_(some))
-        found |= {row.group_id: row.external_id for row in session.execute(told)}
+        wanted_rows = sa.select(d.group_id, d.external_id).where(d.group_id.in_(some))
+        found |= {row.group_id: row.external_id for row in session.execute(wanted_rows)}
     return found
 
 
@@ -179,18 +179,18 @@ def find_groups(
 
 def memberships(
     session: Session, *, person_ids: Iterable[int] = (), group_ids: Iterable[int] = ()
-) -> list[Membership]:
+) -> list[GroupMembership]:
     """Return who of these persons is in which group, and who is in these groups; by name."""
-    m, found = group_members.c, list[Membership]()
+    m, found = group_members.c, list[GroupMembership]()
     for column, ids in ((m.person_id, person_ids), (m.group_id, group_ids)):
         for some in _portions(ids):
-            told = (
+            wanted_rows = (
                 sa.select(persons.c.id, persons.c.uid, groups.c.uid, groups.c.name)
                 .select_from(group_members.join(persons).join(groups))
                 .where(column.in_(some))
                 .order_by(persons.c.id, groups.c.id)
             )
-            found += [Membership(*row) for row in session.execute(told)]
+            found += [GroupMembership(*row) for row in session.execute(wanted_rows)]
     return sorted(found, key=lambda one: (sort_key(one.group_name), one.person_id))
 
 

@@ -173,7 +173,7 @@ class Modbus:
     def _write(self, function: int, number: int, value: int) -> None:
         question = struct.pack(">BHH", function, number, value)
         if self._answer(question, len(question)) != question:
-            raise DeviceError("it confirms something else than it was told")
+            raise DeviceError("it confirms another value than was written")
 
     def _bits(self, function: int, first: int, count: int) -> list[bool]:
         octets = (count + 7) // 8

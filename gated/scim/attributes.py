@@ -45,7 +45,7 @@ class Attribute:
 
     def described(self) -> dict[str, Any]:
         """Describe it for /Schemas."""
-        told: dict[str, Any] = {
+        described: dict[str, Any] = {
             "name": self.name,
             "type": self.type,
             "multiValued": self.many,
@@ -55,14 +55,17 @@ class Attribute:
             "returned": "default",
         }
         if self.parts:
-            told["subAttributes"] = [part.described() for part in self.parts]
+            described["subAttributes"] = [part.described() for part in self.parts]
         elif self.type in ("string", "reference"):
-            told |= {"caseExact": self.exact, "uniqueness": "server" if self.unique else "none"}
+            described |= {
+                "caseExact": self.exact,
+                "uniqueness": "server" if self.unique else "none",
+            }
         if self.values:
-            told["canonicalValues"] = list(self.values)
+            described["canonicalValues"] = list(self.values)
         if self.refers:
-            told["referenceTypes"] = list(self.refers)
-        return told
+            described["referenceTypes"] = list(self.refers)
+        return described
 
 
 @dataclass(frozen=True, slots=True)

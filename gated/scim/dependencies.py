@@ -11,7 +11,7 @@ from gated.config import Settings
 from gated.http.callers import app_services
 from gated.scim.groups import DirectoryGroups
 from gated.scim.refusals import ScimRefused
-from gated.scim.resources import Query as Asked
+from gated.scim.resources import ListQuery
 from gated.scim.users import Users
 
 PREFIX = "/scim/v2"
@@ -36,48 +36,49 @@ Services = Annotated[DirectoryServices, Depends(app_services)]
 
 
 async def base_of(request: Request) -> str:
-    """The address of the service as the directory calls it, without a slash at the end."""
+    """Return the address of the service as the client wrote it, without a slash at the end."""
     return str(request.url.replace(path=PREFIX, query="", fragment=""))
 
 
 Base = Annotated[str, Depends(base_of)]
 
-Resource = Annotated[dict[str, Any], Body()]
+ResourceBody = Annotated[dict[str, Any], Body()]
 
 
-async def _asked(
+async def _query(
     base: Base,
     filter: Annotated[str | None, Query()] = None,
     start: Annotated[int, Query(alias="startIndex", le=LARGEST)] = 1,
     count: Annotated[int | None, Query(le=LARGEST)] = None,
     attributes: Annotated[str | None, Query(max_length=4000)] = None,
     excluded: Annotated[str | None, Query(alias="excludedAttributes", max_length=4000)] = None,
-) -> Asked:
-    return Asked(base, filter, start, count, attributes, excluded)
+) -> ListQuery:
+    return ListQuery(base, filter, start, count, attributes, excluded)
 
 
-Parameters = Annotated[Asked, Depends(_asked)]
-"""Of a request that reads; others than these are passed over, as some add their own."""
+Parameters = Annotated[ListQuery, Depends(_query)]
+"""Parameters of a request that reads; unknown ones are passed over, as some clients add theirs."""
 
 
-def asked_in(body: Mapping[str, Any], base: str) -> Asked:
-    """Read the same from a body of `.search` (RFC 7644, 3.4.3). Raises: ScimRefused."""
-    told = {key.lower(): value for key, value in body.items()}
-    start, count = told.get("startindex", 1), told.get("count")
+def query_in(body: Mapping[str, Any], base: str) -> ListQuery:
+    """Read the parameters from the body of a `.search` (RFC 7644, 3.4.3). Raises: ScimRefused."""
+    fields = {key.lower(): value for key, value in body.items()}
+    start, count = fields.get("startindex", 1), fields.get("count")
     if not _is_number(start) or not (count is None or _is_number(count)):
         raise ScimRefused("invalidValue", "startIndex and count are numbers")
-    wanted = told.get("filter")
+    wanted = fields.get("filter")
     if not isinstance(wanted, str | None):
         raise ScimRefused("invalidFilter", "a filter is a text")
-    return Asked(base, wanted, start, count, _names(told, "attributes"), _names(told, "excluded"))
+    chosen, excluded = (_names(fields, name) for name in ("attributes", "excludedattributes"))
+    return ListQuery(base, wanted, start, count, chosen, excluded)
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST
 
 
-def _names(told: Mapping[str, Any], which: str) -> str | None:
-    given = told.get(which if which == "attributes" else "excludedattributes")
+def _names(fields: Mapping[str, Any], parameter: str) -> str | None:
+    given = fields.get(parameter)
     if given is None:
         return None
     if not isinstance(given, list) or not all(isinstance(name, str) for name in given):

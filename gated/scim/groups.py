@@ -20,7 +20,7 @@ from gated.scim.attributes import GROUPS, read
 from gated.scim.filters import Comparison, parse_filter
 from gated.scim.refusals import ScimRefused
 from gated.scim.replaceable import Replaceable
-from gated.scim.resources import Query, Resource, finished, require_version
+from gated.scim.resources import ListQuery, Resource, finished, require_version
 from gated.workspace import Workspace
 
 LONGEST_NAME = 200
@@ -41,7 +41,7 @@ class DirectoryGroups(Replaceable):
 
     # --- reading ---
 
-    def list_(self, query: Query) -> Resource:
+    def list_(self, query: ListQuery) -> Resource:
         """One page of groups. Raises: ScimRefused for a filter that is not answered."""
         asked = parse_filter(GROUPS, query.filter) if query.filter is not None else []
         conditions = [_condition(one) for one in asked]

@@ -48,13 +48,13 @@ def _operations(body: Mapping[str, Any]) -> list[tuple[str, str | None, Any]]:
 def _operation(given: Any) -> tuple[str, str | None, Any]:
     if not isinstance(given, Mapping):
         raise ScimRefused("invalidSyntax", "an operation is an object")
-    told = {key.lower(): value for key, value in given.items()}
-    op, path = told.get("op"), told.get("path")
+    fields = {key.lower(): value for key, value in given.items()}
+    op, path = fields.get("op"), fields.get("path")
     if not isinstance(op, str) or op.lower() not in ("add", "replace", "remove"):
         raise ScimRefused("invalidSyntax", "op is add, replace or remove")
     if path is not None and not isinstance(path, str):
         raise ScimRefused("invalidPath", "a path is a text")
-    return op.lower(), path or None, told.get("value")
+    return op.lower(), path or None, fields.get("value")
 
 
 def _apply(kind: Kind, resource: dict[str, Any], op: str, path: Path, value: Any) -> None:

@@ -15,7 +15,7 @@ from gated.scim.attributes import Kind
 LIST = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 
 PAGE, MOST = 100, 200
-"""Resources of an answer, unless `count` says fewer, and at most."""
+"""Resources of an answer without `count`, and with any `count`."""
 
 MOST_CHOSEN = 100
 """Names in `attributes` and `excludedAttributes`."""
@@ -24,7 +24,7 @@ Resource = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class ListQuery:
     """Parameters of a request that reads. base: the address of the service, without slash."""
 
     base: str
@@ -36,16 +36,16 @@ class Query:
 
     @property
     def offset(self) -> int:
-        """So many come before the first one of the answer."""
+        """The number of resources before the first one of the answer."""
         return max(0, self.start - 1)
 
     @property
     def limit(self) -> int:
-        """So many are answered at most."""
+        """The most resources of the answer."""
         return PAGE if self.count is None else max(0, min(self.count, MOST))
 
     def wants(self, name: str) -> bool:
-        """Return whether an attribute that is dear to find is asked for."""
+        """Return whether an attribute that is expensive to find is requested."""
         if self.attributes is not None:
             return any(c.rpartition(":")[2].startswith(name) for c in _chosen(self.attributes))
         return name not in _chosen(self.excluded or "")
@@ -73,20 +73,20 @@ class Query:
 def finished(
     kind: Kind, resource: Resource, base: str, created: datetime, changed: datetime
 ) -> Resource:
-    """Return a resource without what is empty, with `schemas` and `meta`.
+    """Return a resource without empty attributes, with `schemas` and `meta`.
 
     meta.version is that of its content, memberships included.
     """
-    told = {name: value for name, value in resource.items() if value not in (None, [], {}, "")}
-    schemas = [kind.urn, *(urn for urn in kind.extensions if urn in told)]
+    content = {name: value for name, value in resource.items() if value not in (None, [], {}, "")}
+    schemas = [kind.urn, *(urn for urn in kind.extensions if urn in content)]
     meta = {
         "resourceType": kind.name,
         "created": _time(created),
         "lastModified": _time(changed),
-        "location": f"{base}{kind.endpoint}/{told['id']}",
-        "version": version(told),
+        "location": f"{base}{kind.endpoint}/{content['id']}",
+        "version": version(content),
     }
-    return {"schemas": schemas, **told, "meta": meta}
+    return {"schemas": schemas, **content, "meta": meta}
 
 
 def version(content: Mapping[str, Any]) -> str:
@@ -96,7 +96,7 @@ def version(content: Mapping[str, Any]) -> str:
 
 
 def require_version(resource: Resource, if_match: str | None) -> None:
-    """Raises: ChangedMeanwhile unless the caller has read this version, or names none."""
+    """Check If-Match. Raises: ChangedMeanwhile when it names another version."""
     if if_match is None or if_match.strip() == "*":
         return
     if not is_named(resource, if_match):

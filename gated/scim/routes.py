@@ -1,4 +1,4 @@
-"""SCIM 2.0 for a directory: users, groups, and what the service says of itself (RFC 7644)."""
+"""SCIM 2.0 for a directory: users, groups, and the service's description of itself (RFC 7644)."""
 
 from __future__ import annotations
 
@@ -14,20 +14,26 @@ from gated.http.answers import Route
 from gated.http.callers import Directory
 from gated.scim import descriptions
 from gated.scim.attributes import GROUPS, USERS, Kind
-from gated.scim.dependencies import PREFIX, Base, Parameters, Resource, Services, asked_in
+from gated.scim.dependencies import (
+    PREFIX,
+    Base,
+    Parameters,
+    ResourceBody,
+    Services,
+    query_in,
+)
 from gated.scim.errors import MEDIA_TYPE, refused
 from gated.scim.refusals import ScimRefused
-from gated.scim.resources import Query, is_named
-from gated.scim.resources import Resource as Told
+from gated.scim.resources import ListQuery, Resource, is_named
 
 
 class ScimRoute(Route):
-    """A route that refuses in the words of SCIM, and passes over parameters that it has not."""
+    """A route whose refusals are errors of SCIM, and which passes over unknown parameters."""
 
     knows_its_query = False
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return what answers; refusals of this room become answers of SCIM."""
+        """Return the handler; ScimRefused becomes an error of SCIM."""
         answer = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
@@ -47,7 +53,7 @@ IfNoneMatch = Annotated[str | None, Header()]
 
 
 def _answer(
-    kind: Kind, resource: Told, asked: Query | None = None, status: int = 200
+    kind: Kind, resource: Resource, asked: ListQuery | None = None, status: int = 200
 ) -> JSONResponse:
     meta = resource["meta"]
     headers = {"ETag": meta["version"], "Location": meta["location"]}
@@ -59,7 +65,7 @@ def _plain(content: Any) -> JSONResponse:
     return JSONResponse(content, media_type=MEDIA_TYPE)
 
 
-def _one(kind: Kind, resource: Told, asked: Query, known: str | None) -> Response:
+def _one(kind: Kind, resource: Resource, asked: ListQuery, known: str | None) -> Response:
     if known is not None and (known.strip() == "*" or is_named(resource, known)):
         return Response(status_code=304, headers={"ETag": resource["meta"]["version"]})
     return _answer(kind, resource, asked)
@@ -70,40 +76,40 @@ def _one(kind: Kind, resource: Told, asked: Query, known: str | None) -> Respons
 
 @router.get("/ServiceProviderConfig")
 def service_provider_config(_directory: Directory, base: Base) -> Response:
-    """Tell what the service can do."""
+    """Describe the service: filters, versions, sign-in."""
     return _plain(descriptions.service_provider_config(base))
 
 
 @router.get("/ResourceTypes")
 def resource_types(_directory: Directory, base: Base) -> Response:
-    """Tell which resources there are."""
+    """List the types of resources."""
     return _plain(_all(descriptions.resource_types(base)))
 
 
 @router.get("/ResourceTypes/{name}")
 def resource_type(name: str, _directory: Directory, base: Base) -> Response:
-    """Tell of one type of resources."""
+    """Describe one type of resources."""
     return _plain(_named(descriptions.resource_types(base), name))
 
 
 @router.get("/Schemas")
 def schemas(_directory: Directory, base: Base) -> Response:
-    """Tell which attributes there are."""
+    """List the schemas."""
     return _plain(_all(descriptions.schemas(base)))
 
 
 @router.get("/Schemas/{urn}")
 def schema(urn: str, _directory: Directory, base: Base) -> Response:
-    """Tell of the attributes of one schema."""
+    """Describe the attributes of one schema."""
     return _plain(_named(descriptions.schemas(base), urn))
 
 
-def _all(found: list[Told]) -> Told:
-    query = Query("", count=len(found))
+def _all(found: list[Resource]) -> Resource:
+    query = ListQuery("", count=len(found))
     return query.listed(USERS, found, len(found))
 
 
-def _named(found: list[Told], name: str) -> Told:
+def _named(found: list[Resource], name: str) -> Resource:
     for one in found:
         if one["id"] == name:
             return one
@@ -111,9 +117,9 @@ def _named(found: list[Told], name: str) -> Told:
 
 
 @router.post("/.search")
-def search(body: Resource, base: Base, _directory: Directory, services: Services) -> Response:
+def search(body: ResourceBody, base: Base, _directory: Directory, services: Services) -> Response:
     """Find users and groups; users come first."""
-    asked = asked_in(body, base)
+    asked = query_in(body, base)
     users = services.directory_users.list_(asked)
     start = max(1, asked.start - users["totalResults"])
     rest = replace(asked, start=start, count=asked.limit - users["itemsPerPage"])
@@ -134,13 +140,17 @@ def list_users(asked: Parameters, _directory: Directory, services: Services) -> 
 
 
 @router.post("/Users/.search")
-def search_users(body: Resource, base: Base, _directory: Directory, services: Services) -> Response:
+def search_users(
+    body: ResourceBody, base: Base, _directory: Directory, services: Services
+) -> Response:
     """Find users, without a filter in the address."""
-    return _plain(services.directory_users.list_(asked_in(body, base)))
+    return _plain(services.directory_users.list_(query_in(body, base)))
 
 
 @router.post("/Users")
-def create_user(body: Resource, base: Base, directory: Directory, services: Services) -> Response:
+def create_user(
+    body: ResourceBody, base: Base, directory: Directory, services: Services
+) -> Response:
     """Add a person."""
     made = services.directory_users.create(directory.username, body, base)
     return _answer(USERS, made, status=201)
@@ -161,7 +171,7 @@ def one_user(
 @router.put("/Users/{id}")
 def replace_user(
     id: str,
-    body: Resource,
+    body: ResourceBody,
     base: Base,
     directory: Directory,
     services: Services,
@@ -175,7 +185,7 @@ def replace_user(
 @router.patch("/Users/{id}")
 def patch_user(
     id: str,
-    body: Resource,
+    body: ResourceBody,
     base: Base,
     directory: Directory,
     services: Services,
@@ -205,14 +215,16 @@ def list_groups(asked: Parameters, _directory: Directory, services: Services) ->
 
 @router.post("/Groups/.search")
 def search_groups(
-    body: Resource, base: Base, _directory: Directory, services: Services
+    body: ResourceBody, base: Base, _directory: Directory, services: Services
 ) -> Response:
     """Find groups, without a filter in the address."""
-    return _plain(services.directory_groups.list_(asked_in(body, base)))
+    return _plain(services.directory_groups.list_(query_in(body, base)))
 
 
 @router.post("/Groups")
-def create_group(body: Resource, base: Base, directory: Directory, services: Services) -> Response:
+def create_group(
+    body: ResourceBody, base: Base, directory: Directory, services: Services
+) -> Response:
     """Add a group."""
     made = services.directory_groups.create(directory.username, body, base)
     return _answer(GROUPS, made, status=201)
@@ -233,7 +245,7 @@ def one_group(
 @router.put("/Groups/{id}")
 def replace_group(
     id: str,
-    body: Resource,
+    body: ResourceBody,
     base: Base,
     directory: Directory,
     services: Services,
@@ -247,7 +259,7 @@ def replace_group(
 @router.patch("/Groups/{id}")
 def patch_group(
     id: str,
-    body: Resource,
+    body: ResourceBody,
     base: Base,
     directory: Directory,
     services: Services,

@@ -22,14 +22,14 @@ from gated.errors import NotFound, RetentionHold, Throttled, TooMany
 from gated.http.plain_words import in_plain_words
 from gated.http.schemas import Code, Email, In, Phone, Text
 from gated.people import directory_store, person_store
-from gated.people.directory_store import DirectoryName, Membership
+from gated.people.directory_store import DirectoryName, GroupMembership
 from gated.people.people import People
 from gated.people.preconditions import require_own
 from gated.scim.attributes import ENTERPRISE, USERS, read
 from gated.scim.filters import Comparison, parse_filter
 from gated.scim.refusals import ScimRefused
 from gated.scim.replaceable import Replaceable
-from gated.scim.resources import Query, Resource, finished, require_version
+from gated.scim.resources import ListQuery, Resource, finished, require_version
 from gated.workspace import Workspace
 
 HOUR_S = 3600.0
@@ -74,7 +74,7 @@ class Users(Replaceable):
 
     # --- reading ---
 
-    def list_(self, query: Query) -> Resource:
+    def list_(self, query: ListQuery) -> Resource:
         """One page of users. Raises: ScimRefused for a filter that is not answered."""
         asked = parse_filter(USERS, query.filter) if query.filter is not None else []
         conditions = [self._condition(one) for one in asked]
@@ -155,8 +155,8 @@ class Users(Replaceable):
         if name != known:
             require_own(change.session, person)
             directory_store.put_name(change.session, person.id, name)
-            told = fields(DirectoryName)
-            changed = [f.name for f in told if getattr(name, f.name) != getattr(known, f.name)]
+            of_name = fields(DirectoryName)
+            changed = [f.name for f in of_name if getattr(name, f.name) != getattr(known, f.name)]
             change.record_person("person_changed", person, changed)
 
     # --- between a person and a user ---
@@ -228,7 +228,7 @@ class Users(Replaceable):
     ) -> list[Resource]:
         ids = [person.id for person in found]
         names = directory_store.names(session, ids)
-        theirs: dict[int, list[Membership]] = {}
+        theirs: dict[int, list[GroupMembership]] = {}
         for one in directory_store.memberships(session, person_ids=ids) if groups else ():
             theirs.setdefault(one.person_id, []).append(one)
         return [self._user(p, names.get(p.id), theirs.get(p.id, ()), base) for p in found]
@@ -237,7 +237,7 @@ class Users(Replaceable):
         self,
         person: Person,
         name: DirectoryName | None,
-        groups: Sequence[Membership],
+        groups: Sequence[GroupMembership],
         base: str,
     ) -> Resource:
         names = {"familyName": person.last_name, "givenName": person.first_name}
@@ -312,13 +312,13 @@ def _name(resource: Resource) -> DirectoryName:
 
 def _names(resource: Resource, person: Person | None) -> tuple[str, str]:
     """Given and family name; without both those of before, or what is shown of somebody."""
-    told: Mapping[str, Any] = resource.get("name") or {}
-    first, last = told.get("givenName") or "", told.get("familyName") or ""
+    name: Mapping[str, Any] = resource.get("name") or {}
+    first, last = name.get("givenName") or "", name.get("familyName") or ""
     if first.strip() or last.strip():
         return first, last
     if person is not None:
         return person.first_name, person.last_name
-    return "", told.get("formatted") or resource.get("displayName") or resource["userName"]
+    return "", name.get("formatted") or resource.get("displayName") or resource["userName"]
 
 
 def _kept(values: Any) -> str | None:

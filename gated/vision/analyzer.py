@@ -99,7 +99,7 @@ class Analyzer:
         last = self._last
         if self._still_gate and last is not None and self._is_settled(frame, attention):
             self.counters.skipped += 1
-            # told again, so that the tracks stay alive where they were
+            # reported again, so that the tracks stay alive where they were
             return replace(last, frame_no=frame.number, captured_at=frame.captured_at)
         seen = self._look(frame, attention)
         known = tuple(replace(face, embedding=None, pad=None, mesh=None) for face in seen.faces)

@@ -48,7 +48,7 @@ TAGS: Mapping[str, str] = {
     "jobs": "Work that goes on after the answer: imports and checks.",
     "audit": "Who did what, and whether the log is whole.",
     "settings": "The gate's own settings.",
-    "webhooks": "Targets that are told of events.",
+    "webhooks": "Targets that receive events.",
     "fleet": "On a hub: gates, their settings, edits that gates have sent.",
     "sync": "Between a gate and its hub.",
 }

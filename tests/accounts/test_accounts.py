@@ -17,8 +17,8 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from gated.accounts.accounts import Accounts
-from gated.accounts.doorkeeper import STRANGERS_BURST
 from gated.accounts.passwords import PasswordHasher
+from gated.accounts.sign_in_throttle import STRANGERS_BURST
 from gated.accounts.tokens import load_key
 from gated.config import AuthSettings, Settings, StorageSettings
 from gated.core.roles import Role
@@ -166,7 +166,7 @@ def test_no_stranger_keeps_the_owner_out(world: World) -> None:
     tried = 0
     for n in range(2000):
         with suppress(Throttled, BadCredentials):
-            world.accounts._doorkeeper.attempt("anna", f"10.{n % 250}.{n // 250}.7")
+            world.accounts._sign_in_throttle.attempt("anna", f"10.{n % 250}.{n // 250}.7")
             tried += 1
         if n % 400 == 0:
             assert world.accounts.sign_in("anna", PASSWORD, "192.0.2.1")
@@ -179,7 +179,7 @@ def test_no_stranger_keeps_the_owner_out(world: World) -> None:
     # wrong ones from the very network of the owner
     for n in range(2, 250):
         with suppress(Throttled):
-            world.accounts._doorkeeper.attempt("anna", f"192.0.2.{n}")
+            world.accounts._sign_in_throttle.attempt("anna", f"192.0.2.{n}")
     assert world.accounts.sign_in("anna", PASSWORD, "192.0.2.1")
 
 
@@ -188,7 +188,7 @@ def test_the_owner_gets_in_after_a_restart_too(world: World) -> None:
     restarted = Accounts(world.workspace, world.clock)
     for n in range(STRANGERS_BURST + 1):
         with suppress(Throttled):
-            restarted._doorkeeper.attempt("anna", f"10.0.{n}.7")
+            restarted._sign_in_throttle.attempt("anna", f"10.0.{n}.7")
     with pytest.raises(Throttled):
         restarted.sign_in("anna", PASSWORD, "203.0.113.5")
     assert restarted.sign_in("anna", PASSWORD, "192.0.2.1")

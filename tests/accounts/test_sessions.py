@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gated.accounts.sessions import MOST, CommitInvalidatedCache
+from gated.accounts.commit_cache import MOST, CommitInvalidatedCache
 
 
 class Table:

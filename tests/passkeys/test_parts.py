@@ -24,7 +24,7 @@ from gated.devices.clock import ManualClock
 from gated.errors import ConfirmationNeeded, PasskeyRefused
 from gated.passkeys.challenges import LASTS_S, Challenges
 from gated.passkeys.passkeys import Passkeys
-from gated.passkeys.relying_party import NotProven, RelyingParty
+from gated.passkeys.relying_party import NotVerified, RelyingParty
 from gated.people.people import People
 from gated.privacy.export import archive_of
 from gated.workspace import Workspace
@@ -220,7 +220,7 @@ harmed = st.tuples(
 
 
 @given(harm=harmed)
-def test_a_harmed_answer_is_not_proven_and_nothing_else(harm: tuple[str, int, int, int]) -> None:
+def test_a_harmed_answer_is_not_verified_and_nothing_else(harm: tuple[str, int, int, int]) -> None:
     pytest.importorskip("webauthn", reason="the extra `passkeys` is not installed")
     part, at, byte, kind = harm
     whole = MADE if part == "attestationObject" else SIGNED
@@ -242,9 +242,9 @@ def test_a_harmed_answer_is_not_proven_and_nothing_else(harm: tuple[str, int, in
 def _why_not(given: dict[str, Any]) -> str | None:
     try:
         if "attestationObject" in given["response"]:
-            PARTY.made(given, CHALLENGE)
+            PARTY.verify_registration(given, CHALLENGE)
         else:
-            PARTY.signed(given, CHALLENGE, text(DEVICE.passkeys[0].cose()))
-    except NotProven as error:
+            PARTY.verify_assertion(given, CHALLENGE, text(DEVICE.passkeys[0].cose()))
+    except NotVerified as error:
         return str(error)
     return None

@@ -271,9 +271,9 @@ class PresenceLoop(HubLoop):
         self._state: str | None = None
 
     def turn(self) -> float:
-        told = self._elsewhere.next(min(WAIT_S, self._stale_s / 2) if self.connected else 0)
-        if told is not None:
-            self._post(told)
+        presence = self._elsewhere.next(min(WAIT_S, self._stale_s / 2) if self.connected else 0)
+        if presence is not None:
+            self._post(presence)
         return self._elsewhere.pause_s
 
     def _pause(self) -> float:

@@ -345,7 +345,7 @@ class _Ingest:
                     payload = row.payload(part)
                     uid = _uid_of(payload)
                     if part["role"] in row.private:
-                        raise ValueError("told twice")
+                        raise ValueError("sent twice")
                 except (ValueError, TypeError, KeyError, RecursionError):
                     self._flaw(part, "altered")
                     continue

@@ -35,7 +35,7 @@ def recover(workspace: Workspace, clock: Clock, *, restored: bool = False) -> No
 
 def renew_feed(change: Change) -> None:
     """Let every gate begin with a snapshot, and say so as an alarm."""
-    log.error("the database is older than what gates were told: they take everything anew")
+    log.error("the database is older than what gates received: they get everything anew")
     change_feed.renew(change.session)
     change.by(ACTOR).record("feed_renewed", {"cause": "restored", "severity": "alarm"})
 

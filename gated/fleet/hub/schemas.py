@@ -86,14 +86,14 @@ class FleetGateOut(Out):
     seen_at: datetime | None
     model: str | None
     troubled: bool
-    """It told of alarms or problems, or the hub noticed something."""
+    """It reported alarms or problems, or the hub noticed something."""
     troubles: Sequence[str]
     """What is wrong: `silent` (not heard of), `forked` (two units report as this gate),
     `clock_off` (by five minutes or more), `backlog_grows`, and the gate's problems and alarms."""
     configuration: int
     """The revision that it was given; 0: none, its own file."""
     reported: ReportedOut
-    """What the gate told of itself when it was last heard of."""
+    """The gate's latest report of itself."""
     status: Mapping[str, Any]
     """The same in its own words."""
 
@@ -220,7 +220,7 @@ class SetApartOut(Out):
     reason: str
     at: datetime
     row: Mapping[str, Any] | None
-    """As it came; null where the journal has it, or where it told of a person."""
+    """As it came; null where the journal has it, or where it named a person."""
     private: Mapping[str, Mapping[str, Any]]
     """Whom the row speaks of and who acted, as far as the row commits to it."""
 

@@ -126,7 +126,7 @@ async def presence(
     since: Annotated[str, Query(max_length=100, description="cursor of the answer before")] = "",
     counting_from: Annotated[
         float | None,
-        Query(ge=0, le=1e11, description="UTC seconds; with it the number of others is told"),
+        Query(ge=0, le=1e11, description="UTC seconds; with it the number of others is returned"),
     ] = None,
     wait: Annotated[float, Query(ge=0, le=60, description="seconds, for something new")] = 0,
 ) -> Response:

@@ -125,7 +125,7 @@ class EditIn(In):
     kind: Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,20}$")]
     person: Uid
     base: Seq
-    """The version of the person that the gate was told of."""
+    """The version of the person that the gate received."""
     after: Uid | None
     """The edit of the same person before it that was not decided yet."""
     operator: Uid

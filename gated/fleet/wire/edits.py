@@ -122,28 +122,28 @@ def read_content(kind: str, content: bytes) -> dict[str, Any]:
     """The content of an edit of a kind; ValueError when it is none."""
     try:
         said = _CONTENTS[kind].model_validate_json(content)
-        told = said.model_dump(exclude_unset=True)
+        read = said.model_dump(exclude_unset=True)
         if kind == ENROLL:
-            vector_of(told)
-            photo_of(told)
-        if kind == CREATE and not told["fields"].keys() >= {"first_name", "personnel_code"}:
+            vector_of(read)
+            photo_of(read)
+        if kind == CREATE and not read["fields"].keys() >= {"first_name", "personnel_code"}:
             raise ValueError("a person has a name and a code")
     except (KeyError, ValidationError) as error:
         raise ValueError(f"no {kind[:20]}") from error
-    return told
+    return read
 
 
-def vector_of(told: Mapping[str, Any]) -> Vector:
-    """The template of an enrollment that was told, (d,) float32; ValueError."""
-    vector = np.frombuffer(base64.b64decode(told["template"], validate=True), "<f4")
+def vector_of(content: Mapping[str, Any]) -> Vector:
+    """Return the template of an enrollment, (d,) float32; ValueError."""
+    vector = np.frombuffer(base64.b64decode(content["template"], validate=True), "<f4")
     vector = vector.astype(np.float32)
     if not len(vector) or not np.isfinite(vector).all() or not np.any(vector):
         raise ValueError("no template")
     return vector
 
 
-def photo_of(told: Mapping[str, Any]) -> bytes | None:
-    """The photo of an enrollment that was told; ValueError."""
-    if told["photo"] is None:
+def photo_of(content: Mapping[str, Any]) -> bytes | None:
+    """Return the photo of an enrollment. Raises: ValueError."""
+    if content["photo"] is None:
         return None
-    return base64.b64decode(told["photo"], validate=True)
+    return base64.b64decode(content["photo"], validate=True)

@@ -68,19 +68,19 @@ def _persons(connection: sa.Connection) -> None:
     emails = _Unique("e-mail address", ())
     values = []
     for row in found:
-        told = {k: scrubbed(row[k]) if row[k] else row[k] for k in _SEARCHED}
-        told["personnel_code"] = codes.spelling(row["personnel_code"])
-        email, department = told["email"] or None, told["department"]
-        told["email"] = email
+        cleaned = {k: scrubbed(row[k]) if row[k] else row[k] for k in _SEARCHED}
+        cleaned["personnel_code"] = codes.spelling(row["personnel_code"])
+        email, department = cleaned["email"] or None, cleaned["department"]
+        cleaned["email"] = email
         values.append(
             {
                 "of": row["id"],
-                **told,
-                "search": search_key(" ".join(v for v in told.values() if v)),
+                **cleaned,
+                "search": search_key(" ".join(v for v in cleaned.values() if v)),
                 "email_key": emails.key(email, row["id"]) if email else None,
-                "code_key": codes.key(told["personnel_code"], row["id"]),
-                "first_name_key": sort_key(told["first_name"]),
-                "last_name_key": sort_key(told["last_name"]),
+                "code_key": codes.key(cleaned["personnel_code"], row["id"]),
+                "first_name_key": sort_key(cleaned["first_name"]),
+                "last_name_key": sort_key(cleaned["last_name"]),
                 "department_key": None if department is None else sort_key(department),
             }
         )
@@ -99,8 +99,8 @@ def _named(connection: sa.Connection, name_of: str, column: str) -> None:
     for row in found:
         # a site is named by what gates have written: it keeps its spelling
         name = row[column] if name_of == "sites" else names.spelling(row[column])
-        told = {"of": row["id"], column: name, key: names.key(name, row["id"])}
-        values.append({**told, **({"search": search_key(name)} if more else {})})
+        cleaned = {"of": row["id"], column: name, key: names.key(name, row["id"])}
+        values.append({**cleaned, **({"search": search_key(name)} if more else {})})
     if name_of != "sites":
         blank = sa.literal(_APART).concat(sa.cast(table.c.id, Text))
         connection.execute(sa.update(table).values({key: blank}))

@@ -23,7 +23,7 @@ STRANGERS_BURST, STRANGERS_EVERY_S = 50, 0.2
 """At one account, from everywhere where nobody has signed in to it."""
 
 
-class Doorkeeper:
+class SignInThrottle:
     """Counts tries before their outcome is known; clock: monotonic seconds. Bounded memory."""
 
     def __init__(self, clock: Callable[[], float], familiar: FamiliarAddresses) -> None:
