@@ -98,6 +98,7 @@ def gate(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
         server = request.getfixturevalue("postgresql")
         url = server.empty()
         with server.admin.connect() as connection:
+            connection.exec_driver_sql("DROP DATABASE IF EXISTS other WITH (FORCE)")
             connection.exec_driver_sql("CREATE DATABASE other")
         other_url = url.replace("/postgres?", "/other?")
     settings, other = (
