@@ -22,7 +22,7 @@ NAMES = {
     SIREN: "siren",
 }
 PHOTO = "/usr/lib/gated/models/{}.jpg"
-STRANGER = PHOTO.format("t1") + " 850 0 230 320"
+STRANGER = PHOTO.format("t1") + " 15 205 195 250"
 """One of the six people in that photo."""
 STATE = "/var/lib/gated"
 PYTHON = "/usr/bin/python3"
