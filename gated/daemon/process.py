@@ -123,7 +123,18 @@ class Process:
             part.prepare()
         tune_malloc()
         # outermost: no signal may end the process before the door is locked and closed
-        with ended_by_signals(main, self._end_for_good), ExitStack() as stack:
+        with ended_by_signals(main, self._end_for_good):
+            await self._run(exit_after)
+            # the loop tells of a signal that came while the parts closed: wake-up, callback, call
+            for _ in range(3):
+                await asyncio.sleep(0)
+        # lets calls of `show` from other threads run before the last line
+        await asyncio.sleep(0)
+        self.screen.stopped(self.door_locked())
+        return 0 if self._crashed is None else CRASH_EXIT
+
+    async def _run(self, exit_after: float | None) -> None:
+        with ExitStack() as stack:
             state_dir = self.settings.storage.state_dir
             stack.enter_context(StateLock(state_dir, self.LOCK))
             room_to_start(state_dir)
@@ -139,10 +150,6 @@ class Process:
                 await self._serve(exit_after)
             if self.fatal is not None:
                 raise self.fatal
-        # lets calls of `show` from other threads run before the last line
-        await asyncio.sleep(0)
-        self.screen.stopped(self.door_locked())
-        return 0 if self._crashed is None else CRASH_EXIT
 
     # --- for the parts ------------------------------------------------------------------------
 
