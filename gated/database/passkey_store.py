@@ -63,6 +63,13 @@ def list_(session: Session, account_id: int) -> list[Passkey]:
     return [record(Passkey, row) for row in session.execute(own.order_by(passkeys.c.id))]
 
 
+def rename(session: Session, account_id: int, id_: int, name: str) -> Passkey:
+    """Give a passkey of an account another name. Raises: NotFound, for those of others, too."""
+    own = sa.and_(passkeys.c.id == id_, passkeys.c.account_id == account_id)
+    session.execute(sa.update(passkeys).where(own).values(name=name))
+    return get(session, account_id, id_)
+
+
 def used(session: Session, id_: int, sign_count: int, at: datetime) -> bool:
     """Note that a passkey has signed; False, and nothing, where its count did not grow.
 

@@ -122,6 +122,14 @@ class Passkeys(Service):
             record_passkey(change, "passkey_added", account, passkey)
         return passkey
 
+    def rename_own(self, principal: Principal, id_: int, name: str) -> Passkey:
+        """Give one's own passkey another name. Raises: NotFound."""
+        with self.change(principal.username) as change:
+            account = account_store.get(change.session, principal.account_id)
+            passkey = passkey_store.rename(change.session, account.id, id_, name)
+            record_passkey(change, "passkey_renamed", account, passkey)
+        return passkey
+
     def remove_own(self, principal: Principal, token: str, id_: int) -> None:
         """Remove one's own passkey, which ends all one's sessions.
 

@@ -27,6 +27,7 @@ from gated.passkeys.schemas import (
     Assertion,
     CreationOptionsOut,
     PasskeyIn,
+    PasskeyName,
     PasskeyOut,
     RequestOptionsOut,
 )
@@ -127,6 +128,12 @@ def add_passkey(
     made = services.passkeys.register(principal, body.name, given, request.cookies.get(COOKIE))
     _forget(response)
     return PasskeyOut.model_validate(made)
+
+
+@router.patch(f"{HERE}/{{id}}", responses=responses(404))
+def rename_passkey(id: int, body: PasskeyName, principal: Anyone, services: Services) -> PasskeyOut:
+    """Give a passkey of mine another name."""
+    return PasskeyOut.model_validate(services.passkeys.rename_own(principal, id, body.name))
 
 
 @router.delete(f"{HERE}/{{id}}", status_code=204, responses=responses(404))

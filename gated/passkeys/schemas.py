@@ -64,9 +64,12 @@ class Attestation(_Given):
     response: AttestationResponse
 
 
-class PasskeyIn(In):
+class PasskeyName(In):
     name: Annotated[Text, StringConstraints(max_length=100)]
     """By which its owner knows it: of the phone, of the key."""
+
+
+class PasskeyIn(PasskeyName):
     credential: Attestation
 
 

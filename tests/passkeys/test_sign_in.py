@@ -285,6 +285,21 @@ def test_nobody_removes_a_passkey_of_somebody_else(owner: Browser, gate: Running
     assert owner.passkeys() == [passkey]
 
 
+def test_its_owner_gives_a_passkey_another_name(owner: Browser, gate: Running) -> None:
+    (mine,) = owner.passkeys()
+    here = f"{HERE}/{mine['id']}"
+    named = owner.client.patch(here, json={"name": "old phone"})
+    assert (named.status_code, named.json()["name"]) == (200, "old phone")
+    assert [p["name"] for p in owner.passkeys()] == ["old phone"]
+    (renamed, *_) = acts(gate, "passkey_renamed")
+    assert renamed["subject"] == {"username": "the-viewer", "passkey": "old phone"}
+    for wrong in ("", "n" * 101):
+        assert owner.client.patch(here, json={"name": wrong}).status_code == 422
+    with gate.client("admin") as other:
+        assert other.patch(here, json={"name": "mine"}).status_code == 404
+    assert owner.who() == "the-viewer", "no session ends by it"
+
+
 def test_an_administrator_sees_and_removes_those_of_an_account(
     owner: Browser, gate: Running
 ) -> None:

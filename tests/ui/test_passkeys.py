@@ -167,7 +167,13 @@ def test_from_the_first_passkey_to_its_removal(
     page.goto(pages.address + MINE)
     page.get_by_text("last used").wait_for()
 
-    page.get_by_role("button", name="Remove: my phone").click()
+    page.get_by_role("button", name="Rename: my phone").click()
+    page.get_by_label("Name of the passkey").fill("my old phone")
+    assert violations(page) == []
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    page.get_by_text("my old phone").wait_for()
+
+    page.get_by_role("button", name="Remove: my old phone").click()
     page.locator("dialog").get_by_role("button", name="Remove").click()
     page.get_by_role("heading", name="Sign in").wait_for()  # all sessions are over
     owner.by_passkey()

@@ -2,7 +2,7 @@
 import { askToSignIn, atDomain, get, may, post, resume, session, signIn, signOut, stayWhile } from "./core/api.js";
 import { effect, h, scoped, signal } from "./core/dom.js";
 import { abnormal, alarms, followGate, gate, readGate } from "./core/gate.js";
-import { language, LANGUAGES, learn, preferred, speak, t, word, zone } from "./core/i18n.js";
+import { language, LANGUAGES, learn, number, preferred, speak, t, word, zone } from "./core/i18n.js";
 import { connected } from "./core/live.js";
 import { BASE, go, here } from "./core/router.js";
 import { button, inWords, note, skeleton } from "./pieces/bits.js";
@@ -38,7 +38,7 @@ function links(names) {
   return h("ul.nav", {}, names.filter(name => name in SCREENS && allowed(name)).map(name =>
     h("li", {}, h("a", { href: BASE + name, "aria-current": () => (current() === name ? "page" : null) },
       icon(SCREENS[name][0]), h("span", {}, t(`app.${name}`)),
-      name === "alarms" && (() => alarms.value.length > 0 && h("span.count", { "aria-label": t("app.unseen", { n: alarms.value.length }) }, String(alarms.value.length)))))));
+      name === "alarms" && (() => alarms.value.length > 0 && h("span.count", { "aria-label": t("app.unseen", { n: alarms.value.length }) }, number(alarms.value.length)))))));
 }
 
 function look() {

@@ -56,6 +56,8 @@ export function word(kind, code, otherwise = "") {
 export const has = key => key in words;
 
 export const number = (value, options) => new Intl.NumberFormat(region, options).format(value);
+// A text of the API, such as 08:05, with the digits that numbers and dates beside it have.
+export const digits = text => String(text).replace(/\d/g, digit => number(Number(digit)));
 export const percent = value => number(value, { style: "percent", maximumFractionDigits: 0 });
 
 const made = new Map();
@@ -73,11 +75,11 @@ export const moment = at => format({ day: "numeric", month: "short", year: "nume
 export const day = (iso, options = { weekday: "short", day: "numeric", month: "short" }) =>
   new Intl.DateTimeFormat(region, { timeZone: "UTC", ...options }).format(new Date(`${iso}T12:00:00Z`));
 // local times that come with their offset: as the clock at the gate showed them
-export const clockOf = iso => (iso ? iso.slice(11, 16) : "–");
+export const clockOf = iso => (iso ? digits(iso.slice(11, 16)) : "–");
 
 export function duration(seconds) {
   const minutes = Math.round(seconds / 60);
-  return t("time.duration", { h: number(Math.floor(minutes / 60)), m: String(minutes % 60).padStart(2, "0") });
+  return t("time.duration", { h: number(Math.floor(minutes / 60)), m: number(minutes % 60, { minimumIntegerDigits: 2 }) });
 }
 
 // The present day in the site's zone, as 2026-11-29.

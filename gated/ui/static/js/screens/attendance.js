@@ -7,18 +7,15 @@ import { bdi, button, chip, empty, head, loaded, nameOf, outcome, toast } from "
 import { bars } from "../pieces/chart.js";
 import { ask, checkbox, dialog, field, input, select } from "../pieces/dialog.js";
 import { icon } from "../pieces/icon.js";
+import { tabbar, viewOf } from "../pieces/tabbar.js";
 import { table } from "../pieces/table.js";
-
-const VIEWS = ["exceptions", "day", "log", "months", "requests"];
 
 export default function attendance({ place }) {
   if (place.rest[0]) return week(Number(place.rest[0]));
-  const view = signal(VIEWS.includes(place.query.get("view")) ? place.query.get("view") : "exceptions");
   const shown = { exceptions, day: oneDay, log, months, requests };
-  const views = VIEWS.filter(name => name !== "requests" || may("operator"));
+  const views = Object.keys(shown).filter(name => name !== "requests" || may("operator")), view = viewOf(place, views);
   return h("div", {}, head(t("app.attendance"), h("span.grow"), button(t("attendance.export"), exporting, { sign: "down" })),
-    h("nav.tabbar", { "aria-label": t("app.attendance") }, views.map(name =>
-      h("button", { type: "button", "aria-current": () => (view.value === name ? "page" : null), onclick: () => { remember({ view: name }); view.value = name; } }, t(`attendance.${name}`)))),
+    tabbar(t("app.attendance"), views.map(name => [name, t(`attendance.${name}`)]), view),
     h("div.below", {}, () => shown[view.value](place.query)));
 }
 
@@ -100,7 +97,7 @@ function oneDay(at) {
     row: d => [h("td", {}, personLink(d), h("div.small.muted", {}, bdi(d.department ?? ""))), h("td.num", {}, `${clockOf(d.first_in)} – ${d.visits.at(-1)?.present ? t("attendance.present") : clockOf(d.last_out)}`),
       h("td.num.opt", {}, duration(d.inside_s)), h("td.opt", {}, h("span.chips", {}, ...marks(d)))],
     none: () => empty("clock", t("attendance.nobody")) });
-  const arrivals = () => Array.from({ length: 24 }, (_, hour) => [String(hour), came.value.find(c => c.hour === hour)?.people ?? 0]);
+  const arrivals = () => Array.from({ length: 24 }, (_, hour) => [number(hour), came.value.find(c => c.hour === hour)?.people ?? 0]);
   return h("div", {}, h("div.filters", {}, h("div.row", {}, before,
     h("input", { type: "date", value: () => chosen.value, max: today(), "aria-label": t("attendance.day"), onchange: e => pick(e.target.value) }), after)),
   h("div.stack", {}, () => came.value.length > 0 && h("section.card", { "aria-labelledby": "arrivals" }, h("header", {}, h("h2", { id: "arrivals" }, t("attendance.arrivals"))), bars(t("attendance.arrivals"), arrivals())),

@@ -4,13 +4,17 @@ import { h, signal } from "../core/dom.js";
 import { has, moment, number, t, word } from "../core/i18n.js";
 import { bdi, button, chip, empty, head, inWords, loaded, note, toast } from "../pieces/bits.js";
 import { ask, checkbox, dialog, field, form, input } from "../pieces/dialog.js";
+import { tabbar, viewOf } from "../pieces/tabbar.js";
 import { table } from "../pieces/table.js";
 
-export default function fleet() {
-  const view = signal("gates");
+// The least role of a view; a viewer's where nothing is said.
+const LEAST = { edits: "operator", receipts: "auditor" };
+
+export default function fleet({ place }) {
   const shown = { gates, edits, rollouts, receipts };
+  const views = Object.keys(shown).filter(name => may(LEAST[name] ?? "viewer")), view = viewOf(place, views);
   return h("div", {}, head(t("app.fleet"), h("span.grow"), may("admin") && button(t("fleet.invite"), invite, { kind: "main", sign: "plus" })),
-    h("nav.tabbar", { "aria-label": t("app.fleet") }, ["gates", may("operator") && "edits", "rollouts", may("auditor") && "receipts"].filter(Boolean).map(name => h("button", { type: "button", "aria-current": () => (view.value === name ? "page" : null), onclick: () => { view.value = name; } }, t(`fleet.${name}`)))),
+    tabbar(t("app.fleet"), views.map(name => [name, t(`fleet.${name}`)]), view),
     h("div.below", {}, () => shown[view.value]()));
 }
 

@@ -4,8 +4,8 @@ import { h } from "../core/dom.js";
 import { addDays, clockOf, day, duration, fromSite, moment, t, today, toSite, word } from "../core/i18n.js";
 import { button, chip, empty, head, loaded, toast } from "../pieces/bits.js";
 import { ask, checkbox, field, input, select } from "../pieces/dialog.js";
+import { password } from "./accounts.js";
 import { wish } from "./attendance.js";
-import { password } from "./settings.js";
 
 export default function me() {
   const from = addDays(today(), -30);

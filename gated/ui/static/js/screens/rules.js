@@ -1,21 +1,20 @@
 // Rules: weeks to draw, groups and where they pass, holidays, what holds for everybody, and a try.
 import { del, get, may, post, put } from "../core/api.js";
 import { h, signal } from "../core/dom.js";
-import { day, fromSite, moment, t, today, word } from "../core/i18n.js";
-import { remember } from "../core/router.js";
+import { day, digits, fromSite, moment, t, today, word } from "../core/i18n.js";
 import { bdi, button, chip, empty, head, inWords, loaded, nameOf, note, toast } from "../pieces/bits.js";
 import { ask, checkbox, field, input, select } from "../pieces/dialog.js";
 import { icon } from "../pieces/icon.js";
+import { tabbar, viewOf } from "../pieces/tabbar.js";
 
-const VIEWS = ["try", "schedules", "groups", "holidays", "site"];
 // names of weekdays come from any week
 const weekdays = Array.from({ length: 7 }, (_, n) => `2026-01-${String(5 + n).padStart(2, "0")}`);
 
 export default function rules({ place }) {
-  const view = signal(VIEWS.includes(place.query.get("view")) ? place.query.get("view") : "try");
   const shown = { try: trying, schedules, groups, holidays, site };
+  const views = Object.keys(shown), view = viewOf(place, views);
   return h("div", {}, head(t("app.rules")),
-    h("nav.tabbar", { "aria-label": t("app.rules") }, VIEWS.map(name => h("button", { type: "button", "aria-current": () => (view.value === name ? "page" : null), onclick: () => { remember({ view: name }); view.value = name; } }, t(`rules.${name}`)))),
+    tabbar(t("app.rules"), views.map(name => [name, t(`rules.${name}`)]), view),
     h("div.below", {}, () => shown[view.value]()));
 }
 
@@ -78,7 +77,7 @@ function schedules() {
     may("operator") && h("div.row", {}, button(t("rules.schedule.add"), () => edit(null, again), { kind: "main", sign: "plus" })),
     found.length ? found.map(s => h("section.card", { "aria-label": s.name }, h("header", {}, h("h2", {}, bdi(s.name)), may("operator") && button(t("app.change"), () => edit(s, again), { kind: "quiet", sign: "edit" }),
       may("operator") && button(t("app.remove"), () => ask(t("app.remove"), [h("p", {}, s.name)], { yes: t("app.remove"), kind: "bad", act: () => del(`/api/access/schedules/${s.id}`) }).then(done => done && again()), { kind: "quiet" })),
-    h("div.pad.draw", {}, s.week.map((hours, n) => [h("span.small", {}, day(weekdays[n], { weekday: "short" })), band({ value: hours }), h("span.small.muted.num", { dir: "ltr" }, hours.join(", ") || "–")]))))
+    h("div.pad.draw", {}, s.week.map((hours, n) => [h("span.small", {}, day(weekdays[n], { weekday: "short" })), band({ value: hours }), h("span.small.muted.num", { dir: "ltr" }, digits(hours.join(", ")) || "–")]))))
       : empty("calendar", t("rules.schedule.none")))));
 }
 

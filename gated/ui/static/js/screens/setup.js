@@ -3,7 +3,7 @@
 import { get, post, put } from "../core/api.js";
 import { effect, every, h, signal } from "../core/dom.js";
 import { decisions, gate, readGate } from "../core/gate.js";
-import { has, percent, t } from "../core/i18n.js";
+import { has, number, percent, t, word } from "../core/i18n.js";
 import { connected, onEvent, picture } from "../core/live.js";
 import { BASE, go, here, remember } from "../core/router.js";
 import { bdi, button, head, inWords, loaded, nameOf, note, outcome, reasonOf } from "../pieces/bits.js";
@@ -27,7 +27,8 @@ const after = step => STEPS[STEPS.indexOf(step) + 1];
 const onwards = step => h("div.row.end", {}, h("a.btn.main", { href: after(step) ? `${BASE}setup/${after(step)}` : `${BASE}now` }, t(after(step) ? "first.next" : "first.finish")));
 
 // How far the newest change is; a gate that starts anew does not answer for some seconds.
-export function changing() {
+// ended: called when it was kept or taken back, for what shows the settings.
+export function changing(ended = () => {}) {
   const told = signal(null), away = signal(false);
   const look = async () => {
     try {
@@ -37,6 +38,7 @@ export function changing() {
       // what was waited for and is not there any more has worked; that stays to be read
       if (found.state !== "none" || !before) told.value = before === found.state ? told.peek() : found;
       else if (before === "waiting" || before === "trial") told.value = { state: "done" };
+      if (before !== told.peek().state && ["done", "refused"].includes(told.peek().state)) ended();
       away.value = false;
     } catch (error) { away.value = error instanceof TypeError || error.status >= 500; }
   };
@@ -45,10 +47,13 @@ export function changing() {
   return h("div", { role: "status" }, () => {
     const { state, reason } = told.value ?? {};
     if (away.value) return note("info", t("change.away"));
-    if (state === "refused") return note("bad", t("change.refused"), h("p.small", { dir: "ltr" }, reason));
+    if (state === "refused") return note("bad", t("change.refused"), troubles(reason).map(text => h("p", {}, text)), h("p.small", { lang: "en", dir: "ltr" }, reason));
     return state && state !== "none" && note(state === "done" ? "ok" : "info", t(`change.${state}`));
   });
 }
+
+// The reason is the log's, in English; the problems that it names have words.
+const troubles = reason => (reason.match(/[a-z]+(_[a-z]+)+/g) ?? []).filter(code => has(`problem.${code}`)).map(code => word("problem", code));
 
 const row = (found, key) => found.settings.find(one => one.key === key);
 const zones = now => [...new Set([now, "UTC", ...Intl.supportedValuesOf("timeZone")])].sort();
@@ -103,7 +108,7 @@ function camera(step) {
         () => seen.value.kind !== "live" && h("div.over.whole", { role: "status" }, h("p", {}, t(`now.${seen.value.kind}`)), seen.value.take && button(t("now.take"), seen.value.take))),
       () => gate.value?.camera_hint && note("warn", t("first.hinted", { hint: gate.value.camera_hint })),
       () => problem.value && note("bad", inWords(problem.value)),
-      h("div.row", { role: "group", "aria-label": t("first.rotate") }, TURNS.map(one => h("button.btn", { type: "button", "aria-pressed": () => String(turn.value === one), onclick: () => { turn.value = one; } }, `${one}°`)),
+      h("div.row", { role: "group", "aria-label": t("first.rotate") }, TURNS.map(one => h("button.btn", { type: "button", "aria-pressed": () => String(turn.value === one), onclick: () => { turn.value = one; } }, `${number(one)}°`)),
         h("button.btn", { type: "button", "aria-pressed": () => String(mirrored.value), onclick: () => { mirrored.value = !mirrored.peek(); } }, t("first.mirror"))),
       h("div.row.end", {}, button(t("first.save"), save, { kind: "main", disabled: () => busy.value })));
   });
