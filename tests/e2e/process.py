@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gated.enrollment.models import INSTALLED
+from gated.vision.assets import AssetStore
 
 GATED = (sys.executable, "-m", "gated")
 
@@ -53,6 +54,19 @@ def surroundings(**more: str) -> dict[str, str]:
     """The environment of a program: its bytecode is kept, as in an installation."""
     kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     return {**kept, **more}
+
+
+PROGRAM = "import sys; sys.prefix = {prefix!r}; from gated.__main__ import main; main()"
+
+
+def installed_with(folder: Path, assets: AssetStore, sets: frozenset[str]) -> Sequence[str]:
+    """The program as installed in the folder, with the models of these sets and no others."""
+    models = folder / "prefix" / "share" / "gated" / "models"
+    models.mkdir(parents=True)
+    for status in assets.status():
+        if status.set in sets and status.path is not None:
+            (models / status.name).symlink_to(status.path)
+    return (sys.executable, "-c", PROGRAM.format(prefix=str(folder / "prefix")))
 
 
 class Process:

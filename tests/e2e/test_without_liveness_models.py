@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 from gated.vision.assets import AssetStore
 from gated.vision.manifest import PAD_V1SE, PAD_V2
 from tests.assets import require_assets
-from tests.e2e.process import Process, gated
+from tests.e2e.process import Process, gated, installed_with
 
 CONFIG = """
 gate: {{name: bare, demo: true}}
@@ -26,8 +25,6 @@ liveness: {level}
 storage: {{state_dir: {state}}}
 api: {{port: 0}}
 """
-
-PROGRAM = "import sys; sys.prefix = {prefix!r}; from gated.__main__ import main; main()"
 
 
 @dataclass(frozen=True)
@@ -49,15 +46,9 @@ def installed(
     level: str = "normal",
     sets: frozenset[str] = frozenset({"default", "demo"}),
 ) -> Bare:
-    models = folder / "prefix" / "share" / "gated" / "models"
-    models.mkdir(parents=True)
-    for status in assets.status():
-        if status.set in sets and status.path is not None:
-            (models / status.name).symlink_to(status.path)
     config = folder / "gate.yaml"
     config.write_text(CONFIG.format(level=level, state=folder / "state"))
-    program = PROGRAM.format(prefix=str(folder / "prefix"))
-    return Bare(config, (sys.executable, "-c", program))
+    return Bare(config, installed_with(folder, assets, sets))
 
 
 def test_the_running_gate_says_so_and_denies_whom_it_knows(bare: Bare) -> None:

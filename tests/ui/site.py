@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,12 +17,13 @@ import pytest
 from gated.accounts.accounts import Accounts
 from gated.accounts.devices import Devices
 from gated.config import load
+from gated.enrollment.models import INSTALLED
 from gated.live import snapshot_store
 from gated.people.people import People
 from gated.workspace import Workspace
 from tests.assets import require_assets
 from tests.changes import done_by
-from tests.e2e.process import Process, demo_config
+from tests.e2e.process import Process, demo_config, installed_with
 from tests.enrollment.offices import portrait
 from tests.fixtures.server import PASSWORD
 from tests.workspaces import open_workspace
@@ -35,6 +37,9 @@ ARGS = (
 )
 WAIT_MS = 60_000
 """A bound for a machine that is busy; what is waited for is a condition, and comes sooner."""
+
+SETS = frozenset({"default", "demo"})
+"""What the site has of models and pictures."""
 
 PEOPLE = (
     ("Ada", "Byron", "A-1", "Mathematics"),
@@ -55,11 +60,18 @@ class Site:
 
 @contextmanager
 def running_site(folder: Path, *, killed: bool = False) -> Iterator[Site]:
-    """Run the demo with accounts of all roles and some people; killed: the test ends it."""
-    require_assets("default", "demo")
+    """Run the demo with accounts of all roles and some people; killed: the test ends it.
+
+    Its port stays over the starts that settings need, which it tries for a second. It has no models
+    for liveness: with that switched on it is not well.
+    """
+    program = installed_with(folder, require_assets(*SETS), SETS)
     config = demo_config(folder)
     text = config.read_text().replace("storage: {", "storage: {keep_stranger_pictures: true, ")
-    config.write_text(text + "privacy: {unknown_faces_days: 3}\n")
+    text = text.replace(f"vision: {{assets_dir: {INSTALLED}}}\n", "")
+    text = text.replace("port: 0", f"port: {free_port()}")
+    text += "privacy: {unknown_faces_days: 3}\nsync: {trial_s: 1, take_over_within_s: 1}\n"
+    config.write_text(text)
     with open_workspace(load(config, {})) as workspace:
         accounts = Accounts.of(workspace)
         people = People.of(workspace)
@@ -76,9 +88,17 @@ def running_site(folder: Path, *, killed: bool = False) -> Iterator[Site]:
         accounts.create("the-self", "self", PASSWORD, actor="test", person_id=made[0].id)
         _, token = done_by("test", Devices.of(workspace).add, "the-kiosk")
         _refuse_a_stranger(workspace)
-    with Process("--config", config) as process:
+    with Process("--config", config, program=program) as process:
         yield Site(address_of(process), process, config, token)
         assert killed or process.end() == 0
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
 
 
 def _refuse_a_stranger(workspace: Workspace) -> None:

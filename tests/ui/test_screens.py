@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from gated.config import load
 from gated.enrollment.models import INSTALLED
 from tests.assets import require_assets
 from tests.e2e.process import Process, demo_config
@@ -21,6 +22,8 @@ from tests.ui.shots import PAGES
 from tests.ui.site import ARGS, CHROMIUM, WAIT_MS, Site, Visitor, address_of, signed_in, violations
 
 Visit = Callable[..., Visitor]
+LONG_MS = 180_000
+"""For what begins with a start of the gate."""
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 
 
@@ -300,6 +303,28 @@ def test_a_language_reads_in_its_direction(visit: Visit, language: str) -> None:
     assert html.get_attribute("dir") == ("rtl" if language == "fa" else "ltr")
 
 
+@pytest.mark.parametrize(
+    ("region", "zero"), [("fa-IR", "۰"), ("ar-EG", "٠"), ("ar-MA", "0"), ("de-DE", "0")]
+)
+def test_one_phrase_has_digits_of_one_kind(visit: Visit, region: str, zero: str) -> None:
+    visitor = visit(locale=region)
+    visitor.goto()
+    visitor.page.locator("main.sign").wait_for()
+    told = visitor.page.evaluate(
+        """async () => {
+          const app = document.querySelector("script[src*=app]").src;
+          const i18n = await import(app.replace("app.js", "core/i18n.js"));
+          return [
+            i18n.duration(3900), i18n.clockOf("2026-11-29T08:05:00+01:00"), i18n.number(70),
+            i18n.clock("2026-11-29T08:05:00Z"), i18n.day("2026-11-29"),
+            i18n.moment("2026-11-29T08:05:00Z"),
+          ];
+        }"""
+    )
+    kinds = [{chr(ord(c) - int(c)) for c in text if c.isdecimal()} for text in told]
+    assert kinds == [{zero}] * len(told), told
+
+
 @pytest.mark.parametrize(("scheme", "size"), [("light", {}), ("dark", PHONE)])
 def test_axe_finds_nothing(visit: Visit, scheme: str, size: dict[str, Any]) -> None:
     visitor = visit(color_scheme=scheme, **size)
@@ -435,6 +460,52 @@ def test_what_the_gate_is_set_to_is_shown_and_what_may_not_be_is_refused(
         assert client.get("/api/settings/change").json()["state"] == "none"
     with signed_in(site, "operator") as client:
         assert client.get("/api/settings").status_code == 403
+
+
+def test_a_setting_is_tried_and_kept(visit: Visit, site: Site) -> None:
+    visitor = visit()
+    page = visitor.page
+    page.set_default_timeout(LONG_MS)
+    _save_setting(visitor, "door.held_open_s", "44")
+    page.get_by_text("The new settings work and are written down.").wait_for()
+    row = page.get_by_role("listitem").filter(has_text="door.held_open_s")
+    row.get_by_text("44", exact=True).wait_for()
+    assert violations(page) == []
+    assert load(site.config, {}).door.held_open_s == 44
+    with signed_in(site) as client:
+        kinds = [row["kind"] for row in client.get("/api/audit", params={"limit": 20}).json()]
+    assert kinds.index("settings_accepted") < kinds.index("settings_changed")
+
+
+def test_a_setting_with_which_the_gate_is_not_well_is_taken_back(visit: Visit, site: Site) -> None:
+    before = site.config.read_text()
+    visitor = visit()
+    page = visitor.page
+    page.set_default_timeout(LONG_MS)
+    _save_setting(visitor, "liveness.level", "normal")
+    refused = page.get_by_role("alert").filter(has_text="has taken it back")
+    refused.get_by_text("Liveness cannot be told: its models are missing").wait_for()
+    row = page.get_by_role("listitem").filter(has_text="liveness.level")
+    row.get_by_text("off", exact=True).wait_for()
+    assert violations(page) == []
+    assert site.config.read_text() == before
+    with signed_in(site) as client:
+        assert client.get("/api/gate").json()["liveness"] == "off"
+
+
+def _save_setting(visitor: Visitor, key: str, value: str) -> None:
+    """Change a setting as an administrator does; the gate starts anew to try it."""
+    visitor.sign_in("admin", "settings?view=gate")
+    page = visitor.page
+    page.get_by_role("searchbox").fill(key)
+    page.get_by_role("button", name=f"Change: {key}").click()
+    control = page.get_by_role("dialog").get_by_label("Value")
+    if control.evaluate("el => el.tagName") == "SELECT":
+        control.select_option(value)
+    else:
+        control.fill(value)
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    page.get_by_text("The gate starts anew").first.wait_for()
 
 
 def test_the_log_is_checked_and_the_job_is_listed(visit: Visit) -> None:

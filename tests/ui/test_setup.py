@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,17 +17,10 @@ from tests.assets import require_assets
 from tests.e2e.process import Process, demo_config, gated
 from tests.enrollment.offices import kit_of, portrait
 from tests.fixtures.server import PASSWORD
-from tests.ui.site import Site, Visitor, address_of, violations
+from tests.ui.site import Site, Visitor, address_of, free_port, violations
 
 LONG_MS = 180_000
 """For what begins with a start of the gate, or waits for somebody to walk up to it."""
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 def one_who_stands_long(file: Path) -> Path:
