@@ -277,16 +277,15 @@ class Accounts(Service):
 
     def require_recent(self, token: str) -> None:
         """Make sure that somebody has just signed in. Raises: ConfirmationNeeded."""
-        if self._clock.now().utc - self._tokens.read(token).signed_in_at >= RECENT_S:
+        if not self._is_recent(token, RECENT_S):
             raise ConfirmationNeeded("sign in anew to change with what you sign in")
 
     def change_password(
         self, principal: Principal, current: str, new: str, address: str
     ) -> tuple[str, int]:
-        """A new password for the one who knows the present one, and a token for it.
+        """Set a new password for who knows the present one; return a token and its life in seconds.
 
-            BadCredentials,
-        ConfirmationNeeded, Throttled, WeakPassword.
+        Raises: BadCredentials, Throttled, WeakPassword.
         """
         self.authenticate(principal.username, current, address)
         account = self.set_password(principal.username, new, actor=principal.username)
@@ -301,9 +300,15 @@ class Accounts(Service):
         if password is not None:
             self.authenticate(principal.username, password, address)
             return
-        since = self._clock.now().utc - self._tokens.read(token).signed_in_at
-        if longest is not None and since >= longest:
+        if longest is not None and not self._is_recent(token, longest):
             raise ConfirmationNeeded("give the password again, or sign in anew")
+
+    def _is_recent(self, token: str, within_s: float) -> bool:
+        """Return whether a token's sign-in is less than so many seconds ago.
+
+        One that lies ahead is not: the clock was set back, and nobody knows how old it is.
+        """
+        return 0 <= self._clock.now().utc - self._tokens.read(token).signed_in_at < within_s
 
     def sign_out(self, token: str, principal: Principal) -> None:
         """Make this token void, wherever a copy of it is."""

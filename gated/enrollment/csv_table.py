@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import codecs
 import csv
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from gated.enrollment.headings import Headings, headings_of
-from gated.enrollment.workbook import is_workbook, letters, read_workbook
+from gated.enrollment.workbook import MAX_ROWS, is_workbook, letters, read_workbook
 from gated.errors import SourceError
 from gated.http.spreadsheet import meant
 from gated.vision.kinds import kind_of
@@ -91,7 +92,10 @@ def read_table(content: bytes, given: Mapping[str, str]) -> Table:
         notes.append(
             "read as Windows-1252, as it is no UTF-8: if names look wrong, save it as `CSV UTF-8`"
         )
-    found = [r for r in records if any(map(str.strip, r.cells))]
+    filled = (r for r in records if any(map(str.strip, r.cells)))
+    found = list(itertools.islice(filled, MAX_ROWS + 1))
+    if len(found) > MAX_ROWS:
+        raise SourceError(f"the table has more than {MAX_ROWS:,} rows: make several")
     if short := [str(r.line) for r in found if not r.problem and len(r.cells) < len(head.cells)]:
         more = ", ..." if len(short) > 10 else ""
         notes.append(

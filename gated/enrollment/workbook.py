@@ -23,6 +23,9 @@ WORKBOOK = "xl/workbook.xml"
 MAX_MEMBERS = 5_000
 MAX_PART_BYTES = 48 << 20
 """Of one part, unpacked: whatever it says of itself, no more is unpacked."""
+MAX_UNPACKED_BYTES = 4 * MAX_PART_BYTES
+"""Of all parts that are read, each time: many sheets may name the same one."""
+MAX_SHEETS = 500
 MAX_ROWS = 100_000
 MAX_COLUMNS = 256
 MAX_CELLS = 1_000_000
@@ -88,10 +91,16 @@ def read_workbook(content: bytes) -> Sheet:
     return Sheet(found, tuple(notes))
 
 
-def _opened(content: bytes) -> zipfile.ZipFile:
+class _Archive(zipfile.ZipFile):
+    """The parts of a workbook. left: how many bytes may be unpacked still."""
+
+    left = MAX_UNPACKED_BYTES
+
+
+def _opened(content: bytes) -> _Archive:
     check_directory(io.BytesIO(content))
     try:
-        archive = zipfile.ZipFile(io.BytesIO(content))
+        archive = _Archive(io.BytesIO(content))
     except (zipfile.BadZipFile, ValueError, struct.error, NotImplementedError) as error:
         raise SourceError(f"the workbook cannot be read: {error}") from None
     if len(archive.infolist()) > MAX_MEMBERS:
@@ -123,7 +132,7 @@ class _Reader:
         self._listens = False
         return "".join(self._heard)
 
-    def parse(self, archive: zipfile.ZipFile, part: str) -> None:
+    def parse(self, archive: _Archive, part: str) -> None:
         """SourceError for what is no XML, is too large, or defines entities."""
         parser = expat.ParserCreate()
         parser.buffer_text = True
@@ -136,7 +145,8 @@ class _Reader:
             with archive.open(part) as file:
                 while piece := file.read(_CHUNK):
                     left -= len(piece)
-                    if left < 0:
+                    archive.left -= len(piece)
+                    if min(left, archive.left) < 0:
                         raise SourceError(f"its part {part} is too large when unpacked")
                     parser.Parse(piece, False)
             parser.Parse(b"", True)
@@ -177,7 +187,7 @@ def _plain(text: str) -> str:
 class _Book:
     """Texts that cells share, the zeros that formats add, and where the sheets are."""
 
-    archive: zipfile.ZipFile
+    archive: _Archive
     strings: list[str] = field(default_factory=list)
     digits: list[int] = field(default_factory=list)
     """Of each cell style: to how many digits a number is filled up; 0: as it is."""
@@ -197,6 +207,8 @@ class _Book:
                 target = self._targets.get(_attribute(attributes, "id"))
                 if target is not None:
                     found.append((attributes.get("name", ""), target))
+                if len(found) > MAX_SHEETS:
+                    raise SourceError(f"the workbook has more than {MAX_SHEETS} sheets")
 
         _Reader(begin, lambda name: None).parse(self.archive, WORKBOOK)
         yield from found
@@ -269,7 +281,7 @@ class _Book:
 # --- rows -----------------------------------------------------------------------------------------
 
 
-def _rows(archive: zipfile.ZipFile, part: str, book: _Book) -> list[SheetRow]:
+def _rows(archive: _Archive, part: str, book: _Book) -> list[SheetRow]:
     """The rows of a sheet that hold anything."""
     sheet = _SheetReader(book)
     reader = _Reader(sheet.begin, sheet.end)
@@ -290,7 +302,9 @@ class _SheetReader:
         self._row: dict[int, str] = {}
         self._problem = ""
         self._attributes: Mapping[str, str] = {}
-        self._value: str | None = None
+        self._texts: list[str] | None = None
+        """The texts of the present cell, without those beyond MAX_TEXT; None: it has no value."""
+        self._length = 0
         self._formula = False
         self._spoken = 0
 
@@ -308,7 +322,7 @@ class _SheetReader:
 
     def end(self, name: str) -> None:
         if name in ("v", "t") and not self._spoken:
-            self._value = (self._value or "") + self.reader.text()
+            self._take(self.reader.text())
         elif name == "rPh":
             self._spoken -= 1
         elif name == "c":
@@ -326,7 +340,16 @@ class _SheetReader:
     def _begin_cell(self, attributes: Mapping[str, str]) -> None:
         place = _PLACE.fullmatch(attributes.get("r", ""))
         self._column = self._column + 1 if place is None else _column(place[1])
-        self._attributes, self._value, self._formula = attributes, None, False
+        self._attributes, self._texts, self._length = attributes, None, 0
+        self._formula = False
+
+    def _take(self, text: str) -> None:
+        """Add a text to the present cell, which may have any number of them."""
+        if self._texts is None:
+            self._texts = []
+        if self._length <= MAX_TEXT:
+            self._texts.append(text)
+            self._length += len(text)
 
     def _end_cell(self) -> None:
         text = self._text()
@@ -342,7 +365,8 @@ class _SheetReader:
 
     def _text(self) -> str:
         """Return the cell's text; note a problem of the row where it cannot be known."""
-        kind, value = self._attributes.get("t", "n"), self._value
+        kind = self._attributes.get("t", "n")
+        value = None if self._texts is None else "".join(self._texts)
         if kind == "e":
             self._problem = f"the cell {self._place()} holds an error ({(value or '')[:20]})"
             return value or "#"

@@ -177,6 +177,16 @@ def find_groups(
     return [record(Group, row) for row in found], total.scalar_one()
 
 
+def member_counts(session: Session, found: Collection[Group]) -> dict[int, int]:
+    """Return how many members each of these groups has; those without any are left out."""
+    m, counts = group_members.c, dict[int, int]()
+    for some in _portions(group.id for group in found):
+        counted = sa.select(m.group_id, sa.func.count()).where(m.group_id.in_(some))
+        for id_, number in session.execute(counted.group_by(m.group_id)):
+            counts[id_] = number
+    return counts
+
+
 def memberships(
     session: Session, *, person_ids: Iterable[int] = (), group_ids: Iterable[int] = ()
 ) -> list[GroupMembership]:

@@ -17,16 +17,19 @@ from gated.people import directory_store, group_store, person_store
 from gated.people.bulk import MOST as MOST_AT_ONCE
 from gated.people.groups import Groups
 from gated.scim.attributes import GROUPS, read
+from gated.scim.directed import Directed
 from gated.scim.filters import Comparison, parse_filter
 from gated.scim.refusals import ScimRefused
-from gated.scim.replaceable import Replaceable
 from gated.scim.resources import ListQuery, Resource, finished, require_version
 from gated.workspace import Workspace
 
 LONGEST_NAME = 200
 
+MOST_MEMBERS = 20_000
+"""Members in a page of groups: a page with more has fewer groups (RFC 7644, 3.4.2.4)."""
 
-class DirectoryGroups(Replaceable):
+
+class DirectoryGroups(Directed):
     """The groups of a workspace. actor: the account of the directory.
 
     Memberships change a hundred at a time, so that rows of the door find their turn in between: a
@@ -49,7 +52,10 @@ class DirectoryGroups(Replaceable):
             found, total = directory_store.find_groups(
                 session, conditions, query.limit, query.offset
             )
-            shown = _resources(session, found, query.base, members=query.wants("members"))
+            members = query.wants("members")
+            if members:
+                found = _within(found, directory_store.member_counts(session, found))
+            shown = _resources(session, found, query.base, members=members)
         return query.listed(GROUPS, shown, total)
 
     def get(self, uid: str, base: str) -> Resource:
@@ -128,6 +134,18 @@ class DirectoryGroups(Replaceable):
         for act, person_id in steps:
             if person_id in there:
                 act(change, group_id, person_id)
+
+
+def _within(found: Sequence[Group], counts: Mapping[int, int]) -> list[Group]:
+    """Return the first groups that have `MOST_MEMBERS` members together, one at least."""
+    kept: list[Group] = []
+    total = 0
+    for group in found:
+        total += counts.get(group.id, 0)
+        if kept and total > MOST_MEMBERS:
+            break
+        kept.append(group)
+    return kept
 
 
 def _group(session: Session, uid: str) -> Group:

@@ -17,11 +17,13 @@ from gated.scim.attributes import GROUPS, USERS, Kind
 from gated.scim.dependencies import (
     PREFIX,
     Base,
+    DirectoryServices,
     Parameters,
     ResourceBody,
     Services,
     query_in,
 )
+from gated.scim.directed import Directed
 from gated.scim.errors import MEDIA_TYPE, refused
 from gated.scim.refusals import ScimRefused
 from gated.scim.resources import ListQuery, Resource, is_named
@@ -130,149 +132,94 @@ def search(body: ResourceBody, base: Base, _directory: Directory, services: Serv
     return _plain({**users, **sizes, "Resources": found})
 
 
-# --- users ---
+# --- users and groups ---
 
 
-@router.get("/Users")
-def list_users(asked: Parameters, _directory: Directory, services: Services) -> Response:
-    """Users by id."""
-    return _plain(services.directory_users.list_(asked))
+ServiceOf = Callable[[DirectoryServices], Directed]
+"""The service of one kind of resources."""
 
 
-@router.post("/Users/.search")
-def search_users(
-    body: ResourceBody, base: Base, _directory: Directory, services: Services
-) -> Response:
-    """Find users, without a filter in the address."""
-    return _plain(services.directory_users.list_(query_in(body, base)))
+def _add_reading(kind: Kind, of: ServiceOf) -> None:
+    """Add the routes that read resources of one kind."""
+    path = kind.endpoint
+
+    @router.get(path)
+    def list_(asked: Parameters, _directory: Directory, services: Services) -> Response:
+        """List resources by id."""
+        return _plain(of(services).list_(asked))
+
+    @router.post(f"{path}/.search")
+    def search_(
+        body: ResourceBody, base: Base, _directory: Directory, services: Services
+    ) -> Response:
+        """Find resources, without a filter in the address."""
+        return _plain(of(services).list_(query_in(body, base)))
+
+    @router.get(f"{path}/{{id}}")
+    def get(
+        id: str,
+        asked: Parameters,
+        _directory: Directory,
+        services: Services,
+        if_none_match: IfNoneMatch = None,
+    ) -> Response:
+        """Return one resource."""
+        return _one(kind, of(services).get(id, asked.base), asked, if_none_match)
 
 
-@router.post("/Users")
-def create_user(
-    body: ResourceBody, base: Base, directory: Directory, services: Services
-) -> Response:
-    """Add a person."""
-    made = services.directory_users.create(directory.username, body, base)
-    return _answer(USERS, made, status=201)
+def _add_changing(kind: Kind, of: ServiceOf) -> None:
+    """Add the routes that change resources of one kind."""
+    path, one = kind.endpoint, f"{kind.endpoint}/{{id}}"
+
+    @router.post(path)
+    def create(
+        body: ResourceBody, base: Base, directory: Directory, services: Services
+    ) -> Response:
+        """Add a resource."""
+        made = of(services).create(directory.username, body, base)
+        return _answer(kind, made, status=201)
+
+    @router.put(one)
+    def replace_(
+        id: str,
+        body: ResourceBody,
+        base: Base,
+        directory: Directory,
+        services: Services,
+        if_match: IfMatch = None,
+    ) -> Response:
+        """Make a resource as the directory has it."""
+        made = of(services).replace(directory.username, id, body, base, if_match)
+        return _answer(kind, made)
+
+    @router.patch(one)
+    def patch(
+        id: str,
+        body: ResourceBody,
+        base: Base,
+        directory: Directory,
+        services: Services,
+        if_match: IfMatch = None,
+    ) -> Response:
+        """Change what the operations name, and nothing else."""
+        return _answer(kind, of(services).patch(directory.username, id, body, base, if_match))
+
+    @router.delete(one, status_code=204)
+    def delete(
+        id: str, base: Base, directory: Directory, services: Services, if_match: IfMatch = None
+    ) -> None:
+        """Erase a person, or remove a group whose members stay."""
+        of(services).delete(directory.username, id, if_match, base)
 
 
-@router.get("/Users/{id}")
-def one_user(
-    id: str,
-    asked: Parameters,
-    _directory: Directory,
-    services: Services,
-    if_none_match: IfNoneMatch = None,
-) -> Response:
-    """One user."""
-    return _one(USERS, services.directory_users.get(id, asked.base), asked, if_none_match)
+def _users(services: DirectoryServices) -> Directed:
+    return services.directory_users
 
 
-@router.put("/Users/{id}")
-def replace_user(
-    id: str,
-    body: ResourceBody,
-    base: Base,
-    directory: Directory,
-    services: Services,
-    if_match: IfMatch = None,
-) -> Response:
-    """Make a person as the directory has them."""
-    users = services.directory_users
-    return _answer(USERS, users.replace(directory.username, id, body, base, if_match))
+def _groups(services: DirectoryServices) -> Directed:
+    return services.directory_groups
 
 
-@router.patch("/Users/{id}")
-def patch_user(
-    id: str,
-    body: ResourceBody,
-    base: Base,
-    directory: Directory,
-    services: Services,
-    if_match: IfMatch = None,
-) -> Response:
-    """Change what the operations name, and nothing else."""
-    users = services.directory_users
-    return _answer(USERS, users.patch(directory.username, id, body, base, if_match))
-
-
-@router.delete("/Users/{id}", status_code=204)
-def delete_user(
-    id: str, base: Base, directory: Directory, services: Services, if_match: IfMatch = None
-) -> None:
-    """Erase a person, photos and templates; log rows stay without identity."""
-    services.directory_users.delete(directory.username, id, if_match, base)
-
-
-# --- groups ---
-
-
-@router.get("/Groups")
-def list_groups(asked: Parameters, _directory: Directory, services: Services) -> Response:
-    """Groups by id."""
-    return _plain(services.directory_groups.list_(asked))
-
-
-@router.post("/Groups/.search")
-def search_groups(
-    body: ResourceBody, base: Base, _directory: Directory, services: Services
-) -> Response:
-    """Find groups, without a filter in the address."""
-    return _plain(services.directory_groups.list_(query_in(body, base)))
-
-
-@router.post("/Groups")
-def create_group(
-    body: ResourceBody, base: Base, directory: Directory, services: Services
-) -> Response:
-    """Add a group."""
-    made = services.directory_groups.create(directory.username, body, base)
-    return _answer(GROUPS, made, status=201)
-
-
-@router.get("/Groups/{id}")
-def one_group(
-    id: str,
-    asked: Parameters,
-    _directory: Directory,
-    services: Services,
-    if_none_match: IfNoneMatch = None,
-) -> Response:
-    """One group."""
-    return _one(GROUPS, services.directory_groups.get(id, asked.base), asked, if_none_match)
-
-
-@router.put("/Groups/{id}")
-def replace_group(
-    id: str,
-    body: ResourceBody,
-    base: Base,
-    directory: Directory,
-    services: Services,
-    if_match: IfMatch = None,
-) -> Response:
-    """Make a group as the directory has it."""
-    groups = services.directory_groups
-    return _answer(GROUPS, groups.replace(directory.username, id, body, base, if_match))
-
-
-@router.patch("/Groups/{id}")
-def patch_group(
-    id: str,
-    body: ResourceBody,
-    base: Base,
-    directory: Directory,
-    services: Services,
-    if_match: IfMatch = None,
-) -> Response:
-    """Change what the operations name, and nothing else."""
-    groups = services.directory_groups
-    return _answer(GROUPS, groups.patch(directory.username, id, body, base, if_match))
-
-
-@router.delete("/Groups/{id}", status_code=204)
-def delete_group(
-    id: str, base: Base, directory: Directory, services: Services, if_match: IfMatch = None
-) -> None:
-    """Remove a group; its members stay."""
-    services.directory_groups.delete(directory.username, id, if_match, base)
+for _kind, _of in ((USERS, _users), (GROUPS, _groups)):
+    _add_reading(_kind, _of)
+    _add_changing(_kind, _of)

@@ -26,9 +26,9 @@ from gated.people.directory_store import DirectoryName, GroupMembership
 from gated.people.people import People
 from gated.people.preconditions import require_own
 from gated.scim.attributes import ENTERPRISE, USERS, read
+from gated.scim.directed import Directed
 from gated.scim.filters import Comparison, parse_filter
 from gated.scim.refusals import ScimRefused
-from gated.scim.replaceable import Replaceable
 from gated.scim.resources import ListQuery, Resource, finished, require_version
 from gated.workspace import Workspace
 
@@ -60,7 +60,7 @@ class DirectoryPerson(In):
     phone: Phone | None = None
 
 
-class Users(Replaceable):
+class Users(Directed):
     """The users of a workspace. actor: the account of the directory."""
 
     KIND = USERS

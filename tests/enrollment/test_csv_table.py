@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gated.enrollment.csv_table import Row, Table, decoded, read_table
 from gated.enrollment.failures import failures_csv
 from gated.enrollment.headings import columns_given
+from gated.enrollment.workbook import MAX_ROWS
 from gated.errors import SourceError
 from gated.http.spreadsheet import csv_bytes, meant
 
@@ -242,6 +243,12 @@ def test_what_failed_is_a_table_that_can_be_imported(rows: list[dict[str, str]])
     found = read_table(b"".join(failures_csv({"refused": [entry] if rows else []})), {})
     assert cells(found) == [{k: v for k, v in row.items() if v} for row in rows]
     assert found.notes == ()
+
+
+def test_a_table_of_a_million_rows_is_refused_before_all_are_kept() -> None:
+    """Each takes a thousand bytes in memory, and four of the file."""
+    with pytest.raises(SourceError, match="more than 100,000 rows"):
+        table("personnel_code,photo\n" + "E1,\n" * (MAX_ROWS + 1))
 
 
 def test_what_is_no_text_is_called_so() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import time
 import zipfile
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -14,7 +15,7 @@ import pytest
 from gated.enrollment.archive import TableFile, read_archive, read_upload
 from gated.enrollment.csv_table import MAX_TABLE_BYTES, read_table
 from gated.enrollment.reading import read_roster
-from gated.enrollment.workbook import MAX_PART_BYTES, is_workbook, read_workbook
+from gated.enrollment.workbook import MAX_PART_BYTES, MAX_SHEETS, is_workbook, read_workbook
 from gated.errors import SourceError
 from gated.http.spreadsheet import xlsx_bytes
 
@@ -170,6 +171,33 @@ def test_a_bomb_is_unpacked_to_a_bound_only() -> None:
     assert len(bomb) < 1 << 20
     with pytest.raises(SourceError, match="too large when unpacked"):
         read_upload(bomb)
+
+
+def test_sheets_that_name_the_same_part_again_and_again_are_refused() -> None:
+    """Each is read on its own, and the part may be as large as a part can be."""
+    listed = "".join(f'<sheet name="S{n}" r:id="r1"/>' for n in range(MAX_SHEETS + 1))
+    book = f'<workbook xmlns:r="{RELATIONS}"><sheets>{listed}</sheets></workbook>'
+    with pytest.raises(SourceError, match="sheets"):
+        read_upload(workbook("", parts={"xl/workbook.xml": book}))
+    head = f'<worksheet xmlns="{MAIN}"><sheetData>'.encode()
+    large = head + b" " * (MAX_PART_BYTES - 200) + b"</sheetData></worksheet>"
+    few = book.replace(listed, "".join(f'<sheet name="S{n}" r:id="r1"/>' for n in range(8)))
+    parts: dict[str, str | bytes] = {"xl/workbook.xml": few, "xl/worksheets/s1.xml": large}
+    with pytest.raises(SourceError, match="too large when unpacked"):
+        read_upload(workbook("", parts=parts))
+
+
+def test_a_cell_of_very_many_texts_costs_no_more_than_its_length() -> None:
+    """Joined one by one each would be copied with all before it."""
+
+    def seconds(many: int) -> float:
+        data = workbook(titles() + row(f'<c t="inlineStr"><is>{"<t>abcd</t>" * many}</is></c>'))
+        began = time.process_time()
+        (found,) = read_table(data, {}).rows
+        assert "more than 32767 characters" in found.problem
+        return time.process_time() - began
+
+    assert seconds(160_000) < 5 * seconds(40_000) + 0.2
 
 
 @pytest.mark.long

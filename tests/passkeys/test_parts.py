@@ -107,6 +107,23 @@ def test_a_sign_in_is_recent_for_five_minutes(tmp_path: Path) -> None:
             accounts.require_recent(accounts.renew(token))
 
 
+def test_a_sign_in_of_a_clock_that_was_ahead_is_not_recent(tmp_path: Path) -> None:
+    """Else it would count as fresh, for door and passkeys, until the time of then is reached."""
+    clock = ManualClock()
+    with open_workspace(settings_of(tmp_path), clock=clock) as workspace:
+        accounts = Accounts(workspace, clock)
+        accounts.create("anna", "admin", PASSWORD, actor="test")
+        token, _ = accounts.sign_in("anna", PASSWORD, HERE)
+        principal = accounts.verify_token(token)
+        accounts.confirm(principal, token, None, HERE)
+        clock.step_utc(-600)
+        clock.advance(500)
+        with pytest.raises(ConfirmationNeeded):
+            accounts.require_recent(token)
+        with pytest.raises(ConfirmationNeeded):
+            accounts.confirm(principal, token, None, HERE)
+
+
 def test_spent_challenges_are_forgotten_when_they_are_over(tmp_path: Path) -> None:
     clock, authenticator = ManualClock(), Authenticator(ORIGIN)
     with open_workspace(settings_of(tmp_path), clock=clock) as workspace:

@@ -17,8 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.orm import Session
-
+from gated.change import Change
 from gated.config import Loaded, Settings, find_config, load_with
 from gated.core.door import DoorState
 from gated.database.state_lock import is_locked
@@ -26,7 +25,6 @@ from gated.errors import ConfigError, StorageError
 from gated.fleet.gate import assigned_config as given_store
 from gated.fleet.gate.assigned_config import AssignedConfig, Giver, KeptConfig, RefusedConfig
 from gated.fleet.gate.settings_file import write_values
-from gated.journal.journal import Entry
 from gated.link.status_board import GateStatus, StatusBoard
 from gated.ports import Clock
 from gated.vault.state_swap import finish
@@ -220,11 +218,9 @@ def _refused(given: AssignedConfig, reason: str) -> RefusedConfig:
 
 def forget(workspace: Workspace, clock: Clock, giver: Giver = "hub", *, actor: str) -> None:
     """Drop all that a giver has given; the next start is without it."""
-    with workspace.database.write() as session:
-        given_store.store(session, KeptConfig(), giver)
-        body = {"giver": giver}
-        entry = Entry(clock.now(), "settings_forgotten", body, {"actor": {"name": actor}})
-        workspace.journal.append([entry], session)
+    with workspace.change(actor, clock) as change:
+        given_store.store(change.session, KeptConfig(), giver)
+        change.record("settings_forgotten", {"giver": giver})
 
 
 class ConfigTrial:
@@ -340,13 +336,15 @@ class ConfigTrial:
     def _accept(self, given: AssignedConfig) -> None:
         if self._giver == "pages":
             given = self._written(given)
-        with self._workspace.database.write() as session:
+        with self._change_by(given) as change:
+            session = change.session
             pending = given_store.load(session, self._giver).pending
             other = pending if pending is not None and pending.uid != given.uid else None
             kept = KeptConfig(accepted=given, pending=other)
             given_store.store(session, kept, self._giver)
             overruled = list(self._now.loaded.overruled)
-            self._record(session, "settings_accepted", given, {"overruled": overruled})
+            body = {**self._body_of(given), "overruled": overruled}
+            change.record("settings_accepted", body)
         log.info("settings of %s work", _name(given))
         self._now = _layered(self._now, self._giver, given=given)
         self._publish("running")
@@ -373,25 +371,21 @@ class ConfigTrial:
     def _refuse(self, refused: RefusedConfig) -> None:
         """Give up what is pending, or note that what was accepted fits no more."""
         log.error("settings of %s are not used: %s", _name(refused), refused.reason)
-        with self._workspace.database.write() as session:
+        with self._change_by(refused) as change:
+            session = change.session
             kept = replace(given_store.load(session, self._giver), refused=refused)
             if kept.pending is not None and kept.pending.uid == refused.uid:
                 kept = replace(kept, pending=None, starts=0)
             given_store.store(session, kept, self._giver)
-            body = {"reason": refused.reason, "severity": "warning"}
-            self._record(session, "settings_refused", refused, body)
+            why = {"reason": refused.reason, "severity": "warning"}
+            change.record("settings_refused", {**self._body_of(refused), **why})
 
-    def _record(
-        self,
-        session: Session,
-        kind: str,
-        what: AssignedConfig | RefusedConfig,
-        more: Mapping[str, object],
-    ) -> None:
-        body = {"revision": what.revision, "given": what.uid, "giver": self._giver, **more}
-        actor = {"name": what.by or self._giver}
-        entry = Entry(self._clock.now(), kind, body, {"actor": actor})
-        self._workspace.journal.append([entry], session)
+    def _change_by(self, what: AssignedConfig | RefusedConfig) -> Change:
+        """Make a change in the name of whoever has given the settings."""
+        return self._workspace.change(what.by or self._giver, self._clock)
+
+    def _body_of(self, what: AssignedConfig | RefusedConfig) -> dict[str, object]:
+        return {"revision": what.revision, "given": what.uid, "giver": self._giver}
 
     def _kept(self) -> KeptConfig:
         with self._workspace.database.read() as session:

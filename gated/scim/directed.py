@@ -1,4 +1,4 @@
-"""Changes of one resource of a directory: all of it by PUT, what is named by PATCH."""
+"""The resources of one kind as the routes of a directory call them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,29 @@ from typing import Any, ClassVar
 
 from gated.scim.attributes import Kind, read
 from gated.scim.patching import patched
-from gated.scim.resources import Resource
+from gated.scim.resources import ListQuery, Resource
 
 
-class Replaceable:
-    """Resources of one kind that a directory replaces and patches."""
+class Directed:
+    """Resources of one kind that a directory reads and changes. actor: its account."""
 
     KIND: ClassVar[Kind]
+
+    @abstractmethod
+    def list_(self, query: ListQuery) -> Resource:
+        """Return one page. Raises: ScimRefused for a filter that is not supported."""
+
+    @abstractmethod
+    def get(self, uid: str, base: str) -> Resource:
+        """Return one resource. Raises: NotFound."""
+
+    @abstractmethod
+    def create(self, actor: str, body: Mapping[str, Any], base: str) -> Resource:
+        """Add a resource. Raises: ScimRefused, Conflict."""
+
+    @abstractmethod
+    def delete(self, actor: str, uid: str, if_match: str | None, base: str) -> None:
+        """Remove a resource. Raises: NotFound, Conflict."""
 
     def replace(
         self, actor: str, uid: str, body: Mapping[str, Any], base: str, if_match: str | None
@@ -40,4 +56,4 @@ class Replaceable:
         if_match: str | None,
         wanted: Callable[[Resource], Resource],
     ) -> Resource:
-        """Make what `wanted` makes of the resource as it is, and return it as it is then."""
+        """Write what `wanted` makes of the present resource, and return the result."""
