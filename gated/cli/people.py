@@ -24,6 +24,7 @@ from gated.cli.output import OutputFile, output_file
 
 if TYPE_CHECKING:
     from gated.config import Settings
+    from gated.core.photo_advice import PhotoAdvice
     from gated.enrollment.enrollment_context import EnrollmentContext
     from gated.enrollment.import_source import ImportRow
     from gated.enrollment.importer import ImportReport
@@ -50,13 +51,14 @@ def enroll(
 ) -> int:
     """Enroll photos for the person with personnel code CODE; creates the person when new.
 
-    A running gate recognises the person within a second. Exit code 1 when a photo was refused.
+    A running gate recognises the person within a second. Says when another photo is advised. Exit
+    code 1 when a photo was refused.
 
     \b
     Example: gated enroll E17 anna.jpg --first-name Anna --last-name Berg
     """
     from gated.enrollment.import_source import ImportRow, LoadedPhoto
-    from gated.enrollment.importer import ImportReport, read_photo
+    from gated.enrollment.importer import ImportReport, photo_advice, read_photo
 
     # before the rights to read them are given away
     opened = tuple(LoadedPhoto(photo.name, read_photo(photo)) for photo in photos)
@@ -65,7 +67,10 @@ def enroll(
     report = ImportReport()
     with ready_office(settings) as office:
         import_all(office, [ImportRow(code, names, opened)], report)
-    return show(report, as_json)
+        advice = photo_advice(office, code)
+    if advice is not None and report.known and not report.enrolled:
+        advice = advice.after_same()
+    return show(report, as_json, advice)
 
 
 @click.group()
@@ -218,10 +223,11 @@ def import_all(
         import_person(office, person, report, ACTOR, may_override=True)
 
 
-def show(report: ImportReport, as_json: bool) -> int:
-    """Print what came of each photo; returns the exit code."""
+def show(report: ImportReport, as_json: bool, advice: PhotoAdvice | None = None) -> int:
+    """Print what came of each photo; returns the exit code. advice: about one person's photos."""
     if as_json:
-        click.echo(json.dumps(asdict(report)))
+        more = {} if advice is None else {"photo_advice": asdict(advice)}
+        click.echo(json.dumps({**asdict(report), **more}))
     else:
         for line in report.advice:
             click.echo(line)
@@ -235,6 +241,13 @@ def show(report: ImportReport, as_json: bool) -> int:
         for row in report.differing:
             click.echo(f"{_where(row)}{row['photo']}: {row['detail']}", err=True)
         click.echo(", ".join(_counts(report)))
+        if advice is not None and advice.text:
+            click.echo(advice.text)
+        elif advice is None and report.one_photo:
+            click.echo(
+                "a second photo more than halves wrong refusals: `gated persons list --one-photo` "
+                "names who has one only"
+            )
     return 0 if report.is_whole else 1
 
 
@@ -251,6 +264,8 @@ def _counts(report: ImportReport) -> Iterator[str]:
         yield f"{len(report.known)} known already"
     if report.without_photo:
         yield f"{len(report.without_photo)} people added without photo"
+    if report.one_photo:
+        yield f"{len(report.one_photo)} people with one photo only"
     yield f"{len(report.refused)} refused"
     if report.differing:
         yield f"{len(report.differing)} different in the table, left alone"

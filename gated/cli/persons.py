@@ -40,6 +40,9 @@ def persons() -> None:
 @click.option("--department", help="Of this department.")
 @click.option("--active/--inactive", "active", default=None, help="Who is switched on, or off.")
 @click.option("--without-photo", is_flag=True, default=None, help="Who has no photo in use.")
+@click.option(
+    "--one-photo", is_flag=True, default=None, help="Who has one photo, or one picture twice."
+)
 @click.option("--visitors", is_flag=True, default=None, help="Visitors only.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=LISTED, show_default=True)
 @json_option
@@ -50,6 +53,7 @@ def list_(limit: int, as_json: bool, config: Path | None, **filters: Any) -> Non
     \b
     Example: gated persons list
     Example: gated persons list --search berg --inactive --json
+    Example: gated persons list --one-photo
     """
     from gated.people.people import People
 
@@ -87,11 +91,13 @@ def show(code: str, as_json: bool, config: Path | None) -> None:
     """
     from gated.access.credentials import Credentials
     from gated.access.rules import Access
+    from gated.core.photo_advice import PhotoAdvice
     from gated.people.people import People
 
     with open_state(config) as workspace:
         people = People.of(workspace)
         person, photos, groups = people.with_enrollments(people.by_code(code).id)
+        advice = PhotoAdvice.of_photos(photos)
         rules = Access.of(workspace).of_person(person.id)
         cards = Credentials.of(workspace).list_(person.id)
         valid = [local(workspace, at) for at in (rules.valid_from, rules.valid_until)]
@@ -101,6 +107,7 @@ def show(code: str, as_json: bool, config: Path | None) -> None:
             "groups": [g.name for g in groups],
             "access": asdict(rules),
             "photos": [{"id": e.id, "is_active": e.is_active} for e in photos],
+            "photo_advice": asdict(advice),
             "credentials": [asdict(c) for c in cards],
         })  # fmt: skip
         return
@@ -118,6 +125,7 @@ def show(code: str, as_json: bool, config: Path | None) -> None:
         "valid from": valid[0],
         "valid until": valid[1],
         "photos": f"{sum(e.is_active for e in photos)} in use, {len(photos)} in all",
+        "advice": advice.text,
         "cards": ", ".join(f"{c.kind} {c.label or c.id}" for c in cards),
     }
     for name, value in lines.items():

@@ -86,6 +86,14 @@ class Calibration:
         """Additional similarity that a mean embedding needs over a single one."""
         return None if self.pools is None else self.decade * math.log10(self.pools)
 
+    def likeness(self, similarity: float, same: float) -> float:
+        """Return how alike two templates are: 1 the same, 0 no more than strangers at FMR 1e-3.
+
+        same: similarity of a template to itself. In [0, 1], in proportion to the similarity.
+        """
+        strangers = self.similarity_at(1e-3)
+        return max(0.0, min(1.0, (similarity - strangers) / (same - strangers)))
+
     def confidence(self, similarity: float) -> float:
         """Return `clip(-log10(FMR) / 6, 0, 1)`: 0.5 is an FMR of 1e-3, 1.0 one of 1e-6."""
         return max(0.0, min(1.0, -self.log10_fmr(similarity) / 6.0))

@@ -6,7 +6,7 @@ import functools
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from gated.change import FEED, GALLERY, RULES, Change
 from gated.core.calibration import Calibration
 from gated.core.gallery import Gallery, GalleryPerson, Template
+from gated.core.photo_advice import LIKENESS
 from gated.core.values import Image, PersonRef, Vector
 from gated.database.records import Enrollment, Person
 from gated.enrollment import enrollment_store
@@ -201,6 +202,7 @@ class EnrollmentService:
                 enrolled = self._known(session, person, digest)
                 if enrolled is None:
                     twin = self._compare(person.id, draft.vector, entry.override is not None)
+                    draft = self._beside_others(person.id, draft)
                     enrolled = self._enter(change, person, draft, files, entry)
                     if twin is not None:
                         _record_override(change, enrolled, twin, str(entry.override))
@@ -262,6 +264,23 @@ class EnrollmentService:
         """Refuse who is not this person; returns the other one whose face it is if overridden."""
         return compare(self._gallery.load(), self._calibration, person_id, vector, overridden)
 
+    def _beside_others(
+        self, person_id: int, draft: EnrollmentDraft, replaced: Vector | None = None
+    ) -> EnrollmentDraft:
+        """Add to the quality how alike the photo is to the most similar other one in use.
+
+        replaced: template of the photo in whose place it comes, which does not count.
+        """
+        others = self._gallery.load().only(person_id)
+        if len(others) == (replaced is not None):
+            return draft
+        similarities = others.similarities(draft.vector)
+        if replaced is not None:
+            similarities[others.similarities(replaced).argmax()] = -np.inf
+        same = 1.0 if self._metric == "cosine" else 0.0
+        likeness = self._calibration.likeness(float(similarities.max()), same)
+        return replace(draft, quality={**draft.quality, LIKENESS: round(likeness, 4)})
+
     def _enter(
         self,
         change: Change,
@@ -310,7 +329,9 @@ class EnrollmentService:
         if version not in (None, old.version):
             raise ChangedMeanwhile(f"enrollment {old.id} was changed meanwhile: read it again")
         draft = self._draft(photo, _digest(photo))
-        self._refuse_stranger(old, draft.vector)
+        template = self._template_of(old)
+        if template is not None:
+            self.refuse_others([template], draft.vector)
         if entry.beside:
             find = functools.partial(person_store.get, id_=old.person_id)
             return self._enroll(find, {}, photo, entry, draft)
@@ -319,6 +340,8 @@ class EnrollmentService:
             self._save(draft, files)
             with self._workspace.change(entry.actor, self._clock) as change:
                 change.touches(GALLERY, FEED)
+                counted = template if old.is_active else None
+                draft = self._beside_others(old.person_id, draft, counted)
                 enrollment = self._put(change, old, draft, files, version)
         return Enrolled(enrollment, draft.advice)
 
@@ -354,12 +377,12 @@ class EnrollmentService:
         change.delete_files(*old.files)
         return enrollment
 
-    def _refuse_stranger(self, old: Enrollment, vector: Vector) -> None:
-        """Compare with the old template; the gallery has none of those that are switched off."""
+    def _template_of(self, old: Enrollment) -> Vector | None:
+        """Read a template from its file; the gallery has none of those that are switched off."""
         if old.model != self._model or old.face_encoding_path is None:
-            return
+            return None
         template, _ = self._workspace.files.load_encoding(old.face_encoding_path)
-        self.refuse_others([template], vector)
+        return template
 
     # --- by the gate's own camera -------------------------------------------------------------
 

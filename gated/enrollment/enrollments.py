@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from gated.change import FEED, GALLERY, Change
+from gated.core.photo_advice import PhotoAdvice
 from gated.core.values import Instant, moment
 from gated.database.records import Enrollment, Person
 from gated.enrollment import enrollment_store as enrollments
@@ -66,6 +67,10 @@ class Enrollments(Service):
         """Count the enrollments of all pages; the filters are those of storage."""
         with self._workspace.database.read() as session:
             return enrollments.count(session, **filters)
+
+    def photo_advice(self, person_id: int) -> PhotoAdvice:
+        """Say whether another photo of a person is advised; of nobody as of one without photos."""
+        return PhotoAdvice.of_photos(self.list_(person_id=person_id))
 
     def look(self, change: Change, id_: int) -> Enrollment:
         """Put on record that somebody looks at a photo. Raises: NotFound, without one as well."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gated.core.photo_advice import PhotoAdvice
 from gated.core.text import clean_code, clean_text
 from gated.database.records import Person
 from gated.enrollment import enrollment_store
@@ -60,14 +61,16 @@ _IF_BOTH_ARE_RIGHT = (
 class ImportReport:
     """The outcome of each photo. without_photo: people who were added with nothing biometric.
 
-    refused: photos and rows, with the lines of a table and what stands there. differing: fields of
-    people who are known that a table has otherwise; they are left alone. skipped: files that were
-    left out. notes: what else is to be known.
+    one_photo: people of the source of whom one photo is in use, or several of nearly the same
+    picture. refused: photos and rows, with the lines of a table and what stands there. differing:
+    fields of people who are known that a table has otherwise; they are left alone. skipped: files
+    that were left out. notes: what else is to be known.
     """
 
     enrolled: list[str] = field(default_factory=list)
     known: list[str] = field(default_factory=list)
     without_photo: list[str] = field(default_factory=list)
+    one_photo: list[str] = field(default_factory=list)
     refused: list[dict[str, Any]] = field(default_factory=list)
     differing: list[dict[str, Any]] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
@@ -145,6 +148,18 @@ def import_person(
     is_added = before is None and bool(person.rows or not person.has_files)
     if is_added and len(report.enrolled) == enrolled:
         report.without_photo.append(person.personnel_code)
+    advice = photo_advice(office, person.personnel_code)
+    if advice is not None and advice.usable and advice.another_advised:
+        report.one_photo.append(person.personnel_code)
+
+
+def photo_advice(office: EnrollmentContext, code: str) -> PhotoAdvice | None:
+    """Say whether another photo of the person with this code is advised; None without a person."""
+    known = _known(office, code)
+    if known is None:
+        return None
+    with office.workspace.database.read() as session:
+        return PhotoAdvice.of_photos(enrollment_store.list_(session, person_id=known.id))
 
 
 def _check_overrides(person: ImportRow, may_override: bool) -> None:

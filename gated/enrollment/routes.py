@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
 from gated.core.roles import Role
-from gated.enrollment.dependencies import Editor, Services
+from gated.enrollment.dependencies import Editor, EnrollmentServices, Services
 from gated.enrollment.enrollment import Enrolled
 from gated.enrollment.schemas import (
     EnrolledOut,
@@ -79,8 +79,11 @@ def create(
     editor: Editor,
     upload: Uploaded,
     response: Response,
+    services: Services,
 ) -> EnrolledOut:
     """Enroll a photo: `file` of `person_id`; answers how good it is and what would be better.
+
+    `photo_advice` says how many photos of the person are in use, and if another is advised.
 
     409 `duplicate_face` names another person with this face; an admin may enroll it all the same
     by giving the reason as `override`.
@@ -92,7 +95,7 @@ def create(
     if enrolled.known:
         response.status_code = 200
     response.headers["Location"] = f"/api/enrollment/{enrolled.enrollment.id}"
-    return _enrolled(enrolled, response)
+    return _enrolled(enrolled, response, services)
 
 
 @router.post(
@@ -109,15 +112,17 @@ def create_several(
     services.people.get(form.person_id)
 
     enroll = functools.partial(editor.enroll, form.person_id)
-    return [_judged(enroll, name, photo) for name, photo in photos]
+    return [_judged(enroll, name, photo, services) for name, photo in photos]
 
 
-def _judged(enroll: Callable[[bytes], Enrolled], name: str, photo: bytes) -> PhotoResult:
+def _judged(
+    enroll: Callable[[bytes], Enrolled], name: str, photo: bytes, services: EnrollmentServices
+) -> PhotoResult:
     try:
         enrolled = enroll(photo)
     except (EnrollmentRefused, NoPicture, PictureTooLarge, DuplicateFace) as error:
         return PhotoResult(name=name, problem=problem_of(error).content)
-    return PhotoResult(name=name, enrolled=_out(enrolled))
+    return PhotoResult(name=name, enrolled=_out(enrolled, services))
 
 
 @router.put(
@@ -149,7 +154,7 @@ def update(
                 change, enrolled.enrollment.id, changes.is_active, version=version
             )
         enrolled = Enrolled(changed, enrolled.advice)
-    return _enrolled(enrolled, response)
+    return _enrolled(enrolled, response, services)
 
 
 @router.delete("/{id}", status_code=204, responses=responses(404, 409))
@@ -214,11 +219,11 @@ def withdraw(
     return WithdrawalReceiptOut.of(receipt, services.workspace.traces_state())
 
 
-def _enrolled(enrolled: Enrolled, response: Response) -> EnrolledOut:
+def _enrolled(enrolled: Enrolled, response: Response, services: EnrollmentServices) -> EnrolledOut:
     response.headers["ETag"] = etag(enrolled.enrollment)
-    return _out(enrolled)
+    return _out(enrolled, services)
 
 
-def _out(enrolled: Enrolled) -> EnrolledOut:
-    enrollment: Any = EnrollmentOut.model_validate(enrolled.enrollment)
-    return EnrolledOut(**enrollment.model_dump(), advice=enrolled.advice)
+def _out(enrolled: Enrolled, services: EnrollmentServices) -> EnrolledOut:
+    advice = services.references.photo_advice(enrolled.enrollment.person_id)
+    return EnrolledOut.of(enrolled, advice)

@@ -11,15 +11,28 @@ from pydantic import (
     StringConstraints,
 )
 
+from gated.core.photo_advice import PhotoAdvice
+from gated.enrollment.enrollment import Enrolled
 from gated.enrollment.enrollments import WithdrawalReceipt
 from gated.http.schemas import In, Out, Text
-from gated.people.schemas import EnrollmentOut
+from gated.people.schemas import EnrollmentOut, PhotoAdviceOut
 from gated.workspace import TracesState
 
 
 class EnrolledOut(EnrollmentOut):
     advice: Sequence[str]
     """What would make the photo better; empty for one that was enrolled before."""
+    photo_advice: PhotoAdviceOut
+    """Of the person, with this photo."""
+
+    @classmethod
+    def of(cls, enrolled: Enrolled, advice: PhotoAdvice) -> Self:
+        """Show an enrollment. advice: about the person's photos."""
+        if enrolled.known:
+            advice = advice.after_same()
+        photo: Any = EnrollmentOut.model_validate(enrolled.enrollment).model_dump()
+        person = PhotoAdviceOut.model_validate(advice)
+        return cls(**photo, advice=enrolled.advice, photo_advice=person)
 
 
 class PhotoResult(Out):

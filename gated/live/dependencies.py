@@ -9,6 +9,7 @@ from fastapi import Depends
 from gated.accounts.setup import FirstAdmin
 from gated.config import Settings
 from gated.enrollment.enrollment_queue import EnrollmentQueue
+from gated.enrollment.enrollments import Enrollments
 from gated.enrollment.jobs import Jobs
 from gated.http.callers import app_services
 from gated.link.running_gate import RunningGate
@@ -55,6 +56,9 @@ class LiveServices(Protocol):
 
     @property
     def people(self) -> People: ...
+
+    @property
+    def references(self) -> Enrollments: ...
 
     @property
     def refused_visits(self) -> RefusedVisits: ...

@@ -19,7 +19,7 @@ from gated.core.roles import Role
 from gated.enrollment.capture import Guidance, capture
 from gated.enrollment.dependencies import Editor
 from gated.enrollment.local_editor import PhotoEditor
-from gated.enrollment.schemas import CaptureIn
+from gated.enrollment.schemas import CaptureIn, EnrolledOut
 from gated.errors import (
     Busy,
     DuplicateFace,
@@ -36,7 +36,6 @@ from gated.link.status_board import DecisionView, RecentEvent
 from gated.live import preview as views
 from gated.live.dependencies import LiveServices, Services
 from gated.live.schemas import DecisionOut, EventOut
-from gated.people.schemas import EnrollmentOut
 
 router = APIRouter(prefix="/api/gate", tags=["gate"], route_class=Route)
 capturing = APIRouter(prefix="/api/enrollment", tags=["enrollment"], route_class=Route)
@@ -214,8 +213,9 @@ def _captured(body: CaptureIn, editor: PhotoEditor, services: LiveServices) -> I
                 if isinstance(step, Guidance):
                     yield event("guidance", asdict(step))
                 else:
-                    made = EnrollmentOut.model_validate(step.enrollment).model_dump(mode="json")
-                    yield event("enrolled", {**made, "advice": step.advice})
+                    advice = services.references.photo_advice(body.person_id)
+                    made = EnrolledOut.of(step, advice).model_dump(mode="json")
+                    yield event("enrolled", made)
         except GatedError as error:
             yield event("refused", _refusal(error))
 

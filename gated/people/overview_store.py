@@ -10,6 +10,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from gated.core.photo_advice import LIKENESS, NEARLY_SAME, PhotoAdvice
 from gated.database.tables import (
     attendance_logs,
     consents,
@@ -31,6 +32,7 @@ class PersonOverview:
     visitor: bool
     groups: tuple[str, ...]
     last_seen: datetime | None
+    photo_advice: PhotoAdvice
 
 
 def overview(session: Session, ids: Collection[int], now: datetime) -> list[PersonOverview]:
@@ -38,11 +40,15 @@ def overview(session: Session, ids: Collection[int], now: datetime) -> list[Pers
     wanted = sorted(set(ids))
     e, a = enrollments.c, person_access.c
     counted = (
-        sa.select(e.person_id, sa.func.count())
+        sa.select(e.person_id, sa.func.count(), _different_photos())
         .where(e.person_id.in_(wanted), e.is_active)
         .group_by(e.person_id)
     )
-    photos = {int(id_): int(n) for id_, n in session.execute(counted)}
+    photos = {
+        int(id_): PhotoAdvice.of(usable, different)
+        for id_, usable, different in session.execute(counted)
+    }
+    none = PhotoAdvice.of(0, 0)
     consented = set(
         session.scalars(
             sa.select(consents.c.person_id).where(consents.c.person_id.in_(wanted), _valid(now))
@@ -56,11 +62,12 @@ def overview(session: Session, ids: Collection[int], now: datetime) -> list[Pers
     return [
         PersonOverview(
             id_,
-            photos.get(id_, 0),
+            photos.get(id_, none).usable,
             "given" if id_ in consented else "missing",
             id_ in visitors,
             tuple(named.get(id_, ())),
             seen[id_],
+            photos.get(id_, none),
         )
         for id_ in wanted
     ]
@@ -69,6 +76,19 @@ def overview(session: Session, ids: Collection[int], now: datetime) -> list[Pers
 def without_photo() -> sa.ColumnElement[bool]:
     """Select persons of whom no photo is in use."""
     return ~_persons_of(enrollments, enrollments.c.is_active)
+
+
+def one_photo() -> sa.ColumnElement[bool]:
+    """Select persons whose photos in use are one, or nearly the same picture."""
+    e = enrollments.c
+    in_use = sa.select(e.person_id).where(e.is_active).group_by(e.person_id)
+    return persons.c.id.in_(in_use.having(_different_photos() <= 1))
+
+
+def _different_photos() -> sa.ColumnElement[int]:
+    """Count those of grouped enrollments that resemble none that came before."""
+    likeness = sa.func.coalesce(enrollments.c.quality[LIKENESS].as_float(), 0.0)
+    return sa.func.count(sa.case((likeness < NEARLY_SAME, 1)))
 
 
 def consent_missing(now: datetime) -> sa.ColumnElement[bool]:

@@ -110,6 +110,7 @@ class People(Service):
         self,
         *,
         without_photo: bool | None = None,
+        one_photo: bool | None = None,
         consent_missing: bool | None = None,
         visitors: bool | None = None,
         left: bool | None = None,
@@ -117,11 +118,13 @@ class People(Service):
     ) -> tuple[list[Person], int]:
         """List a page of persons, and say how many match in all.
 
-        left: those whose last day is over. Further filters are those of storage.
+        one_photo: those with one photo in use, or several of nearly the same picture. left: those
+        whose last day is over. Further filters are those of storage.
         """
         now = moment(self._clock.now())
         wanted = (
             (without_photo, overview_store.without_photo()),
+            (one_photo, overview_store.one_photo()),
             (consent_missing, overview_store.consent_missing(now)),
             (visitors, overview_store.visitors()),
             (left, person_store.has_left(now.date())),

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request, Response
 
 from gated.change import Change
+from gated.core.photo_advice import PhotoAdvice
 from gated.database.records import Person
 from gated.http.answers import Route
 from gated.http.callers import ChangeByAdmin, ChangeByOperator, Viewer
@@ -24,6 +25,7 @@ from gated.people.schemas import (
     PersonOut,
     PersonOverviewOut,
     PersonWithEnrollmentsOut,
+    PhotoAdviceOut,
 )
 
 router = APIRouter(prefix="/api/persons", tags=["persons"], route_class=Route)
@@ -51,6 +53,9 @@ def list_(
     group: Annotated[str | None, Query(max_length=200, description="name of a group")] = None,
     q: Annotated[str | None, Query(max_length=200, description="words of name, code, …")] = None,
     without_photo: Annotated[bool | None, Query(description="no photo is in use")] = None,
+    one_photo: Annotated[
+        bool | None, Query(description="one photo is in use, or several of nearly the same picture")
+    ] = None,
     consent_missing: Annotated[bool | None, Query(description="no consent holds")] = None,
     visitors: bool | None = None,
     left: Annotated[bool | None, Query(description="the last day is over")] = None,
@@ -65,6 +70,7 @@ def list_(
         group=group,
         q=q,
         without_photo=without_photo,
+        one_photo=one_photo,
         consent_missing=consent_missing,
         visitors=visitors,
         left=left,
@@ -93,6 +99,7 @@ def one(
         **PersonOut.model_validate(person).model_dump(),
         enrollments=[EnrollmentOut.model_validate(e) for e in enrollments],
         groups=[GroupOut.model_validate(g) for g in groups],
+        photo_advice=PhotoAdviceOut.model_validate(PhotoAdvice.of_photos(enrollments)),
     )
 
 

@@ -87,6 +87,18 @@ class PersonOut(Out):
     updated_at: datetime
 
 
+class PhotoAdviceOut(Out):
+    """Photos in use, and whether another one is advised."""
+
+    usable: int
+    another_advised: bool
+    reason: Literal["no_photo", "one_photo", "nearly_same", "same_photo"] | None
+    """Why: none or one is in use; several, but of nearly the same picture; the photo that came was
+    there already. Null when no other is advised."""
+    text: str
+    """The advice in English; empty without one."""
+
+
 class PersonOverviewOut(Out):
     id: int
     photos: int
@@ -96,6 +108,7 @@ class PersonOverviewOut(Out):
     groups: Sequence[str]
     last_seen: datetime | None
     """The last passage."""
+    photo_advice: PhotoAdviceOut
 
 
 class GroupOut(Out):
@@ -148,6 +161,7 @@ class EnrollmentOut(Out):
 class PersonWithEnrollmentsOut(PersonOut):
     enrollments: Sequence[EnrollmentOut]
     groups: Sequence[GroupOut]
+    photo_advice: PhotoAdviceOut
 
 
 class ErasureReceiptOut(Out):

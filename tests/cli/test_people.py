@@ -19,7 +19,7 @@ from tests.cli.conftest import GATE, Gated
 from tests.enrollment.offices import kinds, portrait, rows
 from tests.workspaces import open_workspace
 
-REPORT = {"enrolled", "known", "without_photo", "refused", "differing"}
+REPORT = {"enrolled", "known", "without_photo", "one_photo", "refused", "differing"}
 REPORT |= {"skipped", "advice", "notes"}
 
 
@@ -39,8 +39,10 @@ def test_a_person_is_enrolled_once(gated: Gated, config: Path, photos: Path) -> 
     names = ("--first-name", "Anna", "--last-name", "Berg")
     first = gated("enroll", "E17", photos / "obama.jpg", photos / "obama2.jpg", *names, *at)
     assert first.code == 0
-    assert set(first.json) == REPORT
+    assert set(first.json) == REPORT | {"photo_advice"}
     assert first.json["enrolled"] == ["E17 obama.jpg", "E17 obama2.jpg"]
+    advice = first.json["photo_advice"]
+    assert (advice["usable"], advice["another_advised"]) == (2, False)
     again = gated("enroll", "E17", photos / "obama.jpg", *at)
     assert (again.code, again.json["known"], again.json["enrolled"]) == (0, ["E17 obama.jpg"], [])
     wrong = gated("enroll", "E17", photos / "biden.jpg", "--config", config)
@@ -50,6 +52,27 @@ def test_a_person_is_enrolled_once(gated: Gated, config: Path, photos: Path) -> 
     twin = gated("enroll", "E18", photos / "obama2.jpg", "--config", config)
     assert twin.code == 1
     assert "Anna Berg (E17)" in twin.err
+
+
+def test_a_second_photo_is_proposed_until_one_differs(
+    gated: Gated, config: Path, photos: Path
+) -> None:
+    at = ("--config", config)
+    one = gated("enroll", "E17", photos / "obama.jpg", *at)
+    assert "more than halves wrong refusals" in one.out
+    same = gated("enroll", "E17", photos / "obama.jpg", *at, "--json")
+    assert same.json["photo_advice"]["reason"] == "same_photo"
+    listed = gated("persons", "list", "--one-photo", *at, "--json").json
+    assert [(p["personnel_code"], p["photo_advice"]["reason"]) for p in listed] == [
+        ("E17", "one_photo")
+    ]
+    shown = gated("persons", "show", "E17", *at)
+    assert "more than halves wrong refusals" in shown.out
+
+    two = gated("enroll", "E17", photos / "obama2.jpg", *at)
+    assert two.out == "1 enrolled, 0 refused\n"
+    assert gated("persons", "list", "--one-photo", *at, "--json").json == []
+    assert gated("persons", "show", "E17", *at, "--json").json["photo_advice"]["usable"] == 2
 
 
 def test_a_photo_that_is_not_there_stops_before_anything_is_made(
@@ -74,12 +97,15 @@ def test_an_import_reports_and_can_be_run_again(gated: Gated, config: Path, phot
     assert set(report) == REPORT
     assert report["enrolled"] == ["E1 obama.jpg", "E2 biden.jpg"]
     assert report["without_photo"] == ["E3", "E4"]
+    assert report["one_photo"] == ["E1", "E2"]
     assert [(r["photo"], r["code"]) for r in report["refused"]] == [
         ("line 6", "refused"),
         ("E3 broken.jpg", "unreadable_image"),
     ]
     again = gated("import", photos / "staff.csv", "--config", config)
-    assert again.out == "0 enrolled, 2 known already, 2 refused\n"
+    counts, advice = again.out.splitlines()
+    assert counts == "0 enrolled, 2 known already, 2 people with one photo only, 2 refused"
+    assert "gated persons list --one-photo" in advice
     (photos / "staff.csv").unlink()
     folder = gated("import", photos, "--config", config)
     assert folder.code == 1

@@ -17,9 +17,11 @@ from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from gated.core.photo_advice import LIKENESS, NEARLY_SAME, PhotoAdvice
 from gated.core.values import Vector
 from gated.enrollment import enrollment_store
 from gated.enrollment.enrollment_context import EnrollmentContext
+from gated.enrollment.enrollments import Enrollments
 from gated.enrollment.gallery_cache import open_gallery, stale_enrollments
 from gated.enrollment.photo_entry import PhotoEntry
 from gated.errors import Conflict, DuplicateFace, EnrollmentRefused, NotFound, StorageError
@@ -65,6 +67,31 @@ def test_a_new_person_is_entered_with_photo_template_and_journal(office: Enrollm
     assert (vector.shape, model) == ((128,), office.kit.model)
     assert kinds(office.workspace) == ["chain_started", "person_created", "enrolled"]
     assert office.workspace.journal.verify().ok
+
+
+def test_the_same_picture_once_more_is_no_other_evidence(
+    office: EnrollmentContext, anna: int
+) -> None:
+    def advised() -> str | None:
+        return PhotoAdvice.of_photos(rows(office.workspace)).reason
+
+    assert LIKENESS not in rows(office.workspace)[0].quality
+    assert advised() == "one_photo"
+    whole = PIL.Image.open(io.BytesIO(portrait("obama")))
+    cropped = whole.crop((10, 10, whole.width - 20, whole.height - 10))
+    buffer = io.BytesIO()
+    cropped.save(buffer, "JPEG", quality=60)
+    again = office.enrollment.enroll(anna, buffer.getvalue(), EVE).enrollment
+    assert again.quality[LIKENESS] >= NEARLY_SAME
+    assert advised() == "nearly_same"
+    # in its place a photo is compared with those that stay, not with the one that goes
+    other = office.enrollment.replace_photo(again.id, portrait("obama2"), EVE).enrollment
+    assert 0 < other.quality[LIKENESS] < NEARLY_SAME
+    assert advised() is None
+    done_by("eve", Enrollments.of(office.workspace).set_active, again.id, False)
+    first = rows(office.workspace)[0]
+    alone = office.enrollment.replace_photo(first.id, buffer.getvalue(), EVE).enrollment
+    assert LIKENESS not in alone.quality
 
 
 def test_the_stored_photo_is_sealed_and_without_metadata(

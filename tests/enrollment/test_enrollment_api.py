@@ -86,11 +86,16 @@ def test_a_photo_is_enrolled_shown_switched_and_removed(
     assert 0.5 < made["confidence_score"] <= 1.0
     assert made["is_active"] is True
     assert made["quality"]["eye_distance"] > 30
-    assert made["advice"] == []
+    assert made.pop("advice") == []
+    advice = made.pop("photo_advice")
+    assert (advice["usable"], advice["another_advised"], advice["reason"]) == (1, True, "one_photo")
+    again = upload(client, who, portraits.read("obama.jpg"))
+    assert again.status_code == 200
+    assert again.json()["photo_advice"]["reason"] == "same_photo"
     here = answer.headers["Location"]
     assert stored(gate) == sorted([made["face_image_path"], made["face_encoding_path"]])
 
-    assert client.get(here).json() == {k: v for k, v in made.items() if k != "advice"}
+    assert client.get(here).json() == made
     assert [e["id"] for e in client.get("/api/enrollment").json()] == [made["id"]]
     assert client.get("/api/enrollment", params={"person_id": who + 1}).json() == []
     assert client.patch(f"{here}/toggle-active").json()["is_active"] is False

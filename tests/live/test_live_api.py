@@ -277,6 +277,7 @@ def test_the_camera_guides_and_enrolls_the_best_frame(gate: Gate, client: httpx.
     assert seen.count(("guidance", "hold_still")) == 5
     assert seen[-1] == ("enrolled", None)
     assert data["person_id"] == who
+    assert data["photo_advice"]["reason"] == "one_photo"
     assert len(stored(gate.running)) == 2
     assert [e["id"] for e in client.get("/api/enrollment").json()] == [data["id"]]
 

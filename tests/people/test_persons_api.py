@@ -39,7 +39,10 @@ def test_a_person_from_beginning_to_end(client: httpx.Client) -> None:
     assert person | full | {"is_active": True} == person
     path = f"/api/persons/{person['id']}"
     read = client.get(path)
-    assert read.json() == person | {"enrollments": [], "groups": []}
+    told = read.json()
+    advice = told.pop("photo_advice")
+    assert (advice["usable"], advice["another_advised"], advice["reason"]) == (0, True, "no_photo")
+    assert told == person | {"enrollments": [], "groups": []}
     changed = client.put(
         path, json={"position": "Lead"}, headers={"If-Match": read.headers["ETag"]}
     )
@@ -197,6 +200,7 @@ def test_lists_say_more_of_persons_and_find_who_lacks_what(client: httpx.Client)
 
     told = client.get("/api/persons/overview", params={"ids": f"{bob['id']},{ada['id']}"}).json()
     nothing = {"photos": 0, "last_seen": None}
+    assert [one.pop("photo_advice")["reason"] for one in told] == ["no_photo", "no_photo"]
     assert told == [
         {"id": ada["id"], "consent": "given", "visitor": False, "groups": ["Overviewed"]} | nothing,
         {"id": bob["id"], "consent": "missing", "visitor": True, "groups": []} | nothing,
@@ -210,6 +214,8 @@ def test_lists_say_more_of_persons_and_find_who_lacks_what(client: httpx.Client)
     assert found(visitors=True) == [bob["id"]]
     assert found(visitors=False) == [ada["id"]]
     assert found(without_photo=True) == [ada["id"], bob["id"]]
+    assert found(one_photo=True) == []
+    assert found(one_photo=False) == [ada["id"], bob["id"]]
     assert found(left=True) == []
     for wrong in ("x", "1,,2", "9" * 19):
         assert client.get("/api/persons/overview", params={"ids": wrong}).status_code == 422

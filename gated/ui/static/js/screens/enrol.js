@@ -6,10 +6,11 @@ import { bdi, button, inWords, nameOf, note } from "../pieces/bits.js";
 import { dialog } from "../pieces/dialog.js";
 import { icon } from "../pieces/icon.js";
 
-const WAYS = ["file", "webcam", "gate"];
+export const SIGNS = { file: "up", webcam: "camera", gate: "face" };
+const WAYS = Object.keys(SIGNS);
 
-export const enrol = person => dialog(t("enrol.title", { name: nameOf(person) }), close => {
-  const way = signal("file"), news = signal(null), busy = signal(false);
+export const enrol = (person, first = "file") => dialog(t("enrol.title", { name: nameOf(person) }), close => {
+  const way = signal(first), news = signal(null), busy = signal(false);
   async function send(photos) {
     if (busy.peek() || !photos.length) return;
     busy.value = true;
@@ -20,7 +21,7 @@ export const enrol = person => dialog(t("enrol.title", { name: nameOf(person) })
     busy.value = false;
   }
   const tab = name => h("button", { type: "button", role: "tab", id: `tab-${name}`, "aria-controls": "enrol-panel", "aria-selected": () => String(way.value === name), tabindex: () => (way.value === name ? 0 : -1),
-    onclick: () => { way.value = name; news.value = null; } }, icon({ file: "up", webcam: "camera", gate: "face" }[name], 18), t(`enrol.${name}`));
+    onclick: () => { way.value = name; news.value = null; } }, icon(SIGNS[name], 18), t(`enrol.${name}`));
   const tabs = h("div.tabbar", { role: "tablist", "aria-label": t("enrol.how"), onkeydown: e => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[e.key];
     if (!step) return;
@@ -30,7 +31,7 @@ export const enrol = person => dialog(t("enrol.title", { name: nameOf(person) })
   return [
     h("p.muted", {}, t("enrol.advice")), tabs,
     h("div", { id: "enrol-panel", role: "tabpanel", "aria-labelledby": () => `tab-${way.value}` }, () => ({ file: fromFile, webcam: fromWebcam, gate: fromGate }[way.value](person, send, news, busy))),
-    h("div", { role: "status" }, () => (busy.value ? h("p.muted", {}, t("enrol.checking")) : (news.value ?? []).map(show))),
+    h("div", { role: "status" }, () => (busy.value ? h("p.muted", {}, t("enrol.checking")) : [(news.value ?? []).map(show), another(adviceOf(news.value), way.peek())])),
     h("div.row.end", {}, button(t("app.done"), () => close(true), { kind: "main" })),
   ];
 }, { wide: true });
@@ -46,6 +47,12 @@ function show({ name, made, error }) {
   if (error) return note("bad", name && h("strong", {}, bdi(name), ": "), inWords(error));
   return note("ok", t("enrol.done", { worth: percent(made.confidence_score) }), ...(made.advice?.length ? [h("ul", {}, made.advice.map(a => h("li", {}, a)))] : []));
 }
+
+// What the last photo that was taken says of all the photos of the person.
+const adviceOf = news => news?.findLast(one => one.made)?.made.photo_advice;
+
+// That another photo is advised and, where one can be taken at once, what to do differently for it.
+export const another = (advice, way) => advice?.another_advised && note("info", t(`another.${advice.reason}`), way !== "file" && h("p", {}, t("another.pose")));
 
 function fromFile(person, send) {
   const chosen = h("input.vh", { type: "file", id: "photo-file", accept: "image/jpeg,image/png,image/bmp,image/tiff", multiple: true, onchange: e => send([...e.target.files]) });
@@ -78,7 +85,7 @@ function fromWebcam(person, send, news, busy) {
   };
   return h("div.shoot", {}, h("div.view", {}, video, h("div.oval")),
     () => (state.value === "refused" || state.value === "missing" ? note("warn", t(`enrol.${state.value}`)) : null),
-    button(t("enrol.shoot"), shoot, { kind: "main", sign: "camera", disabled: () => state.value !== "ready" || busy.value }));
+    button(() => t(adviceOf(news.value) ? "another.take" : "enrol.shoot"), shoot, { kind: "main", sign: "camera", disabled: () => state.value !== "ready" || busy.value }));
 }
 
 // The gate tells what it sees while the person stands before it; the answer is a stream of events.
@@ -105,11 +112,11 @@ function fromGate(person) {
       const { kind, data, error } = told.value ?? {};
       if (kind === "started") return note("info", t("enrol.look"));
       if (kind === "guidance") return note(data.code === "hold_still" ? "ok" : "warn", has(`guide.${data.code}`) ? t(`guide.${data.code}`) : data.advice, h("progress", { max: data.wanted, value: data.good, "aria-label": t("enrol.progress") }));
-      if (kind === "enrolled") return show({ made: data });
+      if (kind === "enrolled") return [show({ made: data }), another(data.photo_advice, "gate")];
       if (kind === "refused") return note("bad", has(`refusal.${data.code}`) ? t(`refusal.${data.code}`) : data.detail);
       return kind === "failed" && note("bad", error.message);
     }),
-    button(t("enrol.start"), run, { kind: "main", sign: "camera", disabled: () => busy.value }));
+    button(() => t(told.value?.kind === "enrolled" ? "another.take" : "enrol.start"), run, { kind: "main", sign: "camera", disabled: () => busy.value }));
 }
 
 export async function* events(body) {

@@ -83,6 +83,7 @@ function running(job, start, anew) {
       h("progress", { max: 1, value: share, "aria-label": t("import.progress") }),
       job.detail && h("p.muted", {}, job.detail),
       h("div.row", {}, job.state === "running" && button(t("job.cancel"), () => api(`/api/jobs/${job.id}`, { method: "DELETE" })), job.state !== "running" && button(t("import.another"), anew))),
+    job.state !== "running" && report.one_photo?.length > 0 && note("info", t("import.one_photo", { n: report.one_photo.length }), h("p", {}, h("a", { href: `${BASE}people?only=one_photo` }, t("import.one_photo.show")))),
     job.state !== "running" && (refused.length ? mend(job, refused, start) : empty("yes", t("import.all"))));
 }
 

@@ -14,7 +14,7 @@ import person from "./person.js";
 import unknown from "./unknown.js";
 
 const TYPING_MS = 150;
-const FILTERS = ["active", "inactive", "without_photo", "consent_missing", "visitors", "left"];
+const FILTERS = ["active", "inactive", "without_photo", "one_photo", "consent_missing", "visitors", "left"];
 
 export default function people({ place }) {
   if (place.rest[0] === "import") return bulk();
@@ -48,6 +48,7 @@ function list(at) {
     notes.set(p.id, one => {
       if (one.photos && may("operator")) photo.replaceChildren(avatar(nameOf(p), `/api/persons/${p.id}/thumbnail`));
       if (!one.photos) marks.append(chip("warn", "camera", t("people.without_photo")));
+      if (one.photo_advice.another_advised && one.photos) marks.append(chip("", "camera", t("people.one_photo")));
       if (one.consent === "missing") marks.append(chip("warn", "warn", t("people.consent_missing")));
       if (one.visitor) marks.append(chip("", "calendar", t("people.visitor")));
       seen.replaceChildren(one.last_seen ? moment(one.last_seen) : "–");

@@ -1,12 +1,13 @@
 // One person: photos, status, access, credentials, visits, and why the door stayed shut.
 import { api, ApiError, del, get, may, patch, post, put, query } from "../core/api.js";
 import { h, signal } from "../core/dom.js";
+import { gate } from "../core/gate.js";
 import { addDays, clockOf, date, day, fromSite, moment, percent, t, today, toSite, word } from "../core/i18n.js";
 import { BASE, go } from "../core/router.js";
 import { bdi, button, chip, empty, head, inWords, loaded, nameOf, note, outcome, toast } from "../pieces/bits.js";
 import { ask, checkbox, dialog, field, input, whose } from "../pieces/dialog.js";
 import { icon } from "../pieces/icon.js";
-import { enrol } from "./enrol.js";
+import { enrol, SIGNS } from "./enrol.js";
 import { fields } from "./people.js";
 
 const optional = (path, none) => get(path).catch(error => { if (error.status === 404) return none; throw error; });
@@ -65,13 +66,22 @@ async function change(p, act, again) {
 
 function photos(p, again) {
   if (!p.enrollments.length) return empty("camera", t("person.no_photos"), may("operator") && button(t("person.add_photo"), () => enrol(p).then(again), { kind: "main" }));
-  return h("ul.photos", {}, p.enrollments.map((e, at) => h("li", {},
+  return [advised(p, again), h("ul.photos", {}, p.enrollments.map((e, at) => h("li", {},
     may("operator") ? h("img", { src: `/api/enrollment/${e.id}/image`, alt: t("photo.alt", { n: at + 1, name: nameOf(p) }), loading: "lazy" }) : icon("face", 48),
     h("div", {}, worth(e.confidence_score), !e.is_active && chip("bad", "no", t("photo.off"))),
     h("div.small.muted", {}, date(e.created_at)),
     may("operator") && h("div.row", {},
       button(t(e.is_active ? "photo.switch_off" : "photo.switch_on"), async () => { await patch(`/api/enrollment/${e.id}/toggle-active`); again(); }, { kind: "small" }),
-      button(t("app.remove"), () => ask(t("photo.remove", { name: nameOf(p) }), [h("p", {}, t("photo.remove.hint"))], { yes: t("app.remove"), kind: "bad", act: () => del(`/api/enrollment/${e.id}`) }).then(done => done && again()), { kind: "small bad" })))));
+      button(t("app.remove"), () => ask(t("photo.remove", { name: nameOf(p) }), [h("p", {}, t("photo.remove.hint"))], { yes: t("app.remove"), kind: "bad", act: () => del(`/api/enrollment/${e.id}`) }).then(done => done && again()), { kind: "small bad" })))))];
+}
+
+// One photo, or one picture twice: why another one, and the ways to it that there are.
+function advised(p, again) {
+  const { another_advised: wanted, reason } = p.photo_advice;
+  if (!wanted) return null;
+  const add = way => button(t(`enrol.${way}`), () => enrol(p, way).then(again), { kind: "small", sign: SIGNS[way] });
+  return h("div.pad", {}, note("info", t(`another.${reason}`), may("operator") && h("div.row", { role: "group", "aria-label": t("another.add") },
+    () => gate.value?.role === "gate" && add("gate"), navigator.mediaDevices && add("webcam"), add("file"))));
 }
 
 // What a photo is worth, in a word and a number.
