@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 
 import pytest
 
+import gated
 from gated.core.access import RULES, Need
 from gated.core.door import DoorState
 from gated.core.roles import Role
@@ -33,6 +36,7 @@ from gated.vision.photo import REFUSALS
 from gated.webhooks import webhooks
 
 STATIC = Path(pages.__file__).parent / "static"
+ROOMS = Path(gated.__file__).parent
 LANGUAGES = ("en", "de", "fr", "es", "ar", "fa")
 PARTS = ("", "more/", "codes/")
 """All screens load the first; the others come with the screens, or the error, that need them."""
@@ -93,6 +97,25 @@ def test_every_code_of_a_problem_has_words() -> None:
 @pytest.mark.parametrize("kind", CODES)
 def test_every_code_has_words(kind: str) -> None:
     assert [c for c in CODES[kind] if f"{kind}.{c}" not in WORDS["en"]] == []
+
+
+def test_every_act_that_the_audit_shows_has_words() -> None:
+    acts = {act for source in ROOMS.rglob("*.py") for act in _recorded(source)}
+    assert len(acts) > 80
+    assert sorted(a for a in acts if f"event.{a}" not in WORDS["en"]) == []
+
+
+def _recorded(source: Path) -> Iterator[str]:
+    """The kinds that calls which write the journal name, such as `change.record("signed_in")`."""
+    for call in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if not isinstance(call, ast.Call):
+            continue
+        name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+        if "record" in name or name in ("Entry", "_with_token", "_set_active"):
+            given = [a.value for a in call.args if isinstance(a, ast.Constant)]
+            yield from (
+                g for g in given if isinstance(g, str) and re.fullmatch(r"[a-z]+(_[a-z]+)+", g)
+            )
 
 
 @pytest.mark.parametrize("language", LANGUAGES[1:])

@@ -104,7 +104,7 @@ export function password() {
     if (done) { toast(t("app.saved")); location.reload(); }
   };
   return h("section.card.pad.stack", { "aria-label": t("settings.password") },
-    h("p", {}, t("account.ends")), h("div.row", {}, button(t("settings.password"), open, { kind: "main" })));
+    h("p", {}, t("account.ends")), h("div.row", {}, button(t("account.new_password"), open, { kind: "main" })));
 }
 
 const PASSKEYS = "/api/auth/passkeys";

@@ -26,16 +26,27 @@ export default function settings({ place, meta }) {
     h("div.below", {}, () => shown[view.value](place.query)));
 }
 
+// --- who did what ------------------------------------------------------------------------------
+
+const LONGEST = 160; // characters of what an act was about
+const about = body => Object.entries(body).map(([key, value]) => `${key}: ${typeof value === "object" ? JSON.stringify(value) : value}`).join(" · ").slice(0, LONGEST);
+
+const act = r => [
+  h("td.num", {}, moment(r.at)),
+  h("td", {}, h("strong", {}, word("event", r.kind)), h("div.small.muted", {}, r.actor?.reason ?? "")),
+  h("td.num.opt", {}, bdi(r.actor?.name ?? "–"), h("div.small.muted", {}, r.actor?.address ?? "")),
+  h("td.opt.small.break", {}, h("bdi", { dir: "ltr" }, about(r.body)))];
+
 function audit(at) {
   const filters = signal({ kind: at.get("kind") ?? "", actor: at.get("actor") ?? "" });
-  let shown = null;
-  const narrow = values => { filters.value = { ...filters.peek(), ...values }; shown.again(); };
-  shown = table({ path: "/api/audit", filters, label: t("settings.audit"),
+  const shown = table({ path: "/api/audit", filters, label: t("settings.audit"), row: act,
     columns: [{ label: t("decision.when") }, { label: t("audit.act") }, { label: t("audit.who"), optional: true }, { label: t("audit.what"), optional: true }],
-    row: r => [h("td.num", {}, moment(r.at)), h("td", {}, h("strong", {}, word("event", r.kind)), h("div.small.muted", {}, r.actor?.reason ?? "")), h("td.opt", {}, bdi(r.actor?.name ?? "–"), h("div.small.muted", {}, r.actor?.address ?? "")),
-      h("td.opt.small.break", {}, Object.entries(r.body).map(([key, value]) => `${key}: ${typeof value === "object" ? JSON.stringify(value) : value}`).join(" · ").slice(0, 160))],
     none: () => empty("list", t("attendance.nothing")) });
-  return h("div", {}, h("div.filters", {}, field(t("audit.who"), input("actor", filters.peek().actor, { onchange: e => narrow({ actor: e.target.value }) })), field(t("audit.kind"), input("kind", filters.peek().kind, { placeholder: "person_changed", onchange: e => narrow({ kind: e.target.value }) })),
+  const narrow = values => { filters.value = { ...filters.peek(), ...values }; shown.again(); };
+  const { actor, kind } = filters.peek();
+  return h("div", {}, h("div.filters", {},
+    field(t("audit.who"), input("actor", actor, { onchange: e => narrow({ actor: e.target.value }) })),
+    field(t("audit.kind"), input("kind", kind, { placeholder: "person_changed", dir: "ltr", onchange: e => narrow({ kind: e.target.value }) })),
     field(t("attendance.from"), input("from", "", { type: "date", onchange: e => narrow({ from: fromSite(e.target.value && `${e.target.value}T00:00`) }) }))), shown.el);
 }
 
