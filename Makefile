@@ -86,8 +86,8 @@ check-wheels: setup  ## ask the registry for a wheel of every locked package, Py
 			&& echo "Python $${pair%/*} on $${pair#*/}: $$lock" || exit 1; \
 	done; done
 
-check-debian:  ## set-up, demo and the chosen tests in a new tree of Debian 13 (root, debootstrap)
-	@tests/machine/in_debian.sh trixie
+check-debian:  ## set-up, demo and the chosen tests in a new tree of Debian 13 (root, debootstrap); ARCH=arm64
+	@tests/machine/in_debian.sh trixie "" $(ARCH)
 
 sbom: setup  ## write the bill of materials (CycloneDX) of a gate or hub, into dist/
 	@mkdir -p dist

@@ -2,19 +2,33 @@
 # Sets gated up in a new Debian tree as a newcomer would, starts the demo until it lets somebody in,
 # and runs the chosen tests there, on that Debian's own Python.
 #
-#   tests/machine/in_debian.sh [SUITE] [TREE]
+#   tests/machine/in_debian.sh [SUITE] [TREE] [ARCH]
 #
 # SUITE: trixie (Python 3.13) unless given. TREE: kept and used again if given, else thrown away.
-# Needs root, debootstrap and this machine's access to Debian packages and PyPI; says so and ends
-# well where one of them is missing. Everything that it starts lives in a PID namespace of its own.
+# ARCH: amd64 or arm64; another one than this machine's is emulated (qemu-user-static), which takes
+# an hour or more. Needs root, debootstrap and this machine's access to Debian packages and PyPI;
+# says so and ends well where one of them is missing. Everything that it starts lives in a PID
+# namespace of its own.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-suite=${1:-trixie} tree=${2:-}
+suite=${1:-trixie} tree=${2:-} own=$(dpkg --print-architecture)
+arch=${3:-$own}
 
 skip() { echo "in_debian: skipped: $*"; exit 0; }
 [ "$(id -u)" = 0 ] || skip "needs root"
 command -v debootstrap >/dev/null || skip "debootstrap is missing (apt-get install debootstrap)"
 unshare --mount --pid --fork true 2>/dev/null || skip "this machine makes no namespaces"
+slower=1
+if [ "$arch" != "$own" ]; then
+    slower=20
+    binfmt=/proc/sys/fs/binfmt_misc
+    case $arch in arm64) machine=aarch64 ;; amd64) machine=x86_64 ;; *) skip "no emulator for $arch" ;; esac
+    [ -e $binfmt/register ] || mount -t binfmt_misc none $binfmt 2>/dev/null || skip "this kernel runs no foreign programs"
+    if [ ! -e $binfmt/qemu-$machine ]; then
+        [ -e /usr/lib/binfmt.d/qemu-$machine.conf ] || skip "qemu is missing (apt-get install qemu-user-static)"
+        cat /usr/lib/binfmt.d/qemu-$machine.conf >$binfmt/register
+    fi
+fi
 
 if [ -z "$tree" ]; then
     tree=$(mktemp -d "${TMPDIR:-/tmp}/gated-$suite.XXXXXX")
@@ -24,7 +38,7 @@ chmod 755 "$tree"
 if [ ! -e "$tree/etc/debian_version" ]; then
     # debootstrap asks Debian itself, or the mirror of this machine
     mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 2>/dev/null | head -n 1 || true)
-    debootstrap --variant=minbase --include=python3,python3-venv,make,git,ca-certificates \
+    debootstrap --arch="$arch" --variant=minbase --include=python3,python3-venv,make,git,ca-certificates \
         "$suite" "$tree" ${mirror:+"$mirror"} >"$tree.log" 2>&1 ||
         { tail -n 3 "$tree.log"; skip "no tree of Debian $suite can be made here"; }
     rm -f "$tree.log"
@@ -44,11 +58,12 @@ set -eu
 cd /src
 export PYTHONUNBUFFERED=1 LC_ALL=C.UTF-8 PIP_CERT=/etc/ssl/certs/ca-certificates.crt
 export SSL_CERT_FILE=$PIP_CERT
-python3 --version
+echo "$(python3 --version), $(uname -m)"
 make --no-print-directory setup
+.venv/bin/gated doctor --config gate.yaml || true
 setsid make --no-print-directory run >demo.log 2>&1 &
 demo=$!
-for _ in $(seq 90); do
+for _ in $(seq $((90 * ${1:-1}))); do
     ! grep -q GRANTED demo.log || break
     kill -0 $demo || break
     sleep 1
@@ -61,5 +76,5 @@ TRY
 unshare --mount --pid --fork --kill-child --mount-proc="$tree/proc" sh -ec '
     mount --rbind /dev "$1/dev"
     mount -t tmpfs tmpfs "$1/tmp"
-    exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root chroot "$1" sh /src/.try
-' sh "$tree"
+    exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root chroot "$1" sh /src/.try "$2"
+' sh "$tree" "$slower"
