@@ -52,6 +52,7 @@ COMMANDS = {
     "backup": "backup:backup",
     "backup-key": "backup:backup_key",
     "restore": "backup:restore",
+    "key": "key:key",
     "update": "update:update",
     "db": "maintenance:db",
     "bench": "maintenance:bench",

@@ -15,6 +15,8 @@ import sys
 from pathlib import Path
 
 from gated.errors import NotOwner, StorageError
+from gated.vault.seal_credential import PLACE, unseal
+from gated.vault.sealing import VARIABLE, is_elsewhere
 
 _KEEP_CAPABILITIES = 8
 _DAC_READ_SEARCH = 1 << 2
@@ -56,6 +58,7 @@ def become_owner(state_dir: Path) -> None:
         if not _is_usable(state_dir):
             raise NotOwner(f"{state_dir} belongs to {_name(owner.st_uid)}: type {_with_sudo()}")
         return
+    _take_key(state_dir)
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_KEEP_CAPABILITIES, 1, 0, 0, 0)
     groups = _groups_of(owner)
@@ -74,6 +77,16 @@ def become_owner(state_dir: Path) -> None:
     # where root may not keep it (some containers), nothing is left, which is less and never more
     if not _set_capabilities(libc, _DAC_READ_SEARCH):
         stop_reading()
+
+
+def _take_key(state_dir: Path) -> None:
+    """Open the credential of the sealing key while this is root, as systemd does for the units.
+
+    Raises: StorageError.
+    """
+    given = VARIABLE in os.environ or "CREDENTIALS_DIRECTORY" in os.environ
+    if not given and is_elsewhere(state_dir) and PLACE.exists():
+        os.environ[VARIABLE] = unseal().hex()
 
 
 def stop_reading() -> None:

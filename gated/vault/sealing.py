@@ -28,6 +28,8 @@ NONCE = 12
 KEY = 32
 CREDENTIAL = "gated.seal.key"
 VARIABLE = "GATED_SEAL_KEY"
+_ELSEWHERE = "seal.elsewhere"
+"""The file in keys/ by which a key that was not given is missed, and no new one made."""
 
 
 class Sealer:
@@ -81,6 +83,7 @@ def load_keys(
 
     The sealing key comes from the systemd credential, else from GATED_SEAL_KEY, else from
     `key_file` (which must exist), else from keys/seal.key. Keys are 32 bytes as base64, hex or raw.
+    None is made where the key was kept elsewhere before.
     """
     seed = _read_or_make(state_dir / "keys" / "journal.key")
     sealing = _sealing_key(state_dir, key_file, environ)
@@ -98,7 +101,10 @@ def sealing_key(
 ) -> bytes:
     """Find the key of the sealed files as `load_keys` does, and make none. StorageError."""
     given = given_sealing_key(key_file, environ)
-    return _read_private(state_dir / "keys" / "seal.key") if given is None else given
+    if given is not None:
+        return given
+    _miss(state_dir)
+    return read_private(state_dir / "keys" / "seal.key")
 
 
 def given_sealing_key(
@@ -108,10 +114,10 @@ def given_sealing_key(
     credentials = environ.get("CREDENTIALS_DIRECTORY")
     if credentials and (credential := Path(credentials, CREDENTIAL)).exists():
         # systemd guards these itself and may show group bits for its access list
-        return _decode(_read(credential), str(credential))
+        return decoded(_read(credential), str(credential))
     if text := environ.get(VARIABLE):
-        return _decode(text.encode(), VARIABLE)
-    return None if key_file is None else _read_private(key_file)
+        return decoded(text.encode(), VARIABLE)
+    return None if key_file is None else read_private(key_file)
 
 
 def write_key(path: Path, key: bytes) -> None:
@@ -127,7 +133,7 @@ def journal_key(state_dir: Path) -> Ed25519PublicKey | None:
     path = state_dir / "keys" / "journal.key"
     if not path.exists():
         return None
-    return Ed25519PrivateKey.from_private_bytes(_read_private(path)).public_key()
+    return Ed25519PrivateKey.from_private_bytes(read_private(path)).public_key()
 
 
 def make_next_journal_key(state_dir: Path) -> Ed25519PrivateKey:
@@ -138,13 +144,13 @@ def make_next_journal_key(state_dir: Path) -> Ed25519PrivateKey:
         _make(path)
     except OSError as e:
         raise StorageError(f"the key {path} cannot be made: {e.strerror}") from e
-    return Ed25519PrivateKey.from_private_bytes(_read_private(path))
+    return Ed25519PrivateKey.from_private_bytes(read_private(path))
 
 
 def next_journal_key(state_dir: Path) -> Ed25519PrivateKey | None:
     """The key that was made to sign the journal next; None without one. StorageError."""
     path = _next_journal_key(state_dir)
-    return Ed25519PrivateKey.from_private_bytes(_read_private(path)) if path.exists() else None
+    return Ed25519PrivateKey.from_private_bytes(read_private(path)) if path.exists() else None
 
 
 def take_next_journal_key(state_dir: Path) -> None:
@@ -168,7 +174,46 @@ def derived(secret: bytes, purpose: bytes) -> bytes:
 
 def _sealing_key(state_dir: Path, key_file: Path | None, environ: Mapping[str, str]) -> bytes:
     given = given_sealing_key(key_file, environ)
-    return _read_or_make(state_dir / "keys" / "seal.key") if given is None else given
+    if given is None:
+        _miss(state_dir)
+        return _read_or_make(state_dir / "keys" / "seal.key")
+    if not (state_dir / "keys" / "seal.key").exists():
+        note_elsewhere(state_dir)
+    return given
+
+
+def is_elsewhere(state_dir: Path) -> bool:
+    """Return whether the sealing key is kept outside of the state directory."""
+    keys = state_dir / "keys"
+    return (keys / _ELSEWHERE).exists() and not (keys / "seal.key").exists()
+
+
+def note_elsewhere(state_dir: Path) -> None:
+    """Note that the sealing key is kept outside of the state directory. Raises: StorageError."""
+    path = state_dir / "keys" / _ELSEWHERE
+    if path.exists():
+        return
+    text = (
+        f"The sealing key is kept elsewhere: systemd credential {CREDENTIAL}, {VARIABLE} or file\n"
+    )
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600), "w") as file:
+            file.write(text)
+    except OSError as e:
+        raise StorageError(f"{path} cannot be written: {e.strerror}") from e
+
+
+def _miss(state_dir: Path) -> None:
+    """Refuse to go on without a key that was kept elsewhere. Raises: StorageError.
+
+    A new one would seal what comes from now on, and open nothing of what there is.
+    """
+    if is_elsewhere(state_dir):
+        raise StorageError(
+            f"the sealing key of {state_dir} was not given: it is kept elsewhere, as systemd "
+            f"credential {CREDENTIAL}, {VARIABLE} or storage.key_file. Type the command with sudo, "
+            "or put the key back into keys/seal.key"
+        )
 
 
 def _read_or_make(path: Path) -> bytes:
@@ -177,7 +222,7 @@ def _read_or_make(path: Path) -> bytes:
             _make(path)
     except OSError as e:
         raise StorageError(f"the key {path} cannot be made: {e.strerror}") from e
-    return _read_private(path)
+    return read_private(path)
 
 
 def _make(path: Path) -> None:
@@ -209,11 +254,12 @@ def sync_directory(path: Path) -> None:
         os.close(fd)
 
 
-def _read_private(path: Path) -> bytes:
+def read_private(path: Path) -> bytes:
+    """Return the key in a file that nobody else may read. Raises: StorageError."""
     data = _read(path)
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise StorageError(f"the key {path} can be read by others: chmod 600 {path}")
-    return _decode(data, str(path))
+    return decoded(data, str(path))
 
 
 def _read(path: Path) -> bytes:
@@ -223,7 +269,8 @@ def _read(path: Path) -> bytes:
         raise StorageError(f"the key {path} cannot be read: {e.strerror}") from e
 
 
-def _decode(data: bytes, source: str) -> bytes:
+def decoded(data: bytes, source: str) -> bytes:
+    """Return the key of 32 bytes, given as base64, hex or raw. Raises: StorageError."""
     if len(data) == KEY:
         return data
     text = data.strip()

@@ -97,7 +97,7 @@ for suite in "${@:-bookworm trixie}"; do for name in $suite; do
     [ "$name" = bookworm ] || unified=1
     echo "Debian $name, booted:"
     boot "$tree"
-    for step in install admin enroll unsigned newer back wrong; do
+    for step in install admin enroll key unsigned newer back wrong; do
         inside sh /packages/booted.sh $step || { inside journalctl --no-pager -n 40; exit 1; }
     done
     inside systemd-run --quiet --unit=typed gated update --well-for 10 /packages/cut.deb

@@ -118,6 +118,26 @@ unsigned)
     [ "$(version)" = "$old" ] || fail "something was changed"
     ok "packages without the signature of their maker are refused"
     ;;
+key)
+    # no TPM here: the key is bound to a file of this system that only root reads
+    gated key protect --with host >/var/tmp/key.log 2>&1 || { cat /var/tmp/key.log; fail "no credential"; }
+    ! gated key protect --remove-file --yes >/var/tmp/key.log 2>&1 || fail "removed before anything runs with it"
+    grep -q "runs without the credential" /var/tmp/key.log || { cat /var/tmp/key.log; fail "it does not say why"; }
+    systemctl restart gated gated-service
+    both_run
+    gated key protect --remove-file --yes >/var/tmp/key.log 2>&1 || { cat /var/tmp/key.log; fail "the file stays"; }
+    [ ! -e $state/keys/seal.key ] || fail "the key is in the state directory"
+    [ -z "$(find $state ! -user gated)" ] || fail "root left files: $(find $state ! -user gated)"
+    systemctl restart gated gated-service
+    both_run
+    somebody_enters
+    gated persons list >/dev/null || fail "root has not got the key"
+    ! setpriv --reuid=gated --regid=gated --init-groups /opt/gated/bin/gated backup /tmp/none >/var/tmp/key.log 2>&1 ||
+        fail "somebody without the key makes a backup"
+    grep -q "was not given" /var/tmp/key.log || { cat /var/tmp/key.log; fail "it does not say why"; }
+    [ ! -e $state/keys/seal.key ] || fail "another key was made"
+    ok "the sealing key is a credential of systemd; somebody was let in"
+    ;;
 newer)
     old=$(version)
     sum=$(sha256sum $place/newer.deb | cut -d ' ' -f 1)

@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gated.errors import SealError, StorageError
-from gated.vault.sealing import Keys, Sealer, _make, load_keys
+from gated.vault.sealing import (
+    Keys,
+    Sealer,
+    _make,
+    is_elsewhere,
+    load_keys,
+    sealing_key,
+    write_key,
+)
 
 KEY = bytes(range(32))
 SEALER = Sealer(KEY)
@@ -125,6 +133,23 @@ def test_the_credential_comes_first_then_the_environment(tmp_path: Path) -> None
     environ["CREDENTIALS_DIRECTORY"] = str(given_by_systemd.parent)
     assert _opens(load_keys(tmp_path, path, environ), credential)
     assert not (tmp_path / "keys" / "seal.key").exists()
+
+
+def test_a_key_that_was_kept_elsewhere_is_missed_and_no_new_one_is_made(tmp_path: Path) -> None:
+    environ = {"GATED_SEAL_KEY": KEY.hex()}
+    load_keys(tmp_path, environ=environ)
+    for find in (load_keys, sealing_key):
+        with pytest.raises(StorageError, match="was not given"):
+            find(tmp_path, environ={})
+    assert not (tmp_path / "keys" / "seal.key").exists()
+    assert _opens(load_keys(tmp_path, environ=environ), KEY)
+
+
+def test_a_key_that_is_put_back_into_its_file_is_used(tmp_path: Path) -> None:
+    load_keys(tmp_path, environ={"GATED_SEAL_KEY": KEY.hex()})
+    write_key(tmp_path / "keys" / "seal.key", KEY)
+    assert _opens(load_keys(tmp_path, environ={}), KEY)
+    assert not is_elsewhere(tmp_path)
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
