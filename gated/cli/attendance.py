@@ -27,7 +27,8 @@ from gated.cli.output import OutputFile, output_file
 
 if TYPE_CHECKING:
     from gated.attendance.headings import Language
-    from gated.attendance.reports import PeopleFilter, Period, Reports
+    from gated.attendance.payroll import MonthTotals
+    from gated.attendance.reports import PeopleFilter, Period, PersonDay, Reports
     from gated.database.records import AttendanceRow
     from gated.http.spreadsheet import Row
     from gated.workspace import Workspace
@@ -312,25 +313,28 @@ def days(
             return
         found = [day for some in reports.days(period, people) for day in some]
     if as_json:
-        show_json([
-            {"personnel_code": d.person.personnel_code, "date": d.day.date,
-             "first_in": d.day.first_in, "last_out": d.day.last_out,
-             "inside_s": round(d.day.inside.total_seconds()),
-             "break_s": round(d.day.away.total_seconds()), "open_visits": d.day.open_visits,
-             "corrections": d.corrections}
-            for d in found
-        ])  # fmt: skip
+        show_json([_day_record(day) for day in found])
         return
-    rows = [
-        (
-            d.day.date, d.person.personnel_code, d.person.name, _clock(d.day.first_in),
-            _clock(d.day.last_out), _hours(d.day.inside), _hours(d.day.away),
-            d.day.open_visits or "", d.corrections or "",
-        )
-        for d in found
-    ]  # fmt: skip
     head = ("date", "code", "name", "in", "out", "hours", "breaks", "open", "corr.")
-    show_rows(head, rows, "nobody came in that time")
+    show_rows(head, [_day_row(day) for day in found], "nobody came in that time")
+
+
+def _day_record(d: PersonDay) -> dict[str, Any]:
+    return {
+        "personnel_code": d.person.personnel_code, "date": d.day.date,
+        "first_in": d.day.first_in, "last_out": d.day.last_out,
+        "inside_s": round(d.day.inside.total_seconds()),
+        "break_s": round(d.day.away.total_seconds()), "open_visits": d.day.open_visits,
+        "corrections": d.corrections,
+    }  # fmt: skip
+
+
+def _day_row(d: PersonDay) -> tuple[object, ...]:
+    return (
+        d.day.date, d.person.personnel_code, d.person.name, _clock(d.day.first_in),
+        _clock(d.day.last_out), _hours(d.day.inside), _hours(d.day.away),
+        d.day.open_visits or "", d.corrections or "",
+    )  # fmt: skip
 
 
 @attendance.command("months")
@@ -382,25 +386,28 @@ def months(
             return
         found = [totals for some in payroll.months(period, people) for totals in some]
     if as_json:
-        show_json([
-            {"month": f"{t.month:%Y-%m}", "personnel_code": t.person.personnel_code,
-             "name": t.person.name, "days": t.days, "worked_s": _seconds(t.inside),
-             "planned_s": _seconds(t.planned), "balance_s": _seconds(t.balance),
-             "break_s": _seconds(t.away), "open_visits": t.open_visits,
-             "corrections": t.corrections, "group": t.group}
-            for t in found
-        ])  # fmt: skip
+        show_json([_month_record(totals) for totals in found])
         return
-    rows = [
-        (
-            f"{t.month:%Y-%m}", t.person.personnel_code, t.person.name, t.days, _hours(t.inside),
-            _hours(t.planned), _hours(t.balance), _hours(t.away), t.open_visits or "",
-            t.corrections or "",
-        )
-        for t in found
-    ]  # fmt: skip
     head = ("month", "code", "name", "days", "hours", "plan", "+/-", "breaks", "open", "corr.")
-    show_rows(head, rows, "nobody is known here")
+    show_rows(head, [_month_row(totals) for totals in found], "nobody is known here")
+
+
+def _month_record(t: MonthTotals) -> dict[str, Any]:
+    return {
+        "month": f"{t.month:%Y-%m}", "personnel_code": t.person.personnel_code,
+        "name": t.person.name, "days": t.days, "worked_s": _seconds(t.inside),
+        "planned_s": _seconds(t.planned), "balance_s": _seconds(t.balance),
+        "break_s": _seconds(t.away), "open_visits": t.open_visits,
+        "corrections": t.corrections, "group": t.group,
+    }  # fmt: skip
+
+
+def _month_row(t: MonthTotals) -> tuple[object, ...]:
+    return (
+        f"{t.month:%Y-%m}", t.person.personnel_code, t.person.name, t.days, _hours(t.inside),
+        _hours(t.planned), _hours(t.balance), _hours(t.away), t.open_visits or "",
+        t.corrections or "",
+    )  # fmt: skip
 
 
 def _seconds(span: timedelta | None) -> int | None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -33,7 +35,12 @@ def replay(source: Path, as_json: bool, config: Path | None) -> None:
 
     if source.suffix == SUFFIX:
         _replay_incident(source, config, as_json)
-        return
+    else:
+        _replay_recording(source, config, as_json)
+
+
+def _replay_recording(source: Path, config: Path | None, as_json: bool) -> None:
+    """Run a recording through the gate, and print its decisions."""
     from gated.core.gate import Gate
     from gated.devices.cameras import open_camera
     from gated.devices.clock import SystemClock
@@ -67,19 +74,24 @@ def replay(source: Path, as_json: bool, config: Path | None) -> None:
         if as_json:
             click.echo(json.dumps(line, ensure_ascii=False))
         else:
-            person = line["person"]
-            who = f"{person['name']} ({person['personnel_code']})" if person else "-"
-            click.echo(
-                f"{t:8.2f} s  {line['decision']:8} {line['reason']:20} {who:30} "
-                f"confidence {line['confidence']:.2f}  {line['frames']} frames"
-                + ("" if line["pad"] is None else f"  live {line['pad']:.2f}")
-            )
+            click.echo(_in_words(t, line))
     if analyzer.turn is not None:
         own = settings.camera
         turn = setting_for(analyzer.turn, own.rotate, own.mirror)
         click.echo(f"faces are found only when the picture is turned: rotate: {turn}?", err=True)
     if not decisions and not as_json:
         click.echo("no decision: nobody came close enough, or nobody was seen")
+
+
+def _in_words(t: float, line: Mapping[str, Any]) -> str:
+    """Return a decision as a line for people. t: seconds from the beginning."""
+    person = line["person"]
+    who = f"{person['name']} ({person['personnel_code']})" if person else "-"
+    live = "" if line["pad"] is None else f"  live {line['pad']:.2f}"
+    return (
+        f"{t:8.2f} s  {line['decision']:8} {line['reason']:20} {who:30} "
+        f"confidence {line['confidence']:.2f}  {line['frames']} frames{live}"
+    )
 
 
 def _replay_incident(source: Path, config: Path | None, as_json: bool) -> None:

@@ -1084,6 +1084,50 @@ class Settings(Section):
     def _has_no_cards(self) -> bool:
         return self.credentials.reader == "none" and not self.credentials.badges
 
+    def _never_asked(self) -> Iterator[Misfit]:
+        """Find a trigger that never comes, and a simulated reader at a real door."""
+        if self.recognition.trigger == "input" and self._has_no_trigger():
+            yield Misfit(
+                ("recognition.trigger", "door.trigger_pin"),
+                "nothing would ever ask for a decision: trigger input needs door.trigger_pin",
+            )
+        if self.recognition.trigger == "card" and self._has_no_cards():
+            yield Misfit(
+                ("recognition.trigger", "credentials.reader", "credentials.badges"),
+                "nothing would ever ask for a decision: trigger card needs credentials.reader or "
+                "credentials.badges",
+            )
+        if self.door.is_real and self.credentials.reader == "simulated":
+            yield Misfit(
+                ("credentials.reader", "door.driver"),
+                f"a simulated reader never opens a real door (door.driver: {self.door.driver})",
+            )
+
+    def _pictures(self) -> Iterator[Misfit]:
+        """Find pictures that are not kept, and a camera whose picture anybody could replace."""
+        if self.sync.snapshots and not self.privacy.unknown_faces_days:
+            yield Misfit(
+                ("sync.snapshots", "privacy.unknown_faces_days"),
+                "there is nothing to send: pictures are kept for unknown_faces_days, which are 0",
+            )
+        if self.storage.keep_stranger_pictures and not self.privacy.unknown_faces_days:
+            yield Misfit(
+                ("storage.keep_stranger_pictures", "privacy.unknown_faces_days"),
+                "pictures of strangers are kept for unknown_faces_days, which are 0",
+            )
+        url = self.camera.url or ""
+        level = self.liveness.level
+        if (
+            level in {"strict", "challenge"}
+            and url.startswith("rtsp://")
+            and self.camera.driver == "rtsp"
+        ):
+            yield Misfit(
+                ("camera.url", "liveness.level"),
+                f"anybody on the network can replace an unencrypted picture: liveness {level} "
+                "needs rtsps://",
+            )
+
     def misfits(self) -> Iterator[Misfit]:
         camera, door, gate = self.camera.driver, self.door.driver, self.gate
         drivers = ("camera.driver", "door.driver")
@@ -1099,41 +1143,9 @@ class Settings(Section):
                 ("gate.role", "mqtt.host"), "a hub has no door: name the broker at its gates"
             )
         yield from self._shared_pins()
-        if self.recognition.trigger == "input" and self._has_no_trigger():
-            yield Misfit(
-                ("recognition.trigger", "door.trigger_pin"),
-                "nothing would ever ask for a decision: trigger input needs door.trigger_pin",
-            )
-        if self.recognition.trigger == "card" and self._has_no_cards():
-            yield Misfit(
-                ("recognition.trigger", "credentials.reader", "credentials.badges"),
-                "nothing would ever ask for a decision: trigger card needs credentials.reader or "
-                "credentials.badges",
-            )
-        if self.door.is_real and self.credentials.reader == "simulated":
-            yield Misfit(
-                ("credentials.reader", "door.driver"),
-                f"a simulated reader never opens a real door (door.driver: {door})",
-            )
+        yield from self._never_asked()
         yield from self._forgotten_too_early()
-        if self.sync.snapshots and not self.privacy.unknown_faces_days:
-            yield Misfit(
-                ("sync.snapshots", "privacy.unknown_faces_days"),
-                "there is nothing to send: pictures are kept for unknown_faces_days, which are 0",
-            )
-        if self.storage.keep_stranger_pictures and not self.privacy.unknown_faces_days:
-            yield Misfit(
-                ("storage.keep_stranger_pictures", "privacy.unknown_faces_days"),
-                "pictures of strangers are kept for unknown_faces_days, which are 0",
-            )
-        url = self.camera.url or ""
-        level = self.liveness.level
-        if level in {"strict", "challenge"} and url.startswith("rtsp://") and camera == "rtsp":
-            yield Misfit(
-                ("camera.url", "liveness.level"),
-                f"anybody on the network can replace an unencrypted picture: liveness {level} "
-                "needs rtsps://",
-            )
+        yield from self._pictures()
         if gate.role == "gate" and camera == "none":
             yield Misfit(("camera.driver", "gate.role"), "a gate needs a camera (gate.role: gate)")
         yield from self._indicators_off_the_header()

@@ -11,7 +11,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gated.access.revocation import Revocation
@@ -320,6 +320,19 @@ class SendingLoop(HubLoop):
         return 0.0 if self._send() else LOOK_S
 
 
+def _renewal(membership: Membership, others: Sequence[HubClient]) -> Callable[[HubClient], None]:
+    """Return the renewal of a client's credentials when they are due, for the others as well."""
+
+    def renew(client: HubClient) -> None:
+        present = membership.find()
+        if present is not None and membership.due(present):
+            membership.renew(client, present)
+            for other in others:
+                other.credentials = client.credentials
+
+    return renew
+
+
 def loops_of(
     workspace: Workspace,
     board: StatusBoard,
@@ -331,7 +344,7 @@ def loops_of(
 ) -> list[Loop]:
     """Return what a gate runs for its hub, or for the other gates where it is the hub itself.
 
-    post: hands an event to the gate; None where there is none. many: is set while the hub tells
+    post: hands an event to the gate; None where there is none. many: is set while the hub sends
     page after page. contact: where it is noted how the gate stands with its hub. SealError.
     """
     membership = Membership(workspace, clock)
@@ -347,13 +360,7 @@ def loops_of(
     def status(backlog: int) -> tuple[Mapping[str, Any], str | None]:
         return status_of(workspace, board.snapshot, clock, backlog), board.snapshot().model
 
-    def renew(client: HubClient) -> None:
-        present = membership.find()
-        if present is not None and membership.due(present):
-            membership.renew(client, present)
-            for other in (down, beside, edits, pictures):
-                other.credentials = client.credentials
-
+    renew = _renewal(membership, (down, beside, edits, pictures))
     uplink = UplinkLoop(Uplink(workspace, up, clock), up, status, renew, on_crash)
     workspace.journal.on_append = uplink.grown
     loops: list[HubLoop] = [uplink]
