@@ -6,6 +6,7 @@ import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -36,8 +37,12 @@ settings.register_profile(
 settings.load_profile(os.environ.get("GATED_HYPOTHESIS", "check"))
 
 
-SLOW_ROOMS = ("e2e", "ui", "fleet", "live", "webhooks", "enrollment", "web", "devices", "door")
+SLOW_ROOMS = ("ui", "e2e", "fleet", "live", "webhooks", "enrollment", "web", "devices", "door")
 """Where tests are few to a file and long: whole programs, servers, browsers, models."""
+
+
+PAGES = "tests/ui/"
+"""What one process runs: each that ran a part of it would start a gate and a browser."""
 
 
 AGAINST_THE_CLOCK = (
@@ -64,6 +69,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(
             key=lambda item: min(ranks.get(p, len(ranks)) for p in (item.path, *item.path.parents))
         )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep the files of the pages in one process, where gate and browser are started once."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFileOrRoom(LoadFileScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return PAGES if nodeid.startswith(PAGES) else str(super()._split_scope(nodeid))
+
+    return ByFileOrRoom(config, log)
 
 
 def pytest_collection_finish() -> None:

@@ -12,8 +12,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from gated.accounts.accounts import Accounts
+from gated.config import load
 from gated.enrollment.models import INSTALLED
 from gated.vision.assets import AssetStore
+from tests.workspaces import open_workspace
 
 GATED = (sys.executable, "-m", "gated")
 
@@ -33,6 +36,16 @@ def demo_config(folder: Path) -> Path:
     file = folder / "gate.yaml"
     file.write_text(DEMO.format(assets=INSTALLED, state=folder / "state"))
     return file
+
+
+def add_accounts(config: Path, password: str, **roles: str) -> None:
+    """Create accounts, each with a role, in the state of a gate that does not run.
+
+    As `gated user add` does, without a process for each.
+    """
+    with open_workspace(load(config, {})) as workspace:
+        for name, role in roles.items():
+            Accounts.of(workspace).create(name, role, password, actor="test")
 
 
 def gated(

@@ -2,6 +2,7 @@
 
 import re
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -9,6 +10,8 @@ import pytest
 
 from tests.assets import require_assets
 from tests.e2e.process import Process, demo_config, gated
+
+PASSWORD = "Correct-horse-battery-9"
 
 
 @pytest.fixture
@@ -58,34 +61,41 @@ def test_second_start_knows_the_person_and_the_log_verifies(config: Path) -> Non
     assert "the journal is whole" in result.stdout
 
 
-def test_two_gates_never_share_a_state_directory(config: Path) -> None:
-    with Process("--config", config) as gate:
-        gate.wait_for("Ctrl-C")
-        second = gated("run", "--config", config, "--exit-after", "1")
-        assert second.returncode == 5
-        assert "state directory" in second.stderr
-        assert gate.end() == 0
-
-
-def test_the_log_is_served_to_those_who_sign_in(config: Path) -> None:
-    password = "Correct-horse-battery-9"
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Process, str]]:
+    """A demo with an administrator, for tests that leave it as it is; its file and address."""
+    require_assets("default", "demo")
+    config = demo_config(tmp_path_factory.mktemp("running"))
     args = ("user", "add", "admin", "--role", "admin", "--password-stdin", "--config", config)
-    assert gated(*args, stdin=password + "\n").returncode == 0
+    assert gated(*args, stdin=PASSWORD + "\n").returncode == 0
     with Process("--config", config) as gate:
         address = re.search(r"http://[0-9.:]+", gate.wait_for("API"))
         assert address is not None
-        gate.wait_for("GRANTED")
-        with httpx.Client(base_url=address[0], timeout=10) as client:
-            assert client.get("/health").status_code == 200
-            assert client.get("/api/attendance").status_code == 401
-            form = {"username": "admin", "password": password}
-            token = client.post("/api/auth/login", data=form).json()["access_token"]
-            headers = {"Authorization": f"Bearer {token}"}
-            state = client.get("/api/gate", headers=headers)
-            assert state.status_code == 200
-            rows = client.get("/api/attendance", headers=headers).json()
-        assert any(r["status"] == "granted" and r["direction"] == "entry" for r in rows)
+        gate.wait_for("Ctrl-C")
+        yield config, gate, address[0]
         assert gate.end() == 0
+
+
+def test_two_gates_never_share_a_state_directory(running: tuple[Path, Process, str]) -> None:
+    config, _, _ = running
+    second = gated("run", "--config", config, "--exit-after", "1")
+    assert second.returncode == 5
+    assert "state directory" in second.stderr
+
+
+def test_the_log_is_served_to_those_who_sign_in(running: tuple[Path, Process, str]) -> None:
+    _, gate, address = running
+    gate.wait_for("GRANTED")
+    with httpx.Client(base_url=address, timeout=10) as client:
+        assert client.get("/health").status_code == 200
+        assert client.get("/api/attendance").status_code == 401
+        form = {"username": "admin", "password": PASSWORD}
+        token = client.post("/api/auth/login", data=form).json()["access_token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        state = client.get("/api/gate", headers=headers)
+        assert state.status_code == 200
+        rows = client.get("/api/attendance", headers=headers).json()
+    assert any(r["status"] == "granted" and r["direction"] == "entry" for r in rows)
 
 
 def test_killed_at_any_moment_the_journal_verifies(config: Path) -> None:

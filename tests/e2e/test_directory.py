@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from tests.assets import require_assets
-from tests.e2e.process import Process, demo_config, gated
+from tests.e2e.process import Process, add_accounts, demo_config
 
 PASSWORD = "Correct-horse-battery-9"
 OBEYS_WITHIN_S = 2.0
@@ -19,8 +19,7 @@ def test_who_was_let_in_is_refused_within_two_seconds(tmp_path: Path) -> None:
     require_assets("default", "demo")
     config = demo_config(tmp_path)
     config.write_text(config.read_text() + "scim: {enabled: true}\n")
-    args = ("user", "add", "admin", "--role", "admin", "--password-stdin", "--config", config)
-    assert gated(*args, stdin=PASSWORD + "\n").returncode == 0
+    add_accounts(config, PASSWORD, admin="admin")
     with Process("--config", config) as process:
         address = re.search(r"http://[0-9.:]+", process.wait_for("API"))
         assert address is not None

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.assets import require_assets
-from tests.e2e.process import Process, demo_config, gated
+from tests.e2e.process import Process, add_accounts, demo_config
 from tests.fixtures.authority import Authority
 from tests.mqtt.broker import Listener, broker_in, listening, needs_broker, until
 from tests.syslog.test_syslog import Collector, needs_rsyslog
@@ -27,17 +27,14 @@ def mode_of(listener: Listener) -> str | None:
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     require_assets("default", "demo")
-    file = demo_config(tmp_path)
-    for name, role in (("house", "operator"), ("admin", "admin")):
-        args = ("user", "add", name, "--role", role, "--password-stdin", "--config", file)
-        assert gated(*args, stdin=PASSWORD + "\n").returncode == 0
-    return file
+    return demo_config(tmp_path)
 
 
 @needs_broker
 def test_a_broker_opens_the_door_and_all_is_right_after_its_death(
     tmp_path: Path, config: Path
 ) -> None:
+    add_accounts(config, PASSWORD, house="operator", admin="admin")
     with broker_in(tmp_path) as broker:
         mqtt = f"{{host: 127.0.0.1, port: {broker.port}, tls: false, person: code, account: house, "
         config.write_text(config.read_text() + f"mqtt: {mqtt}commands: [open, out_of_service]}}\n")

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from tests.assets import require_assets
-from tests.e2e.process import Process, demo_config, gated
+from tests.e2e.process import Process, add_accounts, demo_config
 
 PASSWORD = "Correct-horse-battery-9"
 OBEYS_WITHIN_S = 1.0
@@ -65,8 +65,7 @@ def enrolled(admin: httpx.Client) -> int:
 def demo(folder: Path) -> Iterator[Gate]:
     require_assets("default", "demo")
     config = demo_config(folder)
-    args = ("user", "add", "admin", "--role", "admin", "--password-stdin", "--config", config)
-    assert gated(*args, stdin=PASSWORD + "\n").returncode == 0
+    add_accounts(config, PASSWORD, admin="admin")
     with Process("--config", config) as process:
         address = re.search(r"http://[0-9.:]+", process.wait_for("API"))
         assert address is not None

@@ -17,7 +17,7 @@ import pytest
 from gated.link.client import SILENT_S
 from gated.link.server import STALLED_S
 from tests.assets import require_assets
-from tests.e2e.process import Process, demo_config, gated
+from tests.e2e.process import Process, add_accounts, demo_config, gated
 
 PASSWORD = "Correct-horse-battery-9"
 
@@ -26,8 +26,7 @@ PASSWORD = "Correct-horse-battery-9"
 def config(tmp_path: Path) -> Path:
     require_assets("default", "demo")
     file = demo_config(tmp_path)
-    args = ("user", "add", "admin", "--role", "admin", "--password-stdin", "--config", file)
-    assert gated(*args, stdin=PASSWORD + "\n").returncode == 0
+    add_accounts(file, PASSWORD, admin="admin")
     return file
 
 

@@ -32,6 +32,8 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGS = (
     "--no-sandbox",
     "--disable-dev-shm-usage",
+    # else the processor draws as a graphics card would, which takes it longer
+    "--disable-gpu",
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 )
@@ -40,6 +42,9 @@ WAIT_MS = 60_000
 
 SETS = frozenset({"default", "demo"})
 """What the site has of models and pictures."""
+
+FPS = 5
+"""Pictures a second: enough for decisions, a third of what a gate looks at by default."""
 
 PEOPLE = (
     ("Ada", "Byron", "A-1", "Mathematics"),
@@ -69,6 +74,7 @@ def running_site(folder: Path, *, killed: bool = False) -> Iterator[Site]:
     config = demo_config(folder)
     text = config.read_text().replace("storage: {", "storage: {keep_stranger_pictures: true, ")
     text = text.replace(f"vision: {{assets_dir: {INSTALLED}}}\n", "")
+    text = text.replace("source: demo", f"source: demo, fps: {FPS}")
     text = text.replace("port: 0", f"port: {free_port()}")
     text += "privacy: {unknown_faces_days: 3}\nsync: {trial_s: 1, take_over_within_s: 1}\n"
     config.write_text(text)

@@ -185,8 +185,9 @@ def proxy(hub: str, limit: int) -> Iterator[_Proxy]:
 
 def test_a_batch_that_is_too_large_for_a_proxy_is_halved_until_it_passes(world: World) -> None:
     gate = world.gate("north")
-    for _ in range(ROWS):
-        gate.workspace.journal.append([entry() for _ in range(2)])
+    with gate.workspace.database.write() as session:  # each with a seal of its own
+        for _ in range(ROWS):
+            gate.workspace.journal.append([entry() for _ in range(2)], session)
     with proxy(world.hub.url, 40_000) as before:
         client = HubClient(
             HubAddress(f"http://127.0.0.1:{before.server_port}"), gate.member.credentials
