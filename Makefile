@@ -30,9 +30,9 @@ $(STAMP): requirements.lock pyproject.toml
 run: setup  ## start the gate in its demo; Ctrl-C ends it
 	@$(BIN)/gated run --config gate.yaml
 
-# One file stays in one process: what its tests share is made once. Four processes on two cores:
-# tests of whole processes wait more than they work. Files in the order of tests/conftest.py: the
-# longest first. Two arenas: a heap a thread is never given back.
+# One file stays in one process, and so do all of tests/ui: what their tests share is made once. Four
+# processes on two cores: tests of whole processes wait more than they work. In the order of
+# tests/conftest.py: the longest first. Two arenas: a heap a thread is never given back.
 PYTEST := MALLOC_ARENA_MAX=2 $(BIN)/python -m pytest --numprocesses 4 --dist loadfile \
 	--no-loadscope-reorder
 
