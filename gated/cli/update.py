@@ -83,7 +83,7 @@ def update(
     words += ["--sha256", sha256] if sha256 else []
     words += ["--any-version"] if any_version else []
     words += ["--replace-data"] if replace_data else []
-    began = time.time()
+    before = _written(STATE)
     # in a unit of its own: neither this terminal nor the gate's restart ends it
     copy = STATE.parent / "updater.py"
     STATE.parent.mkdir(mode=0o750, exist_ok=True)
@@ -95,7 +95,7 @@ def update(
     )  # fmt: skip
     if started.returncode != 0:
         raise Refused(f"the update cannot be started: {started.stderr.strip()}")
-    return _follow(began, "came_back" if back else "updated")
+    return _follow(before, "came_back" if back else "updated")
 
 
 def _there(file: Path) -> Path:
@@ -121,12 +121,12 @@ def _signed(file: Path, signature: Path | None, sha256: str) -> str:
     return found.sha256
 
 
-def _follow(began: float, wanted: str) -> int:
-    """Show what the updater says until it has ended; 0 when it ended as wanted."""
+def _follow(before: int | None, wanted: str) -> int:
+    """Show the lines of the updater until it has ended; return 0 when it ended as wanted."""
     shown = 0
     while True:
         running = _is_running()
-        state = _state(began)
+        state = state_since(before, STATE)
         for line in state.get("said", [])[shown:]:
             click.echo(line)
             shown += 1
@@ -137,11 +137,23 @@ def _follow(began: float, wanted: str) -> int:
         time.sleep(LOOK_S)
 
 
-def _state(began: float) -> dict[str, Any]:
+def _written(file: Path) -> int | None:
+    """Return the time stamp of a file in nanoseconds; None where it is not there."""
     try:
-        if STATE.stat().st_mtime < began - 1:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+def state_since(before: int | None, file: Path) -> dict[str, Any]:
+    """Return the state of an update; empty while the file is still the one of the stamp `before`.
+
+    Stamps are compared for equality alone: the clock may be set back during an update.
+    """
+    try:
+        if _written(file) == before:
             return {}
-        found: dict[str, Any] = json.loads(STATE.read_text())
+        found: dict[str, Any] = json.loads(file.read_text())
         return found
     except (OSError, ValueError):
         return {}
