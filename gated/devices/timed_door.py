@@ -16,7 +16,8 @@ end of a lease and a grant that extends it are ordered.
   repeated every second.
 - Hardware that keeps failing is opened anew (`_renew`), as a chip that was unplugged comes back
   under another number. The relay is locked then, and a button that is pressed is no request.
-- A thread that hangs ends no lease: `stuck` says so without taking the lock, for the watchdog.
+- A thread that hangs sees no input and ends no lease: `stuck` says so without taking the lock, for
+  the watchdog.
 
 The lease runs on the machine's monotonic clock and never on an injected one: a test clock that
 stands still must not keep a strike energised.
@@ -91,7 +92,7 @@ class TimedDoor(ABC):
 
     name = "door"
     beat_limit_s = 15.0
-    """Seconds without a turn of the thread after which nothing would end a lease."""
+    """Seconds without a turn of the thread after which it counts as stuck: it sees no fire."""
 
     def __init__(self, settings: DoorSettings, post: Post, inputs: Iterable[Input]) -> None:
         self._settings = settings

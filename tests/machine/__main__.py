@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -102,6 +103,8 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="keep the machine here, for the next time")
     parser.add_argument("--into", type=Path, default=ROOT / "dist", help="where the table goes")
     given = parser.parse_args()
+    # the machine ends with its runner
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     packages = sorted(ROOT.glob("dist/gated_*.deb"), key=lambda file: file.stat().st_mtime)
     if why := missing() or ("" if packages else "there is no package in dist/: make deb"):
         print(f"machine: skipped: {why}")

@@ -469,10 +469,14 @@ def hung(bed: Bed, name: str) -> tuple[float, float] | None:
     """
     bed.rest()
     pid = bed.pid()
-    opened = released_by_button(bed)
-    began = bed.machine.now()
     freeze = f"python3 /usr/local/sbin/freeze.py {tasks(bed)[name]} {FROZEN_S}"
-    bed.machine.run(f"systemd-run --quiet --collect {freeze}")
+    bed.machine.run(f"rm -f /run/freezes; systemd-run --quiet --collect {freeze}")
+    bed.until(
+        "who stops it",
+        lambda: bed.machine.run("cd /run; ls freezes", check=False) == "freezes\n",
+        20,
+    )
+    began = opened = released_by_button(bed)
     locked = bed.locked(opened, 120)
     while bed.pid() == pid and bed.machine.now() < began + FROZEN_S + 10:
         time.sleep(1)
@@ -484,7 +488,7 @@ def hung(bed: Bed, name: str) -> tuple[float, float] | None:
 )
 def releasing_thread(bed: Bed) -> str:
     found = hung(bed, "door")
-    expect(found is not None, "the process goes on, and nothing ends a release")
+    expect(found is not None, "the process goes on without the thread")
     assert found is not None
     return (
         f"the watchdog ended the process after {found[0]:.0f} s; locked {found[1]:.1f} s after the "
