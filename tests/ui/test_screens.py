@@ -444,7 +444,7 @@ def test_an_account_is_added_and_switched_off(visit: Visit, site: Site) -> None:
     page.get_by_role("dialog").get_by_role("button", name="Done").click()
     row.get_by_text("Blocked").wait_for()
     visitor.goto("settings?view=audit")
-    page.get_by_role("row").filter(has_text="account disabled").wait_for()
+    page.get_by_role("row").filter(has_text="Account switched off").wait_for()
 
 
 def test_what_the_gate_is_set_to_is_shown_and_what_may_not_be_is_refused(
