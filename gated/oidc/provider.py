@@ -263,7 +263,9 @@ class IdentityProvider:
                 raise
             finally:
                 connection.close()
-        if len(got) > LARGEST_ANSWER or deadline.is_over:
+        if deadline.is_over:  # what was read by then may be a part
+            raise TimeoutError
+        if len(got) > LARGEST_ANSWER:
             raise ValueError("its answer does not end")
         return answer.status, got
 
