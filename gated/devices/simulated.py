@@ -203,6 +203,8 @@ class SimulatedGpio:
         self.levels = dict(levels or {})
         self.driven: set[int] = set()
         self.busy: set[int] = set()
+        self.unreadable: set[int] = set()
+        """Lines that cannot be read."""
         self.open_chips: set[int] = set()
         self.without_edges = False
         self.without_pulls = False
@@ -295,6 +297,8 @@ class SimulatedGpio:
 
     def gpio_read(self, handle: int, pin: int) -> int:
         self._reach(handle)
+        if pin in self.unreadable:
+            raise OSError("GPIO not readable")
         return self.levels[pin]
 
     def gpio_free(self, handle: int, pin: int) -> int:

@@ -31,6 +31,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from enum import StrEnum
 
 from gated.config import DoorSettings
@@ -252,8 +253,7 @@ class TimedDoor(ABC):
                 try:
                     self._begin_anew()
                     self._keep_lease(time.monotonic())
-                    for name in self._inputs:
-                        self._look(name, time.monotonic())
+                    self._look_at_all()
                     self._fault, self._failures = None, 0
                 except Exception as error:
                     self._failures += 1
@@ -268,7 +268,9 @@ class TimedDoor(ABC):
         self._failures = 0
         self._settles.clear()
         for name in PRESSED_TO_GROUND.intersection(self._inputs):
-            self._accepted[name] = self._active(name)
+            # one that cannot be read still is not to keep the others, or a fire, from being read
+            with suppress(Exception):
+                self._accepted[name] = self._active(name)
 
     def _idle_s(self) -> float:
         """Return the seconds until something is due, at most REREAD_S."""
@@ -289,6 +291,20 @@ class TimedDoor(ABC):
         wanted = self._fire or self._lease_ends is not None
         if self.unlocked != wanted:
             self._drive(wanted)
+
+    def _look_at_all(self) -> None:
+        """Read every input, the fire loop first; raises the first error only when all were read.
+
+        One wire that cannot be read must not hide another one, least of all a fire.
+        """
+        errors = []
+        for name in sorted(self._inputs, key=lambda name: name is not Input.FIRE):
+            try:
+                self._look(name, time.monotonic())
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
     def _look(self, name: Input, now: float) -> None:
         """Read an input; accept a change after the debounce time."""

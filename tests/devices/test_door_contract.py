@@ -125,9 +125,16 @@ def mock_pins(
 
 
 def chip_lines(
-    edges: bool = True, pulls: bool = True, active: Collection[Input] = (), **changes: Any
+    edges: bool = True,
+    pulls: bool = True,
+    active: Collection[Input] = (),
+    dev: Path | None = None,
+    **changes: Any,
 ) -> Rig:
-    """The lines of one chip in memory, as lgpio shows them."""
+    """The lines of one chip in memory, as lgpio shows them.
+
+    dev: a folder for the chip's file, which stays; unless given the chip cannot be opened anew.
+    """
     gpio = SimulatedGpio({0: "other", 3: "a-chip"})
     gpio.without_edges, gpio.without_pulls = not edges, not pulls
 
@@ -140,10 +147,11 @@ def chip_lines(
     letters = Letters()
     wiring = WIRING | {"chip": "a-chip", "pull_up": pulls, "debounce_s": DEBOUNCE_S}
     settings = DoorSettings(driver="gpiochip", **wiring | changes)
-    with TemporaryDirectory() as dev:
+    with TemporaryDirectory() as gone:
+        place = dev or Path(gone)
         for number in gpio.labels:
-            (Path(dev) / f"gpiochip{number}").touch()
-        hardware = DoorHardware(lgpio=gpio, dev=Path(dev))
+            (place / f"gpiochip{number}").touch()
+        hardware = DoorHardware(lgpio=gpio, dev=place)
         door = open_door(settings, letters.post, SystemClock(), hardware=hardware)
     assert isinstance(door, TimedDoor)
 

@@ -20,7 +20,7 @@ from gated.devices.header import find_chip
 from gated.devices.simulated import SimulatedGpio
 from gated.devices.timed_door import Input
 from gated.errors import DeviceError
-from tests.devices.test_door_contract import HARDWARE, REX, chip_lines
+from tests.devices.test_door_contract import FIRE, HARDWARE, REX, WIRING, chip_lines
 from tests.devices.waiting import eventually
 
 RELAY, BUZZER = 300, 301
@@ -179,3 +179,18 @@ def test_a_chip_that_is_unplugged_and_comes_back_under_another_number_works_agai
     shown.close()
     door.close()
     assert not gpio.open_chips
+
+
+@pytest.mark.parametrize("broken", [Input.REX, Input.CONTACT])
+def test_an_input_that_cannot_be_read_hides_no_fire(broken: Input, tmp_path: Path) -> None:
+    rig = chip_lines(dev=tmp_path)
+    gpio: SimulatedGpio = rig.factory
+    claimed = len(gpio.written)
+    gpio.unreadable = {WIRING[f"{broken}_pin"]}
+    assert rig.letters.heard(DoorEventKind.FAULT)
+    # after some checks that failed the chip is opened anew, and the wire is still broken
+    assert eventually(lambda: len(gpio.written) > claimed + 1)
+    gpio.turn(FIRE, 1)
+    assert rig.letters.heard(DoorEventKind.FIRE)
+    assert rig.door.unlocked
+    rig.door.close()
