@@ -45,6 +45,7 @@ MEANT_TO_BE_OVERRIDDEN: dict[str, set[str]] = {
     },
     "asyncio.protocols.Protocol": {"data_received", "eof_received"},
     "_ctypes.Structure": {"_fields_"},
+    "tarfile.TarInfo": {"frombuf"},
 }
 """What the documentation of the base class offers for it."""
 

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, Self
 
 from pydantic import ValidationError
 
@@ -81,10 +81,12 @@ def unpack(
 class _BoundedHeader(tarfile.TarInfo):
     """Refuses extended headers that tarfile would read into memory, whatever their size."""
 
-    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
-        if not self.isreg() and self.size > LONGEST_EXTENSION:
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        header = super().frombuf(buf, encoding, errors)
+        if not header.isreg() and header.size > LONGEST_EXTENSION:
             raise tarfile.ReadError("an extended header is too long")
-        return super()._proc_member(tar)  # type: ignore[misc,no-any-return]
+        return header
 
 
 def _manifest(tar: tarfile.TarFile) -> Manifest:

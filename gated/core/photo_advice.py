@@ -32,7 +32,7 @@ _IN_WORDS = {
 }
 
 
-class Photo(Protocol):
+class ComparedPhoto(Protocol):
     """A reference photo, as far as the advice goes by it."""
 
     @property
@@ -64,7 +64,7 @@ class PhotoAdvice:
         return cls._because(usable, ONE_PHOTO if usable == 1 else ALIKE)
 
     @classmethod
-    def of_photos(cls, photos: Iterable[Photo]) -> Self:
+    def of_photos(cls, photos: Iterable[ComparedPhoto]) -> Self:
         """Judge the photos of one person."""
         in_use = [photo.quality.get(LIKENESS, 0.0) for photo in photos if photo.is_active]
         return cls.of(len(in_use), sum(alike < NEARLY_SAME for alike in in_use))
