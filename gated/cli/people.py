@@ -67,7 +67,7 @@ def enroll(
     report = ImportReport()
     with ready_office(settings) as office:
         import_all(office, [ImportRow(code, names, opened)], report)
-        advice = photo_advice(office, code)
+        advice = photo_advice(office, code) if report.enrolled or report.known else None
     if advice is not None and report.known and not report.enrolled:
         advice = advice.after_same()
     return show(report, as_json, advice)
@@ -242,11 +242,12 @@ def show(report: ImportReport, as_json: bool, advice: PhotoAdvice | None = None)
             click.echo(f"{_where(row)}{row['photo']}: {row['detail']}", err=True)
         click.echo(", ".join(_counts(report)))
         if advice is not None and advice.text:
-            click.echo(advice.text)
+            click.echo(advice.text, err=True)
         elif advice is None and report.one_photo:
             click.echo(
-                "a second photo more than halves wrong refusals: `gated persons list --one-photo` "
-                "names who has one only"
+                f"people with one photo only: {len(report.one_photo)}. A second one more than "
+                "halves wrong refusals: gated persons list --one-photo",
+                err=True,
             )
     return 0 if report.is_whole else 1
 
@@ -264,8 +265,6 @@ def _counts(report: ImportReport) -> Iterator[str]:
         yield f"{len(report.known)} known already"
     if report.without_photo:
         yield f"{len(report.without_photo)} people added without photo"
-    if report.one_photo:
-        yield f"{len(report.one_photo)} people with one photo only"
     yield f"{len(report.refused)} refused"
     if report.differing:
         yield f"{len(report.differing)} different in the table, left alone"

@@ -55,7 +55,7 @@ class PersonChange(In):
         json_schema_extra={"examples": [{"department": "HR", "leaves_on": "2027-03-31"}]}
     )
 
-    READ_ONLY: ClassVar = IDENTITY | {"enrollments", "groups"}
+    READ_ONLY: ClassVar = IDENTITY | {"enrollments", "groups", "photo_advice"}
 
     first_name: Text = ""
     last_name: Text = ""
