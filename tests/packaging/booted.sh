@@ -132,8 +132,8 @@ key)
     both_run
     somebody_enters
     gated persons list >/dev/null || fail "root has not got the key"
-    ! setpriv --reuid=gated --regid=gated --init-groups /opt/gated/bin/gated backup /tmp/none >/var/tmp/key.log 2>&1 ||
-        fail "somebody without the key makes a backup"
+    ! setpriv --reuid=gated --regid=gated --init-groups /opt/gated/bin/gated persons list --config $config \
+        >/var/tmp/key.log 2>&1 || fail "somebody works without the key"
     grep -q "was not given" /var/tmp/key.log || { cat /var/tmp/key.log; fail "it does not say why"; }
     [ ! -e $state/keys/seal.key ] || fail "another key was made"
     ok "the sealing key is a credential of systemd; somebody was let in"
