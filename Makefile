@@ -58,7 +58,7 @@ check-long: setup  ## everything, also what takes minutes, and a gate at work fo
 check-machine: setup  ## a whole virtual machine: systemd, pins, camera, faults (root, qemu-system-x86)
 	$(BIN)/python -m tests.machine $(SCENARIOS)
 
-bench: setup  ## measure everything in one run, beside face_recognition; then the hub; nine minutes
+bench: setup  ## measure everything in one run, beside face_recognition; then the hub; a quarter of an hour
 	@$(BIN)/gated assets install dlib --into $(MODELS) --quiet
 	@$(BIN)/gated assets install pad --into $(MODELS) --quiet || true
 	@$(BIN)/gated bench
