@@ -475,6 +475,7 @@ def test_what_the_gate_is_set_to_is_shown_and_what_may_not_be_is_refused(
         assert client.get("/api/settings").status_code == 403
 
 
+@pytest.mark.long  # another program may take the port while the shared gate starts anew
 def test_a_setting_is_tried_and_kept(visit: Visit, site: Site) -> None:
     wanted = round(load(site.config, {}).door.held_open_s) + 7
     visitor = visit()
@@ -491,6 +492,7 @@ def test_a_setting_is_tried_and_kept(visit: Visit, site: Site) -> None:
     assert kinds.index("settings_accepted") < kinds.index("settings_changed")
 
 
+@pytest.mark.long  # another program may take the port while the shared gate starts anew
 def test_a_setting_with_which_the_gate_is_not_well_is_taken_back(visit: Visit, site: Site) -> None:
     before = site.config.read_text()
     visitor = visit()
