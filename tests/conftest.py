@@ -16,6 +16,8 @@ from tests.dialects import share_compiled
 
 pytest_plugins = ["tests.fixtures.server", "tests.fixtures.storage", "tests.fixtures.workspace"]
 
+# What is imported and collected stays, and is not looked through until all is there: see below.
+gc.disable()
 share_compiled()
 
 # No deadline: the machine that runs the tests may be slow, busy or both.
@@ -89,6 +91,7 @@ def pytest_collection_finish() -> None:
     """What thousands of tests need stays: the garbage collector need not look through it again."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

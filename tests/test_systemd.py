@@ -111,7 +111,7 @@ def test_a_process_bounds_its_memory_where_the_kernel_does_not(unit: str) -> Non
 
 
 SMALL = """
-import asyncio, sys
+import asyncio, sys, time
 from pathlib import Path
 from gated.cli.screen import LogOnly
 from gated.config import load
@@ -209,7 +209,7 @@ def test_the_watchdog_bites_within_two_minutes_when_any_loop_of_the_door_hangs()
 
 
 WATCHED = """
-import asyncio, sys
+import asyncio, sys, time
 from pathlib import Path
 from gated.cli.screen import LogOnly
 from gated.config import load
@@ -221,7 +221,11 @@ seen = set()
 
 class Look(Part):
     def watch(self):
-        seen.update(task.read_text().strip() for task in Path("/proc/self/task").glob("*/comm"))
+        # a thread has its name once it has run
+        names, until = {loop.name for loop in door.loops} - {"service"}, time.monotonic() + 30
+        while not names <= seen and time.monotonic() < until:
+            seen.update(task.read_text().strip() for task in Path("/proc/self/task").glob("*/comm"))
+            time.sleep(0.01)
 
 door.parts.append(Look())
 code = asyncio.run(door.run(exit_after=0.1))

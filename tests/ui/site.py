@@ -207,7 +207,8 @@ def violations(page: Any) -> list[str]:
     script = (Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
     page.evaluate(script)
     tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-    found = page.evaluate("tags => axe.run({runOnly: {type: 'tag', values: tags}})", tags)
+    options = {"runOnly": {"type": "tag", "values": tags}, "resultTypes": ["violations"]}
+    found = page.evaluate("options => axe.run(options)", options)
     return [
         f"{v['id']}: {node['html'][:160]} {node['failureSummary'][:200]}"
         for v in found["violations"]
