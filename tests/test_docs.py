@@ -13,7 +13,9 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 
-NO_KEYS = frozenset({"yaml", "service", "lock", "sock", "key", "uid", "db", "bin", "head", "py"})
+NO_KEYS = frozenset(
+    {"yaml", "service", "lock", "sock", "key", "uid", "db", "bin", "head", "py", "wiring"}
+)
 """What stands behind a dot in names of files and records."""
 COUNTERS = frozenset({"camera.frames", "camera.dropped", "gate.stale_frames"})
 """Of the gate's state; they are spelt as settings are."""

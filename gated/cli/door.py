@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +14,7 @@ import click
 from gated.cli.common import CommandResult, config_option, json_option, reports, settings_of
 
 if TYPE_CHECKING:
-    from gated.config import Settings
+    from gated.config import DoorSettings, Settings
     from gated.core.messages import Event
     from gated.devices.timed_door import Input
 
@@ -35,15 +36,37 @@ def door() -> None:
 def lock(config: Path | None) -> CommandResult:
     """Drive the relay to its locked level, also when the gate has crashed.
 
+    With a configuration that cannot be used it takes the wiring of the gate's last start.
+
     \b
     Example: gated door lock --config /etc/gated/gate.yaml
     """
     from gated.config import load
     from gated.devices.emergency import lock_door
+    from gated.errors import ConfigError
 
-    # wiring is the file's alone; the database may be what has failed
-    done = lock_door(load(config).door)
+    try:
+        # wiring is the file's alone; the database may be what has failed
+        done = lock_door(load(config).door)
+    except ConfigError as error:
+        wiring = _last_wiring(config)
+        if wiring is None:
+            raise
+        done = f"{lock_door(wiring)}, by the wiring of the gate's last start"
+        problems = "\n".join(("mend the configuration, it cannot be used:", *error.problems))
+        click.echo(problems, err=True)
     return CommandResult({"done": done}, done)
+
+
+def _last_wiring(config: Path | None) -> DoorSettings | None:
+    """Return the wiring of the gate's last start in this boot; None without one."""
+    from gated.config import find_config
+    from gated.devices.last_wiring import last_wiring
+
+    folder, file = os.environ.get("GATED_STATE_DIR"), find_config(config)
+    if folder:
+        return last_wiring(Path(folder))
+    return last_wiring(file.absolute().parent) if file is not None else None
 
 
 _reason = click.option("--reason", required=True, help="Why; stands in the journal.")

@@ -44,6 +44,7 @@ DOOR_WORDS = {
     "door_other_closed": "the other door was closed",
     "door_relocked": "locked again",
     "door_fault": "FAULT",
+    "door_fault_over": "the fault is over",
 }
 """Descriptions of the door's events, which the wiring causes."""
 

@@ -266,6 +266,8 @@ class DoorEventKind(StrEnum):
     OTHER_CLOSED = "other_closed"
     RELOCKED = "relocked"
     FAULT = "fault"
+    FAULT_OVER = "fault_over"
+    """Relay and inputs could be read and moved again after a fault."""
 
 
 class CameraEventKind(StrEnum):

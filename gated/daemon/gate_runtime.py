@@ -40,6 +40,7 @@ from gated.devices.doors import open_door, open_indicators
 from gated.devices.drivers import DoorHardware
 from gated.devices.identity import identity_of
 from gated.devices.indicators import NoIndicators
+from gated.devices.last_wiring import keep_wiring
 from gated.devices.readers import open_reader
 from gated.devices.supervised import SupervisedCamera
 from gated.devices.timed_door import TimedDoor
@@ -153,6 +154,7 @@ class GateRuntime:
         notes = DoorHardware(note=self._inbox.post)
         self.door = open_door(settings.door, self._inbox.post, self._clock, hardware=notes)
         stack.callback(self.door.close)
+        keep_wiring(settings.storage.state_dir, settings.door)
         if isinstance(self.door, TimedDoor):
             # its own thread ends every release
             self.loops.append(self.door)

@@ -203,7 +203,8 @@ class BusDoor(TimedDoor):
         return released != self._energised_is_locked
 
     def _move(self, released: bool) -> None:
-        ends = self._lease_ends
+        # a board's own timer must not end what the fire alarm has released
+        ends = None if self._fire else self._lease_ends
         lease = None if not released or ends is None else ends - time.monotonic() + AFTER_LEASE_S
         self._link.drive(self._level(released), lease)
 
@@ -246,9 +247,18 @@ class BusDoor(TimedDoor):
 
 
 def lock_link(setup: DoorSetup, link: RelayLink) -> str:
-    """Lock without the program, and return what was done. Raises: DeviceError."""
+    """Lock without the program, and return what was done. Raises: DeviceError.
+
+    While a fire input is active the relay is left as it is, as on pins.
+    """
+    unread = ""
     try:
         link.open()
+        try:
+            if _fire(setup.settings, link):
+                return "the fire input is active: the door is left as it is"
+        except DeviceError as error:
+            unread = f"; the fire input cannot be read: {error}"
         energised = setup.settings.lock_type == "maglock"
         link.drive(energised, None)
         if link.look(()).energised not in {None, energised}:
@@ -257,7 +267,13 @@ def lock_link(setup: DoorSetup, link: RelayLink) -> str:
         raise DeviceError(f"{link.name} cannot be driven: {error}") from None
     finally:
         link.close()
-    return f"locked: {link.name} was {'energised' if energised else 'switched off'}"
+    return f"locked: {link.name} was {'energised' if energised else 'switched off'}{unread}"
+
+
+def _fire(settings: DoorSettings, link: RelayLink) -> bool:
+    """Return whether the fire input, if there is one, is active. Raises: DeviceError."""
+    pin = settings.fire_pin
+    return pin is not None and link.look((pin,)).closed.get(pin) is False
 
 
 def relay_of(settings: DoorSettings) -> int:

@@ -79,7 +79,8 @@ def lock_on_chip(door: DoorSettings, lgpio: Any = None, dev: Path = DEV) -> str:
 def lock_on_header(door: DoorSettings, lgpio: Any = None, dev: Path = DEV, sys: Path = SYS) -> str:
     """Drive the relay's pin to its locked level and leave it there; return what was done.
 
-    While a fire input is active the relay is left as it is. Raises: DeviceError when the pin is not
+    While a fire input is active the relay is left as it is; one that cannot be read does not keep
+    the door from being locked. Raises: DeviceError when the pin is not
     available, for instance because the gate is running, or when the kernel does not keep its level.
     """
     lgpio = lgpio if lgpio is not None else import_lgpio()
@@ -120,14 +121,23 @@ def _kept(door: DoorSettings, done: str, header: Header, sys: Path) -> str:
 
 def _lock(door: DoorSettings, lgpio: Any, handle: int) -> tuple[str, bool]:
     """Lock the door; return what was done, and whether the pin is at its locked level now."""
-    if door.fire_pin is not None:
-        lgpio.gpio_claim_input(handle, door.fire_pin, lgpio.SET_PULL_UP if door.pull_up else 0)
-        if lgpio.gpio_read(handle, door.fire_pin):
-            fire = door.line(door.fire_pin)
-            return f"the fire input ({fire}) is active: the door is left as it is", False
+    fire = door.line(door.fire_pin)
+    try:
+        burns, unread = door.fire_pin is not None and _fire(door, lgpio, handle), ""
+    except Exception as error:
+        # the panel is wired to the lock as well: a line that is lost must not leave the door open
+        burns, unread = False, f"; the fire input ({fire}) cannot be read: {error}"
+    if burns:
+        return f"the fire input ({fire}) is active: the door is left as it is", False
     level = locked_level(door)
     lgpio.gpio_claim_output(handle, door.relay_pin, level)
     if lgpio.gpio_read(handle, door.relay_pin) != level:
         raise DeviceError("the pin does not follow")
     relay = door.line(door.relay_pin)
-    return f"locked: {relay} is driven {'high' if level else 'low'}", True
+    return f"locked: {relay} is driven {'high' if level else 'low'}{unread}", True
+
+
+def _fire(door: DoorSettings, lgpio: Any, handle: int) -> bool:
+    """Return whether the fire input is active."""
+    lgpio.gpio_claim_input(handle, door.fire_pin, lgpio.SET_PULL_UP if door.pull_up else 0)
+    return bool(lgpio.gpio_read(handle, door.fire_pin))

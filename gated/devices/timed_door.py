@@ -11,9 +11,9 @@ end of a lease and a grant that extends it are ordered.
   read once a second, because the kernel drops edges when its queue is full.
 - Fire releases before the event is posted and stays latched until `reset_fire`; nothing locks the
   door meanwhile.
-- Any error in here locks the door (unless fire holds it) and posts FAULT, once per cause. A relay
-  that is released without a lease is driven back at the next check, so a failed attempt to lock is
-  repeated every second.
+- Any error in here locks the door (unless fire holds it) and posts FAULT, once per cause; the first
+  check without an error posts FAULT_OVER. A relay that is released without a lease is driven back
+  at the next check, so a failed attempt to lock is repeated every second.
 - Hardware that keeps failing is opened anew (`_renew`), as a chip that was unplugged comes back
   under another number. The relay is locked then, and a button that is pressed is no request.
 - A thread that hangs sees no input and ends no lease: `stuck` says so without taking the lock, for
@@ -197,8 +197,11 @@ class TimedDoor(ABC):
             if self._fire:
                 self._fire = False
                 self._accepted[Input.FIRE] = False
-                self.lock()
-                self._post(DoorEvent(DoorEventKind.FIRE_CLEARED))
+                # the latch is off, whatever the relay does: the thread locks at its next check
+                try:
+                    self.lock()
+                finally:
+                    self._post(DoorEvent(DoorEventKind.FIRE_CLEARED))
             return True
 
     def close(self) -> None:
@@ -254,11 +257,23 @@ class TimedDoor(ABC):
                     self._begin_anew()
                     self._keep_lease(time.monotonic())
                     self._look_at_all()
-                    self._fault, self._failures = None, 0
+                    self._failures = 0
+                    self._end_fault()
                 except Exception as error:
                     self._failures += 1
                     self._fail(str(error) or type(error).__name__)
                 self._condition.wait(self._idle_s())
+
+    def _end_fault(self) -> None:
+        """Post FAULT_OVER after a fault; what fails here must not be another one."""
+        ended, self._fault = self._fault, None
+        if ended is None:
+            return
+        log.info("door: works again after: %s", ended)
+        try:
+            self._post(DoorEvent(DoorEventKind.FAULT_OVER))
+        except Exception:
+            log.exception("door: the end of the fault cannot be posted")
 
     def _begin_anew(self) -> None:
         """Open the hardware anew after checks that failed; what is pressed then is no request."""
@@ -327,23 +342,30 @@ class TimedDoor(ABC):
             raise DeviceError(f"the input {name} cannot be read: {error}") from error
 
     def _accept(self, name: Input, active: bool) -> None:
-        """Accept the new state of an input: act first, then post."""
+        """Accept the new state of an input: act first, then post, also when the relay fails.
+
+        Fire panel and exit button are wired to the lock as well: people leave without the relay.
+        """
         self._accepted[name] = active
         if name in CHANGES:
             began, ended = CHANGES[name]
             self._post(DoorEvent(began if active else ended))
         elif name is Input.REX and active:
-            if self._settings.rex_releases and self._settings.mounting == "inside":
-                self.unlock(self._settings.unlock_s)
-            self._post(DoorEvent(DoorEventKind.REX))
+            try:
+                if self._settings.rex_releases and self._settings.mounting == "inside":
+                    self.unlock(self._settings.unlock_s)
+            finally:
+                self._post(DoorEvent(DoorEventKind.REX))
         elif name is Input.TRIGGER and active:
             self._post(DoorEvent(DoorEventKind.TRIGGER))
         elif name is Input.FIRE_RESET and active:
             self.reset_fire()
         elif name is Input.FIRE and active and not self._fire:
             self._fire = True
-            self._drive(True)
-            self._post(DoorEvent(DoorEventKind.FIRE))
+            try:
+                self._drive(True)
+            finally:
+                self._post(DoorEvent(DoorEventKind.FIRE))
 
     def _fail(self, detail: str) -> None:
         """Handle an error: lock if possible, and post FAULT."""

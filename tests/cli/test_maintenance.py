@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from gated.config import Settings, StorageSettings
+from gated.config import DoorSettings, Settings, StorageSettings
+from gated.devices.contract import eventually
+from gated.devices.last_wiring import keep_wiring, last_wiring
 from gated.people.people import People
+from gated.relays.simulated import SimulatedUsbRelay
 from tests.changes import done_by
 from tests.cli.conftest import Gated
 from tests.workspaces import open_workspace
@@ -96,6 +99,50 @@ def test_who_only_looks_makes_no_state(gated: Gated, config: Path) -> None:
 def test_a_simulated_door_has_nothing_to_lock(gated: Gated, config: Path) -> None:
     result = gated("door", "lock", "--config", config)
     assert (result.code, result.out) == (0, "door.driver is simulated: there is nothing to drive\n")
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["environment", "beside the file"])
+def test_a_door_is_locked_though_its_configuration_is_being_edited(
+    gated: Gated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: bool
+) -> None:
+    board = SimulatedUsbRelay(tmp_path / "board")
+    wiring = DoorSettings(driver="usb-relay", relay_pin=2, options={"device": board.path})
+    state = tmp_path / "state" if named else tmp_path
+    state.mkdir(exist_ok=True)
+    config = tmp_path / "gate.yaml"
+    config.write_text("door: {driver: usb-relay, relay_pin:\n  recogn")
+    if named:
+        monkeypatch.setenv("GATED_STATE_DIR", str(state))
+    assert gated("door", "lock", "--config", config).code == 3
+    keep_wiring(state, wiring)
+    board.move(2, True)
+    result = gated("door", "lock", "--config", config)
+    assert result.code == 0, result.err
+    assert result.out.startswith(f"locked: relay 2 at {board.path} was switched off")
+    assert result.out.endswith(", by the wiring of the gate's last start\n")
+    assert "gate.yaml:" in result.err
+    assert eventually(lambda: not board.relays[2])
+    board.unplug()
+
+
+def test_the_wiring_of_another_boot_or_of_no_door_is_not_taken(tmp_path: Path) -> None:
+    boot = tmp_path / "boot_id"
+    boot.write_text("one\n")
+    wiring = DoorSettings(driver="usb-relay", relay_pin=2, options={"device": Path("/dev/x")})
+    keep_wiring(tmp_path, wiring, boot)
+    kept = last_wiring(tmp_path, boot)
+    assert kept is not None
+    assert (kept.driver, kept.relay_pin, kept.options) == ("usb-relay", 2, {"device": "/dev/x"})
+    assert (tmp_path / "door.wiring").stat().st_mode & 0o777 == 0o600
+    boot.write_text("two\n")
+    assert last_wiring(tmp_path, boot) is None, "the wires may have been moved"
+    assert last_wiring(tmp_path, tmp_path / "absent") is None
+    boot.write_text("one\n")
+    keep_wiring(tmp_path, DoorSettings(), boot)
+    assert last_wiring(tmp_path, boot) is None
+    (tmp_path / "door.wiring").write_text("[1")
+    assert last_wiring(tmp_path, boot) is None
+    keep_wiring(tmp_path / "absent", wiring, boot)
 
 
 def test_the_database_is_made_by_an_upgrade(gated: Gated, config: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,46 @@ def test_a_relay_that_does_not_lock_is_tried_again_and_told_once() -> None:
     door.jam(False)
     assert eventually(lambda: not door.unlocked)
     assert [e.kind for e in events].count(DoorEventKind.FAULT) == 1
+    door.close()
+
+
+def test_the_end_of_a_fault_is_told_once() -> None:
+    door, events = jammed()
+    door.unlock(0.05)
+    door.jam()
+    assert eventually(lambda: [e.kind for e in events] == [DoorEventKind.FAULT])
+    door.jam(False)
+    assert eventually(lambda: DoorEventKind.FAULT_OVER in [e.kind for e in events])
+    time.sleep(1.2)
+    assert [e.kind for e in events].count(DoorEventKind.FAULT_OVER) == 1
+    door.close()
+
+
+@pytest.mark.parametrize(
+    ("input_", "kind"), [(Input.FIRE, DoorEventKind.FIRE), (Input.REX, DoorEventKind.REX)]
+)
+def test_who_leaves_without_the_relay_is_told_of(input_: Input, kind: DoorEventKind) -> None:
+    """Fire panel and exit button free the lock themselves: what opens then is not forced."""
+    door, events = jammed()
+    door.jam()
+    with suppress(DeviceError):
+        door.set_input(input_, True)
+    assert kind in [e.kind for e in events]
+    door.jam(False)
+    assert eventually(lambda: door.unlocked == (input_ is Input.FIRE))
+    door.close()
+
+
+def test_a_fire_release_that_was_reset_is_over_though_the_relay_fails() -> None:
+    door, events = jammed()
+    door.fire()
+    door.end_fire()
+    door.jam()
+    with pytest.raises(DeviceError):
+        door.reset_fire()
+    assert DoorEventKind.FIRE_CLEARED in [e.kind for e in events]
+    door.jam(False)
+    assert eventually(lambda: not door.unlocked)
     door.close()
 
 

@@ -80,6 +80,20 @@ def test_a_fire_alarm_is_obeyed(dev: Path) -> None:
     assert gpio.levels[RELAY] == 0
 
 
+@pytest.mark.parametrize("driver", ["gpiozero", "gpiochip"])
+def test_a_fire_input_that_cannot_be_had_does_not_leave_the_door_open(
+    dev: Path, driver: Any
+) -> None:
+    gpio = SimulatedGpio({0: "pinctrl-bcm2711"}, levels={RELAY: 1})
+    gpio.busy.add(FIRE)
+    settings = door(fire_pin=FIRE).model_copy(update={"driver": driver, "chip": "pinctrl-bcm2711"})
+    said = lock_door(settings, gpio, dev)
+    assert said.startswith("locked: ")
+    assert "fire input" in said
+    assert "busy" in said
+    assert gpio.levels[RELAY] == 0
+
+
 def test_a_pin_that_a_running_gate_holds_is_a_device_error(dev: Path) -> None:
     gpio = SimulatedGpio()
     gpio.busy.add(RELAY)

@@ -290,6 +290,30 @@ def test_a_board_with_a_timer_ends_a_release_of_a_program_that_is_gone(modbus: M
     assert eventually(lambda: not site.energised)
 
 
+def test_a_board_with_a_timer_does_not_end_a_fire_release(modbus: Make) -> None:
+    site = modbus({"timer": "flash"})
+    site.door.unlock(0.5)
+    assert eventually(lambda: site.energised)
+    site.set_input(Input.FIRE, True)
+    assert site.letters.heard(DoorEventKind.FIRE)
+    # longer than the lease and the second by which the board's own timer ends after it
+    time.sleep(2.0)
+    assert [energised for _, _, energised in site.board.moves] == [True]
+
+
+@pytest.mark.parametrize("energised", [True, False])
+def test_without_the_program_a_fire_alarm_is_obeyed(modbus: Make, energised: bool) -> None:
+    site = modbus()
+    site.door.close()
+    site.board.move(RELAY, energised)
+    site.set_input(Input.FIRE, True)
+    assert "fire" in lock_door(site.settings)
+    assert site.energised is energised
+    site.set_input(Input.FIRE, False)
+    assert lock_door(site.settings).startswith("locked: ")
+    assert not site.energised
+
+
 def test_a_watchdog_is_fed_and_locks_when_nobody_speaks(modbus: Make) -> None:
     site = modbus({"watchdog_register": SimulatedModbusBoard.WATCHDOG})
     site.door.unlock(30.0)
@@ -343,7 +367,7 @@ def test_a_lost_board_is_no_fire_and_no_forced_door(modbus: Make) -> None:
     site.board.plug()
     assert site.found()
     kinds = {event.kind for event in site.letters.events}
-    assert kinds <= {DoorEventKind.FAULT}
+    assert kinds <= {DoorEventKind.FAULT, DoorEventKind.FAULT_OVER}
 
 
 def test_a_fire_release_is_given_again_to_a_board_that_comes_back(modbus: Make) -> None:
