@@ -49,6 +49,10 @@ DOOR_SEVERITY: dict[DoorEventKind, Severity] = {
 }
 """Severity of the events that are more than information."""
 
+DOOR_FAULT = "door_fault"
+HARDWARE = frozenset({DOOR_FAULT, "relay_lost", "reader_lost", "controller_lost"})
+"""Troubles that are a fault of the hardware, besides the camera's."""
+
 HARMLESS = frozenset(
     {
         Reason.LOW_QUALITY,
@@ -91,7 +95,7 @@ class DoorSupervision:
         self.alarms = AlarmSounder(policy.alarm_sound_s)
         self.journal_available = True
         self._denials = RepetitionCounter(policy.alarm_denials, policy.alarm_denials_window_s)
-        self._troubles: set[str] = set()
+        self._troubles: dict[str, str] = {}
         self._on_settled = on_settled
 
     # --- admissions and state -----------------------------------------------------------------
@@ -136,14 +140,19 @@ class DoorSupervision:
     def state(self, looking: bool) -> GateState:
         """Return the state of the gate. looking: a person in front of the camera is examined."""
         lights = {Light.LOOK_HERE if looking else Light.IDLE}
-        if self._troubles or not self.journal_available or "door_fault" in self.alarms.standing:
+        if self._troubles or not self.journal_available or DOOR_FAULT in self.alarms.standing:
             lights.add(Light.FAULT)
         if self.door.state is DoorState.HELD_WARNING:
             lights.add(Light.HELD_WARNING)
         if self.alarms.sounds_until is not None:
             lights.add(Light.ALARM)
+        faults = {name: detail for name, detail in self._troubles.items() if name in HARDWARE}
         return GateState(
-            str(self.door.state), self.door.mode, frozenset(lights), dict(self.alarms.standing)
+            str(self.door.state),
+            self.door.mode,
+            frozenset(lights),
+            dict(self.alarms.standing),
+            faults,
         )
 
     # --- events -------------------------------------------------------------------------------
@@ -182,7 +191,9 @@ class DoorSupervision:
         gone_through = self._goes_through(event.kind, now)
         moved = list(self._move(event.kind, now))
         severity = DOOR_SEVERITY.get(event.kind, "info")
-        if not any(isinstance(c, RecordEvent) for c in moved):
+        if event.kind in (DoorEventKind.FAULT, DoorEventKind.FAULT_OVER):
+            yield self._trouble(DOOR_FAULT, f"door_{event.kind}", severity, event.detail, now)
+        elif not any(isinstance(c, RecordEvent) for c in moved):
             yield RecordEvent(now, f"door_{event.kind}", {"detail": event.detail}, severity)
         yield from moved
         opened = event.kind is DoorEventKind.CONTACT_OPEN and not self.door.maybe_rebound(now.mono)
@@ -225,18 +236,21 @@ class DoorSupervision:
         if event.kind in (CameraEventKind.COVERED, CameraEventKind.TURNED):
             return self._trouble("view", kind, "alarm", event.detail, now)
         if event.kind in CAMERA_NEWS:
-            self._troubles.discard("view")
+            self._troubles.pop("view", None)
             return RecordEvent(now, kind, {"detail": event.detail})
         opened = event.kind is CameraEventKind.OPENED
         if opened:
-            self._troubles.discard("view")
+            self._troubles.pop("view", None)
         return self._trouble("camera", kind, "info" if opened else "alarm", event.detail, now)
 
     def _trouble(
         self, name: str, kind: str, severity: Severity, detail: str, now: Instant
     ) -> RecordEvent:
         """Record that a condition that hinders the gate began or (severity info) ended."""
-        (self._troubles.discard if severity == "info" else self._troubles.add)(name)
+        if severity == "info":
+            self._troubles.pop(name, None)
+        else:
+            self._troubles[name] = detail
         return RecordEvent(now, kind, {"detail": detail}, severity)
 
     def _operator_unlock(self, event: OperatorUnlock, now: Instant) -> Iterator[Command]:

@@ -403,13 +403,15 @@ class Notice:
 class GateState:
     """The state of a gate.
 
-    door: see `core.door`. alarms: severities of unacknowledged ones, by kind.
+    door: see `core.door`. alarms: severities of unacknowledged ones, by kind. faults: of the
+    hardware, name -> detail, while they last, acknowledged or not.
     """
 
     door: str = "locked"
     mode: DoorMode = DoorMode.NORMAL
     lights: frozenset[Light] = frozenset({Light.IDLE})
     alarms: Mapping[str, Severity] = field(default_factory=dict)
+    faults: Mapping[str, str] = field(default_factory=dict)
 
 
 Command = Unlock | Lock | ResetFire | RecordDecision | RecordEvent | Attention | Notice

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -133,6 +133,7 @@ class GateRuntime:
         self._reporter: CardReporter | None = None
         self._camera_wrong = False
         self._unreadable = 0
+        self._faults: Mapping[str, str] = {}
         self._log_outage = LogOutage()
         self._tape: IncidentTape | None = None
         self._hint: str | None = None
@@ -405,6 +406,11 @@ class GateRuntime:
             alarms=dict(state.alarms),
             idle=Light.IDLE in state.lights,
         )
+        for name in self._faults.keys() | state.faults.keys():
+            if self._faults.get(name) != state.faults.get(name):
+                found = state.faults.get(name)
+                self._board.trouble(name, None if found is None else found or name)
+        self._faults = state.faults
 
     def _on_camera_event(self, event: CameraEvent) -> None:
         self._inbox.post(event)

@@ -158,6 +158,12 @@ class GateStatus:
         return self.gallery_digest if self.gallery is None else _digest(self.gallery)
 
     @property
+    def door_fails(self) -> bool:
+        """True while relay or inputs fail, and until somebody has acknowledged that they did."""
+        failing = self.troubles.keys() & {"door_fault", "relay_lost"}
+        return bool(failing) or "door_fault" in self.alarms
+
+    @property
     def problems(self) -> tuple[str, ...]:
         """The problems that keep the gate from doing its work; empty when it is healthy."""
         found = []

@@ -23,7 +23,7 @@ def present(status: GateStatus) -> dict[str, Any]:
     return {
         "door": status.door_state,
         "mode": status.door_mode,
-        "fault": fault or "door_fault" in status.alarms,
+        "fault": fault or status.door_fails,
     }
 
 

@@ -41,7 +41,7 @@ class SiteFacts:
 def state_of(status: GateStatus, facts: SiteFacts) -> dict[str, Any]:
     """Return the state of a gate; a value is None where it is not known."""
     door = _door_state(status)
-    jammed = "door_fault" in status.alarms
+    jammed = status.door_fails
     problems = status.problems
     return {
         "lock": "JAMMED" if jammed else door and _LOCK[door],

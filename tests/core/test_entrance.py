@@ -332,6 +332,36 @@ def test_a_fault_shows_as_long_as_it_lasts() -> None:
     assert Light.FAULT not in scene.gate.state.lights
 
 
+@pytest.mark.parametrize(
+    ("begins", "ends", "name"),
+    [
+        (
+            DoorEvent(DoorEventKind.FAULT, "line 17: I/O error"),
+            DoorEvent(DoorEventKind.FAULT_OVER),
+            "door_fault",
+        ),
+        (
+            Condition("relay_lost", True, "line 17: I/O error", "alarm"),
+            Condition("relay_lost", False),
+            "relay_lost",
+        ),
+    ],
+)
+def test_a_fault_of_the_hardware_lasts_until_it_is_over_acknowledged_or_not(
+    begins: DoorEvent | Condition, ends: DoorEvent | Condition, name: str
+) -> None:
+    scene = Scene()
+    scene.send(begins)
+    assert scene.gate.state.alarms == {name: "alarm"}
+    scene.send(AlarmsAcknowledged(name))
+    assert scene.gate.state.alarms == {}
+    assert scene.gate.state.faults == {name: "line 17: I/O error"}
+    assert Light.FAULT in scene.gate.state.lights
+    assert records(scene.send(ends)) == [(f"{name}_over", "info")]
+    assert scene.gate.state.faults == {}
+    assert Light.FAULT not in scene.gate.state.lights
+
+
 def test_the_gate_shows_that_it_looks() -> None:
     scene = Scene()
     assert scene.gate.state.lights == {Light.IDLE}
