@@ -40,19 +40,27 @@ def catch_up(
     client = membership.client(member)
     down = Downlink(workspace, client, clock, model)
     overdue = _is_overdue(workspace, clock, down)
+
+    present = member
+
+    def pull() -> bool:
+        nonlocal present
+        present = membership.finish_renewal(client, present)
+        return down.pull()
+
     try:
-        reached = _pull_all(down, overdue, should_continue)
+        reached = _pull_all(pull, overdue, should_continue)
         hear_first(workspace, client, clock, reached)
     finally:
         client.close()
 
 
-def _pull_all(down: Downlink, overdue: bool, should_continue: Callable[[], bool]) -> bool:
-    """Apply page after page; whether the hub was heard to the end."""
+def _pull_all(pull: Callable[[], bool], overdue: bool, should_continue: Callable[[], bool]) -> bool:
+    """Apply page after page; return whether the hub was heard to the end."""
     end = time.monotonic() + PATIENCE_S
     while should_continue() and (overdue or time.monotonic() < end):
         try:
-            if not down.pull():
+            if not pull():
                 return True
         except (HubError, StorageError, SealError) as error:
             if not overdue:

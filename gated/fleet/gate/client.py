@@ -29,6 +29,8 @@ CONNECT_S = 5.0
 TRANSFER_S = 60.0
 """So long an exchange may take beyond what it waits for; pages have some MB at most."""
 LARGEST_ANSWER = 64 * 1024 * 1024
+LATEST = 10**11
+"""UTC seconds: no hub understands a later time, whoever has named it in the hub's place."""
 REVOKED = Revoked.code
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -257,8 +259,9 @@ class HubClient:
         except (ValueError, KeyError, TypeError, RecursionError):
             code, detail = "", BY_PROXY.get(status, f"status {status}")
             problem = {}
-        if code == "clock_skew" and isinstance(problem.get("now"), int):
-            self.skew = problem["now"] - int(time.time())
+        now = problem.get("now")
+        if code == "clock_skew" and isinstance(now, int) and 0 <= now < LATEST:
+            self.skew = now - int(time.time())
         wait = headers.get("Retry-After", "")
         pause = float(wait) if wait.isdecimal() else None
         return HubError(f"the hub refuses: {detail}", status, code, pause)

@@ -154,7 +154,8 @@ class UplinkLoop(HubLoop):
     A new row is sent within `LOOK_S`, or at once while other gates wait to hear of it.
 
     status: (rows that the hub does not have yet) -> the heartbeat. renew: renews the keys of
-    the gate when they are old.
+    the gate when they are old, or completes a renewal that was cut off: until then the hub may
+    know this gate by the new keys only.
     """
 
     def __init__(
@@ -194,6 +195,7 @@ class UplinkLoop(HubLoop):
         self._grown.clear()
         now = time.monotonic()
         if not self.connected or self._greeted is None or now - self._greeted >= HEARTBEAT_S:
+            self._renew(self._hub)
             backlog = self._uplink.backlog()
             if self.contact is not None:
                 self.contact.waiting(backlog)
@@ -204,7 +206,6 @@ class UplinkLoop(HubLoop):
                 self.contact.certificate(self._hub.certificate_until)
             if not self.connected:
                 self.on_accepted()
-            self._renew(self._hub)
             self._greeted = now
         return 0.0 if self._uplink.send() else LOOK_S
 
@@ -378,8 +379,9 @@ def loops_of(
     if workspace.settings.sync.snapshots:
         send = PictureSender(workspace, pictures, member.hub_seal).send
         loops.append(SendingLoop("hub-pictures", send, pictures, on_crash))
-    revocation = Revocation(workspace, clock)
     for loop in loops:
-        loop.contact, loop.on_revoked = contact, revocation.heard
-    uplink.on_accepted = revocation.over
+        loop.contact = contact
+    # the others may still speak with keys that this one has just renewed
+    revocation = Revocation(workspace, clock)
+    uplink.on_revoked, uplink.on_accepted = revocation.heard, revocation.over
     return list(loops)

@@ -208,21 +208,37 @@ class Membership:
         renewed = replace(member, seed=seed, next_seed=None, renewed_at=at)
         with self._workspace.database.write() as session:
             self._store(session, replace(member, next_seed=seed))
-        payload = renewed.credentials.keys.public()
+        client.credentials = member.credentials
         try:
-            client.post("/api/sync/keys", payload)
+            self._announce(client, renewed)
         except HubError as error:
             if error.status != HTTPStatus.UNAUTHORIZED or member.next_seed is None:
                 raise
-            client.credentials = renewed.credentials
-            client.post("/api/sync/keys", payload)
+            self._announce_again(client, member, renewed)
         client.credentials = renewed.credentials
         with self._workspace.change("sync", self._clock) as change:
             self._store(change.session, renewed)
             _record(change, "hub_keys_renewed", renewed)
         return renewed
 
+    def finish_renewal(self, client: HubClient, member: Member) -> Member:
+        """Complete a renewal that was cut off, before the client says anything else. HubError."""
+        return member if member.next_seed is None else self.renew(client, member)
+
     # --- inside -------------------------------------------------------------------------------
+
+    @staticmethod
+    def _announce(client: HubClient, renewed: Member) -> None:
+        client.post("/api/sync/keys", renewed.credentials.keys.public())
+
+    def _announce_again(self, client: HubClient, member: Member, renewed: Member) -> None:
+        """Announce the new keys with the new keys: the hub may know no others any more."""
+        client.credentials = renewed.credentials
+        try:
+            self._announce(client, renewed)
+        except HubError:
+            client.credentials = member.credentials
+            raise
 
     def _request(self, code: JoinCode, keys: GateKeys) -> dict[str, str]:
         payload = {

@@ -7,11 +7,13 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
 
+from gated.access.revocation import Revocation
 from gated.errors import (
     BadCredentials,
     ConfigError,
@@ -21,14 +23,22 @@ from gated.errors import (
     SealError,
     SourceError,
 )
+from gated.fleet.gate.catchup import catch_up
 from gated.fleet.gate.client import HubAddress, HubClient
+from gated.fleet.gate.hub_loops import HubLoop, loops_of
 from gated.fleet.gate.membership import Membership
 from gated.fleet.hub.fleet import Joining
 from gated.fleet.wire.join_codes import JoinCode
 from gated.fleet.wire.signing import Envelopes, GateKeys, SignedRequest
 from gated.http.headers import HEADER
+from gated.journal import alarm_store
+from gated.link.loop import end
+from gated.link.status_board import StatusBoard
+from gated.people import person_store
+from gated.workspace import Workspace
 from tests.changes import done_by
-from tests.fleet.sync.world import ACTOR, World
+from tests.fleet.sync.lane import within
+from tests.fleet.sync.world import ACTOR, JoinedGate, World
 
 
 def test_a_gate_joins_once_by_its_code(world: World) -> None:
@@ -236,6 +246,113 @@ def test_a_renewal_whose_answer_was_lost_is_found_out(world: World) -> None:
     assert gate.membership.due(cut_off)
     renewed = gate.membership.renew(gate.client, cut_off)
     assert (renewed.seed, renewed.next_seed) == (seed.hex(), None)
+
+
+def test_a_gate_whose_renewal_was_cut_off_goes_on_by_itself(world: World) -> None:
+    """The hub knows the new keys alone, and its answer never came: that is no revocation."""
+    gate = _cut_off_while_renewing(world)
+    revocation = Revocation.of(gate.workspace)
+    loops = _loops(gate.workspace)
+    for loop in loops:
+        loop.start()
+    try:
+        assert within(lambda: _has_renewed(gate))
+        assert within(lambda: all(loop.connected for loop in loops if loop.name != "hub-presence"))
+    finally:
+        for loop in loops:
+            loop.stop()
+        for loop in loops:
+            end(loop)
+    assert revocation.find() is None
+    with gate.workspace.database.read() as session:
+        kinds = {a.kind for a in alarm_store.list_(session)}
+    assert "hub_revoked" not in kinds, "no alarm for a moment, either"
+
+
+def test_a_gate_whose_renewal_was_cut_off_catches_up_before_it_opens(world: World) -> None:
+    gate = _cut_off_while_renewing(world)
+    with world.hub.workspace.database.write() as session:
+        person_store.add(session, first_name="Ann", last_name="B", personnel_code="E1")
+    catch_up(gate.workspace, gate.workspace.clock, "m", lambda: True)
+    assert _has_renewed(gate)
+    with gate.workspace.database.read() as session:
+        assert person_store.by_code(session, "E1") is not None
+
+
+def test_a_proxy_that_refuses_a_renewal_does_not_let_the_new_keys_stay(world: World) -> None:
+    """The hub has not heard of them yet: with them alone it would say that it has revoked us."""
+    gate = world.gate("north")
+    begun = dataclasses.replace(gate.member, next_seed=GateKeys.new_seed().hex())
+    with _refusing(b"") as url:
+        client = HubClient(HubAddress(url), gate.member.credentials)
+        with pytest.raises(HubError):
+            gate.membership.renew(client, begun)
+        client.close()
+    assert client.credentials is not None
+    assert client.credentials.keys.token == gate.member.credentials.keys.token
+    assert gate.membership.renew(gate.client, begun).seed == begun.next_seed
+
+
+def _cut_off_while_renewing(world: World) -> JoinedGate:
+    gate = world.gate("north")
+    seed = GateKeys.new_seed()
+    cut_off = dataclasses.replace(gate.member, next_seed=seed.hex())
+    with gate.workspace.database.write() as session:
+        gate.membership._store(session, cut_off)
+    gate.client.post("/api/sync/keys", GateKeys(seed).public())  # and the power fails here
+    return gate
+
+
+def _has_renewed(gate: JoinedGate) -> bool:
+    member = gate.membership.find()
+    return member is not None and member.seed != gate.member.seed and member.next_seed is None
+
+
+def _loops(workspace: Workspace) -> list[HubLoop]:
+    crashed: list[str] = []
+    board = StatusBoard()
+    board.publish(model="m")
+    made = loops_of(
+        workspace,
+        board,
+        workspace.clock,
+        lambda event: None,
+        threading.Event(),
+        lambda name, error: crashed.append(name),
+    )
+    return [loop for loop in made if isinstance(loop, HubLoop)]
+
+
+def test_nobody_in_the_hubs_place_sets_a_clock_that_no_hub_understands(world: World) -> None:
+    gate = world.gate("north")
+    problem = {"code": "clock_skew", "detail": "it is late", "now": 10**15}
+    with _refusing(json.dumps(problem).encode()) as url:
+        client = HubClient(HubAddress(url), gate.member.credentials)
+        with pytest.raises(HubError):
+            client.post("/api/sync/heartbeat", {})
+        client.close()
+    assert client.skew == 0
+
+
+@contextmanager
+def _refusing(body: bytes) -> Iterator[str]:
+    """A proxy that asks everybody for another sign-in."""
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(401)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 def test_an_envelope_is_for_one_gate_and_one_place(world: World) -> None:
