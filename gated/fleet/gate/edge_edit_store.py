@@ -6,7 +6,7 @@ and the open edits of that person are done again over it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -81,10 +81,11 @@ def open_of_all(session: Session, people: Sequence[str]) -> dict[str, list[EdgeE
     return edits
 
 
-def to_send(session: Session) -> EdgeEdit | None:
-    """The oldest edit that the hub does not have."""
+def to_send(session: Session, passing_over: Collection[str] = ()) -> EdgeEdit | None:
+    """Return the oldest edit that the hub does not have. passing_over: uids of persons."""
     e = edge_edits.c
-    found = sa.select(*_COLUMNS).where(e.state == WAITING).order_by(e.id).limit(1)
+    waiting = e.state == WAITING, e.person.not_in(passing_over)
+    found = sa.select(*_COLUMNS).where(*waiting).order_by(e.id).limit(1)
     row = session.execute(found).first()
     return None if row is None else record(EdgeEdit, row)
 

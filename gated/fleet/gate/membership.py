@@ -137,7 +137,8 @@ class Membership:
         HubUnreachable, also when the one who answers is not the hub that gave the code; HubError.
         """
         revoked = Revocation(self._workspace, self._clock).find() is not None
-        if self.find() is not None and not (again or revoked):
+        before = self.find()
+        if before is not None and not (again or revoked):
             raise Conflict(
                 "this gate belongs to a hub already: `gated sync leave` ends that, and --again "
                 "joins anew"
@@ -156,6 +157,9 @@ class Membership:
         with self._workspace.change(actor, self._clock) as change:
             self._store(change.session, member)
             revocation.end(change.session)
+            if before is not None and before.gate != member.gate:
+                # signed for the gate that this one was: the hub would take them for forgeries
+                edge_edit_store.abandon(change.session, self._now())
             _record(change, "hub_joined", member)
         return member
 

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
+from http import HTTPStatus
 from typing import Any, Self
 
 from sqlalchemy.orm import Session
@@ -23,7 +24,7 @@ from gated.database import editor_store, hub_ownership
 from gated.database.editor_store import Editor
 from gated.database.records import Enrollment, Group, Person
 from gated.database.tables import new_uid
-from gated.errors import HubUnreachable, NotAllowed, SignInAgain
+from gated.errors import HubError, HubUnreachable, NotAllowed, SignInAgain
 from gated.fleet.gate import edge_edit_store
 from gated.fleet.gate.client import HubClient
 from gated.fleet.gate.edge_edit_store import EdgeEdit
@@ -238,22 +239,47 @@ def _text(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
+_OF_ONE_EDIT = (
+    HTTPStatus.CONFLICT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+)
+"""Answers of the hub, or a proxy before it, that say nothing about other edits."""
+
+
 class EditSender:
-    """Sends the hub the edits that were made here, oldest first; one thread at a time."""
+    """Sends the hub the edits that were made here, oldest first; one thread at a time.
+
+    One that is not taken holds up only those of the same person, which build on it.
+    """
 
     def __init__(self, workspace: Workspace, client: HubClient) -> None:
         self._workspace = workspace
         self._client = client
+        self._passed_over: set[str] = set()
+        """Persons whose edits wait until those of all others are sent."""
 
     def send(self) -> bool:
-        """Send one edit; whether there was one. HubError, StorageError."""
-        with self._workspace.database.read() as session:
-            edit = edge_edit_store.to_send(session)
+        """Send one edit; return whether there was one. HubError, StorageError."""
+        edit = self._next()
         if edit is None or edit.wire is None:
             return False
-        answer = self._client.post("/api/sync/edits", edit.wire)
+        try:
+            answer = self._client.post("/api/sync/edits", edit.wire)
+        except HubError as error:
+            if error.status in _OF_ONE_EDIT:
+                self._passed_over.add(edit.person)
+            raise
         if not isinstance(answer, dict) or answer.get("taken") != edit.uid:
             raise HubUnreachable("the hub's answer cannot be understood")
         with self._workspace.database.write() as session:
             edge_edit_store.sent(session, edit.uid)
         return True
+
+    def _next(self) -> EdgeEdit | None:
+        with self._workspace.database.read() as session:
+            found = edge_edit_store.to_send(session, self._passed_over)
+            if found is None and self._passed_over:
+                self._passed_over.clear()
+                found = edge_edit_store.to_send(session)
+        return found

@@ -39,6 +39,7 @@ from gated.errors import (
     TooMany,
 )
 from gated.fleet.gate import edge_edit_store, replica
+from gated.fleet.gate.client import HubAddress, HubClient
 from gated.fleet.gate.hub_editor import HubEditor
 from gated.fleet.gate.offline_edits import EditSender
 from gated.fleet.gate.uplink import Uplink
@@ -56,6 +57,7 @@ from gated.workspace import Workspace
 from tests.changes import done_by, done_in
 from tests.enrollment.offices import kit_of, portrait
 from tests.fixtures.server import serving
+from tests.fleet.sync.test_contact import proxy
 from tests.fleet.sync.test_down import MODEL, gallery, hire, pull_all, vector
 from tests.fleet.sync.world import ACTOR, JoinedGate, World
 from tests.people.people import entry
@@ -694,6 +696,46 @@ def test_a_gate_that_leaves_keeps_people_and_forgets_operators(world: World) -> 
     people = at.services.people
     done_by("admin", people.update, here.id, {"last_name": "Own"})
     assert at.verdicts() == [("create", "refused", "left_hub"), ("change", "refused", "left_hub")]
+
+
+def test_an_edit_that_is_not_taken_holds_up_those_of_nobody_else(world: World) -> None:
+    """A proxy with a limit keeps one back; that somebody may not pass any more still arrives."""
+    olga_on(world)
+    person = hire(world.hub.workspace)
+    at = edged(world)
+    at.create(last_name="x" * 200, department="y" * 200, position="z" * 200)
+    at.switch(person, False)
+    with proxy(world.hub.url, 1200) as between:
+        address = HubAddress(f"http://127.0.0.1:{between.server_port}")
+        client = HubClient(address, at.gate.member.credentials)
+        sender = EditSender(at.gate.workspace, client)
+        with pytest.raises(HubError, match="too large"):
+            sender.send()
+        assert sender.send()
+        assert not world.hub.services.people.get(person.id).is_active
+        with pytest.raises(HubError, match="too large"):
+            sender.send()
+        between.limit = 10_000_000
+        assert sender.send()
+        assert not sender.send()
+        client.close()
+    assert len(pending(world)) == 1
+
+
+def test_a_gate_that_joins_as_another_one_sends_no_edits_of_the_one_it_was(world: World) -> None:
+    """They are signed for that one: the hub would refuse them as forgeries, or not take them."""
+    olga_on(world)
+    at = edged(world)
+    at.create()
+    fleet = world.hub.services.fleet
+    fleet.revoke(fleet.by_name("north").gate.id, actor=ACTOR)
+    code = world.hub.invite("south", everyone=True, edits="at_once")
+    member = at.gate.membership.join(world.hub.url, code, actor=ACTOR, again=True)
+    assert at.verdicts() == [("create", "refused", "left_hub")]
+    client = at.gate.membership.client(member)
+    assert not EditSender(at.gate.workspace, client).send()
+    client.close()
+    assert world.hub.services.review.list_(limit=10) == []
 
 
 def test_who_passed_before_the_hub_knew_them_is_named_in_its_log(world: World) -> None:
