@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from gated.core.chain import (
@@ -57,9 +56,6 @@ Names = Mapping[str, Mapping[str, Any]]
 """Role -> payload of a private part."""
 
 _NOBODY: Names = {}
-
-_UNFIT = (IntegrityError, sa.exc.DataError, sa.exc.StatementError)
-"""The code for a row with values that the attendance log cannot hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +129,8 @@ def take(
 
     key: the public key (hex) of the gate's journal, as far as the hub knows it.
     one_by_one: what follows from each row is entered apart, so that one which does not fit keeps
-    no other away. It takes several times as long; NotTogether, then nothing is stored, without.
+    no other away. It takes several times as long. Raises: BatchConflict without, when one does not
+    fit; then nothing is stored.
     """
     end = _locked(session, gate_id, batch.chain)
     taken = _Ingest(session, gate_id, batch, end, key, one_by_one).run()
@@ -430,14 +427,18 @@ class _Ingest:
     def _enter_together(self, values: Sequence[Mapping[str, Any]]) -> None:
         try:
             rows_.insert_many(self._session, attendance_logs, values)
-        except _UNFIT as error:
+        except sa.exc.StatementError as error:
+            if not _is_of_the_row(error):
+                raise
             raise BatchConflict from error
 
     def _enter_alone(self, row: _Row, values: Mapping[str, Any]) -> None:
         try:
             with self._session.begin_nested():
                 self._session.execute(sa.insert(attendance_logs).values(dict(values)))
-        except _UNFIT:
+        except sa.exc.StatementError as error:
+            if not _is_of_the_row(error):
+                raise
             self._flaw(row.stored, quarantine.PROJECTION)
 
     def _supersede(self, rows: Sequence[_Row]) -> None:
@@ -501,7 +502,7 @@ class _Ingest:
 
     def _names_of(self, row: Part) -> Names:
         """The private parts of a row that will stand nowhere else, of who is not erased."""
-        pruned_to: dict[str, Mapping[str, Any]] = {}
+        names: dict[str, Mapping[str, Any]] = {}
         for part in self._private.get(row["seq"], ()):
             try:
                 commits, payload = read_canonical(row["commits"]), read_canonical(part["payload"])
@@ -510,8 +511,8 @@ class _Ingest:
             except (ValueError, TypeError, RecursionError):
                 continue
             if right and not (uid and self._erased({uid})):
-                pruned_to[part["role"]] = payload
-        return pruned_to
+                names[part["role"]] = payload
+        return names
 
 
 @dataclass(slots=True)
@@ -547,6 +548,12 @@ class _Row:
     def subject_uid(self) -> str | None:
         uid = self.private.get("subject", {}).get("uid")
         return uid if isinstance(uid, str) else None
+
+
+def _is_of_the_row(error: sa.exc.StatementError) -> bool:
+    """Return whether the values of a row are why it cannot be entered."""
+    # a trouble of the database is over in a moment, and must not keep a row out of the log for good
+    return not isinstance(error, sa.exc.OperationalError | sa.exc.InternalError)
 
 
 def _uid_of(payload: Mapping[str, Any]) -> str | None:

@@ -24,7 +24,7 @@ from gated.database.tables import (
     sync_quarantine,
 )
 from gated.devices.clock import SystemClock
-from gated.errors import Busy, HubError, NotAllowed, SourceError
+from gated.errors import Busy, HubError, NotAllowed, SourceError, StorageError
 from gated.fleet.gate.uplink import Uplink, status_of, wire_of
 from gated.fleet.hub.collect import AT_A_TIME, WAITING, Collector
 from gated.fleet.hub.fleet import FleetGate
@@ -616,3 +616,27 @@ def test_quarantine_holds_no_names(world: World) -> None:
     world.hub.services.collector.take(found, dataclasses.replace(batch, private=private))
     assert ada.uid not in repr(rows_of(world.hub.workspace, sync_quarantine))
     assert alarms(world) == [{"altered": 4}]
+
+
+def test_a_trouble_of_the_database_keeps_no_row_out_of_the_log(world: World) -> None:
+    """The disk is full, a lock is not had: the gate sends it again, and all of it is there."""
+    gate = LightGate(world.hub.services.fleet, "north", 0)
+    batch = JournalIn(**gate.journal.batch([entry(), entry()])).batch()
+    hub = world.hub.workspace
+    if not hub.database.sqlite:
+        pytest.skip("its trigger is SQLite's")
+    with hub.database.write() as session:
+        session.execute(
+            sa.text(
+                "CREATE TRIGGER no_room BEFORE INSERT ON attendance_logs "
+                "BEGIN INSERT INTO nowhere VALUES (1); END"
+            )
+        )
+    with pytest.raises(StorageError):
+        world.hub.services.collector.take(registered(world, "north").gate, batch)
+    assert rows_of(hub, journal, batch.chain) == []
+    assert alarms(world) == []
+    with hub.database.write() as session:
+        session.execute(sa.text("DROP TRIGGER no_room"))
+    world.hub.services.collector.take(registered(world, "north").gate, batch)
+    assert [r.seq for r in rows_of(hub, attendance_logs, batch.chain)] == [2]
