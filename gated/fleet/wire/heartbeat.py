@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from gated.fleet.hub.watched import troubles_of
+from gated.fleet.hub.watched import KEY, troubles_of
 from gated.journal.site_presence_store import clock_offset
 
 T = TypeVar("T")
@@ -58,7 +58,8 @@ class Reported:
 def received(status: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """Return what a gate said, as the hub keeps it: with its clock compared to ours, now."""
     found = clock_offset(status, now)
-    return {**status, "clock_offset_s": None if found is None else round(found[0], 3)}
+    said = {name: value for name, value in status.items() if name != KEY}
+    return {**said, "clock_offset_s": None if found is None else round(found[0], 3)}
 
 
 def reported(status: Mapping[str, Any]) -> Reported:

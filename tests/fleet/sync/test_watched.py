@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gated.fleet.gate.downlink import Downlink
 from gated.fleet.hub.erasure_receipts import Erasures
 from gated.fleet.hub.watched import UnitHistory, troubles_of
+from gated.fleet.wire.heartbeat import received, reported
 from gated.journal import alarm_store
 from gated.people.people import People
 from tests.changes import done_by
@@ -138,3 +139,20 @@ def pull(gate: JoinedGate) -> None:
     while down.pull():
         pass
     down.pull()
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(),
+        lambda x: (
+            st.lists(x)
+            | st.dictionaries(
+                st.sampled_from(["start", "starts", "returns", "forked_at", "low_at"]), x
+            )
+        ),
+    )
+)
+def test_what_the_hub_notes_is_not_for_the_gate_to_say(said: Any) -> None:
+    status = received({"watched": said, "people": 5}, NOW)
+    assert reported(status).troubles == ()
+    assert reported(status).people == 5
