@@ -131,12 +131,15 @@ def note_schedules(session: Session, ids: Iterable[int]) -> None:
     note(session, SCHEDULE, session.execute(found).scalars())
 
 
-def note_erasure(session: Session, uid: str) -> None:
-    """Say that a person was erased; the order of this is what gates confirm."""
-    note(session, PERSON, [uid], gone=True)
-    seq = sa.select(changes.c.seq).where(changes.c.kind == PERSON, changes.c.uid == uid)
-    statement = _insert(session)(erasures).values(uid=uid, seq=seq.scalar_subquery(), at=utcnow())
-    session.execute(statement.on_conflict_do_nothing(index_elements=["uid"]))
+def note_erasures(session: Session, uids: Sequence[str]) -> None:
+    """Say that persons were erased; the order of this is what gates confirm."""
+    note(session, PERSON, uids, gone=True)
+    c, now = changes.c, utcnow()
+    once = _insert(session)(erasures).on_conflict_do_nothing(index_elements=["uid"])
+    for start in range(0, len(uids), _AT_ONCE):
+        some = c.uid.in_(uids[start : start + _AT_ONCE])
+        noted = session.execute(sa.select(c.uid, c.seq).where(c.kind == PERSON, some)).all()
+        session.execute(once, [{"uid": uid, "seq": seq, "at": now} for uid, seq in noted])
 
 
 def head(session: Session) -> FeedHead:
@@ -206,7 +209,9 @@ def confirm(session: Session, gate_id: int, seq: int) -> None:
     done = sa.select(erasures.c.uid).where(_open(gate_id), erasures.c.seq <= seq)
     rows = [{"uid": uid, "gate_id": gate_id, "at": now} for uid in session.execute(done).scalars()]
     if rows:
-        session.execute(sa.insert(erasure_confirmations), rows)
+        # a gate that has asked twice has confirmed it once
+        confirmed = _insert(session)(erasure_confirmations).on_conflict_do_nothing()
+        session.execute(confirmed, rows)
 
 
 def unconfirm(session: Session, gate_id: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
@@ -15,6 +17,8 @@ from gated.database.tables import (
     mirrored,
 )
 from gated.errors import BelongsToHub
+
+_AT_ONCE = 500
 
 OPEN_EDITS = ("waiting", "sent")
 """States of an edit that the hub has not decided on."""
@@ -37,10 +41,24 @@ def remember(
         session.execute(sa.insert(mirrored).values(given))
 
 
+def name_again(session: Session, kind: str, uid: str, snapshot: int) -> None:
+    """Note that a snapshot names a thing that the hub has given before; nothing for others."""
+    given = sa.update(mirrored).where(mirrored.c.kind == kind, mirrored.c.uid == uid)
+    session.execute(given.values(snapshot=snapshot))
+
+
 def forget(session: Session, kind: str, uid: str) -> bool:
     """Note that a thing is not the hub's any more; whether it was."""
     gone = sa.delete(mirrored).where(mirrored.c.kind == kind, mirrored.c.uid == uid)
     return session.execute(gone.returning(mirrored.c.uid)).first() is not None
+
+
+def forget_all(session: Session, kind: str, uids: Sequence[str]) -> None:
+    """Note that things are not the hub's any more; nothing for those that were not."""
+    of_kind = mirrored.c.kind == kind
+    for start in range(0, len(uids), _AT_ONCE):
+        some = mirrored.c.uid.in_(uids[start : start + _AT_ONCE])
+        session.execute(sa.delete(mirrored).where(of_kind, some))
 
 
 def is_from_hub(session: Session, kind: str, uid: str) -> bool:

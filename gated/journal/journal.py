@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -56,6 +56,7 @@ from gated.database.tables import (
     journal_seal,
     new_uid,
     persons,
+    sync_quarantine_private,
     utcnow,
 )
 from gated.errors import AlreadyDone, Conflict, StorageError
@@ -105,7 +106,11 @@ if TYPE_CHECKING:
     from gated.journal.verify import IncrementalResult, JournalEvidence, Verification
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
 SALT = 32
+_AT_ONCE = 500
 
 PASSAGES = frozenset({"decision", "manual_punch"})
 """Kinds of rows that hold the time zone of the passage; a correction keeps that of its row."""
@@ -249,9 +254,26 @@ class Journal:
         has the uid once the session is committed.
         """
         self.keep_out(session, [uid])
+        return self._erase(session, at, uid, reason)
+
+    def erase_persons(
+        self, session: Session, at: Instant, uids: Sequence[str], reason: str
+    ) -> None:
+        """Redact all rows about persons who were erased elsewhere, of whom few may be known here.
+
+        Who was erased before and is not here again costs nothing: a hub names them each time.
+        """
+        here = _mentioned(session, uids)
+        news = set(uids) - change_feed.erased(session, uids)
+        self.keep_out(session, sorted(here | news))
+        for uid in sorted(here):
+            self._erase(session, at, uid, reason)
+        change_feed.note_erasures(session, sorted(news - here))
+
+    def _erase(self, session: Session, at: Instant, uid: str, reason: str) -> list[Receipt]:
         stored_settings.touch_gallery(session)  # the locks in their order: see `locks`
         stored_settings.lock_rules(session)
-        change_feed.note_erasure(session, uid)
+        change_feed.note_erasures(session, [uid])
         # waits for transactions that are inserting rows about this person
         session.execute(sa.select(persons.c.id).where(persons.c.uid == uid).with_for_update())
         for edits in (edge_edits, fleet_edits):
@@ -907,6 +929,20 @@ def _milliseconds(since: float | None, now: float) -> float | None:
     return None if since is None else round((now - since) * 1000, 1)
 
 
+def _mentioned(session: Session, uids: Sequence[str]) -> set[str]:
+    """Return those of these persons of whom anything is left here."""
+    columns = (
+        *(persons.c.uid, journal_private.c.uid, sync_quarantine_private.c.uid),
+        *(edge_edits.c.person, fleet_edits.c.person),
+    )
+    found: set[str] = set()
+    for some in _chunks(uids, _AT_ONCE):
+        for column in columns:
+            there = sa.select(column).where(column.in_(some)).distinct()
+            found |= set(session.execute(there).scalars())
+    return found
+
+
 def _without_erased(session: Session, entries: Sequence[Entry]) -> list[Entry]:
     """Return the entries, without subjects that were erased while the entry waited to be
     written."""
@@ -955,6 +991,6 @@ def boot_id() -> str:
         return str(uuid.uuid4())
 
 
-def _chunks(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     for i in range(0, len(items), size):
         yield items[i : i + size]

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Self
 from urllib.parse import urlencode
 
-from gated.database import change_feed
+from gated.database import change_feed, hub_ownership
 from gated.database import stored_settings as settings_store
 from gated.database.hub_ownership import FEED_PLACE as KEY
 from gated.errors import HubError, HubUnreachable, SealError
@@ -32,6 +32,9 @@ from gated.workspace import Workspace
 log = logging.getLogger(__name__)
 
 PAGE = 500
+
+REFUSED = "refused"
+"""What becomes of an item that makes no sense to this version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class FeedPlace:
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """One item of a page, opened. state: of `put`."""
+    """One item of a page, opened. op: as the hub says, or `REFUSED`. state: of `put`."""
 
     op: str
     kind: str
@@ -99,11 +102,11 @@ class Downlink:
                 raise
             log.warning("the hub tells everything anew")
             return self._snapshot(replace(place, cursor=None, next_cursor=None, after=""))
-        items, refused = self._opened(answer)
+        items = self._opened(answer)
         with _understood():
             place = replace(place, cursor=str(answer["cursor"]))
             more = bool(answer["more"])
-        self._apply(items, place, refused)
+        self._apply(items, place)
         return more
 
     def _snapshot(self, place: FeedPlace) -> bool:
@@ -112,14 +115,14 @@ class Downlink:
             place = replace(place, snapshot=number, model=self._model, next_cursor=None, after="")
         query = {"after": place.after, "model": self._model, "limit": PAGE}
         answer = self._get("/api/sync/snapshot", query, TIMEOUT_S)
-        items, refused = self._opened(answer)
+        items = self._opened(answer)
         with _understood():
             begun, after = place.next_cursor or str(answer["cursor"]), answer["after"]
         if after is not None:
             place = replace(place, cursor=None, next_cursor=begun, after=str(after))
         else:
             place = replace(place, cursor=begun, next_cursor=None, after="")
-        self._apply(items, place, refused, last=after is None)
+        self._apply(items, place, last=after is None)
         return True
 
     def _get(self, path: str, query: Mapping[str, Any], timeout: float) -> Any:
@@ -127,27 +130,25 @@ class Downlink:
 
     # --- reading ------------------------------------------------------------------------------
 
-    def _opened(self, answer: Any) -> tuple[list[_Item], int]:
-        """Return the items of a page, and how many make no sense: these keep no other away."""
+    def _opened(self, answer: Any) -> list[_Item]:
+        """Return the items of a page; one that makes no sense keeps no other away."""
         own = self._client.credentials
         assert own is not None  # noqa: S101
         with _understood():
             envelopes = own.keys.opener(str(answer["ephemeral"]))
             sealed = list(answer["items"])
-        items, refused = [], 0
+        items = []
         for item in sealed:
             try:
                 items.append(_read(item, envelopes, self._model))
             except (KeyError, TypeError, ValueError, AttributeError, SealError) as error:
                 log.error("an item from the hub makes no sense: %s", error)
-                refused += 1
-        return items, refused
+                items.append(_refused(item))
+        return items
 
     # --- applying -----------------------------------------------------------------------------
 
-    def _apply(
-        self, items: Sequence[_Item], place: FeedPlace, refused: int, last: bool = False
-    ) -> None:
+    def _apply(self, items: Sequence[_Item], place: FeedPlace, last: bool = False) -> None:
         """Apply everything or nothing; files that are needed no more go after the commit."""
         now = self._clock.now()
         heard = datetime.fromtimestamp(now.utc, UTC).isoformat()
@@ -162,8 +163,6 @@ class Downlink:
             with self._workspace.database.write() as session:
                 page = ApplyContext(self._workspace, session, now, place.snapshot)
                 done = self._write(page, items, states, last)
-                if refused:
-                    done["refused"] = refused
                 if done:
                     page.entries.append(Entry(now, "sync_applied", dict(done)))
                 self._workspace.journal.append(page.entries, session)
@@ -192,12 +191,13 @@ class Downlink:
         done = Counter(i.op for i in items)
         for name, found in states.items():
             KINDS[name].apply(page, found)
-        for item in sorted(items, key=_order):
-            if item.op == "erased":
-                journal = self._workspace.journal
-                page.unneeded += replica.erase(session, journal, page.now, item.uid)
-            elif item.op == "gone":
-                KINDS[item.kind].drop(page, item.uid)
+        for item in (i for i in items if i.op == REFUSED):
+            # the hub still gives it: as it was known here it stays
+            hub_ownership.name_again(session, item.kind, item.uid, page.snapshot)
+        erased = [i.uid for i in items if i.op == "erased"]
+        page.unneeded += replica.erase(session, self._workspace.journal, page.now, erased)
+        for item in sorted((i for i in items if i.op == "gone"), key=_order):
+            KINDS[item.kind].drop(page, item.uid)
         if last:
             edge_edit_store.send_again(session)
             behind = replica.behind(session, page.snapshot)
@@ -222,13 +222,18 @@ _DROPPED = tuple(reversed(list(KINDS)))
 """All kinds in the order in which they are dropped."""
 
 
-def _order(item: _Item) -> tuple[bool, int]:
+def _order(item: _Item) -> int:
     """Sort what goes behind what still named it."""
-    return item.op == "gone", _DROPPED.index(item.kind)
+    return _DROPPED.index(item.kind)
 
 
 def _states_of(items: Sequence[_Item], kind: str) -> dict[str, State]:
     return {i.uid: i.state for i in items if i.kind == kind and i.state is not None}
+
+
+def _refused(item: Any) -> _Item:
+    named = item if isinstance(item, Mapping) else {}
+    return _Item(REFUSED, str(named.get("kind")), str(named.get("uid")))
 
 
 def _read(item: Mapping[str, Any], envelopes: Envelopes, model: str) -> _Item:

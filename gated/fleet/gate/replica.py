@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ from gated.core.values import Instant
 from gated.database import account_store as accounts_
 from gated.database import change_feed, editor_store, rows
 from gated.database.account_store import NO_PASSWORD
-from gated.database.hub_ownership import forget, is_from_hub, remember
+from gated.database.hub_ownership import forget, forget_all, is_from_hub, remember
 from gated.database.records import GroupRule, Person, columns_of, record
 from gated.database.stored_settings import touch_gallery, touch_rules
 from gated.database.tables import (
@@ -59,15 +60,15 @@ def _remove(session: Session, person: Person) -> list[str]:
     return _strip(session, person.id)
 
 
-def erase(session: Session, journal: Journal, at: Instant, uid: str) -> list[str]:
-    """Forget a person for ever, here as on the hub; return the files that nobody needs."""
-    forget(session, change_feed.PERSON, uid)
-    journal.erase_person(session, at, uid, "erased on the hub")
-    person = find(session, uid)
-    if person is None:
-        return []
-    accounts_.keep_last_admin(session, person.id)
-    return person_store.delete(session, person.id)
+def erase(session: Session, journal: Journal, at: Instant, uids: Sequence[str]) -> list[str]:
+    """Forget persons for ever, here as on the hub; return the files that nobody needs."""
+    journal.erase_persons(session, at, uids, "erased on the hub")
+    forget_all(session, change_feed.PERSON, uids)
+    unneeded = []
+    for id_ in person_store.ids_by_uid(session, uids).values():
+        accounts_.keep_last_admin(session, id_)
+        unneeded += person_store.delete(session, id_)
+    return unneeded
 
 
 def behind(session: Session, snapshot: int) -> list[tuple[str, str]]:

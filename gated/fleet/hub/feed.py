@@ -1,8 +1,7 @@
 """The feed of a hub: changes behind a cursor, or everything as a snapshot.
 
-A cursor is `FEED.GIVEN.NUMBER`: the feed's name, how often what this gate is given began anew, and
-the number of the last change that the gate has applied. Asking with a cursor says that all up to it
-is done, which is what confirms an erasure.
+A cursor (`wire.cursors`) holds the number of the last change that the gate has applied. Asking with
+one says that all up to it is done, which is what confirms an erasure.
 """
 
 from __future__ import annotations
@@ -198,7 +197,8 @@ class Feed:
             people = scope.behind(session, gate, after, limit)
         more = len(people) == limit
         for n, person in enumerate(people):
-            if writer.bytes > PAGE_BYTES:
+            # one at least, however much the first page holds besides: it names the next one
+            if n and writer.bytes > PAGE_BYTES:
                 people, more = people[:n], True
                 break
             items.append(writer.item(changes.PERSON, person.uid, person))

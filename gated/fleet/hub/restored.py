@@ -49,8 +49,7 @@ def _learn_erasures(workspace: Workspace) -> int:
         )
     unknown = sorted(known - journaled)
     with workspace.database.write() as session:
-        for uid in unknown:
-            change_feed.note_erasure(session, uid)
+        change_feed.note_erasures(session, unknown)
     return len(unknown)
 
 

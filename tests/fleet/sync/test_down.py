@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from gated.core.values import Vector
 from gated.database import change_feed
 from gated.database.records import Person
-from gated.database.tables import mirrored
+from gated.database.tables import groups as groups_table
+from gated.database.tables import mirrored, new_uid
 from gated.enrollment import enrollment_store
 from gated.enrollment.enrollments import Enrollments
 from gated.enrollment.gallery_cache import open_gallery
@@ -24,6 +25,7 @@ from gated.fleet.gate import replica
 from gated.fleet.gate.client import HubClient
 from gated.fleet.gate.downlink import Downlink
 from gated.fleet.gate.uplink import Uplink
+from gated.fleet.hub.feed import Feed
 from gated.people import person_store
 from gated.people.groups import Groups
 from gated.people.people import People
@@ -405,6 +407,76 @@ def test_an_item_that_makes_no_sense_keeps_no_other_away(world: World) -> None:
     with gate.workspace.database.read() as session:
         told = session.execute(sa.text("SELECT body FROM journal WHERE kind = 'sync_applied'"))
         assert '"refused":2' in told.scalar_one()
+
+
+def test_a_snapshot_takes_nobody_away_whom_it_names_and_cannot_tell(world: World) -> None:
+    """What this version cannot read it leaves as it was, until a version that can reads it."""
+    hub = world.hub.workspace
+    ada, eve = hire(hub), hire(hub)
+    gate = world.gate("north")
+    pull_all(gate)
+    Feed.of(hub).renew(actor=ACTOR)
+    done_by(ACTOR, People.of(hub).delete, eve.id)
+
+    class Unread(Cut):
+        def get(self, path: str, timeout: float = 20) -> Any:
+            told = self.real.get(path, timeout)
+            return {**told, "items": [self._garbled(item) for item in told["items"]]}
+
+        def _garbled(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
+            return {**item, "sealed": "AAAA"} if item["uid"] == ada.uid else item
+
+    down = Downlink.of(gate.workspace, Unread(gate.client, 0), MODEL)
+    while down.pull():
+        pass
+    assert uids(gate.workspace) == {ada.uid}
+    assert list(gallery(gate.workspace)) == [(ada.uid, True)]
+
+
+def test_who_was_erased_before_a_gate_joined_costs_it_next_to_nothing(world: World) -> None:
+    """A company has thousands of them after some years, and each snapshot names them all."""
+    hub, many = world.hub.workspace, [new_uid() for _ in range(400)]
+    with hub.database.write() as session:
+        change_feed.note_erasures(session, many)
+        for uid in many:
+            change_feed.close(session, uid, [])
+    gate = world.gate("north")
+    statements, forgotten = 0, list[Sequence[str]]()
+
+    def count(*_: Any) -> None:
+        nonlocal statements
+        statements += 1
+
+    gate.workspace.journal.on_gone = forgotten.append
+    sa.event.listen(gate.workspace.database.engine, "before_cursor_execute", count)
+    pull_all(gate)
+    assert statements < len(many), "not some for each of them"
+    assert [sorted(uids) for uids in forgotten] == [sorted(many)], "in one go"
+    assert gate.workspace.journal.ledger.read() == set(many)
+    ledger = gate.workspace.journal.ledger.path.stat().st_size
+    Feed.of(hub).renew(actor=ACTOR)
+    pull_all(gate)
+    assert len(forgotten) == 1
+    assert gate.workspace.journal.ledger.path.stat().st_size == ledger, "they are known by then"
+
+
+def test_a_first_page_that_is_full_leads_to_the_next_one(world: World) -> None:
+    """Groups, rules and verdicts come before the first person, however many they are."""
+    hub = world.hub.workspace
+    people = [hire(hub) for _ in range(3)]
+    many = [{"name": f"{n:0200}", "name_key": f"{n:0200}"} for n in range(12_000)]
+    with hub.database.write() as session:
+        session.execute(sa.insert(groups_table), many)
+    world.gate("north")
+    gate = world.hub.services.fleet.by_name("north").gate
+    feed, after, named = world.hub.services.feed, "", list[str]()
+    for _ in range(10):
+        page = feed.snapshot(gate, after, MODEL, 2)
+        named += [item.uid for item in page.items if item.kind == "person"]
+        if page.after is None:
+            break
+        after = page.after
+    assert named == sorted(p.uid for p in people)
 
 
 def test_the_hub_keeps_count_of_who_was_given(world: World) -> None:
