@@ -302,7 +302,7 @@ def listen(database: Database, pause_s: float) -> Generator[frozenset[str] | Non
 
     try:
         yield from _notified(database, pause_s)
-    except (psycopg.Error, sa.exc.DBAPIError) as error:
+    except (psycopg.Error, sa.exc.SQLAlchemyError) as error:
         raise StorageError(f"the database {database.name} cannot be listened to") from error
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from gated.database import migrate, stored_settings
+from gated.database import change_feed, migrate, stored_settings
 from gated.database.engine import Database
 from gated.database.migrations import HEAD
 from gated.database.tables import metadata
 from gated.errors import SchemaTooNew, StorageError
 from gated.people import person_store
+from tests.databases import Server
 from tests.people.people import add_person
 
 NOBODY = 65534
@@ -58,6 +60,15 @@ def test_indexes_of_some_rows_are_those_of_the_tables(db: Database, engine: str)
     assert len(found) >= 3
     if engine == "sqlite":  # PostgreSQL tells a condition in words of its own
         assert found == meant
+
+
+def test_a_feed_for_which_there_is_no_connection_says_so(postgresql: Server) -> None:
+    """As while a server is away: whoever listens for changes tries again."""
+    with closing(Database.open(postgresql.migrated())) as database, ExitStack() as held:
+        for _ in range(40):
+            held.enter_context(database.engine.connect())
+        with pytest.raises(StorageError), closing(change_feed.listen(database, 1)) as heard:
+            next(heard)
 
 
 def test_a_process_on_sqlite_loads_nothing_of_postgresql() -> None:
