@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from pathlib import Path
 from types import TracebackType
 
@@ -12,6 +13,9 @@ from gated.errors import StateLocked, StorageError
 
 DOOR, SERVICE = "gated.lock", "service.lock"
 """Lock files: of the process that holds the door, or of a hub; and of a gate's service."""
+
+GLANCE_S = 0.3
+"""Whoever asks whether a program runs (`is_locked`) has the lock for a moment, far shorter."""
 
 
 class StateLock:
@@ -43,7 +47,7 @@ class StateLock:
         except OSError as e:
             raise StorageError(f"{self._path} cannot be written: {e.strerror}") from e
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(fd)
             os.ftruncate(fd, 0)
             os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         except BlockingIOError:
@@ -76,6 +80,19 @@ class StateLock:
                     self._path.unlink()
             os.close(self._fd)
             self._fd = None
+
+
+def _lock(fd: int) -> None:
+    """Raises: BlockingIOError when somebody has it, and not only to see whether anybody has."""
+    end = time.monotonic() + GLANCE_S
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise
+        time.sleep(0.01)
 
 
 def is_locked(state_dir: Path, name: str = DOOR) -> bool:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from gated.database.state_lock import StateLock
+from gated.database.state_lock import StateLock, is_locked
 from gated.errors import StateLocked
 
 
@@ -38,6 +40,18 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
         child.wait()
     with StateLock(tmp_path):
         pass
+
+
+def test_who_only_looks_whether_a_program_runs_stops_no_start(tmp_path: Path) -> None:
+    with StateLock(tmp_path):
+        pass
+    with (tmp_path / "gated.lock").open("rb") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)  # as `is_locked` does
+        end = threading.Timer(0.05, fcntl.flock, (looking, fcntl.LOCK_UN))
+        end.start()
+        with StateLock(tmp_path):
+            assert is_locked(tmp_path)
+        end.join()
 
 
 def test_the_state_directory_is_made(tmp_path: Path) -> None:
