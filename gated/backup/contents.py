@@ -21,6 +21,7 @@ LARGEST_MANIFEST = 1 << 20
 CONFIG = "config/gate.yaml"
 LARGEST_CONFIG = 1 << 20
 SEAL_KEY = "state/keys/seal.key"
+TABLES = "tables/"
 FOLDERS = (IMAGES, ENCODINGS)
 
 KEPT = (HEAD_FILE, ROTATIONS, MARKS, LEDGER, CONTACT)

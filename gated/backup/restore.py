@@ -218,9 +218,8 @@ class _Stage:
         staged = begin_staging(self.live.storage.url, manifest.revision)
         with ExitStack() as stack:
             stack.callback(staged.close)
-            names = [n for n in unpacked.names if n.startswith("tables/")]
             files: dict[str, BinaryIO] = {
-                name: stack.enter_context(open(self.place(name), "rb")) for name in names
+                name: stack.enter_context(open(self.place(name), "rb")) for name in unpacked.tables
             }
             fill_tables(staged, files, manifest.counters, lambda done: None)
 

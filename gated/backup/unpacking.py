@@ -15,15 +15,18 @@ from typing import IO, BinaryIO, Self
 
 from pydantic import ValidationError
 
-from gated.backup.contents import LARGEST_MANIFEST, MANIFEST, Manifest, is_known
+from gated.backup.contents import LARGEST_MANIFEST, MANIFEST, TABLES, Manifest, is_known
 from gated.backup.database_copy import BLOCK
 from gated.backup.sealed_stream import SealedReader, StreamOpener
 from gated.errors import SealError, StorageError
 from gated.vault.sealing import sync_directory
 
 MOST_MEMBERS = 5_000_000
+MOST_TABLES = 1000
 ROOM = 64 << 20
 """Bytes that must stay free after unpacking."""
+ROOM_FOR_FILES, LOOKED_AT_EACH = 10_000, 1000
+"""Files for which there must stay room after unpacking, and after how many that is looked at."""
 LONGEST_EXTENSION = 64 << 10
 """Bytes of a header that goes with a member, such as a long name."""
 
@@ -31,11 +34,31 @@ Show = Callable[[int, int], None]
 
 
 class Unpacked:
-    """An unpacked backup: its manifest, and the names of its members."""
+    """An unpacked backup. tables: names of members; of photos no name is kept: they are many."""
 
     def __init__(self, manifest: Manifest) -> None:
         self.manifest = manifest
-        self.names: set[str] = set()
+        self.tables: list[str] = []
+        self._files = 0
+        self._folders: set[Path] = set()
+
+    def add(self, name: str, path: Path) -> None:
+        """Note a member before it is written. Raises: SealError, StorageError at a bound."""
+        if name.startswith(TABLES):
+            self.tables.append(name)
+        if self._files >= MOST_MEMBERS or len(self.tables) > MOST_TABLES:
+            raise SealError("the backup holds too many files")
+        self._folders.add(path.parent)
+        if self._files % LOOKED_AT_EACH == 0:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _require_room_for_files(path.parent)
+        self._files += 1
+
+    def sync(self) -> None:
+        """Make all files durable, with one wait for the disk instead of one for each file."""
+        os.sync()
+        for folder in self._folders:
+            sync_directory(folder)
 
 
 def unpack(
@@ -62,19 +85,18 @@ def unpack(
             while (member := tar.next()) is not None:
                 tar.members.clear()  # type: ignore[attr-defined]  # it would remember all of them
                 name = member.name
-                if not member.isreg() or not is_known(name) or name in unpacked.names:
+                if not member.isreg() or not is_known(name):
                     raise SealError(f"the backup holds {name!r}, which this version does not know")
-                if len(unpacked.names) >= MOST_MEMBERS:
-                    raise SealError("the backup holds too many files")
-                unpacked.names.add(name)
+                path = place(name)
+                unpacked.add(name, path)
                 file = tar.extractfile(member)
                 assert file is not None  # noqa: S101  # of a regular file there always is one
-                _write(place(name), file, member.size)
+                _write(path, file, member.size)
                 done += member.size
                 show(min(done, total), total)
         while plain.read(BLOCK):
             pass
-    _sync(unpacked, place)
+    unpacked.sync()
     return unpacked
 
 
@@ -105,16 +127,19 @@ def _write(path: Path, file: IO[bytes], size: int) -> None:
     # the manifest may be wrong: a check beside a running gate must not fill the disk of its log
     if shutil.disk_usage(path.parent).free < size + ROOM:
         raise StorageError(f"there is not enough room in {path.parent}: {size >> 20} MB more")
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        raise SealError(f"the backup holds {path.name!r} twice") from None
     with os.fdopen(fd, "wb") as target:
         shutil.copyfileobj(file, target, BLOCK)
 
 
-def _sync(unpacked: Unpacked, place: Callable[[str], Path]) -> None:
-    """Make all files durable, with one wait for the disk instead of one for each file."""
-    os.sync()
-    for folder in {place(name).parent for name in unpacked.names}:
-        sync_directory(folder)
+def _require_room_for_files(folder: Path) -> None:
+    """Raises: StorageError where the file system takes few files more; some do not count them."""
+    found = os.statvfs(folder)
+    if found.f_files and found.f_favail < ROOM_FOR_FILES:
+        raise StorageError(f"there is no room in {folder} for more files (inodes)")
 
 
 @contextmanager

@@ -6,13 +6,14 @@ import gzip
 import io
 import shutil
 import tarfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from gated.backup.contents import MANIFEST, DatabaseInBackup, Manifest
 from gated.backup.sealed_stream import PrivateKey, PublicKey, SealedWriter
-from gated.backup.unpacking import unpack
+from gated.backup.unpacking import MOST_TABLES, unpack
 from gated.errors import SealError, StorageError
 
 KEY = PrivateKey.make()
@@ -62,3 +63,34 @@ def test_an_endless_name_is_not_read_into_memory(tmp_path: Path) -> None:
     endless = named("././@LongLink", size, tarfile.GNUTYPE_LONGNAME)
     with pytest.raises(SealError, match="damaged"):
         unpacked(sealed((endless, b"a" * size), (named("database.sqlite", 0), b"")), tmp_path)
+
+
+def test_a_member_that_comes_twice_is_refused(tmp_path: Path) -> None:
+    member = named("database.sqlite", 1)
+    with pytest.raises(SealError, match="twice"):
+        unpacked(sealed((member, b"a"), (member, b"b")), tmp_path)
+
+
+def test_many_small_files_are_not_remembered_one_by_one(tmp_path: Path) -> None:
+    """A million photos of a company must not fill the memory of the small computer at a door."""
+    photos = [(named(f"uploads/images/{n:060}.sealed", 0), b"") for n in range(4000)]
+    data = sealed(*photos)
+    found = []
+    tracemalloc.start()
+    try:
+        found.append(unpack(io.BytesIO(data), KEY, lambda n: tmp_path / n, tmp_path, _show))
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(list((tmp_path / "uploads/images").iterdir())) == len(photos)
+    assert kept < 100 * len(photos), "less than a name takes"
+
+
+def test_more_tables_than_any_version_has_are_refused(tmp_path: Path) -> None:
+    tables = [(named(f"tables/t{n}.copy", 0), b"") for n in range(MOST_TABLES + 1)]
+    with pytest.raises(SealError, match="too many"):
+        unpacked(sealed(*tables), tmp_path)
+
+
+def _show(done: int, total: int) -> None:
+    pass
