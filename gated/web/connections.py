@@ -234,7 +234,15 @@ class GuardedProtocol(H11Protocol):
                         message = {**message, "headers": [*message["headers"], _CLOSE]}
                 await send(message)
 
-            await app(scope, receive, answer)
+            try:
+                await app(scope, receive, answer)
+            except asyncio.CancelledError:
+                # the server has stopped, and with it what lasts: no fault to be read of
+                if cycle.response_started:
+                    cycle.disconnected = True
+                    self.transport.close()
+                else:
+                    await Problem(503, "the server stops", headers=_AWAY)(scope, receive, answer)
 
         return with_place
 

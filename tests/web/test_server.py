@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import gc
 import signal
@@ -11,6 +12,7 @@ import ssl
 import subprocess
 import sys
 import weakref
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -19,6 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
 
 from gated.config import ApiSettings
 from gated.errors import ConfigError
@@ -193,6 +196,48 @@ def test_a_certificate_that_cannot_be_used_is_one_clear_error(tmp_path: Path) ->
     for bad in (tmp_path / "none.pem", key):
         with pytest.raises(ConfigError, match=r"api\.tls_certificate: cannot be used"):
             ApiServer(hello(), ApiSettings(port=0, tls_certificate=bad, tls_key=key))
+
+
+def test_what_goes_on_ends_with_the_server_and_is_no_fault(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = FastAPI(openapi_url=None)
+    begun = asyncio.Event()
+
+    async def for_ever() -> AsyncIterator[bytes]:
+        while True:
+            yield b": still here\n\n"
+            await asyncio.sleep(0.1)
+
+    @app.get("/stream")
+    async def stream() -> StreamingResponse:
+        return StreamingResponse(for_ever(), media_type="text/event-stream")
+
+    @app.get("/never")
+    async def never() -> None:
+        begun.set()
+        await asyncio.sleep(600)
+
+    async def main() -> int:
+        server = ApiServer(app, ApiSettings(port=0))
+        serve = asyncio.create_task(server.serve())
+        address = await server.started()
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+            waits = asyncio.create_task(client.get(f"{address}/never"))
+            async with client.stream("GET", f"{address}/stream") as answer:
+                parts = answer.aiter_bytes()
+                await anext(parts)
+                await asyncio.wait_for(begun.wait(), 60)
+                server.stop()
+                with contextlib.suppress(httpx.HTTPError):
+                    async for _ in parts:
+                        pass
+            answered = await waits
+        await serve
+        return answered.status_code
+
+    assert asyncio.run(main()) == 503
+    assert [r.getMessage() for r in caplog.records if r.exc_info] == []
 
 
 def test_open_requests_end_before_the_server_does() -> None:
