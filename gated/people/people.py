@@ -121,16 +121,19 @@ class People(Service):
         one_photo: those with one photo in use, or several of nearly the same picture. left: those
         whose last day is over. Further filters are those of storage.
         """
-        now = moment(self._clock.now())
+        at = self._clock.now()
+        now = moment(at)
         wanted = (
             (without_photo, overview_store.without_photo()),
             (one_photo, overview_store.one_photo()),
             (consent_missing, overview_store.consent_missing(now)),
             (visitors, overview_store.visitors()),
-            (left, person_store.has_left(now.date())),
         )
         more = [is_so if asked else ~is_so for asked, is_so in wanted if asked is not None]
         with self._workspace.database.read() as session:
+            if left is not None:
+                over = person_store.has_left(earliest_day(self._workspace, session, at))
+                more.append(over if left else ~over)
             return person_store.list_(session, more=more, **filters)
 
     def overview(self, ids: Collection[int]) -> list[PersonOverview]:

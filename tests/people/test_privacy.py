@@ -7,7 +7,7 @@ import json
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,7 +18,7 @@ import pytest
 from gated.accounts.accounts import Accounts
 from gated.accounts.audit import Audit
 from gated.attendance import attendance_store
-from gated.config import PrivacySettings, Settings, StorageSettings
+from gated.config import GateSettings, PrivacySettings, Settings, StorageSettings
 from gated.core.values import Instant, PersonRef, moment
 from gated.database.records import Person
 from gated.devices.clock import ManualClock
@@ -260,6 +260,23 @@ def test_who_has_left_is_inactive_from_the_next_day_on(make: Make) -> None:
     assert done_by("test", world.people.set_active, anna.id, True).is_active
     gone = done_by("test", world.people.update, anna.id, {"leaves_on": today})
     assert not gone.is_active, "a day in the past counts at once"
+
+
+def test_a_last_day_is_over_when_it_is_over_at_the_site(tmp_path: Path) -> None:
+    """At nine in the evening in Los Angeles it is the next day in Greenwich."""
+    settings = Settings(
+        gate=GateSettings(timezone="America/Los_Angeles"),
+        storage=StorageSettings(state_dir=tmp_path),
+    )
+    clock = ManualClock(utc=datetime(2026, 12, 2, 5, tzinfo=UTC).timestamp())
+    with open_workspace(settings) as workspace:
+        people = People(workspace, clock)
+        anna = done_by("test", people.create, {**ANNA, "leaves_on": date(2026, 12, 1)})
+        assert anna.is_active
+        assert people.list_(left=True) == ([], 0)
+        assert people.list_(left=False)[1] == 1
+        clock.advance(4 * 3600)
+        assert people.list_(left=True)[1] == 1
 
 
 def test_who_has_left_is_erased_when_the_time_is_over(make: Make) -> None:
