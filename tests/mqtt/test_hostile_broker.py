@@ -110,6 +110,21 @@ def test_a_topic_that_is_no_text_is_dropped() -> None:
         assert [(m.topic, m.payload) for m in found] == [("t", b"good")]
 
 
+def test_a_handshake_that_comes_byte_by_byte_is_given_up() -> None:
+    def drip(to: socket.socket) -> None:
+        to.sendall(b"\x16\x03\x03\x3f\xff")  # a long record of TLS is on its way
+        for _ in range(300):
+            to.sendall(b"x")
+            time.sleep(0.1)
+
+    with hostile(drip) as plain:
+        settings = plain.model_copy(update={"tls": True})
+        began = time.monotonic()
+        with pytest.raises(MqttFailed, match="no answer in time"):
+            Connection(settings, "gated-test", None)
+        assert time.monotonic() - began < 20, "the broker would go on for half a minute"
+
+
 def test_who_greets_and_says_nothing_is_left() -> None:
     with (
         hostile(lambda to: time.sleep(20)) as settings,
