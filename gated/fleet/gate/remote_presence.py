@@ -174,7 +174,7 @@ class AtHub:
         if not _rules(self._workspace).count_people:
             return False
         with self._workspace.database.read() as session:
-            return any(g.site == self._site for g in gate_store.list_(session))
+            return gate_store.any_(session, self._site)
 
     def next(self, wait: float) -> RemotePresence | None:
         self._hub.keep(self._site)

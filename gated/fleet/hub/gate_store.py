@@ -73,9 +73,11 @@ def by_invite(session: Session, invite: str, *, locked: bool = True) -> tuple[Ga
     return None if row is None else (record(GateRow, row[:-1]), row.invite_key)  # type: ignore[arg-type]
 
 
-def any_(session: Session) -> bool:
-    """Return whether there is a gate, joined or not."""
-    return session.scalar(sa.select(gates.c.id).limit(1)) is not None
+def any_(session: Session, site: str | None = None) -> bool:
+    """Return whether there is a gate, joined or not, anywhere or at a site."""
+    found = sa.select(gates.c.id).limit(1)
+    found = found if site is None else found.where(gates.c.site == site)
+    return session.scalar(found) is not None
 
 
 def list_(session: Session) -> list[GateRow]:
