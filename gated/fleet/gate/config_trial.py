@@ -361,7 +361,7 @@ class ConfigTrial:
         return given
 
     def _waiting(self, uid: str) -> float | None:
-        """For how many seconds this is looked at already; None when only from now on."""
+        """Return for how many seconds this has been looked at; None when only from now on."""
         now = self._clock.now().mono
         if self._since is None or self._since[0] != uid:
             self._since = (uid, now)

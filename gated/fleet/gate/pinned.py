@@ -124,7 +124,7 @@ class PinnedConnection(http.client.HTTPConnection):
 
 
 def _believing() -> ssl.SSLContext:
-    """For a look at a certificate, which is compared before anything is sent."""
+    """Return a context that takes any certificate: it is compared before anything is sent."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -82,7 +82,7 @@ class Collector:
 
     @contextmanager
     def _place(self) -> Iterator[None]:
-        """Busy when there is none, and none becomes free soon."""
+        """Hold one of the places for batches while the block runs. Busy."""
         with ExitStack() as held:
             for places, longest in ((self._queue, 0.0), (self._places, self._wait_s)):
                 if not places.acquire(timeout=longest):
@@ -111,7 +111,7 @@ class Collector:
         return begun.public_key
 
     def _hold(self, gate: GateRow, batch: Batch, key: str) -> None:
-        """Tell once, as an alarm, that a chain waits for an admin's word on its key."""
+        """Journal once, as an alarm, that an admin has to accept the key of a chain. Conflict."""
         with self._change() as change:
             flaw = Flaw(batch.rows[0]["seq"], "journal_key", batch.rows[0])
             if quarantine.add(change.session, gate.id, batch.chain, flaw.row, flaw.reason):
@@ -172,7 +172,7 @@ class Collector:
         return self._workspace.change("sync", self._clock)
 
     def _forget_erased(self, change: Change, chain: str, taken: IngestResult) -> None:
-        """Names of those who were erased here while the gate was away are not taken in."""
+        """Redact the names of those who were erased here while the gate was away."""
         for role, seqs in taken.private_of_erased:
             self._workspace.journal.redact(
                 change.session, change.at, chain, seqs, "erased before it came here", role
@@ -195,7 +195,8 @@ def _tell_of_key(change: Change, gate: GateRow, key: str) -> None:
 
 
 def _tell_of_fork(change: Change, gate: GateRow) -> None:
-    """Two units are this gate: what one has confirmed says nothing about the other."""
+    """Journal, as an alarm, that two units report as this gate."""
+    # what one has confirmed says nothing about the other
     log.error("gate %s: two units report as this gate; replace one", gate.name)
     change_feed.unconfirm(change.session, gate.id)
     body = {"gate": gate.uid, "name": gate.name, "severity": "alarm"}

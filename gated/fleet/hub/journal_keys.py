@@ -1,4 +1,4 @@
-"""By which keys a hub knows the journals of its gates: each follows the one before by its word."""
+"""Keys by which a hub knows the journals of its gates; each key agrees to the one after it."""
 
 from __future__ import annotations
 

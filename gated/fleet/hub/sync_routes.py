@@ -74,7 +74,7 @@ def take_journal(body: JournalIn, gate: FromGate, services: Services) -> Respons
 
 @router.post("/heartbeat", response_model=HeartbeatOut, responses=ASKED)
 def heartbeat(body: HeartbeatIn, gate: FromGate, services: Services) -> Response:
-    """Return how the gate is; answers how far its journal is here."""
+    """Note how the gate is; answers how far its journal is here."""
     positions = services.collector.heard(gate.gate, body.model, body.status)
     now = datetime.now(UTC)
     hurry = services.site_presence.awaited(gate.gate.site)

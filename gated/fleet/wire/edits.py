@@ -54,7 +54,7 @@ class EditHead:
         return b"gated edit\n" + canonical([asdict(self), hashlib.sha256(content).hexdigest()])
 
     def digest(self, content: bytes) -> str:
-        """By which the edit is known again."""
+        """Return the SHA-256 (hex) by which the edit is known when it comes again."""
         return hashlib.sha256(self.message(content)).hexdigest()
 
 
