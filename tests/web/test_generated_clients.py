@@ -1,8 +1,8 @@
 """Generators make clients of the description that load, type-check and work against a gate.
 
-They are installed apart from gated, in one folder:
-`python3 -m venv DIR && DIR/bin/pip install openapi-python-client mypy` and, in DIR,
-`npm install openapi-typescript@7 typescript@5 openapi-fetch`; then `GATED_GENERATORS=DIR`.
+They are installed apart from gated, in one folder: `python3 -m venv DIR && DIR/bin/pip install
+--require-hashes -r tests/web/clients/generators.lock`, then `cp tests/web/clients/package*.json DIR
+&& npm ci --prefix DIR`; then `GATED_GENERATORS=DIR`.
 """
 
 from __future__ import annotations
