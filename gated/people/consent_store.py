@@ -53,11 +53,18 @@ def delete(session: Session, person_id: int) -> bool:
     return session.execute(gone).first() is not None
 
 
-def enrolled_without(session: Session, now: datetime) -> Sequence[int]:
-    """The ids of enrolled persons whose consent is missing or over."""
+def enrolled_without(
+    session: Session, now: datetime, person_id: int | None = None
+) -> Sequence[int]:
+    """Return the ids of enrolled persons whose consent is missing or over.
+
+    person_id: of this one only.
+    """
     valid = sa.select(consents.c.id).where(
         consents.c.person_id == enrollments.c.person_id,
         consents.c.expires_at.is_(None) | (consents.c.expires_at > now),
     )
     found = sa.select(enrollments.c.person_id).distinct().where(~sa.exists(valid))
+    if person_id is not None:
+        found = found.where(enrollments.c.person_id == person_id)
     return session.execute(found.order_by(enrollments.c.person_id)).scalars().all()

@@ -222,9 +222,11 @@ def have_left(session: Session, today: date) -> list[Person]:
     return [record(Person, r) for r in session.execute(over.order_by(persons.c.id))]
 
 
-def left_before(session: Session, day: date) -> list[int]:
-    """The ids of inactive persons whose last day is before `day`."""
+def left_before(session: Session, day: date, id_: int | None = None) -> list[int]:
+    """Return the ids of inactive persons whose last day is before `day`. id_: of this one only."""
     gone = sa.select(persons.c.id).where(~persons.c.is_active, persons.c.leaves_on < day)
+    if id_ is not None:
+        gone = gone.where(persons.c.id == id_)
     return list(session.execute(gone.order_by(persons.c.id)).scalars())
 
 

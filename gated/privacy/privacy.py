@@ -6,14 +6,14 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from gated.accounts.accounts import keep_last_admin
 from gated.attendance import correction_request_store as correction_requests
-from gated.change import FEED, GALLERY, Change
+from gated.change import FEED, GALLERY, RULES, Change
 from gated.core.values import moment
 from gated.database.records import Consent
 from gated.enrollment import enrollment_store
@@ -155,12 +155,17 @@ class Privacy(Service):
             return 0
         with self._workspace.database.read() as session:
             today = earliest_day(self._workspace, session, self._today)
-            gone = person_store.left_before(session, today - timedelta(self._settings.leavers_days))
-        return sum(self._erase(person_id) for person_id in gone if self._should_continue())
+            day = today - timedelta(self._settings.leavers_days)
+            gone = person_store.left_before(session, day)
+        return sum(self._erase(person_id, day) for person_id in gone if self._should_continue())
 
-    def _erase(self, person_id: int) -> bool:
+    def _erase(self, person_id: int, day: date) -> bool:
+        """Erase a person who left before this day, unless that was changed meanwhile."""
         try:
             with self.change(JOB) as change:
+                change.touches(GALLERY, RULES, FEED)
+                if not person_store.left_before(change.session, day, person_id):
+                    return False
                 self._people.delete(change, person_id, reason=LEFT)
         except (RetentionHold, BelongsToHub):
             return False  # it is due on another day, or the hub's affair
@@ -173,11 +178,15 @@ class Privacy(Service):
         now = moment(self._today)
         with self._workspace.database.read() as session:
             found = consent_store.enrolled_without(session, now)
-        return sum(self._withdraw(person_id) for person_id in found)
+        return sum(self._withdraw(person_id, now) for person_id in found if self._should_continue())
 
-    def _withdraw(self, person_id: int) -> bool:
+    def _withdraw(self, person_id: int, now: datetime) -> bool:
+        """Remove what was enrolled, unless the person has consented meanwhile."""
         try:
             with self.change(JOB) as change:
+                change.touches(GALLERY, FEED)
+                if not consent_store.enrolled_without(change.session, now, person_id):
+                    return False
                 self._references.withdraw_biometrics(change, person_id)
         except BelongsToHub:
             return False  # consents do not travel: the hub sees to its people

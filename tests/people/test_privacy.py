@@ -175,6 +175,26 @@ def test_the_job_removes_what_consent_no_longer_covers(make: Make) -> None:
     assert [world.is_there(p) for p in paths] == [True, False, False]
 
 
+def test_who_consents_while_the_job_runs_keeps_the_photos(make: Make) -> None:
+    world = make(require_consent=True)
+    anna = done_by("test", world.people.create, ANNA)
+    paths = world.enroll(anna)
+
+    def consents() -> bool:
+        done_by("olga", world.privacy.record_consent, anna.id, FORM)
+        return True
+
+    assert world.privacy.apply(consents).consents_over == 0
+    assert all(world.is_there(p) for p in paths)
+
+
+def test_a_job_that_is_to_end_leaves_photos_without_consent_to_the_next_one(make: Make) -> None:
+    world = make(require_consent=True)
+    paths = world.enroll(done_by("test", world.people.create, ANNA))
+    assert world.privacy.apply(lambda: False).consents_over == 0
+    assert all(world.is_there(p) for p in paths)
+
+
 # --- retention ---
 
 
@@ -297,6 +317,23 @@ def test_who_has_left_is_erased_when_the_time_is_over(make: Make) -> None:
     assert world.named() == [None]
     (told,) = Audit(world.workspace).page(limit=1, kind="person_erased").rows
     assert told.actor == {"name": "retention", "reason": "left"}
+
+
+def test_who_comes_back_while_the_job_runs_is_not_erased(make: Make) -> None:
+    world = make(leavers_days=10)
+    today = moment(world.clock.now()).date()
+    people = [
+        done_by("test", world.people.create, {"personnel_code": code, "leaves_on": today})
+        for code in ("E1", "E2")
+    ]
+    world.clock.advance(12 * DAY)
+
+    def comes_back() -> bool:
+        done_by("olga", world.people.update, people[1].id, {"leaves_on": None})
+        return True
+
+    assert world.privacy.apply(comes_back).erased == 1
+    assert world.people.get(people[1].id).personnel_code == "E2"
 
 
 def test_the_account_of_the_last_administrator_outlasts_the_person(make: Make) -> None:
