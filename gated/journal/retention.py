@@ -29,17 +29,20 @@ def passages(session: Session, before: datetime, statuses: Sequence[str], limit:
 
 
 def acts(session: Session, before: datetime, role: str, limit: int) -> Places:
-    """Return audited rows without an attendance row that have a private part of this role, oldest
-    first."""
+    """Return audited rows that have a private part of this role, oldest first.
+
+    The subject of a passage is left to `passages`: it goes with the attendance log.
+    """
     row, private, log = journal.c, journal_private.c, attendance_logs.c
     logged = sa.select(log.id).where(log.chain == row.chain, log.seq == row.seq)
+    theirs = ~sa.exists(logged) if role == "subject" else sa.true()
     found = (
         sa.select(row.chain, row.seq)
         .join(
             journal_private,
             (private.chain == row.chain) & (private.seq == row.seq) & (private.role == role),
         )
-        .where(sa.text(AUDITED), row.at_utc < microseconds(before), ~sa.exists(logged))
+        .where(sa.text(AUDITED), row.at_utc < microseconds(before), theirs)
         .order_by(row.at_utc, row.chain, row.seq)
         .limit(limit)
     )

@@ -18,8 +18,9 @@ import pytest
 from gated.accounts.accounts import Accounts
 from gated.accounts.audit import Audit
 from gated.attendance import attendance_store
+from gated.attendance.attendance import Attendance, Correction
 from gated.config import GateSettings, PrivacySettings, Settings, StorageSettings
-from gated.core.values import Instant, PersonRef, moment
+from gated.core.values import Direction, Instant, PersonRef, moment
 from gated.database.records import Person
 from gated.devices.clock import ManualClock
 from gated.enrollment import enrollment_store
@@ -260,6 +261,24 @@ def test_acts_lose_their_names_and_stay(make: Make) -> None:
     rows = Audit(world.workspace).page(limit=10).rows
     created = next(r for r in rows if r.kind == "person_created")
     assert (created.actor, created.subject) == (None, None)
+
+
+def test_who_corrected_the_log_is_forgotten_as_who_did_anything_else(make: Make) -> None:
+    world = make(audit_days=10)
+    anna = done_by("test", world.people.create, ANNA)
+    world.passage(anna.ref)
+    with world.workspace.database.read() as session:
+        (row,) = attendance_store.list_(session)
+    attendance = Attendance(world.workspace, world.clock)
+    later = Correction(direction=Direction.EXIT)
+    done_by("olga", attendance.correct, row.id, later, cause="the wrong gate")
+    world.clock.advance(11 * DAY)
+    world.privacy.apply()
+    with world.workspace.database.read() as session:
+        kept = session.connection().exec_driver_sql("SELECT role, payload FROM journal_private")
+        parts = [tuple(part) for part in kept]
+    assert not any("olga" in payload for role, payload in parts if role == "actor")
+    assert world.named() == [anna.id], "the passage has a period of its own"
 
 
 # --- leaving ---
