@@ -7,7 +7,6 @@ beside the person it speaks of, so that an erasure takes it along.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +23,7 @@ from gated.database.records import AttendanceRow, Person
 from gated.database.tables import attendance_logs as log
 from gated.database.tables import journal, journal_private
 from gated.journal.journal import Entry, subject_of
+from gated.journal.stored_object import object_in
 
 _RECOGNITION = {"confidence": 0.0, "score": None, "threshold": None, "margin": None, "frames": 0}
 
@@ -197,7 +197,7 @@ def _version(session: Session, row: AttendanceRow) -> Version:
             journal_private.c.chain == row.chain, journal_private.c.seq == row.seq
         )
     )
-    private = {role: json.loads(payload) for role, payload in parts}
+    private = {role: object_in(payload) for role, payload in parts}
     cause = private.get("subject", {}).get("cause") or private.get("actor", {}).get("cause")
     return Version(row, kind, utc(at_us), private.get("actor", {}).get("name"), cause)
 

@@ -6,7 +6,6 @@ writes alarms in the transaction of its rows; the acknowledging account is in th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +19,7 @@ from gated.core.values import Severity
 from gated.database import rows
 from gated.database.tables import alarms, journal_private
 from gated.errors import NotFound
+from gated.journal.stored_object import object_in
 
 STANDING = frozenset({"warning", "alarm"})
 """Severities that make an alarm."""
@@ -122,5 +122,5 @@ def _select() -> sa.Select[Any]:
 
 def _alarm(row: Any) -> Alarm:
     values = {column.name: getattr(row, column.name) for column in _PLAIN}
-    by = json.loads(row.actor).get("name") if row.actor else None
+    by = object_in(row.actor).get("name") if row.actor else None
     return Alarm(**values, acknowledged_by=by)

@@ -11,11 +11,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from gated.core.chain import microseconds, utc
+from gated.core.chain import microseconds
 from gated.database.tables import AUDITED, journal, journal_private
+from gated.journal.stored_object import moment_in, object_in
 
 Place = tuple[int, str, int]
 """(at_utc, chain, seq) of the last row of the page before."""
+
+LATEST = (1 << 63) - 1
+"""The highest time of a row. On SQLite a value that is no number compares as higher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +34,8 @@ class AuditRow:
     body: Mapping[str, Any]
     actor: Mapping[str, Any] | None
     subject: Mapping[str, Any] | None
-
-    @property
-    def place(self) -> Place:
-        """The cursor after this row, for the next page."""
-        return microseconds(self.at), self.chain, self.seq
+    place: Place
+    """The cursor after this row, for the next page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,17 +110,18 @@ def _with_private(session: Session, rows: Sequence[Any]) -> list[AuditRow]:
                 private.chain == chain, private.seq.in_(seqs[start : start + 500])
             )
             payloads |= {
-                (p.chain, p.seq, p.role): json.loads(p.payload) for p in session.execute(some)
+                (p.chain, p.seq, p.role): object_in(p.payload) for p in session.execute(some)
             }
     return [
         AuditRow(
             r.chain,
             r.seq,
-            utc(r.at_utc),
+            moment_in(r.at_utc),
             r.kind,
-            json.loads(r.body),
+            object_in(r.body),
             payloads.get((r.chain, r.seq, "actor")),
             payloads.get((r.chain, r.seq, "subject")),
+            (r.at_utc if type(r.at_utc) is int else LATEST, r.chain, r.seq),
         )
         for r in rows
     ]

@@ -7,7 +7,7 @@ ledgers are merged by concatenating them.
 
 from __future__ import annotations
 
-import json
+import errno
 import logging
 import os
 import re
@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from gated.database.tables import enrollments, journal, persons, sync_chains
 from gated.errors import StorageError
 from gated.journal.proven import Proof
+from gated.journal.stored_object import object_in
 from gated.vault.sealing import sync_directory
 
 log = logging.getLogger(__name__)
@@ -55,9 +56,11 @@ class ErasureLedger:
         text = "\n" + "".join(f"{uid}\n" for uid in uids)
         try:
             with open(self.path, "ab", opener=_private, buffering=0) as file:
-                file.write(text.encode("ascii"))
+                written = file.write(text.encode("ascii"))
                 os.fsync(file.fileno())
             sync_directory(self.path.parent)
+            if written < len(text):  # a full disk may take a part without an error
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             log.error("the erasure ledger %s cannot be written: %s", self.path, error)
 
@@ -82,16 +85,20 @@ def erased_in_journal(
     rows = sa.select(journal.c.chain, journal.c.seq, journal.c.body).where(final, own, *where)
     found: set[str] = set()
     for chain, seq, body in session.execute(rows).all():
-        uids = erased_uids(json.loads(body))
+        uids = erased_uids(object_in(body))
         if proof is None or set(uids) <= set(known) or proof(session, chain, seq):
             found.update(uids)
     return frozenset(found)
 
 
 def erased_uids(body: Mapping[str, Any]) -> list[str]:
-    """Return the uids in the body of an erasure (a person) or a withdrawal (enrollments)."""
-    withdrawn = body["enrollments"]
-    return list(withdrawn) if isinstance(withdrawn, list) else [body["person"]]
+    """Return the uids in the body of an erasure (a person) or a withdrawal (enrollments).
+
+    None of a body that was altered, so that a start does not end over it.
+    """
+    withdrawn = body.get("enrollments")
+    uids = withdrawn if isinstance(withdrawn, list) else [body.get("person")]
+    return [uid for uid in uids if isinstance(uid, str)]
 
 
 def persons_back(session: Session, uids: Collection[str]) -> list[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -14,6 +13,7 @@ from gated.core.chain import microseconds
 from gated.database.tables import gates, journal, journal_private, persons, sync_chains
 from gated.journal.proven import Proof
 from gated.journal.pruned_ranges import split
+from gated.journal.stored_object import object_in
 
 KIND = "presence_forgiven"
 
@@ -83,6 +83,6 @@ def _found(
         .order_by(row.at_utc)
     )
     for chain, seq, at_us, body, uid, id_ in found.all():
-        everybody = json.loads(body).get("everybody") is True
-        if everybody or uid is not None:
+        everybody = object_in(body).get("everybody") is True
+        if type(at_us) is int and (everybody or uid is not None):
             yield chain, seq, at_us / 1e6, None if everybody else uid, None if everybody else id_

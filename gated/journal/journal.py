@@ -387,6 +387,8 @@ class Journal:
 
     def proves(self, session: Session, chain: str, seq: int) -> bool:
         """Return whether a row is unaltered and under a seal of this gate's own key."""
+        if type(chain) is not str:  # SQLite stores any type in any column
+            return False
         keys = {self.key_for(session, chain)}
         if self._shared:  # other processes have keys of their own
             keys.add(key_of(session, chain))

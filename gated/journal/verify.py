@@ -78,6 +78,7 @@ from gated.journal.sound_rows import (
     attendance_columns,
     journal_columns,
 )
+from gated.journal.stored_object import object_in
 
 CHUNK = 1000
 SIGNATURES = 2000
@@ -404,11 +405,7 @@ class Trust:
     @staticmethod
     def body(row: Any) -> dict[str, Any]:
         """Return the body of a row; empty where it is malformed, which the walk reports."""
-        try:
-            body = json.loads(row.body)
-        except (ValueError, TypeError, RecursionError):
-            return {}
-        return body if isinstance(body, dict) else {}
+        return object_in(row.body)
 
 
 def _check_ends(session: Session, trust: Trust, gone: _RecordedGaps, wrong: _Problems) -> None:

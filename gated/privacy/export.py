@@ -80,7 +80,9 @@ def _parts(workspace: Workspace, session: Session, person: Person) -> dict[str, 
         "accounts.json": [_account(session, account) for account in own],
         "attendance.json": [{**asdict(row), "local_time": row.local_time} for row in log],
         "correction_requests.json": [asdict(r) for r in asked],
-        "journal.json": [asdict(row) for row in audit_store.about(session, person.uid)],
+        "journal.json": [
+            _without(asdict(row), ["place"]) for row in audit_store.about(session, person.uid)
+        ],
         "set_apart.json": [asdict(row) for row in quarantine.about(session, person.uid)],
     }
 

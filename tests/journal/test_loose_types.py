@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from gated.attendance import attendance_store
 from gated.attendance.clock_fix import unset_rows
 from gated.config import GateSettings, Settings, StorageSettings
-from gated.database.tables import attendance_logs, journal, journal_private, journal_seal
+from gated.database.tables import (
+    attendance_logs,
+    journal,
+    journal_private,
+    journal_seal,
+    new_uid,
+)
 from gated.errors import StorageError
+from gated.journal import alarm_store, audit_store, erasure_ledger, forgiven_store, retention
+from gated.journal.audit_store import AuditFilter
+from gated.journal.clock_store import known_from_journal
 from gated.journal.journal import Entry, GateLabel, Journal
 from gated.journal.outbox import backlog, batch
 from gated.live.journal_review import JournalReview
@@ -233,6 +244,51 @@ def test_a_row_where_none_can_stand_is_named_until_acknowledged(
     change = f"UPDATE {name} SET {columns[-1]} = 'other' WHERE {column} = ?"  # noqa: S608
     gate.file.execute(change, [value])
     assert not journal_.verify().ok, "what was acknowledged is not what stands there"
+
+
+@pytest.mark.parametrize("kind", ["person_erased", "presence_forgiven", "door_mode"])
+def test_what_looks_for_acts_does_not_end_over_one_that_was_altered(gate: Gate, kind: str) -> None:
+    journal_, actor = gate.workspace.journal, {"actor": {"name": "grace"}}
+    bodies: dict[str, dict[str, Any]] = {
+        "person_erased": {"person": new_uid(), "enrollments": 0},
+        "presence_forgiven": {"everybody": True},
+        "door_mode": {"mode": "lockdown"},
+    }
+    (damaged,) = journal_.append([Entry(NOW, kind, bodies[kind], actor)])
+    journal_.append([Entry(NOW, other, body, actor) for other, body in bodies.items()])
+    strange = [*STRANGE.values(), "[]", "{}", "[" * 100_000]
+    where = "WHERE chain = ? AND seq = ?"
+    for table in (journal, journal_private, journal_seal):
+        for column in (c.name for c in table.columns):
+            for value in strange:
+                kept = Kept(gate)
+                given = value if isinstance(value, str) and value.startswith("CAST") else "?"
+                change = f"UPDATE {table.name} SET {column} = {given} {where}"  # noqa: S608
+                values = [value, damaged.chain, damaged.seq][given != "?" :]
+                with suppress(sqlite3.IntegrityError):
+                    gate.file.execute(change, values)
+                read_acts(gate)
+                kept.put_back()
+
+
+def read_acts(gate: Gate) -> None:
+    """Call whatever reads rows of some kinds, at a start or for a list."""
+    journal_, long_ago = gate.restarted(), datetime(2000, 1, 1, tzinfo=UTC)
+    readers: list[Callable[[Session], object]] = [
+        lambda s: erasure_ledger.erased_in_journal(s, proof=journal_.proves),
+        lambda s: forgiven_store.forgiven_rows(s, long_ago, journal_.proves),
+        lambda s: forgiven_store.forgiven(s, long_ago),
+        lambda s: journal_.last_body(s, "door_mode"),
+        lambda s: journal_.is_newest(s, "door_mode"),
+        lambda s: audit_store.list_(s, AuditFilter(), limit=100),
+        lambda s: alarm_store.list_(s),
+        lambda s: retention.acts(s, datetime.now(UTC), "actor", 100),
+        lambda s: known_from_journal(s, journal_.gate_uid(), journal_.boot),
+        journal_.sealed_ends,
+    ]
+    for reader in readers:
+        with suppress(StorageError), gate.workspace.database.read() as session:
+            reader(session)
 
 
 def test_a_damaged_identity_is_named_and_the_gate_goes_on(gate: Gate) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 import sqlite3
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -133,6 +136,49 @@ def test_a_lost_or_torn_ledger_is_made_whole_from_the_journal(opened: Open) -> N
     ledger.path.unlink()
     reapply_erasures(world.workspace, world.clock)
     assert ledger.read() == uids
+
+
+def test_a_ledger_that_took_a_part_only_says_so(
+    opened: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The limit on the size of files stands for the end of the disk."""
+    ledger = opened().workspace.journal.ledger
+    ledger.add([str(uuid.uuid4())])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (ledger.path.stat().st_size + 20, hard))
+    try:
+        ledger.add([str(uuid.uuid4())])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "cannot be written" in caplog.text
+    ledger.add([str(uuid.uuid4())])
+    assert len(ledger.read()) == 2
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["no JSON", "[]", "{}", '{"enrollments": [[1], 2], "person": 3}', "[" * 100_000, 5, b"\xff"],
+)
+def test_a_start_does_not_end_over_an_erasure_that_was_altered(opened: Open, body: Any) -> None:
+    world = opened()
+    people = [
+        done_by("test", world.people.create, {**ANNA, "personnel_code": code, "email": None})
+        for code in ("E1", "E2")
+    ]
+    for person in people:
+        done_by("test", world.people.delete, person.id)
+    ledger = world.workspace.journal.ledger
+    ledger.path.unlink()
+    database = world.workspace.settings.storage.state_dir / "attendance.db"
+    with closing(sqlite3.connect(database)) as file, file:
+        file.execute(
+            "UPDATE journal SET body = ? WHERE seq = (SELECT min(seq) FROM journal"
+            " WHERE kind = 'person_erased')",
+            [body],
+        )
+    assert reapply_erasures(world.workspace, world.clock) == 0
+    assert ledger.read() == {people[1].uid}
+    assert not world.workspace.journal.verify().ok, "it is named there"
 
 
 def test_the_last_administrator_is_erased_again_and_the_account_stays(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +14,7 @@ from gated.database import rows
 from gated.database.records import columns_of, record
 from gated.database.tables import configurations, given_settings, journal_private, rollouts
 from gated.errors import NotFound
+from gated.journal.stored_object import object_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ def begun_by(session: Session, rollout: Rollout) -> str | None:
     p = journal_private.c
     actors = sa.select(p.payload).where(p.chain == rollout.chain, p.seq == rollout.seq)
     payload = session.execute(actors.where(p.role == "actor")).scalar()
-    return None if payload is None else json.loads(payload).get("name")
+    return None if payload is None else object_in(payload).get("name")
 
 
 # --- what gates were given ------------------------------------------------------------------------
