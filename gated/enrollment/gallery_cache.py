@@ -28,7 +28,7 @@ from gated.database.engine import Database
 from gated.database.records import Enrollment, GalleryRow
 from gated.enrollment import enrollment_store
 from gated.errors import SealError, StorageError
-from gated.vault.files import FileStore, write_atomic
+from gated.vault.files import FileStore, remove_file, write_atomic
 from gated.vault.sealing import Sealer
 from gated.workspace import Workspace
 
@@ -143,6 +143,7 @@ class GalleryCache:
         packed, read = self._pack(rows, stamp, old)
         if first or read > REWRITE_AFTER:
             self._write(packed)
+            self._remove_outdated(stamp)
         return self._keep(packed)
 
     def _keep(self, packed: Packed) -> Gallery:
@@ -196,6 +197,9 @@ class GalleryCache:
         if model != self._model:
             log.error("enrollment %d is left out: of another model", row.enrollment_id)
             return None
+        if not np.isfinite(vector).all():  # `Gallery.build` would drop it, and the paths not fit
+            log.error("enrollment %d is left out: its template is not finite", row.enrollment_id)
+            return None
         return vector
 
     def _read(self) -> Packed | None:
@@ -217,6 +221,16 @@ class GalleryCache:
             write_atomic(self._path, self._sealer.seal(packed.to_bytes(), CONTEXT))
         except OSError as e:
             log.warning("the gallery cache %s cannot be written: %s", self._path, e)
+
+    def _remove_outdated(self, stamp: str | None) -> None:
+        """Remove the file again if somebody may have been erased while it was made."""
+        try:
+            with self._db.read() as session:
+                changed = stored_settings.gallery_stamp(session) != stamp
+            if changed:
+                remove_file(self._path)
+        except StorageError as e:
+            log.warning("the gallery cache %s cannot be removed: %s", self._path, e)
 
 
 def open_gallery(workspace: Workspace, model: str, metric: str) -> GalleryCache:

@@ -30,6 +30,9 @@ LEVELS = ((32, 3, False), (64, 4, True), (128, 3, True), (256, 3, True), (256, 1
 
 RECIPE = 1
 
+LARGEST = 10.0
+"""Numbers of an encoding are below 1; beyond float32 they would be infinite in the gallery."""
+
 HOG_SIZE = 0.976
 HOG_OFFSET = (-0.026, -0.024)
 """dlib's HOG rectangle, which its predictor was trained on, in terms of YuNet's answer: side over
@@ -114,8 +117,12 @@ def read_encodings(data: bytes, name: str) -> npt.NDArray[np.float64]:
     if values.dtype.kind != "f":
         raise SourceError(f"{name} does not hold floating point numbers")
     rows = np.atleast_2d(values)
-    if rows.ndim != 2 or rows.shape[1] != 128 or not np.isfinite(rows).all():
-        raise SourceError(f"{name} does not hold encodings of 128 finite numbers")
+    is_of_faces = rows.ndim == 2 and rows.shape[1] == 128 and len(rows) > 0
+    # NaN is not below anything
+    if not is_of_faces or not (np.abs(rows) <= LARGEST).all():
+        raise SourceError(
+            f"{name} does not hold encodings of faces: 128 numbers each, of {LARGEST:g} at most"
+        )
     return np.asarray(rows, np.float64)
 
 

@@ -116,6 +116,43 @@ def test_euclidean_galleries_keep_their_vectors(
         assert np.array_equal(found.vectors[0], _vector(0))
 
 
+def test_a_template_that_is_not_finite_is_left_out_and_hinders_no_change(
+    sqlite: Database, files: CountingFiles, load: Load, people: list[Person]
+) -> None:
+    rel = files.save_encoding(np.full(16, np.inf, np.float32), "m1")
+    with sqlite.write() as session:
+        enroll(session, people[0], face_encoding_path=rel, model="m1")
+    assert len(load()) == 6
+    _enroll(sqlite, files, people[1], 9)
+    found = load()
+    assert _same(found, _expected(sqlite, files))
+    assert len(found) == 7
+
+
+def test_who_is_erased_while_the_cache_is_written_is_not_left_in_it(
+    sqlite: Database, keys: Keys, tmp_path: Path, path: Path, people: list[Person]
+) -> None:
+    class Erasing(FileStore):
+        """The files of a gate where somebody is erased while they are read."""
+
+        erased = False
+
+        def load_encoding(self, rel: str) -> tuple[Vector, str]:
+            found = super().load_encoding(rel)
+            if not self.erased:
+                self.erased = True
+                with sqlite.write() as session:
+                    person_store.delete(session, people[0].id)
+                remove_file(path)
+            return found
+
+    files = Erasing(tmp_path / "uploads", keys.sealer)
+    cache = GalleryCache(sqlite, files, keys.sealer, path, "m1", "cosine")
+    cache.load()
+    assert not path.exists()
+    assert len(cache.load()) == 4
+
+
 def test_every_change_is_seen_and_only_new_files_are_read(
     sqlite: Database, files: CountingFiles, load: Load, people: list[Person]
 ) -> None:

@@ -166,12 +166,15 @@ def test_what_is_no_encoding_is_refused(tmp_path: Path) -> None:
         "text.npy": np.array(["a"] * 128),
         "whole.npy": np.zeros(128, int),
         "broken.npy": broken,
+        "none.npy": np.zeros((0, 128)),
+        "beyond_float32.npy": np.full(128, 1e39),
+        "large.npy": np.full(128, -1e30, np.float32),
     }.items():
         np.save(tmp_path / name, array)
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
     paths = sorted(tmp_path.glob("*.npy"))
-    assert len(paths) == 7
+    assert len(paths) == 10
     for path in paths:
         with pytest.raises(SourceError, match=path.name):
             read_encodings(path.read_bytes(), path.name)
