@@ -37,15 +37,17 @@ def import_work(
         report, total = begun(roster), len(roster.people)
         job.progress(0, total, asdict(report))
         done, reported_at = 0, time.monotonic()
-        for person in roster.people:
-            if job.cancelled.is_set():
-                break
-            desk.import_person(person, report, actor, may_override=may_override)
-            done += 1
-            if time.monotonic() - reported_at > REPORT_EVERY_S:
-                job.progress(done, total, asdict(report))
-                reported_at = time.monotonic()
-        job.progress(done, total, asdict(report))
+        try:
+            for person in roster.people:
+                if job.cancelled.is_set():
+                    break
+                desk.import_person(person, report, actor, may_override=may_override)
+                done += 1
+                if time.monotonic() - reported_at > REPORT_EVERY_S:
+                    job.progress(done, total, asdict(report))
+                    reported_at = time.monotonic()
+        finally:  # also where the disk is full: who was enrolled, and who not yet
+            job.progress(done, total, asdict(report))
 
     return work
 

@@ -190,7 +190,7 @@ def _cells(
     while True:
         if text.startswith('"', at):
             if (quoted := _QUOTED.match(text, at)) is None:
-                return _roughly(text[begin:], delimiter), -1, "a quotation mark is never closed"
+                return _roughly(text, begin, delimiter), -1, "a quotation mark is never closed"
             cell, at = quoted[1].replace('""', '"'), quoted.end()
             while text.startswith(" ", at):
                 at += 1
@@ -208,7 +208,7 @@ def _cells(
         else:
             end = _END.search(text, at)
             problem = "a quotation mark within a quoted cell: write it twice"
-            return _roughly(text[begin:], delimiter), end.end() if end else len(text), problem
+            return _roughly(text, begin, delimiter), end.end() if end else len(text), problem
 
 
 def _after(text: str, at: int) -> int:
@@ -216,9 +216,9 @@ def _after(text: str, at: int) -> int:
     return found.end() if found else at
 
 
-def _roughly(text: str, delimiter: str) -> tuple[str, ...]:
-    """The cells of a line that cannot be read, for whoever mends it."""
-    line = next(iter(text[:MAX_CELL].splitlines()), "")
+def _roughly(text: str, at: int, delimiter: str) -> tuple[str, ...]:
+    """Return the cells of a line that cannot be read, for whoever mends it. at: its begin."""
+    line = next(iter(text[at : at + MAX_CELL].splitlines()), "")
     try:
         return tuple(next(csv.reader([line], delimiter=delimiter), ()))
     except csv.Error:

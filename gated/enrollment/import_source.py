@@ -231,8 +231,9 @@ def _is_of_person(name: str) -> bool:
 
 def _is_wrapped(speaking: Mapping[tuple[str, ...], Photo], top: int) -> bool:
     """Return whether all lies in one folder that holds folders."""
-    inside = [parts[top:] for parts in speaking]
-    return len({p[0] for p in inside}) == 1 and any(len(p) > 2 for p in inside)
+    depths = [len(parts) - top for parts in speaking]
+    # a file of an archive may have the name of a folder in it
+    return min(depths) > 1 and max(depths) > 2 and len({parts[top] for parts in speaking}) == 1
 
 
 def _of_one_folder(folder: str, files: Mapping[str, Photo]) -> Iterator[ImportRow]:

@@ -74,8 +74,9 @@ class Jobs:
 
         def start(work: Work) -> JobView:
             nonlocal started
+            begun = self._start(kind, actor, work)
             started = True
-            return self._start(kind, actor, work)
+            return begun
 
         try:
             yield start
@@ -113,16 +114,16 @@ class Jobs:
 
     def _start(self, kind: str, actor: str, work: Work) -> JobView:
         job = Job(JobView(uuid.uuid4().hex, kind, actor, "running", datetime.now(UTC)))
-        with self._lock:
-            self._jobs[job.view.id] = job
-            while len(self._jobs) > self._kept:
-                self._jobs.popitem(last=False)
         # who asked for it, and from where, is found in the context when its acts are journaled
         context = contextvars.copy_context()
         begun = job.view
         threading.Thread(
             target=context.run, args=(self._run, job, work), name=f"job {kind}", daemon=True
         ).start()
+        with self._lock:
+            self._jobs[begun.id] = job
+            while len(self._jobs) > self._kept:
+                self._jobs.popitem(last=False)
         return begun
 
     def _run(self, job: Job, work: Work) -> None:

@@ -29,6 +29,8 @@ MAX_SHEETS = 500
 MAX_ROWS = 100_000
 MAX_COLUMNS = 256
 MAX_CELLS = 1_000_000
+MAX_CHARACTERS = 32 << 20
+"""Of all cells together: any number of them may refer to one long text."""
 MAX_STRINGS = 500_000
 MAX_TEXT = 32_767
 """Characters that a cell can hold."""
@@ -298,7 +300,7 @@ class _SheetReader:
     def __init__(self, book: _Book) -> None:
         self.rows: list[SheetRow] = []
         self._book = book
-        self._number = self._column = self._cells = 0
+        self._number = self._column = self._cells = self._characters = 0
         self._row: dict[int, str] = {}
         self._problem = ""
         self._attributes: Mapping[str, str] = {}
@@ -361,6 +363,11 @@ class _SheetReader:
         if len(text) > MAX_TEXT:
             self._problem = f"the cell {self._place()} has more than {MAX_TEXT} characters"
             text = text[:64]
+        self._characters += len(text)
+        if self._characters > MAX_CHARACTERS:
+            raise SourceError(
+                f"the sheet has more than {MAX_CHARACTERS:,} characters: make several"
+            )
         self._row[self._column] = text
 
     def _text(self) -> str:

@@ -50,6 +50,12 @@ def test_folders_and_photos_are_named_by_personnel_code() -> None:
     assert roster.skipped == ("E2.txt", "a/b/c.jpg")
 
 
+def test_a_file_may_have_the_name_of_a_folder() -> None:
+    roster = read_archive(zipped({"E1.jpg": b"1", "E1.jpg/E2/front.jpg": b"2"}))
+    assert [p.personnel_code for p in roster.people] == ["E1"]
+    assert roster.skipped == ("E1.jpg/E2/front.jpg",)
+
+
 def test_a_table_names_people_and_their_photos() -> None:
     table = (
         "personnel_code;photo;first_name\nE1;p/1.jpg;Ann\nE1;../out.jpg;\n;x;\nE2;./p//2.jpg;Bo\n"

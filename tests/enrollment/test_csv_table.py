@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import itertools
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gated.enrollment.csv_table import Row, Table, decoded, read_table
+from gated.enrollment.csv_table import Row, Table, _records, decoded, read_table
 from gated.enrollment.failures import failures_csv
 from gated.enrollment.headings import columns_given
 from gated.enrollment.workbook import MAX_ROWS
@@ -181,6 +183,19 @@ def test_a_row_that_cannot_be_read_is_named_and_no_other_suffers(broken: str, to
     found = table(HEAD + f"K08,,Anna,,\n{broken}\nK10,,Carl,,\n")
     assert [(line, told in problem) for line, problem in problems(found)] == [(3, True)]
     assert [row.cells["personnel_code"] for row in found.rows if not row.problem] == ["K08", "K10"]
+
+
+def test_what_is_shown_of_a_row_that_cannot_be_read_copies_no_rest_of_the_table() -> None:
+    content = (HEAD + 'K09,,"Anna"x,,\n' + "K10,,Carl,,\n" * 200_000).encode()
+    text, _ = decoded(content)
+    tracemalloc.start()
+    try:
+        broken = list(itertools.islice(_records(text, ",", 0, 1), 2))[1]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert "write it twice" in broken.problem
+    assert peak < len(text) / 4
 
 
 def test_a_quotation_mark_that_is_never_closed_takes_its_own_line_only() -> None:

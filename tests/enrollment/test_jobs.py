@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import threading
+from typing import Any, cast
 
 import pytest
 
+from gated.enrollment.bulk import import_work
+from gated.enrollment.import_source import ImportRow
+from gated.enrollment.importer import ImportReport
 from gated.enrollment.jobs import Job, Jobs, JobView
-from gated.errors import Busy, NotFound, SourceError
+from gated.errors import Busy, NotFound, SourceError, StorageError
 
 
 def ended(jobs: Jobs, job: JobView) -> JobView:
@@ -88,3 +92,37 @@ def test_only_the_last_jobs_are_kept() -> None:
     with pytest.raises(NotFound):
         jobs.get(first.id)
     assert [jobs.get(j.id).id for j in others] == [j.id for j in others]
+
+
+def test_an_import_that_breaks_off_reports_all_that_it_did() -> None:
+    class FullDisk:
+        """Takes two people, and then there is no space."""
+
+        def import_person(
+            self, person: ImportRow, report: ImportReport, actor: str, *, may_override: bool
+        ) -> None:
+            if len(report.enrolled) == 2:
+                raise StorageError("the disk is full")
+            report.enrolled.append(person.personnel_code)
+
+    table = b"personnel_code,photo\nE1,\nE2,\nE3,\n"
+    jobs = Jobs()
+    job = ended(jobs, start(jobs, import_work(cast(Any, FullDisk()), table, "me")))
+    assert (job.state, job.detail, job.done, job.total) == ("failed", "the disk is full", 2, 3)
+    assert job.report["enrolled"] == ["E1", "E2"]
+
+
+def test_a_job_that_cannot_be_started_keeps_no_other_from_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    jobs = Jobs()
+
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            start(jobs, lambda _: None)
+    assert jobs.list_() == []
+    assert ended(jobs, start(jobs, lambda _: None)).state == "done"

@@ -15,7 +15,13 @@ import pytest
 from gated.enrollment.archive import TableFile, read_archive, read_upload
 from gated.enrollment.csv_table import MAX_TABLE_BYTES, read_table
 from gated.enrollment.reading import read_roster
-from gated.enrollment.workbook import MAX_PART_BYTES, MAX_SHEETS, is_workbook, read_workbook
+from gated.enrollment.workbook import (
+    MAX_CHARACTERS,
+    MAX_PART_BYTES,
+    MAX_SHEETS,
+    is_workbook,
+    read_workbook,
+)
 from gated.errors import SourceError
 from gated.http.spreadsheet import xlsx_bytes
 
@@ -198,6 +204,16 @@ def test_a_cell_of_very_many_texts_costs_no_more_than_its_length() -> None:
         return time.process_time() - began
 
     assert seconds(160_000) < 5 * seconds(40_000) + 0.2
+
+
+def test_one_long_text_in_many_cells_is_refused() -> None:
+    many = row(*[f'<c t="s"><v>{n}</v></c>' for n in (0, 0)]) * (MAX_CHARACTERS // 60_000 + 1)
+    data = workbook(
+        titles() + many, parts={"xl/sharedStrings.xml": shared(f"<t>{'x' * 30_000}</t>")}
+    )
+    assert len(data) < 100_000
+    with pytest.raises(SourceError, match="33,554,432 characters"):
+        read_upload(data)
 
 
 @pytest.mark.long
