@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, timedelta, tzinfo
@@ -30,7 +29,8 @@ from gated.database.tables import sites as sites_table
 from gated.errors import NotFound
 from gated.journal.last_passages import _PUNCH, _newest, _of
 from gated.journal.pruned_ranges import split
-from gated.people import overview_store
+from gated.journal.stored_object import object_in
+from gated.people import overview_store, person_store
 
 COLUMNS = [log.c[f.name] for f in fields(AttendanceRow) if f.name in log.c]
 """The columns of a record; the gate's present name is looked up separately."""
@@ -141,7 +141,7 @@ def select_rows(
 
 def _of_department(session: Session, name: str) -> sa.ColumnElement[bool]:
     """Return the condition for passages of people who are in a department now."""
-    members = sa.select(persons.c.id).where(persons.c.department == name)
+    members = sa.select(persons.c.id).where(person_store.in_department(name))
     few = session.execute(members.limit(SMALL_DEPARTMENT + 1)).scalars().all()
     if len(few) <= SMALL_DEPARTMENT:
         return log.c.person_id.in_(few)
@@ -247,7 +247,7 @@ def passed_at(kind: str, boot: str, mono_ns: int, body: str) -> tuple[str, int]:
     """
     if kind == "decision":
         return boot, mono_ns
-    clock = json.loads(body).get("clock")
+    clock = object_in(body).get("clock")
     fields = clock if isinstance(clock, Mapping) else {}
     mono = fields.get("mono_ns")
     return (str(fields["boot"]), mono) if "boot" in fields and isinstance(mono, int) else ("", 0)
@@ -312,7 +312,7 @@ def who_may_be_odd(
     if person_id is not None:
         conditions.append(log.c.person_id == person_id)
     if department is not None:
-        of_it = sa.select(persons.c.id).where(persons.c.department == department)
+        of_it = sa.select(persons.c.id).where(person_store.in_department(department))
         conditions.append((log.c.person_id + 0).in_(of_it))
 
     def of_each(what: sa.FunctionElement[Any]) -> sa.Over[Any]:
@@ -405,7 +405,7 @@ def _chosen_people(
     if person_id is not None:
         conditions.append(persons.c.id == person_id)
     if department is not None:
-        conditions.append(persons.c.department == department)
+        conditions.append(person_store.in_department(department))
     chosen = sa.select(*columns_of(Person, persons)).where(*conditions).order_by(persons.c.id)
     return [record(Person, r) for r in session.execute(chosen.limit(limit))]
 

@@ -164,7 +164,7 @@ def list_(
     if is_active is not None:
         conditions.append(persons.c.is_active == is_active)
     if department is not None:
-        conditions.append(persons.c.department_key == sort_key(department))
+        conditions.append(in_department(department))
     if group is not None:
         members = sa.select(group_members.c.person_id).join(groups)
         members = members.where(groups.c.name_key == code_key(group))
@@ -178,6 +178,11 @@ def list_(
     statement = sa.select(*_COLUMNS).where(*conditions).order_by(*keys)
     found = session.execute(rows.page(statement, limit, offset)).all()
     return [record(Person, r) for r in found], total.scalar_one()
+
+
+def in_department(name: str) -> sa.ColumnElement[bool]:
+    """Select persons of a department, in whatever case its name is written."""
+    return persons.c.department_key == sort_key(name)
 
 
 def has_left(today: date) -> sa.ColumnElement[bool]:

@@ -218,6 +218,8 @@ def test_the_days_of_people(server: Running, client: httpx.Client) -> None:
     )
     only = client.get("/api/attendance/summary", params=period | {"person_id": ada.id}).json()
     assert only == [first]
+    spelt = client.get("/api/attendance/summary", params=period | {"department": "MILL"})
+    assert spelt.json() == [first, night, forgotten]
     none = client.get("/api/attendance/summary", params=period | {"department": "Kiln"})
     assert none.json() == []
     table = client.get("/api/attendance/summary", params=period | {"format": "csv"})
@@ -372,6 +374,8 @@ def test_lists_and_exports_of_a_department(server: Running, client: httpx.Client
     assert [r["id"] for r in found] == [mine["id"]]
     table = client.get("/api/attendance/export?department=Forge").text
     assert [int(x["id"]) for x in csv.DictReader(io.StringIO(table))] == [mine["id"]]
+    spelt = client.get("/api/attendance?department=%20FORGE")
+    assert [r["id"] for r in spelt.json()] == [mine["id"]], "as in the list of people"
     both = client.get("/api/attendance?department=Forge&direction=exit")
     assert both.json() == []
 

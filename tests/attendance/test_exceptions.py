@@ -86,6 +86,14 @@ def test_who_is_still_here_is_no_exception_yet(workspace: Workspace) -> None:
     assert all_of(Reports(workspace, clock_at("2026-03-06T12:00"))) == [("2026-03-05", "ben")]
 
 
+def test_a_department_is_meant_in_any_case(workspace: Workspace) -> None:
+    ann = hire(workspace, "ann", "Mill")
+    passes(workspace, ann, "2026-03-05T08:00", "entry")
+    reports = Reports(workspace, clock_at("2026-03-09T12:00"))
+    assert all_of(reports, PeopleFilter(department="MILL")) == [("2026-03-05", "ann")]
+    assert all_of(reports, PeopleFilter(department="Kiln")) == []
+
+
 def test_arrivals_are_the_first_of_each_by_the_clock_of_the_gate(workspace: Workspace) -> None:
     ann, ben = hire(workspace, "ann"), hire(workspace, "ben")
     for who, local, way in (

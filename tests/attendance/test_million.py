@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from gated.attendance import attendance_store
+from gated.core.text import sort_key
 from gated.database.engine import Database
 
 ROWS = 1_000_000
@@ -49,6 +50,9 @@ def million(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     with database.write() as session:
         session.execute(sa.text(PERSONS), values)
         session.execute(sa.text("UPDATE persons SET department = 'small' WHERE id <= 40"))
+        for name in ("small", *(f"D{n}" for n in range(20))):
+            keyed = sa.text("UPDATE persons SET department_key = :key WHERE department = :name")
+            session.execute(keyed, {"key": sort_key(name), "name": name})
         session.execute(sa.text(PASSAGES), values | {"first": int(FIRST.timestamp())})
     yield database
     database.close()
