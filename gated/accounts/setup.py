@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from gated.accounts.accounts import record_account, require_name
 from gated.accounts.passwords import PasswordHasher, require_strong
 from gated.accounts.sign_in_throttle import network
 from gated.accounts.throttle import Throttle
+from gated.core.clock import Known
 from gated.database import account_store, stored_settings
 from gated.database.records import Account
 from gated.errors import BadCredentials, Conflict
@@ -45,8 +48,9 @@ class FirstAdmin(Service):
             if account_store.list_(session):
                 stored_settings.set_(session, _KEY, None)
                 return None
-            until = self._clock.now().utc + LIFE_S
-            stored_settings.set_(session, _KEY, {"digest": _digest(code), "until": until})
+            now = self._clock.now()
+            made = Known(now.utc, now.mono, self._workspace.journal.boot)
+            stored_settings.set_(session, _KEY, {"digest": _digest(code), "made": asdict(made)})
         return code
 
     def is_open(self) -> bool:
@@ -83,9 +87,17 @@ class FirstAdmin(Service):
         return account
 
     def _is_right(self, stored: Any, code: str) -> bool:
-        if not stored or not self._clock.now().utc < stored["until"]:
+        made = Known.read(stored.get("made")) if isinstance(stored, Mapping) else None
+        if made is None or not 0 <= self._age(made) < LIFE_S:
             return False
         return hmac.compare_digest(stored["digest"], _digest(code))
+
+    def _age(self, made: Known) -> float:
+        """Return the seconds since a code was made; the clock is often set only afterwards."""
+        now = self._clock.now()
+        if made.boot == self._workspace.journal.boot:
+            return now.mono - made.mono
+        return now.utc - made.utc
 
 
 def _digest(code: str) -> str:

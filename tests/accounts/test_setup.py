@@ -55,6 +55,37 @@ def test_codes_that_do_not_open(workspace: Workspace) -> None:
         setup.create(code, "anna", PASSWORD)
 
 
+@pytest.mark.parametrize("off_s", [400 * 86_400.0, -400 * 86_400.0])
+def test_a_code_is_valid_for_a_day_also_when_the_clock_is_set_afterwards(
+    workspace: Workspace, off_s: float
+) -> None:
+    clock = ManualClock()
+    setup = FirstAdmin(workspace, clock)
+    code = code_of(setup)
+    clock.step_utc(off_s)
+    clock.advance(LIFE_S)
+    with pytest.raises(BadCredentials):
+        setup.create(code, "anna", PASSWORD)
+    code = code_of(setup)
+    clock.advance(LIFE_S - 1)
+    clock.step_utc(-off_s)
+    assert setup.create(code, "anna", PASSWORD).username == "anna"
+
+
+@pytest.mark.parametrize(("off_s", "works"), [(-1.0, False), (60.0, True), (LIFE_S, False)])
+def test_after_a_restart_of_the_machine_the_time_of_day_counts(
+    workspace: Workspace, off_s: float, works: bool
+) -> None:
+    code = code_of(FirstAdmin(workspace, ManualClock()))
+    workspace.journal.boot = "another one"
+    setup = FirstAdmin(workspace, ManualClock(mono=5.0, utc=ManualClock().utc + off_s))
+    if works:
+        assert setup.create(code, "anna", PASSWORD).username == "anna"
+    else:
+        with pytest.raises(BadCredentials):
+            setup.create(code, "anna", PASSWORD)
+
+
 def test_guessing_is_slowed_down(workspace: Workspace) -> None:
     setup = FirstAdmin(workspace, ManualClock())
     code_of(setup)
