@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from gated.errors import StorageError
 
 NAME = "reserve"
 SMALLEST = 64 << 10
@@ -24,10 +28,11 @@ class Reserve:
             return 0
 
     def hold(self, size: int) -> None:
-        """Reserve so many bytes, or as many as there are."""
+        """Reserve so many bytes, or as many as there are. Raises: StorageError."""
         size = max(size, 0)
         if size < self.held:
-            os.truncate(self._path, size)
+            with _translated(self._path):
+                os.truncate(self._path, size)
         while size > max(self.held, SMALLEST) and not self._take(size):
             size //= 2
 
@@ -43,5 +48,15 @@ class Reserve:
         return True
 
     def release(self) -> None:
-        """Delete the file; does nothing without one."""
-        self._path.unlink(missing_ok=True)
+        """Delete the file; does nothing without one. Raises: StorageError."""
+        with _translated(self._path):
+            self._path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Raise an error of the disk, which may have become read-only, as a StorageError."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{path} cannot be changed: {error.strerror}") from error

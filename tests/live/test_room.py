@@ -271,3 +271,13 @@ def fill(disk: Path) -> None:
     with (disk / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(bytes(4096))
+
+
+def test_a_reserve_that_the_disk_does_not_let_go_is_a_storage_error(tmp_path: Path) -> None:
+    """A folder in its place stands for a card that has become read-only."""
+    (tmp_path / "reserve").mkdir()
+    reserve = Reserve(tmp_path)
+    with pytest.raises(StorageError, match="reserve cannot be changed"):
+        reserve.release()
+    with pytest.raises(StorageError, match="reserve cannot be changed"):
+        reserve.hold(0)
