@@ -146,7 +146,8 @@ def test_a_gate_that_is_not_well_with_them_goes_back(machine: Machine) -> None:
     machine.board.trouble("camera_failed", "no picture")
     machine.clock.advance(60)
     assert takeover.look(), "starts again with what held before"
-    assert machine.own.newest().state == "refused"
+    newest = machine.own.newest()
+    assert (newest.state, newest.problems) == ("refused", ("camera_failed",))
     assert settings_in_force(machine.file).liveness.level == "normal"
 
 

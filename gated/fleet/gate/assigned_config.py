@@ -36,12 +36,13 @@ class AssignedConfig:
 
 @dataclass(frozen=True, slots=True)
 class RefusedConfig:
-    """Settings that this gate could not use, and why."""
+    """Settings that this gate could not use, and why. problems: codes of those that they made."""
 
     uid: str
     revision: int
     reason: str
     by: str = ""
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def load(session: Session, giver: Giver = "hub") -> KeptConfig:
     return KeptConfig(
         accepted and AssignedConfig(**accepted),
         pending and AssignedConfig(**pending),
-        refused and RefusedConfig(**refused),
+        refused and RefusedConfig(**{**refused, "problems": tuple(refused.get("problems", ()))}),
         stored["starts"],
         tuple(stored["troubles"]),
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -212,8 +212,9 @@ def problem_with(base: InForce, given: AssignedConfig) -> str | None:
     return found.reason if isinstance(found, RefusedConfig) else None
 
 
-def _refused(given: AssignedConfig, reason: str) -> RefusedConfig:
-    return RefusedConfig(given.uid, given.revision, reason[:LONGEST_REASON], given.by)
+def _refused(given: AssignedConfig, reason: str, problems: Collection[str] = ()) -> RefusedConfig:
+    reason = reason[:LONGEST_REASON]
+    return RefusedConfig(given.uid, given.revision, reason, given.by, tuple(problems))
 
 
 def forget(workspace: Workspace, clock: Clock, giver: Giver = "hub", *, actor: str) -> None:
@@ -304,11 +305,14 @@ class ConfigTrial:
         self._store(replace(self._kept(), troubles=seen.problems))
         return True
 
-    def failed(self, reason: str) -> bool:
-        """This start did not work; whether another one, with what held before, might."""
+    def failed(self, reason: str, problems: Collection[str] = ()) -> bool:
+        """Give up what is tried, as this start did not work; whether another one might.
+
+        problems: codes of those that it made.
+        """
         if self._trial is None:
             return False
-        self._refuse(_refused(self._trial, reason))
+        self._refuse(_refused(self._trial, reason, problems))
         self._trial = None
         return True
 
@@ -326,7 +330,7 @@ class ConfigTrial:
         kept, seen = self._kept(), self._board.snapshot()
         new = sorted(set(seen.problems) - set(kept.troubles))
         if new:
-            return self.failed(f"with them the gate is not well: {', '.join(new)}")
+            return self.failed(f"with them the gate is not well: {', '.join(new)}", new)
         if seen.role == "gate" and "start.first_frame_ms" not in seen.counters:
             return self.failed(f"no frame of the camera within {self._sync.trial_s:g} s")
         self._trial = None

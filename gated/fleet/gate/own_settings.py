@@ -40,12 +40,16 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class SettingsChange:
-    """The newest change, and how far it is. reason: why it was refused."""
+    """The newest change, and how far it is.
+
+    reason: why it was refused. problems: codes of those that it made.
+    """
 
     state: Literal["none", "waiting", "trial", "refused"]
     by: str = ""
     values: Values | None = None
     reason: str = ""
+    problems: tuple[str, ...] = ()
 
 
 class OwnSettings:
@@ -94,7 +98,8 @@ class OwnSettings:
             state: Literal["trial", "waiting"] = "trial" if kept.starts else "waiting"
             return SettingsChange(state, kept.pending.by, kept.pending.values)
         if kept.refused is not None:
-            return SettingsChange("refused", kept.refused.by, None, kept.refused.reason)
+            refused = kept.refused
+            return SettingsChange("refused", refused.by, None, refused.reason, refused.problems)
         return SettingsChange("none")
 
     def change(self, change: Change, values: Values) -> None:

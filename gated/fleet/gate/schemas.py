@@ -43,6 +43,8 @@ class SettingsChangeOut(Out):
     by: str
     values: Mapping[str, Mapping[str, Any]] | None
     reason: str
+    problems: Sequence[str]
+    """Codes of the problems that the gate had with it, as in its status; `reason` is a sentence."""
 
 
 class SettingOut(Out):

@@ -45,15 +45,15 @@ export function changing(ended = () => {}) {
   look();
   every(LOOK_MS, look);
   return h("div", { role: "status" }, () => {
-    const { state, reason } = told.value ?? {};
+    const { state, reason, problems } = told.value ?? {};
     if (away.value) return note("info", t("change.away"));
-    if (state === "refused") return note("bad", t("change.refused"), troubles(reason).map(text => h("p", {}, text)), h("p.small", { lang: "en", dir: "ltr" }, reason));
+    if (state === "refused") return note("bad", t("change.refused"), inWordsOf(problems).map(text => h("p", {}, text)), h("p.small", { lang: "en", dir: "ltr" }, reason));
     return state && state !== "none" && note(state === "done" ? "ok" : "info", t(`change.${state}`));
   });
 }
 
-// The reason is the log's, in English; the problems that it names have words.
-const troubles = reason => (reason.match(/[a-z]+(_[a-z]+)+/g) ?? []).filter(code => has(`problem.${code}`)).map(code => word("problem", code));
+// The reason is the log's, in English; the problems have words.
+const inWordsOf = problems => problems.filter(code => has(`problem.${code}`)).map(code => word("problem", code));
 
 const row = (found, key) => found.settings.find(one => one.key === key);
 const zones = now => [...new Set([now, "UTC", ...Intl.supportedValuesOf("timeZone")])].sort();
