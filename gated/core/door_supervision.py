@@ -120,6 +120,10 @@ class DoorSupervision:
         passed = self.passages.granted(passage, ends, self._stands_open(now))
         yield from self._settle(passed, True, now)
 
+    def not_released(self, now: Instant) -> Iterator[Command]:
+        """Take back the last grant, for which the relay did not move."""
+        yield from self._settle(self.passages.not_released(), False, now)
+
     @property
     def distrusts_camera(self) -> bool:
         """True while nobody is let in by face because the camera was exchanged."""

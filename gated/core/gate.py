@@ -50,6 +50,7 @@ from gated.core.messages import (
     PlanReplaced,
     PresenceHeard,
     RecordEvent,
+    ReleaseFailed,
     RemotePresence,
     Tick,
     Trigger,
@@ -180,6 +181,8 @@ class Gate:
                 self._trigger(now)
             case Expected(person_id, for_s):
                 self._expect(person_id, for_s, now)
+            case ReleaseFailed():
+                return list(self.entrance.not_released(now))
             case JournalState(available):
                 return self._journal_state(available, now)
             case Tick():

@@ -218,6 +218,11 @@ class ResetFire:
 
 
 @dataclass(frozen=True, slots=True)
+class ReleaseFailed:
+    """The door was not released for the last grant: the relay failed, or it was not recorded."""
+
+
+@dataclass(frozen=True, slots=True)
 class Restored:
     """The state before the start of the program: mode of the door, unacknowledged alarms."""
 
@@ -279,6 +284,7 @@ Event = (
     | OperatorUnlock
     | SetDoorMode
     | ResetFire
+    | ReleaseFailed
     | Restored
     | AlarmsAcknowledged
     | Silenced

@@ -2,7 +2,8 @@
 
 With a contact a grant is `passed` when the leaf is opened before the release ends, or stands open
 already (at shift change people follow each other); else it is `not_used`. Overlapping releases
-count as one, with the latest end. Without a contact every grant counts as passed.
+count as one, with the latest end. Without a contact every grant counts as passed for which the
+door was released.
 """
 
 from __future__ import annotations
@@ -34,10 +35,13 @@ class Passages:
     contact: bool = False
     waiting: list[Passage] = field(default_factory=list)
     until: float | None = None
+    last: Passage | None = None
+    """The last grant of a door without a contact."""
 
     def granted(self, passage: Passage, until: float, leaf_open: bool) -> list[Passage]:
         """Add a grant that may be used before `until`; return the passages made already."""
         if not self.contact:
+            self.last = passage
             return []
         if leaf_open:
             return [passage]
@@ -49,6 +53,14 @@ class Passages:
         """Return all waiting passages as made, when the leaf was opened."""
         passed, self.waiting, self.until = self.waiting, [], None
         return passed
+
+    def not_released(self) -> list[Passage]:
+        """Return the last grant as not used, as the relay did not move for it.
+
+        With a contact it goes on waiting: the door may be opened by a key.
+        """
+        last, self.last = self.last, None
+        return [] if last is None else [last]
 
     def clock_set(self, by_s: float) -> None:
         """Move the times by the step (seconds) by which the clock was set."""

@@ -39,6 +39,7 @@ from gated.core.messages import (
     OperatorUnlock,
     PlanReplaced,
     RecordDecision,
+    ReleaseFailed,
     ResetFire,
     SetDoorMode,
     Tick,
@@ -430,6 +431,8 @@ def _event(line: Line, gallery: TapedGallery) -> Event | None:
             return SetDoorMode(DoorMode(line["mode"]), "", "")
         case "reset_fire":
             return ResetFire("", "")
+        case "release_failed":
+            return ReleaseFailed()
         case _:
             return None
 

@@ -26,6 +26,7 @@ from gated.core.messages import (
     Notice,
     RecordDecision,
     RecordEvent,
+    ReleaseFailed,
     ResetFire,
     Tick,
     Unlock,
@@ -131,7 +132,7 @@ class Controller(Loop):
 
     def _process(self, event: Event) -> None:
         decision: Decision | None = None
-        recorded = True
+        recorded, failed = True, False
         edge: float | None = None
         listeners, now = self._listeners, self._clock.now()
         commands = self._gate.handle(event, now)
@@ -144,6 +145,8 @@ class Controller(Loop):
             elif isinstance(command, Unlock):
                 if recorded and self._drive(command):
                     edge = self._clock.now().mono
+                elif decision is not None and decision.granted:
+                    failed = True
             else:
                 self._execute(command)
         if decision is not None:
@@ -154,6 +157,9 @@ class Controller(Loop):
         if state != self._state:
             self._state = state
             listeners.on_state(state)
+        if failed:
+            # at once: a grant that comes next is another one
+            self._process(ReleaseFailed())
 
     def _execute(self, command: Command) -> None:
         match command:

@@ -25,6 +25,7 @@ from gated.core.messages import (
     Observation,
     OperatorUnlock,
     RecordDecision,
+    ReleaseFailed,
     ResetFire,
     SetDoorMode,
     Trigger,
@@ -48,7 +49,7 @@ TRACKS = 64
 
 _TAPED = (
     *(Observation, CameraEvent, CredentialPresented, DoorEvent, Expected, GalleryReplaced),
-    *(JournalState, OperatorUnlock, ResetFire, SetDoorMode, Trigger),
+    *(JournalState, OperatorUnlock, ReleaseFailed, ResetFire, SetDoorMode, Trigger),
 )
 
 
@@ -241,6 +242,8 @@ class _Lines:
                 return {"kind": "mode", "mode": mode}
             case ResetFire():
                 return {"kind": "reset_fire"}
+            case ReleaseFailed():
+                return {"kind": "release_failed"}
             case _:
                 return None
 

@@ -14,6 +14,7 @@ from gated.core.messages import (
     Notice,
     OperatorUnlock,
     RecordEvent,
+    ReleaseFailed,
     ResetFire,
     Restored,
     SetDoorMode,
@@ -104,6 +105,23 @@ def test_a_grant_is_a_passage_when_the_door_is_opened() -> None:
     scene.wait(2.0)
     scene.send(OPENED)
     scene.wait(60.0)
+    assert passages(scene) == [("passed", 1)]
+
+
+def test_without_a_contact_a_grant_counts_unless_the_door_was_not_released() -> None:
+    scene = Scene()
+    scene.watch(ann)
+    assert records(scene.send(ReleaseFailed())) == [("not_used", "info")]
+    assert passages(scene) == [("not_used", 1)]
+    assert scene.send(ReleaseFailed()) == []
+
+
+def test_with_a_contact_who_was_not_released_may_open_by_a_key() -> None:
+    scene = with_contact()
+    scene.watch(ann)
+    assert scene.send(ReleaseFailed()) == []
+    scene.wait(1.0)
+    scene.send(OPENED)
     assert passages(scene) == [("passed", 1)]
 
 

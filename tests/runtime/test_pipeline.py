@@ -20,6 +20,7 @@ from gated.core.messages import (
     Observation,
     OperatorUnlock,
     RecordDecision,
+    RecordEvent,
 )
 from gated.core.values import Reason, TrackedFace
 from gated.devices.clock import SystemClock
@@ -131,6 +132,19 @@ def test_a_known_face_moves_the_relay_and_is_written() -> None:
         assert edge >= released.at
     recorded = [r.decision for r in here.written if isinstance(r, RecordDecision)]
     assert recorded == granted(here)
+    assert here.crashes == []
+
+
+def test_a_grant_for_which_the_relay_fails_is_no_passage() -> None:
+    with world() as here:
+        here.door.jam()
+        here.faces = [face({ANN: 0.9})]
+        assert eventually(lambda: granted(here))
+        assert eventually(
+            lambda: "not_used" in [r.kind for r in here.written if isinstance(r, RecordEvent)]
+        )
+        assert here.decisions[0][1] is None
+        here.door.jam(False)
     assert here.crashes == []
 
 
