@@ -8,9 +8,16 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from gated.core.chain import microseconds
+from gated.core.chain import PROJECTED, microseconds
 from gated.database.records import Enrollment, columns_of, record
-from gated.database.tables import AUDITED, attendance_logs, enrollments, journal, journal_private
+from gated.database.tables import (
+    AUDITED,
+    attendance_logs,
+    enrollments,
+    journal,
+    journal_private,
+    sync_chains,
+)
 
 Places = Sequence[tuple[str, int]]
 """(chain, seq) of rows of the journal."""
@@ -23,6 +30,33 @@ def passages(session: Session, before: datetime, statuses: Sequence[str], limit:
         sa.select(log.chain, log.seq)
         .where(log.status.in_(statuses), log.created_at < before, log.person_id.is_not(None))
         .order_by(log.created_at, log.id)
+        .limit(limit)
+    )
+    return [(chain, seq) for chain, seq in session.execute(found)]
+
+
+def strangers_passages(
+    session: Session, before: datetime, statuses: Sequence[str], limit: int
+) -> Places:
+    """Return passages at gates of people whom this hub does not know; only their names are here.
+
+    Includes rows that could make no row of the attendance log, with those that were granted.
+    """
+    row, private, log = journal.c, journal_private.c, attendance_logs.c
+    here = (private.chain == row.chain) & (private.seq == row.seq) & (private.role == "subject")
+    logged = (log.chain == row.chain) & (log.seq == row.seq)
+    unlogged = log.id.is_(None) if "granted" in statuses else sa.false()
+    found = (
+        sa.select(row.chain, row.seq)
+        .join_from(sync_chains, journal_private, private.chain == sync_chains.c.chain)
+        .join(journal, here)
+        .outerjoin(attendance_logs, logged)
+        .where(
+            row.kind.in_(PROJECTED),
+            row.at_utc < microseconds(before),
+            log.person_id.is_(None),
+            sa.or_(log.status.in_(statuses), unlogged),
+        )
         .limit(limit)
     )
     return [(chain, seq) for chain, seq in session.execute(found)]

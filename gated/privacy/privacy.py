@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -214,14 +214,17 @@ class Privacy(Service):
         return len(old)
 
     def _access_log(self, before: datetime) -> int:
-        with self._workspace.database.write() as session:
-            found = retention.passages(session, before, ("denied", "granted_not_used"), BATCH)
-            return self._redact(session, found, "subject", "access log")
+        return self._passages(before, ("denied", "granted_not_used"), "access log")
 
     def _attendance(self, before: datetime) -> int:
-        with self._workspace.database.write() as session:
-            found = retention.passages(session, before, ("granted", "void"), BATCH)
-            return self._redact(session, found, "subject", "attendance log")
+        return self._passages(before, ("granted", "void"), "attendance log")
+
+    def _passages(self, before: datetime, statuses: Sequence[str], purpose: str) -> int:
+        def find(session: Session) -> Places:
+            known = retention.passages(session, before, statuses, BATCH)
+            return known or retention.strangers_passages(session, before, statuses, BATCH)
+
+        return self._redact(find, "subject", purpose)
 
     def _correction_requests(self, before: datetime) -> int:
         with self._workspace.database.write() as session:
@@ -238,18 +241,22 @@ class Privacy(Service):
             return quarantine.forget_names(session, before, BATCH)
 
     def _audit(self, before: datetime) -> int:
-        total = 0
-        with self._workspace.database.write() as session:
-            for role in ("subject", "actor"):
-                found = retention.acts(session, before, role, BATCH)
-                total += self._redact(session, found, role, "audit")
-        return total
+        def find(role: str) -> Callable[[Session], Places]:
+            return lambda session: retention.acts(session, before, role, BATCH)
 
-    def _redact(self, session: Session, places: Places, role: str, purpose: str) -> int:
+        return sum(self._redact(find(role), role, "audit") for role in ("subject", "actor"))
+
+    def _redact(self, find: Callable[[Session], Places], role: str, purpose: str) -> int:
+        """Redact the rows that are found, before the writer's turn: the search may take long."""
+        with self._workspace.database.read() as session:
+            places = find(session)
+        if not places:
+            return 0
         by_chain = defaultdict(list)
         for chain, seq in places:
             by_chain[chain].append(seq)
         now, reason = self._clock.now(), f"retention: {purpose}"
-        for chain, seqs in by_chain.items():
-            self._workspace.journal.redact(session, now, chain, seqs, reason, role)
+        with self._workspace.database.write() as session:
+            for chain, seqs in by_chain.items():
+                self._workspace.journal.redact(session, now, chain, seqs, reason, role)
         return len(places)

@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from gated.attendance import attendance_store, correction_store
+from gated.config import PrivacySettings
 from gated.database.records import AttendanceRow, Person
 from gated.database.tables import (
     attendance_logs,
@@ -23,7 +24,7 @@ from gated.database.tables import (
     sync_chains,
     sync_quarantine,
 )
-from gated.devices.clock import SystemClock
+from gated.devices.clock import ManualClock, SystemClock
 from gated.errors import Busy, HubError, NotAllowed, SourceError, StorageError
 from gated.fleet.gate.uplink import Uplink, status_of, wire_of
 from gated.fleet.hub.collect import AT_A_TIME, WAITING, Collector
@@ -37,6 +38,7 @@ from gated.journal.pruned_ranges import own_chains
 from gated.journal.quarantine import SetApart
 from gated.link.status_board import StatusBoard
 from gated.people.people import People
+from gated.privacy.privacy import Privacy
 from gated.workspace import Workspace
 from tests.bench.light_gates import LightGate
 from tests.changes import done_by
@@ -467,6 +469,28 @@ def test_what_a_gate_redacts_is_forgotten_on_the_hub(world: World) -> None:
     assert here.uid not in repr(rows_of(hub, journal_private))
     assert {r.person_id for r in rows_of(hub, attendance_logs)} == {None}
     assert_same_journal(hub, gate.workspace)
+
+
+def test_people_whom_the_hub_does_not_know_are_forgotten_in_time(world: World) -> None:
+    """Also where a row of theirs fits into no log, and their gate is gone or keeps them longer."""
+    gate, hub = world.gate("north"), world.hub.workspace
+    with gate.workspace.database.write() as session:
+        eve = add_person(session)
+    now = SystemClock().now()
+    fits = entry(eve.ref, now)
+    misfit = dataclasses.replace(fits, body={**fits.body, "site": 7})
+    gate.workspace.journal.append([fits, fits, misfit])
+    send_all(gate)
+    assert eve.uid in repr(rows_of(hub, journal_private))
+    hub.settings = hub.settings.model_copy(update={"privacy": PrivacySettings(attendance_days=10)})
+    clock = ManualClock(now.mono, now.utc)
+    clock.advance(9 * 86_400)
+    assert Privacy(hub, clock).apply().attendance == 0
+    clock.advance(2 * 86_400)
+    assert Privacy(hub, clock).apply().attendance == 3
+    assert eve.uid not in repr(rows_of(hub, journal_private))
+    assert hub.journal.verify().ok, hub.journal.verify()
+    assert Privacy(hub, clock).apply().attendance == 0
 
 
 def test_no_gate_makes_the_hub_forget_rows_of_another(world: World) -> None:
