@@ -7,12 +7,15 @@ written before the transaction that names them, and removed when it fails.
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 from urllib.parse import urlencode
+
+from sqlalchemy.exc import IntegrityError
 
 from gated.database import change_feed, hub_ownership
 from gated.database import stored_settings as settings_store
@@ -167,8 +170,10 @@ class Downlink:
                     page.entries.append(Entry(now, "sync_applied", dict(done)))
                 self._workspace.journal.append(page.entries, session)
                 settings_store.set_(session, KEY, asdict(place))
-        except BaseException:
+        except BaseException as error:
             self._workspace.files.delete(*files.written)
+            if isinstance(error, IntegrityError):
+                raise HubUnreachable("the hub's answer contradicts itself") from error
             raise
         self._workspace.files.delete(*page.unneeded)
         if done.keys() & {"erased", "gone"}:
@@ -218,6 +223,8 @@ class _understood:  # noqa: N801
             raise HubUnreachable("the hub's answer cannot be understood") from error
 
 
+_UID = re.compile(r"[0-9A-Za-z_-]{1,64}")
+
 _DROPPED = tuple(reversed(list(KINDS)))
 """All kinds in the order in which they are dropped."""
 
@@ -233,13 +240,14 @@ def _states_of(items: Sequence[_Item], kind: str) -> dict[str, State]:
 
 def _refused(item: Any) -> _Item:
     named = item if isinstance(item, Mapping) else {}
-    return _Item(REFUSED, str(named.get("kind")), str(named.get("uid")))
+    kind, uid = str(named.get("kind")), str(named.get("uid"))
+    return _Item(REFUSED, kind, uid) if _UID.fullmatch(uid) else _Item(REFUSED, kind, "")
 
 
 def _read(item: Mapping[str, Any], envelopes: Envelopes, model: str) -> _Item:
     """Read one item. Raises: ValueError, KeyError, TypeError, SealError for what is none."""
     op, kind, uid = str(item["op"]), str(item["kind"]), str(item["uid"])
-    if op not in ("put", "gone", "erased") or kind not in KINDS:
+    if op not in ("put", "gone", "erased") or kind not in KINDS or not _UID.fullmatch(uid):
         raise ValueError(f"{op} {kind} is not known to this version")
     if op != "put":
         return _Item(op, kind, uid)

@@ -21,9 +21,10 @@ from gated.database import stored_settings as settings_store
 from gated.errors import HubError, HubUnreachable, StorageError
 from gated.fleet.gate.client import HubClient
 from gated.fleet.hub import gate_store
+from gated.fleet.hub.row_validation import number, text
 from gated.fleet.hub.site_presence import SitePresence
 from gated.journal import site_presence_store
-from gated.journal.site_presence_store import LastPassage
+from gated.journal.site_presence_store import LATEST, LastPassage
 from gated.people.zones import zone_here
 from gated.ports import Clock
 from gated.workspace import Workspace
@@ -128,12 +129,12 @@ class FromHub:
         received = self._client.get(path, wait + PATIENCE_S)
         try:
             cursor, complete, others = (
-                str(received["cursor"]),
+                text(received["cursor"]),
                 bool(received["complete"]),
-                received["others"],
+                None if received["others"] is None else number(received["others"]),
             )
             stands = [_stand(word) for word in received["words"]]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise HubUnreachable("the hub's answer cannot be understood") from error
         news = complete or stands or others != kept.get("others")
         if not news and cursor == kept.get("cursor"):
@@ -195,11 +196,19 @@ def _stand(word: Mapping[str, Any]) -> LastPassage:
     if (direction is None) != (word["utc"] is None):
         raise ValueError("a passage has a direction and a time")
     return LastPassage(
-        word["uid"] or site_presence_store.EVERYBODY,
-        int(word["seq"]),
+        text(word["uid"] or site_presence_store.EVERYBODY),
+        number(word["seq"]),
         direction,
-        None if direction is None else float(word["utc"]),
-        None if direction is None else str(word["gate"]),
+        None if direction is None else _seconds(word["utc"]),
+        None if direction is None else text(word["gate"]),
         None,
-        None if word["forgiven_utc"] is None else float(word["forgiven_utc"]),
+        None if word["forgiven_utc"] is None else _seconds(word["forgiven_utc"]),
     )
+
+
+def _seconds(value: Any) -> float:
+    """ValueError, TypeError for what is no time."""
+    seconds = float(value)
+    if not abs(seconds) < LATEST:  # neither is NaN
+        raise ValueError("no time")
+    return seconds

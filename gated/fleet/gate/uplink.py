@@ -22,6 +22,7 @@ from gated.core.clock import HUB_AGREES_S
 from gated.core.values import Instant
 from gated.errors import HubError, HubUnreachable
 from gated.fleet.gate.client import HubClient
+from gated.fleet.hub.row_validation import number, text
 from gated.journal import alarm_store, outbox
 from gated.journal.chain_tip import last_row
 from gated.journal.outbox import Batch
@@ -72,7 +73,7 @@ class Uplink:
             return True
         self._larger()
         try:
-            seq, restart = int(received["acknowledged"]), bool(received["restart"])
+            seq, restart = number(received["acknowledged"]), bool(received["restart"])
         except (KeyError, TypeError, ValueError):
             raise HubUnreachable("the hub's answer cannot be understood") from None
         self._acknowledged(batch.chain, seq, restart)
@@ -85,7 +86,7 @@ class Uplink:
         received = self._client.post("/api/sync/heartbeat", said)
         took = self._clock.now().mono - asked.mono
         try:
-            positions = {str(c): int(n) for c, n in received["acknowledged"].items()}
+            positions = {text(c): number(n) for c, n in received["acknowledged"].items()}
             self.hurry = bool(received.get("hurry"))
             here = datetime.fromisoformat(received["now"]).timestamp()
             ahead = round(asked.utc + took / 2 - here, 3)

@@ -89,6 +89,8 @@ def _pairs(names: Mapping[str, str]) -> list[list[str]]:
 Shown = Annotated[str, AfterValidator(scrubbed)]
 """A text for people, without what they could not see."""
 Titled = Annotated[Shown, AfterValidator(lambda text: text or "?")]
+Number = Annotated[int, Field(ge=0, le=2**53)]
+"""A number that every database holds."""
 At = Annotated[Moment, PlainSerializer(lambda at: at.isoformat(), when_used="json")]
 HoursOfDay = Annotated[tuple[str, ...], AfterValidator(_hours)]
 Content = Annotated[bytes, BeforeValidator(_decoded), PlainSerializer(_encoded, when_used="json")]
@@ -200,7 +202,7 @@ class CredentialState(State):
 
     uid: str
     kind: str
-    key_count: int
+    key_count: Number
     digest: str | None
     pin_hash: str | None
     is_active: bool
@@ -224,7 +226,7 @@ class PersonState(State, Generic[E]):
     """
 
     uid: str
-    version: int
+    version: Number
     first_name: Shown
     last_name: Shown
     personnel_code: str
@@ -337,6 +339,6 @@ class SettingsState(State):
     """
 
     given: str
-    revision: int
+    revision: Number
     settings: Mapping[str, Mapping[str, Any]]
     by: str
