@@ -26,6 +26,11 @@ GENESIS = "0" * 64
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+FIRST_US, LAST_US = (
+    (datetime(year, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1) for year in (2, 9999)
+)
+"""Times that the calendar has in every time zone."""
+
 UNUSED_REACH = 4096
 """A grant is at most this many rows before the row that marks it as not used."""
 
@@ -104,6 +109,12 @@ def row_uid(at_us: int, hash_: str) -> str:
 def utc(microseconds: int) -> datetime:
     """Return the aware UTC datetime of microseconds since 1970."""
     return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def utc_or(value: Any, otherwise: int) -> datetime:
+    """Return `utc` of a value that may be anything; of the other one where it is no time."""
+    is_time = isinstance(value, int) and FIRST_US <= value <= LAST_US
+    return utc(value if is_time else otherwise)
 
 
 def microseconds(at: datetime) -> int:

@@ -7,15 +7,15 @@ allows, and nobody who was erased meanwhile.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Literal
 
 from gated.config import EventType
 from gated.config.zones import find_zone
-from gated.core.chain import row_uid, utc
+from gated.core.chain import row_uid, utc_or
 from gated.delivery.stream_store import StreamRow
+from gated.journal.stored_object import shown_object_in
 
 People = Literal["none", "code", "name"]
 """The personal data that a partner receives: none, uid and personnel code, or also the name."""
@@ -40,20 +40,20 @@ def event_of(found: StreamRow, people: People, zone: tzinfo = UTC) -> dict[str, 
     zone: of the times of rows that keep none of their own.
     """
     row = found.fields
-    body = json.loads(row["body"])
+    body = shown_object_in(row["body"])
     type_ = type_of(row["kind"], body)
-    at = utc(body.get("passed_at_utc", row["at_utc"]))
-    own = find_zone(body["timezone"]) if body.get("timezone") else None
+    at = utc_or(body.get("passed_at_utc"), row["at_utc"])
+    own = find_zone(_text(body.get("timezone")))
     return {
         "id": row_uid(row["at_utc"], row["hash"]),
         "type": type_,
         "kind": row["kind"],
         "time": _iso(at, own or zone),
         "clock_ok": bool(row["clock_ok"]),
-        "gate": body.get("gate"),
-        "site": body.get("site"),
+        "gate": _text(body.get("gate")),
+        "site": _text(body.get("site")),
         "person": _person(found.subject, people),
-        "actor": found.actor.get("name") if found.actor and people == "name" else None,
+        "actor": _text(found.actor.get("name")) if found.actor and people == "name" else None,
         "data": {k: v for k, v in body.items() if k not in ("gate", "site", "timezone")},
     }
 
@@ -65,7 +65,10 @@ def _iso(at: datetime, zone: tzinfo) -> str:
 def _person(subject: Mapping[str, Any] | None, people: People) -> dict[str, Any] | None:
     if subject is None or people == "none":
         return None
-    shown = {"uid": subject.get("uid"), "personnel_code": subject.get("personnel_code")}
-    if people == "name":
-        shown["name"] = subject.get("name")
-    return shown
+    names = ("uid", "personnel_code", "name") if people == "name" else ("uid", "personnel_code")
+    return {name: _text(subject.get(name)) for name in names}
+
+
+def _text(value: Any) -> str | None:
+    """Return a text of a row, which another machine may have written; None for anything else."""
+    return value if isinstance(value, str) else None

@@ -19,7 +19,7 @@ from gated.database.tables import gates, journal, journal_private, journal_seal,
 from gated.journal.chain_tip import Head
 from gated.journal.proven import FIELDS
 from gated.journal.pruned_ranges import own_chains
-from gated.journal.stored_object import object_in
+from gated.journal.stored_object import shown_object_in
 
 AT_ONCE, MOST_AT_ONCE = 200, 51_200
 """Rows of one read; up to the second number while none of them has a seal."""
@@ -146,4 +146,4 @@ def _private_parts(
         part.seq <= rows[-1]["seq"],
     )
     found = session.execute(query)
-    return {(seq, role): object_in(payload) for seq, role, payload in found if payload}
+    return {(seq, role): shown_object_in(payload) for seq, role, payload in found if payload}

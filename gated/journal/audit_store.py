@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from gated.core.chain import microseconds
 from gated.database.tables import AUDITED, journal, journal_private
-from gated.journal.stored_object import moment_in, object_in
+from gated.journal.stored_object import moment_in, shown_object_in
 
 Place = tuple[int, str, int]
 """(at_utc, chain, seq) of the last row of the page before."""
@@ -110,7 +110,7 @@ def _with_private(session: Session, rows: Sequence[Any]) -> list[AuditRow]:
                 private.chain == chain, private.seq.in_(seqs[start : start + 500])
             )
             payloads |= {
-                (p.chain, p.seq, p.role): object_in(p.payload) for p in session.execute(some)
+                (p.chain, p.seq, p.role): shown_object_in(p.payload) for p in session.execute(some)
             }
     return [
         AuditRow(
@@ -118,7 +118,7 @@ def _with_private(session: Session, rows: Sequence[Any]) -> list[AuditRow]:
             r.seq,
             moment_in(r.at_utc),
             r.kind,
-            object_in(r.body),
+            shown_object_in(r.body),
             payloads.get((r.chain, r.seq, "actor")),
             payloads.get((r.chain, r.seq, "subject")),
             (r.at_utc if type(r.at_utc) is int else LATEST, r.chain, r.seq),

@@ -7,7 +7,6 @@ rows of a gate are kept, so that a gate that sends garbage cannot fill the disk.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from gated.core.chain import canonical
 from gated.database.tables import sync_quarantine, sync_quarantine_private, utcnow
+from gated.journal.stored_object import shown_object_in
 
 PER_GATE = 1000
 PROJECTION = "projection"
@@ -118,8 +118,8 @@ def _with_private(session: Session, found: sa.Select[Any]) -> list[SetApart]:
     payloads: dict[int, dict[str, Any]] = {id_: {} for id_ in ids}
     parts = sa.select(sync_quarantine_private).where(_private.quarantine_id.in_(ids))
     for part in session.execute(parts):
-        payloads[part.quarantine_id][part.role] = json.loads(part.payload)
+        payloads[part.quarantine_id][part.role] = shown_object_in(part.payload)
     return [
-        SetApart(r.chain, r.seq, r.reason, r.at, json.loads(r.row) or None, payloads[r.id])
+        SetApart(r.chain, r.seq, r.reason, r.at, shown_object_in(r.row) or None, payloads[r.id])
         for r in rows
     ]

@@ -9,9 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from gated.core.chain import FIRST_US, LAST_US
 from gated.fleet.hub.collect import Batch, Head
 from gated.fleet.wire.edits import EditHead
 from gated.http.schemas import In, Moment, Out, Text
+from gated.journal.stored_object import DEEPEST, shown_object_in
 
 Hex32 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Uid = Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{1,64}$")]
@@ -63,7 +65,7 @@ class AfterIn(In):
 
 class JournalRowIn(In):
     seq: Seq
-    at_utc: Annotated[int, Field(ge=-(2**62), le=2**62)]
+    at_utc: Annotated[int, Field(ge=FIRST_US, le=LAST_US)]
     boot_id: Annotated[str, StringConstraints(max_length=64)]
     mono_ns: Annotated[int, Field(ge=-(2**62), le=2**62)]
     clock_ok: bool
@@ -176,10 +178,21 @@ class AcknowledgedOut(Out):
 STATUS_BYTES = 16_384
 
 
-def _short(status: dict[str, Any]) -> dict[str, Any]:
-    if len(json.dumps(status, allow_nan=False)) > STATUS_BYTES:
+def _kept(status: dict[str, Any]) -> dict[str, Any]:
+    """Return the status as it can be kept and shown; half a character is `?`. ValueError."""
+    if _nests(status, DEEPEST):
+        raise ValueError(f"more than {DEEPEST} values one in another")
+    text = json.dumps(status, allow_nan=False)
+    if len(text) > STATUS_BYTES:
         raise ValueError(f"more than {STATUS_BYTES} bytes")
-    return status
+    return shown_object_in(text)
+
+
+def _nests(value: Any, most: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return most == 0 or any(_nests(one, most - 1) for one in inner)
 
 
 class HeartbeatIn(In):
@@ -187,7 +200,7 @@ class HeartbeatIn(In):
         Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
         | None
     ) = None
-    status: Annotated[dict[str, Any], Field(max_length=64), AfterValidator(_short)]
+    status: Annotated[dict[str, Any], Field(max_length=64), AfterValidator(_kept)]
 
 
 class HeartbeatOut(Out):
