@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Any
 
 import sqlalchemy as sa
@@ -424,6 +424,62 @@ def plans(session: Session, person_ids: Collection[int]) -> dict[int, Plan]:
         .order_by(g.planned_hours, g.name.desc())
     )
     return {id_: (name, hours) for id_, name, hours in found}
+
+
+def late_after(session: Session, person_ids: Collection[int]) -> dict[int, time]:
+    """Return after what time each person is late; the latest that one of their groups names."""
+    g, m = groups.c, group_members.c
+    found = session.execute(
+        sa.select(m.person_id, sa.func.max(g.late_after))
+        .join(group_members, m.group_id == g.id)
+        .where(m.person_id.in_(person_ids), g.late_after.is_not(None))
+        .group_by(m.person_id)
+    )
+    return {id_: time.fromisoformat(at) for id_, at in found}
+
+
+def earliest_late_after(session: Session) -> time | None:
+    """Return the earliest time after which anybody is late; None where no group names one."""
+    found = session.scalar(sa.select(sa.func.min(groups.c.late_after)))
+    return None if found is None else time.fromisoformat(found)
+
+
+def who_came_after(
+    session: Session,
+    from_: datetime,
+    to: datetime,
+    due: datetime,
+    *,
+    person_id: int | None = None,
+    department: str | None = None,
+    after: int = 0,
+) -> list[int]:
+    """Ids, in their order and behind one, of those in a group that names a time who entered between
+    from_ and to, and never before due."""
+    if rows.is_too_large(person_id):
+        return []
+    bound = (
+        sa.select(group_members.c.person_id)
+        .join(groups, groups.c.id == group_members.c.group_id)
+        .where(groups.c.late_after.is_not(None))
+    )
+    # the sum keeps the index of persons from being chosen: of each all time would be read
+    who = log.c.person_id + 0
+    entered = log.c.direction.concat("") == str(Direction.ENTRY)
+    conditions = [who > after, who.in_(bound), entered, *_between(from_, to), *_PUNCH]
+    if person_id is not None:
+        conditions.append(log.c.person_id == person_id)
+    if department is not None:
+        of_it = sa.select(persons.c.id).where(persons.c.department == department)
+        conditions.append(who.in_(of_it))
+    found = (
+        sa.select(log.c.person_id)
+        .where(*conditions)
+        .group_by(log.c.person_id)
+        .having(sa.func.min(log.c.created_at) >= due)
+        .order_by(log.c.person_id)
+    )
+    return list(session.scalars(found))
 
 
 Corrected = tuple[datetime, str | None, str]

@@ -21,14 +21,13 @@ from gated.attendance.reports import (
     Reports,
     offset_of,
 )
+from gated.core.attendance import WORKING_DAYS, is_working_day
 from gated.core.clock import CLOCK_UNSET
 from gated.database.records import Person
 from gated.errors import SourceError
 from gated.http.spreadsheet import Row
 from gated.ports import Clock
 from gated.workspace import Workspace
-
-WORKING_DAYS = 5
 
 MONTH_COLUMNS = (
     "month", "personnel_code", "last_name", "first_name", "department", "group", "worked",
@@ -100,8 +99,7 @@ class Payroll:
                 ids = [p.id for p in some]
                 read = self._reports.read(session, ids, period)
                 plans = attendance_store.plans(session, ids)
-                sites = [self._workspace.settings.gate.site]
-                off = attendance_store.holidays_between(session, period.first, period.last, sites)
+                off = self._reports.holidays(session, period)
             yield [
                 totals
                 for person in some
@@ -195,7 +193,7 @@ def _planned(
     last = part.last if leaves_on is None else min(part.last, leaves_on)
     count = (last - part.first).days + 1
     all_days = (part.first + timedelta(days=n) for n in range(max(0, count)))
-    working = sum(day.weekday() < WORKING_DAYS and day not in off for day in all_days)
+    working = sum(is_working_day(day, off) for day in all_days)
     return timedelta(hours=week[1]) / WORKING_DAYS * working
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from itertools import groupby, islice
@@ -25,7 +25,7 @@ from gated.attendance.attendance import filters_for
 from gated.attendance.attendance_store import LogFilter
 from gated.attendance.gate_names import GateNames, NamedGate
 from gated.config import AttendanceSettings
-from gated.core.attendance import Day, DayRules, Punch, day_of, derive
+from gated.core.attendance import Day, DayRules, Punch, day_of, derive, is_working_day
 from gated.core.clock import CLOCK_UNSET
 from gated.database.records import Person
 from gated.errors import SourceError
@@ -62,11 +62,21 @@ LOG_HEADER = (
 
 @dataclass(frozen=True, slots=True)
 class PersonDay:
-    """One day of one person. corrections: passages of it that somebody put down or changed."""
+    """One day of one person.
+
+    corrections: passages of it that somebody put down or changed. late: by how much the first entry
+    came after the time that a group of the person names.
+    """
 
     person: Person
     day: Day
     corrections: int = 0
+    late: timedelta | None = None
+
+    @property
+    def is_odd(self) -> bool:
+        """True when somebody should look at it."""
+        return bool(self.day.open_visits or self.day.clock_unset or self.late)
 
 
 By = Literal["person", "day"]
@@ -106,6 +116,15 @@ class PassagesRead:
     zones: Zones
     punches: Mapping[int, list[Punch]]
     by_hand: Mapping[int, list[attendance_store.Corrected]]
+    late_after: Mapping[int, time]
+    holidays: Collection[date]
+
+    def late(self, person: Person, day: Day) -> timedelta | None:
+        """By how much the person came late on that day."""
+        after = self.late_after.get(person.id)
+        if after is None or not is_working_day(day.date, self.holidays):
+            return None
+        return day.late(after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +259,8 @@ class Reports:
     def exceptions(
         self, period: Period, people: PeopleFilter, *, limit: int, cursor: str | None
     ) -> tuple[list[PersonDay], str | None]:
-        """Days with an open visit or an unset clock, the newest first, and what continues behind.
+        """Days with an open visit, a late first entry or an unset clock, the newest first, and what
+        continues behind.
 
         A part may be shorter than `limit`, or empty, though more follows: it ends after
         `DAYS_AT_A_TIME`. SourceError for a cursor that is none of ours.
@@ -268,14 +288,35 @@ class Reports:
                 session, begin, end, now - self._rules.longest, self._rules.longest,
                 person_id=people.person_id, department=people.department, after=after,
             )  # fmt: skip
+            if (due := self._earliest_due(session, day)) is not None:
+                late = attendance_store.who_came_after(
+                    session, begin, end, due,
+                    person_id=people.person_id, department=people.department, after=after,
+                )  # fmt: skip
+                ids = sorted({*ids, *late})
         for start in range(0, len(ids), PEOPLE_AT_FIRST):
             with self._database.read() as session:
                 some = attendance_store.people_of(session, ids[start : start + PEOPLE_AT_FIRST])
                 read = self.read(session, [p.id for p in some], period)
             for person in some:
                 for found in self.days_of(read, person, period):
-                    if found.day.open_visits or found.day.clock_unset:
+                    if found.is_odd:
                         yield found
+
+    def _earliest_due(self, session: Session, day: date) -> datetime | None:
+        """Return when the first of all who are due on that day is, in UTC; None: nobody is."""
+        if not is_working_day(day, self.holidays(session, Period(day, day))):
+            return None
+        after = attendance_store.earliest_late_after(session)
+        if after is None:
+            return None
+        everywhere = zones(self._workspace, session, fleet=True).everywhere()
+        return min(datetime.combine(day, after, zone).astimezone(UTC) for zone in everywhere)
+
+    def holidays(self, session: Session, period: Period) -> set[date]:
+        """Return the holidays of the site in a period."""
+        sites = [self._workspace.settings.gate.site]
+        return attendance_store.holidays_between(session, period.first, period.last, sites)
 
     def arrivals(self, day: date) -> Counter[int]:
         """Hour on the clock at the gate -> how many came for the first time on that day."""
@@ -304,10 +345,13 @@ class Reports:
         """Read what the days of these people are derived from."""
         begin, end = self._reach(period)
         there = zones(self._workspace, session)
+        late_after = attendance_store.late_after(session, ids)
         return PassagesRead(
             there,
             attendance_store.punches(session, ids, begin, end, there.of),
             attendance_store.by_hand(session, ids, begin, end),
+            late_after,
+            self.holidays(session, period) if late_after else (),
         )
 
     def days_of(self, read: PassagesRead, person: Person, period: Period) -> list[PersonDay]:
@@ -315,7 +359,7 @@ class Reports:
         now = datetime.fromtimestamp(self._clock.now().utc, UTC)
         corrections = self.corrections_of(read, person)
         return [
-            PersonDay(person, day, corrections[day.date])
+            PersonDay(person, day, corrections[day.date], read.late(person, day))
             for day in derive(read.punches[person.id], read.zones.here, self._rules, now)
             if period.first <= day.date <= period.last
         ]

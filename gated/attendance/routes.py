@@ -482,6 +482,7 @@ def _day(found: PersonDay) -> DayOut:
         ],
         open_visits=day.open_visits,
         corrections=found.corrections,
+        late_s=None if found.late is None else round(found.late.total_seconds()),
         clock_unset=day.clock_unset,
     )
 

@@ -200,6 +200,8 @@ class DayOut(Out):
     open_visits: int
     corrections: int
     """Passages of the day that somebody put down or changed."""
+    late_s: int | None
+    """By how much the first entry came after the time that a group of the person names."""
     clock_unset: bool
     """A passage was written by a clock that was not right; see docs/operations.md."""
 

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 _planned = click.option(
     "--planned-hours", type=float, metavar="H", help="A week, for payroll; 0: none are planned."
 )
+_late = click.option(
+    "--late-after", metavar="HH:MM",
+    help="Who comes later for the first time on a working day is late; '': nobody is.",
+)  # fmt: skip
 
 
 @click.group()
@@ -58,8 +62,11 @@ def list_(as_json: bool, config: Path | None) -> None:
     if as_json:
         show_json([{**asdict(g), "members": members[g.id]} for g in found])
         return
-    rows = [(g.name, members[g.id], rules[g.id], g.planned_hours, g.description) for g in found]
-    head = ("group", "members", "passes", "hours", "description")
+    rows = [
+        (g.name, members[g.id], rules[g.id], g.planned_hours, g.late_after, g.description)
+        for g in found
+    ]
+    head = ("group", "members", "passes", "hours", "late after", "description")
     show_rows(head, rows, "no groups yet; add one: gated groups add NAME")
 
 
@@ -94,13 +101,14 @@ def show(name: str, as_json: bool, config: Path | None) -> None:
 @click.argument("name")
 @click.option("--description", help="What it is for.")
 @_planned
+@_late
 @config_option
 @reports
 def add(name: str, config: Path | None, **fields: Any) -> CommandResult:
     """Add a group.
 
     \b
-    Example: gated groups add Staff --planned-hours 38.5
+    Example: gated groups add Staff --planned-hours 38.5 --late-after 08:15
     """
     from gated.people.groups import Groups
     from gated.people.schemas import GroupIn
@@ -116,6 +124,7 @@ def add(name: str, config: Path | None, **fields: Any) -> CommandResult:
 @click.option("--name", "new_name", help="Another name.")
 @click.option("--description", help="What it is for.")
 @_planned
+@_late
 @config_option
 @reports
 def change(name: str, config: Path | None, new_name: str | None, **fields: Any) -> CommandResult:
@@ -130,6 +139,8 @@ def change(name: str, config: Path | None, new_name: str | None, **fields: Any) 
     wanted = given(name=new_name, **fields)
     if wanted.get("planned_hours") == 0:
         wanted["planned_hours"] = None
+    if wanted.get("late_after") == "":
+        wanted["late_after"] = None
     body = checked(GroupChange, wanted).model_dump(exclude_unset=True)
     if not body:
         raise click.UsageError("name what changes, such as --name")

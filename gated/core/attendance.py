@@ -10,12 +10,15 @@ hub in Berlin derives it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from gated.core.messages import LastPassages, RemotePassage
 from gated.core.values import Direction, Instant
+
+WORKING_DAYS = 5
+"""Of a week, from Monday on."""
 
 
 @dataclass(slots=True)
@@ -286,10 +289,28 @@ class Day:
         """Visits of which a punch was forgotten."""
         return sum(v.open for v in self.visits)
 
+    def late(self, after: time) -> timedelta | None:
+        """By how much the first entry came after that time on the clock at its gate.
+
+        None: in time, or nobody knows when.
+        """
+        first = self.visits[0].entry if self.visits else None
+        if first is None or first.unset:
+            return None
+        # local times of one zone would be compared by their wall clocks
+        due = datetime.combine(self.date, after, first.local.tzinfo).astimezone(UTC)
+        by = first.at.astimezone(UTC) - due
+        return by if by > timedelta(0) else None
+
     @property
     def clock_unset(self) -> bool:
         """True when a passage was logged while the clock was not right."""
         return any(p.unset for v in self.visits for p in (v.entry, v.exit) if p)
+
+
+def is_working_day(day: date, holidays: Collection[date]) -> bool:
+    """Return whether it is a Monday to Friday and no holiday."""
+    return day.weekday() < WORKING_DAYS and day not in holidays
 
 
 def derive(punches: Iterable[Punch], zone: tzinfo, rules: DayRules, now: datetime) -> list[Day]:

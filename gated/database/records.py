@@ -124,13 +124,18 @@ class Passkey:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Persons to whom the same rules of access apply. planned_hours: a week, for payroll."""
+    """Persons to whom the same rules of access apply.
+
+    planned_hours: a week, for payroll. late_after: HH:MM by the clock at the gate; who comes later
+    for the first time on a working day is late.
+    """
 
     id: int
     uid: str
     name: str
     description: str | None
     planned_hours: float | None
+    late_after: str | None
     version: int
     created_at: datetime
     updated_at: datetime

@@ -153,6 +153,7 @@ groups = _aggregate(
     Column("name_key", Text, nullable=False, unique=True),
     Column("description", Text),
     Column("planned_hours", Double),
+    Column("late_after", Text, comment="HH:MM by the clock at the gate"),
 )
 
 group_members = Table(

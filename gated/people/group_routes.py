@@ -33,7 +33,7 @@ def create(
 ) -> GroupOut:
     """Add a group."""
     with change:
-        group = services.groups.add(change, body.name, body.description, body.planned_hours)
+        group = services.groups.add(change, **body.model_dump())
     response.headers["Location"] = f"/api/groups/{group.id}"
     return GroupOut.model_validate(group)
 

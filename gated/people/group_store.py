@@ -25,7 +25,7 @@ from gated.database.tables import (
 from gated.errors import NotFound, Taken
 from gated.people import person_store as persons_
 
-CHANGEABLE = frozenset({"name", "description", "planned_hours"})
+CHANGEABLE = frozenset({"name", "description", "planned_hours", "late_after"})
 
 _COLUMNS = columns_of(Group, groups)
 
@@ -35,13 +35,14 @@ def add(
     name: str,
     description: str | None = None,
     planned_hours: float | None = None,
+    late_after: str | None = None,
 ) -> Group:
     """Add a group; Conflict when the name is taken in any spelling, TextRefused."""
     name = clean_text(name, "name")
     try:
         id_ = rows.insert(
             session, groups, name=name, name_key=code_key(name), description=description,
-            planned_hours=planned_hours,
+            planned_hours=planned_hours, late_after=late_after,
         )  # fmt: skip
     except IntegrityError as e:
         raise Taken(f"there is already a group {name}") from e

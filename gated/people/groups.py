@@ -38,10 +38,11 @@ class Groups(Service):
         name: str,
         description: str | None,
         planned_hours: float | None = None,
+        late_after: str | None = None,
     ) -> Group:
         """Add a group; Conflict when the name is taken."""
         change.touches(RULES)
-        group = group_store.add(change.session, name, description, planned_hours)
+        group = group_store.add(change.session, name, description, planned_hours, late_after)
         _record(change, "group_created", group)
         return group
 

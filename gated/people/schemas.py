@@ -117,11 +117,13 @@ class GroupOut(Out):
     name: str
     description: str | None
     planned_hours: float | None
+    late_after: str | None
     created_at: datetime
     updated_at: datetime
 
 
 PlannedHours = Annotated[float, Field(gt=0, le=168)]
+LateAfter = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", examples=["08:15"])]
 
 
 class GroupIn(In):
@@ -133,6 +135,8 @@ class GroupIn(In):
     description: Text | None = None
     planned_hours: PlannedHours | None = None
     """Hours a week that its members work, for payroll."""
+    late_after: LateAfter | None = None
+    """HH:MM at the gate: who comes later for the first time on a working day is late."""
 
 
 class GroupChange(In):
@@ -143,6 +147,7 @@ class GroupChange(In):
     name: Text = ""
     description: Text | None = None
     planned_hours: PlannedHours | None = None
+    late_after: LateAfter | None = None
 
 
 class EnrollmentOut(Out):

@@ -10,13 +10,17 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from gated.access.rules import Access
 from gated.attendance import attendance_store
 from gated.attendance.reports import EVERYBODY, PeopleFilter, Period, PersonDay, Reports
 from gated.config import AttendanceSettings, GateSettings, Settings, StorageSettings
+from gated.core.values import PersonRef
 from gated.journal.kind_index import newest_of_kind
+from gated.people.groups import Groups
 from gated.workspace import Workspace
 from tests.attendance.test_million import PASSAGES, PERSONS
 from tests.attendance.test_reports import clock_at, hire, passes
+from tests.changes import done_by
 from tests.fixtures.server import Running
 from tests.steps import steps_of
 
@@ -30,6 +34,15 @@ def settings(tmp_path: Path) -> Settings:
         gate=GateSettings(timezone="Europe/Berlin"),
         attendance=AttendanceSettings(double_punch_s=90),
     )
+
+
+def late_group(workspace: Workspace, name: str, after: str | None) -> int:
+    group = done_by("olga", Groups.of(workspace).add, name, None, late_after=after)
+    return group.id
+
+
+def join(workspace: Workspace, group: int, who: PersonRef) -> None:
+    done_by("olga", Groups.of(workspace).join, group, who.id)
 
 
 def all_of(
@@ -51,7 +64,7 @@ def derived(reports: Reports) -> set[tuple[str, str]]:
         (f.day.date.isoformat(), f.person.personnel_code)
         for part in reports.days(WEEK)
         for f in part
-        if f.day.open_visits or f.day.clock_unset
+        if f.day.open_visits or f.day.clock_unset or f.late
     }
 
 
@@ -59,10 +72,13 @@ def derived(reports: Reports) -> set[tuple[str, str]]:
 def test_they_are_those_of_all_days_derived(workspace: Workspace, seed: int) -> None:
     """By day and night, with breaks, doubles and what was forgotten."""
     chance = random.Random(seed)
+    early, late = (late_group(workspace, name, at) for name, at in (("A", "08:00"), ("B", "08:30")))
     for n in range(12):
         who, night = hire(workspace, f"p{n:02}"), n % 3 == 0
+        for one in (early, late)[: n % 4]:
+            join(workspace, one, who)
         for day in range(2, 9):
-            at = datetime(2026, 3, day, 22 if night else 8)  # noqa: DTZ001
+            at = datetime(2026, 3, day, 22 if night else 8, chance.randrange(60))  # noqa: DTZ001
             for way in ("entry", "exit") * chance.randrange(3):
                 if chance.random() < 0.9:
                     passes(workspace, who, at.isoformat(), way)
@@ -74,9 +90,48 @@ def test_they_are_those_of_all_days_derived(workspace: Workspace, seed: int) -> 
     assert len(found) == len(set(found))
     assert set(found) == derived(reports)
     assert len(found) > 5
+    assert any(f.late for part in reports.days(WEEK) for f in part)
     assert [d for d, _ in found] == sorted((d for d, _ in found), reverse=True)
     only = PeopleFilter(person_id=1)
     assert all_of(reports, only) == [(d, c) for d, c in found if c == "p00"]
+
+
+@pytest.mark.parametrize(
+    ("entered", "by"),
+    [
+        (["2026-03-02T08:15:00"], None),
+        (["2026-03-02T08:15:01"], timedelta(seconds=1)),
+        (["2026-03-02T09:45"], timedelta(minutes=90)),
+        (["2026-03-02T07:00", "2026-03-02T10:00"], None),
+        (["2026-03-03T10:00"], None),  # a holiday
+        (["2026-03-07T10:00"], None),  # a Saturday
+    ],
+)
+def test_who_comes_after_the_time_of_their_group_is_late_on_working_days(
+    workspace: Workspace, entered: list[str], by: timedelta | None
+) -> None:
+    """Of several groups the one that allows the most counts."""
+    who = hire(workspace, "p1")
+    for name, after in (("Early", "07:30"), ("Office", "08:15"), ("No time", None)):
+        join(workspace, late_group(workspace, name, after), who)
+    join(workspace, late_group(workspace, "Others", "12:00"), hire(workspace, "p2"))
+    done_by("olga", Access.of(workspace).set_holiday, date(2026, 3, 3), "A Tuesday")
+    for at in entered:
+        passes(workspace, who, at, "entry")
+        passes(workspace, who, f"{at[:11]}{int(at[11:13]) + 1:02}:00", "exit")
+    reports = Reports(workspace, clock_at("2026-03-09T20:00"))
+    assert [f.late for part in reports.days(WEEK) for f in part] == [by]
+    assert len(all_of(reports)) == (by is not None)
+
+
+def test_nobody_is_late_whose_first_entry_is_not_known(workspace: Workspace) -> None:
+    who = hire(workspace, "p1")
+    join(workspace, late_group(workspace, "Office", "08:15"), who)
+    passes(workspace, who, "2026-03-02T09:00", "exit")
+    passes(workspace, who, "2026-03-02T10:00", "entry")
+    passes(workspace, who, "2026-03-02T17:00", "exit")
+    reports = Reports(workspace, clock_at("2026-03-09T20:00"))
+    assert [f.late for part in reports.days(WEEK) for f in part] == [None]
 
 
 def test_who_is_still_here_is_no_exception_yet(workspace: Workspace) -> None:

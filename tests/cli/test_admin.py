@@ -144,7 +144,11 @@ def test_what_changes_something_tells_a_script_what_is_so_now(
 
     (switched,) = asked("persons", "off", "E17")
     assert switched.items() <= asked("persons", "show", "E17").items()
-    group = asked("groups", "add", "Staff", "--planned-hours", "38.5")
+    given = ("--planned-hours", "38.5", "--late-after", "08:15")
+    group = asked("groups", "add", "Staff", *given)
+    assert (group["planned_hours"], group["late_after"]) == (38.5, "08:15")
+    assert asked("groups", "change", "Staff", "--late-after", "")["late_after"] is None
+    group = asked("groups", "change", "Staff", "--late-after", "23:59")
     assert group.items() <= asked("groups", "show", "Staff").items()
     assert asked("groups", "join", "Staff", "E17") == {**group, "personnel_codes": ["E17"]}
     week = asked("schedules", "add", "Weekdays", "--hours", "mon-fri=08:00-17:00")

@@ -285,6 +285,9 @@ FIELDS: Mapping[tuple[str, str], Field] = {
     ("group", "planned_hours"): Field(
         changed(tables.groups, planned_hours=38.5), column(tables.groups, "planned_hours"), 38.5
     ),
+    ("group", "late_after"): Field(
+        changed(tables.groups, late_after="08:15"), column(tables.groups, "late_after"), "08:15"
+    ),
     ("group", "here"): Field(
         lambda session: session.execute(sa.delete(R).where(R.c.gate.is_(None))),
         lambda _, session: [r.schedule_id is None for r in _rules(session) if r.gate is None],

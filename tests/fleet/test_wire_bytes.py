@@ -19,7 +19,10 @@ GOLDEN = {
     (
         "group",
         "g1",
-    ): rb'{"name": "Staff", "here": ["s1", null], "elsewhere": true, "planned_hours": null}',
+    ): (
+        rb'{"name": "Staff", "here": ["s1", null], "elsewhere": true, "planned_hours": null, '
+        rb'"late_after": null}'
+    ),
     ("site", "all"): (
         rb'{"rules": {"occupancy": 7, "first_in": "s1", "ungrouped": false}, '
         rb'"holidays": {"2026-12-25": "No\u00ebl"}, "timezone": "Europe/Berlin"}'

@@ -11,7 +11,7 @@ NOW = datetime(2026, 11, 30, tzinfo=UTC)
 
 
 def group(id_: int) -> Group:
-    return Group(id_, str(id_), f"g{id_}", None, None, 1, NOW, NOW)
+    return Group(id_, str(id_), f"g{id_}", None, None, None, 1, NOW, NOW)
 
 
 def test_a_page_ends_before_its_members_are_too_many_and_never_empty() -> None:

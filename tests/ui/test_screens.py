@@ -380,6 +380,42 @@ def test_a_missing_exit_comes_first_and_is_put_down_with_a_reason(visit: Visit, 
     assert newest["person"]["name"] == "Ada Byron"
 
 
+def test_who_came_late_stands_among_what_is_to_be_mended(visit: Visit, site: Site) -> None:
+    day = datetime.now(UTC).date() - timedelta(days=1)
+    while day.weekday() > 4:
+        day -= timedelta(days=1)
+    with signed_in(site) as client:
+        zoe = client.get("/api/persons", params={"q": "Z-7"}).json()[0]["id"]
+        entry = {"person_id": zoe, "direction": "entry", "reason": "by hand"}
+        for way, at in (("entry", "10:30"), ("exit", "11:00")):
+            local = datetime.fromisoformat(f"{day}T{at}").astimezone()
+            body = {**entry, "direction": way, "created_at": local.isoformat()}
+            assert client.post("/api/attendance", json=body).status_code == 201
+    visitor = visit()
+    visitor.sign_in("operator", "rules?view=groups")
+    page = visitor.page
+    page.get_by_role("button", name="Add group").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("Runners")
+    dialog.get_by_label("Late after").fill("10:15")
+    dialog.get_by_role("button", name="Add").click()
+    page.get_by_text("Runners").wait_for()
+    with signed_in(site) as client:
+        (group,) = (g for g in client.get("/api/groups").json() if g["name"] == "Runners")
+        assert client.put(f"/api/groups/{group['id']}/members/{zoe}").status_code == 204
+    visitor.goto(f"attendance?from={day}&to={day}")
+    row = page.get_by_role("row").filter(has_text="Zátopek")
+    row.get_by_text("Late by 0 h 15 min").wait_for()
+    visitor.goto("rules?view=groups")
+    runners = page.get_by_role("listitem").filter(has_text="Runners")
+    runners.get_by_role("button", name="Change").click()
+    page.get_by_role("dialog").get_by_label("Late after").fill("10:45")
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    page.get_by_role("dialog").wait_for(state="detached")
+    visitor.goto(f"attendance?from={day}&to={day}")
+    page.get_by_text("Nothing has to be mended in these days.").wait_for()
+
+
 def test_a_passage_is_corrected_in_the_week_of_its_person(visit: Visit, site: Site) -> None:
     with signed_in(site) as client:
         grace = client.get("/api/persons", params={"q": "H-9"}).json()[0]["id"]

@@ -42,7 +42,7 @@ def test_a_person_is_taken_back(admin: httpx.Client, person: str, of: str) -> No
 @pytest.mark.parametrize(
     ("path", "body"),
     [
-        ("/api/groups", {"name": "Cleaners", "planned_hours": 20}),
+        ("/api/groups", {"name": "Cleaners", "planned_hours": 20, "late_after": "08:15"}),
         ("/api/access/schedules", {"name": "Day", "week": WEEK}),
         ("{person}/credentials", CARD),
     ],

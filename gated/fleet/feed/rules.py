@@ -43,7 +43,7 @@ def _apply_groups(page: ApplyContext, states: Mapping[str, GroupState]) -> None:
     for uid, state in states.items():
         known = hub_ownership.is_from_hub(session, change_feed.GROUP, uid)
         id_ = replica.put_group(session, uid, state.name, snapshot)
-        replica.put_plan(session, id_, state.planned_hours)
+        replica.put_plan(session, id_, state.planned_hours, state.late_after)
         before = replica_rules.put_rules_of_group(session, id_, state, snapshot)
         if before and not known:
             rules = [asdict(rule) for rule in before]

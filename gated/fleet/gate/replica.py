@@ -89,10 +89,13 @@ def put_group(session: Session, uid: str, name: str, snapshot: int) -> int:
     return _group(session, uid, name)
 
 
-def put_plan(session: Session, id_: int, planned_hours: float | None) -> None:
-    """Let the members of a group work as many hours as the hub says."""
-    if groups.get(session, id_).planned_hours != planned_hours:
-        rows.change(session, groups_table, id_, planned_hours=planned_hours)
+def put_plan(
+    session: Session, id_: int, planned_hours: float | None, late_after: str | None
+) -> None:
+    """Let the members of a group work as many hours as the hub says, and be late when it says."""
+    group = groups.get(session, id_)
+    if (group.planned_hours, group.late_after) != (planned_hours, late_after):
+        rows.change(session, groups_table, id_, planned_hours=planned_hours, late_after=late_after)
 
 
 def drop_group(session: Session, uid: str) -> None:

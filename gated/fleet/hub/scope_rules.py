@@ -38,15 +38,15 @@ def groups_of(
             here[uid][hours] = None
         else:
             elsewhere.add(uid)
-    planning = sa.select(groups.c.uid, groups.c.planned_hours)
-    chosen = planning.where(groups.c.uid.in_(names), groups.c.planned_hours.is_not(None))
-    planned = {row.uid: row.planned_hours for row in session.execute(chosen)}
+    planning = sa.select(groups.c.uid, groups.c.planned_hours, groups.c.late_after)
+    plans = {row.uid: row for row in session.execute(planning.where(groups.c.uid.in_(names)))}
     return {
         uid: GroupState.of(
             name=name,
             here=tuple(here[uid]),
             elsewhere=uid in elsewhere,
-            planned_hours=planned.get(uid),
+            planned_hours=plans[uid].planned_hours,
+            late_after=plans[uid].late_after,
         )
         for uid, name in names.items()
     }

@@ -276,6 +276,8 @@ class GroupState(State):
     elsewhere: bool
     planned_hours: float | None = None
     """A week; None of a hub from before groups had them."""
+    late_after: Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] | None = None
+    """By the clock at the gate; None of a hub from before groups had it."""
 
 
 class SiteState(State):

@@ -48,6 +48,7 @@ const missing = d => (d.visits.some(v => v.open && !v.entry) ? "entry" : "exit")
 const marks = d => [
   d.visits.some(v => v.open && !v.exit) && chip("warn", "warn", t("attendance.open")),
   d.visits.some(v => v.open && !v.entry) && chip("warn", "warn", t("attendance.no_entry")),
+  d.late_s && chip("warn", "clock", t("attendance.late", { by: duration(d.late_s) })),
   d.clock_unset && chip("warn", "clock", t("attendance.clock_unset")),
 ].filter(Boolean);
 

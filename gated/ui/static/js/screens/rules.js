@@ -107,13 +107,15 @@ function groups() {
     return { weeks, all: await Promise.all(all.map(async g => ({ ...g, rules: await get(`/api/groups/${g.id}/access`) }))) };
   }, ({ all, weeks }, again) => {
     const nameOfWeek = id => (id === null ? t("rules.always") : weeks.find(w => w.id === id)?.name ?? "?");
-    return h("div.stack", {}, may("operator") && h("div.row", {}, button(t("rules.group.add"), () => ask(t("rules.group.add"), [field(t("people.name"), input("name", "", { required: true, autofocus: true })), field(t("rules.description"), input("description", ""))], { yes: t("person.create"), act: given => post("/api/groups", given) }).then(done => done && again()), { kind: "main", sign: "plus" })),
+    return h("div.stack", {}, may("operator") && h("div.row", {}, button(t("rules.group.add"), () => ask(t("rules.group.add"), [field(t("people.name"), input("name", "", { required: true, autofocus: true })), field(t("rules.description"), input("description", "")), lateAfter()], { yes: t("person.create"), act: given => post("/api/groups", given) }).then(done => done && again()), { kind: "main", sign: "plus" })),
       all.length ? h("section.card", { "aria-label": t("person.groups") }, h("ul.rows", {}, all.map(g => h("li", {}, h("span.mark", {}, icon("people", 18)), h("div.grow", {}, h("strong", {}, bdi(g.name)), h("div.small.muted", {}, g.description ?? ""),
         h("span.chips", {}, g.rules.map(r => chip("", "clock", `${r.gate ?? t("rules.everywhere")}: ${nameOfWeek(r.schedule_id)}`)))),
       h("a.btn.small", { href: `/ui/people?group=${encodeURIComponent(g.name)}` }, t("rules.members")),
       may("operator") && button(t("app.change"), () => pass(g, weeks, again), { kind: "small" }))))) : empty("people", t("groups.none")));
   }));
 }
+
+const lateAfter = (value = "") => field(t("rules.late_after"), input("late_after", value, { type: "time" }), t("rules.late_after.hint"));
 
 async function pass(g, weeks, again) {
   const rule = g.rules[0], many = g.rules.length > 1;
@@ -122,7 +124,11 @@ async function pass(g, weeks, again) {
     field(t("rules.opens"), checkbox("opens", g.rules.length > 0), t("rules.opens.hint")),
     field(t("rules.when"), select("schedule_id", rule?.schedule_id ?? "", [["", t("rules.always")], ...weeks.map(w => [w.id, w.name])])),
     field(t("rules.gate"), input("gate", rule?.gate ?? ""), t("rules.gate.hint")),
-  ], { yes: t("app.save"), act: given => put(`/api/groups/${g.id}/access`, given.opens ? [{ gate: given.gate, schedule_id: given.schedule_id && Number(given.schedule_id) }] : []) });
+    lateAfter(g.late_after ?? ""),
+  ], { yes: t("app.save"), act: async given => {
+    if (given.late_after !== (g.late_after ?? null)) await put(`/api/groups/${g.id}`, { late_after: given.late_after });
+    await put(`/api/groups/${g.id}/access`, given.opens ? [{ gate: given.gate, schedule_id: given.schedule_id && Number(given.schedule_id) }] : []);
+  } });
   if (done) again();
 }
 
