@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,6 +21,14 @@ def get(session: Session, key: str, default: Any = None) -> Any:
     """The value of a key, or `default`."""
     found = session.execute(sa.select(settings.c.value).where(settings.c.key == key)).first()
     return default if found is None else found[0]
+
+
+def fields_of(cls: type[Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a stored object is a field of a dataclass.
+
+    A later version may have stored more before its update was undone.
+    """
+    return {name: stored[name] for name in cls.__dataclass_fields__ if name in stored}
 
 
 def get_locked(session: Session, key: str) -> Any:

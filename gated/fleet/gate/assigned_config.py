@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from gated.database import stored_settings
 from gated.database.engine import Database
+from gated.database.stored_settings import fields_of
 
 Giver = Literal["hub", "pages"]
 """The source of settings: the hub, or an administrator on the pages of the gate."""
@@ -67,12 +68,16 @@ def load(session: Session, giver: Giver = "hub") -> KeptConfig:
         return KeptConfig()
     accepted, pending, refused = (stored[k] for k in ("accepted", "pending", "refused"))
     return KeptConfig(
-        accepted and AssignedConfig(**accepted),
-        pending and AssignedConfig(**pending),
-        refused and RefusedConfig(**{**refused, "problems": tuple(refused.get("problems", ()))}),
+        accepted and AssignedConfig(**fields_of(AssignedConfig, accepted)),
+        pending and AssignedConfig(**fields_of(AssignedConfig, pending)),
+        refused and _refused(fields_of(RefusedConfig, refused)),
         stored["starts"],
         tuple(stored["troubles"]),
     )
+
+
+def _refused(stored: Mapping[str, Any]) -> RefusedConfig:
+    return RefusedConfig(**{**stored, "problems": tuple(stored.get("problems", ()))})
 
 
 def store(session: Session, kept: KeptConfig, giver: Giver = "hub") -> None:

@@ -84,7 +84,8 @@ class Downlink:
     def place(self) -> FeedPlace:
         """Return how far this gate is."""
         with self._workspace.database.read() as session:
-            return FeedPlace(**settings_store.get(session, KEY, {}))
+            stored = settings_store.get(session, KEY, {})
+        return FeedPlace(**settings_store.fields_of(FeedPlace, stored))
 
     def pull(self, wait: float = 0) -> bool:
         """Apply one page; return whether there may be another one at once.

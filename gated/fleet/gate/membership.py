@@ -119,7 +119,7 @@ class Membership:
         if stored is None:
             return None
         plain = self._workspace.keys.sealer.unseal(base64.b64decode(stored), KEY)
-        return Member(**json.loads(plain))
+        return Member(**settings_store.fields_of(Member, json.loads(plain)))
 
     def client(self, member: Member) -> HubClient:
         """A connection to the hub of this member."""

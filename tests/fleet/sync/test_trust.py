@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 import threading
@@ -14,6 +15,8 @@ import httpx
 import pytest
 
 from gated.access.revocation import Revocation
+from gated.database import stored_settings
+from gated.database.hub_ownership import FEED_PLACE, MEMBERSHIP
 from gated.errors import (
     BadCredentials,
     ConfigError,
@@ -23,8 +26,11 @@ from gated.errors import (
     SealError,
     SourceError,
 )
+from gated.fleet.gate import assigned_config
+from gated.fleet.gate.assigned_config import KeptConfig
 from gated.fleet.gate.catchup import catch_up
 from gated.fleet.gate.client import HubAddress, HubClient
+from gated.fleet.gate.downlink import Downlink, FeedPlace
 from gated.fleet.gate.hub_loops import HubLoop, loops_of
 from gated.fleet.gate.membership import Membership
 from gated.fleet.hub.fleet import Joining
@@ -65,6 +71,32 @@ def test_the_membership_survives_and_is_sealed(world: World) -> None:
         rows = session.connection().exec_driver_sql("SELECT value FROM settings").all()
     assert rows
     assert gate.member.seed not in repr(rows)
+
+
+def test_what_a_later_version_has_stored_is_read_after_its_update_was_undone(
+    world: World,
+) -> None:
+    gate = world.gate("north")
+    workspace, later = gate.workspace, {"of_a_later_version": 1}
+    member = json.dumps({**dataclasses.asdict(gate.member), **later}).encode()
+    sealed = base64.b64encode(workspace.keys.sealer.seal(member, MEMBERSHIP)).decode()
+    place = {**dataclasses.asdict(FeedPlace(cursor="c", snapshot=3)), **later}
+    given = {"uid": "g", "revision": 2, "values": {}, "by": "ann", **later}
+    refused = {"uid": "r", "revision": 1, "reason": "no", "by": "ann", **later}
+    with workspace.database.write() as session:
+        stored_settings.set_(session, MEMBERSHIP, sealed)
+        stored_settings.set_(session, FEED_PLACE, place)
+        assigned_config.store(session, KeptConfig())
+        key = assigned_config.KEYS["hub"]
+        kept = {"accepted": given, "pending": given, "refused": refused}
+        stored_settings.set_(session, key, {**stored_settings.get(session, key), **kept})
+    assert gate.membership.find() == gate.member
+    assert Downlink.of(workspace, gate.client, "m").place().cursor == "c"
+    with workspace.database.read() as session:
+        found = assigned_config.load(session)
+    assert found.accepted is not None
+    assert found.refused is not None
+    assert (found.accepted.uid, found.refused.reason) == ("g", "no")
 
 
 def test_who_does_not_know_the_code_cannot_join(world: World) -> None:
