@@ -21,6 +21,7 @@ from gated.database.tables import edge_edits
 from gated.database.tables import enrollments as enrollments_table
 from gated.enrollment import enrollment_store
 from gated.errors import Conflict
+from gated.fleet.wire.edits import DEACTIVATE
 from gated.people import person_store
 
 WAITING, SENT, ACCEPTED, REFUSED = "waiting", "sent", "accepted", "refused"
@@ -82,10 +83,16 @@ def open_of_all(session: Session, people: Sequence[str]) -> dict[str, list[EdgeE
 
 
 def to_send(session: Session, passing_over: Collection[str] = ()) -> EdgeEdit | None:
-    """Return the oldest edit that the hub does not have. passing_over: uids of persons."""
-    e = edge_edits.c
+    """Return the edit to send next: one that switches somebody off, else the oldest.
+
+    passing_over: uids of persons.
+    """
+    e, before = edge_edits.c, edge_edits.alias("before").c
     waiting = e.state == WAITING, e.person.not_in(passing_over)
-    found = sa.select(*_COLUMNS).where(*waiting).order_by(e.id).limit(1)
+    same = before.person == e.person
+    follows = sa.exists().where(same, before.state == WAITING, before.id < e.id)
+    closing_first = sa.case((sa.and_(e.kind == DEACTIVATE, ~follows), 0), else_=1)
+    found = sa.select(*_COLUMNS).where(*waiting).order_by(closing_first, e.id).limit(1)
     row = session.execute(found).first()
     return None if row is None else record(EdgeEdit, row)
 

@@ -248,9 +248,10 @@ _OF_ONE_EDIT = (
 
 
 class EditSender:
-    """Sends the hub the edits that were made here, oldest first; one thread at a time.
+    """Sends the hub the edits that were made here; one thread at a time.
 
-    One that is not taken holds up only those of the same person, which build on it.
+    Who was switched off comes first, then the oldest. One that is not taken holds up only those of
+    the same person, which build on it.
     """
 
     def __init__(self, workspace: Workspace, client: HubClient) -> None:

@@ -65,10 +65,11 @@ class EditIntake(Service):
                 if (known.gate_id, known.digest) != (gate.id, digest):
                     raise Conflict("another edit has this uid")
                 return
-            if edit_store.count_pending(session, gate.id) >= MOST_PENDING:
+            person = replica.find(session, head.person)
+            at_once = head.kind == DEACTIVATE and person is not None
+            if not at_once and edit_store.count_pending(session, gate.id) >= MOST_PENDING:
                 raise Busy("too many edits of this gate wait to be decided", RETRY_AFTER_S)
             editor = editor_store.at_gate(session, gate, head.operator)
-            person = replica.find(session, head.person)
             why = _forged(editor, head, content, signed) or _unwanted(
                 session, gate, editor, person, head, content
             )

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import httpx
@@ -43,7 +44,8 @@ from gated.fleet.gate.client import HubAddress, HubClient
 from gated.fleet.gate.hub_editor import HubEditor
 from gated.fleet.gate.offline_edits import EditSender
 from gated.fleet.gate.uplink import Uplink
-from gated.fleet.hub.edit_intake import EditIntake
+from gated.fleet.hub import edit_store
+from gated.fleet.hub.edit_intake import MOST_PENDING, EditIntake
 from gated.fleet.hub.review import Review
 from gated.fleet.wire.edits import EditHead, sealed_for
 from gated.fleet.wire.signing import Envelopes
@@ -699,12 +701,12 @@ def test_a_gate_that_leaves_keeps_people_and_forgets_operators(world: World) -> 
 
 
 def test_an_edit_that_is_not_taken_holds_up_those_of_nobody_else(world: World) -> None:
-    """A proxy with a limit keeps one back; that somebody may not pass any more still arrives."""
+    """A proxy with a limit keeps one back; those about other people still arrive."""
     olga_on(world)
     person = hire(world.hub.workspace)
     at = edged(world)
     at.create(last_name="x" * 200, department="y" * 200, position="z" * 200)
-    at.switch(person, False)
+    at.change(person, last_name="Byron")
     with proxy(world.hub.url, 1200) as between:
         address = HubAddress(f"http://127.0.0.1:{between.server_port}")
         client = HubClient(address, at.gate.member.credentials)
@@ -712,14 +714,46 @@ def test_an_edit_that_is_not_taken_holds_up_those_of_nobody_else(world: World) -
         with pytest.raises(HubError, match="too large"):
             sender.send()
         assert sender.send()
-        assert not world.hub.services.people.get(person.id).is_active
+        assert len(pending(world)) == 1
         with pytest.raises(HubError, match="too large"):
             sender.send()
         between.limit = 10_000_000
         assert sender.send()
         assert not sender.send()
         client.close()
-    assert len(pending(world)) == 1
+    assert len(pending(world)) == 2
+
+
+def test_who_is_switched_off_waits_for_no_other_edit(world: World) -> None:
+    """Neither for a queue at the gate, nor for a hub where more wait than anybody decides."""
+    olga_on(world)
+    person = hire(world.hub.workspace)
+    at = edged(world)
+    gate = world.hub.services.fleet.by_name("north").gate
+    rest = {"kind": "change", "base": 0, "after": None, "gate_id": gate.id, "operator": "o"}
+    with world.hub.workspace.database.write() as session:
+        for _ in range(MOST_PENDING):
+            own = {"uid": new_uid(), "person": new_uid(), "digest": "d", "content": None}
+            edit_store.add(session, **rest, **own, made_at=datetime.now(UTC))
+    new = at.create()
+    at.switch(new, False)
+    at.switch(person, False)
+    sender = EditSender(at.gate.workspace, at.gate.client)
+    assert sender.send()
+    assert not world.hub.services.people.get(person.id).is_active
+    with pytest.raises(HubError, match="too many edits"):
+        sender.send()
+    assert edge_edit_kinds(at) == ["create", "deactivate"], "of one person in their order"
+
+
+def edge_edit_kinds(at: Edged) -> list[str]:
+    """The kinds of edits that wait, in the order in which they are sent."""
+    kinds = []
+    with at.gate.workspace.database.write() as session:
+        while (edit := edge_edit_store.to_send(session)) is not None:
+            kinds.append(edit.kind)
+            edge_edit_store.sent(session, edit.uid)
+    return kinds
 
 
 def test_a_gate_that_joins_as_another_one_sends_no_edits_of_the_one_it_was(world: World) -> None:
