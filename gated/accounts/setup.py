@@ -1,4 +1,4 @@
-"""The first administrator: by a code that is shown once, where the gate was started."""
+"""Makes the first administrator, by a code that is shown once where the gate was started."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class FirstAdmin(Service):
         self._throttle = Throttle(lambda: clock.now().mono)
 
     def new_code(self) -> str | None:
-        """A fresh code of 80 random bits, valid for a day; None when there is an account.
+        """Make a code of 80 random bits, valid for a day; None when there is an account.
 
         Codes given out before are void.
         """
@@ -54,14 +54,14 @@ class FirstAdmin(Service):
         return code
 
     def is_open(self) -> bool:
-        """Say whether there is no account yet; one that is made stays known without asking."""
+        """Return whether there is no account yet; one that was found is not looked for again."""
         if not self._closed:
             with self._workspace.database.read() as session:
                 self._closed = bool(account_store.list_(session))
         return not self._closed
 
     def create(self, code: str, username: str, password: str, address: str = "") -> Account:
-        """The first account, an administrator's, for who knows the code; it works once.
+        """Make the first account, an administrator's, by the code; it works once.
 
         Conflict when there is an account already or the name is unusable; WeakPassword;
         BadCredentials for a wrong code or one that is over; Throttled, by address, for wrong ones

@@ -1,4 +1,4 @@
-"""Liveness over a track. It can only refuse: no score makes a match better.
+"""Judges liveness over a track. It can only refuse: no score makes a match better.
 
 The score of a track is the mean live score of its usable frames; single frames of real people dip
 below one half, so that one frame never decides. What a frame may be used for follows from how the
@@ -99,7 +99,7 @@ class PadPolicy:
     attack: float = 0.3
 
     def verdict(self, scores: Sequence[PadScore]) -> tuple[Liveness, float | None]:
-        """Liveness of a track and its mean live score (None without scores)."""
+        """Return the liveness of a track and its mean live score (None without scores)."""
         mean = _mean([s.live for s in scores])
         if not self.enabled:
             return Liveness.OFF, mean
@@ -166,7 +166,7 @@ class AttackMemory:
     recent: deque[float] = field(default_factory=deque)
 
     def attacked(self, person_id: int | None, now: float) -> bool:
-        """Take note of an attack, in the name of a person or of nobody; whether it is an alarm."""
+        """Record an attack, in the name of a person or of nobody; return whether it is an alarm."""
         self.locked_until = {p: t for p, t in self.locked_until.items() if t > now}
         if person_id is not None:
             self.locked_until[person_id] = now + self.lockout_s

@@ -33,7 +33,7 @@ _NO_PHOTOS = {
     "word/document.xml": "a Word document: save each photo in it as a file",
     "ppt/presentation.xml": "a PowerPoint file: save each photo in it as a file",
 }
-"""A member that tells what an archive really is, and what to do then."""
+"""A member that shows what an archive really is, and what to do then."""
 
 _UTF8 = 0x800
 """The flag of a name in UTF-8 (APPNOTE.TXT, 4.4.4)."""
@@ -52,11 +52,11 @@ class ArchiveFile:
         return posixpath.basename(self.path)
 
     def __str__(self) -> str:
-        """Its name in the archive."""
+        """Return its name in the archive."""
         return self.path
 
     def open(self, mode: Literal["rb"] = "rb") -> io.BytesIO:
-        """Its content, at most one byte more than a photo may have; OSError."""
+        """Open its content, one byte more than a photo may have at most. Raises: OSError."""
         try:
             with self.archive.open(self.info) as file:
                 return io.BytesIO(file.read(MAX_BYTES + 1))
@@ -75,16 +75,17 @@ class TableFile:
         return self.name
 
     def open(self, mode: Literal["rb"] = "rb") -> io.BytesIO:
-        """Its content."""
+        """Open its content."""
         return io.BytesIO(self.content)
 
 
 def read_upload(
     data: bytes, beside: Sequence[TableFile] = (), columns: Mapping[str, str] | None = None
 ) -> Roster:
-    """The people of a ZIP file, or of a table with the files `beside` it; SourceError.
+    """Read the people of a ZIP file, or of a table with the files `beside` it.
 
-    columns: field -> heading, where a table has others than those that are known.
+    columns: field -> heading, where a table has others than those that are known. Raises:
+    SourceError.
     """
     given = columns or {}
     if data.startswith(b"PK") and not is_workbook(data):
@@ -118,7 +119,7 @@ def read_archive(
     source: str = "the archive",
     given: Mapping[str, str] | None = None,
 ) -> Roster:
-    """The people of a ZIP file; SourceError with what is wrong.
+    """Read the people of a ZIP file. Raises: SourceError with what is wrong.
 
     A sub-folder or file per person, named by the personnel code; or a CSV file as for
     `read_roster`, whose photos are named as they are in the archive, from the CSV's folder on.
@@ -134,7 +135,7 @@ def read_archive(
 
 
 def _members(data: bytes | Path) -> dict[str, Photo]:
-    """name, with `/` -> file."""
+    """Return the files of an archive by name, with `/`. Raises: SourceError."""
     with io.BytesIO(data) if isinstance(data, bytes) else data.open("rb") as file:
         check_directory(file)
     try:
@@ -153,7 +154,7 @@ def _members(data: bytes | Path) -> dict[str, Photo]:
 
 
 def _name(info: zipfile.ZipInfo) -> str:
-    """A member's name with `/`; in UTF-8 where it is, though programs do not say so."""
+    """Return a member's name with `/`; in UTF-8 where it is, though programs do not say so."""
     name = info.filename
     if not info.flag_bits & _UTF8:
         with contextlib.suppress(UnicodeError):  # it is in the old encoding, as it says

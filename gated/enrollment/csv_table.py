@@ -106,7 +106,7 @@ def read_table(content: bytes, given: Mapping[str, str]) -> Table:
 
 
 def _of_workbook(content: bytes, given: Mapping[str, str]) -> Table:
-    """The same of a workbook; lines are the rows as the spreadsheet numbers them."""
+    """Read a workbook; lines are the rows as the spreadsheet numbers them. Raises: SourceError."""
     if len(content) > MAX_TABLE_BYTES:
         raise SourceError(f"the workbook {TOO_LARGE}: make several, or send pictures apart")
     sheet = read_workbook(content)
@@ -145,7 +145,7 @@ def decoded(content: bytes) -> tuple[str, str]:
 
 
 def _without_mark(content: bytes) -> str:
-    """The encoding of a text that does not say it: every other byte of UTF-16 is zero mostly."""
+    """Guess the encoding of a text without a mark: every other byte of UTF-16 is zero mostly."""
     some = content[:4096]
     pairs = max(1, len(some) // 2)
     for place, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
@@ -159,7 +159,7 @@ def _without_mark(content: bytes) -> str:
 
 
 def _dialect(text: str) -> tuple[str, int, int]:
-    """(delimiter, where the first record begins, in which line); `sep=;` is Excel's own word."""
+    """Return (delimiter, place and line of the first record); `sep=;` is Excel's own word."""
     if found := _SEP.match(text):
         return found[1], found.end(), 2
     first = next(filter(str.strip, text[: 1 << 16].splitlines()), "")
@@ -168,7 +168,7 @@ def _dialect(text: str) -> tuple[str, int, int]:
 
 
 def _records(text: str, delimiter: str, at: int, line: int) -> Iterator[Record]:
-    """The records of a text; of one that cannot be read what can be made of its first line."""
+    """Yield the records of a text; of one that cannot be read, the cells of its first line."""
     plain = re.compile(rf"[^{re.escape(delimiter)}\r\n]*+")
     while at < len(text):
         cells, end, problem = _cells(text, at, delimiter, plain)
@@ -184,7 +184,7 @@ def _records(text: str, delimiter: str, at: int, line: int) -> Iterator[Record]:
 def _cells(
     text: str, at: int, delimiter: str, plain: re.Pattern[str]
 ) -> tuple[tuple[str, ...], int, str]:
-    """(cells, where the next record begins, problem); -1 for a quotation mark never closed."""
+    """Return (cells, place of the next record, problem); -1 for a quotation mark never closed."""
     cells: list[str] = []
     begin = at
     while True:

@@ -114,11 +114,11 @@ class EnrollmentService:
         draft: EnrollmentDraft | None = None,
         override: str | None = None,
     ) -> Enrolled:
-        """`enroll` for a personnel code; a new person is added with it, or neither is.
+        """Enroll for a personnel code; a new person is added with the photo, or neither is.
 
         fields: the other columns of a new person. draft: what `draft` has made of the reference.
-        override: why the face may be somebody else's, too.
-        Conflict when its e-mail address is taken.
+        override: why the face may be somebody else's, too. Raises: as `enroll`; Conflict when its
+        e-mail address is taken.
         """
         new = {"first_name": code, "last_name": "", **fields, "personnel_code": code}
 
@@ -137,7 +137,7 @@ class EnrollmentService:
         return self.grouped([draft.vector for draft in drafts], SAME_PERSON_FMR)
 
     def grouped(self, vectors: Sequence[Vector], fmr: float) -> list[int]:
-        """As `groups`, of templates; alike are two that so many pairs of strangers are at most."""
+        """Number templates as `groups` does. fmr: share of strangers that may count as alike."""
         groups = list(range(len(vectors)))
         if not vectors:
             return groups
@@ -242,7 +242,7 @@ class EnrollmentService:
 
     @contextmanager
     def _files(self) -> Iterator[list[str]]:
-        """The names of the files that the block writes; they are removed when it fails."""
+        """Collect the names of the files that the block writes; remove them when it fails."""
         files: list[str] = []
         try:
             yield files
@@ -261,7 +261,7 @@ class EnrollmentService:
             self._workspace.files.delete(*(f for f in files if f not in named))
 
     def _compare(self, person_id: int, vector: Vector, overridden: bool) -> PersonRef | None:
-        """Refuse who is not this person; returns the other one whose face it is if overridden."""
+        """Refuse a face that is not this person's; see `compare`."""
         return compare(self._gallery.load(), self._calibration, person_id, vector, overridden)
 
     def _beside_others(
@@ -387,11 +387,11 @@ class EnrollmentService:
     # --- by the gate's own camera -------------------------------------------------------------
 
     def examine(self, image: Image) -> ExaminedPhoto:
-        """As PhotoExaminer.examine."""
+        """Examine a picture; see `PhotoExaminer.examine`."""
         return self._examiner.examine(image)
 
     def refuse_others(self, known: Sequence[Vector], vector: Vector) -> None:
-        """EnrollmentRefused, `not_same_person`, when a face resembles none of the known ones."""
+        """Refuse a face that resembles none of the known ones. Raises: EnrollmentRefused."""
         if not known:
             return
         owner = GalleryPerson(PersonRef(0, "", "", ""))
@@ -415,7 +415,7 @@ class EnrollmentService:
         return self._examiner.examine(image).embedding
 
     def _replace(self, stale: Enrollment, vector: Vector) -> None:
-        """ChangedMeanwhile when the enrollment is not any more what was examined; NotFound."""
+        """Store another template. Raises: NotFound; ChangedMeanwhile for another version."""
         with self._files() as files:
             files.append(self._workspace.files.save_encoding(vector, self._model))
             with self._workspace.change("engine", self._clock) as change:
@@ -476,7 +476,7 @@ def compare(
 
 
 def measured(examined: ExaminedPhoto) -> dict[str, float]:
-    """The quality report of a photo as numbers."""
+    """Return the quality report of a photo as numbers."""
     quality = examined.quality
     return {
         name: round(float(getattr(quality, name)), 4) for name in type(quality).__dataclass_fields__

@@ -26,7 +26,7 @@ class EnrollmentContext:
 
 
 def enrollment_context(workspace: Workspace, kit: VisionKit, clock: Clock) -> EnrollmentContext:
-    """The services over a workspace that is open already."""
+    """Build the services over an open workspace."""
     examiner = PhotoExaminer(kit.models, kit.settings.vision)
     enrollment = EnrollmentService(
         workspace, examiner, kit.calibration, clock, kit.model, kit.metric
@@ -44,7 +44,7 @@ def ensure_templates(office: EnrollmentContext, progress: Progress) -> list[str]
 
 
 def ensure_templates_when_idle(office: EnrollmentContext, progress: Progress) -> list[str]:
-    """`ensure_templates` unless a gate runs here: it would lose those that it matches with."""
+    """Do `ensure_templates` unless a gate runs here, which would lose templates that it needs."""
     if not stale_enrollments(office.workspace, office.kit.model):
         return []
     try:

@@ -25,7 +25,7 @@ SEATS = 4
 RETRY_AFTER_S = 2.0
 
 IDLE_S = 120.0
-"""After so long without a photo the models are dropped: they hold 110 MB."""
+"""Seconds without a photo after which the models are dropped: they hold 110 MB."""
 
 Make = Callable[[], EnrollmentContext]
 
@@ -54,7 +54,7 @@ class EnrollmentQueue:
 
     @contextmanager
     def seat(self) -> Iterator[None]:
-        """A place in the waiting room while the block runs; Busy when all are taken."""
+        """Hold a place for a photo while the block runs. Raises: Busy when all are taken."""
         if not self._seats.acquire(blocking=False):
             raise Busy("too many photos are being enrolled: try again", RETRY_AFTER_S)
         try:
@@ -63,46 +63,46 @@ class EnrollmentQueue:
             self._seats.release()
 
     def enroll(self, person_id: int, photo: bytes, entry: PhotoEntry) -> Enrolled:
-        """As EnrollmentService.enroll."""
+        """Enroll a photo; see `EnrollmentService.enroll`."""
         with self._one_at_a_time:
             return self._ready().enrollment.enroll(person_id, photo, entry)
 
     def model(self) -> str:
-        """The model that makes templates here."""
+        """Return the digest of the model that makes templates here."""
         with self._one_at_a_time:
             return self._ready().kit.model
 
     def replace_photo(
         self, id_: int, photo: bytes, entry: PhotoEntry, *, version: int | None = None
     ) -> Enrolled:
-        """As EnrollmentService.replace_photo."""
+        """Replace a photo; see `EnrollmentService.replace_photo`."""
         with self._one_at_a_time:
             return self._ready().enrollment.replace_photo(id_, photo, entry, version=version)
 
     def import_person(
         self, person: ImportRow, report: ImportReport, actor: str, *, may_override: bool = False
     ) -> None:
-        """As importer.import_person; others may come between two persons."""
+        """Import a person; see `importer.import_person`. Others may come between two persons."""
         with self._one_at_a_time:
             import_person(self._ready(), person, report, actor, may_override=may_override)
 
     def examine(self, image: Image) -> ExaminedPhoto:
-        """As PhotoExaminer.examine."""
+        """Examine a picture; see `PhotoExaminer.examine`."""
         with self._one_at_a_time:
             return self._ready().enrollment.examine(image)
 
     def refuse_others(self, known: Sequence[Vector], vector: Vector) -> None:
-        """As EnrollmentService.refuse_others."""
+        """Refuse other faces; see `EnrollmentService.refuse_others`."""
         with self._one_at_a_time:
             self._ready().enrollment.refuse_others(known, vector)
 
     def grouped(self, vectors: Sequence[Vector], fmr: float) -> list[int]:
-        """As EnrollmentService.grouped."""
+        """Group templates; see `EnrollmentService.grouped`."""
         with self._one_at_a_time:
             return self._ready().enrollment.grouped(vectors, fmr)
 
     def check_gallery(self, *, actor: str) -> dict[str, Any]:
-        """As gallery_check.check_gallery, with the look journaled before."""
+        """Check the gallery, after that was journaled; see `gallery_check.check_gallery`."""
         with self._one_at_a_time:
             kit = self._ready().kit
         with self._workspace.change(actor) as change:

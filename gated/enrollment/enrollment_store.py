@@ -51,7 +51,7 @@ def add(session: Session, new: NewEnrollment) -> Enrollment:
 
 
 def get(session: Session, id_: int) -> Enrollment:
-    """The enrollment with this id, or NotFound."""
+    """Return the enrollment with this id. Raises: NotFound."""
     row = rows.one(session, enrollments, _COLUMNS, id=id_)
     if row is None:
         raise NotFound(f"there is no enrollment {id_}")
@@ -59,7 +59,7 @@ def get(session: Session, id_: int) -> Enrollment:
 
 
 def by_uid(session: Session, uid: str) -> Enrollment | None:
-    """The enrollment with this uid, or None."""
+    """Return the enrollment with this uid, or None."""
     row = rows.one(session, enrollments, _COLUMNS, uid=uid)
     return row and record(Enrollment, row)
 
@@ -73,7 +73,7 @@ def list_(
     limit: int | None = None,
     offset: int = 0,
 ) -> list[Enrollment]:
-    """Enrollments by id, all or one page of them."""
+    """Return enrollments by id, all or one page of them."""
     if rows.is_too_large(person_id):
         return []
     conditions = _equal(person_id=person_id, is_active=is_active, image_sha256=image_sha256)
@@ -96,7 +96,8 @@ def _equal(**wanted: Any) -> list[sa.ColumnElement[bool]]:
 
 
 def update(session: Session, id_: int, **changes: Any) -> Enrollment:
-    """Change the named columns; NotFound. Files that it no longer names are the caller's."""
+    """Change the named columns; files that are named no longer are left to the caller. Raises:
+    NotFound."""
     if unknown := changes.keys() - CHANGEABLE:
         raise ValueError(f"{', '.join(sorted(unknown))} cannot be changed")
     before = get(session, id_)
@@ -107,12 +108,12 @@ def update(session: Session, id_: int, **changes: Any) -> Enrollment:
 
 
 def set_active(session: Session, id_: int, active: bool) -> Enrollment:
-    """Switch an enrollment on or off; NotFound."""
+    """Switch an enrollment on or off. Raises: NotFound."""
     return update(session, id_, is_active=active)
 
 
 def delete(session: Session, id_: int) -> list[str]:
-    """Remove an enrollment; returns the files that nobody needs now. NotFound."""
+    """Remove an enrollment; return the files that nobody needs now. Raises: NotFound."""
     gone = get(session, id_)
     session.execute(sa.delete(enrollments).where(enrollments.c.id == id_))
     touch_gallery(session)
@@ -127,7 +128,7 @@ def has_other_models(session: Session, model: str) -> bool:
 
 
 def known_files(session: Session) -> set[str]:
-    """The relative path of every file that an enrollment names."""
+    """Return the relative path of every file that an enrollment names."""
     found = session.execute(
         sa.select(enrollments.c.face_image_path, enrollments.c.face_encoding_path)
     )
@@ -135,7 +136,7 @@ def known_files(session: Session) -> set[str]:
 
 
 def gallery_rows(session: Session, model: str) -> list[GalleryRow]:
-    """The active enrollments with a template of this model, by person and enrollment."""
+    """Return the active enrollments with a template of this model, by person and enrollment."""
     e, p = enrollments.c, persons.c
     found = session.execute(
         sa.select(

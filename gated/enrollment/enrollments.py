@@ -44,6 +44,7 @@ THUMBNAIL = 128
 """Pixels of a thumbnail's longer side."""
 
 BROWSED_S = 3600.0
+"""Seconds in which the thumbnails that one account looks at are one row of the journal."""
 
 
 class Enrollments(Service):
@@ -54,22 +55,22 @@ class Enrollments(Service):
         self._browsed: dict[str, float] = {}
 
     def get(self, id_: int) -> Enrollment:
-        """The enrollment with this id; NotFound."""
+        """Return the enrollment with this id. Raises: NotFound."""
         with self._workspace.database.read() as session:
             return enrollments.get(session, id_)
 
     def list_(self, **filters: Any) -> list[Enrollment]:
-        """Enrollments by id; the filters are those of storage."""
+        """Return enrollments by id. filters: of `enrollment_store.list_`."""
         with self._workspace.database.read() as session:
             return enrollments.list_(session, **filters)
 
     def count(self, **filters: Any) -> int:
-        """Count the enrollments of all pages; the filters are those of storage."""
+        """Count the enrollments of all pages. filters: of `enrollment_store.count`."""
         with self._workspace.database.read() as session:
             return enrollments.count(session, **filters)
 
     def photo_advice(self, person_id: int) -> PhotoAdvice:
-        """Say whether another photo of a person is advised; of nobody as of one without photos."""
+        """Return whether another photo is advised; of nobody as of one without photos."""
         return PhotoAdvice.of_photos(self.list_(person_id=person_id))
 
     def look(self, change: Change, id_: int) -> Enrollment:
@@ -81,11 +82,11 @@ class Enrollments(Service):
         return enrollment
 
     def image(self, enrollment: Enrollment) -> bytes:
-        """Return the stored photo of an enrollment that has one, a JPEG file. StorageError."""
+        """Return the stored photo of an enrollment that has one, as JPEG. Raises: StorageError."""
         return self._workspace.files.load_image(str(enrollment.face_image_path))
 
     def thumbnail(self, person_id: int, *, actor: str) -> bytes:
-        """Give a small JPEG of a person's first photo in use. NotFound, StorageError.
+        """Return a small JPEG of a person's first photo in use. Raises: NotFound, StorageError.
 
         Pages show many: that somebody looks is journaled once an hour, and not for each.
         """
@@ -111,7 +112,7 @@ class Enrollments(Service):
     ) -> Enrollment:
         """Switch an enrollment on or off, or over (None).
 
-        NotFound, ChangedMeanwhile; BelongsToHub for a person of the hub.
+        Raises: NotFound, ChangedMeanwhile; BelongsToHub for a person of the hub.
         """
         change.touches(GALLERY)
         session = change.session
@@ -129,7 +130,7 @@ class Enrollments(Service):
     def delete(self, change: Change, id_: int, *, hubs_too: bool = False) -> None:
         """Remove an enrollment, its row, photo and template.
 
-        NotFound; BelongsToHub for a person of the hub, unless `hubs_too`.
+        Raises: NotFound; BelongsToHub for a person of the hub, unless `hubs_too`.
         """
         change.touches(GALLERY, FEED)
         session = change.session
@@ -142,7 +143,7 @@ class Enrollments(Service):
         self._workspace.forget_after(change, *files)
 
     def withdraw_biometrics(self, change: Change, person_id: int) -> WithdrawalReceipt:
-        """Remove all photos and templates of a person, who stays. NotFound, BelongsToHub."""
+        """Remove photos and templates of a person, who stays. Raises: NotFound, BelongsToHub."""
         change.touches(GALLERY, FEED)
         person = person_store.get(change.session, person_id)
         require_own(change.session, person)

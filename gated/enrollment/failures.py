@@ -17,7 +17,7 @@ ASKED = "duplicate_face"
 def failures_csv(
     report: Mapping[str, Any], moved: Callable[[str], str] | None = None
 ) -> Iterator[bytes]:
-    """Give the refused and differing rows and files of a report as CSV, in pieces.
+    """Yield the refused and differing rows and files of a report as CSV, in pieces.
 
     line and problem are for whoever mends it; an import passes over them. moved: what becomes of
     the names of files, where the table will lie in another folder.
@@ -39,7 +39,7 @@ def failures_csv(
 
 
 def _rows(entry: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], Mapping[str, Any]]]:
-    """((line, problem), cells) of each row that an entry of a report is about."""
+    """Yield ((line, problem), cells) of each row that an entry of a report is about."""
     problem = f"{entry['photo']}: {entry['detail']}"
     lines: Sequence[int] = entry.get("lines", ())
     cells = entry.get("rows", ())

@@ -39,7 +39,7 @@ class Missing:
 
 
 def plain_name(name: str) -> str:
-    """A name with `/` and in NFC: Windows writes the other slash, and a Mac accents apart."""
+    """Return a name with `/` and in NFC: Windows writes the other slash, a Mac accents apart."""
     return unicodedata.normalize("NFC", name.replace("\\", "/"))
 
 
@@ -53,7 +53,7 @@ class Names:
         self._absent = absent
 
     def find(self, name: str, folder: str = "") -> str | Missing:
-        """The file that this name, seen from `folder` or from the top, means.
+        """Find the file that this name, seen from `folder` or from the top, means.
 
         As it is written; else with either slash and any form of accents; else without case, where
         only one is left.

@@ -37,7 +37,7 @@ INCOMPLETE = ""
 """The stamp of a packed file in which templates are missing that may be readable next time."""
 
 REWRITE_AFTER = 64
-"""So many templates read from their own files make the packed file worth writing again."""
+"""Templates read from their own files that make the packed file worth writing again."""
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class Packed:
 
     @staticmethod
     def from_bytes(data: bytes) -> Packed:
-        """ValueError when this is not what `to_bytes` made."""
+        """Read what `to_bytes` made. Raises: ValueError, KeyError, TypeError for all else."""
         end = data.index(b"\n") + 1
         head = json.loads(data[:end])
         n, d = head["shape"]
@@ -101,7 +101,7 @@ class Packed:
 
 
 def _unit(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """As `unit`; the very same array when all have that length, as two copies are megabytes."""
+    """Scale rows to length 1; return the array itself where they have it, as a copy is large."""
     squares = np.einsum("ij,ij->i", vectors, vectors)
     return vectors if np.all(np.abs(squares - 1) < 1e-6) else unit(vectors)
 
@@ -121,14 +121,14 @@ class GalleryCache:
         self._packed: Packed | None = None
         self._gallery: Gallery | None = None
         self.unreadable = 0
-        """Templates that `load` could not read at last."""
+        """The number of templates that the last `load` could not read."""
         self.stamp: str | None = None
-        """The stamp that the database had when the gallery was read that `load` returned last."""
+        """The database's stamp of the gallery that `load` returned last."""
 
     def load(self) -> Gallery:
-        """The present gallery, the same one while nothing changed.
+        """Return the present gallery, the same one while nothing changed.
 
-        Templates that cannot be read are left out and logged. StorageError.
+        Templates that cannot be read are left out and logged. Raises: StorageError.
         """
         first = self._packed is None
         old = self._packed or self._read()
@@ -154,7 +154,7 @@ class GalleryCache:
     def _pack(
         self, rows: Sequence[GalleryRow], stamp: str | None, old: Packed | None
     ) -> tuple[Packed, int]:
-        """The rows with their templates, and how many of these were read from their own files."""
+        """Pack the rows with their templates; return how many were read from files, too."""
         known = dict(zip(old.paths, old.vectors, strict=True)) if old else {}
         templates, members, paths, read = [], {}, [], 0
         self.unreadable = 0
@@ -203,7 +203,7 @@ class GalleryCache:
         return vector
 
     def _read(self) -> Packed | None:
-        """The cache file; None when there is none, it is damaged, or it is of another model."""
+        """Read the cache file; None when there is none, or it is damaged or of another model."""
         try:
             packed = Packed.from_bytes(self._sealer.unseal(self._path.read_bytes(), CONTEXT))
         except FileNotFoundError:
@@ -215,7 +215,7 @@ class GalleryCache:
         return packed if fits else None
 
     def _write(self, packed: Packed) -> None:
-        """Without a cache the next start is slow, no more: a failure is logged."""
+        """Write the cache file; a failure is logged, as the next start is slow without, no more."""
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_atomic(self._path, self._sealer.seal(packed.to_bytes(), CONTEXT))
@@ -240,6 +240,6 @@ def open_gallery(workspace: Workspace, model: str, metric: str) -> GalleryCache:
 
 
 def stale_enrollments(workspace: Workspace, model: str) -> list[Enrollment]:
-    """Return those whose template is of another model than this one, and so in no gallery of it."""
+    """Return the enrollments whose template is of another model, and so in no gallery of it."""
     with workspace.database.read() as session:
         return [e for e in enrollment_store.list_(session) if e.model != model]

@@ -19,13 +19,13 @@ from gated.errors import BelongsToHub
 from gated.workspace import Workspace
 
 SHOWN = 20
-"""So many of the pairs of people that are too alike are listed; all are counted."""
+"""Pairs of people too alike that are listed at most; all are counted."""
 
 
 def check_gallery(
     workspace: Workspace, settings: Settings, kit: VisionKit, now: Instant
 ) -> dict[str, Any]:
-    """The report of `core.selftest` as plain values, with the ids that the API knows.
+    """Return the report of `core.selftest` as plain values, with the ids of the API.
 
     kit: only its model's name and calibration are used. Takes seconds for tens of thousands of
     templates. StorageError.
@@ -82,7 +82,7 @@ def set_outliers_aside(workspace: Workspace, report: dict[str, Any], actor: str)
 
 
 def _enrollment_ids(workspace: Workspace, gallery: Gallery) -> dict[int, int]:
-    """Row of the gallery -> enrollment; without those of people some of whose templates are gone.
+    """Return row of the gallery -> enrollment, but for people some of whose templates are gone.
 
     Both are sorted by person and enrollment.
     """

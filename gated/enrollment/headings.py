@@ -56,7 +56,7 @@ class Headings:
     line: int
 
     def notes(self) -> Iterator[str]:
-        """Say of each column that is not imported which one it is."""
+        """Yield a sentence on each column that is not imported."""
         for title, field in zip(self.titles, self.fields, strict=True):
             if field is None and title and title.lower() not in OWN:
                 near = difflib.get_close_matches(_word(title), _KNOWN, 1, 0.75)
@@ -128,7 +128,7 @@ def _word(title: str) -> str:
 
 
 def _surnames(titles: Sequence[str], fields: list[str | None]) -> None:
-    """`Name` beside a first name is the last name."""
+    """Take `Name` beside a first name for the last name."""
     if "first_name" in fields and "last_name" not in fields:
         for at, title in enumerate(titles):
             if _word(title) == "name" and fields[at] is None:

@@ -123,7 +123,7 @@ class Roster:
 
 
 def shown(path: Path | str) -> str:
-    """A path as text that can be printed and stored, whatever bytes it is made of."""
+    """Return a path as text that can be printed and stored, whatever bytes it is made of."""
     return str(path).encode(errors="surrogateescape").decode(errors="replace")
 
 
@@ -146,7 +146,7 @@ MOST_FILES = 100_000
 
 
 def _walk(folder: Path, depth: int = 0) -> Iterator[tuple[Path, bool]]:
-    """(path, whether it is a file) of all that is in a folder, but not of folders with contents."""
+    """Yield (path, True for a file) of all in a folder, but not of folders with contents."""
     for entry in sorted(folder.iterdir()):
         if is_litter(entry.name):
             continue
@@ -166,9 +166,9 @@ def roster_of_files(
     given: Mapping[str, str],
     others: Sequence[str] = (),
 ) -> Roster:
-    """The people of files by their names in a folder or an archive, with `/`; SourceError.
+    """Read the people of files by their names in a folder or an archive, with `/`.
 
-    A single folder on top, that holds people and is none, is looked through.
+    Raises: SourceError. A single folder on top, that holds people and is none, is looked through.
     """
     tables = [name for name in files if name.lower().endswith(TABLE_SUFFIXES)]
     if len(tables) > 1:
@@ -187,7 +187,7 @@ def _roster_beside(
     given: Mapping[str, str],
     others: Sequence[str],
 ) -> Roster:
-    """The people of a table among files; files that no row names are left out."""
+    """Read the people of a table among files; files that no row names are left out."""
     with files[table].open("rb") as file:
         content = file.read()
     names = Names(files)
@@ -237,8 +237,10 @@ def _is_wrapped(speaking: Mapping[tuple[str, ...], Photo], top: int) -> bool:
 
 
 def _of_one_folder(folder: str, files: Mapping[str, Photo]) -> Iterator[ImportRow]:
-    """A single folder of photos: one person's, or people's, by the names; if these leave it open,
-    whoever imports looks at the faces."""
+    """Yield the people of a single folder of photos: one person, or several, by the names.
+
+    Where the names leave that open, the import looks at the faces (`apart`). Raises: SourceError.
+    """
     apart = [_candidate(_stem(name), name, file) for name, file in files.items()]
     codes = [is_like_a_code(person.personnel_code) for person in apart]
     holds_people = folder.casefold() in _COLLECTIONS
@@ -264,7 +266,7 @@ def _of_one_folder(folder: str, files: Mapping[str, Photo]) -> Iterator[ImportRo
 
 
 def is_like_a_code(name: str) -> bool:
-    """Return whether a file or folder of that name is most probably named by a personnel code."""
+    """Return whether a file or folder is most probably named by a personnel code."""
     return _HAS_DIGIT.search(name) is not None and not _OF_A_CAMERA.fullmatch(name.casefold())
 
 
@@ -280,9 +282,9 @@ def _candidate(name: str, file_name: str, file: Photo, *, is_folder: bool = Fals
 
 
 def roster_of(found: Iterable[ImportRow | str | RowProblem], source: Path | str) -> Roster:
-    """One candidate a personnel code; texts are files left out.
+    """Merge what was found into one row a person; texts are files left out.
 
-    SourceError when there is nobody, and nothing to say of anybody.
+    Raises: SourceError when there is nobody, and no problem either.
     """
     found = list(found)
     people = _merged(x for x in found if isinstance(x, ImportRow))
@@ -293,7 +295,7 @@ def roster_of(found: Iterable[ImportRow | str | RowProblem], source: Path | str)
 
 
 def _merged(found: Iterable[ImportRow]) -> tuple[ImportRow, ...]:
-    """One candidate for all that have one code, however it is spelled."""
+    """Merge the rows that have one code, however it is spelt."""
     people: dict[str, ImportRow] = {}
     for item in found:
         key = code_key(item.personnel_code)
@@ -319,7 +321,9 @@ def roster_of_table(
     find: Callable[[str], Photo],
     given: Mapping[str, str],
 ) -> Roster:
-    """The people of a table; `find` gives the files. SourceError, which calls the table `source`.
+    """Read the people of a table. find: returns the files. source: its name in messages.
+
+    Raises: SourceError.
 
     Rows of one code that say different things of a person are refused, all of them.
     """
@@ -366,7 +370,7 @@ def _problem_of(row: Row) -> RowProblem | None:
 
 
 def _visible(code: str) -> str:
-    """A code with names in place of what nobody can see."""
+    """Return a code with the names of the characters that nobody can see."""
     return "".join(f"<U+{ord(c):04X}>" if is_hidden(code, i) else c for i, c in enumerate(code))
 
 

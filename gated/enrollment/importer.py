@@ -1,4 +1,4 @@
-"""People with their photos into the gate, one after the other, with a report of what came of it."""
+"""Imports people with their photos, one after the other, and reports what came of each."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class ImportReport:
 
 
 def problem_row(what: str, code: str, detail: str, rows: Sequence[Row] = ()) -> dict[str, Any]:
-    """An entry of a report: what it is about, why, and the rows of the table that would say it."""
+    """Return an entry of a report: its subject, why, and the rows of the table that name it."""
     return {
         "photo": what,
         "code": code,
@@ -104,14 +104,14 @@ def problem_row(what: str, code: str, detail: str, rows: Sequence[Row] = ()) -> 
 
 
 def begun(roster: Roster) -> ImportReport:
-    """The report of an import that has stored nothing yet: what the source itself has wrong."""
+    """Return the report of an import that has stored nothing yet: the problems of the source."""
     report = ImportReport(skipped=list(roster.skipped), notes=list(roster.notes))
     for problem in roster.problems:
-        report.refused.append(_told_of(problem))
+        report.refused.append(_refusal_of(problem))
     return report
 
 
-def _told_of(problem: RowProblem) -> dict[str, Any]:
+def _refusal_of(problem: RowProblem) -> dict[str, Any]:
     return problem_row(problem.what, Refused.code, problem.detail, problem.rows)
 
 
@@ -154,7 +154,7 @@ def import_person(
 
 
 def photo_advice(office: EnrollmentContext, code: str) -> PhotoAdvice | None:
-    """Say whether another photo of the person with this code is advised; None without a person."""
+    """Return whether another photo of this person is advised; None for an unknown code."""
     known = _known(office, code)
     if known is None:
         return None
@@ -172,7 +172,7 @@ def _check_overrides(person: ImportRow, may_override: bool) -> None:
 
 
 def check_fields(code: str, fields: Mapping[str, str]) -> None:
-    """Refused when a personnel code or another field of a person could not be stored or typed."""
+    """Check that the fields of a person can be stored and typed. Raises: Refused."""
     if not CODE.fullmatch(code):
         raise Refused(
             "a personnel code has 1 to 64 characters, and no @, white space or control characters"
@@ -185,7 +185,7 @@ def check_fields(code: str, fields: Mapping[str, str]) -> None:
 
 
 def read_photo(path: Photo) -> bytes:
-    """The bytes of a photo or an encoding, no more than one byte too many; SourceError."""
+    """Read a photo or an encoding, one byte too many at most. Raises: SourceError."""
     try:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
@@ -256,7 +256,7 @@ def _import_new(
 def _pieces_after(
     pieces: Iterator[_Piece], looked_at: ImportReport, report: ImportReport
 ) -> Iterator[_Piece]:
-    """The rest of the pieces; what is refused in reading them goes into the report."""
+    """Yield the rest of the pieces; what is refused in reading them goes into the report."""
     reported = len(looked_at.refused)
     yield from pieces
     report.refused += looked_at.refused[reported:]
@@ -268,7 +268,7 @@ def _most(
     groups: Sequence[int],
     report: ImportReport,
 ) -> list[tuple[_Piece, EnrollmentDraft]]:
-    """Those photos that show whom most show, where it is certain whose they are; else none.
+    """Return the photos of the person whom most show, where it is certain who that is; else none.
 
     The others are refused.
     """

@@ -76,7 +76,7 @@ def check(operator: Operator, response: Response, services: Services) -> JobOut:
 
 @router.get("")
 def list_(_operator: Operator, services: Services) -> list[JobOut]:
-    """The last jobs since the program began, newest first, without their reports."""
+    """List the last jobs since the program began, newest first, without their reports."""
     return [
         JobOut.model_validate(job).model_copy(update={"report": {}})
         for job in services.jobs.list_()
@@ -85,7 +85,7 @@ def list_(_operator: Operator, services: Services) -> list[JobOut]:
 
 @router.get("/{id}", responses=responses(404))
 def one(id: JobId, _operator: Operator, services: Services) -> JobOut:
-    """One job: how far it is, and what came of it."""
+    """Return one job: how far it is, and what came of it."""
     return JobOut.model_validate(services.jobs.get(id))
 
 
@@ -98,7 +98,7 @@ def one(id: JobId, _operator: Operator, services: Services) -> JobOut:
     },
 )
 def failures(id: JobId, _operator: Operator, services: Services) -> Response:
-    """The rows that an import has refused, as a CSV that can be mended and imported again."""
+    """Return the rows that an import has refused, as a CSV to be mended and imported again."""
     table = b"".join(failures_csv(services.jobs.get(id).report))
     headers = {"Content-Disposition": 'attachment; filename="failures.csv"'}
     headers["Cache-Control"] = "no-store"

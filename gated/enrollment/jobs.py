@@ -48,7 +48,7 @@ class Job:
         self.cancelled = threading.Event()
 
     def progress(self, done: int, total: int, report: Mapping[str, Any]) -> None:
-        """Say how far the work is; `report` must not change any more."""
+        """Set how far the work is; `report` must not change any more."""
         self.view = replace(self.view, done=done, total=total, report=report)
 
 
@@ -67,7 +67,7 @@ class Jobs:
 
     @contextmanager
     def reserved(self, kind: str, actor: str) -> Iterator[Start]:
-        """The right to start one job while the block runs; Busy when one runs already."""
+        """Hold the right to start one job while the block runs. Raises: Busy while one runs."""
         if not self._one.acquire(blocking=False):
             raise Busy("another job is running: try again when it is done", RETRY_AFTER_S)
         started = False
@@ -85,16 +85,16 @@ class Jobs:
                 self._one.release()
 
     def list_(self) -> list[JobView]:
-        """The jobs that are known since the program began, newest first."""
+        """Return the last jobs since the program began, newest first."""
         with self._lock:
             return [job.view for job in reversed(self._jobs.values())]
 
     def get(self, id_: str) -> JobView:
-        """A job as it is now; NotFound."""
+        """Return a job as it is now. Raises: NotFound."""
         return self._find(id_).view
 
     def cancel(self, id_: str) -> JobView:
-        """Ask a job to end soon, with what it has done so far; NotFound."""
+        """Ask a job to end soon, with what it has done so far. Raises: NotFound."""
         job = self._find(id_)
         job.cancelled.set()
         return job.view

@@ -29,7 +29,7 @@ INSTALLED = Path(sys.prefix) / "share" / "gated" / "models"
 
 
 def asset_store(settings: Settings) -> AssetStore:
-    """Assets of these settings: the configured directory, the state directory, the installation."""
+    """Return the assets of the configured directory, the state directory and the installation."""
     configured = settings.vision.assets_dir
     places = [configured] if configured else []
     return AssetStore([*places, settings.storage.state_dir / "models", INSTALLED])
@@ -77,7 +77,7 @@ class VisionKit:
         return self.models.embedder.metric
 
     def analyzer(self, still_gate: bool = True, *, upright: bool | None = None) -> Analyzer:
-        """An analyzer with a tracker of its own; without the still gate every frame is analysed.
+        """Return an analyzer with its own tracker; without the still gate it analyses every frame.
 
         upright: as `Analyzer` has it.
         """
@@ -114,7 +114,7 @@ class VisionKit:
 
 
 def read_calibration(file: Path, model: str) -> Calibration:
-    """The calibration that `gated calibrate` wrote; ConfigError, also when of another model."""
+    """Read what `gated calibrate` wrote. Raises: ConfigError, also for another model."""
     try:
         calibration = Calibration.from_dict(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
@@ -142,7 +142,7 @@ def policy_of(settings: Settings, calibration: Calibration) -> GatePolicy:
 
 
 def tolerance_in_words(settings: Settings) -> str:
-    """Give `face_tolerance` as an FMR in words; empty without one. Raises: ConfigError."""
+    """Return `face_tolerance` as an FMR in words; empty without one. Raises: ConfigError."""
     name = settings.vision.engine
     fmr = check_tolerance(settings, tolerance_calibration_for(engine(name).model, name))
     if fmr is None:
@@ -152,7 +152,7 @@ def tolerance_in_words(settings: Settings) -> str:
 
 
 def tolerated_similarity(settings: Settings, calibration: Calibration) -> float | None:
-    """The threshold that `face_tolerance` stands for, in the model's similarity."""
+    """Return the threshold that `face_tolerance` stands for, in the model's similarity."""
     dlib, tolerance = settings.vision.engine == "dlib", settings.recognition.face_tolerance
     fmr = check_tolerance(
         settings, tolerance_calibration_for(calibration.model) if dlib else calibration

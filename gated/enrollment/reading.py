@@ -13,12 +13,12 @@ from gated.errors import SourceError
 
 
 def read_roster(source: Path, columns: Mapping[str, str] | None = None) -> Roster:
-    """The people that a folder, a ZIP file, a CSV or a workbook names.
+    """Read the people of a folder, a ZIP file, a CSV or a workbook.
 
     Folder, ZIP: a sub-folder or files per person, named by the personnel code; photos and `.npy`
     files; or a table and its photos. Table: a header with `personnel_code` and `photo` or
     `encoding`, optionally FIELDS (columns: field -> heading, for others); one row a photo; relative
-    paths start at its folder. SourceError with what is wrong.
+    paths start at its folder. Raises: SourceError with what is wrong.
     """
     given = columns or {}
     try:

@@ -50,7 +50,7 @@ def list_(
     limit: Annotated[int | None, Query(ge=1, le=10_000)] = None,
     offset: Annotated[int, Query(ge=0)] = 0,
 ) -> Response:
-    """Enrollments by id; their number is in X-Total-Count, the next page in Link."""
+    """List enrollments by id; their number is in X-Total-Count, the next page in Link."""
     wanted = {"person_id": person_id, "is_active": is_active}
     found = services.references.list_(**wanted, limit=limit, offset=offset)
     total = services.references.count(**wanted)
@@ -59,7 +59,7 @@ def list_(
 
 @router.get("/{id}", responses=responses(404))
 def one(id: int, response: Response, _viewer: Viewer, services: Services) -> EnrollmentOut:
-    """One enrollment."""
+    """Return one enrollment."""
     enrollment = services.references.get(id)
     response.headers["ETag"] = etag(enrollment)
     return EnrollmentOut.model_validate(enrollment)
@@ -188,7 +188,7 @@ def toggle(
     },
 )
 def image(id: int, change: ChangeByOperator, services: Services) -> Response:
-    """The stored photo; each look at it is journaled."""
+    """Return the stored photo; each look at it is journaled."""
     with change:
         enrollment = services.references.look(change, id)
     jpeg = services.references.image(enrollment)
@@ -204,7 +204,7 @@ def image(id: int, change: ChangeByOperator, services: Services) -> Response:
     },
 )
 def thumbnail(id: int, operator: Operator, services: Services) -> Response:
-    """A small picture of a person, for lists; that somebody looks is journaled once an hour."""
+    """Return a small picture of a person, for lists; looking is journaled once an hour."""
     jpeg = services.references.thumbnail(id, actor=operator.username)
     return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
 

@@ -14,7 +14,7 @@ from gated.database.tables import attendance_logs as log
 def stranger_visits(
     session: Session, gate: str, from_: datetime, to: datetime
 ) -> tuple[datetime | None, int]:
-    """Time of the first row of a gate, and visits from `from_` up to `to` that matched nobody.
+    """Return the time of a gate's first row, and the visits in a time that matched nobody.
 
     A visit that was denied several times counts once, unless others came in between.
     """

@@ -18,7 +18,7 @@ LEAST = timedelta(days=1)
 
 
 def stranger_visits_per_year(workspace: Workspace, gate: str, now: Instant) -> float | None:
-    """Visits of people who matched nobody, from the log of the last WINDOW.
+    """Return the visits of people who matched nobody, by the log of the last WINDOW.
 
     None while the log of the gate is younger than LEAST.
     """
@@ -44,9 +44,9 @@ def error_estimate(
 
 
 def refresh_error_estimate(workspace: Workspace, board: StatusBoard, now: Instant) -> None:
-    """Show what the threshold means at the rate of strangers that the log has by now.
+    """Publish what the threshold means at the rate of strangers that the log has by now.
 
-    Nothing while the board has no threshold. StorageError.
+    Does nothing while the board has no threshold. Raises: StorageError.
     """
     known = board.snapshot()
     if known.fmr is not None:
@@ -54,5 +54,5 @@ def refresh_error_estimate(workspace: Workspace, board: StatusBoard, now: Instan
 
 
 def expected_wrong_openings(fmr: float, templates: int, visits: float | None) -> float | None:
-    """Strangers let in a year by face alone, where liveness and policy refuse none of them."""
+    """Return how many strangers a year face alone lets in, were liveness to refuse none."""
     return None if visits is None else visits * fpir_of(fmr, templates, CHANCES)

@@ -30,7 +30,7 @@ MAX_FIELDS = 8
 MAX_FIELD_BYTES = 4096
 
 UPLOADING = (400, 408, 413, 415, 422)
-"""With what reading a form can end."""
+"""The statuses with which reading a form can end."""
 
 T = TypeVar("T", bound=In)
 
@@ -47,7 +47,7 @@ class Upload:
     photos: Sequence[tuple[str, bytes]] = ()
 
     def into(self, form: type[T]) -> T:
-        """The fields as a form; RequestValidationError."""
+        """Return the fields as a form. Raises: RequestValidationError."""
         try:
             return form.model_validate(self.fields)
         except ValidationError as error:
@@ -57,7 +57,7 @@ class Upload:
             ) from None
 
     def required_photos(self) -> Sequence[tuple[str, bytes]]:
-        """The photos; RequestValidationError when there were none, or too many for one answer."""
+        """Return the photos. Raises: RequestValidationError for none, or too many at once."""
         if not self.photos:
             raise _invalid(PHOTOS, "missing", "Field required")
         if len(self.photos) > MAX_SEVERAL:
@@ -65,7 +65,7 @@ class Upload:
         return self.photos
 
     def required_photo(self) -> bytes:
-        """The photo; RequestValidationError when there was none."""
+        """Return the photo. Raises: RequestValidationError when there was none."""
         if self.photo is None:
             raise _invalid("file", "missing", "Field required")
         return self.photo
@@ -75,7 +75,7 @@ class Upload:
 async def _upload(
     request: Request, _operator: Operator, services: Services
 ) -> AsyncIterator[Upload]:
-    """The body of a request of an operator, who keeps a seat at the desk until it is answered."""
+    """Read the body of an operator's request; it keeps a place in the queue until the answer."""
     with services.desk.seat():
         yield await _in_time(_read(request))
 
@@ -84,7 +84,7 @@ async def _upload(
 async def _several(
     request: Request, _operator: Operator, services: Services
 ) -> AsyncIterator[Upload]:
-    """As `_upload`, with several photos."""
+    """Read a body as `_upload` does, with several photos."""
     with services.desk.seat():
         yield await _in_time(_read(request, MAX_SEVERAL))
 
@@ -112,7 +112,7 @@ class ImportUpload:
 async def _import(
     request: Request, operator: Operator, services: Services
 ) -> AsyncIterator[ImportUpload]:
-    """The body of a request that begins an import; nobody else begins one meanwhile."""
+    """Read the body of a request that begins an import; nobody else begins one meanwhile."""
     with services.jobs.reserved("import", operator.username) as start:
         upload = await _in_time(_read(request, MAX_PHOTOS), READ_ARCHIVE_WITHIN_S)
         yield ImportUpload(upload, start)
@@ -185,7 +185,7 @@ async def _form(request: Request, photos: int) -> Upload:
 
 
 async def _sorted(items: list[tuple[str, UploadFile | str]], photos: int) -> Upload:
-    """The parts of a form; the names that files bring with them are never used as paths."""
+    """Sort the parts of a form; the names that files bring with them are never used as paths."""
     beside = [value for name, value in items if photos and name == PHOTOS]
     parts = dict(items)
     if len(parts) < len(items) - max(0, len(beside) - 1):

@@ -72,7 +72,7 @@ def is_workbook(content: bytes) -> bool:
 
 
 def read_workbook(content: bytes) -> Sheet:
-    """Read the sheet that counts. SourceError with what is wrong, without the file's name."""
+    """Read the sheet that counts. Raises: SourceError, without the file's name."""
     archive = _opened(content)
     book = _Book(archive)
     notes: list[str] = []
@@ -114,7 +114,7 @@ def _opened(content: bytes) -> _Archive:
 
 
 class _Reader:
-    """Hears the elements of a part by their local names; texts are bounded.
+    """Reads the elements of a part by their local names; texts are bounded.
 
     begin and end are called for each element; `text` is the text since `listen`.
     """
@@ -135,7 +135,7 @@ class _Reader:
         return "".join(self._heard)
 
     def parse(self, archive: _Archive, part: str) -> None:
-        """SourceError for what is no XML, is too large, or defines entities."""
+        """Parse a part. Raises: SourceError for no XML, too much of it, or entities."""
         parser = expat.ParserCreate()
         parser.buffer_text = True
         parser.StartElementHandler = lambda name, attributes: self._begin(_local(name), attributes)
@@ -178,7 +178,7 @@ def _attribute(attributes: Mapping[str, str], name: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """A text without the escapes of characters that XML cannot hold."""
+    """Return a text without the escapes of characters that XML cannot hold."""
     return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)
 
 
@@ -201,7 +201,7 @@ class _Book:
         self.digits = self._digits() if "xl/styles.xml" in names else []
 
     def sheets(self) -> Iterator[tuple[str, str]]:
-        """(name, part) of the visible sheets in their order."""
+        """Yield (name, part) of the visible sheets in their order. Raises: SourceError."""
         found: list[tuple[str, str]] = []
 
         def begin(name: str, attributes: Mapping[str, str]) -> None:
@@ -216,7 +216,7 @@ class _Book:
         yield from found
 
     def _relations(self) -> dict[str, str]:
-        """id -> part of the worksheets."""
+        """Return id -> part of the worksheets."""
         found: dict[str, str] = {}
 
         def begin(name: str, attributes: Mapping[str, str]) -> None:
@@ -284,7 +284,7 @@ class _Book:
 
 
 def _rows(archive: _Archive, part: str, book: _Book) -> list[SheetRow]:
-    """The rows of a sheet that hold anything."""
+    """Return the rows of a sheet that hold anything. Raises: SourceError."""
     sheet = _SheetReader(book)
     reader = _Reader(sheet.begin, sheet.end)
     sheet.reader = reader
@@ -398,7 +398,7 @@ class _SheetReader:
         return _plain(value)
 
     def _number_shown(self, value: str) -> str:
-        """A number as it is shown where it is whole, else as it is written."""
+        """Return a number as it is shown where it is whole, else as it is written."""
         try:
             number = float(value)
         except ValueError:
@@ -422,7 +422,7 @@ class _SheetReader:
 
 
 def _column(name: str) -> int:
-    """A -> 0, Z -> 25, AA -> 26."""
+    """Return the number of a column: A -> 0, Z -> 25, AA -> 26."""
     number = 0
     for letter in name:
         number = number * 26 + ord(letter) - 64
@@ -430,7 +430,7 @@ def _column(name: str) -> int:
 
 
 def letters(column: int) -> str:
-    """0 -> A, 25 -> Z, 26 -> AA."""
+    """Return the name of a column: 0 -> A, 25 -> Z, 26 -> AA."""
     name, number = "", column + 1
     while number > 0:
         number, rest = divmod(number - 1, 26)

@@ -1,4 +1,4 @@
-"""Consents: one of each person at most; what was before is in the journal."""
+"""Stores consents, one of each person at most; the earlier ones are in the journal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _COLUMNS = columns_of(Consent, consents)
 
 
 def find(session: Session, person_id: int) -> Consent | None:
-    """The consent of a person, or None."""
+    """Return the consent of a person, or None."""
     row = rows.one(session, consents, _COLUMNS, person_id=person_id)
     return row and record(Consent, row)
 
@@ -48,7 +48,7 @@ def put(
 
 
 def delete(session: Session, person_id: int) -> bool:
-    """Remove the consent of a person; whether there was one."""
+    """Remove the consent of a person; return whether there was one."""
     gone = sa.delete(consents).where(consents.c.person_id == person_id).returning(consents.c.id)
     return session.execute(gone).first() is not None
 

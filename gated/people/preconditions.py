@@ -18,7 +18,7 @@ from gated.workspace import Workspace
 
 
 def require_consent(session: Session, settings: Settings, now: Instant, person_id: int) -> None:
-    """ConsentMissing unless the person has consented, or consent is not asked for."""
+    """Check for consent where it is required. Raises: ConsentMissing."""
     if not settings.privacy.require_consent:
         return
     found = consent_store.find(session, person_id)
@@ -30,7 +30,7 @@ def require_consent(session: Session, settings: Settings, now: Instant, person_i
 
 
 def require_no_hold(session: Session, workspace: Workspace, now: Instant, person_id: int) -> None:
-    """RetentionHold while passages of the person must be kept, as far as the clock can tell."""
+    """Check that no passage of the person must be kept any more. Raises: RetentionHold."""
     days = workspace.settings.privacy.hold_days
     last = retention.last_passage(session, person_id) if days else None
     if last is None or ((until := last + timedelta(days=days)) <= moment(now) and now.sure):
@@ -49,12 +49,12 @@ def require_no_hold(session: Session, workspace: Workspace, now: Instant, person
 
 
 def require_own(session: Session, person: Person) -> None:
-    """BelongsToHub for a person of the hub: here others than its operators change nothing."""
+    """Check that a person is not the hub's, as only its operators may. Raises: BelongsToHub."""
     hub_ownership.require_own(session, change_feed.PERSON, person.uid, f"person {person.id}")
 
 
 def earliest_day(workspace: Workspace, session: Session, at: Instant) -> date:
-    """The day where it is earliest of all sites: a last day before it is over at each of them.
+    """Return the earliest present day of all sites: a last day before it is over at each.
 
     Where it is over before, the gate there refuses already: see `core.plan.Pass`.
     """

@@ -1,4 +1,4 @@
-"""Erasures done again after an older database was restored."""
+"""Repeats erasures after an older database was restored."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ ACTOR = "erasure ledger"
 
 
 def reapply_erasures(workspace: Workspace, clock: Clock) -> int:
-    """Erase again who was erased and came back, and what was withdrawn; how many there were.
+    """Erase again who was erased and came back, and what was withdrawn; return how many.
 
-    Also brings the ledger up to what the journal tells. For the start, before anybody is let in.
+    Also adds to the ledger what the journal has. For the start, before anybody is let in. Raises:
     StorageError.
     """
     ledger = workspace.journal.ledger

@@ -1,4 +1,4 @@
-"""Everything about one person, as one archive."""
+"""Packs everything that is stored of one person into an archive."""
 
 from __future__ import annotations
 

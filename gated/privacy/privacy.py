@@ -1,4 +1,4 @@
-"""Consent, retention and leaving: what people are owed, each with its journal entry."""
+"""Applies consent, leaving and the periods of retention, each with its journal entry."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from gated.workspace import Service, Workspace
 log = logging.getLogger(__name__)
 
 BATCH = 500
-"""So many rows are redacted in one transaction: whoever else writes must not wait for long."""
+"""Rows that are redacted in one transaction, so that other writers do not wait for long."""
 
 JOB = "retention"
 
@@ -67,7 +67,7 @@ class Privacy(Service):
     # --- consent ------------------------------------------------------------------------------
 
     def consent(self, person_id: int) -> Consent:
-        """The consent of a person; NotFound when there is none, or no such person."""
+        """Return the consent of a person. Raises: NotFound, without a consent as well."""
         with self._workspace.database.read() as session:
             person_store.get(session, person_id)
             found = consent_store.find(session, person_id)
@@ -76,9 +76,10 @@ class Privacy(Service):
         return found
 
     def record_consent(self, change: Change, person_id: int, given: Mapping[str, Any]) -> Consent:
-        """Store that a person has consented, in place of what was stored before. NotFound.
+        """Store that a person has consented, in place of what was stored before.
 
-        given: notice_version, given_at, expires_at (None: until withdrawn), method.
+        given: notice_version, given_at, expires_at (None: until withdrawn), method. Raises:
+        NotFound.
         """
         person = person_store.get(change.session, person_id)
         consent = consent_store.put(
@@ -95,7 +96,7 @@ class Privacy(Service):
     def withdraw_consent(self, change: Change, person_id: int) -> None:
         """End a consent. Where one is required, photos and templates go with it.
 
-        NotFound; BelongsToHub for photos of a person of the hub.
+        Raises: NotFound; BelongsToHub for photos of a person of the hub.
         """
         photos_too = self._settings.require_consent
         if photos_too:
@@ -112,12 +113,12 @@ class Privacy(Service):
     # --- the daily job ------------------------------------------------------------------------
 
     def apply(self, should_continue: Callable[[], bool] = lambda: True) -> Applied:
-        """Do what is due today; safe to run again, and to stop. StorageError, ClockDoubtful.
+        """Do what is due today; safe to run again, and to stop.
 
         People who have left become inactive; they, what is enrolled without consent (where it is
         required), photos, and identities in the logs go when their time is over. `should_continue`
         is asked between batches. All dates are held against one moment, at which the clock was
-        known to be right.
+        known to be right. Raises: StorageError, ClockDoubtful.
         """
         wanted, self._should_continue = self._settings, should_continue
         self._today = require_right(self._workspace, self._clock)

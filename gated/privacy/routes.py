@@ -23,7 +23,7 @@ _ZIP: dict[int | str, dict[str, Any]] = {
 
 @router.get("/consent", responses=READING)
 def consent(id: int, _viewer: Viewer, services: Services) -> ConsentOut:
-    """The consent of a person to face recognition; 404 when there is none."""
+    """Return the consent of a person to face recognition; 404 when there is none."""
     return ConsentOut.model_validate(services.privacy.consent(id))
 
 
@@ -44,7 +44,7 @@ def withdraw(id: int, change: ChangeByOperator, services: Services) -> None:
 
 @router.get("/export", response_class=Response, responses={**READING, **_ZIP})
 def export(id: int, change: ChangeByAdmin, services: Services) -> Response:
-    """Everything about one person as a ZIP archive; journaled."""
+    """Return everything about one person as a ZIP archive; journaled."""
     with change:
         person = record_export(change, id)
     archive = archive_of(services.workspace, person)

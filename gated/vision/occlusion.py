@@ -1,4 +1,4 @@
-"""Detect whether something is in front of a face whose landmarks are known.
+"""Detects what covers a face whose landmarks are known.
 
 Where lips should be a mask or a hand shows less structure than the eyes do; where eyes should be
 sunglasses are darker than the cheeks. docs/accuracy.md has what this finds and what it misses.

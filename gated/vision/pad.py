@@ -1,4 +1,4 @@
-"""Liveness scores of the two MiniFASNets (Silent-Face-Anti-Spoofing)."""
+"""Scores liveness with the two MiniFASNets (Silent-Face-Anti-Spoofing)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ people came to 0.03 to 0.44. In colour they were seen to have 11 and more."""
 class MiniFasNets:
     """A `PadModel`: the mean live score of both networks, each on its own crop.
 
-    `v2`, `v1se`: ONNX files. AssetError when OpenCV cannot load them.
+    `v2`, `v1se`: ONNX files. Raises: AssetError when OpenCV cannot load them.
     minivision-ai/Silent-Face-Anti-Spoofing, 2020.
     """
 
@@ -91,7 +91,7 @@ def is_grey(picture: Image, below: float = COLOURLESS) -> bool:
 
 
 def noise_of(picture: Image) -> float:
-    """Standard deviation of the noise of a BGR picture, in gray levels: the largest that is found.
+    """Return the standard deviation of a BGR picture's noise in gray levels, the largest found.
 
     Looked for in brightness, and at half the size in the differences of colours: what a picture
     shows differs little there, noise that neighbouring pixels share does.
@@ -117,7 +117,7 @@ def smoothed(picture: Image) -> Image:
 
 
 def _deviation(plane: npt.NDArray[np.float32]) -> float:
-    """Standard deviation of white noise in a plane.
+    """Return the standard deviation of white noise in a plane.
 
     The median stands for the mean, so that edges do not count. Immerkaer, "Fast noise variance
     estimation", 1996.
@@ -126,7 +126,7 @@ def _deviation(plane: npt.NDArray[np.float32]) -> float:
 
 
 def surroundings(image: Image, box: Box, scale: float) -> Image:
-    """(80, 80, 3): the box enlarged by `scale`, shifted to stay inside the frame, never padded."""
+    """Cut out (80, 80, 3): the box enlarged by `scale`, shifted into the frame, never padded."""
     height, width = image.shape[:2]
     scale = min(scale, width / max(box.width, 1.0), height / max(box.height, 1.0))
     w, h = box.width * scale, box.height * scale

@@ -74,7 +74,7 @@ class Sitter:
 def shown_to_camera(
     species: Species, sitter: Sitter, wearer: Sitter, trial: int
 ) -> Iterator[Image]:
-    """Frames (480, 640, 3) of one trial; the same arguments give the same frames.
+    """Yield frames (480, 640, 3) of one trial; the same arguments give the same frames.
 
     wearer: on whose body a worn mask is shown, and whose eyes look through the holes.
     """
@@ -263,7 +263,7 @@ def _lit(colour: Floats, light: float, glare: float, tilt: tuple[float, float, f
 def _pose(
     sheet: _Sheet, tilt: tuple[float, float, float], scale: float, place: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Homography from the sheet to the picture, seen from three face widths away."""
+    """Return the homography from the sheet to the picture, three face widths away."""
     yaw, pitch, roll = np.radians(tilt)
     about_y = np.array(
         [[math.cos(yaw), 0, math.sin(yaw)], [0, 1, 0], [-math.sin(yaw), 0, math.cos(yaw)]]

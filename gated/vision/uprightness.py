@@ -1,4 +1,4 @@
-"""Find which way up the camera hangs: are faces found only when the picture is turned?"""
+"""Finds a camera that hangs turned: faces are found only in turned copies of its pictures."""
 
 from __future__ import annotations
 
@@ -18,29 +18,30 @@ TURNS = {
 """Degrees clockwise, the likeliest first."""
 
 SURE = 0.85
-"""Score from which on a copy shows a face."""
+"""Least score of a face in a turned copy."""
 
 UPRIGHT = 0.92
-"""Score of a face that is upright beyond doubt: large ones are found upside down, too, with up to
-0.90."""
+"""Least score of a face that is certainly upright: large faces upside down have up to 0.90."""
 
 MORE = 0.02
-"""By so much a turned copy has to be surer. Upright faces were surer than any copy of theirs by
-0.04 at least."""
+"""Least lead of a turned copy's score. Upright faces led any copy of theirs by 0.04 at least."""
 
 EVERY_S = 2.0
-"""So often a copy is looked at, one turn at a time, and only where no sure face was found."""
+"""Interval at which a copy is searched, one turn at a time, where no face is certain."""
 
 SOON_S = 0.4
-"""And so often while there is a face that is not sure, or once a copy has shown one: before
-somebody is refused."""
+"""The interval while a face is uncertain, or after a copy has shown one: short, so that the hint
+comes before a refusal."""
 
 HITS = 3
-"""So many copies that show a face better, none of them upright, are no accident."""
+"""Copies in a row that have to show a face better than the picture."""
 
 
 def turn_that_shows_faces(detector: FaceDetector, image: Image) -> int | None:
-    """Degrees by which a picture has to be turned to show a face; None: it shows one, or none."""
+    """Return the degrees by which a picture must be turned to show a face.
+
+    None where it shows an upright one, or no turn shows one.
+    """
     found = detector.detect(image)
     if _best(found) >= UPRIGHT:
         return None
@@ -64,9 +65,9 @@ def _best(faces: Sequence[Face]) -> float:
 
 
 class Uprightness:
-    """Watches a gate's frames; `turn` is by how much they have to be turned, None as it seems.
+    """Watches a gate's frames. turn: the degrees by which they must be turned; None: they need not.
 
-    An upright face settles it until further notice.
+    An upright face sets it back to None.
     """
 
     def __init__(self, detector: FaceDetector) -> None:
@@ -77,7 +78,7 @@ class Uprightness:
         self._next_at: float | None = None
 
     def saw(self, image: Image, faces: Sequence[Face], now: float) -> None:
-        """A frame was searched, at `now` (monotonic seconds), and these faces were found."""
+        """Take note of the faces found in a frame at `now` (monotonic seconds)."""
         if _best(faces) >= UPRIGHT:
             self.turn = None
             self._hits = dict.fromkeys(TURNS, 0)
