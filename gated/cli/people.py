@@ -227,7 +227,8 @@ def show(report: ImportReport, as_json: bool, advice: PhotoAdvice | None = None)
     """Print what came of each photo; returns the exit code. advice: about one person's photos."""
     if as_json:
         more = {} if advice is None else {"photo_advice": asdict(advice)}
-        click.echo(json.dumps({**asdict(report), **more}))
+        record = {k: v for k, v in asdict(report).items() if k != "separator"}
+        click.echo(json.dumps({**record, **more}))
     else:
         for line in report.advice:
             click.echo(line)

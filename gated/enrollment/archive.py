@@ -11,7 +11,7 @@ import posixpath
 import struct
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -111,7 +111,7 @@ def read_upload(
 
     roster = roster_of_table(data, "the table", find, given)
     left = tuple(shown(name) for name in sent if name not in used)
-    return Roster(roster.people, left, roster.problems, roster.notes)
+    return replace(roster, skipped=left)
 
 
 def read_archive(

@@ -56,10 +56,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The rows of a table in their order, and what is to be said of the whole."""
+    """The rows of a table in their order, and what is to be said of the whole.
+
+    separator: of the cells of a CSV; a comma for a workbook.
+    """
 
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
+    separator: str = ","
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,8 @@ def read_table(content: bytes, given: Mapping[str, str]) -> Table:
             f"line {', '.join(short[:10])}{more}: fewer cells than columns; those that are missing "
             "are taken as empty"
         )
-    return Table(tuple(_row(r, headings, delimiter) for r in found), tuple(notes))
+    rows = tuple(_row(r, headings, delimiter) for r in found)
+    return Table(rows, tuple(notes), delimiter)
 
 
 def _of_workbook(content: bytes, given: Mapping[str, str]) -> Table:

@@ -20,7 +20,8 @@ def failures_csv(
     """Yield the refused and differing rows and files of a report as CSV, in pieces.
 
     line and problem are for whoever mends it; an import passes over them. moved: what becomes of
-    the names of files, where the table will lie in another folder.
+    the names of files, where the table will lie in another folder. Cells are separated as in the
+    table that was imported: spreadsheets open by a double click only what their region separates.
     """
     failed = [*report.get("refused", ()), *report.get("differing", ())]
     rows = [pair for entry in failed for pair in _rows(entry)]
@@ -35,7 +36,7 @@ def failures_csv(
     table: list[Row] = [
         [*head, *(cell(name, cells) for name in columns[2:])] for head, cells in rows
     ]
-    return csv_bytes(columns, table, bom=True)
+    return csv_bytes(columns, table, bom=True, separator=report.get("separator"))
 
 
 def _rows(entry: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], Mapping[str, Any]]]:

@@ -7,7 +7,7 @@ import posixpath
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol
 
@@ -107,7 +107,7 @@ class Roster:
 
     skipped: files that are neither photo nor encoding, or that no row names. problems: rows that
     cannot be used. notes: what else is to be known of the source. base: the folder, within the
-    source, that the names of files are seen from.
+    source, that the names of files are seen from. separator: of the cells of a CSV.
     """
 
     people: tuple[ImportRow, ...]
@@ -115,6 +115,7 @@ class Roster:
     problems: tuple[RowProblem, ...] = ()
     notes: tuple[str, ...] = ()
     base: str = ""
+    separator: str = ","
 
     @property
     def nameless(self) -> tuple[int, ...]:
@@ -203,7 +204,7 @@ def _roster_beside(
     roster = roster_of_table(content, shown(table), find, given)
     left = [shown(name) for name in files if name not in used and name != table]
     base = posixpath.dirname(table)
-    return Roster(roster.people, (*others, *left), roster.problems, roster.notes, base)
+    return replace(roster, skipped=(*others, *left), base=base)
 
 
 def _named_by_code(files: Mapping[str, Photo]) -> Iterator[ImportRow | str]:
@@ -343,7 +344,8 @@ def roster_of_table(
         problem = _disagreement(rows)
         found += [problem] if problem is not None else [_of_row(row, find) for row in rows]
     roster = roster_of(found, source)
-    return Roster(roster.people, (), _by_line(roster.problems), table.notes)
+    problems = _by_line(roster.problems)
+    return Roster(roster.people, (), problems, table.notes, separator=table.separator)
 
 
 def _by_line(problems: Sequence[RowProblem]) -> tuple[RowProblem, ...]:

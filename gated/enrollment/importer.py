@@ -64,7 +64,7 @@ class ImportReport:
     one_photo: people of the source of whom one photo is in use, or several of nearly the same
     picture. refused: photos and rows, with the lines of a table and what stands there. differing:
     fields of people who are known that a table has otherwise; they are left alone. skipped: files
-    that were left out. notes: what else is to be known.
+    that were left out. notes: what else is to be known. separator: of the cells of the table.
     """
 
     enrolled: list[str] = field(default_factory=list)
@@ -76,6 +76,7 @@ class ImportReport:
     skipped: list[str] = field(default_factory=list)
     advice: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    separator: str = ","
 
     def refuse(self, what: str, error: GatedError, rows: Sequence[Row] = ()) -> None:
         """Note why a photo or a person was refused, with the stable code."""
@@ -105,7 +106,9 @@ def problem_row(what: str, code: str, detail: str, rows: Sequence[Row] = ()) -> 
 
 def begun(roster: Roster) -> ImportReport:
     """Return the report of an import that has stored nothing yet: the problems of the source."""
-    report = ImportReport(skipped=list(roster.skipped), notes=list(roster.notes))
+    report = ImportReport(
+        skipped=list(roster.skipped), notes=list(roster.notes), separator=roster.separator
+    )
     for problem in roster.problems:
         report.refused.append(_refusal_of(problem))
     return report

@@ -73,17 +73,22 @@ FORMS: Mapping[str, CsvForm] = {
 
 
 def csv_bytes(
-    header: Sequence[str], rows: Iterable[Row], bom: bool = False, language: str | None = None
+    header: Sequence[str],
+    rows: Iterable[Row],
+    bom: bool = False,
+    language: str | None = None,
+    separator: str | None = None,
 ) -> Iterator[bytes]:
     """The table as CSV (RFC 4180) in UTF-8, in pieces; `bom` marks it for Excel.
 
-    language: of the spreadsheet that shall read it, which wants the mark as well.
+    language: of the spreadsheet that shall read it, which wants the mark as well. separator: in
+    place of that of the language.
     Text that a spreadsheet would run as a formula gets an apostrophe before it. Times are ISO 8601
     with the offset where it is known, durations are seconds.
     """
     text = io.StringIO(newline="")
     form = CsvForm() if language is None else FORMS[language]
-    writer = csv.writer(text, delimiter=form.separator)
+    writer = csv.writer(text, delimiter=separator or form.separator)
     rows = map(form.cells, rows) if form.spaced else rows
     if bom or language is not None:
         text.write("\ufeff")

@@ -9,10 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gated.enrollment.archive import read_upload
 from gated.enrollment.enrollment_context import EnrollmentContext
 from gated.enrollment.failures import failures_csv
 from gated.enrollment.import_source import ImportRow, shown
-from gated.enrollment.importer import NOT_SAME, TOGETHER, ImportReport, import_person, read_photo
+from gated.enrollment.importer import (
+    NOT_SAME,
+    TOGETHER,
+    ImportReport,
+    begun,
+    import_person,
+    read_photo,
+)
 from gated.enrollment.reading import read_roster
 from gated.errors import SourceError
 from gated.vision.decoding import MAX_BYTES
@@ -250,6 +258,33 @@ def test_a_row_whose_photo_is_refused_makes_the_person(
     again = imported(office, *people)
     assert again.enrolled == ["E1 bad.jpg"]
     assert again.without_photo == []
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_the_table_of_failures_opens_where_the_table_did(
+    office: EnrollmentContext, tmp_path: Path, separator: str
+) -> None:
+    """Excel in Germany opens by a double click what a semicolon separates, and nothing else."""
+    rows = [("personnel_code", "photo", "department"), ("E7", "gone.jpg", "a;b,c")]
+    table = "\n".join(separator.join(f'"{cell}"' for cell in row) for row in rows)
+    (tmp_path / "staff.csv").write_text(table)
+    for roster in (
+        read_roster(tmp_path / "staff.csv"),
+        read_roster(tmp_path),
+        read_upload(table.encode()),
+    ):
+        report = begun(roster)
+        for person in roster.people:
+            import_person(office, person, report, "root")
+        head = b"".join(failures_csv(asdict(report))).decode("utf-8-sig").splitlines()[0]
+        assert head.split(separator)[:4] == ["line", "problem", "personnel_code", "photo"]
+        mended = tmp_path / "mend" / "mend.csv"
+        mended.parent.mkdir(exist_ok=True)
+        mended.write_bytes(b"".join(failures_csv(asdict(report))))
+        (person,) = read_roster(mended).people
+        assert person.fields["department"] == "a;b,c"
+        mended.unlink()
+        mended.parent.rmdir()
 
 
 def test_whether_two_persons_have_one_face_is_asked_and_the_table_answers(
