@@ -309,7 +309,7 @@ def days(
             else:
                 table = Payroll(workspace).day_table(period, people)
                 _write(out, headings(DAY_COLUMNS, language), table, "days", language=language)
-            click.echo(f"{file} is written")
+            _say_written(file, as_json, period)
             return
         found = [day for some in reports.days(period, people) for day in some]
     if as_json:
@@ -317,6 +317,13 @@ def days(
         return
     head = ("date", "code", "name", "in", "out", "hours", "breaks", "open", "corr.")
     show_rows(head, [_day_row(day) for day in found], "nobody came in that time")
+
+
+def _say_written(file: Path | None, as_json: bool, period: Period, about: str = "") -> None:
+    if as_json:
+        show_json({"file": str(file), "first": period.first, "last": period.last})
+    else:
+        click.echo(f"{file} is written{about}")
 
 
 def _day_record(d: PersonDay) -> dict[str, Any]:
@@ -382,7 +389,7 @@ def months(
             head = headings(MONTH_COLUMNS, language or "en")
             table = payroll.month_table(period, people)
             _write(out, head, table, "months", language=language or "en")
-            click.echo(f"{file} is written: {period.first:%Y-%m} to {period.last:%Y-%m}")
+            _say_written(file, as_json, period, f": {period.first:%Y-%m} to {period.last:%Y-%m}")
             return
         found = [totals for some in payroll.months(period, people) for totals in some]
     if as_json:

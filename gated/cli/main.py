@@ -60,6 +60,8 @@ COMMANDS = {
 }
 
 CRASH_EXIT = 70
+READER_GONE = 141
+"""As a shell reports of every program whose output nobody reads on: 128 and SIGPIPE."""
 
 EXIT_CODES = """\b
 Exit codes:
@@ -105,10 +107,18 @@ NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 def main() -> NoReturn:
     """Run the command line and end the process with the documented exit code."""
+    _replace_closed_streams()
     _show_what_the_terminal_lacks()
+    output = sys.stdout
     try:
         result = cli.main(prog_name="gated", standalone_mode=False)
+        sys.stdout.flush()
         sys.exit(result if isinstance(result, int) else 0)
+    except SystemExit:
+        if sys.stdout is not output:
+            # click has met a reader that is gone: its 1 would be a negative result
+            sys.exit(READER_GONE)
+        raise
     except click.exceptions.Abort:
         click.echo("interrupted", err=True)
         sys.exit(130)
@@ -122,14 +132,24 @@ def main() -> NoReturn:
         click.echo(f"gated: {error.object!r} is not UTF-8 text", err=True)
         sys.exit(click.UsageError.exit_code)
     except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
+        _forget_output()
+        sys.exit(READER_GONE)
     except Exception as error:
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             _end_without_room(error)
         traceback.print_exc()
         click.echo("gated: this is a defect of the program; the lines above say where", err=True)
         sys.exit(CRASH_EXIT)
+
+
+def _replace_closed_streams() -> None:
+    """Open the null device for each standard stream that was closed, as by `>&-`.
+
+    In the order of their descriptors, which no file of the gate's is to get.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def _show_what_the_terminal_lacks() -> None:
@@ -142,7 +162,11 @@ def _show_what_the_terminal_lacks() -> None:
 def _end_without_room(error: OSError) -> NoReturn:
     place = f"{error.filename}: " if error.filename else ""
     click.echo(f"gated: {place}nothing more can be written: {error.strerror}", err=True)
-    with open(os.devnull, "w", encoding="utf-8") as nowhere:
-        # what is left in the buffer would fail again at the end of the process
-        os.dup2(nowhere.fileno(), 1)
+    _forget_output()
     sys.exit(StorageError.exit_code)
+
+
+def _forget_output() -> None:
+    """Drop what is left in the buffer: it would fail again at the end of the process."""
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        os.dup2(nowhere.fileno(), 1)

@@ -243,6 +243,10 @@ def test_months_are_for_payroll(gated: Gated, at: tuple[str, Path], tmp_path: Pa
     )  # fmt: skip
     file = tmp_path / "july.csv"
     assert gated("attendance", "months", file, *july, "--language", "de", *at).code == 0
+    written = gated("attendance", "months", tmp_path / "a.csv", *july, "--json", *at).json
+    assert written == {
+        "file": str(tmp_path / "a.csv"), "first": "2026-07-01", "last": "2026-07-31"
+    }  # fmt: skip
     (row,) = csv.DictReader(io.StringIO(file.read_text(encoding="utf-8-sig")), delimiter=";")
     assert (row["Ist (Std.)"], row["Korrigierte Durchgänge"]) == ("8,5", "2")
     assert gated("attendance", "months", *july, *at).out.splitlines()[1].split()[-1] == "2"

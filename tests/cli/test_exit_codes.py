@@ -212,6 +212,31 @@ def test_a_database_of_a_newer_program_is_7(gated: Gated, config: Path) -> None:
         assert "newer gated" in result.err
 
 
+# --- output that nobody takes ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("args", [("completion", "bash"), ("--version",)], ids=["long", "short"])
+def test_a_reader_that_is_gone_is_no_negative_result(args: tuple[str, ...]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "gated", *args]
+    done = subprocess.run(
+        command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, cwd=ROOT, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_standard_output_that_was_closed_is_no_defect(gated: Gated, config: Path) -> None:
+    assert gated("db", "upgrade", "--config", config).code == 0
+    closed = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "gated"]
+    command = [*closed, "persons", "list", "--config", str(config)]
+    done = subprocess.run(
+        command, stderr=subprocess.PIPE, text=True, timeout=60, cwd=ROOT, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 # --- 6 and 70 -------------------------------------------------------------------------------------
 
 
