@@ -250,8 +250,8 @@ class Journal:
     def erase_person(self, session: Session, at: Instant, uid: str, reason: str) -> list[Receipt]:
         """Redact all rows about the person with this uid; `persons.delete` may follow.
 
-        The actor's part of a row whose note names the person is redacted, too. The erasure ledger
-        has the uid once the session is committed.
+        The private part of a row whose note names the person is redacted, too: see `notes`. The
+        erasure ledger has the uid once the session is committed.
         """
         self.keep_out(session, [uid])
         return self._erase(session, at, uid, reason)
@@ -289,8 +289,8 @@ class Journal:
         for chain, role, seq in found:
             parts.setdefault((chain, role), []).append(seq)
         if (naming := notes.naming_of(session, uid)) is not None:
-            for chain, seq in list(notes.notes_about(session, naming)):
-                parts.setdefault((chain, "actor"), []).append(seq)
+            for chain, seq, role in list(notes.notes_about(session, naming)):
+                parts.setdefault((chain, role), []).append(seq)
         return [
             self.redact(session, at, chain, seqs, reason, role)
             for (chain, role), seqs in parts.items()

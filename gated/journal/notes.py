@@ -35,6 +35,9 @@ NOTED = (
 )
 """Kinds of rows with a free text in the private part of the actor."""
 
+OF_TWO = ("duplicate_overridden",)
+"""Kinds of rows with a free text about two persons, in the private part of one of them."""
+
 TEXTS = ("cause", "reason")
 """The keys of such a text there."""
 
@@ -81,14 +84,16 @@ def naming_of(session: Session, uid: str) -> Naming | None:
     return None if found is None else Naming.of(*found)
 
 
-def notes_about(session: Session, person: Naming) -> Iterator[tuple[str, int]]:
-    """Yield chain and number of rows whose actor's part holds a text that names the person."""
+def notes_about(session: Session, person: Naming) -> Iterator[tuple[str, int, str]]:
+    """Yield chain, number and role of the private parts that hold a text that names the person."""
     row, part = journal.c, journal_private.c
-    beside = sa.and_(part.chain == row.chain, part.seq == row.seq, part.role == "actor")
+    beside = sa.and_(part.chain == row.chain, part.seq == row.seq)
     found = sa.select(row.chain, row.seq, part.payload).join(journal_private, beside)
-    for chain, seq, payload in session.execute(found.where(row.kind.in_(NOTED))):
-        if any(person.is_in(text) for text in _texts(payload)):
-            yield chain, seq
+    for role, kinds in (("actor", NOTED), ("subject", OF_TWO)):
+        noted = found.where(row.kind.in_(kinds), part.role == role)
+        for chain, seq, payload in session.execute(noted):
+            if any(person.is_in(text) for text in _texts(payload)):
+                yield chain, seq, role
 
 
 def _texts(payload: Any) -> Iterator[str]:

@@ -14,7 +14,7 @@ from gated.database.engine import Database
 from gated.database.records import Person
 from gated.database.tables import journal as rows
 from gated.database.tables import journal_private
-from gated.journal.journal import Entry, Journal
+from gated.journal.journal import Entry, Journal, subject_of
 from gated.journal.notes import NOTED, Naming
 from gated.people import person_store
 from tests.people.people import NOW, add_person
@@ -68,6 +68,24 @@ def test_a_note_goes_with_the_person_whom_it_names(journal: Journal, ada: Person
     erase(journal, ada)
     for kind in acts:
         assert notes(journal, kind) == ["for the plumber"] * 2, kind
+    assert journal.verify().ok
+
+
+def test_why_two_may_have_one_face_goes_with_either_of_them(
+    db: Database, journal: Journal, ada: Person
+) -> None:
+    with db.write() as session:
+        twin = add_person(session, first_name="Eve", last_name="King", personnel_code="E-18")
+    for text in ("twin of Ada Lovelace", "their faces were compared by hand"):
+        private = {"subject": {**subject_of(twin.ref), "reason": text}, "actor": {"name": "grace"}}
+        journal.append([Entry(NOW, "duplicate_overridden", {}, private)])
+    erase(journal, ada)
+    with db.read() as session:
+        left = session.execute(
+            sa.select(journal_private.c.payload).where(journal_private.c.role == "subject")
+        )
+        kept = [json.loads(payload)["reason"] for payload in left.scalars()]
+    assert kept == ["their faces were compared by hand"]
     assert journal.verify().ok
 
 
