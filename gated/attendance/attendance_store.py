@@ -35,7 +35,6 @@ from gated.people import overview_store, person_store
 COLUMNS = [log.c[f.name] for f in fields(AttendanceRow) if f.name in log.c]
 """The columns of a record; the gate's present name is looked up separately."""
 
-_AT_ONCE = 500
 
 BY_HAND = ("corrected", "manual")
 """Reasons of rows that somebody wrote, and not the gate."""
@@ -228,8 +227,8 @@ def punches(
 def _on_both_clocks(session: Session, punches: Sequence[Punch]) -> list[Punch]:
     """The same, with boot and monotonic time where the journal tells them."""
     row, known = journal.c, dict[int, tuple[str, int]]()
-    for start in range(0, len(punches), _AT_ONCE):
-        ids = [p.id for p in punches[start : start + _AT_ONCE]]
+    for some in rows.in_parts(punches):
+        ids = [p.id for p in some]
         found = sa.select(log.c.id, row.kind, row.boot_id, row.mono_ns, row.body)
         here = sa.and_(row.chain == log.c.chain, row.seq == log.c.seq)
         for id_, *stored in session.execute(found.join(journal, here).where(log.c.id.in_(ids))):

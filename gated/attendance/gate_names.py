@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from gated.core.text import code_key
 from gated.database import stored_settings
 from gated.database.hub_ownership import MEMBERSHIP
+from gated.database.rows import in_parts
 from gated.database.tables import attendance_logs as log
 from gated.database.tables import gates, sync_chains
 from gated.journal.pruned_ranges import split
@@ -26,7 +27,6 @@ from gated.workspace import Workspace
 CORRECTED = "corrected"
 """The reason of a row that somebody put in the place of another one."""
 
-_AT_ONCE = 500
 
 FEW_ROWS = 5_000
 """So many rows of a gate are gathered and sorted; of more the newest rows of all are gone
@@ -64,8 +64,8 @@ class GateNames:
         corrected = [id_ for id_, _, reason in rows if reason == CORRECTED]
         if corrected:
             origin |= dict.fromkeys(corrected)
-            for start in range(0, len(corrected), _AT_ONCE):
-                origin |= _origins(session, corrected[start : start + _AT_ONCE])
+            for some in in_parts(corrected):
+                origin |= _origins(session, some)
         self._learn(session, {chain for chain in origin.values() if chain is not None})
         return {id_: None if c is None else self._chains[c] for id_, c in origin.items()}
 

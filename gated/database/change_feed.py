@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from gated.database import stored_settings
+from gated.database import rows, stored_settings
 from gated.database.engine import Database
 from gated.database.locks import RowLock, claim
 from gated.database.tables import (
@@ -38,7 +38,6 @@ from gated.errors import StorageError
 
 HEAD = "change_head"
 CHANNEL = "gated_changes"
-_AT_ONCE = 500
 FEED = ""
 """The topic of the feed of changes on the notification channel."""
 
@@ -136,9 +135,9 @@ def note_erasures(session: Session, uids: Sequence[str]) -> None:
     note(session, PERSON, uids, gone=True)
     c, now = changes.c, utcnow()
     once = _insert(session)(erasures).on_conflict_do_nothing(index_elements=["uid"])
-    for start in range(0, len(uids), _AT_ONCE):
-        some = c.uid.in_(uids[start : start + _AT_ONCE])
-        noted = session.execute(sa.select(c.uid, c.seq).where(c.kind == PERSON, some)).all()
+    for some in rows.in_parts(uids):
+        them = sa.select(c.uid, c.seq).where(c.kind == PERSON, c.uid.in_(some))
+        noted = session.execute(them).all()
         session.execute(once, [{"uid": uid, "seq": seq, "at": now} for uid, seq in noted])
 
 
@@ -185,9 +184,9 @@ def renew(session: Session) -> None:
 def erased(session: Session, uids: Sequence[str]) -> set[str]:
     """Those of the persons who were erased."""
     found: set[str] = set()
-    for start in range(0, len(uids), _AT_ONCE):
-        some = erasures.c.uid.in_(uids[start : start + _AT_ONCE])
-        found.update(session.execute(sa.select(erasures.c.uid).where(some)).scalars())
+    for some in rows.in_parts(uids):
+        them = sa.select(erasures.c.uid).where(erasures.c.uid.in_(some))
+        found.update(session.execute(them).scalars())
     return found
 
 

@@ -18,8 +18,6 @@ from gated.database.tables import (
 )
 from gated.errors import BelongsToHub
 
-_AT_ONCE = 500
-
 OPEN_EDITS = ("waiting", "sent")
 """States of an edit that the hub has not decided on."""
 
@@ -56,9 +54,8 @@ def forget(session: Session, kind: str, uid: str) -> bool:
 def forget_all(session: Session, kind: str, uids: Sequence[str]) -> None:
     """Note that things are not the hub's any more; nothing for those that were not."""
     of_kind = mirrored.c.kind == kind
-    for start in range(0, len(uids), _AT_ONCE):
-        some = mirrored.c.uid.in_(uids[start : start + _AT_ONCE])
-        session.execute(sa.delete(mirrored).where(of_kind, some))
+    for some in rows.in_parts(uids):
+        session.execute(sa.delete(mirrored).where(of_kind, mirrored.c.uid.in_(some)))
 
 
 def is_from_hub(session: Session, kind: str, uid: str) -> bool:

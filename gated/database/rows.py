@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -11,7 +11,18 @@ from sqlalchemy.orm import Session
 from gated.database.discreet import made_discreet
 from gated.database.tables import utcnow
 
+T = TypeVar("T")
+
 LARGEST_ID = 2**63 - 1
+
+AT_ONCE = 500
+"""Values of one statement: SQLite takes 32,766 at most, and long lists are planned slowly."""
+
+
+def in_parts(items: Sequence[T], size: int = AT_ONCE) -> Iterator[Sequence[T]]:
+    """Yield a sequence in parts of so many items, each small enough for one statement."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 def one(

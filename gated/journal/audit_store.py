@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from gated.core.chain import microseconds
+from gated.database.rows import in_parts
 from gated.database.tables import AUDITED, journal, journal_private
 from gated.journal.stored_object import moment_in, shown_object_in
 
@@ -105,10 +106,8 @@ def _with_private(session: Session, rows: Sequence[Any]) -> list[AuditRow]:
     payloads: dict[tuple[str, int, str], Any] = {}
     for chain in {r.chain for r in rows}:
         seqs = [r.seq for r in rows if r.chain == chain]
-        for start in range(0, len(seqs), 500):
-            some = sa.select(journal_private).where(
-                private.chain == chain, private.seq.in_(seqs[start : start + 500])
-            )
+        for part in in_parts(seqs):
+            some = sa.select(journal_private).where(private.chain == chain, private.seq.in_(part))
             payloads |= {
                 (p.chain, p.seq, p.role): shown_object_in(p.payload) for p in session.execute(some)
             }

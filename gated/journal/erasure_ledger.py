@@ -18,6 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from gated.database.rows import in_parts
 from gated.database.tables import enrollments, journal, persons, sync_chains
 from gated.errors import StorageError
 from gated.journal.proven import Proof
@@ -29,7 +30,6 @@ log = logging.getLogger(__name__)
 NAME = "erasures.ledger"
 
 _UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_AT_ONCE = 500
 
 
 class ErasureLedger:
@@ -122,7 +122,5 @@ def is_ahead(session: Session, known: Collection[str], proof: Proof) -> bool:
 
 
 def _with_uid(session: Session, table: sa.Table, uids: Collection[str]) -> Iterator[int]:
-    ordered = sorted(uids)
-    for start in range(0, len(ordered), _AT_ONCE):
-        some = ordered[start : start + _AT_ONCE]
+    for some in in_parts(sorted(uids)):
         yield from session.execute(sa.select(table.c.id).where(table.c.uid.in_(some))).scalars()

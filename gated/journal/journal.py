@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -47,6 +47,7 @@ from gated.core.values import Instant, PersonRef, Reason
 from gated.database import change_feed, site_zones, stored_settings
 from gated.database.engine import Database, after_commit, is_write_session
 from gated.database.request_origin import current
+from gated.database.rows import in_parts
 from gated.database.tables import (
     attendance_logs,
     edge_edits,
@@ -107,10 +108,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 SALT = 32
-_AT_ONCE = 500
 
 PASSAGES = frozenset({"decision", "manual_punch"})
 """Kinds of rows that hold the time zone of the passage; a correction keeps that of its row."""
@@ -232,7 +230,7 @@ class Journal:
         """Delete the private parts of rows of a chain, and record that in the journal."""
         wanted = sorted(set(seqs))
         private, projected = journal_private.c, attendance_logs.c
-        for some in _chunks(wanted, 500):
+        for some in in_parts(wanted):
             session.execute(
                 sa.delete(journal_private).where(
                     private.chain == chain, private.role == role, private.seq.in_(some)
@@ -938,7 +936,7 @@ def _mentioned(session: Session, uids: Sequence[str]) -> set[str]:
         *(edge_edits.c.person, fleet_edits.c.person),
     )
     found: set[str] = set()
-    for some in _chunks(uids, _AT_ONCE):
+    for some in in_parts(uids):
         for column in columns:
             there = sa.select(column).where(column.in_(some)).distinct()
             found |= set(session.execute(there).scalars())
@@ -991,8 +989,3 @@ def boot_id() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return str(uuid.uuid4())
-
-
-def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    for i in range(0, len(items), size):
-        yield items[i : i + size]

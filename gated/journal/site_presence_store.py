@@ -41,8 +41,6 @@ LATEST = 2**32
 AHEAD_S = 300.0
 """Passages that are dated further in the future are ignored."""
 
-_AT_ONCE = 500
-
 
 @dataclass(frozen=True, slots=True)
 class SiteHead:
@@ -220,7 +218,7 @@ def store_from_hub(session: Session, passages: Sequence[LastPassage], *, complet
 def ids_of(session: Session, uids: Iterable[str]) -> dict[str, int]:
     """Return uid -> id of the persons who are known here."""
     found: dict[str, int] = {}
-    for some in _chunks(sorted(uids)):
+    for some in rows.in_parts(sorted(uids)):
         known = sa.select(persons.c.uid, persons.c.id).where(persons.c.uid.in_(some))
         found |= dict(session.execute(known).all())
     return found
@@ -237,7 +235,7 @@ def _locked(session: Session, site: str) -> SiteHead | None:
 
 def _refresh(session: Session, site: str, people: Collection[int]) -> None:
     """Read the last passages of these people at a site from the log again."""
-    for some in _chunks(sorted(people)):
+    for some in rows.in_parts(sorted(people)):
         _write(session, site, _last(session, site, some))
 
 
@@ -294,7 +292,7 @@ def _forgive(session: Session, site: str, uid: str, utc: float) -> None:
 def _stored(session: Session, site: str, uids: Sequence[str]) -> dict[str, LastPassage]:
     there: dict[str, LastPassage] = {}
     c = site_presence.c
-    for some in _chunks(uids):
+    for some in rows.in_parts(uids):
         found = sa.select(*_PASSAGE).where(c.site == site, c.uid.in_(some))
         there |= {row.uid: record(LastPassage, row) for row in session.execute(found)}
     return there
@@ -311,8 +309,3 @@ def _store_numbered(session: Session, site: str, passages: Sequence[LastPassage]
     moved = sa.update(presence_sites).where(presence_sites.c.site == site)
     session.execute(moved.values(seq=numbered[-1].seq))
     change_feed.ring(session, change_feed.topic_of(site))
-
-
-def _chunks(items: Sequence[Any]) -> Iterable[Sequence[Any]]:
-    for start in range(0, len(items), _AT_ONCE):
-        yield items[start : start + _AT_ONCE]

@@ -21,9 +21,6 @@ from gated.database.tables import (
 )
 from gated.errors import Taken
 
-_AT_A_TIME = 1000
-"""Ids in one statement."""
-
 
 @dataclass(frozen=True, slots=True)
 class DirectoryName:
@@ -204,7 +201,5 @@ def memberships(
     return sorted(found, key=lambda one: (sort_key(one.group_name), one.person_id))
 
 
-def _portions(ids: Iterable[int]) -> Iterable[list[int]]:
-    wanted = sorted(set(ids))
-    for i in range(0, len(wanted), _AT_A_TIME):
-        yield wanted[i : i + _AT_A_TIME]
+def _portions(ids: Iterable[int]) -> Iterable[Sequence[int]]:
+    return rows.in_parts(sorted(set(ids)))

@@ -43,9 +43,6 @@ CHANGEABLE = frozenset(f.name for f in record_fields(Person)) - {
 
 _COLUMNS = columns_of(Person, persons)
 
-_AT_A_TIME = 1000
-"""Ids in one statement."""
-
 
 _CODES = ("personnel_code", "email", "phone")
 _TEXTS = tuple(
@@ -122,9 +119,9 @@ def refs(session: Session, ids: Collection[int]) -> dict[int, PersonRef]:
     found: dict[int, PersonRef] = {}
     wanted, p = list(ids), persons.c
     selected = sa.select(p.id, p.uid, p.personnel_code, p.first_name, p.last_name)
-    for i in range(0, len(wanted), _AT_A_TIME):
-        some = selected.where(p.id.in_(wanted[i : i + _AT_A_TIME]))
-        for id_, uid, code, first, last in session.execute(some).all():
+    for some in rows.in_parts(wanted):
+        there = selected.where(p.id.in_(some))
+        for id_, uid, code, first, last in session.execute(there).all():
             found[id_] = PersonRef(id_, uid, code, f"{first} {last}".strip())
     return found
 
@@ -133,8 +130,8 @@ def ids_by_uid(session: Session, uids: Collection[str]) -> dict[str, int]:
     """Return the ids of those of these people who are here; any number may be asked for."""
     wanted, found = sorted(set(uids)), dict[str, int]()
     selected = sa.select(persons.c.uid, persons.c.id)
-    for i in range(0, len(wanted), _AT_A_TIME):
-        there = selected.where(persons.c.uid.in_(wanted[i : i + _AT_A_TIME]))
+    for some in rows.in_parts(wanted):
+        there = selected.where(persons.c.uid.in_(some))
         found |= {row.uid: row.id for row in session.execute(there)}
     return found
 

@@ -13,7 +13,7 @@ keeps the others from being acknowledged:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,8 +49,6 @@ from gated.journal.key_rotation import successor_keys
 from gated.journal.outbox import ROW, Batch, Part
 from gated.journal.pruned_ranges import PRUNED, ExplainedGap, PrunedRange, read, split
 from gated.journal.site_presence_store import PassageChanges
-
-_AT_ONCE = 500
 
 Names = Mapping[str, Mapping[str, Any]]
 """Role -> payload of a private part."""
@@ -253,10 +251,10 @@ class _Ingest:
     def _here(self, seqs: Sequence[int]) -> dict[int, str]:
         found: dict[int, str] = {}
         row = journal.c
-        for start in range(0, len(seqs), _AT_ONCE):
-            some = row.seq.in_(seqs[start : start + _AT_ONCE])
-            rows = sa.select(row.seq, row.hash).where(row.chain == self._batch.chain, some)
-            found |= dict(self._session.execute(rows).all())
+        for some in rows_.in_parts(seqs):
+            there = row.chain == self._batch.chain, row.seq.in_(some)
+            known = sa.select(row.seq, row.hash).where(*there)
+            found |= dict(self._session.execute(known).all())
         return found
 
     def _fork(self) -> IngestResult:
@@ -359,7 +357,7 @@ class _Ingest:
     def _erased(self, uids: set[str]) -> set[str]:
         return {
             uid
-            for some in _some(sorted(uids))
+            for some in rows_.in_parts(sorted(uids))
             for uid in self._session.execute(
                 sa.select(erasures.c.uid).where(erasures.c.uid.in_(some))
             ).scalars()
@@ -471,7 +469,7 @@ class _Ingest:
         """uid -> id here; the gate's own numbers mean nothing to us. Locked against erasure."""
         uids = sorted({row.subject_uid for row in rows if row.subject_uid})
         found: dict[str | None, int] = {}
-        for some in _some(uids):
+        for some in rows_.in_parts(uids):
             there = sa.select(persons.c.uid, persons.c.id).where(persons.c.uid.in_(some))
             there = there.with_for_update(read=True, key_share=True)
             found |= dict(self._session.execute(there).all())
@@ -580,8 +578,3 @@ def _by_seq(parts: Sequence[Part]) -> dict[int, list[Part]]:
     for part in parts:
         found.setdefault(part["seq"], []).append(part)
     return found
-
-
-def _some(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(items), _AT_ONCE):
-        yield items[start : start + _AT_ONCE]

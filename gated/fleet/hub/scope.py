@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from gated.database import rows
 from gated.database.records import GateRow
 from gated.database.tables import gate_groups, group_members, groups, persons
 from gated.fleet.wire import person_states
 from gated.fleet.wire.states import StoredPerson
-
-AT_ONCE = 500
 
 
 def of(session: Session, gate: GateRow, uids: Sequence[str]) -> dict[str, StoredPerson]:
@@ -23,11 +22,11 @@ def of(session: Session, gate: GateRow, uids: Sequence[str]) -> dict[str, Stored
 def uids_of(session: Session, gate: GateRow, uids: Sequence[str]) -> set[str]:
     """Return those of the persons whom a gate carries, without anything about them."""
     found: set[str] = set()
-    for start in range(0, len(uids), AT_ONCE):
-        some = sa.select(persons.c.uid).where(persons.c.uid.in_(uids[start : start + AT_ONCE]))
+    for some in rows.in_parts(uids):
+        them = sa.select(persons.c.uid).where(persons.c.uid.in_(some))
         if not gate.everyone:
-            some = some.where(persons.c.id.in_(members_of(gate)))
-        found |= set(session.execute(some).scalars())
+            them = them.where(persons.c.id.in_(members_of(gate)))
+        found |= set(session.execute(them).scalars())
     return found
 
 
