@@ -160,7 +160,8 @@ def examine(settings: Settings, patient: DoctorContext | None = None) -> list[Fi
     """Everything that was found, in the order in which an installer should mend it."""
     patient = patient or DoctorContext(settings)
     camera = settings.camera
-    waits = LIMIT_S + camera.open_timeout_s + camera.read_timeout_s
+    second = settings.liveness.second_camera
+    waits = LIMIT_S + max(c.open_timeout_s + c.read_timeout_s for c in (camera, second))
     probes: list[tuple[str, Probe, float]] = [
         ("configuration", _configuration, LIMIT_S),
         ("software", _software, LIMIT_S),
@@ -175,6 +176,7 @@ def examine(settings: Settings, patient: DoctorContext | None = None) -> list[Fi
         ("names", _names, 2 * LIMIT_S),
         ("journal", _journal, 2 * LIMIT_S),
         ("camera", _camera, waits),
+        ("second camera", _second_camera, waits),
         ("door", _door, LIMIT_S),
         ("reader", _reader, LIMIT_S),
         ("card output", _card_output, LIMIT_S),
@@ -474,6 +476,31 @@ def _camera(patient: DoctorContext) -> Iterator[Finding]:
     yield from (Finding("camera", *check) for check in driver.check(setup))
 
 
+def _second_camera(patient: DoctorContext) -> Iterator[Finding]:
+    settings, name = patient.settings.liveness.second_camera, "second camera"
+    if not settings.is_there:
+        return
+    if patient.running:
+        yield Finding(name, "skip", "the running gate uses it")
+        return
+    camera = open_camera(settings, patient.clock)
+    try:
+        camera.open()
+        image = camera.read().image
+    finally:
+        camera.close()
+    message = f"{settings.driver} gives {image.shape[1]}x{image.shape[0]}"
+    if float(image.mean()) < 8:
+        yield Finding(name, "warn", f"{message}, all dark", "switch its infra-red lamp on")
+    elif not _is_infra_red(image):
+        advice = "set it to its night mode for good: nobody is let in by pictures with colour"
+        yield Finding(name, "warn", f"{message} with colour, which shows screens", advice)
+    else:
+        yield Finding(name, "ok", f"{message}, infra-red")
+    driver, setup = camera_driver(settings, patient.clock)
+    yield from (Finding(name, *check) for check in driver.check(setup))
+
+
 def _is_infra_red(image: Image) -> bool:
     """Return whether there is something to be seen, and no colour in it."""
     return is_grey(image, below=1.0) and float(image.std()) > 8.0
@@ -542,7 +569,7 @@ def _serial_port(settings: Settings) -> str:
 
 
 def _network_device(settings: Settings) -> str:
-    if settings.camera.driver == "rtsp":
+    if "rtsp" in (settings.camera.driver, settings.liveness.second_camera.driver):
         return "its camera on the network"
     return "its relay on the network" if settings.door.options.get("host") else ""
 

@@ -140,7 +140,9 @@ class Zone(Section):
             yield Misfit(("top", "bottom"), "the zone is empty: top < bottom is needed")
 
 
-class CameraSettings(Section):
+class CameraSource(Section):
+    """A camera and how to reach it."""
+
     driver: DriverName = "replay"
     """picamera2, v4l2, rtsp, replay, none, or one that another package brings."""
     options: Options = Field(default_factory=dict, repr=False)
@@ -166,14 +168,8 @@ class CameraSettings(Section):
     read_timeout_s: Annotated[float, Field(gt=0, le=10)] = 2.0
     frozen_after_s: Seconds = 10.0
     """The same picture for so long counts as a failure (not for replay)."""
-    watch_view: bool = True
-    """A covered lens and a camera that is turned away are alarms (not for replay)."""
-    on_change: Literal["report", "refuse"] = "report"
-    """Another camera in the place of the first one is an alarm; refuse: nobody is let in by face
-    until an admin accepts it."""
     certificate: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     """rtsps: SHA-256 of the host's certificate; null: that of the first connection."""
-    zone: Zone = Zone()
 
     def misfits(self) -> Iterator[Misfit]:
         yield from _unknown_driver("gated.cameras", self.driver)
@@ -188,6 +184,28 @@ class CameraSettings(Section):
                 ("source", "driver"),
                 "driver replay needs source: a video, a folder of images, or demo",
             )
+
+
+class CameraSettings(CameraSource):
+    watch_view: bool = True
+    """A covered lens and a camera that is turned away are alarms (not for replay)."""
+    on_change: Literal["report", "refuse"] = "report"
+    """Another camera in the place of the first one is an alarm; refuse: nobody is let in by face
+    until an admin accepts it."""
+    zone: Zone = Zone()
+
+
+class SecondCameraSettings(CameraSource):
+    """An infra-red camera beside the first one, with the same view."""
+
+    driver: DriverName = "none"
+    """As of the first camera; none: there is none."""
+    name: Name = "second camera"
+
+    @property
+    def is_there(self) -> bool:
+        """True where a second camera is configured."""
+        return self.driver != "none"
 
 
 class VisionSettings(Section):
@@ -280,6 +298,8 @@ class LivenessSettings(Section):
     """Faces in pictures without colour, which the networks cannot judge. challenge: who does what
     is asked is living; only for a camera that sees near infra-red, in which screens show no face.
     """
+    second_camera: SecondCameraSettings = SecondCameraSettings()
+    """An infra-red camera beside the first one: a living face is in both pictures."""
 
     @property
     def steps_up(self) -> bool:
@@ -292,6 +312,11 @@ class LivenessSettings(Section):
         return self.level == "challenge" or self.steps_up
 
     def misfits(self) -> Iterator[Misfit]:
+        if self.second_camera.is_there and self.level == "off":
+            yield Misfit(
+                ("second_camera.driver", "level"),
+                "a second camera is for liveness, which is off",
+            )
         if self.infra_red == "challenge" and not self.needs_mesh:
             yield Misfit(
                 ("infra_red", "level"),
@@ -1115,24 +1140,27 @@ class Settings(Section):
                 ("storage.keep_stranger_pictures", "privacy.unknown_faces_days"),
                 "pictures of strangers are kept for unknown_faces_days, which are 0",
             )
-        url = self.camera.url or ""
         level = self.liveness.level
-        if (
-            level in {"strict", "challenge"}
-            and url.startswith("rtsp://")
-            and self.camera.driver == "rtsp"
-        ):
-            yield Misfit(
-                ("camera.url", "liveness.level"),
-                f"anybody on the network can replace an unencrypted picture: liveness {level} "
-                "needs rtsps://",
-            )
+        cameras = {"camera": self.camera, "liveness.second_camera": self.liveness.second_camera}
+        for name, camera in cameras.items():
+            open_ = camera.driver == "rtsp" and (camera.url or "").startswith("rtsp://")
+            if open_ and level in {"strict", "challenge"}:
+                yield Misfit(
+                    (f"{name}.url", "liveness.level"),
+                    f"anybody on the network can replace an unencrypted picture: liveness {level} "
+                    "needs rtsps://",
+                )
 
     def misfits(self) -> Iterator[Misfit]:
         camera, door, gate = self.camera.driver, self.door.driver, self.gate
         drivers = ("camera.driver", "door.driver")
         if camera == "replay" and self.door.is_real:
             yield Misfit(drivers, f"a replay never drives a real door (door.driver: {door})")
+        if self.liveness.second_camera.driver == "replay" and self.door.is_real:
+            yield Misfit(
+                ("liveness.second_camera.driver", "door.driver"),
+                f"a replay never vouches at a real door (door.driver: {door})",
+            )
         if gate.demo and (camera != "replay" or door != "simulated"):
             yield Misfit(
                 ("gate.demo", *drivers),

@@ -32,7 +32,7 @@ from gated.core.messages import (
     RecordEvent,
 )
 from gated.core.policy import criteria_for
-from gated.core.values import CameraEventKind, Light
+from gated.core.values import CameraEventKind, Image, Light, PadReading, TrackedFace
 from gated.daemon.screen import Screen
 from gated.devices.cameras import open_camera
 from gated.devices.card_output import CardReporter, open_card_output
@@ -72,9 +72,11 @@ from gated.runtime.incident_tape import IncidentTape
 from gated.runtime.inference import Analyse
 from gated.runtime.journal_writer import JournalWriter
 from gated.runtime.pipeline import Pipeline
+from gated.runtime.second_camera import SecondCamera
 from gated.runtime.snapshot_writer import SnapshotWriter
 from gated.vision.analyzer import Analyzer
 from gated.vision.badges import BadgeReader
+from gated.vision.second_look import confirmed, look
 from gated.vision.uprightness import setting_for
 from gated.workspace import Workspace
 
@@ -83,6 +85,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SECOND_LOST = "second_camera_lost"
+"""Problem and alarm: the infra-red camera shows nothing, so that nobody is let in by face."""
 UNREADABLE = "templates_unreadable"
 """Problem and alarm: files of templates cannot be read, or not with this key."""
 
@@ -180,7 +184,8 @@ class GateRuntime:
         policy = policy_of(self._settings, kit.calibration)
         gate = Gate(policy, gallery, kit.calibration, seed=secrets.token_bytes(32))
         recorder = Recorder(workspace, workspace.settings)
-        analyse = self._with_snapshots(self._context.tap.tapped(analyzer.analyse), stack)
+        analyse = self._with_second_camera(analyzer.analyse, kit, stack)
+        analyse = self._with_snapshots(self._context.tap.tapped(analyse), stack)
         analyse = self._with_refused_visits(analyse, kit, recorder, stack)
         self._tape = self._start_tape(gallery, stack)
         journal = JournalWriter(recorder.append, self._settings.storage.journal_queue, self._crash)
@@ -286,6 +291,38 @@ class GateRuntime:
                 settings.badge_interval_s,
                 self._crash,
             )
+
+    def _with_second_camera(self, analyse: Analyse, kit: VisionKit, stack: ExitStack) -> Analyse:
+        """Return `analyse`, wrapped to look into an infra-red camera where there is one."""
+        settings = self._settings.liveness.second_camera
+        if not settings.is_there:
+            return analyse
+        camera = SupervisedCamera(
+            open_camera(settings, self._clock, demo=kit.demo_portraits()),
+            self._clock,
+            on_event=self._on_second_camera,
+            frozen_after_s=settings.frozen_after_s,
+            watch_view=False,
+        )
+        detector = kit.models.detector
+
+        def confirm(
+            reading: PadReading, face: TrackedFace, shape: tuple[int, int], second: Image | None
+        ) -> PadReading:
+            return confirmed(reading, look(detector, face.face, shape, second))
+
+        second = SecondCamera(camera, confirm, self._crash)
+        camera.heartbeat = second.beat
+        self._start_loop(second, stack)
+        stack.callback(camera.stop)
+        return second.tapped(analyse)
+
+    def _on_second_camera(self, event: CameraEvent) -> None:
+        """Report a second camera that is lost, frozen or dark: liveness is undecided meanwhile."""
+        lost = event.kind not in (CameraEventKind.OPENED, CameraEventKind.CLEAR)
+        detail = f"{event.kind}: {event.detail}" if lost else ""
+        self._board.trouble(SECOND_LOST, detail or None)
+        self.post(Condition(SECOND_LOST, lost, detail, "alarm"))
 
     def _with_snapshots(self, analyse: Analyse, stack: ExitStack) -> Analyse:
         """Return `analyse`, wrapped to store pictures of attacks where configured."""

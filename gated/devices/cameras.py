@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gated.config import CameraSettings
+from gated.config import CameraSource
 from gated.core.values import Image
 from gated.devices.demo_scene import Portrait, walk_ups
 from gated.devices.drivers import CameraDriver, CameraSetup, camera_driver, make_camera
@@ -16,7 +16,7 @@ from gated.ports import Camera, Clock
 
 
 def open_camera(
-    settings: CameraSettings,
+    settings: CameraSource,
     clock: Clock,
     demo: Sequence[Portrait] = (),
     known: str | None = None,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 from pydantic import ValidationError
 
 from gated.config import (
-    CameraSettings,
+    CameraSource,
     CardOutputSettings,
     CredentialSettings,
     DoorSettings,
@@ -66,7 +66,7 @@ class Check(NamedTuple):
 class CameraSetup:
     """Arguments for making a camera. options: of the driver's own model, validated."""
 
-    settings: CameraSettings
+    settings: CameraSource
     options: Any
     clock: Clock
     demo: Sequence[Portrait] = ()
@@ -186,7 +186,7 @@ AnyDriver = CameraDriver | DoorDriver | ReaderDriver | CardOutputDriver
 
 
 def camera_driver(
-    settings: CameraSettings,
+    settings: CameraSource,
     clock: Clock,
     demo: Sequence[Portrait] = (),
     video: Path = VIDEO,
@@ -220,6 +220,12 @@ def check_options(settings: Settings) -> None:
             checked(f"{section}.options", driver.options, options)
         except ConfigError as error:
             problems.append(str(error))
+    second = settings.liveness.second_camera
+    try:
+        driver = load_driver("gated.cameras", second.driver, CameraDriver)
+        checked("liveness.second_camera.options", driver.options, second.options)
+    except ConfigError as error:
+        problems.append(str(error))
     if problems:
         raise ConfigError(*problems)
 

@@ -7,7 +7,7 @@ import socket
 import ssl
 from pathlib import Path
 
-from gated.config import CameraSettings
+from gated.config import CameraSource
 from gated.config.addresses import authority
 from gated.devices.clock import SystemClock
 from gated.devices.drivers import VIDEO, camera_driver
@@ -17,7 +17,7 @@ RTSPS_PORT = 322
 TIMEOUT_S = 3.0
 
 
-def identity_of(settings: CameraSettings, sysfs: Path = VIDEO) -> str | None:
+def identity_of(settings: CameraSource, sysfs: Path = VIDEO) -> str | None:
     """Return an identity that another camera would not have, or None. Raises: DeviceError."""
     driver, setup = camera_driver(settings, SystemClock(), video=sysfs)
     return driver.identity(setup)

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from gated.config import CameraSettings
+from gated.config import CameraSource
 from gated.config.addresses import shown
 from gated.core.values import Image
 from gated.devices.drivers import VIDEO, CameraDriver
@@ -33,7 +33,7 @@ class CaptureCamera:
     identity: str | None = None
     """What another camera would not have, of the one that is open; None: not known by this."""
 
-    def __init__(self, settings: CameraSettings, clock: Clock) -> None:
+    def __init__(self, settings: CameraSource, clock: Clock) -> None:
         self.name = settings.name
         self._settings = settings
         self._clock = clock
@@ -117,7 +117,7 @@ class V4l2Camera(CaptureCamera):
 
     def __init__(
         self,
-        settings: CameraSettings,
+        settings: CameraSource,
         clock: Clock,
         known: str | None = None,
         video: Path = VIDEO,

@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from gated.config import CameraSettings
+from gated.config import CameraSource
 from gated.core.values import Image
 from gated.devices.drivers import CameraDriver
 from gated.devices.turning import turned
@@ -44,7 +44,7 @@ class PiCamera:
 
     def __init__(
         self,
-        settings: CameraSettings,
+        settings: CameraSource,
         clock: Clock,
         library: Any = None,
         libcamera: Any = None,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from gated.config import CameraSettings
+from gated.config import CameraSource
 from gated.core.values import Image
 
 ROTATIONS = {
@@ -17,7 +17,7 @@ ROTATIONS = {
 }
 
 
-def turned(settings: CameraSettings) -> Callable[[Image], Image]:
+def turned(settings: CameraSource) -> Callable[[Image], Image]:
     """Return a function that rotates and then mirrors pictures as configured."""
     rotation, mirror = ROTATIONS.get(settings.rotate), settings.mirror
 
