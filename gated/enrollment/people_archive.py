@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from gated.database.records import Enrollment, Person
 from gated.enrollment import enrollment_store
 from gated.enrollment.headings import FIELDS
+from gated.errors import StorageError
 from gated.http.pipe import Pipe
 from gated.http.spreadsheet import Row, csv_bytes
 from gated.people import overview_store, person_store
@@ -69,7 +70,7 @@ def archive_bytes(
     """Yield a ZIP archive in pieces: a table, and the photos that it names.
 
     progress: called with how many photos are done, of how many. At most one photo is in memory.
-    StorageError, SealError.
+    Raises: StorageError, which names the enrollment whose photo cannot be read.
     """
     pipe = Pipe()
     with zipfile.ZipFile(pipe, "w") as archive:
@@ -78,11 +79,21 @@ def archive_bytes(
         yield pipe.take()
         photos = [photo for _, some in moved.people for photo in some]
         for done, photo in enumerate(photos, 1):
-            image = files.load_image(photo.face_image_path or "")
+            image = _image(photo, files)
             archive.writestr(zipfile.ZipInfo(_name(photo), LONG_AGO), image)
             progress(done, len(photos))
             yield pipe.take()
     yield pipe.take()
+
+
+def _image(photo: Enrollment, files: FileStore) -> bytes:
+    try:
+        return files.load_image(photo.face_image_path or "")
+    except StorageError as error:
+        raise StorageError(
+            f"the photo of enrollment {photo.id}, of person {photo.person_id}: {error}; remove it, "
+            "or enroll the person again"
+        ) from error
 
 
 def _rows(moved: MovedPeople) -> Iterator[Row]:

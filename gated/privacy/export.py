@@ -18,6 +18,7 @@ from gated.change import Change
 from gated.database import account_store, passkey_store
 from gated.database.records import Account, Enrollment, Person
 from gated.enrollment import enrollment_store
+from gated.errors import StorageError
 from gated.journal import audit_store, quarantine
 from gated.people import consent_store, directory_store, group_store, person_store
 from gated.workspace import Workspace
@@ -27,7 +28,7 @@ README = """What this gate knows of one person.
 person.json       the person, groups, rules of access and consent
 credentials.json  cards, badges and PINs (without what they hold)
 accounts.json     accounts to sign in with (without password), and their passkeys
-enrollments.json  reference photos with the templates made from them
+enrollments.json  reference photos, the templates made from them, and which are damaged
 photos/           these photos
 attendance.json   every entry, exit and refusal on record that names the person
 correction_requests.json  what the person asked to be corrected, and the answers
@@ -44,21 +45,20 @@ def record_export(change: Change, person_id: int) -> Person:
 
 
 def archive_of(workspace: Workspace, person: Person) -> bytes:
-    """Return a ZIP archive of all that is stored of a person. Raises: StorageError."""
+    """Return a ZIP archive of all that is stored of a person. Raises: StorageError.
+
+    A photo or template that cannot be read keeps nothing else back: the archive names it.
+    """
     with workspace.database.read() as session:
         parts = _parts(workspace, session, person)
         enrolled = enrollment_store.list_(session, person_id=person.id)
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("README.txt", README)
-        parts["enrollments.json"] = [_enrollment(workspace, e) for e in enrolled]
+        parts["enrollments.json"] = [_enrollment(workspace, e, file) for e in enrolled]
         for name, content in parts.items():
             text = json.dumps(content, indent=1, default=_plain, ensure_ascii=False)
             file.writestr(name, text)
-        for enrollment in enrolled:
-            if enrollment.face_image_path is not None:
-                photo = workspace.files.load_image(enrollment.face_image_path)
-                file.writestr(f"photos/{enrollment.id}.jpg", photo)
     return archive.getvalue()
 
 
@@ -93,13 +93,25 @@ def _account(session: Session, account: Account) -> dict[str, Any]:
     return {**_without(asdict(account), secret), "passkeys": keys}
 
 
-def _enrollment(workspace: Workspace, enrollment: Enrollment) -> dict[str, Any]:
-    template = None
-    if enrollment.face_encoding_path is not None:
-        vector, _ = workspace.files.load_encoding(enrollment.face_encoding_path)
-        template = [float(x) for x in vector]
-    paths = ("face_image_path", "face_encoding_path")
-    return {**_without(asdict(enrollment), paths), "template": template}
+def _enrollment(
+    workspace: Workspace, enrollment: Enrollment, archive: zipfile.ZipFile
+) -> dict[str, Any]:
+    """Write a photo into the archive; return what else is stored of the enrollment."""
+    template, unreadable = None, []
+    try:
+        if enrollment.face_encoding_path is not None:
+            vector, _ = workspace.files.load_encoding(enrollment.face_encoding_path)
+            template = [float(x) for x in vector]
+    except StorageError as error:
+        unreadable.append(f"template: {error}")
+    try:
+        if enrollment.face_image_path is not None:
+            photo = workspace.files.load_image(enrollment.face_image_path)
+            archive.writestr(f"photos/{enrollment.id}.jpg", photo)
+    except StorageError as error:
+        unreadable.append(f"photo: {error}")
+    stored = _without(asdict(enrollment), ("face_image_path", "face_encoding_path"))
+    return {**stored, "template": template, "unreadable": unreadable}
 
 
 def _without(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 from gated.config import load
 from gated.database.state_lock import StateLock
 from gated.devices.clock import SystemClock
+from gated.enrollment import enrollment_store
 from gated.enrollment.models import INSTALLED
 from gated.journal import audit_store
 from gated.people.people import People
@@ -261,3 +262,17 @@ def test_photos_leave_the_gate_only_when_asked_for(
             row.kind for row in audit_store.list_(session, audit_store.AuditFilter(), limit=9)
         ]
     assert "exported" in written
+
+
+def test_a_damaged_photo_is_named_by_its_enrollment_when_people_move(
+    gated: Gated, config: Path, photos: Path, tmp_path: Path
+) -> None:
+    at, file = ("--config", config), tmp_path / "staff.zip"
+    gated("enroll", "E17", photos / "obama.jpg", *at)
+    with open_workspace(load(config, {})) as workspace, workspace.database.read() as session:
+        (enrollment,) = enrollment_store.list_(session)
+        (workspace.files.uploads / str(enrollment.face_image_path)).write_bytes(b"torn")
+    found = gated("people", "export", file, "--photos", *at)
+    assert found.code == 5
+    assert f"the photo of enrollment {enrollment.id}, of person {enrollment.person_id}" in found.err
+    assert not file.exists()

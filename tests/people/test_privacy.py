@@ -490,3 +490,19 @@ def test_an_export_holds_everything_and_no_secret(make: Make) -> None:
     everything = b"".join(content.values())
     assert b"argon2" not in everything
     assert b"Bert" not in everything
+
+
+def test_a_damaged_photo_keeps_nothing_else_of_a_person_back(make: Make) -> None:
+    world = make()
+    anna = done_by("test", world.people.create, ANNA)
+    photo, template = world.enroll(anna)
+    whole = world.enroll(anna)
+    for path in (photo, template):
+        (world.workspace.files.uploads / path).write_bytes(b"torn")
+    archive = zipfile.ZipFile(io.BytesIO(archive_of(world.workspace, anna)))
+    torn, other = json.loads(archive.read("enrollments.json"))
+    assert [line.partition(":")[0] for line in torn["unreadable"]] == ["template", "photo"]
+    assert (torn["template"], other["unreadable"]) == (None, [])
+    assert archive.read(f"photos/{other['id']}.jpg") == b"a photo of Anna"
+    assert f"photos/{torn['id']}.jpg" not in archive.namelist()
+    assert all(world.is_there(path) for path in whole)
