@@ -45,11 +45,15 @@ def checked(schema: type[T], values: Mapping[str, Any]) -> T:
     """Make a body of the API of options. Raises: click.UsageError in the API's words."""
     from pydantic import ValidationError
 
+    from gated.http.plain_words import in_plain_words
+
     try:
         return schema(**values)
     except ValidationError as error:
         wrong = [
-            f"{'.'.join(map(str, e['loc'])).replace('_', '-')}: {e['msg']}" for e in error.errors()
+            f"{'.'.join(map(str, e['loc'])).replace('_', '-')}: "
+            f"{in_plain_words(e['type'], e['msg'], e.get('ctx') or {})}"
+            for e in error.errors()
         ]
         raise click.UsageError("; ".join(wrong)) from None
 

@@ -22,7 +22,7 @@ from gated.cli.acting import (
     show_rows,
     site_time,
 )
-from gated.cli.common import CommandResult, config_option, json_option, reports, show_json
+from gated.cli.common import CommandResult, config_option, json_option, one_line, reports, show_json
 from gated.cli.output import OutputFile, output_file
 
 if TYPE_CHECKING:
@@ -43,7 +43,9 @@ _department = click.option("--department", help="Of this department only.")
 _file = click.argument(
     "file", required=False, type=click.Path(path_type=Path, dir_okay=False, writable=False)
 )
-_reason = click.option("--reason", required=True, help="Why; stands in the journal.")
+_reason = click.option(
+    "--reason", callback=one_line, required=True, help="Why; stands in the journal."
+)
 _bom = click.option("--bom", is_flag=True, help="Mark a CSV file as UTF-8, for Excel.")
 _language = click.option(
     "--language",

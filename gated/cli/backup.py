@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 import click
 
-from gated.cli.common import config_option, json_option, progress_bar, settings_of
+from gated.cli.common import config_option, json_option, one_line, progress_bar, settings_of
 from gated.errors import SourceError
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def backup_key(file: Path) -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help="A newer copy of erasures.ledger: who is in it stays erased.",
 )
-@click.option("--reason", default="", help="For the journal, why rows are missing.")
+@click.option("--reason", callback=one_line, help="For the journal, why rows are missing.")
 @json_option
 @config_option
 def restore(
@@ -120,7 +120,7 @@ def restore(
     check: bool,
     replace: bool,
     ledger: Path | None,
-    reason: str,
+    reason: str | None,
     as_json: bool,
     config: Path | None,
 ) -> None:
@@ -142,7 +142,7 @@ def restore(
         settings = settings_of(config)
         opener = _opener(passphrase_file, key_file)
         bar = stack.enter_context(progress_bar("done"))
-        wishes = RestoreOptions(replace, check, ledger, find_config(config), reason)
+        wishes = RestoreOptions(replace, check, ledger, find_config(config), reason or "")
         report = put_back(settings, file, opener, wishes, lambda done, total: bar.show(done, total))
     if as_json:
         click.echo(json.dumps(asdict(report)))

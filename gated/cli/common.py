@@ -28,6 +28,26 @@ config_option = click.option(
     help="Configuration file. Default: $GATED_CONFIG, ./gate.yaml, /etc/gated/gate.yaml.",
 )
 
+
+def one_line(ctx: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """Clean the text of an option as the API does: it goes into the journal and onto screens.
+
+    Raises: click.BadParameter for one that is empty or has a character that cannot be seen.
+    """
+    from gated.core.text import clean_text
+    from gated.errors import TextRefused
+
+    if value is None:
+        return None
+    try:
+        cleaned = clean_text(value, "it")
+    except TextRefused as error:
+        raise click.BadParameter(str(error), ctx, option) from None
+    if not cleaned:
+        raise click.BadParameter("it must not be empty", ctx, option)
+    return cleaned
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
 

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gated.cli.common import CommandResult, config_option, json_option, reports, settings_of
+from gated.cli.common import (
+    CommandResult,
+    config_option,
+    json_option,
+    one_line,
+    reports,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     from gated.config import DoorSettings, Settings
@@ -69,7 +76,9 @@ def _last_wiring(config: Path | None) -> DoorSettings | None:
     return last_wiring(file.absolute().parent) if file is not None else None
 
 
-_reason = click.option("--reason", required=True, help="Why; stands in the journal.")
+_reason = click.option(
+    "--reason", callback=one_line, required=True, help="Why; stands in the journal."
+)
 
 
 @door.command("open")

@@ -16,6 +16,7 @@ from gated.cli.common import (
     CommandResult,
     config_option,
     json_option,
+    one_line,
     reports,
     settings_of,
     show_table,
@@ -185,7 +186,7 @@ def replace_gate(name: str, config: Path | None) -> CommandResult:
 @hub.command("accept-key")
 @click.argument("name")
 @click.argument("key")
-@click.option("--reason", required=True, help="Why the gate has another key.")
+@click.option("--reason", callback=one_line, required=True, help="Why the gate has another key.")
 @config_option
 @reports
 def accept_key(name: str, key: str, reason: str, config: Path | None) -> CommandResult:
@@ -356,7 +357,7 @@ def accept(ids: tuple[int, ...], anyway: bool, override: str | None, config: Pat
 
 @hub.command("refuse")
 @click.argument("id_", metavar="ID", type=int)
-@click.option("--reason", help="What the operator reads at the gate.")
+@click.option("--reason", callback=one_line, help="What the operator reads at the gate.")
 @click.option("--erase", is_flag=True, help="Forget somebody who is new for ever.")
 @config_option
 @reports

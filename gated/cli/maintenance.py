@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from gated.cli.common import config_option, json_option, progress_bar, settings_of
+from gated.cli.common import config_option, json_option, one_line, progress_bar, settings_of
 
 
 @click.command("check-config")
@@ -124,7 +124,9 @@ def verify(as_json: bool, closely: bool, config: Path | None) -> int:
 
 
 @journal.command()
-@click.option("--reason", required=True, help="What happened, as far as it was found out.")
+@click.option(
+    "--reason", callback=one_line, required=True, help="What happened, as far as it was found out."
+)
 @config_option
 def acknowledge(reason: str, config: Path | None) -> None:
     """Put on record that what `gated journal verify` names was looked into, and why it is so.
@@ -159,7 +161,12 @@ def key(config: Path | None) -> None:
 
 
 @journal.command("rotate-key")
-@click.option("--reason", required=True, help="Why: by a rule, or somebody may have the old one.")
+@click.option(
+    "--reason",
+    callback=one_line,
+    required=True,
+    help="Why: by a rule, or somebody may have the old one.",
+)
 @config_option
 def rotate_key(reason: str, config: Path | None) -> None:
     """Let a new key seal the journal from now on. The gate must be stopped for that moment.

@@ -18,7 +18,7 @@ from gated.cli.acting import (
     person_of,
     show_rows,
 )
-from gated.cli.common import CommandResult, config_option, json_option, reports, show_json
+from gated.cli.common import CommandResult, config_option, json_option, one_line, reports, show_json
 
 LISTED = 500
 
@@ -238,7 +238,7 @@ def _switch(codes: tuple[str, ...], active: bool, config: Path | None) -> Comman
 
 @persons.command("erase")
 @click.argument("code")
-@click.option("--reason", help="Why; needed with --override.")
+@click.option("--reason", callback=one_line, help="Why; needed with --override.")
 @click.option("--override", is_flag=True, help="Although the law wants the record kept longer.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @config_option

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gated.cli.common import config_option, json_option, settings_of, show_table
+from gated.cli.common import config_option, json_option, one_line, settings_of, show_table
 
 if TYPE_CHECKING:
     from gated.fleet.hub.rollouts import Progress, Rollouts, Stage
@@ -42,7 +42,7 @@ _by_hand = click.option("--by-hand", is_flag=True, help="Wait for `advance` afte
 @_stages
 @_soak
 @_by_hand
-@click.option("--note", help="What it is about.")
+@click.option("--note", callback=one_line, help="What it is about.")
 @json_option
 @config_option
 def configure(

@@ -29,6 +29,7 @@ from gated.core.messages import (
     SetDoorMode,
     Silenced,
 )
+from gated.core.text import scrubbed
 from gated.core.values import DoorMode, Method
 from gated.errors import Conflict, DoorShut, StorageError, Throttled, TooMany
 from gated.link.status_board import StatusBoard
@@ -60,6 +61,7 @@ class ActCheck:
 
     def take(self, event: Event) -> None:
         """Hand an event to the gate. Raises: Conflict, TooMany, StorageError."""
+        event = _visible(event)
         match event:
             case OperatorUnlock(actor, cause, for_s):
                 self._act(actor, cause)
@@ -123,3 +125,15 @@ def require_admitting(board: StatusBoard) -> None:
 def _require_name(actor: str) -> None:
     if not actor.strip() or len(actor) > LONGEST_NAME:
         raise Conflict("an act at the door needs the name of who does it")
+
+
+def _visible(event: Event) -> Event:
+    """Drop what would write on screens and into logs by itself, such as escape sequences."""
+    match event:
+        case OperatorUnlock(actor, cause) | SetDoorMode(_, actor, cause):
+            return replace(event, actor=scrubbed(actor), cause=scrubbed(cause))
+        case ResetFire(actor, cause) | Forgive(_, actor, cause):
+            return replace(event, actor=scrubbed(actor), cause=scrubbed(cause))
+        case Silenced(actor):
+            return replace(event, actor=scrubbed(actor))
+    return event

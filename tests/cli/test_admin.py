@@ -71,6 +71,10 @@ def test_a_person_is_added_changed_switched_and_erased(gated: Gated, at: tuple[s
         ("schedules", "add", "Odd", "--hours", "mon=8-9"),
         ("cards", "give", "E17"),
         ("attendance", "days", "november.doc"),
+        ("attendance", "punch", "E17", "exit", "--at", "2026-07-01", "--reason", "a\x1b[2J\nb"),
+        ("persons", "erase", "E17", "--yes", "--override", "--reason", "\u200b"),
+        ("door", "open", "--reason", "  "),
+        ("door", "mode", "lockdown", "--reason", "a\nb"),
     ],
 )
 def test_what_is_typed_wrongly_changes_nothing_and_is_told(
@@ -81,6 +85,11 @@ def test_what_is_typed_wrongly_changes_nothing_and_is_told(
     assert done.code == 2
     assert done.err
     assert gated("journal", "verify", "--json", *at).json["rows"] == before
+
+
+def test_a_value_is_refused_in_the_words_of_the_api(gated: Gated, at: tuple[str, Path]) -> None:
+    typed = gated("persons", "change", "E17", "--last-name", "M\udcfcller", *at)
+    assert (typed.code, "last-name: must be a text" in typed.err) == (2, True)
 
 
 def test_groups_and_hours_are_what_the_rules_ask(gated: Gated, at: tuple[str, Path]) -> None:

@@ -228,7 +228,9 @@ def test_a_reader_that_is_gone_is_no_negative_result(args: tuple[str, ...]) -> N
 
 
 def test_a_standard_output_that_was_closed_is_no_defect(gated: Gated, config: Path) -> None:
-    assert gated("db", "upgrade", "--config", config).code == 0
+    assert gated("db", "upgrade", "-c", config).code == 0
+    names = ("--first-name", "Anna", "--last-name", "Berg")
+    assert gated("persons", "add", "E1", *names, "-c", config).code == 0
     closed = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "gated"]
     command = [*closed, "persons", "list", "--config", str(config)]
     done = subprocess.run(

@@ -103,6 +103,27 @@ def test_what_cannot_be_recorded_is_not_done(door: Door, event: Event) -> None:
     assert door.posted == []
 
 
+@pytest.mark.parametrize(
+    ("event", "posted"),
+    [
+        (OperatorUnlock("ol\x1b[2Jga", "a\nb\u202ec", 5.0), OperatorUnlock("ol[2Jga", "a bc", 5.0)),
+        (
+            SetDoorMode(DoorMode.LOCKDOWN, "olga\x07", "\x1b]0;x"),
+            SetDoorMode(DoorMode.LOCKDOWN, "olga", "]0;x"),
+        ),
+        (Silenced("olga\u200b"), Silenced("olga")),
+    ],
+)
+def test_names_and_reasons_steer_no_terminal(door: Door, event: Event, posted: Event) -> None:
+    door.check.take(event)
+    assert door.posted == [posted]
+
+
+def test_a_name_of_which_nothing_is_seen_is_none(door: Door) -> None:
+    assert not door.takes(OperatorUnlock("\u200b", "a visitor", 5.0))
+    assert not door.takes(OperatorUnlock("olga", "\x1b", 5.0))
+
+
 def test_a_lockdown_waits_for_nothing(door: Door) -> None:
     door.board.publish(journal="unavailable")
     lockdown = SetDoorMode(DoorMode.LOCKDOWN, "olga", "an attack")
