@@ -303,16 +303,70 @@ def who_may_be_odd(
 
     Who has an entry and its exit again and again, less than `longest` apart, is in order, also
     whose last entry is later than `left_by`. It includes some who are in order, such as by night.
+    Most have one pair: these are passed over by sums, as it takes long to look row by row.
     """
     if rows.is_too_large(person_id):
         return []
+    times = [*_between(from_, to), *_PUNCH]
     # the sum keeps the index of persons from being chosen: of each all time would be read
-    conditions = [log.c.person_id + 0 > after, *_between(from_, to), *_PUNCH]
+    people = [log.c.person_id + 0 > after, *times]
     if person_id is not None:
-        conditions.append(log.c.person_id == person_id)
+        people.append(log.c.person_id == person_id)
     if department is not None:
         of_it = sa.select(persons.c.id).where(person_store.in_department(department))
-        conditions.append((log.c.person_id + 0).in_(of_it))
+        people.append((log.c.person_id + 0).in_(of_it))
+    some = session.scalars(_no_plain_pair(people, from_, to, left_by, longest)).all()
+    found: list[int] = []
+    for part in rows.in_parts(some):
+        these = log.c.person_id.in_(part)
+        odd = _out_of_turn([these, *times], left_by, longest if longest <= to - from_ else None)
+        found += session.scalars(odd).all()
+    return found
+
+
+def _no_plain_pair(
+    conditions: Sequence[sa.ColumnElement[bool]],
+    from_: datetime,
+    to: datetime,
+    left_by: datetime,
+    longest: timedelta,
+) -> sa.Select[Any]:
+    """Select all but who has one entry and its exit in that time, or one entry after `left_by`."""
+    at, way = log.c.created_at, log.c.direction
+    flagged = sa.case((sa.cast(log.c.flags, sa.Text) != _NO_FLAGS, 1))
+    of_each = (
+        sa.select(
+            log.c.person_id,
+            sa.func.max(sa.case((way == str(Direction.ENTRY), at))).label("entry"),
+            sa.func.min(sa.case((way == str(Direction.EXIT), at))).label("exit"),
+            sa.func.count().label("rows"),
+            sa.func.count(flagged).label("flagged"),
+        )
+        .where(*conditions)
+        .group_by(log.c.person_id)
+        .subquery()
+    )
+    its = of_each.c
+    pair: sa.ColumnElement[bool] = its.entry < its.exit
+    if longest <= to - from_:
+        # hardly anybody's are so long apart; to compare times of a day costs less than to subtract
+        middle = from_ + (to - from_ - longest) / 2
+        by_day = sa.and_(its.entry >= middle, its.exit < middle + longest - timedelta(seconds=1))
+        apart = sa.extract("epoch", its.exit) - sa.extract("epoch", its.entry)
+        near = sa.case((by_day, sa.true()), else_=apart < longest.total_seconds() - 1)
+        pair = sa.and_(pair, near)
+    plain = sa.case(
+        (its.flagged > 0, sa.false()), (its.rows == 2, pair), (its.rows == 1, its.entry > left_by)
+    )
+    # what is compared with a time that is not there is neither true nor false
+    odd = sa.select(its.person_id).where(plain.is_not(sa.true()))
+    return odd.order_by(its.person_id)
+
+
+def _out_of_turn(
+    conditions: Sequence[sa.ColumnElement[bool]], left_by: datetime, longest: timedelta | None
+) -> sa.Select[Any]:
+    """Select who has an entry or exit outside of pairs. longest: of a pair, where that counts."""
 
     def of_each(what: sa.FunctionElement[Any]) -> sa.Over[Any]:
         return what.over(partition_by=log.c.person_id, order_by=(log.c.created_at, log.c.id))
@@ -326,20 +380,20 @@ def who_may_be_odd(
         sa.cast(log.c.flags, sa.Text).contains('"clock_').label("clock"),
     ).where(*conditions).subquery()  # fmt: skip
     row, entry, exit_ = entries.c, str(Direction.ENTRY), str(Direction.EXIT)
-    apart = sa.extract("epoch", row.created_at) - sa.extract("epoch", row.since)
     odd = sa.or_(
         row.clock,
         row.direction == row.before,
         sa.and_(row.direction == exit_, row.before.is_(None)),
         sa.and_(row.direction == entry, row.following.is_(None), row.created_at <= left_by),
     )
-    if longest <= to - from_:
+    if longest is not None:
+        apart = sa.extract("epoch", row.created_at) - sa.extract("epoch", row.since)
         late = apart >= longest.total_seconds() - 1
         odd = sa.or_(odd, sa.and_(row.direction == exit_, row.before == entry, late))
-    found = sa.select(row.person_id).where(odd).distinct().order_by(row.person_id)
-    return list(session.execute(found).scalars())
+    return sa.select(row.person_id).where(odd).distinct().order_by(row.person_id)
 
 
+_NO_FLAGS = "[]"
 Arrivals = tuple[int, str | None, str, int]
 """The quarter of an hour (UTC seconds), zone and site of a row, and how many."""
 

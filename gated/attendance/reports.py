@@ -270,7 +270,7 @@ class Reports:
         for _ in range(DAYS_AT_A_TIME):
             if day < period.first:
                 return found, None
-            for one in self._odd_days(min(day, period.last), people, after):
+            for one in self._odd_days(min(day, period.last), people, after, limit + 1):
                 if len(found) == limit:
                     last = found[-1]
                     return found, f"{last.day.date.isoformat()}.{last.person.id}"
@@ -278,8 +278,10 @@ class Reports:
             day, after = day - timedelta(days=1), 0
         return found, None if day < period.first else f"{day.isoformat()}.0"
 
-    def _odd_days(self, day: date, people: PeopleFilter, after: int) -> Iterator[PersonDay]:
-        """Yield that day of each who has an exception on it, by person."""
+    def _odd_days(
+        self, day: date, people: PeopleFilter, after: int, wanted: int
+    ) -> Iterator[PersonDay]:
+        """Yield that day of each who has an exception on it, by person. wanted: so many will do."""
         period = Period(day, day)
         now = datetime.fromtimestamp(self._clock.now().utc, UTC)
         with self._database.read() as session:
@@ -294,9 +296,10 @@ class Reports:
                     person_id=people.person_id, department=people.department, after=after,
                 )  # fmt: skip
                 ids = sorted({*ids, *late})
-        for start in range(0, len(ids), PEOPLE_AT_FIRST):
+        at_a_time = min(max(wanted, PEOPLE_AT_FIRST), PEOPLE_AT_A_TIME)
+        for start in range(0, len(ids), at_a_time):
             with self._database.read() as session:
-                some = attendance_store.people_of(session, ids[start : start + PEOPLE_AT_FIRST])
+                some = attendance_store.people_of(session, ids[start : start + at_a_time])
                 read = self.read(session, [p.id for p in some], period)
             for person in some:
                 for found in self.days_of(read, person, period):

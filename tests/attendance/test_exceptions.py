@@ -200,6 +200,55 @@ def test_what_was_long_ago_is_not_read(workspace: Workspace, what: str) -> None:
     assert many < 2 * few, f"{few} steps, and {many} with ten times as much of the past"
 
 
+# in at eight and out at four, a second after the one before
+PAIRS = """
+WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 2 * :people - 1)
+INSERT INTO attendance_logs (uid, person_id, gate_name, direction, confidence_score, camera_name,
+    status, created_at, reason, method, site, frames, flags, chain, seq, recorded_at)
+SELECT 'u' || i, 1 + i / 2, 'g', CASE WHEN i % 2 THEN 'exit' ELSE 'entry' END, 0.9, 'c', 'granted',
+    strftime('%Y-%m-%d %H:%M:%f000', :first + i / 2 + i % 2 * 28800, 'unixepoch'), 'granted',
+    'face', 'works', 3, '[]', 'g/1', i, :now FROM n
+"""
+
+
+def test_who_came_and_went_once_is_passed_over_by_sums(workspace: Workspace) -> None:
+    """Nearly everybody, on every day: it costs hardly more than to count who came when."""
+    people, day = 2000, WEEK.first
+    first = int(datetime(2026, 3, 2, 7, tzinfo=UTC).timestamp())
+    values = {"now": "2026-01-01 00:00:00.000000", "people": people, "first": first}
+    with workspace.database.write() as session:
+        session.execute(sa.text(PERSONS), values)
+        session.execute(sa.text(PAIRS), values)
+        # one has gone home without a trace
+        session.execute(sa.text("DELETE FROM attendance_logs WHERE uid = 'u41'"))
+    reports = Reports(workspace, clock_at("2026-03-08T12:00"))
+    odd: list[PersonDay] = []
+
+    def look() -> None:
+        odd[:], _ = reports.exceptions(Period(day, day), EVERYBODY, limit=50, cursor=None)
+
+    counted = steps_of(workspace.database, lambda: reports.arrivals(day))
+    looked = steps_of(workspace.database, look)
+    assert [found.person.personnel_code for found in odd] == ["C21"]
+    assert looked < 3 * counted, f"{looked} steps, and {counted} to count"
+
+
+@pytest.mark.parametrize("hours", [15, 17])
+def test_a_pair_that_is_too_long_is_found_wherever_it_lies(
+    workspace: Workspace, hours: int
+) -> None:
+    longest = 16
+    assert workspace.settings.attendance.auto_reset_h == longest
+    for n, begins in enumerate(("00:30", "04:30", "07:30", "20:00")):
+        who, came = hire(workspace, f"w{n}"), datetime.fromisoformat(f"2026-03-02T{begins}")
+        passes(workspace, who, came.isoformat(), "entry")
+        passes(workspace, who, (came + timedelta(hours=hours)).isoformat(), "exit")
+    reports = Reports(workspace, clock_at("2026-03-09T20:00"))
+    found = all_of(reports)
+    assert set(found) == derived(reports)
+    assert (len(found) > 0) == (hours > longest)
+
+
 def test_a_kind_of_which_there_is_no_row_is_not_looked_for_in_all_others(
     workspace: Workspace,
 ) -> None:
