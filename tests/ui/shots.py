@@ -5,15 +5,19 @@ They go to `screenshots/`, which is ignored, for somebody to look at.
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tests.ui.site import ARGS, CHROMIUM, Visitor, require_browser, running_site
 
 OUT = Path("screenshots")
-SIZES = {"desk": (1280, 900), "phone": (390, 844)}
+SIZES = {"desk": (1280, 900), "phone": (390, 844), "tablet": (820, 1180)}
+SCREENS = {"upright": (800, 1280), "flat": (1280, 800), "small": (800, 480)}
+"""Of kiosks."""
 PAGES = {
     "now": "now",
     "people": "people",
@@ -50,7 +54,39 @@ PAGES = {
 """Name -> address below /ui/."""
 
 LOOKS = (("desk", "light", "en"), ("desk", "dark", "en"), ("phone", "light", "en"))
-ALSO = (("phone", "dark", "de"), ("desk", "light", "fa"))
+ALSO = (
+    ("phone", "dark", "de"),
+    ("tablet", "light", "fr"),
+    ("desk", "light", "fa"),
+    ("phone", "light", "ar"),
+)
+
+DIALOGS = {
+    "lockdown": ("now", "Lockdown"),
+    "door": ("now", "More"),
+    "add-person": ("people", "Add person"),
+    "add-visitor": ("people", "Add visitor"),
+    "add-photo": ("people/2", "Add photo"),
+    "limits": ("people/2", "Change"),
+    "add-hours": ("rules?view=schedules", "Add hours"),
+    "export": ("attendance", "Export"),
+    "add-account": ("settings?view=accounts", "Add account"),
+}
+"""Name -> the page and the button that opens it, in English."""
+
+FINE = {"door": "locked", "mode": "normal", "fault": False}
+KIOSK: dict[str, list[tuple[str, dict[str, Any]]]] = {
+    "idle": [],
+    "hint": [("notice", {"code": "too_small"})],
+    "step": [("notice", {"code": "turn_left", "done": 1, "steps": 3, "seconds_left": 9})],
+    "granted": [("decision", {"outcome": "granted", "direction": "entry", "name": None})],
+    "named": [("decision", {"outcome": "granted", "direction": "entry", "name": "Ada Byron"})],
+    "goodbye": [("decision", {"outcome": "granted", "direction": "exit", "name": None})],
+    "denied": [("decision", {"outcome": "denied", "direction": "entry", "name": None})],
+    "lockdown": [("state", {**FINE, "mode": "lockdown"})],
+    "fault": [("state", {**FINE, "fault": True})],
+}
+"""State -> what the gate tells to come to it."""
 
 
 def main(names: list[str]) -> None:
@@ -79,28 +115,57 @@ def main(names: list[str]) -> None:
                     visitor.goto(f"{path}{'&' if '?' in path else '?'}lang={language}")
                     visitor.settle()
                     _shoot(visitor, f"{name}-{size}-{theme}-{language}")
-            if not names or "kiosk" in names:
-                _shoot_kiosk(visitor, f"{size}-{language}", language)
+            if language == "en":
+                for name, (path, label) in DIALOGS.items():
+                    if not names or name in names:
+                        visitor.goto(path)
+                        visitor.settle()
+                        visitor.page.get_by_role("button", name=label).first.click()
+                        visitor.page.get_by_role("dialog").wait_for()
+                        _shoot(visitor, f"dialog-{name}-{size}-{theme}")
             for line in visitor.said:
                 print(f"{size} {theme} {language}: {line}")
             context.close()
+        if not names or "kiosk" in names:
+            for screen, (width, height) in SCREENS.items():
+                for language in ("en", "ar", "de"):
+                    context = browser.new_context(viewport={"width": width, "height": height})
+                    _shoot_kiosk(
+                        Visitor(context.new_page(), site), f"{screen}-{language}", language
+                    )
+                    context.close()
         browser.close()
 
 
 def _shoot_kiosk(visitor: Visitor, name: str, language: str) -> None:
-    """Show the kiosk at rest, and each outcome if the demo comes to it in time."""
-    sync_api = require_browser()
-    visitor.page.context.clear_cookies()
+    """Show each state of the kiosk, by made events; then its pad, and what a stranger sees."""
+    page = visitor.page
+    visitor.goto("kiosk")
+    page.get_by_role("button", name="Start").wait_for()
+    _shoot(visitor, f"kiosk-enter-{name}")
     visitor.goto(f"kiosk?lang={language}#{visitor.site.token}")
-    visitor.page.locator("canvas").wait_for()
-    _shoot(visitor, f"kiosk-{name}")
-    for state in ("granted", "denied"):
-        try:
-            visitor.page.locator(f"html[data-state={state}]").wait_for(timeout=60_000)
-        except sync_api.TimeoutError:
-            print(f"kiosk-{state}-{name}: nobody came")
-            continue
-        visitor.page.screenshot(path=OUT / f"kiosk-{state}-{name}.png")
+    page.locator("canvas").wait_for(state="attached")
+    for state, events in KIOSK.items():
+        told = "".join(
+            f"event: {kind}\ndata: {json.dumps(data)}\n\n"
+            for kind, data in [("state", FINE), *events]
+        )
+        answer = {"status": 200, "content_type": "text/event-stream", "body": told}
+        page.route("**/api/kiosk/events", _answering(answer))
+        page.reload()
+        page.locator("canvas").wait_for(state="attached")
+        _shoot(visitor, f"kiosk-{state}-{name}")
+        page.unroute("**/api/kiosk/events")
+    page.route("**/api/kiosk/events", lambda route: route.abort())
+    page.reload()
+    page.locator("html[data-state=wait]").wait_for()
+    _shoot(visitor, f"kiosk-wait-{name}")
+    page.locator(".bottom button").first.click()
+    _shoot(visitor, f"kiosk-pad-{name}")
+
+
+def _answering(answer: dict[str, Any]) -> Callable[[Any], None]:
+    return lambda route: route.fulfill(**answer)
 
 
 def _shoot(visitor: Any, name: str) -> None:

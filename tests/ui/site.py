@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,6 +44,7 @@ WAIT_MS = 60_000
 SETS = frozenset({"default", "demo"})
 """What the site has of models and pictures."""
 
+PORTS = range(20_000, 32_000)
 FPS = 5
 """Pictures a second: enough for decisions, a third of what a gate looks at by default."""
 
@@ -100,11 +102,17 @@ def running_site(folder: Path, *, killed: bool = False) -> Iterator[Site]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
+    """A port that nobody listens on, also not while the gate starts anew.
+
+    It lies below those that the system gives to whoever asks for any.
+    """
+    for port in random.sample(PORTS, 100):
+        with socket.socket() as free:
+            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the gate does
+            with suppress(OSError):
+                free.bind(("127.0.0.1", port))
+                return port
+    raise AssertionError("no port is free")
 
 
 def _refuse_a_stranger(workspace: Workspace) -> None:

@@ -6,9 +6,10 @@ import re
 import signal
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -20,6 +21,7 @@ from tests.e2e.process import Process
 from tests.ui.site import Site, Visitor, address_of, running_site, violations
 
 Visit = Callable[..., Visitor]
+CALM = 'event: state\ndata: {"door": "locked", "mode": "normal", "fault": false}\n\n'
 SCREEN = {"viewport": {"width": 800, "height": 1280}}
 MACHINE = """async ({path, events}) => {
   const {BEGIN, next} = await import(path);
@@ -103,6 +105,87 @@ def test_languages_and_the_pad(visit: Visit, site: Site) -> None:
     assert violations(page) == []
     pad.get_by_role("button", name="Send").click()
     pad.wait_for(state="hidden")
+
+
+def test_the_clock_of_the_screen_is_that_of_the_gate(visit: Visit, site: Site) -> None:
+    visitor = visit(timezone_id="America/Lima", **SCREEN)
+    visitor.page.route("**/api/meta", lambda route: _with(route, timezone="Asia/Kathmandu"))
+    page = _open(visitor, site)
+    there = ZoneInfo("Asia/Kathmandu")
+    times = {f"{datetime.now(there) + timedelta(minutes=n):%H:%M}" for n in (-1, 0)}
+    assert page.locator(".clock").inner_text() in times
+
+
+def test_a_program_that_was_renewed_is_loaded_when_nobody_stands_there(
+    visit: Visit, site: Site
+) -> None:
+    visitor = visit(**SCREEN)
+    page = visitor.page
+    tags = iter(('"old"', '"new"'))
+
+    def shell(route: Any) -> None:
+        if route.request.is_navigation_request():
+            route.continue_()
+        else:
+            answer = route.fetch()
+            route.fulfill(response=answer, headers={**answer.headers, "etag": next(tags, '"new"')})
+
+    page.route("**/ui/kiosk", shell)
+    closing = [{"status": 200, "content_type": "text/event-stream", "body": CALM}] * 2
+    page.route("**/api/kiosk/events", lambda route: route.fulfill(**closing.pop()))
+    with page.expect_event("framenavigated", lambda frame: "#" not in frame.url):
+        visitor.goto(f"kiosk#{site.token}")
+    page.locator("canvas").wait_for(state="attached")
+    page.evaluate("window.before = true")
+    page.wait_for_function("() => window.before === undefined")
+    page.unroute("**/api/kiosk/events")
+
+
+def test_of_two_languages_the_last_chosen_stays(visit: Visit, site: Site) -> None:
+    page = _open(visit(**SCREEN), site)
+    held: list[Any] = []
+    page.route("**/i18n/de.json", lambda route: held.append(route))
+    page.get_by_role("button", name="Deutsch").click()
+    page.get_by_role("button", name="Français").click()
+    page.locator("html[lang=fr]").wait_for()
+    held[0].continue_()
+    page.wait_for_timeout(300)
+    assert page.locator("html").get_attribute("lang") == "fr"
+
+
+def test_a_token_is_kept_until_the_gate_has_looked_at_it(visit: Visit, site: Site) -> None:
+    visitor = visit(**SCREEN)
+    page = visitor.page
+    busy = [{"status": 503, "json": {"code": "unavailable", "detail": ""}}]
+    page.route(
+        "**/api/kiosk/session",
+        lambda route: route.fulfill(**busy.pop()) if busy else route.continue_(),
+    )
+    visitor.goto(f"kiosk#{site.token}")
+    page.get_by_role("heading", name="Please wait").wait_for()
+    assert "#" not in page.url
+    page.locator("html[data-state=idle], html[data-state=hint]").first.wait_for()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_the_gate_does_not_take_is_not_offered(visit: Visit, site: Site, there: bool) -> None:
+    visitor = visit(**SCREEN)
+    page = visitor.page
+    page.route("**/api/kiosk", lambda route: _with(route, pin=there, card=there))
+    told = CALM + 'event: decision\ndata: {"outcome": "denied", "direction": "entry"}\n\n'
+    page.route(
+        "**/api/kiosk/events",
+        lambda route: route.fulfill(status=200, content_type="text/event-stream", body=told),
+    )
+    visitor.goto(f"kiosk#{site.token}")
+    page.get_by_role("heading", name="Not admitted").wait_for()
+    words = "Please ask at the desk, or use card or PIN" if there else "Please ask at the desk"
+    page.get_by_text(words, exact=True).wait_for()
+
+
+def _with(route: Any, **values: Any) -> None:
+    answer = route.fetch()
+    route.fulfill(response=answer, json={**answer.json(), **values})
 
 
 def test_a_stranger_sees_a_question_and_a_token_elsewhere_is_not_taken(

@@ -1,6 +1,6 @@
 // The shell: language, session, navigation, what is not normal, and one screen at a time.
 import { askToSignIn, atDomain, get, may, post, resume, session, signIn, signOut, stayWhile } from "./core/api.js";
-import { effect, h, scoped, signal } from "./core/dom.js";
+import { effect, h, onEnd, scoped, signal } from "./core/dom.js";
 import { abnormal, alarms, followGate, gate, readGate } from "./core/gate.js";
 import { language, LANGUAGES, learn, number, preferred, speak, t, word, zone } from "./core/i18n.js";
 import { connected } from "./core/live.js";
@@ -9,15 +9,15 @@ import { button, inWords, note, skeleton } from "./pieces/bits.js";
 import { dialog, field } from "./pieces/dialog.js";
 import { icon } from "./pieces/icon.js";
 
-// name: [sign, who may, where it works, module, its own words]
+// name: [sign, which roles may, where it works, module, its own words]
 const SCREENS = {
   now: ["now", "viewer", "gate", () => import("./screens/now.js")],
   people: ["people", "viewer", "", () => import("./screens/people.js"), "more"],
-  attendance: ["clock", "viewer", "", () => import("./screens/attendance.js")],
-  fleet: ["door", "viewer", "hub", () => import("./screens/fleet.js"), "more"],
-  rules: ["calendar", "viewer", "", () => import("./screens/rules.js")],
+  attendance: ["clock", "viewer", "", () => import("./screens/attendance.js"), "more"],
+  fleet: ["door", "viewer auditor", "hub", () => import("./screens/fleet.js"), "more"],
+  rules: ["calendar", "viewer", "", () => import("./screens/rules.js"), "more"],
   alarms: ["bell", "viewer", "", () => import("./screens/alarms.js")],
-  me: ["person", "self", "", () => import("./screens/me.js")],
+  me: ["person", "self", "", () => import("./screens/me.js"), "more"],
   settings: ["gear", "self", "", () => import("./screens/settings.js"), "more"],
   setup: ["gear", "admin", "gate", () => import("./screens/setup.js"), "more"],
 };
@@ -29,7 +29,7 @@ const root = document.getElementById("root");
 const allowed = name => {
   const [, role, place] = SCREENS[name];
   if (name === "me" && !session.value?.person_id) return false;
-  return may(role) && (!place || place === meta.value.role);
+  return role.split(" ").some(may) && (!place || place === meta.value.role);
 };
 const first = () => LISTED.find(allowed) ?? "settings";
 const current = () => (here.value.name in SCREENS && allowed(here.value.name) ? here.value.name : here.value.name ? "" : first());
@@ -62,15 +62,16 @@ function banners() {
 
 function shell() {
   const main = h("main", { id: "main", tabindex: -1 });
-  let end = null, at = null;
+  let end = null, at = null; // what ends the screen that is shown, and which one is wanted
+  const leave = () => { at = null; end?.(); end = null; };
+  onEnd(leave);
   effect(() => {
     const name = current(), place = here.value;
-    if (at === place.key && end) return; // only the query has changed
-    const before = at;
-    at = place.key;
-    end?.();
-    end = null;
-    show(main, name, place, before !== null).then(ended => { if (at === place.key) end = ended; else ended(); });
+    if (at?.name === name && at.place === place) return; // the session was renewed
+    const moved = at !== null, mine = { name, place };
+    leave();
+    at = mine;
+    show(main, name, place, moved, () => at === mine).then(ended => { if (at === mine) end = ended; else ended?.(); });
   });
   followGate();
   stayWhile(() => current() === "now");
@@ -94,18 +95,19 @@ const menu = names => dialog(t("app.menu"), close => {
   return [list, who(), look(), h("div.row.end", {}, button(t("app.close"), () => close()))];
 }, { kind: "menu" });
 
-async function show(main, name, place, moved) {
-  if (!name) { main.replaceChildren(note("bad", t("app.nothing"))); return () => {}; }
-  const waiting = setTimeout(() => main.replaceChildren(skeleton()), 150);
+// Gives what ends the screen; wanted: whether it still is, as it may take long to come.
+async function show(main, name, place, moved, wanted) {
+  if (!name) { main.replaceChildren(note("bad", t("app.nothing"))); return null; }
+  const waiting = setTimeout(() => { if (wanted()) main.replaceChildren(skeleton()); }, 150);
   try {
     const [,,, load, words] = SCREENS[name], [{ default: screen }] = await Promise.all([load(), words && learn(words)]);
-    if (here.peek().key !== place.key) return () => {};
+    if (!wanted()) return null;
     const end = scoped(() => main.replaceChildren(screen({ place, meta: meta.peek() })));
-    if (moved) { main.querySelector("h1")?.focus({ preventScroll: true }); scrollTo(0, 0); }
+    if (moved) { (main.querySelector("h1") ?? main).focus({ preventScroll: true }); scrollTo(0, 0); }
     return end;
   } catch (error) {
-    main.replaceChildren(note("bad", inWords(error), button(t("app.again"), () => location.reload())));
-    return () => {};
+    if (wanted()) main.replaceChildren(note("bad", inWords(error), button(t("app.again"), () => location.reload())));
+    return null;
   } finally { clearTimeout(waiting); }
 }
 

@@ -3,7 +3,7 @@ import { every, signal } from "./dom.js";
 import { learn, t } from "./i18n.js";
 
 export const session = signal(undefined); // undefined: not asked yet; null: signed out
-const RANK = { self: 0, viewer: 1, operator: 2, admin: 3 };
+const RANK = { self: 0, auditor: 0, viewer: 1, operator: 2, admin: 3 };
 export const may = role =>
   role === "auditor" ? ["auditor", "admin"].includes(session.value?.role) : (RANK[session.value?.role] ?? -1) >= RANK[role];
 
@@ -21,16 +21,17 @@ others.onmessage = ({ data }) => { if (data === "out") session.value = null; };
 let signInAgain = null;
 export const askToSignIn = ask => { signInAgain = ask; };
 
-async function send(path, { method, json, form, abort }) {
+async function send(path, { method, json, form, abort, match }) {
   const headers = { Accept: "application/json" };
   if (method !== "GET") headers["X-CSRF-Token"] = session.peek()?.csrf_token ?? "";
   if (json !== undefined) headers["Content-Type"] = "application/json";
+  if (match) headers["If-Match"] = match; // refused when somebody else has changed it meanwhile
   return fetch(path, { method, headers, body: form ?? (json === undefined ? undefined : JSON.stringify(json)), signal: abort, credentials: "same-origin" });
 }
 
 // The answer's JSON (raw: the answer itself). Raises ApiError, or TypeError without a connection.
-export async function api(path, { method = "GET", json, form, abort, raw = false, headless = false } = {}) {
-  const given = { method, json, form, abort };
+export async function api(path, { method = "GET", json, form, abort, match, raw = false, headless = false } = {}) {
+  const given = { method, json, form, abort, match };
   let answer = await send(path, given);
   if (answer.status === 401 && !headless && session.peek() && signInAgain) {
     await signInAgain();

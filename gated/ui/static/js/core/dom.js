@@ -1,5 +1,7 @@
 // Elements, and values that keep them up to date. Text only: nothing here parses HTML, and the
 // policy of the pages (Trusted Types) would not let it.
+import { keepPlace } from "./focus.js";
+
 let reader = null; // the effect that runs at this moment
 let owner = null; // collects what ends together with that
 
@@ -51,6 +53,13 @@ export function scoped(build) {
 }
 export const onEnd = end => owner?.push(end);
 
+// Of several answers to one question that of the latest stays, in whatever order they come: gives,
+// for each time that it is asked, what tells whether its answer still counts.
+export function inOrder() {
+  let asked = 0, told = 0;
+  return () => { const mine = ++asked; return () => mine >= told && Boolean(told = mine); };
+}
+
 export function every(ms, action) {
   const timer = setInterval(action, ms);
   onEnd(() => clearInterval(timer));
@@ -97,9 +106,13 @@ export function add(el, children) {
     el.append(spot);
     effect(() => {
       const next = shown([child()]).map(p => (p instanceof Node ? p : document.createTextNode(String(p))));
-      here.splice(0).forEach(node => node.remove());
-      spot.before(...next);
-      here.push(...next);
+      keepPlace([...here], () => {
+        for (const node of here.splice(0)) if (!next.includes(node)) node.remove();
+        here.push(...next);
+        // what is there already is not touched: a click may have begun on it
+        next.reduceRight((after, node) => { if (node.nextSibling !== after) after.before(node); return node; }, spot);
+        return next;
+      });
     });
   }
 }

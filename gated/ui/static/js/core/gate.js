@@ -6,21 +6,29 @@ import { has, zone } from "./i18n.js";
 
 const SOON_MS = 150;
 const KEPT = 50;
+const LONGEST_MS = 10_000; // an answer that takes longer is not waited for
 
 export const gate = signal(null);
 export const decisions = signal([]);
 export const alarms = signal([]);
 let soon = 0;
 
+let reading = false, anew = false;
+
+// One look at a time: an older answer never comes after a newer one.
 export async function readGate() {
   if (!session.peek() || !may("viewer")) return;
+  if (reading) { anew = true; return; }
+  reading = true;
+  const how = { headless: true, abort: AbortSignal.timeout(LONGEST_MS) };
   try {
-    const [state, standing] = await Promise.all([
-      get("/api/gate", null, { headless: true }), get("/api/alarms", { standing: true, limit: 50 }, { headless: true })]);
+    const [state, standing] = await Promise.all([get("/api/gate", null, how), get("/api/alarms", { standing: true, limit: 50 }, how)]);
     gate.value = state;
     decisions.value = state.decisions;
-    alarms.value = standing;
+    if (JSON.stringify(standing) !== JSON.stringify(alarms.peek())) alarms.value = standing;
   } catch { /* the banner tells that nothing comes; what is over is asked for by the next act */ }
+  reading = false;
+  if (anew) { anew = false; readGate(); }
 }
 
 export async function readZone() {

@@ -21,13 +21,16 @@ export function learn(part) {
   return also.get(part);
 }
 
+let wanted = 0;
 export async function speak(code) {
+  const mine = ++wanted;
   const told = new Map(), missing = () => [code, ...[...also.keys()].map(part => `${part}/${code}`)].filter(name => !told.has(name));
   // what is learned meanwhile, in the language before, has to be there, too
   for (let names = missing(); names.length; names = missing()) {
     const found = await Promise.all(names.map(file));
     names.forEach((name, n) => told.set(name, found[n]));
   }
+  if (mine !== wanted) return; // another was chosen meanwhile
   words = Object.assign({}, ...told.values());
   // numbers and dates as the visitor's region writes them, as far as it speaks the language
   region = navigator.languages.find(tag => tag.split("-")[0] === code) ?? code;
@@ -54,6 +57,9 @@ export function word(kind, code, otherwise = "") {
   return key in words ? t(key) : otherwise || String(code).replaceAll("_", " ");
 }
 export const has = key => key in words;
+// The codes of a kind that have words, such as all acts, sorted by these.
+export const codes = kind => Object.keys(words).filter(key => key.startsWith(`${kind}.`)).map(key => key.slice(kind.length + 1))
+  .sort((a, b) => word(kind, a).localeCompare(word(kind, b), region));
 
 export const number = (value, options) => new Intl.NumberFormat(region, options).format(value);
 // A text of the API, such as 08:05, with the digits that numbers and dates beside it have.

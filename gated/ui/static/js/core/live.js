@@ -1,6 +1,6 @@
 // What the gate tells by itself: events for all tabs by one stream, and the camera's picture for one.
 // Browsers open six connections to a host, for all tabs together: a lock elects who holds a stream.
-import { session } from "./api.js";
+import { may, session } from "./api.js";
 import { effect, listen, onEnd, scoped, signal } from "./dom.js";
 
 const AWAY_MS = 3000; // streams end and begin anew by design: only longer silence is a fault
@@ -35,6 +35,7 @@ function hold(pass) {
   function open() {
     source?.close();
     if (!session.peek()) { again = setTimeout(open, 1000); return; }
+    if (!may("viewer")) return; // is told nothing of the gate, so nothing is missing
     source = new EventSource("/api/gate/events");
     source.onopen = () => { alive(); hear("open", {}); };
     for (const kind of ["decision", "event", "notice", "missed"]) {
@@ -51,10 +52,13 @@ function hold(pass) {
   open();
   effect(() => { if (!session.value) source?.close(); else if (source?.readyState === EventSource.CLOSED) { clearTimeout(again); open(); } });
   addEventListener("pagehide", () => { source?.close(); clearTimeout(again); clearTimeout(away); });
+  addEventListener("pageshow", event => { if (event.persisted) open(); }); // as "back" brings it
 }
 
 // Draws the camera on a canvas, with what `mark` draws of the faces, and says how the picture is: {kind: connecting, live, stale, lost,
 // busy, forbidden, elsewhere}. An <img> would show the last picture of a dead camera for ever.
+let before = Promise.resolve(); // what this tab has asked of the lock; it lets go before it asks again
+
 export function picture(canvas, mark, path = "/api/gate/preview?boxes=false") {
   if (!navigator.locks) return motion(canvas, path, mark);
   const state = signal({ kind: "connecting" });
@@ -66,8 +70,15 @@ export function picture(canvas, mark, path = "/api/gate/preview?boxes=false") {
     });
     release = () => { release = null; stop(); done(); };
   });
-  const ask = how => navigator.locks.request("gated-picture", how, lock => (lock ? mine() : void (state.value = elsewhere)))
-    .catch(() => { release?.(); if (!over) state.value = elsewhere; });
+  const given = lock => {
+    if (over || document.hidden) return null;
+    if (lock) return mine();
+    state.value = elsewhere;
+    return null;
+  };
+  const ask = how => {
+    before = before.then(() => navigator.locks.request("gated-picture", how, given)).catch(() => { release?.(); if (!over) state.value = elsewhere; });
+  };
   const elsewhere = { kind: "elsewhere", take: () => ask({ steal: true }) };
   listen(document, "visibilitychange", () => {
     if (document.hidden) release?.(); else if (!release) ask({ ifAvailable: true });

@@ -4,9 +4,11 @@ import { signal } from "./dom.js";
 export const BASE = "/ui/";
 export const here = signal(read());
 
+function plain(part) { try { return decodeURIComponent(part); } catch { return part; } }
+
 function read() {
-  const [name = "", ...rest] = location.pathname.slice(BASE.length).split("/").filter(Boolean).map(decodeURIComponent);
-  return { name, rest, query: new URLSearchParams(location.search), key: location.pathname };
+  const [name = "", ...rest] = location.pathname.slice(BASE.length).split("/").filter(Boolean).map(plain);
+  return { name, rest, query: new URLSearchParams(location.search) };
 }
 
 export function go(path, { replace = false } = {}) {

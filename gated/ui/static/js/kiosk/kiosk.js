@@ -1,6 +1,6 @@
 // The screen at the gate. It heals itself: whatever is away comes back without a touch.
 import { effect, h, signal } from "../core/dom.js";
-import { clock, has, language, LANGUAGES, speak, t } from "../core/i18n.js";
+import { clock, has, language, LANGUAGES, speak, t, zone } from "../core/i18n.js";
 import { session } from "../core/api.js";
 import { motion } from "../core/live.js";
 import { icon } from "../pieces/icon.js";
@@ -21,18 +21,22 @@ function react(before, now) {
 // --- what is shown ---------------------------------------------------------------------------
 
 const SIGNS = { idle: "face", granted: "yes", denied: "no", fault: "warn", wait: "warn", closed: "lock" };
-const TURNS = { turn_left: "left", turn_right: "right", too_small: "up", come_closer: "up", look_up: "up" };
+const TURNS = { turn_left: "left", turn_right: "right", too_small: "nearer", come_closer: "nearer", look_up: "above" };
 
 function words(s) {
   if (s.show === "hint") return [has(`hint.${s.code}`) ? t(`hint.${s.code}`) : t("hint.look_here"), s.steps ? t("kiosk.step", { n: Math.min(s.done + 1, s.steps), of: s.steps }) : ""];
   if (s.show === "granted") return [s.code === "exit" ? t("kiosk.goodbye") : s.name ? t("kiosk.welcome_name", { name: s.name }) : t("kiosk.welcome"), t("kiosk.open")];
+  const otherwise = set.peek().pin || set.peek().card; // what is not there is not offered
+  if (s.show === "idle" && !otherwise) return [t("kiosk.idle"), t("kiosk.idle.face")];
+  if (s.show === "denied" && !otherwise) return [t("kiosk.denied"), t("kiosk.desk")];
   if (s.show === "closed") return [t(`kiosk.${s.code}`), t("kiosk.desk")];
   return [t(`kiosk.${s.show}`), t(`kiosk.${s.show}.sub`)];
 }
 
 function screen() {
   const canvas = h("canvas", { width: 640, height: 480, "aria-hidden": "true" });
-  motion(canvas, "/api/kiosk/preview");
+  const seen = motion(canvas, "/api/kiosk/preview");
+  effect(() => { canvas.hidden = seen.value.kind !== "live"; }); // nobody stays on the screen who has gone
   const now = signal(clock(Date.now()));
   setInterval(() => { now.value = clock(Date.now()); tell("tick"); }, TICK_MS);
   let back = 0;
@@ -77,48 +81,66 @@ function listenToGate() {
 
 // After an update of the program the page is another one: it is loaded when nobody stands there.
 let page = null;
+const outdated = signal(false);
+effect(() => { if (outdated.value && ["idle", "wait"].includes(state.value.show)) location.reload(); });
+
 async function renewed() {
   const answer = await fetch("/ui/kiosk", { method: "GET", cache: "no-store" }).catch(() => null);
   const tag = answer?.headers.get("ETag");
   if (!tag) return;
   page ??= tag;
-  if (page !== tag) { const stop = effect(() => { if (["idle", "wait"].includes(state.value.show)) { stop?.(); location.reload(); } }); }
+  outdated.value = page !== tag;
 }
 
 // --- the beginning ---------------------------------------------------------------------------
 
+let token = decodeURIComponent(location.hash.slice(1)); // until the gate has taken or refused it
+const given = Boolean(token);
+history.replaceState(null, "", location.pathname + location.search); // neither in the address nor in the history
+
 async function known() {
-  const token = decodeURIComponent(location.hash.slice(1));
   if (token) {
-    history.replaceState(null, "", location.pathname); // neither in the address nor in the history
-    const answer = await fetch("/api/kiosk/session", { method: "POST", headers: { Authorization: `Bearer ${token}` } });
-    if (answer.ok) return answer.json();
+    const headers = { Authorization: `Bearer ${token}` };
+    try { return await asked("/api/kiosk/session", { method: "POST", headers }); } catch (error) { if (!refuses(error)) throw error; }
+    token = "";
   }
-  const answer = await fetch("/api/kiosk/session");
+  return asked("/api/kiosk/session");
+}
+
+const refuses = error => error.status === 401 || error.status === 403;
+
+async function asked(path, more) {
+  const answer = await fetch(path, more);
   if (answer.ok) return answer.json();
   throw Object.assign(new Error(), { status: answer.status });
+}
+
+// The program is there and the gate is not yet: the screen says so, and tries again.
+function waitForGate() {
+  document.body.replaceChildren(h("span"), h("main", { role: "status" }, h("div.state", {}, icon("warn", 88), h("div", {}, h("h1", {}, t("kiosk.wait")), h("p", {}, t("kiosk.wait.sub"))))));
 }
 
 function enter(refused) {
   document.documentElement.dataset.state = "enter";
   const token = h("input", { id: "token", type: "password", autocomplete: "off", required: true, autofocus: true });
   document.body.replaceChildren(h("main.enter", {}, h("h1", {}, t("kiosk.enter")), h("p", {}, t("kiosk.enter.hint")),
-    h("form.enter", { onsubmit: e => { e.preventDefault(); location.hash = encodeURIComponent(token.value); location.reload(); } },
+    h("form", { onsubmit: e => { e.preventDefault(); location.hash = encodeURIComponent(token.value); location.reload(); } },
       h("label", { for: "token" }, t("kiosk.token")), token, h("p.said", { role: "alert" }, refused ? t("kiosk.refused") : ""), h("button.main", { type: "submit" }, t("kiosk.start")))));
 }
 
 async function begin() {
-  const asked = Boolean(location.hash);
   try {
     session.value = await known();
-    const found = await (await fetch("/api/kiosk")).json();
-    set.value = found;
-    await speak(new URL(location.href).searchParams.get("lang") ?? found.language);
+    set.value = await asked("/api/kiosk");
+    zone.value = (await asked("/api/meta")).timezone ?? undefined; // this machine's own where the gate has none
+    const wanted = new URL(location.href).searchParams.get("lang");
+    await speak(wanted in LANGUAGES ? wanted : set.peek().language);
     screen();
     listenToGate();
   } catch (error) {
     await speak("en").catch(() => {});
-    if (error.status === 401 || error.status === 403) { enter(asked); return; }
+    if (refuses(error)) { enter(given); return; }
+    waitForGate();
     setTimeout(begin, AGAIN_MS);
   }
 }

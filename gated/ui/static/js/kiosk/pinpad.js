@@ -7,7 +7,7 @@ const LEFT_ALONE_MS = 20_000;
 
 export function pinPad() {
   const said = signal("");
-  let leave = 0;
+  let leave = 0, busy = false;
   const code = h("input", { id: "pin-code", name: "code", autocomplete: "off", maxlength: 64, required: true, autofocus: true });
   const pin = h("input", { id: "pin-pin", name: "pin", type: "password", inputmode: "numeric", autocomplete: "off", maxlength: 12, pattern: "[0-9]+", required: true, dir: "ltr" });
   let at = code;
@@ -16,11 +16,14 @@ export function pinPad() {
   const el = h("dialog", { "aria-labelledby": "pin-title" }, h("h2", { id: "pin-title" }, t("kiosk.pin")),
     h("form", { onsubmit: async e => {
       e.preventDefault();
+      if (busy) return; // each try counts
+      busy = true;
       try {
         const answer = await fetch("/api/kiosk/pin", { method: "POST", headers: { "Content-Type": "application/json", "X-CSRF-Token": session.peek().csrf_token }, body: JSON.stringify({ personnel_code: code.value.trim(), pin: pin.value }) });
         if (answer.ok) el.close();
         else said.value = t(answer.status === 429 ? "kiosk.slow" : "kiosk.again");
       } catch { said.value = t("kiosk.again"); }
+      busy = false;
       pin.value = "";
     } },
     h("label", { for: "pin-code" }, t("person.code")), code, h("label", { for: "pin-pin" }, t("kiosk.pin.digits")), pin,

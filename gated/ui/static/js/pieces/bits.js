@@ -1,6 +1,6 @@
 // Small things that every screen is made of.
 import { ApiError } from "../core/api.js";
-import { h, signal } from "../core/dom.js";
+import { h, inOrder, signal } from "../core/dom.js";
 import { has, t, word } from "../core/i18n.js";
 import { icon } from "./icon.js";
 
@@ -10,12 +10,12 @@ export function toast(text) {
   setTimeout(() => said.remove(), 6000);
 }
 
-// An error in the visitor's words, with the number under which the log has it.
-export function inWords(error) {
+// An error in the visitor's words, with the number under which the log has it. named: what a field is called.
+export function inWords(error, named = at => at) {
   if (!(error instanceof ApiError)) return error instanceof TypeError ? t("app.lost") : String(error.message ?? error);
   const { code, body, id } = error;
   let said = has(`error.${code}`) ? t(`error.${code}`, { detail: error.message }) : has(`refusal.${code}`) ? t(`refusal.${code}`) : error.message;
-  if (code === "invalid" && body?.errors) said = body.errors.map(e => `${e.at.replace(/^(body|query)\./, "")}: ${e.detail}`).join("; ");
+  if (code === "invalid" && body?.errors) said = body.errors.map(e => `${named(e.at.replace(/^(body|query)\./, ""))}: ${e.detail}`).join("; ");
   return id ? `${said} (${id.slice(0, 8)})` : said;
 }
 
@@ -24,8 +24,18 @@ export const note = (kind, text, ...more) =>
   h("div.note", { class: kind, role: kind === "bad" ? "alert" : "status" }, icon(kind === "ok" ? "yes" : kind === "info" ? "info" : "warn"), h("div", {}, text, ...more));
 export const empty = (sign, text, ...acts) => h("div.empty", {}, icon(sign, 32), h("p", {}, text), ...acts);
 export const skeleton = (lines = 4) => h("div.skeletons", { role: "status", "aria-label": t("app.loading") }, ...Array.from({ length: lines }, () => h("div.skeleton")));
+
+// What a button does is done once at a time, and what goes wrong is said.
+function once(act) {
+  let busy = false;
+  return async event => {
+    if (busy) return;
+    busy = true;
+    try { await act(event); } catch (error) { if (error.name !== "AbortError") toast(inWords(error)); } finally { busy = false; }
+  };
+}
 export const button = (text, onclick, { kind = "", sign, ...more } = {}) =>
-  h("button.btn", { type: "button", class: kind, onclick, ...more }, sign && icon(sign), text);
+  h("button.btn", { type: "button", class: kind, onclick: once(onclick), ...more }, sign && icon(sign), text);
 
 export function head(title, ...more) {
   document.title = `${title} · gated`;
@@ -34,9 +44,10 @@ export function head(title, ...more) {
 
 // Loads something and shows it: a skeleton, what was found, or what went wrong and "try again".
 export function loaded(load, show, wait = skeleton) {
-  const state = signal({ wait: true });
+  const state = signal({ wait: true }), turn = inOrder();
   const run = async () => {
-    try { state.value = { found: await load() }; } catch (error) { if (error.name !== "AbortError") state.value = { error }; }
+    const mine = turn(), say = told => { if (mine()) state.value = told; };
+    try { say({ found: await load() }); } catch (error) { if (error.name !== "AbortError") say({ error }); }
   };
   run();
   const el = () => {

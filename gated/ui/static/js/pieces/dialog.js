@@ -1,6 +1,7 @@
 // Native dialogs: the focus stays inside, Escape closes, and goes back to where it was.
 import { session } from "../core/api.js";
 import { h, scoped, signal } from "../core/dom.js";
+import { goBack, placeOf } from "../core/focus.js";
 import { t } from "../core/i18n.js";
 import { button, inWords, note } from "./bits.js";
 
@@ -11,10 +12,11 @@ export function dialog(title, build, { wide = false, kind = "" } = {}) {
   return new Promise(resolve => {
     const id = `dialog-${++count}`;
     const el = h("dialog", { "aria-labelledby": id, class: [wide && "wide", kind].filter(Boolean).join(" ") });
+    const from = document.activeElement, place = from && from !== document.body && placeOf(from);
     let answer;
     const close = given => { answer = given; el.close(); };
     const end = scoped(() => el.append(h("h2", { id }, title), ...[build(close)].flat()));
-    el.addEventListener("close", () => { end(); el.remove(); resolve(answer); });
+    el.addEventListener("close", () => { end(); el.remove(); if (place) goBack(place); resolve(answer); });
     document.body.append(el);
     el.showModal();
   });
@@ -34,7 +36,7 @@ export function form(fields, { act, yes, kind = "", cancel, after }) {
       mark(el, error);
     } finally { busy.value = false; }
   } },
-  () => problem.value && note("bad", inWords(problem.value)),
+  () => problem.value && note("bad", inWords(problem.value, at => el.elements[at.split(".").at(-1)]?.labels?.[0]?.textContent ?? at)),
   ...fields,
   h("div.row.end", {}, cancel && button(t("app.cancel"), cancel),
     h("button.btn.main", { type: "submit", class: kind, disabled: () => busy.value }, yes)));

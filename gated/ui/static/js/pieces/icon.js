@@ -19,6 +19,7 @@ const PATHS = {
   edit: "M4 20h4L19 9l-4-4L4 16v4Z", bin: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13", back: "M15 5l-7 7 7 7", next: "M9 5l7 7-7 7",
   moon: "M20 14A8 8 0 0 1 10 4a8 8 0 1 0 10 10Z", globe: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18ZM3 12h18M12 3c3 3 3 15 0 18M12 3c-3 3-3 15 0 18",
   list: "M8 6h13M8 12h13M8 18h13M3 6v.010M3 12v.010M3 18v.010", out: "M10 4H5v16h5M15 8l4 4-4 4M9 12h10", question: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18ZM9.500 9a2.500 2.500 0 1 1 3.500 2.300c-1 .500-1 1-1 1.700M12 16.500v.010",
+  nearer: "m6 12 6-6 6 6M6 19l6-6 6 6", above: "M12 20V5M6 11l6-6 6 6",
   left: "M20 12H5M11 6l-6 6 6 6", right: "M4 12h15M13 6l6 6-6 6", calendar: "M4 6h16v14H4zM4 10h16M8 3v5M16 3v5", more: "M5 12v.010M12 12v.010M19 12v.010",
 };
 const TURNED = new Set(["back", "next"]); // by the direction of writing

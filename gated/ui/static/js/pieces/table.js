@@ -1,13 +1,14 @@
 // A list that the server searches, sorts and cuts into pages; more comes when its end is near.
 import { page, query } from "../core/api.js";
 import { h, onEnd, signal } from "../core/dom.js";
+import { keepPlace } from "../core/focus.js";
 import { t } from "../core/i18n.js";
 import { button, inWords, note, skeleton } from "./bits.js";
 
 const PAGE = 50;
 
 // columns: [{key, label, sort, optional, hidden}]; row(found) gives the cells; filters: a signal of
-// the query; label: what the table is. Gives {el, total, again}.
+// the query; label: what the table is; rows: fetches what the rows need besides. Gives {el, total, again}.
 export function table({ path, filters, columns, row, none, label, sort, onSort, rows: keep }) {
   const total = signal(null), problem = signal(null), waiting = signal(true), more = signal(null);
   const body = h("tbody");
@@ -19,9 +20,10 @@ export function table({ path, filters, columns, row, none, label, sort, onSort, 
     waiting.value = true;
     try {
       const found = await page(from ?? `${path}?${query({ ...filters.peek(), limit: PAGE })}`, { abort: asking.signal });
-      if (!from) { body.replaceChildren(); count = 0; }
-      body.append(...found.rows.map(one => h("tr", {}, ...row(one, again))));
-      keep?.(found.rows, !from);
+      const rows = found.rows.map(one => h("tr", {}, ...row(one, again)));
+      if (from) body.append(...rows);
+      else keepPlace([...body.children], () => { body.replaceChildren(...rows); count = 0; return rows; });
+      keep?.(found.rows).catch(error => { problem.value = error; });
       count += found.rows.length;
       total.value = found.total ?? count;
       more.value = found.next;

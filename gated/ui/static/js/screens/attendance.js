@@ -1,9 +1,9 @@
 // Attendance: what has to be mended first, a day, the log, months, requests; and a week of one person.
 import { get, may, post, query } from "../core/api.js";
-import { h, signal } from "../core/dom.js";
+import { h, inOrder, signal } from "../core/dom.js";
 import { addDays, clockOf, day, duration, fromSite, moment, number, t, time, today, toSite, weekOf, word } from "../core/i18n.js";
 import { BASE, remember } from "../core/router.js";
-import { bdi, button, chip, empty, head, loaded, nameOf, outcome, toast } from "../pieces/bits.js";
+import { bdi, button, chip, empty, head, inWords, loaded, nameOf, note, outcome, toast } from "../pieces/bits.js";
 import { bars } from "../pieces/chart.js";
 import { ask, checkbox, dialog, field, input, select } from "../pieces/dialog.js";
 import { icon } from "../pieces/icon.js";
@@ -19,6 +19,10 @@ export default function attendance({ place }) {
     h("div.below", {}, () => shown[view.value](place.query)));
 }
 
+// A day, or a month, that an address names, if it is one.
+const named = (query, name, otherwise) => (/^\d{4}-\d\d(-\d\d)?$/.test(query.get(name) ?? "") && Date.parse(query.get(name)) ? query.get(name) : otherwise);
+const midnight = day_ => (day_ ? fromSite(`${day_}T00:00`) : null);
+
 const personLink = row => h("a.strong", { href: `${BASE}attendance/${row.person_id}` }, bdi(nameOf(row)));
 
 function period(from, to, change) {
@@ -30,7 +34,7 @@ function period(from, to, change) {
 // --- exceptions ------------------------------------------------------------------------------
 
 function exceptions(at) {
-  const asked = { from: at.get("from") ?? addDays(today(), -6), to: at.get("to") ?? today() };
+  const asked = { from: named(at, "from", addDays(today(), -6)), to: named(at, "to", today()) };
   const filters = signal(asked);
   const shown = table({ path: "/api/attendance/exceptions", filters, label: t("attendance.exceptions"),
     columns: [{ label: t("attendance.name") }, { label: t("attendance.notes") }, { label: t("app.change"), hidden: true }],
@@ -80,7 +84,7 @@ const look = id => dialog(t("now.shot"), close => [h("img.shot.large", { src: sh
 // --- a day -----------------------------------------------------------------------------------
 
 function oneDay(at) {
-  const chosen = signal(at.get("day") ?? today()), filters = signal({}), came = signal([]);
+  const chosen = signal(named(at, "day", today())), filters = signal({}), came = signal([]), problem = signal(null), turn = inOrder();
   let shown = null;
   const pick = value => { if (value) { remember({ day: value }); chosen.value = value; look(); } };
   const before = button(t("attendance.before"), () => pick(addDays(chosen.peek(), -1)), { sign: "back" });
@@ -89,8 +93,11 @@ function oneDay(at) {
     const on = chosen.peek();
     filters.value = { from: on, to: on, by: "day" };
     shown?.again();
-    const told = await get("/api/attendance/arrivals", { day: on }).catch(() => []);
-    if (on === chosen.peek()) came.value = told;
+    const mine = turn();
+    try {
+      const told = await get("/api/attendance/arrivals", { day: on });
+      if (mine()) { came.value = told; problem.value = null; }
+    } catch (error) { if (mine()) { came.value = []; problem.value = error; } }
   }
   look();
   shown = table({ path: "/api/attendance/summary", filters, label: t("attendance.day"),
@@ -101,21 +108,21 @@ function oneDay(at) {
   const arrivals = () => Array.from({ length: 24 }, (_, hour) => [number(hour), came.value.find(c => c.hour === hour)?.people ?? 0]);
   return h("div", {}, h("div.filters", {}, h("div.row", {}, before,
     h("input", { type: "date", value: () => chosen.value, max: today(), "aria-label": t("attendance.day"), onchange: e => pick(e.target.value) }), after)),
-  h("div.stack", {}, () => came.value.length > 0 && h("section.card", { "aria-labelledby": "arrivals" }, h("header", {}, h("h2", { id: "arrivals" }, t("attendance.arrivals"))), bars(t("attendance.arrivals"), arrivals())),
+  h("div.stack", {}, () => problem.value && note("bad", inWords(problem.value)), () => came.value.length > 0 && h("section.card", { "aria-labelledby": "arrivals" }, h("header", {}, h("h2", { id: "arrivals" }, t("attendance.arrivals"))), bars(t("attendance.arrivals"), arrivals())),
     shown.el));
 }
 
 // --- the log ---------------------------------------------------------------------------------
 
 function log(at) {
-  const asked = signal({ from: at.get("from") ?? addDays(today(), -6), to: at.get("to") ?? today(), status: at.get("status") ?? "", direction: at.get("direction") ?? "" });
+  const asked = signal({ from: named(at, "from", addDays(today(), -6)), to: named(at, "to", today()), status: at.get("status") ?? "", direction: at.get("direction") ?? "" });
   const filters = signal({});
   let shown = null;
   function change(values) {
     asked.value = { ...asked.peek(), ...values };
     const { from, to, status, direction } = asked.peek();
     remember({ from, to, status, direction });
-    filters.value = { from: fromSite(`${from}T00:00`), to: fromSite(`${addDays(to, 1)}T00:00`), status, direction };
+    filters.value = { from: midnight(from), to: midnight(to && addDays(to, 1)), status, direction };
     shown?.again();
   }
   change({});
@@ -125,7 +132,7 @@ function log(at) {
   const slots = new Map(), slot = r => { const el = h("span", { hidden: true }); slots.set(r.id, el); return el; };
   async function fill(rows) {
     if (!rows.length || !may("operator")) return;
-    for (const one of await get("/api/gate/pictures", { ids: rows.map(r => r.id).join(",") }).catch(() => [])) {
+    for (const one of await get("/api/gate/pictures", { ids: rows.map(r => r.id).join(",") })) {
       slots.get(one.attendance_id)?.replaceChildren(h("button.plain", { type: "button", "aria-label": t("now.shot"), onclick: () => look(one.snapshot_id) }, h("img.shot", { src: shotOf(one.snapshot_id), alt: "", loading: "lazy", width: 44, height: 44 })));
       slots.get(one.attendance_id).hidden = false;
     }
@@ -133,7 +140,8 @@ function log(at) {
   shown = table({ path: "/api/attendance", filters, label: t("attendance.log"), rows: fill,
     columns: [{ label: t("attendance.name") }, { label: t("attendance.at") }, { label: t("decision.direction"), optional: true }, { label: t("attendance.why"), optional: true }, { label: t("app.change"), hidden: true }],
     row: (r, again) => [
-      h("td", {}, h("div.person", {}, outcome(r.status !== "denied"), slot(r), h("div", {}, r.person ? h("a.strong", { href: `${BASE}attendance/${r.person_id}` }, bdi(r.person.name)) : h("strong", {}, t("now.unknown")), h("div.small.muted", {}, bdi(r.person?.personnel_code ?? ""))))),
+      h("td", {}, h("div.person", {}, outcome(r.status !== "denied"), slot(r), h("div", {}, r.person ? h("a.strong", { href: `${BASE}attendance/${r.person_id}` }, bdi(r.person.name)) : h("strong", {}, t("now.unknown")), h("div.small.muted", {}, bdi(r.person?.personnel_code ?? "")),
+        h("div.small.muted.phone", {}, `${word("direction", r.direction)} · ${word("reason", r.reason)}`)))),
       h("td.num", {}, moment(r.created_at)), h("td.opt", {}, word("direction", r.direction)), h("td.opt", {}, word("status", r.status), h("div.small.muted", {}, `${word("reason", r.reason)} · ${word("method", r.method)}`)),
       h("td", {}, may("operator") && r.person_id !== null && button(t("attendance.correct"), () => correct(r, again), { kind: "small" }))],
     none: () => empty("clock", t("attendance.nothing")) });
@@ -145,7 +153,7 @@ function log(at) {
 // --- months ----------------------------------------------------------------------------------
 
 function months(at) {
-  const month = signal(at.get("month") ?? today().slice(0, 7));
+  const month = signal(named(at, "month", today()).slice(0, 7));
   const filters = signal({});
   let shown = null;
   function change(value) {
@@ -159,7 +167,7 @@ function months(at) {
   change(month.peek());
   shown = table({ path: "/api/attendance/summary/totals", filters, label: t("attendance.months"),
     columns: [{ label: t("attendance.name") }, { label: t("attendance.days") }, { label: t("attendance.inside") }, { label: t("attendance.breaks"), optional: true }, { label: t("attendance.open_visits"), optional: true }],
-    row: r => [h("td", {}, personLink(r), h("div.small.muted", {}, bdi(r.department ?? ""))), h("td.num", {}, number(r.days)), h("td.num", {}, duration(r.inside_s)), h("td.num.opt", {}, duration(r.break_s)), h("td.num.opt", {}, r.open_visits ? chip("warn", "warn", number(r.open_visits)) : "–")],
+    row: r => [h("td", {}, personLink(r), h("div.small.muted", {}, bdi(r.department ?? ""))), h("td.num", { "data-label": t("attendance.days") }, number(r.days)), h("td.num", { "data-label": t("attendance.inside") }, duration(r.inside_s)), h("td.num.opt", {}, duration(r.break_s)), h("td.num.opt", {}, r.open_visits ? chip("warn", "warn", number(r.open_visits)) : "–")],
     none: () => empty("calendar", t("attendance.nothing")) });
   const links = () => h("div.row", {}, ["csv", "xlsx"].map(format => h("a.btn", { href: `/api/attendance/summary?${query({ ...filters.value, format, bom: format === "csv" || null })}`, download: "" }, icon("down"), t("attendance.days_as", { format: format.toUpperCase() }))));
   return h("div", {}, h("div.filters", {}, field(t("attendance.month"), input("month", month.peek(), { type: "month", max: today().slice(0, 7), onchange: e => change(e.target.value) })), links), shown.el);
@@ -183,7 +191,7 @@ const exporting = () => ask(t("attendance.export"), [
 
 function requests() {
   return h("div", {}, loaded(() => get("/api/correction-requests", { state: "open", limit: 200 }), (found, again) => (found.length ? h("section.card", { "aria-label": t("attendance.requests") }, h("ul.rows", {}, found.map(r => h("li", {},
-    h("div.grow", {}, h("a.strong", { href: `${BASE}attendance/${r.person_id}` }, t("request.of", { id: r.person_id })), h("div", {}, wish(r)), h("div.small.muted", {}, `„${r.reason}“ · ${moment(r.asked_at)}`)),
+    h("div.grow", {}, h("a.strong", { href: `${BASE}attendance/${r.person_id}` }, t("request.of", { id: r.person_id })), h("div", {}, wish(r)), h("div.small.muted", {}, h("q", {}, bdi(r.reason)), ` · ${moment(r.asked_at)}`)),
     button(t("request.approve"), async () => { try { await post(`/api/correction-requests/${r.id}/approve`); toast(t("app.saved")); } finally { again(); } }, { kind: "small main" }),
     button(t("request.refuse"), () => ask(t("request.refuse"), [field(t("act.reason"), input("reason", "", { required: true, minlength: 3, autofocus: true }))], { yes: t("request.refuse"), kind: "bad", act: given => post(`/api/correction-requests/${r.id}/refuse`, given) }).then(done => done && again()), { kind: "small" })))))
     : empty("yes", t("request.none")))));
@@ -194,7 +202,7 @@ export const wish = r => [r.status === "void" ? t("request.void") : r.attendance
 // --- a week of one person --------------------------------------------------------------------
 
 function week(id) {
-  const at = new URL(location.href).searchParams.get("week") ?? today();
+  const at = named(new URL(location.href).searchParams, "week", today());
   const monday = signal(weekOf(at));
   const move = n => { monday.value = addDays(monday.peek(), n); remember({ week: monday.peek() }); };
   return h("div", {}, h("a.back", { href: `${BASE}attendance` }, icon("back", 16), t("app.attendance")),

@@ -1,5 +1,5 @@
 // A photo of somebody: from a file, from this device's camera, or from the gate's.
-import { api, session } from "../core/api.js";
+import { api } from "../core/api.js";
 import { h, onEnd, signal } from "../core/dom.js";
 import { has, percent, t } from "../core/i18n.js";
 import { bdi, button, inWords, nameOf, note } from "../pieces/bits.js";
@@ -10,13 +10,14 @@ export const SIGNS = { file: "up", webcam: "camera", gate: "face" };
 const WAYS = Object.keys(SIGNS);
 
 export const enrol = (person, first = "file") => dialog(t("enrol.title", { name: nameOf(person) }), close => {
-  const way = signal(first), news = signal(null), busy = signal(false);
+  const way = signal(first), news = signal(null), busy = signal(false), waiting = [];
   async function send(photos) {
+    waiting.push(...photos); // also while others are looked at
     if (busy.peek() || !photos.length) return;
     busy.value = true;
     news.value = null;
     const said = [];
-    for (const photo of photos) said.push(await one(person, photo));
+    while (waiting.length) said.push(await one(person, waiting.shift()));
     news.value = said;
     busy.value = false;
   }
@@ -55,7 +56,8 @@ const adviceOf = news => news?.findLast(one => one.made)?.made.photo_advice;
 export const another = (advice, way) => advice?.another_advised && note("info", t(`another.${advice.reason}`), way !== "file" && h("p", {}, t("another.pose")));
 
 function fromFile(person, send) {
-  const chosen = h("input.vh", { type: "file", id: "photo-file", accept: "image/jpeg,image/png,image/bmp,image/tiff", multiple: true, onchange: e => send([...e.target.files]) });
+  const chosen = h("input.vh", { type: "file", id: "photo-file", accept: "image/jpeg,image/png,image/bmp,image/tiff", multiple: true,
+    onchange: e => { send([...e.target.files]); e.target.value = ""; } }); // the same file may be chosen again
   const zone = h("div.drop", {
     ondragover: e => { e.preventDefault(); zone.classList.add("over"); },
     ondragleave: () => zone.classList.remove("over"),
@@ -99,9 +101,7 @@ function fromGate(person) {
     busy.value = true;
     told.value = { kind: "started" };
     try {
-      const answer = await fetch("/api/enrollment/capture", { method: "POST", signal: abort.signal, credentials: "same-origin",
-        headers: { "Content-Type": "application/json", "X-CSRF-Token": session.peek().csrf_token }, body: JSON.stringify({ person_id: person.id }) });
-      if (!answer.ok) throw Object.assign(new Error((await answer.json().catch(() => null))?.detail ?? t("app.lost")));
+      const answer = await api("/api/enrollment/capture", { method: "POST", json: { person_id: person.id }, abort: abort.signal, raw: true });
       for await (const [kind, data] of events(answer.body)) told.value = { kind, data };
       if (!["enrolled", "refused"].includes(told.peek().kind)) throw new Error(t("app.lost"));
     } catch (error) { if (error.name !== "AbortError") told.value = { kind: "failed", error }; }
@@ -114,7 +114,7 @@ function fromGate(person) {
       if (kind === "guidance") return note(data.code === "hold_still" ? "ok" : "warn", has(`guide.${data.code}`) ? t(`guide.${data.code}`) : data.advice, h("progress", { max: data.wanted, value: data.good, "aria-label": t("enrol.progress") }));
       if (kind === "enrolled") return [show({ made: data }), another(data.photo_advice, "gate")];
       if (kind === "refused") return note("bad", has(`refusal.${data.code}`) ? t(`refusal.${data.code}`) : data.detail);
-      return kind === "failed" && note("bad", error.message);
+      return kind === "failed" && note("bad", inWords(error));
     }),
     button(() => t(told.value?.kind === "enrolled" ? "another.take" : "enrol.start"), run, { kind: "main", sign: "camera", disabled: () => busy.value }));
 }

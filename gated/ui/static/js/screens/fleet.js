@@ -2,7 +2,7 @@
 import { get, may, patch, post } from "../core/api.js";
 import { h, signal } from "../core/dom.js";
 import { has, moment, number, t, word } from "../core/i18n.js";
-import { bdi, button, chip, empty, head, inWords, loaded, note, toast } from "../pieces/bits.js";
+import { bdi, button, chip, empty, head, loaded, note } from "../pieces/bits.js";
 import { ask, checkbox, dialog, field, form, input } from "../pieces/dialog.js";
 import { tabbar, viewOf } from "../pieces/tabbar.js";
 import { table } from "../pieces/table.js";
@@ -13,16 +13,19 @@ const LEAST = { edits: "operator", receipts: "auditor" };
 export default function fleet({ place }) {
   const shown = { gates, edits, rollouts, receipts };
   const views = Object.keys(shown).filter(name => may(LEAST[name] ?? "viewer")), view = viewOf(place, views);
-  return h("div", {}, head(t("app.fleet"), h("span.grow"), may("admin") && button(t("fleet.invite"), invite, { kind: "main", sign: "plus" })),
+  const invited = signal(0);
+  const add = async () => { if (await invite()) invited.value++; };
+  return h("div", {}, head(t("app.fleet"), h("span.grow"), may("admin") && button(t("fleet.invite"), add, { kind: "main", sign: "plus" })),
     tabbar(t("app.fleet"), views.map(name => [name, t(`fleet.${name}`)]), view),
-    h("div.below", {}, () => shown[view.value]()));
+    h("div.below", {}, () => { invited.value; return shown[view.value](); }));
 }
 
 const code = made => dialog(t("fleet.code", { name: made.name }), close => [note("warn", t("credential.once")), h("p.lead.num", { dir: "ltr" }, made.code), h("p.muted", { dir: "ltr" }, "gated join URL CODE"), h("p.muted", {}, t("people.until", { day: moment(made.valid_until) })), h("div.row.end", {}, button(t("app.close"), () => close(), { kind: "main" }))]);
 
 async function invite() {
   const made = await ask(t("fleet.invite"), [field(t("people.name"), input("name", "", { required: true, autofocus: true })), field(t("fleet.site"), input("site", "", { required: true })), field(t("fleet.everyone"), checkbox("everyone", true), t("fleet.everyone.hint"))], { yes: t("person.create"), act: given => post("/api/fleet/gates", given) });
-  if (made) code(made);
+  if (made) await code(made);
+  return made;
 }
 
 function gates() {
@@ -46,14 +49,17 @@ const change = (g, again) => dialog(g.name, close => {
 });
 
 function edits() {
-  const act = run => async () => { try { await run(); } catch (error) { toast(inWords(error)); } };
   const line = (e, again) => h("li", {},
     h("div.grow", {}, h("strong", {}, bdi(e.name ?? e.person)), h("div.small.muted", {}, `${e.kind.replaceAll("_", " ")} · `, bdi(e.gate), " · ", bdi(e.operator), ` · ${moment(e.made_at)}`),
       h("span.chips", {}, e.conflict && chip("warn", "warn", t("edit.conflict")), e.waits && chip("", "clock", t("edit.waits")))),
-    !e.waits && button(e.conflict ? t("edit.compare") : t("request.approve"), e.conflict ? act(() => compare(e.id, again)) : act(async () => { await post(`/api/fleet/edits/${e.id}/accept`, {}); again(); }), { kind: "small main" }),
+    !e.waits && button(e.conflict ? t("edit.compare") : t("request.approve"), () => (e.conflict ? compare(e.id, again) : accept(e.id, again)), { kind: "small main" }),
     button(t("request.refuse"), () => ask(t("request.refuse"), [field(t("act.reason"), input("reason", "", { required: true, minlength: 3, autofocus: true }))], { yes: t("request.refuse"), kind: "bad", act: given => post(`/api/fleet/edits/${e.id}/refuse`, given) }).then(done => done && again()), { kind: "small" }));
   return h("div", {}, loaded(() => get("/api/fleet/edits", { state: "pending" }), (found, again) => (found.length
     ? h("section.card", { "aria-label": t("fleet.edits") }, h("ul.rows", {}, found.map(e => line(e, again)))) : empty("yes", t("request.none")))));
+}
+
+async function accept(id, again) {
+  try { await post(`/api/fleet/edits/${id}/accept`, {}); } finally { again(); } // somebody else may have decided
 }
 
 // A person whom the hub has changed since the gate knew them: both, side by side, before one is taken.

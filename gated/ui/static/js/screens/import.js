@@ -1,7 +1,7 @@
 // Many at once: a file, its columns, a look at it, progress, and what has to be mended.
 import { api, get } from "../core/api.js";
 import { every, h, signal } from "../core/dom.js";
-import { t } from "../core/i18n.js";
+import { number, t } from "../core/i18n.js";
 import { BASE, here, remember } from "../core/router.js";
 import { button, chip, empty, head, inWords, note } from "../pieces/bits.js";
 import { icon } from "../pieces/icon.js";
@@ -13,22 +13,35 @@ const LOOK_MS = 700;
 export default function bulk() {
   const chosen = signal(null), job = signal(null), problem = signal(null), busy = signal(false);
   const known = here.peek().query.get("job");
-  const look = async id => { try { job.value = await get(`/api/jobs/${id}`); } catch (error) { problem.value = error; remember({ job: null }); } };
-  if (known) look(known);
-  every(LOOK_MS, () => { if (job.peek()?.state === "running") look(job.peek().id); });
+  let wanted = Number(known) || null, looking = false; // the job that is shown; one look at a time
+  async function look() {
+    if (looking || !wanted) return;
+    looking = true;
+    const id = wanted;
+    try {
+      const found = await get(`/api/jobs/${id}`);
+      if (id === wanted) { job.value = found; problem.value = null; }
+    } catch (error) {
+      if (id === wanted) problem.value = error;
+      if (error.status === 404) { wanted = null; remember({ job: null }); }
+    } finally { looking = false; }
+  }
+  look();
+  every(LOOK_MS, () => { if (!job.peek() || job.peek().state === "running") look(); });
 
   async function start(form) {
     problem.value = null;
     busy.value = true;
     try {
       job.value = await api("/api/enrollment/import", { method: "POST", form });
-      remember({ job: job.peek().id });
+      wanted = job.peek().id;
+      remember({ job: wanted });
     } catch (error) { problem.value = error; } finally { busy.value = false; }
   }
   return h("div", {},
     h("a.back", { href: `${BASE}people` }, icon("back", 16), t("app.people")), head(t("import.title")),
     () => problem.value && note("bad", inWords(problem.value)),
-    () => (job.value ? running(job.value, start, () => { job.value = null; chosen.value = null; remember({ job: null }); }) : chosen.value ? columns(chosen.value, start, busy, () => { chosen.value = null; }) : choose(chosen, problem)));
+    () => (job.value ? running(job.value, start, () => { wanted = job.value = chosen.value = null; remember({ job: null }); }) : chosen.value ? columns(chosen.value, start, busy, () => { chosen.value = null; }) : choose(chosen, problem)));
 }
 
 function choose(chosen, problem) {
@@ -39,10 +52,10 @@ function choose(chosen, problem) {
     else if (table) chosen.value = { file: table, photos: list.filter(f => f !== table), rows: parse(await table.text()) };
     else problem.value = new Error(t("import.wrong"));
   };
-  const input = h("input.vh", { type: "file", id: "import-file", accept: ".csv,.zip,image/*", multiple: true, onchange: e => take(e.target.files) });
+  const input = h("input.vh", { type: "file", id: "import-file", accept: ".csv,.zip,image/*", multiple: true, onchange: e => take(e.target.files).catch(error => { problem.value = error; }) });
   const zone = h("div.drop.tall", {
     ondragover: e => { e.preventDefault(); zone.classList.add("over"); }, ondragleave: () => zone.classList.remove("over"),
-    ondrop: e => { e.preventDefault(); zone.classList.remove("over"); take(e.dataTransfer.files); },
+    ondrop: e => { e.preventDefault(); zone.classList.remove("over"); take(e.dataTransfer.files).catch(error => { problem.value = error; }); },
   }, icon("up", 40), h("p", {}, t("import.drop")), h("p.muted", {}, t("import.hint")), input, h("label.btn.main", { for: "import-file" }, t("import.choose")));
   return zone;
 }
@@ -79,7 +92,7 @@ function running(job, start, anew) {
   const share = job.total ? job.done / job.total : 0;
   return h("div.stack", {},
     h("section.card.pad.stack", { "aria-label": t("import.progress"), role: "status" },
-      h("div.row", {}, chip(job.state === "done" ? "ok" : job.state === "running" ? "" : "bad", null, t(`job.${job.state}`)), h("span.grow"), h("span.num", {}, `${job.done} / ${job.total}`)),
+      h("div.row", {}, chip(job.state === "done" ? "ok" : job.state === "running" ? "" : "bad", null, t(`job.${job.state}`)), h("span.grow"), h("span.num", {}, `${number(job.done)} / ${number(job.total)}`)),
       h("progress", { max: 1, value: share, "aria-label": t("import.progress") }),
       job.detail && h("p.muted", {}, job.detail),
       h("div.row", {}, job.state === "running" && button(t("job.cancel"), () => api(`/api/jobs/${job.id}`, { method: "DELETE" })), job.state !== "running" && button(t("import.another"), anew))),

@@ -1,6 +1,6 @@
 // Now: the picture, the door, who came, what is wrong. For the guard, with one thumb.
 import { get, may, post, put } from "../core/api.js";
-import { effect, h, signal } from "../core/dom.js";
+import { effect, h, inOrder, signal } from "../core/dom.js";
 import { alarms, decisions, gate, readGate } from "../core/gate.js";
 import { clock, has, moment, number, percent, t, time, word } from "../core/i18n.js";
 import { picture } from "../core/live.js";
@@ -13,14 +13,17 @@ const LOUD = new Set(["forced", "held_open", "held_warning", "fire", "lockdown"]
 const SHUT = new Set(["lockdown", "out_of_service"]);
 
 export default function now() {
-  const inside = signal(null);
-  effect(() => { decisions.value; readInside(inside); });
+  const inside = signal(null), turn = inOrder();
+  effect(() => { decisions.value; readInside(inside, turn()); });
   return h("div", {}, head(t("app.now")),
     h("div.now", {}, h("div.stack", {}, view(), facts(inside)), h("div.stack", {}, unseen(), recent())));
 }
 
-async function readInside(inside) {
-  try { inside.value = await get("/api/access/presence", null, { headless: true }); } catch { /* told by the banner */ }
+async function readInside(inside, mine) {
+  try {
+    const found = await get("/api/access/presence", null, { headless: true });
+    if (mine()) inside.value = found;
+  } catch { /* told by the banner */ }
 }
 
 function view() {
@@ -117,7 +120,20 @@ export const acknowledge = alarm => ask(t("alarm.ask", { what: word("event", ala
 function recent() {
   return h("section.card", { "aria-labelledby": "recent" },
     h("header", {}, h("h2", { id: "recent" }, t("now.recent"))),
-    () => (gate.value && !decisions.value.length ? empty("face", t("now.none")) : h("ol.stream", { tabindex: 0, "aria-labelledby": "recent" }, decisions.value.map(row))));
+    () => gate.value && !decisions.value.length && empty("face", t("now.none")),
+    h("ol.stream", { tabindex: 0, "aria-labelledby": "recent", hidden: () => !decisions.value.length }, rows()));
+}
+
+// A row that is there stays when another decision comes, and so does whatever somebody does on it.
+function rows() {
+  let made = new Map();
+  return () => {
+    made = new Map(decisions.value.map((d, at) => {
+      const shown = `${at < ADVISED} ${JSON.stringify(d)}`;
+      return [shown, made.get(shown) ?? row(d, at)];
+    }));
+    return [...made.values()];
+  };
 }
 
 function row(d, at) {
@@ -129,13 +145,8 @@ function row(d, at) {
     h("time.small.muted", { datetime: d.at }, time(d.at))));
 }
 
-// Of the decision, where one is kept; made once, as the list is drawn anew with each decision.
-const pictures = new Map();
-function shot(d) {
-  if (!d.snapshot_id || !may("operator")) return null;
-  if (!pictures.has(d.snapshot_id)) pictures.set(d.snapshot_id, h("img.shot", { src: `/api/gate/snapshots/${d.snapshot_id}/thumbnail`, alt: "", loading: "lazy", width: 44, height: 44 }));
-  return pictures.get(d.snapshot_id);
-}
+// Of the decision, where one is kept.
+const shot = d => d.snapshot_id && may("operator") && h("img.shot", { src: `/api/gate/snapshots/${d.snapshot_id}/thumbnail`, alt: "", loading: "lazy", width: 44, height: 44 });
 
 const more = (d, name) => dialog(name, close => [
   d.snapshot_id && may("operator") && h("img.shot.large", { src: `/api/gate/snapshots/${d.snapshot_id}/thumbnail`, alt: t("now.shot") }),

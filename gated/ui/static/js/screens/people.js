@@ -1,8 +1,8 @@
 // People: found as one types; one person is a page of its own, an import another.
 import { get, may, post, put } from "../core/api.js";
-import { h, signal } from "../core/dom.js";
+import { h, onEnd, signal } from "../core/dom.js";
 import { gate } from "../core/gate.js";
-import { date, fromSite, moment, t, toSite, today } from "../core/i18n.js";
+import { day, fromSite, moment, t, toSite, today } from "../core/i18n.js";
 import { BASE, go, remember } from "../core/router.js";
 import { avatar, bdi, button, chip, empty, head, nameOf, toast } from "../pieces/bits.js";
 import { ask, checkbox, field, input } from "../pieces/dialog.js";
@@ -29,6 +29,7 @@ function list(at) {
   const sort = signal(at.get("sort") ?? "last_name");
   const filters = signal({});
   let shown = null, typing = 0;
+  onEnd(() => clearTimeout(typing));
   const several = may("operator") && chosen(() => shown.again(), () => !shown.total.value);
   function change() {
     remember({ q: q.peek(), only: only.peek(), group: group.peek(), sort: sort.peek() === "last_name" ? "" : sort.peek() });
@@ -40,7 +41,7 @@ function list(at) {
   const notes = new Map(); // id -> where to put what the overview says
   async function fill(rows) {
     if (!rows.length) return;
-    const told = await get("/api/persons/overview", { ids: rows.map(p => p.id).join(",") }).catch(() => []);
+    const told = await get("/api/persons/overview", { ids: rows.map(p => p.id).join(",") });
     for (const one of told) notes.get(one.id)?.(one);
   }
   const row = p => {
@@ -84,7 +85,7 @@ function list(at) {
     shown.el);
 }
 
-const status = p => (p.is_active ? chip("ok", "yes", p.leaves_on ? t("people.until", { day: date(`${p.leaves_on}T12:00:00Z`) }) : t("people.active")) : chip("bad", "no", t("people.inactive")));
+const status = p => (p.is_active ? chip("ok", "yes", p.leaves_on ? t("people.until", { day: day(p.leaves_on, { dateStyle: "medium" }) }) : t("people.active")) : chip("bad", "no", t("people.inactive")));
 
 export const fields = (p = {}) => [
   h("div.pair", {}, field(t("person.first_name"), input("first_name", p.first_name, { required: true, autofocus: true })), field(t("person.last_name"), input("last_name", p.last_name, { required: true }))),
@@ -101,18 +102,20 @@ async function add() {
 
 // "Today until six": one form, with the end filled in; who comes later stays until the day ends.
 async function visitor() {
-  const soon = toSite(new Date(Date.now() + 1_800_000)).slice(11);
+  const soon = toSite(new Date(Date.now() + 1_800_000)).slice(11), code = `V-${Date.now().toString(36).toUpperCase()}`;
+  let half = null;
   const made = await ask(t("people.visitor.add"), [
     h("div.pair", {}, field(t("person.first_name"), input("first_name", "", { required: true, autofocus: true })), field(t("person.last_name"), input("last_name", "", { required: true }))),
     field(t("person.company"), input("department", "")),
     field(t("visitor.until"), input("until", soon < "18:00" && soon > "00:30" ? "18:00" : "23:59", { type: "time", required: true }), t("visitor.until.hint")),
     field(t("access.needs_escort"), checkbox("needs_escort", false)),
   ], { yes: t("person.create"), act: async given => {
-    const code = `V-${Date.now().toString(36).toUpperCase()}`, end = fromSite(`${today()}T${given.until}`);
+    const end = fromSite(`${today()}T${given.until}`), who = { first_name: given.first_name, last_name: given.last_name, department: given.department };
     if (Date.parse(end) < Date.now()) throw new Error(t("visitor.past"));
-    const made = await post("/api/persons", { first_name: given.first_name, last_name: given.last_name, personnel_code: code, department: given.department });
-    await put(`/api/persons/${made.id}/access`, { visitor: true, valid_until: end, needs_escort: given.needs_escort });
-    return made;
+    // who was made by a try that failed later is the same one at the next
+    half = half ? await put(`/api/persons/${half.id}`, who) : await post("/api/persons", { ...who, personnel_code: code });
+    await put(`/api/persons/${half.id}/access`, { visitor: true, valid_until: end, needs_escort: given.needs_escort });
+    return half;
   } });
-  if (made) go(`people/${made.id}`);
+  if (made ?? half) go(`people/${(made ?? half).id}`); // also when it was given up half-way: it is there
 }

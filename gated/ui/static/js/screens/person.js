@@ -1,6 +1,6 @@
 // One person: photos, status, access, credentials, visits, and why the door stayed shut.
 import { api, ApiError, del, get, may, patch, post, put, query } from "../core/api.js";
-import { h, signal } from "../core/dom.js";
+import { h, inOrder, onEnd, signal } from "../core/dom.js";
 import { gate } from "../core/gate.js";
 import { addDays, clockOf, date, day, fromSite, moment, percent, t, today, toSite, word } from "../core/i18n.js";
 import { BASE, go } from "../core/router.js";
@@ -23,16 +23,16 @@ export default function person({ id }) {
   return h("div", {}, el);
 }
 
-function page({ p, access, credentials, consent }, again) {
+function page({ p, tag, access, credentials, consent }, again) {
   const name = nameOf(p), write = may("operator");
   const section = (title, act, ...inside) => h("section.card", { "aria-label": title }, h("header", {}, h("h2", {}, title), act), ...inside);
   return h("div", {},
     h("a.back", { href: `${BASE}people` }, icon("back", 16), t("app.people")),
     head(name, p.is_active ? chip("ok", "yes", t("people.active")) : chip("bad", "no", t("people.inactive")), access.visitor && chip("", "calendar", t("people.visitor")), h("span.grow"),
-      write && button(t("person.edit"), () => edit(p, again), { sign: "edit" }),
+      write && button(t("person.edit"), () => edit(p, tag, again), { sign: "edit" }),
       write && (p.is_active ? button(t("person.block"), () => change(p, "deactivate", again), { kind: "bad", sign: "no" }) : button(t("person.unblock"), () => change(p, "activate", again), { sign: "yes" }))),
     h("p.muted.sub", {}, bdi([p.personnel_code, p.department, p.position].filter(Boolean).join(" · "))),
-    p.leaves_on && note("info", t("people.until", { day: date(`${p.leaves_on}T12:00:00Z`) })),
+    p.leaves_on && note("info", t("people.until", { day: day(p.leaves_on, { dateStyle: "medium" }) })),
     h("div.columns", {},
       h("div.stack", {},
         section(t("person.photos"), write && button(t("person.add_photo"), () => enrol(p).then(again), { kind: "main", sign: "camera" }), photos(p, again)),
@@ -53,13 +53,15 @@ function page({ p, access, credentials, consent }, again) {
           may("admin") && button(t("person.erase"), () => erase(p), { kind: "bad", sign: "bin" }))))));
 }
 
-async function edit(p, again) {
-  const done = await ask(t("person.edit"), fields(p), { wide: true, yes: t("app.save"), act: given => put(`/api/persons/${p.id}`, given) });
+async function edit(p, tag, again) {
+  const done = await ask(t("person.edit"), fields(p), { wide: true, yes: t("app.save"), act: given => put(`/api/persons/${p.id}`, given, { match: tag }) });
   if (done) { toast(t("app.saved")); again(); }
 }
 
 async function change(p, act, again) {
-  try { await patch(`/api/persons/${p.id}/${act}`); toast(t(`person.${act}d`, { name: nameOf(p) })); again(); } catch (error) { toast(inWords(error)); }
+  await patch(`/api/persons/${p.id}/${act}`);
+  toast(t(`person.${act}d`, { name: nameOf(p) }));
+  again();
 }
 
 // --- photos ----------------------------------------------------------------------------------
@@ -147,8 +149,9 @@ async function give(p, again) {
 const badge = (p, made) => dialog(t("credential.badge", { name: nameOf(p) }), close => {
   const [head_, data] = made.image.split(","), bytes = Uint8Array.from(atob(data), c => c.charCodeAt(0));
   const url = URL.createObjectURL(new Blob([bytes], { type: /data:([^;]+)/.exec(head_)[1] }));
+  onEnd(() => URL.revokeObjectURL(url));
   return [note("warn", t("credential.once")), h("img.badge", { src: url, alt: t("credential.badge", { name: nameOf(p) }) }),
-    h("div.row.end", {}, h("a.btn.main", { href: url, download: `badge-${p.personnel_code}.png` }, icon("down"), t("app.download")), button(t("app.close"), () => { close(); URL.revokeObjectURL(url); }))];
+    h("div.row.end", {}, h("a.btn.main", { href: url, download: `badge-${p.personnel_code}.png` }, icon("down"), t("app.download")), button(t("app.close"), () => close()))];
 });
 
 // --- consent, end ----------------------------------------------------------------------------
@@ -188,10 +191,13 @@ async function erase(p) {
 // --- why, visits -----------------------------------------------------------------------------
 
 function why(p) {
-  const found = signal(null), problem = signal(null);
+  const found = signal(null), problem = signal(null), turn = inOrder();
   const run = async values => {
-    problem.value = null;
-    try { found.value = await get(`/api/persons/${p.id}/explain`, values); } catch (error) { problem.value = error; }
+    const mine = turn();
+    try {
+      const told = await get(`/api/persons/${p.id}/explain`, values);
+      if (mine()) { found.value = told; problem.value = null; }
+    } catch (error) { if (mine()) { found.value = null; problem.value = error; } }
   };
   run({});
   const at = input("at", "", { type: "datetime-local", onchange: e => run({ at: fromSite(e.target.value) }) });

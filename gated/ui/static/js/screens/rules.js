@@ -1,9 +1,10 @@
 // Rules: weeks to draw, groups and where they pass, holidays, what holds for everybody, and a try.
 import { del, get, may, post, put } from "../core/api.js";
-import { h, signal } from "../core/dom.js";
+import { h, inOrder, signal } from "../core/dom.js";
 import { day, digits, fromSite, moment, t, today, word } from "../core/i18n.js";
-import { bdi, button, chip, empty, head, inWords, loaded, nameOf, note, toast } from "../pieces/bits.js";
+import { bdi, button, chip, empty, head, inWords, loaded, note, toast } from "../pieces/bits.js";
 import { ask, checkbox, field, input, select } from "../pieces/dialog.js";
+import { finder } from "../pieces/finder.js";
 import { icon } from "../pieces/icon.js";
 import { tabbar, viewOf } from "../pieces/tabbar.js";
 
@@ -21,25 +22,22 @@ export default function rules({ place }) {
 // --- may this person enter on Sunday at seven? -----------------------------------------------
 
 function trying() {
-  const found = signal(null), people = signal([]), problem = signal(null);
-  let typing = 0;
-  const who = h("select", { "aria-label": t("people.name"), required: true });
+  const found = signal(null), problem = signal(null), turn = inOrder();
   const at = input("at", `${today()}T07:00`, { type: "datetime-local", required: true });
-  const search = input("q", "", { type: "search", autofocus: true, placeholder: t("people.search"), oninput: e => {
-    clearTimeout(typing);
-    typing = setTimeout(async () => {
-      people.value = await get("/api/persons", { q: e.target.value, limit: 20, sort: "last_name" }).catch(() => []);
-      who.replaceChildren(...people.peek().map(p => h("option", { value: p.id }, `${nameOf(p)} · ${p.personnel_code}`)));
-    }, 150);
-  } });
+  const search = finder({ autofocus: true });
   const run = async event => {
     event.preventDefault();
-    problem.value = null;
-    try { found.value = await get(`/api/persons/${who.value}/explain`, { at: fromSite(at.value) }); } catch (error) { problem.value = error; }
+    const mine = turn();
+    try {
+      const told = await get(`/api/persons/${search.person().id}/explain`, { at: fromSite(at.value) });
+      if (mine()) { found.value = told; problem.value = null; }
+    } catch (error) { if (mine()) problem.value = error; }
   };
-  return h("section.card.pad", { "aria-label": t("rules.try") }, h("form.stack", { onsubmit: run },
-    h("div.pair", {}, field(t("people.name"), h("div.stack", {}, search, who)), field(t("why.at"), at, t("attendance.zone"))),
-    h("div.row", {}, h("button.btn.main", { type: "submit", disabled: () => !people.value.length }, t("rules.try.go")))),
+  // what was said holds for who was asked about, then
+  const another = () => { turn()(); found.value = problem.value = null; };
+  return h("section.card.pad", { "aria-label": t("rules.try") }, h("form.stack", { onsubmit: run, oninput: another },
+    h("div.pair", {}, search.el, field(t("why.at"), at, t("attendance.zone"))),
+    h("div.row", {}, h("button.btn.main", { type: "submit", disabled: () => !search.people.value.length }, t("rules.try.go")))),
   () => problem.value && note("bad", inWords(problem.value)),
   () => found.value && h("div.below", { role: "status" }, note(found.value.outcome === "granted" ? "ok" : found.value.outcome === "waits" ? "warn" : "bad",
     h("strong", {}, t(`why.${found.value.outcome}`)), found.value.outcome === "granted" ? "" : ` ${word("reason", found.value.reason)}`,
@@ -51,7 +49,7 @@ function trying() {
 
 const minutes = text => { const [hour, minute] = text.split(":").map(Number); return hour * 60 + minute; };
 const clockOf = m => `${String(Math.floor(m / 60)).padStart(2, "0")}:${String(m % 60).padStart(2, "0")}`;
-const spans = hours => hours.map(text => text.split("-").map(minutes)).map(([begin, end]) => [begin, end <= begin ? 1440 : end]);
+const spans = hours => hours.filter(text => /^\d\d:\d\d-\d\d:\d\d$/.test(text)).map(text => text.split("-").map(minutes)).map(([begin, end]) => [begin, end <= begin ? 1440 : end]);
 
 function band(hours, draw) {
   const el = h("svg.band", { viewBox: "0 0 1440 100", preserveAspectRatio: "none", "aria-hidden": "true" }, h("rect.back", { x: 0, y: 0, width: 1440, height: 100 }),
@@ -61,11 +59,15 @@ function band(hours, draw) {
   let from = null;
   const at = e => { const box = el.getBoundingClientRect(); return Math.min(1440, Math.max(0, Math.round((e.clientX - box.left) / box.width * 96) * 15)); };
   el.addEventListener("pointerdown", e => { from = at(e); el.setPointerCapture(e.pointerId); });
+  el.addEventListener("mousedown", e => e.preventDefault()); // else a selection there would be dragged
+  el.addEventListener("pointercancel", () => { from = null; });
   el.addEventListener("pointerup", e => {
+    if (from === null) return; // it was pressed elsewhere
     const to = at(e), [begin, end] = [Math.min(from, to), Math.max(from, to)];
     const inside = spans(hours.peek()).findIndex(([b, f]) => begin >= b && begin < f);
     if (end - begin >= 15) draw(merge([...spans(hours.peek()), [begin, end]]));
     else if (inside >= 0) draw(spans(hours.peek()).filter((_, n) => n !== inside)); // a tap takes away
+    from = null;
   });
   return el;
 }
@@ -76,7 +78,7 @@ function schedules() {
   return h("div", {}, loaded(() => get("/api/access/schedules"), (found, again) => h("div.stack", {},
     may("operator") && h("div.row", {}, button(t("rules.schedule.add"), () => edit(null, again), { kind: "main", sign: "plus" })),
     found.length ? found.map(s => h("section.card", { "aria-label": s.name }, h("header", {}, h("h2", {}, bdi(s.name)), may("operator") && button(t("app.change"), () => edit(s, again), { kind: "quiet", sign: "edit" }),
-      may("operator") && button(t("app.remove"), () => ask(t("app.remove"), [h("p", {}, s.name)], { yes: t("app.remove"), kind: "bad", act: () => del(`/api/access/schedules/${s.id}`) }).then(done => done && again()), { kind: "quiet" })),
+      may("operator") && button(t("app.remove"), () => ask(t("app.remove"), [h("p", {}, bdi(s.name))], { yes: t("app.remove"), kind: "bad", act: () => del(`/api/access/schedules/${s.id}`) }).then(done => done && again()), { kind: "quiet" })),
     h("div.pad.draw", {}, s.week.map((hours, n) => [h("span.small", {}, day(weekdays[n], { weekday: "short" })), band({ value: hours }), h("span.small.muted.num", { dir: "ltr" }, digits(hours.join(", ")) || "–")]))))
       : empty("calendar", t("rules.schedule.none")))));
 }

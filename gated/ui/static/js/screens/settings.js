@@ -1,8 +1,8 @@
 // Settings: of the gate, the audit and copies here; accounts, directory and jobs in modules of their own.
 import { get, may, put } from "../core/api.js";
 import { h, signal } from "../core/dom.js";
-import { fromSite, moment, t, word } from "../core/i18n.js";
-import { BASE } from "../core/router.js";
+import { codes, day, fromSite, has, moment, t, word } from "../core/i18n.js";
+import { BASE, remember } from "../core/router.js";
 import { bdi, button, chip, empty, head, loaded, note } from "../pieces/bits.js";
 import { ask, field, input, select } from "../pieces/dialog.js";
 import { icon } from "../pieces/icon.js";
@@ -28,25 +28,55 @@ export default function settings({ place, meta }) {
 
 // --- who did what ------------------------------------------------------------------------------
 
-const LONGEST = 160; // characters of what an act was about
-const about = body => Object.entries(body).map(([key, value]) => `${key}: ${typeof value === "object" ? JSON.stringify(value) : value}`).join(" · ").slice(0, LONGEST);
+// What a row says of an act, in words: its field, and what kind of code its value is, if it is one.
+const SAID = {
+  name: ["people.name"], role: ["account.role", "role"], direction: ["decision.direction", "direction"], status: ["attendance.status", "status"],
+  method: ["decision.method", "method"], mode: ["now.modes", "mode"], reason: ["attendance.why", "reason"], kind: ["audit.kind", "event"], day: ["attendance.day"],
+  gate: ["rules.gate"], site: ["fleet.site"], table: ["export.what"], revision: ["audit.revision"], created_at: ["attendance.at"],
+};
+const IDS = /^[0-9a-f]{8}-?[0-9a-f]{4}/; // say nothing to people
+const RENAMED = { personnel_code: "person.code", is_active: "people.status", extended_unlock: "person.extended" };
+
+const fieldName = name => {
+  const key = [RENAMED[name], `person.${name}`, `access.${name}`, `rules.${name}`].find(one => one && has(one));
+  return key ? t(key) : name.startsWith("group ") ? t("person.groups") : name.replaceAll("_", " ");
+};
+function told(name, value) {
+  const [label, codes] = SAID[name];
+  if (/^\d{4}-\d\d-\d\dT/.test(value)) return `${t(label)}: ${moment(value)}`;
+  return `${t(label)}: ${codes ? word(codes, value) : name === "day" ? day(value, { dateStyle: "medium" }) : value}`;
+}
+const whom = s => [s.name, s.username, s.personnel_code, s.passkey].filter(Boolean).join(" · ");
+
+function about({ subject, body }) {
+  const who = subject && whom(subject);
+  const said = Object.entries(body).filter(([name, value]) => name in SAID && ["string", "number"].includes(typeof value) && value !== "" && !IDS.test(value)).map(([name, value]) => told(name, value));
+  if (body.fields?.length) said.unshift(`${t("audit.fields")}: ${[...new Set(body.fields.map(fieldName))].join(", ")}`);
+  return [who && h("div", {}, bdi(who)), said.length > 0 && h("div.small.muted", {}, bdi(said.join(" · "))),
+    Object.keys(body).length > 0 && h("details.small", {}, h("summary", {}, t("audit.row")), h("pre.commands", { dir: "ltr", lang: "en", tabindex: 0 }, JSON.stringify(body, null, 1)))];
+}
 
 const act = r => [
   h("td.num", {}, moment(r.at)),
-  h("td", {}, h("strong", {}, word("event", r.kind)), h("div.small.muted", {}, r.actor?.reason ?? "")),
+  h("td", {}, h("strong", {}, word("event", r.kind)), h("div.small.muted", {}, bdi(r.actor?.reason ?? "")), h("div.small.phone", {}, bdi(r.actor?.name ?? "–"), r.subject && [" · ", bdi(whom(r.subject))])),
   h("td.num.opt", {}, bdi(r.actor?.name ?? "–"), h("div.small.muted", {}, r.actor?.address ?? "")),
-  h("td.opt.small.break", {}, h("bdi", { dir: "ltr" }, about(r.body)))];
+  h("td.opt.break", {}, ...about(r))];
 
 function audit(at) {
   const filters = signal({ kind: at.get("kind") ?? "", actor: at.get("actor") ?? "" });
   const shown = table({ path: "/api/audit", filters, label: t("settings.audit"), row: act,
     columns: [{ label: t("decision.when") }, { label: t("audit.act") }, { label: t("audit.who"), optional: true }, { label: t("audit.what"), optional: true }],
     none: () => empty("list", t("attendance.nothing")) });
-  const narrow = values => { filters.value = { ...filters.peek(), ...values }; shown.again(); };
-  const { actor, kind } = filters.peek();
+  const narrow = values => {
+    filters.value = { ...filters.peek(), ...values };
+    remember({ kind: filters.peek().kind, actor: filters.peek().actor });
+    shown.again();
+  };
+  const { actor, kind } = filters.peek(), kinds = codes("event");
+  const choice = [["", t("attendance.status.any")], ...(kind && !kinds.includes(kind) ? [kind, ...kinds] : kinds).map(one => [one, word("event", one)])];
   return h("div", {}, h("div.filters", {},
-    field(t("audit.who"), input("actor", actor, { onchange: e => narrow({ actor: e.target.value }) })),
-    field(t("audit.kind"), input("kind", kind, { placeholder: "person_changed", dir: "ltr", onchange: e => narrow({ kind: e.target.value }) })),
+    field(t("audit.who"), input("actor", actor, { onchange: e => narrow({ actor: e.target.value.trim() }) })),
+    field(t("audit.act"), select("kind", kind, choice, { onchange: e => narrow({ kind: e.target.value }) })),
     field(t("attendance.from"), input("from", "", { type: "date", onchange: e => narrow({ from: fromSite(e.target.value && `${e.target.value}T00:00`) }) }))), shown.el);
 }
 

@@ -1,44 +1,48 @@
 // Strangers of whom the gate keeps pictures: put together by face, named, set aside, deleted, taken back.
-import { ApiError, get, post } from "../core/api.js";
+import { ApiError, get, post, put } from "../core/api.js";
 import { every, h, onEnd, signal } from "../core/dom.js";
 import { moment, t, time, word } from "../core/i18n.js";
 import { BASE } from "../core/router.js";
-import { avatar, bdi, button, chip, empty, head, inWords, nameOf, note, skeleton, toast } from "../pieces/bits.js";
+import { button, chip, empty, head, inWords, nameOf, note, skeleton } from "../pieces/bits.js";
 import { ask, field, select } from "../pieces/dialog.js";
+import { finder } from "../pieces/finder.js";
 import { icon } from "../pieces/icon.js";
 import { fields } from "./people.js";
 
 const SHOWN = 6; // pictures of one face that are shown; the others are counted
-const FOUND = 6; // people whom a search offers
-const TYPING_MS = 150;
 const LOOK_MS = 30_000;
 
 const BACK = { ignore: "restore", delete: "restore", merge: "split" };
 
 export default function unknown() {
   const told = signal(null), problem = signal(null), chosen = signal(new Set()), last = signal(null);
-  let gone = false;
+  const open = new Set(); // what somebody has unfolded
+  let gone = false, looking = false, again = false;
   onEnd(() => { gone = true; });
+  // One look at a time: an older answer never comes after a newer one.
   async function look() {
+    if (looking) { again = true; return; }
+    looking = true;
     try {
-      const found = await get("/api/gate/unknown-faces");
-      if (gone) return;
-      problem.value = null;
-      told.value = found;
-      if (found.waiting) look(); // a few more faces with each request
-    } catch (error) { problem.value = error; }
+      do {
+        again = false;
+        const found = await get("/api/gate/unknown-faces");
+        if (gone) return;
+        problem.value = null;
+        if (JSON.stringify(found) !== JSON.stringify(told.peek())) told.value = found;
+        again ||= found.waiting > 0; // a few more faces with each request
+      } while (again);
+    } catch (error) { problem.value = error; } finally { looking = false; }
   }
   look();
-  every(LOOK_MS, () => { if (!document.hidden && !told.peek()?.waiting) look(); });
+  every(LOOK_MS, () => { if (!document.hidden) look(); });
 
   async function act(act, faces) {
-    const ids = faces.map(f => f.id);
     try {
-      await post("/api/gate/unknown-faces", { ids, act });
+      await post("/api/gate/unknown-faces", { ids: faces.map(f => f.id), act });
       last.value = BACK[act] ? { act, faces } : null;
       chosen.value = new Set();
-    } catch (error) { toast(inWords(error)); }
-    await look();
+    } finally { look(); }
   }
   async function named(faces) {
     const done = await name(faces);
@@ -60,7 +64,7 @@ export default function unknown() {
       button(t("unknown.name"), () => named(group.faces), { kind: "small", sign: "person" }),
       button(t("unknown.ignore"), () => act("ignore", group.faces), { kind: "small" }),
       button(t("unknown.delete"), () => act("delete", group.faces), { kind: "small bad", sign: "bin" })));
-  const aside = (key, groups) => groups.length > 0 && h("details.card.pad", {}, h("summary", {}, t(key, { n: groups.length })),
+  const aside = (key, groups) => groups.length > 0 && h("details.card.pad", { open: open.has(key), ontoggle: e => open[e.target.open ? "add" : "delete"](key) }, h("summary", {}, t(key, { n: groups.length })),
     h("ul.faces", {}, groups.map(group => h("li.face", {}, h("div.shots", {}, group.faces.slice(0, SHOWN).map(shot)),
       h("div.row", {}, h("span.grow.muted", {}, group.faces[0].deleted_at ? t("unknown.gone_at", { at: time(group.faces[0].deleted_at) }) : moment(group.newest)),
         button(t("unknown.back"), () => act("restore", group.faces), { kind: "small" }))))));
@@ -79,7 +83,7 @@ export default function unknown() {
   return h("div", {}, h("a.back", { href: `${BASE}people` }, icon("back"), t("app.people")), head(t("people.unknown")),
     h("div", { role: "status" }, () => last.value && note("ok", t(`unknown.done.${last.value.act}`, { name: last.value.person ? nameOf(last.value.person) : "" }),
       last.value.act === "name" ? h("a.btn", { href: `${BASE}people/${last.value.person.id}` }, t("now.person"))
-        : button(t("unknown.undo"), () => act(BACK[last.peek().act], last.peek().act === "merge" ? last.peek().faces : last.peek().faces)))),
+        : button(t("unknown.undo"), () => act(BACK[last.peek().act], last.peek().faces)))),
     () => problem.value && note("bad", inWords(problem.value), button(t("app.again"), look)),
     () => (told.value ? (told.value.kept ? show(told.value) : empty("face", t("unknown.not_kept"))) : !problem.value && skeleton()));
 }
@@ -96,24 +100,20 @@ const shot = face => h("img", { src: `/api/gate/snapshots/${face.id}/thumbnail`,
 
 // Enrolls them for somebody new or known; resolves with {person} when a photo was taken.
 function name(faces) {
-  const who = signal("new"), found = signal([]);
-  let made = null, typing = 0;
-  const search = () => h("div.stack", {}, field(t("people.search"), h("input", { type: "search", autocomplete: "off", maxlength: 200, oninput: e => {
-    clearTimeout(typing);
-    typing = setTimeout(async () => { found.value = await get("/api/persons", { q: e.target.value, limit: FOUND }).catch(() => []); }, TYPING_MS);
-  } })),
-  () => found.value.length > 0 && h("fieldset.bare", {}, h("legend.vh", {}, t("unknown.who")), found.value.map((p, at) => h("label.choice", {}, h("input", { type: "radio", name: "person", value: p.id, required: true, checked: at === 0 }),
-    avatar(nameOf(p)), h("span", {}, bdi(nameOf(p)), h("span.small.muted", {}, " ", bdi([p.personnel_code, p.department].filter(Boolean).join(" · "))))))));
+  const who = signal("new");
+  let made = null, search = null;
   const ordered = [...faces].sort((a, b) => Boolean(a.problem) - Boolean(b.problem));
   return ask(t("unknown.name.title"), [
     h("div.shots", {}, ordered.slice(0, SHOWN).map(shot)),
     h("p.muted", {}, t("unknown.name.hint")),
     field(t("unknown.who"), select("who", "new", [["new", t("unknown.new")], ["known", t("unknown.known")]], { onchange: e => { who.value = e.target.value; } })),
-    () => (who.value === "new" ? h("div.stack", {}, fields()) : search()),
+    () => { search = who.value === "known" ? finder() : null; return search?.el ?? h("div.stack", {}, fields()); },
   ], { wide: true, yes: t("unknown.enrol"), act: async given => {
-    const { who: which, person: known, ...values } = given;
+    const { who: which, person: _, ...values } = given, known = search?.person();
     if (which === "known" && !known) throw new Error(t("unknown.who.missing"));
-    const person = which === "known" ? found.peek().find(p => p.id === Number(known)) : (made ??= await post("/api/persons", values));
+    // who was made by a try that failed later is the same one at the next
+    if (which === "new") made = made ? await put(`/api/persons/${made.id}`, values) : await post("/api/persons", values);
+    const person = known ?? made;
     const answer = await post("/api/gate/unknown-faces/name", { ids: ordered.map(f => f.id), person_id: person.id });
     if (!answer.enrolled) throw new ApiError(0, answer.refused[0] ?? {});
     return { person };

@@ -1,0 +1,391 @@
+"""What the pages do when an answer fails, comes late, or is asked for twice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.ui.site import Site, Visitor, signed_in
+
+Visit = Callable[..., Visitor]
+SEEN = """el => {
+  const box = el.getBoundingClientRect();
+  return box.left >= 0 && box.right <= innerWidth;
+}"""
+BUSY: dict[str, Any] = {"status": 503, "json": {"code": "busy", "detail": "busy"}}
+
+
+def _hold(page: Any, pattern: str | re.Pattern[str]) -> list[Any]:
+    """Let requests wait until the test lets them go on."""
+    held: list[Any] = []
+    page.route(pattern, lambda route: held.append(route))
+    return held
+
+
+def _until(page: Any, held: list[Any], count: int) -> None:
+    for _ in range(600):
+        if len(held) >= count:
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"{len(held)} requests came, not {count}")
+
+
+def _person(site: Site, code: str, **more: Any) -> int:
+    fields = {"first_name": "Fay", "last_name": code, "personnel_code": code, **more}
+    with signed_in(site) as client:
+        made: int = client.post("/api/persons", json=fields).json()["id"]
+    return made
+
+
+def test_a_change_of_somebody_else_is_not_written_over(visit: Visit, site: Site) -> None:
+    person = _person(site, "F-1")
+    visitor = visit()
+    visitor.sign_in("operator", f"people/{person}")
+    page = visitor.page
+    page.get_by_role("button", name="Edit").click()
+    with signed_in(site) as client:
+        client.put(f"/api/persons/{person}", json={"department": "Elsewhere"})
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("First name").fill("Fayette")
+    dialog.get_by_role("button", name="Save").click()
+    dialog.get_by_text("Somebody else has changed this meanwhile").wait_for()
+    assert dialog.get_by_label("First name").input_value() == "Fayette"
+    with signed_in(site) as client:
+        assert client.get(f"/api/persons/{person}").json()["department"] == "Elsewhere"
+
+
+def test_two_clicks_are_one_act_and_a_failure_is_said(visit: Visit, site: Site) -> None:
+    day = "2031-05-01"
+    with signed_in(site) as client:
+        client.put(f"/api/access/holidays/{day}", json={"name": "May Day"})
+    visitor = visit()
+    visitor.sign_in("operator", "rules?view=holidays")
+    page = visitor.page
+    held = _hold(page, "**/api/access/holidays/*")
+    row = page.get_by_role("listitem").filter(has_text="May Day")
+    row.get_by_role("button", name="Remove").dblclick()
+    _until(page, held, 1)
+    page.wait_for_timeout(200)
+    assert len(held) == 1
+    held[0].fulfill(**BUSY)
+    page.get_by_text("The gate is busy.").wait_for()
+    page.unroute("**/api/access/holidays/*")
+    row.get_by_role("button", name="Remove").click()
+    page.get_by_text("No holidays yet.").wait_for()
+
+
+def test_what_a_button_needs_first_may_fail(visit: Visit, site: Site) -> None:
+    person = _person(site, "F-2")
+    visitor = visit()
+    visitor.sign_in("operator", f"people/{person}")
+    page = visitor.page
+    page.route("**/api/groups", lambda route: route.fulfill(**BUSY))
+    page.get_by_role("region", name="Groups").get_by_role("button", name="Change").click()
+    page.get_by_text("The gate is busy.").wait_for()
+
+
+def test_more_about_people_that_does_not_come_is_said_and_asked_for_again(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    page.route("**/api/persons/overview*", lambda route: route.fulfill(**BUSY))
+    visitor.sign_in("viewer", "people")
+    page.get_by_role("alert").filter(has_text="The gate is busy.").wait_for()
+    page.unroute("**/api/persons/overview*")
+    page.get_by_role("button", name="Try again").click()
+    page.get_by_role("row", name="Ada Byron").get_by_text("Without photo").wait_for()
+    assert page.get_by_role("cell", name="…").count() == 0
+
+
+def test_an_older_answer_of_a_search_is_dropped(visit: Visit) -> None:
+    visitor = visit()
+    visitor.sign_in("viewer", "rules?view=try")
+    page = visitor.page
+    held = _hold(page, re.compile(r"/api/persons\?q=hop&"))
+    page.get_by_role("searchbox").fill("hop")
+    _until(page, held, 1)
+    page.get_by_role("searchbox").fill("byron")
+    page.get_by_role("radio", name=re.compile("Ada Byron")).wait_for()
+    held[0].continue_()
+    page.wait_for_timeout(300)
+    assert page.get_by_role("radio").count() == 1
+    page.get_by_role("radio", name=re.compile("Ada Byron")).wait_for()
+    page.get_by_role("button", name="May this person pass then?").click()
+    page.get_by_text("Would be let in").wait_for()
+    page.get_by_role("searchbox").fill("nobodyatall")
+    page.get_by_text("Nobody matches “nobodyatall”.").wait_for()
+    assert page.get_by_text("Would be let in").count() == 0  # it was said of somebody else
+
+
+def test_a_screen_that_comes_late_does_not_take_the_place_of_another(visit: Visit) -> None:
+    visitor = visit()
+    visitor.sign_in("operator", "people")
+    page = visitor.page
+    page.get_by_role("link", name="Ada Byron").wait_for()
+    held = _hold(page, "**/screens/rules.js")
+    page.evaluate(
+        """() => {
+          const go = name => document.querySelector(`nav.side a[href$="${name}"]`).click();
+          go("rules");
+          go("people");
+        }"""
+    )
+    page.get_by_role("link", name="Ada Byron").wait_for()
+    page.wait_for_timeout(300)
+    page.get_by_role("link", name="Ada Byron").wait_for()
+    held[0].continue_()
+    page.wait_for_timeout(300)
+    page.get_by_role("link", name="Ada Byron").wait_for()
+    assert page.locator(".skeleton").count() == 0
+
+
+def test_the_link_of_a_page_shows_all_of_it_again(visit: Visit) -> None:
+    visitor = visit()
+    visitor.sign_in("viewer", "people?q=hop")
+    page = visitor.page
+    page.get_by_text("1 person", exact=True).wait_for()
+    page.get_by_role("navigation").get_by_role("link", name="People").first.click()
+    page.get_by_role("link", name="Ada Byron").wait_for()
+    assert page.get_by_role("searchbox").input_value() == ""
+
+
+def test_a_language_and_a_new_session_leave_the_picture_to_this_window(visit: Visit) -> None:
+    visitor = visit()
+    visitor.sign_in("operator", "now")
+    page = visitor.page
+    page.get_by_text("Live", exact=True).wait_for()
+    page.get_by_label("Language").first.select_option("de")
+    page.locator("html[lang=de]").wait_for()
+    page.locator(".view:not(.stale) .dot").wait_for()
+    assert page.get_by_text("in einem anderen Fenster").count() == 0
+
+
+def test_who_stands_on_a_row_stays_there_when_more_comes(visit: Visit) -> None:
+    visitor = visit()
+    visitor.sign_in("operator", "now")
+    page = visitor.page
+    page.locator(".stream li").first.wait_for()
+    page.locator(".stream button").first.focus()
+    was = page.evaluate("document.activeElement.querySelector('time').dateTime")
+    newer = "was => document.querySelector('.stream time').dateTime !== was"
+    page.wait_for_function(newer, arg=was)
+    assert page.evaluate("document.activeElement.querySelector('time')?.dateTime") == was
+
+
+def test_the_focus_stays_on_what_is_shown_anew(visit: Visit, site: Site) -> None:
+    person = _person(site, "F-3")
+    visitor = visit()
+    visitor.sign_in("operator", f"people/{person}")
+    page, keys = visitor.page, visitor.page.keyboard
+    focused = "document.activeElement.textContent"
+    page.get_by_role("button", name="Block", exact=True).focus()
+    keys.press("Enter")
+    page.get_by_role("button", name="Let pass again").wait_for()
+    assert page.evaluate(focused) == "Let pass again"
+    page.get_by_role("button", name="Edit").focus()
+    keys.press("Enter")
+    page.get_by_role("dialog").get_by_label("Department").fill("Focus")
+    keys.press("Enter")
+    page.get_by_text("F-3 · Focus").wait_for()
+    assert page.evaluate(focused) == "Edit"
+    visitor.goto(f"attendance/{person}")
+    page.get_by_role("button", name="Back").focus()
+    for _ in range(2):
+        week = page.locator(".sub").inner_text()
+        keys.press("Enter")
+        page.wait_for_function(
+            "was => ![was, undefined].includes(document.querySelector('.sub')?.innerText)", arg=week
+        )
+        assert page.evaluate(focused) == "Back"
+
+
+def test_who_has_seen_to_an_alarm_stands_at_the_next(visit: Visit, site: Site) -> None:
+    visitor = visit()
+    at = "2026-01-01T00:00:00Z"
+    alarm = {
+        "severity": "alarm", "count": 1, "detail": {}, "raised_at": at, "last_at": at,
+        "acknowledged_at": None, "acknowledged_by": None,
+    }  # fmt: skip
+    there = [{**alarm, "id": n, "kind": kind} for n, kind in enumerate(("door_forced", "disk_low"))]
+    visitor.page.route("**/api/alarms?*", lambda route: route.fulfill(json=there))
+
+    def seen(route: Any) -> None:
+        there.pop(0)
+        route.fulfill(json={**alarm, "id": 0})
+
+    visitor.page.route("**/api/alarms/*/acknowledge", seen)
+    visitor.sign_in("operator", "alarms")
+    page = visitor.page
+    page.get_by_role("button", name="Seen to").first.focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("dialog").get_by_label("Note").wait_for()
+    page.keyboard.press("Enter")
+    page.get_by_role("main").get_by_text("Door forced").wait_for(state="detached")
+    assert "Disk nearly full" in page.evaluate("document.activeElement.textContent")
+    assert page.evaluate("document.activeElement.tagName") == "LI"
+    # and one that comes meanwhile is shown without a reload
+    there.append({**alarm, "id": 7, "kind": "door_tamper"})
+    page.get_by_role("main").get_by_text("Tampering").wait_for()
+
+
+def test_an_empty_date_leaves_that_side_of_the_log_open(visit: Visit) -> None:
+    visitor = visit()
+    visitor.sign_in("viewer", "attendance?view=log&from=soon&to=2026-02-31")
+    page = visitor.page
+    with page.expect_request(re.compile(r"/api/attendance\?(?!.*from=)")):
+        page.get_by_label("From").fill("")
+        page.get_by_label("From").blur()
+    visitor.settle()
+
+
+def test_the_same_photo_may_be_chosen_again(visit: Visit, site: Site) -> None:
+    person = _person(site, "F-4")
+    visitor = visit()
+    visitor.sign_in("operator", f"people/{person}")
+    page = visitor.page
+    asked: list[Any] = []
+
+    def refuse(route: Any) -> None:
+        asked.append(route)
+        route.fulfill(status=422, json={"code": "no_face", "detail": ""})
+
+    page.route("**/api/enrollment", refuse)
+    page.get_by_role("button", name="Add photo").first.click()
+    photo = {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": b"x"}
+    for n in (1, 2):
+        page.locator("#photo-file").set_input_files(photo)
+        page.get_by_text("No face was found").wait_for()
+        _until(page, asked, n)
+        assert page.locator("#photo-file").evaluate("el => el.files.length") == 0
+
+
+def test_an_import_goes_on_after_a_look_that_failed(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    job = {
+        "id": 4711, "kind": "import", "state": "running", "done": 1, "total": 3, "detail": "",
+        "actor": "the-operator", "started_at": "2026-01-01T00:00:00Z", "report": {},
+    }  # fmt: skip
+    answers: list[dict[str, Any]] = [
+        {"json": job},
+        BUSY,
+        {"json": job},
+        {"json": {**job, "state": "done", "done": 3}},
+    ]
+    page.route(
+        "**/api/jobs/4711",
+        lambda route: route.fulfill(**(answers.pop(0) if len(answers) > 1 else answers[0])),
+    )
+    visitor.sign_in("operator", "people/import?job=4711")
+    page.get_by_text("Everybody was imported.").wait_for()
+    assert page.get_by_role("alert").filter(has_text="busy").count() == 0
+    assert "job=4711" in page.url
+
+
+def test_a_last_day_is_that_day_wherever_the_site_is(visit: Visit, site: Site) -> None:
+    leaves = (datetime.now(UTC) + timedelta(days=40)).date()
+    person = _person(site, "F-5", leaves_on=leaves.isoformat())
+    visitor = visit()
+    page = visitor.page
+
+    def far(route: Any) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, json={**answer.json(), "timezone": "Pacific/Kiritimati"})
+
+    page.route("**/api/meta", far)
+    page.route("**/api/access/rules", far)
+    visitor.sign_in("viewer", f"people/{person}")
+    page.get_by_text(f"Until {leaves.day} {leaves:%b %Y}").wait_for()
+
+
+def test_a_visitor_who_was_half_made_is_not_made_twice(visit: Visit, site: Site) -> None:
+    visitor = visit()
+    visitor.sign_in("operator", "people")
+    page = visitor.page
+    page.route("**/api/persons/*/access", lambda route: route.fulfill(**BUSY))
+    page.get_by_role("button", name="Add visitor").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("First name").fill("Half")
+    dialog.get_by_label("Last name").fill("Made")
+    dialog.get_by_label("Until").fill("23:59")
+    dialog.get_by_role("button", name="Add").click()
+    dialog.get_by_text("The gate is busy.").wait_for()
+    page.unroute("**/api/persons/*/access")
+    dialog.get_by_label("Last name").fill("Whole")
+    dialog.get_by_role("button", name="Add").click()
+    page.get_by_role("heading", level=1, name="Half Whole").wait_for()
+    with signed_in(site) as client:
+        made = client.get("/api/persons", params={"q": "half"}).json()
+        assert [p["last_name"] for p in made] == ["Whole"]
+        assert client.get(f"/api/persons/{made[0]['id']}/access").json()["visitor"]
+
+
+def test_a_stroke_that_began_elsewhere_draws_no_hours(visit: Visit) -> None:
+    visitor = visit()
+    visitor.sign_in("admin", "rules?view=schedules")
+    page = visitor.page
+    page.get_by_role("button", name="Add hours").click()
+    dialog = page.get_by_role("dialog")
+    dialog.locator(".band").nth(6).scroll_into_view_if_needed()
+    band = dialog.locator(".band").nth(6).bounding_box()
+    page.mouse.move(dialog.bounding_box()["x"] + 5, band["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(band["x"] + band["width"] / 2, band["y"] + 5)
+    page.mouse.up()
+    assert dialog.get_by_label("Sunday").input_value() == ""
+    page.mouse.move(band["x"] + band["width"] / 4, band["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(band["x"] + band["width"] / 2, band["y"] + 5)
+    page.mouse.up()
+    assert dialog.get_by_label("Sunday").input_value() == "06:00-12:00"
+
+
+def test_the_audit_is_said_in_words_and_asked_by_what_was_done(visit: Visit, site: Site) -> None:
+    person = _person(site, "F-6")
+    with signed_in(site, "operator") as client:
+        client.put(f"/api/persons/{person}", json={"department": "Words"})
+    visitor = visit()
+    visitor.sign_in("auditor", "settings?view=audit")
+    page = visitor.page
+    page.get_by_label("Act").select_option(label="Person changed")
+    row = page.get_by_role("row", name=re.compile("Person changed.*F-6"))
+    row.get_by_text("Changed: Department").wait_for()
+    assert "kind=person_changed" in page.url
+    shown = row.locator("td").last
+    assert "fields" not in shown.inner_text()
+    shown.get_by_text("The whole row").click()
+    shown.get_by_text('"fields"').wait_for()
+
+
+@pytest.mark.parametrize(("role", "title"), [("auditor", "Settings"), ("self", "My times")])
+def test_who_sees_nothing_of_the_gate_is_shown_their_own_and_asks_for_no_more(
+    visit: Visit, role: str, title: str
+) -> None:
+    visitor = visit()
+    page = visitor.page
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    visitor.sign_in(role)
+    page.get_by_role("heading", level=1, name=title).wait_for()
+    visitor.settle()
+    assert [url for url in asked if url.endswith("/api/gate/events")] == []
+
+
+@pytest.mark.parametrize("size", [{"width": 390, "height": 844}, {"width": 360, "height": 700}])
+def test_the_views_of_a_page_are_one_row_on_a_phone(visit: Visit, size: dict[str, int]) -> None:
+    visitor = visit(viewport=size)
+    visitor.sign_in("admin", "settings?view=password")
+    page = visitor.page
+    bar = page.get_by_role("navigation", name="Settings")
+    bar.wait_for()
+    assert bar.bounding_box()["height"] < 60
+    shown = bar.locator("[aria-current]")
+    shown.wait_for()
+    page.wait_for_function(
+        SEEN,
+        arg=shown.element_handle(),
+    )
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
