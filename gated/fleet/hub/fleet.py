@@ -62,9 +62,6 @@ _NO_CREDENTIALS: Mapping[str, Any] = {
 }
 
 
-_SAY_WHAT_IT_IS_GIVEN = frozenset({"name", "site", "groups", "everyone", "photos", "edits"})
-
-
 @dataclass(frozen=True, slots=True)
 class FleetGate:
     """A gate, the names of the groups that it carries, and the revision that it was given.
@@ -202,7 +199,7 @@ class Fleet:
     def update(self, id_: int, changes: Mapping[str, Any], *, actor: str) -> FleetGate:
         """Change name, site, groups, everyone, photos or edits; the gate receives everything again.
 
-        NotFound, Conflict.
+        What is as it was changes nothing. NotFound, Conflict.
         """
         columns = {k: v for k, v in changes.items() if k != "groups"}
         if "site" in columns:
@@ -210,11 +207,11 @@ class Fleet:
         with self._workspace.change(actor, self._clock) as change:
             session = change.session
             gate = gate_store.get(session, id_)
-            if changes.keys() & _SAY_WHAT_IT_IS_GIVEN:
-                columns["feed"] = gate.feed + 1
-            gate = gate_store.update(session, id_, **columns)
-            if "groups" in changes:
-                gate_store.set_groups(session, id_, changes["groups"])
+            columns = {k: v for k, v in columns.items() if getattr(gate, k) != v}
+            is_new = "groups" in changes and gate_store.set_groups(session, id_, changes["groups"])
+            if not (columns or is_new):
+                return _with_groups(session, gate)
+            gate = gate_store.update(session, id_, **columns, feed=gate.feed + 1)
             _record(change, "gate_changed", gate)
             return _with_groups(session, gate)
 

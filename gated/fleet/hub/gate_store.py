@@ -191,9 +191,16 @@ def groups_of(session: Session, ids: Sequence[int]) -> dict[int, list[str]]:
     return names
 
 
-def set_groups(session: Session, id_: int, names: Sequence[str]) -> None:
-    """Let a gate carry these groups and no others; NotFound for one that does not exist."""
-    wanted = groups_.ids(session, names)
+def set_groups(session: Session, id_: int, names: Sequence[str]) -> bool:
+    """Let a gate carry these groups and no others; return whether it carried others.
+
+    NotFound for one that does not exist.
+    """
+    wanted, c = groups_.ids(session, names), gate_groups.c
+    before = session.execute(sa.select(c.group_id).where(c.gate_id == id_)).scalars().all()
+    if set(before) == set(wanted):
+        return False
     session.execute(sa.delete(gate_groups).where(gate_groups.c.gate_id == id_))
     if wanted:
         session.execute(sa.insert(gate_groups), [{"gate_id": id_, "group_id": g} for g in wanted])
+    return True

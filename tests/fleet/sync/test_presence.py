@@ -193,7 +193,7 @@ def test_a_gate_that_starts_knows_who_is_inside(site: Site) -> None:
     pull_all(south)
     assert asks.next(20) == replace(told, complete=True)
     site.world.hub.services.fleet.update(
-        site.world.hub.services.fleet.by_name("south").gate.id, {"groups": ()}, actor=ACTOR
+        site.world.hub.services.fleet.by_name("south").gate.id, {"photos": True}, actor=ACTOR
     )
     assert asks.next(20) == replace(told, complete=True), "given anew to this gate"
     site.world.hub.services.feed.renew(actor=ACTOR)
