@@ -89,14 +89,14 @@ def note(session: Session, kind: str, uids: Iterable[str], *, gone: bool = False
         return
     value = _locked_head(session)
     now = utcnow()
-    rows = [
+    noted = [
         {"kind": kind, "uid": uid, "seq": value["seq"] + n, "gone": gone, "at": now}
         for n, uid in enumerate(wanted, 1)
     ]
-    statement = _insert(session)(changes)
+    statement = rows.insert_for(session)(changes)
     latest = {c: statement.excluded[c] for c in ("seq", "gone", "at")}
     keys = ["kind", "uid"]
-    session.execute(statement.on_conflict_do_update(index_elements=keys, set_=latest), rows)
+    session.execute(statement.on_conflict_do_update(index_elements=keys, set_=latest), noted)
     stored_settings.set_(session, HEAD, {**value, "seq": value["seq"] + len(wanted)})
     ring(session, FEED)
 
@@ -134,7 +134,7 @@ def note_erasures(session: Session, uids: Sequence[str]) -> None:
     """Say that persons were erased; the order of this is what gates confirm."""
     note(session, PERSON, uids, gone=True)
     c, now = changes.c, utcnow()
-    once = _insert(session)(erasures).on_conflict_do_nothing(index_elements=["uid"])
+    once = rows.insert_for(session)(erasures).on_conflict_do_nothing(index_elements=["uid"])
     for some in rows.in_parts(uids):
         them = sa.select(c.uid, c.seq).where(c.kind == PERSON, c.uid.in_(some))
         noted = session.execute(them).all()
@@ -206,11 +206,11 @@ def confirm(session: Session, gate_id: int, seq: int) -> None:
     """Note that a gate has done everything up to a change."""
     now = utcnow()
     done = sa.select(erasures.c.uid).where(_open(gate_id), erasures.c.seq <= seq)
-    rows = [{"uid": uid, "gate_id": gate_id, "at": now} for uid in session.execute(done).scalars()]
-    if rows:
+    said = [{"uid": uid, "gate_id": gate_id, "at": now} for uid in session.execute(done).scalars()]
+    if said:
         # a gate that has asked twice has confirmed it once
-        confirmed = _insert(session)(erasure_confirmations).on_conflict_do_nothing()
-        session.execute(confirmed, rows)
+        confirmed = rows.insert_for(session)(erasure_confirmations).on_conflict_do_nothing()
+        session.execute(confirmed, said)
 
 
 def unconfirm(session: Session, gate_id: int) -> None:
@@ -339,11 +339,3 @@ def _locked_head(session: Session) -> dict[str, Any]:
     stored_settings.create(session, HEAD, {"feed": new_uid(), "seq": 0})
     value: dict[str, Any] = stored_settings.get_locked(session, HEAD)
     return value
-
-
-def _insert(session: Session) -> Any:
-    if session.get_bind().dialect.name == "sqlite":
-        from sqlalchemy.dialects.sqlite import insert
-    else:
-        from sqlalchemy.dialects.postgresql import insert  # type: ignore[assignment]
-    return insert

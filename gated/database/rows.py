@@ -106,7 +106,7 @@ def insert_unless_there(
     session: Session, table: sa.Table, values: Mapping[str, Any], key: str
 ) -> None:
     """Add a row unless there is one with the same `key`; two who do so at a time are welcome."""
-    statement = _insert(session)(table).values(dict(values))
+    statement = insert_for(session)(table).values(dict(values))
     session.execute(statement.on_conflict_do_nothing(index_elements=[key]))
 
 
@@ -114,13 +114,14 @@ def upsert(
     session: Session, table: sa.Table, values: Sequence[Mapping[str, Any]], keys: Sequence[str]
 ) -> None:
     """Add rows, or put them in the place of those with the same `keys`; all name all columns."""
-    statement = _insert(session)(table)
+    statement = insert_for(session)(table)
     others = {c: statement.excluded[c] for c in values[0].keys() - set(keys)}
     replaced = statement.on_conflict_do_update(index_elements=list(keys), set_=others)
     session.execute(replaced, [dict(v) for v in values])
 
 
-def _insert(session: Session) -> Any:
+def insert_for(session: Session) -> Any:
+    """Return the `insert` of the session's engine, which knows what to do about a conflict."""
     if session.get_bind().dialect.name == "sqlite":
         from sqlalchemy.dialects.sqlite import insert
     else:

@@ -157,15 +157,12 @@ def recognise(session: Session, uid: str, person_id: int) -> bool:
 
 def _locked(session: Session, gate_id: int, chain: str) -> Head:
     """The end of a chain as it is here, locked until the transaction ends."""
-    if session.get_bind().dialect.name == "sqlite":
-        from sqlalchemy.dialects.sqlite import insert
-    else:
-        from sqlalchemy.dialects.postgresql import insert  # type: ignore[assignment]
     c = sync_chains.c
     wanted = sa.select(c.chain, c.seq, c.hash).where(c.chain == chain).with_for_update()
     found = session.execute(wanted).first()
     if found is None:
-        begun = insert(sync_chains).values(chain=chain, gate_id=gate_id, seq=0, hash=GENESIS)
+        begun = rows_.insert_for(session)(sync_chains)
+        begun = begun.values(chain=chain, gate_id=gate_id, seq=0, hash=GENESIS)
         session.execute(begun.on_conflict_do_nothing(index_elements=["chain"]))
         found = session.execute(wanted).one()
     return Head(*found)
