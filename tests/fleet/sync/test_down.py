@@ -501,7 +501,8 @@ def test_a_change_of_a_gate_that_changes_nothing_gives_it_nothing_anew(world: Wo
     assert fleet.update(row.id, same, actor=ACTOR).gate.version == row.version
     pull_all(gate)
     assert downlink(gate).place().snapshot == 1
-    for changed in ({"groups": []}, {"groups": ["staff"]}, {"photos": True}):
+    changes: list[dict[str, Any]] = [{"groups": []}, {"groups": ["staff"]}, {"photos": True}]
+    for changed in changes:
         before = downlink(gate).place().snapshot
         fleet.update(row.id, changed, actor=ACTOR)
         pull_all(gate)
