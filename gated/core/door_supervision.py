@@ -150,7 +150,8 @@ class DoorSupervision:
             lights.add(Light.HELD_WARNING)
         if self.alarms.sounds_until is not None:
             lights.add(Light.ALARM)
-        faults = {name: detail for name, detail in self._troubles.items() if name in HARDWARE}
+        hindering = HARDWARE | ({Reason.CAMERA_CHANGED} if self.distrusts_camera else set())
+        faults = {name: detail for name, detail in self._troubles.items() if name in hindering}
         return GateState(
             str(self.door.state),
             self.door.mode,

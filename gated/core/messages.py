@@ -410,7 +410,8 @@ class GateState:
     """The state of a gate.
 
     door: see `core.door`. alarms: severities of unacknowledged ones, by kind. faults: of the
-    hardware, name -> detail, while they last, acknowledged or not.
+    hardware, name -> detail, while they last, acknowledged or not; another camera is one where
+    nobody is let in by it.
     """
 
     door: str = "locked"

@@ -18,7 +18,7 @@ router = APIRouter(tags=["general"], route_class=NamedRoute)
 
 NOT_READY = frozenset(
     {
-        *("camera_lost", "door_fault", "relay_lost", "gate_unavailable"),
+        *("camera_lost", "camera_changed", "door_fault", "relay_lost", "gate_unavailable"),
         *("log_unavailable", "disk_full", "liveness_models_missing"),
     }
 )

@@ -110,6 +110,14 @@ def test_a_supervisor_learns_whether_it_lives_and_whether_people_can_pass(server
         answer = nobody.get("/health/ready")
         server.services.board.publish(camera="ok")
         assert (answer.status_code, answer.json()["reasons"]) == (503, ["camera_lost"])
+        for name in ("relay_lost", "camera_changed", "reader_lost"):
+            server.services.board.trouble(name, "it does not answer")
+        answer = nobody.get("/health/ready")
+        named = nobody.get("/health").json()["problems"]
+        for name in named:
+            server.services.board.trouble(name, None)
+        assert answer.json()["reasons"] == ["relay_lost", "camera_changed"]
+        assert named == ["relay_lost", "camera_changed", "reader_lost"]
         assert nobody.get("/health/live").status_code == 200
 
 
