@@ -12,8 +12,8 @@ from typing import Self
 class Deadline:
     """Shuts a connection down after so many seconds, which wakes the thread that waits for it.
 
-    The time limit of a socket counts for one read: a partner that sends a byte every few seconds
-    never meets it, not even in the handshake of TLS.
+    The time limit of a socket counts for one read (of TLS, for all of the handshake): a partner
+    that sends a byte every few seconds never meets it.
     """
 
     def __init__(self, seconds: float) -> None:
