@@ -1,8 +1,8 @@
 """Faults that a hub itself notices of a gate, from one heartbeat to the next.
 
 Two units that write as one gate (a copied SD card) show by their starts: each process says when it
-began, and an honest gate never comes back to a start that was before. Once seen, it stays until one
-unit is replaced.
+began, and an honest gate does not come back to a start that was before, but for a message that was
+on its way for long. Once seen, it stays until one unit is replaced.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import Any
 KEY = "watched"
 """The key of it in the status of a gate; a value that a gate sends under this name is ignored."""
 
-RETURNS = 2
-"""After so many returns to an earlier start, the cause is not a late message."""
+RETURNS, WITHIN_S = 3, 600.0
+"""Returns to an earlier start within so many seconds of each other that show a second unit. A
+message that comes late makes two: to the start before, and back."""
 
 REMEMBERED = 8
 CLOCK_OFF_S = 300.0
@@ -31,8 +32,9 @@ BACKLOG_ROWS = 400
 class UnitHistory:
     """start: of the process that was heard last; starts: before it; returns: to one of those.
 
-    forked_at: when it was clear that there are two units. low_at, low, acked: when the backlog was
-    lowest, and how many rows the hub had of the gate then. growing: the backlog is trouble.
+    returned_at: of the last one. forked_at: when it was clear that there are two units. low_at,
+    low, acked: when the backlog was lowest, and how many rows the hub had of the gate then.
+    growing: the backlog is trouble.
     """
 
     start: str | None = None
@@ -43,6 +45,7 @@ class UnitHistory:
     low: int = 0
     acked: int = 0
     growing: bool = False
+    returned_at: str | None = None
 
     @classmethod
     def read(cls, status: Mapping[str, Any]) -> UnitHistory:
@@ -61,13 +64,17 @@ class UnitHistory:
         if not isinstance(start, str) or start[:40] == self.start:
             return self
         start = start[:40]
-        returns = self.returns + (start in self.starts)
+        returns, returned_at = self.returns, self.returned_at
+        if start in self.starts:
+            returns = 1 + (returns if _is_lately(returned_at, now) else 0)
+            returned_at = now.isoformat()
         before = [s for s in (*self.starts, self.start) if s is not None and s != start]
         forked_at = self.forked_at
         if forked_at is None and returns >= RETURNS:
             forked_at = now.isoformat()
         starts = tuple(before[-REMEMBERED:])
-        return replace(self, start=start, starts=starts, returns=returns, forked_at=forked_at)
+        heard = replace(self, start=start, starts=starts, forked_at=forked_at)
+        return replace(heard, returns=returns, returned_at=returned_at)
 
     def _backlog(self, backlog: int, acked: int, now: datetime) -> UnitHistory:
         if not backlog or self.low_at is None or backlog < self.low:
@@ -80,6 +87,10 @@ class UnitHistory:
     def kept(self) -> dict[str, Any]:
         """As it is kept."""
         return {**asdict(self), "starts": list(self.starts)}
+
+
+def _is_lately(at: str | None, now: datetime) -> bool:
+    return at is not None and (now - datetime.fromisoformat(at)).total_seconds() < WITHIN_S
 
 
 def troubles_of(status: Mapping[str, Any]) -> tuple[str, ...]:
