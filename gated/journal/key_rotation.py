@@ -187,12 +187,21 @@ def successor_keys(body: Any, gate: str, former: Collection[str]) -> list[str]:
 
 
 def keep(place: Path, rotation: KeyRotation) -> None:
-    """Add a rotation to the file, durably. Raises: StorageError."""
-    all_ = [asdict(one) for one in (*confirmed(place), rotation)]
+    """Add a rotation to the file, durably. Raises: StorageError.
+
+    A damaged file is copied before, as what is in it may stand nowhere else.
+    """
+    before = confirmed(place)
     try:
-        write_atomic(place, canonical(all_) + b"\n")
+        if place.exists() and (stored := place.read_bytes()) != _as_bytes(before):
+            write_atomic(place.with_name(f"{place.name}.damaged"), stored)
+        write_atomic(place, _as_bytes([*before, rotation]))
     except OSError as error:
-        raise StorageError(f"{place} cannot be written: {error.strerror}") from error
+        raise StorageError(f"{place} cannot be changed: {error.strerror}") from error
+
+
+def _as_bytes(rotations: Sequence[KeyRotation]) -> bytes:
+    return canonical([asdict(one) for one in rotations]) + b"\n"
 
 
 def in_force(

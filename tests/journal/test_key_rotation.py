@@ -199,3 +199,20 @@ def test_no_other_key_comes_into_force_by_a_file(settings: Settings) -> None:
 def tmp_head(state: Path) -> Path:
     shutil.copy(state / "journal.head", state / "other.head")
     return state / "other.head"
+
+
+def test_a_damaged_file_of_rotations_is_kept_when_a_key_is_rotated_again(
+    settings: Settings,
+) -> None:
+    write(settings)
+    rotate(settings)
+    place = settings.storage.state_dir / key_rotation.ROTATIONS
+    damaged = place.read_bytes()[:-3]
+    place.write_bytes(damaged)
+    rotate(settings)
+    assert place.with_name("journal.rotations.damaged").read_bytes() == damaged
+    assert len(key_rotation.confirmed(place)) == 1
+    whole(settings)
+    rotate(settings)
+    assert len(key_rotation.confirmed(place)) == 2
+    assert place.with_name("journal.rotations.damaged").read_bytes() == damaged
