@@ -379,7 +379,7 @@ def _review(config: Path | None) -> Iterator[Review]:
     from gated.workspace import Workspace
 
     with Workspace(settings_of(config), create=False) as workspace:
-        yield Review.with_desk(workspace, EnrollmentQueue(workspace))
+        yield Review.with_queue(workspace, EnrollmentQueue(workspace))
 
 
 def _edit_view(found: ReviewedEdit) -> dict[str, Any]:

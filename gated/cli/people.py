@@ -65,9 +65,9 @@ def enroll(
     settings = settings_of(config)
     names = {"first_name": first_name or code, "last_name": last_name}
     report = ImportReport()
-    with ready_office(settings) as office:
-        import_all(office, [ImportRow(code, names, opened)], report)
-        advice = photo_advice(office, code) if report.enrolled or report.known else None
+    with ready_context(settings) as context:
+        import_all(context, [ImportRow(code, names, opened)], report)
+        advice = photo_advice(context, code) if report.enrolled or report.known else None
     if advice is not None and report.known and not report.enrolled:
         advice = advice.after_same()
     return show(report, as_json, advice)
@@ -174,8 +174,8 @@ def import_people(
         settings = settings_of(config)
         roster = read_roster(source, columns_given(columns))
         report = begun(roster)
-        with ready_office(settings) as office, progress_bar("people") as progress:
-            import_all(office, progress(roster.people), report)
+        with ready_context(settings) as context, progress_bar("people") as progress:
+            import_all(context, progress(roster.people), report)
         if target is not None:
             is_table = source.suffix.lower() in TABLE_SUFFIXES
             _write_failures(report, source.parent if is_table else source / roster.base, target)
@@ -200,27 +200,27 @@ def _write_failures(report: ImportReport, folder: Path, target: OutputFile) -> N
 
 
 @contextmanager
-def ready_office(settings: Settings) -> Iterator[EnrollmentContext]:
-    """The office with every template made by the present model, as far as that can be had."""
+def ready_context(settings: Settings) -> Iterator[EnrollmentContext]:
+    """The context with every template made by the present model, as far as that can be had."""
     from gated.cli.opening import open_enrollment_context
     from gated.enrollment.enrollment_context import ensure_templates_when_idle
 
-    with open_enrollment_context(settings) as office:
+    with open_enrollment_context(settings) as context:
         with progress_bar("templates") as progress:
-            problems = ensure_templates_when_idle(office, progress.show)
+            problems = ensure_templates_when_idle(context, progress.show)
         for problem in problems:
             click.echo(problem, err=True)
-        yield office
+        yield context
 
 
 def import_all(
-    office: EnrollmentContext, people: Iterable[ImportRow], report: ImportReport
+    context: EnrollmentContext, people: Iterable[ImportRow], report: ImportReport
 ) -> None:
     """Import one person after the other into the report."""
     from gated.enrollment.importer import import_person
 
     for person in people:
-        import_person(office, person, report, ACTOR, may_override=True)
+        import_person(context, person, report, ACTOR, may_override=True)
 
 
 def show(report: ImportReport, as_json: bool, advice: PhotoAdvice | None = None) -> int:

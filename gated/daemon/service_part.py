@@ -171,7 +171,7 @@ class ServicePart(Part):
         finally:
             services.jobs.stop()
             services.bell.stop()
-            services.desk.close()
+            services.enrollment_queue.close()
             server.stop()
             await asyncio.wait([serving])
 

@@ -16,7 +16,7 @@ REPORT_EVERY_S = 0.5
 
 
 def import_work(
-    desk: EnrollmentQueue,
+    queue: EnrollmentQueue,
     archive: bytes,
     actor: str,
     beside: Sequence[TableFile] = (),
@@ -41,7 +41,7 @@ def import_work(
             for person in roster.people:
                 if job.cancelled.is_set():
                     break
-                desk.import_person(person, report, actor, may_override=may_override)
+                queue.import_person(person, report, actor, may_override=may_override)
                 done += 1
                 if time.monotonic() - reported_at > REPORT_EVERY_S:
                     job.progress(done, total, asdict(report))
@@ -52,10 +52,10 @@ def import_work(
     return work
 
 
-def check_work(desk: EnrollmentQueue, actor: str) -> Work:
+def check_work(queue: EnrollmentQueue, actor: str) -> Work:
     """Work that examines the gallery; its report is that of `check_gallery`."""
 
     def work(job: Job) -> None:
-        job.progress(1, 1, desk.check_gallery(actor=actor))
+        job.progress(1, 1, queue.check_gallery(actor=actor))
 
     return work

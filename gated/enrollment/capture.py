@@ -38,7 +38,7 @@ Step = Guidance | Enrolled
 
 
 def capture(
-    desk: EnrollmentQueue,
+    queue: EnrollmentQueue,
     subscriber: FrameSubscriber,
     enroll: Callable[[bytes], Enrolled],
     *,
@@ -60,12 +60,12 @@ def capture(
         if frame is None:
             continue
         try:
-            examined = desk.examine(frame.image)
+            examined = queue.examine(frame.image)
         except EnrollmentRefused as refusal:
             last = refusal
             yield Guidance(refusal.reason, refusal.advice, len(good), good_frames, refusal.measured)
         else:
-            desk.refuse_others([e.embedding for _, e in good], examined.embedding)
+            queue.refuse_others([e.embedding for _, e in good], examined.embedding)
             good.append((frame.image, examined))
             yield Guidance("hold_still", "Good. Hold still.", len(good), good_frames)
         time.sleep(BETWEEN_S)

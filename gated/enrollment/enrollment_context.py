@@ -34,24 +34,24 @@ def enrollment_context(workspace: Workspace, kit: VisionKit, clock: Clock) -> En
     return EnrollmentContext(workspace, kit, People(workspace, clock), enrollment)
 
 
-def ensure_templates(office: EnrollmentContext, progress: Progress) -> list[str]:
+def ensure_templates(context: EnrollmentContext, progress: Progress) -> list[str]:
     """Make the templates that another model made anew, from the stored photos.
 
     For whoever holds the state lock. Returns a sentence for each that could not be made; the
     person is not recognised by it. Cheap when there is nothing to do.
     """
-    return office.enrollment.reencode(progress)
+    return context.enrollment.reencode(progress)
 
 
-def ensure_templates_when_idle(office: EnrollmentContext, progress: Progress) -> list[str]:
+def ensure_templates_when_idle(context: EnrollmentContext, progress: Progress) -> list[str]:
     """Do `ensure_templates` unless a gate runs here, which would lose templates that it needs."""
-    if not stale_enrollments(office.workspace, office.kit.model):
+    if not stale_enrollments(context.workspace, context.kit.model):
         return []
     try:
-        with StateLock(office.workspace.settings.storage.state_dir):
-            return ensure_templates(office, progress)
+        with StateLock(context.workspace.settings.storage.state_dir):
+            return ensure_templates(context, progress)
     except StateLocked:
-        return [stale_warning(office.workspace, office.kit.model)]
+        return [stale_warning(context.workspace, context.kit.model)]
 
 
 def stale_warning(workspace: Workspace, model: str) -> str:

@@ -19,7 +19,7 @@ from gated.errors import Busy
 from gated.vision.photo import ExaminedPhoto
 from gated.workspace import Workspace
 
-SEATS = 4
+SLOTS = 4
 """Photos that are received, waiting or examined at a time; they are held in memory."""
 
 RETRY_AFTER_S = 2.0
@@ -41,26 +41,26 @@ class EnrollmentQueue:
         self,
         workspace: Workspace,
         make: Make | None = None,
-        seats: int = SEATS,
+        slots: int = SLOTS,
         idle_s: float = IDLE_S,
     ) -> None:
         self._workspace = workspace
         self._make = make or self._with_own_models
-        self._office: EnrollmentContext | None = None
+        self._context: EnrollmentContext | None = None
         self._idle_s = idle_s
         self._idling: threading.Timer | None = None
         self._one_at_a_time = threading.Lock()
-        self._seats = threading.BoundedSemaphore(seats)
+        self._slots = threading.BoundedSemaphore(slots)
 
     @contextmanager
-    def seat(self) -> Iterator[None]:
+    def slot(self) -> Iterator[None]:
         """Hold a place for a photo while the block runs. Raises: Busy when all are taken."""
-        if not self._seats.acquire(blocking=False):
+        if not self._slots.acquire(blocking=False):
             raise Busy("too many photos are being enrolled: try again", RETRY_AFTER_S)
         try:
             yield
         finally:
-            self._seats.release()
+            self._slots.release()
 
     def enroll(self, person_id: int, photo: bytes, entry: PhotoEntry) -> Enrolled:
         """Enroll a photo; see `EnrollmentService.enroll`."""
@@ -113,21 +113,21 @@ class EnrollmentQueue:
         """Drop the models without waiting for a photo that is examined with them."""
         if (idling := self._idling) is not None:
             idling.cancel()
-        self._office = None
+        self._context = None
 
     def _ready(self) -> EnrollmentContext:
-        if self._office is None:
-            self._office = self._make()
+        if self._context is None:
+            self._context = self._make()
         if self._idling is not None:
             self._idling.cancel()
         self._idling = threading.Timer(self._idle_s, self._rest)
         self._idling.daemon = True
         self._idling.start()
-        return self._office
+        return self._context
 
     def _rest(self) -> None:
         with self._one_at_a_time:
-            self._office = None
+            self._context = None
 
     def _with_own_models(self) -> EnrollmentContext:
         settings = self._workspace.settings

@@ -119,7 +119,7 @@ def _refusal_of(problem: RowProblem) -> dict[str, Any]:
 
 
 def import_person(
-    office: EnrollmentContext,
+    context: EnrollmentContext,
     person: ImportRow,
     report: ImportReport,
     actor: str,
@@ -135,33 +135,33 @@ def import_person(
     try:
         _check_overrides(person, may_override)
         check_fields(person.personnel_code, person.fields)
-        before = _known(office, person.personnel_code)
+        before = _known(context, person.personnel_code)
         if before is not None:
             _note_differences(before, person, report)
         elif person.rows or not person.has_files:
-            _add(office, person, actor)
+            _add(context, person, actor)
     except Refused as error:
         report.refuse(shown(person.personnel_code), error, [row for row, _ in person.rows])
         return
     enrolled = len(report.enrolled)
-    if before is not None and _has_photo(office, before):
-        _import_more(office, person, report, actor)
+    if before is not None and _has_photo(context, before):
+        _import_more(context, person, report, actor)
     else:
-        _import_new(office, person, report, actor)
+        _import_new(context, person, report, actor)
     is_added = before is None and bool(person.rows or not person.has_files)
     if is_added and len(report.enrolled) == enrolled:
         report.without_photo.append(person.personnel_code)
-    advice = photo_advice(office, person.personnel_code)
+    advice = photo_advice(context, person.personnel_code)
     if advice is not None and advice.usable and advice.another_advised:
         report.one_photo.append(person.personnel_code)
 
 
-def photo_advice(office: EnrollmentContext, code: str) -> PhotoAdvice | None:
+def photo_advice(context: EnrollmentContext, code: str) -> PhotoAdvice | None:
     """Return whether another photo of this person is advised; None for an unknown code."""
-    known = _known(office, code)
+    known = _known(context, code)
     if known is None:
         return None
-    with office.workspace.database.read() as session:
+    with context.workspace.database.read() as session:
         return PhotoAdvice.of_photos(enrollment_store.list_(session, person_id=known.id))
 
 
@@ -215,15 +215,15 @@ class _Piece:
 
 
 def _import_more(
-    office: EnrollmentContext, person: ImportRow, report: ImportReport, actor: str
+    context: EnrollmentContext, person: ImportRow, report: ImportReport, actor: str
 ) -> None:
     """Enroll what is compared with the photos that are stored, one at a time."""
     for piece in _pieces(person, report):
-        _enroll(office, person, piece, None, report, actor)
+        _enroll(context, person, piece, None, report, actor)
 
 
 def _import_new(
-    office: EnrollmentContext, person: ImportRow, report: ImportReport, actor: str
+    context: EnrollmentContext, person: ImportRow, report: ImportReport, actor: str
 ) -> None:
     """Enroll the first photos of a person, after they were compared with each other.
 
@@ -235,23 +235,23 @@ def _import_new(
     drafts: list[tuple[_Piece, EnrollmentDraft]] = []
     for piece in pieces:
         try:
-            drafts.append((piece, office.enrollment.draft(piece.reference)))
+            drafts.append((piece, context.enrollment.draft(piece.reference)))
         except Refused as error:
             looked_at.refuse(piece.what, error, piece.rows)
         if len(drafts) == TOGETHER:
             break
-    groups = office.enrollment.groups([draft for _, draft in drafts])
+    groups = context.enrollment.groups([draft for _, draft in drafts])
     if len(set(groups)) > 1 and person.apart:
         for other in person.apart:
-            import_person(office, other, report, actor)
+            import_person(context, other, report, actor)
         return
     report.refused += looked_at.refused
     kept = drafts if len(set(groups)) <= 1 else _most(person, drafts, groups, report)
     for piece, draft in kept:
-        _enroll(office, person, piece, draft, report, actor)
+        _enroll(context, person, piece, draft, report, actor)
     for piece in _pieces_after(pieces, looked_at, report):
         if kept:
-            _enroll(office, person, piece, None, report, actor)
+            _enroll(context, person, piece, None, report, actor)
         else:
             report.refused.append(problem_row(piece.what, NOT_SAME, _SEVERAL, piece.rows))
 
@@ -289,7 +289,7 @@ def _most(
 
 
 def _enroll(
-    office: EnrollmentContext,
+    context: EnrollmentContext,
     person: ImportRow,
     piece: _Piece,
     draft: EnrollmentDraft | None,
@@ -297,7 +297,7 @@ def _enroll(
     actor: str,
 ) -> None:
     try:
-        enrolled = office.enrollment.enroll_as(
+        enrolled = context.enrollment.enroll_as(
             person.personnel_code,
             person.fields,
             piece.reference,
@@ -344,21 +344,21 @@ def _note(report: ImportReport, what: str, enrolled: Enrolled) -> None:
 # --- the person -----------------------------------------------------------------------------------
 
 
-def _known(office: EnrollmentContext, code: str) -> Person | None:
+def _known(context: EnrollmentContext, code: str) -> Person | None:
     try:
-        return office.people.by_code(code)
+        return context.people.by_code(code)
     except NotFound:
         return None
 
 
-def _add(office: EnrollmentContext, person: ImportRow, actor: str) -> None:
+def _add(context: EnrollmentContext, person: ImportRow, actor: str) -> None:
     names = {"first_name": person.personnel_code, **person.fields}
-    with office.people.change(actor) as change:
-        office.people.create(change, {**names, "personnel_code": person.personnel_code})
+    with context.people.change(actor) as change:
+        context.people.create(change, {**names, "personnel_code": person.personnel_code})
 
 
-def _has_photo(office: EnrollmentContext, person: Person) -> bool:
-    with office.workspace.database.read() as session:
+def _has_photo(context: EnrollmentContext, person: Person) -> bool:
+    with context.workspace.database.read() as session:
         return bool(enrollment_store.list_(session, person_id=person.id, limit=1))
 
 

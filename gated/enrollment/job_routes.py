@@ -49,7 +49,7 @@ def import_(
     photos = [TableFile(name, content) for name, content in upload.photos]
     columns = columns_given([form.columns] if form.columns else [])
     work = import_work(
-        services.desk,
+        services.enrollment_queue,
         upload.required_photo(),
         operator.username,
         photos,
@@ -69,7 +69,7 @@ def check(operator: Operator, response: Response, services: Services) -> JobOut:
     alike, and odd photos.
     """
     with services.jobs.reserved("gallery check", operator.username) as start:
-        job = start(check_work(services.desk, operator.username))
+        job = start(check_work(services.enrollment_queue, operator.username))
     response.headers["Location"] = f"/api/jobs/{job.id}"
     return JobOut.model_validate(job)
 

@@ -76,7 +76,7 @@ async def _upload(
     request: Request, _operator: Operator, services: Services
 ) -> AsyncIterator[Upload]:
     """Read the body of an operator's request; it keeps a place in the queue until the answer."""
-    with services.desk.seat():
+    with services.enrollment_queue.slot():
         yield await _in_time(_read(request))
 
 
@@ -85,7 +85,7 @@ async def _several(
     request: Request, _operator: Operator, services: Services
 ) -> AsyncIterator[Upload]:
     """Read a body as `_upload` does, with several photos."""
-    with services.desk.seat():
+    with services.enrollment_queue.slot():
         yield await _in_time(_read(request, MAX_SEVERAL))
 
 

@@ -72,7 +72,7 @@ class DirectoryReader:
 
     settings: DirectorySettings
     people: People
-    desk: EnrollmentQueue
+    queue: EnrollmentQueue
     actor: str
 
     def work(self, *, dry_run: bool) -> Work:
@@ -182,7 +182,7 @@ class DirectoryReader:
             return
         imported = ImportReport()
         row = ImportRow(code, photos=(LoadedPhoto(f"{name}.jpg", content),))
-        self.desk.import_person(row, imported, self.actor)
+        self.queue.import_person(row, imported, self.actor)
         for _ in imported.enrolled:
             report.note("photos", code)
         for refused in imported.refused:

@@ -29,7 +29,7 @@ class LdapServices(Protocol):
     def people(self) -> People: ...
 
     @property
-    def desk(self) -> EnrollmentQueue: ...
+    def enrollment_queue(self) -> EnrollmentQueue: ...
 
     @property
     def jobs(self) -> Jobs: ...
@@ -49,7 +49,7 @@ def import_(admin: Admin, response: Response, services: Services, dry_run: DryRu
     """
     settings = services.settings.directory
     require_directory(settings)
-    reader = DirectoryReader(settings, services.people, services.desk, admin.username)
+    reader = DirectoryReader(settings, services.people, services.enrollment_queue, admin.username)
     with services.jobs.reserved("directory", admin.username) as start:
         job = start(reader.work(dry_run=dry_run))
     response.headers["Location"] = f"/api/jobs/{job.id}"

@@ -201,12 +201,12 @@ def capture_(
 
 
 def _captured(body: CaptureIn, editor: PhotoEditor, services: LiveServices) -> Iterator[bytes]:
-    desk = services.desk
-    with desk.seat(), services.running_gate().capture() as subscriber:
+    queue = services.enrollment_queue
+    with queue.slot(), services.running_gate().capture() as subscriber:
         yield event("started", {"person_id": body.person_id})
         try:
             for step in capture(
-                desk,
+                queue,
                 subscriber,
                 lambda photo: editor.enroll(body.person_id, photo, body.override),
             ):

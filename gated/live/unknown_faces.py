@@ -105,7 +105,7 @@ class UnknownFaces(Service):
             self._seen = {s.uid: self._seen[s.uid] for s in found if s.uid in self._seen}
             unseen = [s for s in found if s.uid not in self._seen]
             if unseen:
-                with self._queue.seat():
+                with self._queue.slot():
                     self._seen |= {s.uid: self._look(s) for s in unseen[:AT_ONCE]}
             groups = self._groups(found, marks)
         return [self._face(s, groups[s.uid], marks) for s in found], max(len(unseen) - AT_ONCE, 0)

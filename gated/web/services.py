@@ -85,7 +85,7 @@ class ApiServices:
     payroll: Payroll
     reports: Reports
     references: Enrollments
-    desk: EnrollmentQueue
+    enrollment_queue: EnrollmentQueue
     alarms: Alarms
     journal_review: JournalReview
     remote_door: RemoteDoor
@@ -127,7 +127,7 @@ class ApiServices:
 
     def editor(self, principal: Principal) -> LocalEditor | HubEditor:
         """Choose who decides on somebody's changes of persons: this gate, or its hub. SealError."""
-        local = LocalEditor(self.people, self.references, self.desk, principal.username)
+        local = LocalEditor(self.people, self.references, self.enrollment_queue, principal.username)
         signer = self.offline_edits.signer(principal)
         return local if signer is None else HubEditor(self.workspace, local, signer)
 
@@ -165,7 +165,7 @@ def api_services(
     live: the gate that runs here; None on a hub. held: where the settings come from, if known.
     """
     attendance = Attendance(workspace, tell=live.notify if live else None)
-    desk = EnrollmentQueue(workspace)
+    queue = EnrollmentQueue(workspace)
     return ApiServices(
         settings=settings,
         workspace=workspace,
@@ -184,7 +184,7 @@ def api_services(
         payroll=Payroll(workspace),
         reports=Reports(workspace),
         references=Enrollments.of(workspace),
-        desk=desk,
+        enrollment_queue=queue,
         alarms=Alarms(workspace, live.notify if live else _tell_nobody),
         journal_review=JournalReview.of(workspace),
         remote_door=RemoteDoor(settings, accounts, board),
@@ -192,7 +192,7 @@ def api_services(
         refused_visits=RefusedVisits.of(workspace),
         snapshots=Snapshots.of(workspace),
         decision_pictures=DecisionPictures.of(workspace),
-        unknown_faces=UnknownFaces(workspace, workspace.clock, desk),
+        unknown_faces=UnknownFaces(workspace, workspace.clock, queue),
         jobs=Jobs(),
         fleet=Fleet.of(workspace),
         collector=Collector.of(workspace),
@@ -202,7 +202,7 @@ def api_services(
         offline_edits=OfflineEdits.with_keys(workspace, accounts.signing),
         intake=EditIntake.of(workspace),
         pictures=PictureIntake.of(workspace),
-        review=Review.with_desk(workspace, desk),
+        review=Review.with_queue(workspace, queue),
         erasures=Erasures.of(workspace),
         rollouts=Rollouts.of(workspace),
         bell=ChangeNotifier(workspace),

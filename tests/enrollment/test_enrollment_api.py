@@ -285,8 +285,8 @@ def test_too_many_photos_at_a_time_are_sent_away(tmp_path: Path) -> None:
         raise OSError("the models are not needed here")
 
     with running(tmp_path, roles=("operator",)) as gate:
-        desk = EnrollmentQueue(gate.services.workspace, slow, seats=1)
-        object.__setattr__(gate.services, "desk", desk)
+        desk = EnrollmentQueue(gate.services.workspace, slow, slots=1)
+        object.__setattr__(gate.services, "enrollment_queue", desk)
         with gate.client("operator") as client, gate.client("operator") as other:
             first = threading.Thread(target=upload, args=(client, 1, b"\xff\xd8\xff"))
             first.start()

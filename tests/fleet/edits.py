@@ -71,7 +71,7 @@ def decide(hub: Workspace, chance: random.Random) -> list[Person]:
     def none() -> EnrollmentContext:
         raise AssetError("a hub without models")
 
-    review, added = Review.with_desk(hub, EnrollmentQueue(hub, none)), []
+    review, added = Review.with_queue(hub, EnrollmentQueue(hub, none)), []
     for found in review.list_(limit=1000, state="pending"):
         with contextlib.suppress(Conflict):  # it waits, or was decided with another one
             if chance.random() < 0.3 or not _accept(review, found.edit.id):
@@ -95,7 +95,7 @@ def is_quiet(hub: Workspace, gate: Workspace) -> bool:
     """Whether nothing waits, at the gate or for somebody to decide."""
     with gate.database.read() as session:
         found = edge_edit_store.list_(session, limit=1000)
-    waiting = Review.with_desk(hub, EnrollmentQueue(hub)).list_(limit=1, state="pending")
+    waiting = Review.with_queue(hub, EnrollmentQueue(hub)).list_(limit=1, state="pending")
     return not waiting and all(e.state in ("accepted", "refused") for e in found)
 
 

@@ -60,7 +60,7 @@ def gate_of(folder: Path, url: str | None, **directory: Any) -> Iterator[httpx.C
             Running(services, address).client("admin") as client,
         ):
             yield client
-        services.desk.close()
+        services.enrollment_queue.close()
 
 
 @contextmanager

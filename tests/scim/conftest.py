@@ -102,7 +102,7 @@ def directory_of(
                 running.client("admin") as admin,
             ):
                 yield Directory(client, admin, token, running)
-        services.desk.close()
+        services.enrollment_queue.close()
 
 
 @pytest.fixture(scope="module")

@@ -59,7 +59,7 @@ def hub_of(folder: Path, directory: str = "") -> Iterator[tuple[str, People]]:
         services = api_services(settings, workspace, accounts, StatusBoard(), held=held)
         with serving(ApiServer(create_app(services), settings.api)) as address:
             yield address, people
-        services.desk.close()
+        services.enrollment_queue.close()
 
 
 @contextmanager

@@ -78,20 +78,20 @@ class ReviewedEdit:
 class Review(Service):
     """Decides on the edits of gates; `actor` is who does.
 
-    desk: examines photos, where this hub has models; without, templates are taken as they came.
+    queue: examines photos, where this hub has models; without, templates are taken as they came.
     """
 
-    def __init__(self, workspace: Workspace, clock: Clock, desk: EnrollmentQueue) -> None:
+    def __init__(self, workspace: Workspace, clock: Clock, queue: EnrollmentQueue) -> None:
         super().__init__(workspace, clock)
-        self._desk = desk
+        self._queue = queue
         self._opener = Opener(workspace.keys.opening)
         self._people = People(workspace, clock)
         self._references = Enrollments(workspace, clock)
 
     @classmethod
-    def with_desk(cls, workspace: Workspace, desk: EnrollmentQueue) -> Self:
+    def with_queue(cls, workspace: Workspace, queue: EnrollmentQueue) -> Self:
         """The same on the real clock."""
-        return cls(workspace, workspace.clock, desk)
+        return cls(workspace, workspace.clock, queue)
 
     # --- looking ------------------------------------------------------------------------------
 
@@ -276,7 +276,7 @@ class Review(Service):
             replaces=content["replaces"],
         )
         if photo is not None and self._own_model() == content["model"]:
-            enrolled = self._desk.enroll(person.id, photo, entry)
+            enrolled = self._queue.enroll(person.id, photo, entry)
             if enrolled.known:
                 with self.change(who) as change:
                     change.touches(*_LOCKS)
@@ -287,7 +287,7 @@ class Review(Service):
 
     def _own_model(self) -> str | None:
         try:
-            return self._desk.model()
+            return self._queue.model()
         except AssetError:
             return None
 

@@ -421,7 +421,7 @@ def test_a_hub_without_models_takes_templates_and_knows_doubles(world: World) ->
 
     model = kit_of("sface").model
     hub = world.hub.workspace
-    review = Review.with_desk(hub, EnrollmentQueue(hub, none))
+    review = Review.with_queue(hub, EnrollmentQueue(hub, none))
     olga_on(world)
     at = edged(world, model=model)
     face = portrait("obama")

@@ -72,7 +72,7 @@ def hub_in(folder: Path, database_url: str | None, timezone: str | None = None) 
         with serving(ApiServer(create_app(services), settings.api)) as url:
             yield Hub(services, url)
             services.bell.stop()
-        services.desk.close()  # else its models stay until its timer ends
+        services.enrollment_queue.close()  # else its models stay until its timer ends
 
 
 class World:

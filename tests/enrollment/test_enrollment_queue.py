@@ -1,4 +1,4 @@
-"""The desk loads models when a photo comes and lets go of them afterwards."""
+"""The queue of enrollments loads models when a photo comes and lets go of them afterwards."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def test_models_are_dropped_when_no_photo_comes_and_made_anew_for_the_next(tmp_p
             made.append(weakref.ref(office.enrollment))
             return office
 
-        desk = EnrollmentQueue(template.workspace, make, idle_s=0.05)
-        desk.refuse_others([], SOMEBODY)
-        desk.refuse_others([], SOMEBODY)
+        queue = EnrollmentQueue(template.workspace, make, idle_s=0.05)
+        queue.refuse_others([], SOMEBODY)
+        queue.refuse_others([], SOMEBODY)
         assert len(made) == 1, "one set of models for photos in a row"
         assert eventually(lambda: made[0]() is None)
-        desk.refuse_others([], SOMEBODY)
+        queue.refuse_others([], SOMEBODY)
         assert len(made) == 2
 
 
@@ -44,8 +44,8 @@ def test_models_are_dropped_at_once_where_the_desk_closes(tmp_path: Path) -> Non
             made.append(weakref.ref(office.enrollment))
             return office
 
-        desk = EnrollmentQueue(template.workspace, make, idle_s=600)
-        desk.refuse_others([], SOMEBODY)
+        queue = EnrollmentQueue(template.workspace, make, idle_s=600)
+        queue.refuse_others([], SOMEBODY)
         assert made[0]() is not None
-        desk.close()
+        queue.close()
         assert made[0]() is None
