@@ -50,7 +50,7 @@ DOOR_SEVERITY: dict[DoorEventKind, Severity] = {
 """Severity of the events that are more than information."""
 
 DOOR_FAULT = "door_fault"
-HARDWARE = frozenset({DOOR_FAULT, "relay_lost", "reader_lost", "controller_lost"})
+HARDWARE = frozenset({DOOR_FAULT, "relay_lost", "reader_lost", "controller_lost", "indicator_lost"})
 """Troubles that are a fault of the hardware, besides the camera's."""
 
 HARMLESS = frozenset(

@@ -163,7 +163,7 @@ class GateRuntime:
         if isinstance(self.door, TimedDoor):
             # its own thread ends every release
             self.loops.append(self.door)
-        self._indicators = open_indicators(settings)
+        self._indicators = open_indicators(settings, note=self._inbox.post)
         stack.callback(self._indicators.close)
         self._source: SupervisedCamera | None = None
         self._reporter = open_card_output(settings.card_output, self._inbox.post)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from gated.config import DoorSettings, Settings
-from gated.core.messages import DoorEvent
+from gated.core.messages import Condition, DoorEvent
 from gated.devices.clock import SystemClock
 from gated.devices.drivers import DoorDriver, DoorHardware, door_driver, make_door
-from gated.devices.indicators import NoIndicators
+from gated.devices.indicators import NoIndicators, PlayedIndicators
 from gated.ports import Clock, Door, Indicators
 
 
@@ -30,14 +30,24 @@ def open_door(
     return make_door(driver, setup)
 
 
-def open_indicators(settings: Settings, pin_factory: Any = None) -> Indicators:
-    """Open lamps and sounders on the door's hardware, all off. Raises: DeviceError."""
+def open_indicators(
+    settings: Settings,
+    pin_factory: Any = None,
+    note: Callable[[Condition], None] | None = None,
+) -> Indicators:
+    """Open lamps and sounders on the door's hardware, all off. Raises: DeviceError.
+
+    note: takes the condition that some of them cannot be switched, without blocking.
+    """
     at = DoorHardware(pins=pin_factory)
     driver, setup = door_driver(settings.door, lambda event: None, SystemClock(), at)
     wired = settings.indicators.pins() or not settings.door.is_on_pins
     if driver.indicators is None or not wired:
         return NoIndicators()
-    return driver.indicators(settings, setup)
+    opened = driver.indicators(settings, setup)
+    if note is not None and isinstance(opened, PlayedIndicators):
+        opened.note = note
+    return opened
 
 
 class NoDoor:

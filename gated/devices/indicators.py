@@ -2,7 +2,8 @@
 
 `lit` computes which outputs are on at a moment, and is the only place with patterns. One thread
 plays it, on the machine's own clock, so that no sound exceeds its limit whatever other threads do.
-An indicator that fails is logged and never keeps the gate from working.
+An indicator that fails is the condition LOST, an alarm where it is the siren, and never keeps the
+gate from working.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ import logging
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from gated.config import Settings
-from gated.core.values import Light
+from gated.core.messages import Condition
+from gated.core.values import Light, Severity
 from gated.devices.thread_names import name_this_thread
 
 log = logging.getLogger(__name__)
 
+LOST = "indicator_lost"
 FLASH_S = 2.0
 BEEP_S = 0.15
 DENIED_BEEPS = 3
@@ -84,6 +87,9 @@ class PlayedIndicators(ABC):
         self._shown = Shown({})
         self._on = dict.fromkeys(outputs, False)
         self._failed: set[Output] = set()
+        self._reported: frozenset[Output] = frozenset()
+        self.note: Callable[[Condition], None] = lambda condition: None
+        """Takes the condition LOST, from any thread, without blocking."""
         self._retry_at = 0.0
         self._closed = False
         self._changed = threading.Condition()
@@ -142,15 +148,16 @@ class PlayedIndicators(ABC):
         name_this_thread()
         with self._changed:
             while not self._closed:
-                self._begin_anew(time.monotonic())
-                self._switch(lit(self._shown, time.monotonic(), self._alarm_s))
+                wanted = lit(self._shown, time.monotonic(), self._alarm_s)
+                self._begin_anew(time.monotonic(), wanted)
+                self._switch(wanted)
                 sounding = self._shown.since.keys() & {Light.HELD_WARNING, Light.ALARM}
                 flashing = time.monotonic() - self._shown.flashed_at < FLASH_S + STEP_S
                 rest = RETRY_S if self._failed else None
                 self._changed.wait(STEP_S if sounding or flashing else rest)
 
-    def _begin_anew(self, now: float) -> None:
-        """Open outputs that failed anew, every RETRY_S."""
+    def _begin_anew(self, now: float, wanted: set[Output]) -> None:
+        """Open outputs that failed anew, every RETRY_S, and see whether they can be switched."""
         if not self._failed or now < self._retry_at:
             return
         self._retry_at = now + RETRY_S
@@ -160,6 +167,30 @@ class PlayedIndicators(ABC):
                 self._on = dict.fromkeys(self._on, False)
         except Exception as error:
             log.debug("indicators: %s", error)
+        # what is not wanted now is tried as well: it may be the siren
+        idle = {output for output in self._failed - wanted if not self._on[output]}
+        self._failed -= {output for output in idle if self._is_driven(output)}
+
+    def _is_driven(self, output: Output) -> bool:
+        """Return whether an output can be switched off."""
+        try:
+            self._drive(output, False)
+        except Exception:
+            return False
+        return True
+
+    def _report(self) -> None:
+        """Note that outputs fail, or that all of them can be switched again."""
+        failed = frozenset(self._failed)
+        if failed == self._reported:
+            return
+        self._reported = failed
+        detail = f"cannot be switched: {', '.join(sorted(failed))}" if failed else ""
+        severity: Severity = "alarm" if Output.ALARM in failed else "warning"
+        try:
+            self.note(Condition(LOST, bool(failed), detail, severity))
+        except Exception:
+            log.exception("indicators: the fault cannot be posted")
 
     def _switch(self, wanted: set[Output]) -> None:
         for output, on in self._on.items():
@@ -173,6 +204,7 @@ class PlayedIndicators(ABC):
                 if output not in self._failed:
                     self._failed.add(output)
                     log.error("indicator %s: %s", output, error)
+        self._report()
 
 
 class NoIndicators:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from gated.config import AlarmSettings, DoorSettings, IndicatorSettings, Settings
-from gated.core.values import Light
+from gated.core.messages import Condition
+from gated.core.values import Light, Severity
 from gated.devices.doors import open_indicators
 from gated.devices.indicators import NoIndicators, Output, PlayedIndicators, Shown, lit
 from gated.devices.simulated import SimulatedIndicators
@@ -111,6 +112,23 @@ def test_a_broken_lamp_darkens_no_other() -> None:
     indicators.broken = set()
     indicators.flash(granted=True)
     assert eventually(lambda: Output.IDLE in indicators.on), "it is tried again"
+    indicators.close()
+
+
+@pytest.mark.parametrize(("output", "severity"), [("alarm", "alarm"), ("idle", "warning")])
+def test_a_siren_that_fails_is_told_of_and_that_it_works_again(
+    output: Output, severity: Severity
+) -> None:
+    indicators, told = SimulatedIndicators(0.2), list[Condition]()
+    indicators.note = told.append
+    indicators.broken = {Output(output)}
+    indicators.show(ALARM | {Light.IDLE})
+    said = f"cannot be switched: {output}"
+    assert eventually(lambda: told == [Condition("indicator_lost", True, said, severity)])
+    # nobody wants it any more, and it is seen all the same that it could be switched
+    indicators.show(frozenset())
+    indicators.broken = set()
+    assert eventually(lambda: told[1:] == [Condition("indicator_lost", False, "", "warning")])
     indicators.close()
 
 
