@@ -38,6 +38,10 @@ WAIT_S = 2.0
 """Batches taken at the same time; how many more wait, and how long, before they are sent away. Each
 keeps a thread that others want, too."""
 
+OF_ONE_GATE = 3
+"""Batches of one gate at the same time. A gate sends one after the other; it may come again after
+it has given up waiting, and whoever has taken it apart must not take the places of all others."""
+
 
 @dataclass(frozen=True, slots=True)
 class AcknowledgedUpTo:
@@ -56,6 +60,8 @@ class Collector:
         self._wait_s = wait_s
         self._places = threading.BoundedSemaphore(AT_A_TIME)
         self._queue = threading.BoundedSemaphore(AT_A_TIME + WAITING)
+        self._lock = threading.Lock()
+        self._of_gates: Counter[int] = Counter()
 
     @classmethod
     def of(cls, workspace: Workspace) -> Self:
@@ -70,7 +76,7 @@ class Collector:
         """
         _require_own(gate, batch)
         _require_order(batch)
-        with self._place():
+        with self._share(gate.id), self._place():
             try:
                 taken = self._taken(gate, batch)
             except BatchConflict:
@@ -79,6 +85,20 @@ class Collector:
                 self._hold(gate, batch, unknown.key)
                 raise
         return AcknowledgedUpTo(taken.acknowledged, taken.forked)
+
+    @contextmanager
+    def _share(self, gate_id: int) -> Iterator[None]:
+        """Count a batch of a gate while the block runs. Busy."""
+        with self._lock:
+            if self._of_gates[gate_id] >= OF_ONE_GATE:
+                raise Busy("the hub is busy with rows of this gate", retry_after=WAIT_S)
+            self._of_gates[gate_id] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._of_gates[gate_id] -= 1
+                self._of_gates += Counter()  # forgets gates without a batch
 
     @contextmanager
     def _place(self) -> Iterator[None]:

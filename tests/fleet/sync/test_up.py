@@ -7,6 +7,7 @@ import json
 import random
 import shutil
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from gated.database.tables import (
 from gated.devices.clock import ManualClock, SystemClock
 from gated.errors import Busy, HubError, NotAllowed, SourceError, StorageError
 from gated.fleet.gate.uplink import Uplink, status_of, wire_of
-from gated.fleet.hub.collect import AT_A_TIME, WAITING, Collector
+from gated.fleet.hub.collect import AT_A_TIME, OF_ONE_GATE, WAITING, Collector
 from gated.fleet.hub.fleet import FleetGate
 from gated.fleet.hub.sync_schemas import JournalIn
 from gated.fleet.wire.heartbeat import reported
@@ -580,6 +581,23 @@ def test_a_busy_hub_sends_gates_away_for_a_while(world: World) -> None:
         collector._queue.acquire()
     with pytest.raises(Busy):  # at once, whatever is free
         collector.take(registered(world, "north").gate, batch)
+
+
+def test_a_gate_that_sends_much_at_once_takes_nobody_elses_place(world: World) -> None:
+    north, south = world.gate("north"), world.gate("south")
+    for gate in (north, south):
+        write(gate.workspace, 4)
+    collector = Collector(world.hub.workspace, SystemClock())
+    row = registered(world, "north").gate
+    with ExitStack() as held:
+        for _ in range(OF_ONE_GATE):
+            held.enter_context(collector._share(row.id))
+        (batch,) = batches_of(north, 100)
+        with pytest.raises(Busy):
+            collector.take(row, batch)
+        (others,) = batches_of(south, 100)
+        assert collector.take(registered(world, "south").gate, others).seq
+    assert collector.take(row, batch).seq == batch.rows[-1]["seq"]
 
 
 def test_what_a_gate_tells_of_itself_is_in_the_fleet_page(world: World) -> None:
