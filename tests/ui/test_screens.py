@@ -474,8 +474,15 @@ def test_an_account_is_added_and_switched_off(visit: Visit, site: Site) -> None:
     row = page.get_by_role("listitem").filter(has_text="the-porter")
     row.get_by_role("button", name="Change").click()
     page.get_by_role("dialog").get_by_label("Status").select_option("false")
-    page.get_by_role("dialog").get_by_role("button", name="Done").click()
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
     row.get_by_text("Blocked").wait_for()
+    row.get_by_role("button", name="Change").click()
+    page.get_by_role("dialog").get_by_role("button", name="Remove the account").click()
+    sure = page.get_by_role("dialog", name="Remove the account")
+    sure.get_by_text("the-porter").wait_for()
+    assert violations(page) == []
+    sure.get_by_role("button", name="Remove the account").click()
+    row.wait_for(state="detached")
     visitor.goto("settings?view=audit")
     page.get_by_role("row").filter(has_text="Account switched off").wait_for()
 
@@ -604,6 +611,11 @@ def test_somebody_sees_the_own_times_and_asks_for_a_correction(visit: Visit, sit
     with signed_in(site, "operator") as client:
         asked = client.get("/api/correction-requests", params={"state": "open"}).json()
     assert [r["reason"] for r in asked] == ["the gate was busy"]
+    guard = visit()
+    guard.sign_in("operator", "attendance?view=requests")
+    guard.page.get_by_role("listitem").filter(has_text="the gate was busy").get_by_role(
+        "link", name="Ada Byron"
+    ).wait_for()
 
 
 def test_a_first_start_needs_no_terminal_but_for_its_code(browser: Any, tmp_path: Path) -> None:

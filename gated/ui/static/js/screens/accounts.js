@@ -35,20 +35,21 @@ async function addAccount(again) {
 
 async function changeAccount(a, again) {
   const save = async given => {
-    if (given.what === "passkeys") return (await del(`/api/accounts/${a.id}/passkeys`)) ?? true;
-    if (given.what === "remove") return (await del(`/api/accounts/${a.id}`)) ?? true;
     const active = given.is_active === "true";
     if (given.role !== a.role || active !== a.is_active) await patch(`/api/accounts/${a.id}`, { role: given.role, is_active: active });
     if (given.password) await put(`/api/accounts/${a.id}/password`, { password: given.password });
     return true;
   };
-  const done = await ask(a.username, [
+  const sure = (what, run, close) => ask(t(what), [h("p", {}, bdi(a.username))], { yes: t(what), kind: "bad", act: async () => (await run()) ?? true })
+    .then(gone => { if (gone) close(true); });
+  const done = await ask(a.username, close => [
     whose(a.username),
     roleField(a.role),
     field(t("people.status"), select("is_active", String(a.is_active), [["true", t("people.active")], ["false", t("people.inactive")]])),
     secretField("password", t("account.new_password"), t("account.leave_empty"), {}),
-    field(t("account.what"), select("what", "save", [["save", t("app.save")], ["passkeys", t("account.passkeys")], ["remove", t("account.remove")]])),
-  ], { yes: t("app.done"), act: save });
+    h("div.row", {}, button(t("account.passkeys"), () => sure("account.passkeys", () => del(`/api/accounts/${a.id}/passkeys`), close), { kind: "small bad" }),
+      button(t("account.remove"), () => sure("account.remove", () => del(`/api/accounts/${a.id}`), close), { kind: "small bad", sign: "bin" })),
+  ], { yes: t("app.save"), act: save });
   if (done) again();
 }
 

@@ -189,9 +189,16 @@ const exporting = () => ask(t("attendance.export"), [
 
 // --- requests --------------------------------------------------------------------------------
 
+// Open requests, with the name of each who asks.
+async function wishes() {
+  const found = await get("/api/correction-requests", { state: "open", limit: 200 });
+  const people = await Promise.all([...new Set(found.map(r => r.person_id))].map(id => get(`/api/persons/${id}`).catch(() => null)));
+  return found.map(r => { const who = people.find(p => p?.id === r.person_id); return { ...r, name: who && nameOf(who) }; });
+}
+
 function requests() {
-  return h("div", {}, loaded(() => get("/api/correction-requests", { state: "open", limit: 200 }), (found, again) => (found.length ? h("section.card", { "aria-label": t("attendance.requests") }, h("ul.rows", {}, found.map(r => h("li", {},
-    h("div.grow", {}, h("a.strong", { href: `${BASE}attendance/${r.person_id}` }, t("request.of", { id: r.person_id })), h("div", {}, wish(r)), h("div.small.muted", {}, h("q", {}, bdi(r.reason)), ` · ${moment(r.asked_at)}`)),
+  return h("div", {}, loaded(wishes, (found, again) => (found.length ? h("section.card", { "aria-label": t("attendance.requests") }, h("ul.rows", {}, found.map(r => h("li", {},
+    h("div.grow", {}, h("a.strong", { href: `${BASE}attendance/${r.person_id}` }, bdi(r.name ?? t("request.of", { id: r.person_id }))), h("div", {}, wish(r)), h("div.small.muted", {}, h("q", {}, bdi(r.reason)), ` · ${moment(r.asked_at)}`)),
     button(t("request.approve"), async () => { try { await post(`/api/correction-requests/${r.id}/approve`); toast(t("app.saved")); } finally { again(); } }, { kind: "small main" }),
     button(t("request.refuse"), () => ask(t("request.refuse"), [field(t("act.reason"), input("reason", "", { required: true, minlength: 3, autofocus: true }))], { yes: t("request.refuse"), kind: "bad", act: given => post(`/api/correction-requests/${r.id}/refuse`, given) }).then(done => done && again()), { kind: "small" })))))
     : empty("yes", t("request.none")))));
