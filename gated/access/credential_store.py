@@ -21,7 +21,7 @@ from gated.people import person_store as persons_
 
 CHANGEABLE = frozenset({"label", "is_active", "valid_from", "valid_until"})
 
-TAKEN = "this card belongs to somebody already"
+TAKEN = "this card belongs to somebody already: look up whose card it is"
 
 _COLUMNS = columns_of(Credential, credentials)
 

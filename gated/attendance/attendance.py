@@ -121,7 +121,8 @@ class Attendance(Service):
         self._require_past(correction.passed_at, now)
         old = attendance_store.get(session, id_)
         if old.superseded_by is not None:
-            raise AlreadyDone(f"row {id_} was corrected already: correct row {old.superseded_by}")
+            now_there = correction_store.newest(session, old).id
+            raise AlreadyDone(f"row {id_} was corrected already: correct row {now_there}")
         values = correction.apply_to(old)
         if values["status"] == "granted" and values["person_id"] is None:
             raise SourceError("a granted passage needs a person: say whose it was")

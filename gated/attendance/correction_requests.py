@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from gated.attendance import attendance_store as attendance
-from gated.attendance import correction_request_store
+from gated.attendance import correction_request_store, correction_store
 from gated.attendance.attendance import Attendance, Correction, Status
 from gated.change import Change
 from gated.core.values import Direction
@@ -137,7 +137,8 @@ def _require_own(session: Session, wish: RequestedCorrection, person_id: int) ->
     if row.person_id != person_id:
         raise NotFound(f"there is no attendance row {wish.attendance_id}")
     if row.superseded_by is not None:
-        raise AlreadyDone(f"row {row.id} was corrected already: ask about row {row.superseded_by}")
+        there = correction_store.newest(session, row).id
+        raise AlreadyDone(f"row {row.id} was corrected already: ask about row {there}")
     Correction(None, wish.passed_at, wish.direction, wish.status).apply_to(row)
 
 

@@ -176,9 +176,19 @@ def versions(session: Session, id_: int) -> list[Version]:
         lineage.insert(0, get(session, before))
         if before == id_:
             break  # a ring, which only tampering makes: `gated journal verify` says where
+    return [_version(session, r) for r in _with_later(session, lineage)]
+
+
+def newest(session: Session, row: AttendanceRow) -> AttendanceRow:
+    """Return the row that stands in the place of this one now; itself where nothing does."""
+    return _with_later(session, [row])[-1]
+
+
+def _with_later(session: Session, lineage: list[AttendanceRow]) -> list[AttendanceRow]:
+    """Add the versions after the last one."""
     while (after := lineage[-1].superseded_by) and after not in {r.id for r in lineage}:
         lineage.append(get(session, after))
-    return [_version(session, r) for r in lineage]
+    return lineage
 
 
 def _before(session: Session, id_: int) -> int | None:

@@ -115,6 +115,8 @@ def test_what_was_corrected_is_corrected_further_and_not_again(
     third = client.post(f"{second}/corrections", json=more).json()
     assert (third["person_id"], third["status"], third["method"]) == (bert.id, "granted", "manual")
     assert (third["score"], third["confidence_score"]) == (None, 0.0)
+    late = client.post(first, json=void).json()["detail"]
+    assert late.endswith(f"correct row {third['id']}"), "not the one that was corrected as well"
     assert rows_of(client, ada) == []
     assert rows_of(client, bert) == [third]
     assert len(client.get(f"/api/attendance/{third['id']}").json()["versions"]) == 3
