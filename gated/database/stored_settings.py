@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from gated.database import rows
 from gated.database.locks import RowLock, claim
 from gated.database.tables import new_uid, settings, utcnow
+from gated.errors import Unreadable
 
 GALLERY_STAMP = "gallery_stamp"
 RULES_STAMP = "rules_stamp"
@@ -21,6 +22,14 @@ def get(session: Session, key: str, default: Any = None) -> Any:
     """The value of a key, or `default`."""
     found = session.execute(sa.select(settings.c.value).where(settings.c.key == key)).first()
     return default if found is None else found[0]
+
+
+def get_if_readable(session: Session, key: str) -> Any:
+    """Return the value of a key; None without one, and where it is damaged and will be renewed."""
+    try:
+        return get(session, key)
+    except Unreadable:
+        return None
 
 
 def fields_of(cls: type[Any], stored: Mapping[str, Any]) -> dict[str, Any]:

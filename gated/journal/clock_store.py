@@ -43,7 +43,7 @@ class ClockRecord:
 
 def get(session: Session) -> ClockRecord:
     """Return the stored record; an empty one where there is none, or it cannot be read."""
-    stored = stored_settings.get(session, KEY)
+    stored = stored_settings.get_if_readable(session, KEY)
     if not isinstance(stored, Mapping):
         return ClockRecord()
     after = stored.get("unset_after")

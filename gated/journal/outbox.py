@@ -45,9 +45,13 @@ class Batch:
 
 
 def acknowledged(session: Session) -> dict[str, int]:
-    """Return the last row of each chain that the hub has acknowledged."""
-    stored = stored_settings.get(session, ACKNOWLEDGED, {})
-    return dict(stored) if isinstance(stored, dict) else {}
+    """Return the last row of each chain that the hub has acknowledged.
+
+    Returns none where the record is damaged: the hub says anew what it has.
+    """
+    stored = stored_settings.get_if_readable(session, ACKNOWLEDGED)
+    found = stored.items() if isinstance(stored, dict) else ()
+    return {chain: seq for chain, seq in found if isinstance(seq, int)}
 
 
 def acknowledge(session: Session, chain: str, seq: int) -> None:

@@ -25,12 +25,22 @@ from gated.database.tables import (
     journal_seal,
     new_uid,
 )
+from gated.devices.clock import ManualClock
 from gated.errors import StorageError
-from gated.journal import alarm_store, audit_store, erasure_ledger, forgiven_store, retention
+from gated.journal import (
+    alarm_store,
+    audit_store,
+    clock_store,
+    erasure_ledger,
+    forgiven_store,
+    outbox,
+    retention,
+)
 from gated.journal.audit_store import AuditFilter
-from gated.journal.clock_store import known_from_journal
+from gated.journal.clock_store import ClockRecord, known_from_journal
 from gated.journal.journal import Entry, GateLabel, Journal
 from gated.journal.outbox import backlog, batch
+from gated.live.clock_trust import ClockKeeper
 from gated.live.journal_review import JournalReview
 from gated.workspace import Workspace
 from tests.people.people import NOW, add_person, entry
@@ -299,3 +309,22 @@ def test_a_damaged_identity_is_named_and_the_gate_goes_on(gate: Gate) -> None:
         assert not journal_.verify().ok
         journal_.append([entry()])
         kept.put_back()
+
+
+@pytest.mark.parametrize(
+    "value", ["no JSON", b"\xff", 5, "[1]", '{"known": "x", "unset_after": "x"}']
+)
+def test_damaged_records_of_the_clock_and_the_hub_are_made_anew(gate: Gate, value: Any) -> None:
+    with gate.workspace.database.write() as session:
+        clock_store.put(session, ClockRecord())
+        outbox.acknowledge(session, gate.chain, 3)
+    gate.file.execute(
+        "UPDATE settings SET value = ? WHERE key IN (?, ?)",
+        [value, clock_store.KEY, outbox.ACKNOWLEDGED],
+    )
+    ClockKeeper(gate.workspace, ManualClock()).look()
+    with gate.workspace.database.write() as session:
+        assert clock_store.get(session).known is not None
+        assert outbox.acknowledged(session) == {}
+        outbox.acknowledge(session, gate.chain, 4)
+        assert outbox.acknowledged(session) == {gate.chain: 4}
