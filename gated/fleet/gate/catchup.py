@@ -9,6 +9,7 @@ from datetime import datetime
 
 from gated.core.values import moment
 from gated.errors import HubError, SealError, StorageError
+from gated.fleet.gate.client import REVOKED
 from gated.fleet.gate.downlink import Downlink
 from gated.fleet.gate.membership import Membership
 from gated.fleet.gate.remote_presence import hear_first
@@ -29,8 +30,8 @@ def catch_up(
     """Apply the hub's changes since the last contact; does nothing for a gate on its own.
 
     A hub that does not answer is no hindrance, unless this gate has not heard it for
-    `sync.catch_up_after_h`: then it waits until the hub does, or `should_continue` says no.
-    SealError.
+    `sync.catch_up_after_h`: then it waits until the hub does, or `should_continue` says no. A gate
+    that was revoked waits for nothing. SealError.
     """
     membership = Membership(workspace, clock)
     member = membership.find()
@@ -63,7 +64,8 @@ def _pull_all(pull: Callable[[], bool], overdue: bool, should_continue: Callable
             if not pull():
                 return True
         except (HubError, StorageError, SealError) as error:
-            if not overdue:
+            # whom the hub has revoked it never tells again: then what holds for revoked gates holds
+            if not overdue or getattr(error, "reason", "") == REVOKED:
                 log.warning("goes on with the people known here: %s", error)
                 return False
             log.error("opens for nobody until the hub is heard: %s", error)

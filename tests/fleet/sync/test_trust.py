@@ -17,6 +17,7 @@ import pytest
 from gated.access.revocation import Revocation
 from gated.database import stored_settings
 from gated.database.hub_ownership import FEED_PLACE, MEMBERSHIP
+from gated.devices.clock import ManualClock
 from gated.errors import (
     BadCredentials,
     ConfigError,
@@ -309,6 +310,19 @@ def test_a_gate_whose_renewal_was_cut_off_catches_up_before_it_opens(world: Worl
     assert _has_renewed(gate)
     with gate.workspace.database.read() as session:
         assert person_store.by_code(session, "E1") is not None
+
+
+def test_a_revoked_gate_opens_by_its_rules_however_long_ago_it_heard_the_hub(world: World) -> None:
+    """Cards still work, and with `when_revoked: go_on` everything does: also after a restart."""
+    gate = world.gate("north")
+    long_ago = FeedPlace(heard="2020-01-01T00:00:00+00:00")
+    with gate.workspace.database.write() as session:
+        stored_settings.set_(session, FEED_PLACE, dataclasses.asdict(long_ago))
+    fleet = world.hub.services.fleet
+    fleet.revoke(fleet.by_name("north").gate.id, actor=ACTOR)
+    tries = iter((True, True, True, False))
+    catch_up(gate.workspace, ManualClock(utc=time.time()), "m", lambda: next(tries))
+    assert next(tries), "it was asked once"
 
 
 def test_a_proxy_that_refuses_a_renewal_does_not_let_the_new_keys_stay(world: World) -> None:
