@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -26,19 +27,23 @@ def keep_wiring(folder: Path, door: DoorSettings, boot_id: Path = BOOT_ID) -> No
     """Store the wiring in the state directory; a failure is logged, and no reason not to start."""
     path = folder / NAME
     temporary = folder / f".{NAME}.{secrets.token_hex(8)}.tmp"
-    record = {"boot": _boot(boot_id), "door": door.model_dump(mode="json")}
     try:
         if not door.is_real:
             path.unlink(missing_ok=True)
             return
+        record = {"boot": _boot(boot_id), "door": door.model_dump(mode="json")}
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(fd, "w") as file:
             json.dump(record, file)
         # not synced: after a power cut it is of another boot anyway
         temporary.rename(path)
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        # options of an outside driver may hold what JSON does not
         log.warning("the wiring of the door is not kept for `gated door lock`: %s", error)
-        temporary.unlink(missing_ok=True)
+        # an older one would be another wiring
+        for left in (temporary, path):
+            with suppress(OSError):
+                left.unlink(missing_ok=True)
 
 
 def last_wiring(folder: Path, boot_id: Path = BOOT_ID) -> DoorSettings | None:

@@ -143,6 +143,13 @@ def test_the_wiring_of_another_boot_or_of_no_door_is_not_taken(tmp_path: Path) -
     (tmp_path / "door.wiring").write_text("[1")
     assert last_wiring(tmp_path, boot) is None
     keep_wiring(tmp_path / "absent", wiring, boot)
+    (tmp_path / "file").touch()
+    keep_wiring(tmp_path / "file", wiring, boot)
+    keep_wiring(tmp_path, wiring, boot)
+    odd = DoorSettings(driver="usb-relay", relay_pin=2, options={"key": b"\xff"})
+    keep_wiring(tmp_path, odd, boot)
+    assert last_wiring(tmp_path, boot) is None
+    assert not list(tmp_path.glob(".door.wiring*")), "nothing is left behind"
 
 
 def test_the_database_is_made_by_an_upgrade(gated: Gated, config: Path) -> None:
