@@ -790,17 +790,20 @@ class _Batch:
                 }
             )
         # from the stored form, as in verification, not from the arguments
-        seen = {**fields, "body": json.loads(body), "hash": hash_}
-        if projected := project(seen, entry.private):
-            self._attendance.append(projected)
-        self.passed.forgive(seen, entry.private)
-        if old := superseded(seen):
-            self._superseded[seq] = old
-        if visit := unused(seen):
-            self._unused[seq] = visit
-        if entry.body.get("severity") in alarm_store.STANDING:
-            self._alarms.append(fields)
+        self._follow({**fields, "body": json.loads(body), "hash": hash_}, entry.private)
         return Head(self._chain, seq, hash_)
+
+    def _follow(self, row: dict[str, Any], private: Mapping[str, Mapping[str, Any]]) -> None:
+        """Collect what follows from a row: attendance, forgiving, corrections, alarms."""
+        if projected := project(row, private):
+            self._attendance.append(projected)
+        self.passed.forgive(row, private)
+        if old := superseded(row):
+            self._superseded[row["seq"]] = old
+        if visit := unused(row):
+            self._unused[row["seq"]] = visit
+        if row["body"].get("severity") in alarm_store.STANDING:
+            self._alarms.append(row)
 
     def insert(self, session: Session) -> dict[int, int]:
         """Insert everything; return seq -> id of the attendance rows."""
