@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.fixtures.server import PASSWORD
 from tests.ui.site import Site, Visitor, signed_in
 
 Visit = Callable[..., Visitor]
@@ -372,6 +373,12 @@ def test_who_sees_nothing_of_the_gate_is_shown_their_own_and_asks_for_no_more(
     page.get_by_role("heading", level=1, name=title).wait_for()
     visitor.settle()
     assert [url for url in asked if url.endswith("/api/gate/events")] == []
+    # whoever signs in next at this screen is told of the gate
+    page.get_by_role("button", name="Sign out").click()
+    with page.expect_request("**/api/gate/events"):
+        page.get_by_label("Name").fill("the-viewer")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
 
 
 @pytest.mark.parametrize("size", [{"width": 390, "height": 844}, {"width": 360, "height": 700}])

@@ -35,7 +35,7 @@ function hold(pass) {
   function open() {
     source?.close();
     if (!session.peek()) { again = setTimeout(open, 1000); return; }
-    if (!may("viewer")) return; // is told nothing of the gate, so nothing is missing
+    if (!may("viewer")) { alive(); return; } // is told nothing of the gate, so nothing is missing
     source = new EventSource("/api/gate/events");
     source.onopen = () => { alive(); hear("open", {}); };
     for (const kind of ["decision", "event", "notice", "missed"]) {
@@ -50,15 +50,15 @@ function hold(pass) {
     };
   }
   open();
-  effect(() => { if (!session.value) source?.close(); else if (source?.readyState === EventSource.CLOSED) { clearTimeout(again); open(); } });
+  effect(() => { if (!session.value) source?.close(); else if (!source || source.readyState === EventSource.CLOSED) { clearTimeout(again); open(); } });
   addEventListener("pagehide", () => { source?.close(); clearTimeout(again); clearTimeout(away); });
   addEventListener("pageshow", event => { if (event.persisted) open(); }); // as "back" brings it
 }
 
-// Draws the camera on a canvas, with what `mark` draws of the faces, and says how the picture is: {kind: connecting, live, stale, lost,
-// busy, forbidden, elsewhere}. An <img> would show the last picture of a dead camera for ever.
 let before = Promise.resolve(); // what this tab has asked of the lock; it lets go before it asks again
 
+// Draws the camera on a canvas, with what `mark` draws of the faces, and says how the picture is: {kind: connecting, live, stale, lost,
+// busy, forbidden, elsewhere}. An <img> would show the last picture of a dead camera for ever.
 export function picture(canvas, mark, path = "/api/gate/preview?boxes=false") {
   if (!navigator.locks) return motion(canvas, path, mark);
   const state = signal({ kind: "connecting" });
