@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 
 from sqlalchemy.exc import IntegrityError
 
+from gated import __version__
 from gated.database import change_feed, hub_ownership
 from gated.database import stored_settings as settings_store
 from gated.database.hub_ownership import FEED_PLACE as KEY
@@ -38,6 +39,10 @@ PAGE = 500
 
 REFUSED = "refused"
 """What becomes of an item that makes no sense to this version."""
+
+REFUSED_BY = "sync_refused_by"
+"""The setting that says which version of the program has refused an item: another one may know it,
+and takes everything anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,8 @@ class Downlink:
         Raises: HubError, StorageError.
         """
         place = self.place()
+        if self._refused_by() not in (None, __version__):
+            return self._snapshot(replace(place, cursor=None, next_cursor=None, after=""))
         if place.cursor is None or place.model != self._model:
             return self._snapshot(place)
         query = {"since": place.cursor, "model": self._model, "limit": PAGE, "wait": wait}
@@ -112,6 +119,11 @@ class Downlink:
             more = bool(answer["more"])
         self._apply(items, place)
         return more
+
+    def _refused_by(self) -> str | None:
+        with self._workspace.database.read() as session:
+            version: str | None = settings_store.get(session, REFUSED_BY)
+        return version
 
     def _snapshot(self, place: FeedPlace) -> bool:
         if place.next_cursor is None or place.model != self._model:
@@ -170,6 +182,10 @@ class Downlink:
                 if done:
                     page.entries.append(Entry(now, "sync_applied", dict(done)))
                 self._workspace.journal.append(page.entries, session)
+                if REFUSED in done:
+                    settings_store.set_(session, REFUSED_BY, __version__)
+                elif settings_store.get(session, REFUSED_BY) not in (None, __version__):
+                    settings_store.set_(session, REFUSED_BY, None)
                 settings_store.set_(session, KEY, asdict(place))
         except BaseException as error:
             self._workspace.files.delete(*files.written)

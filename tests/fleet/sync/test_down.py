@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from gated import __version__
 from gated.core.values import Vector
 from gated.database import change_feed
+from gated.database import stored_settings as settings_store
 from gated.database.records import Person
 from gated.database.tables import groups as groups_table
 from gated.database.tables import mirrored, new_uid
@@ -23,7 +25,7 @@ from gated.enrollment.gallery_cache import open_gallery
 from gated.errors import HubError, HubUnreachable, SealError
 from gated.fleet.gate import replica
 from gated.fleet.gate.client import HubClient
-from gated.fleet.gate.downlink import Downlink
+from gated.fleet.gate.downlink import REFUSED_BY, Downlink
 from gated.fleet.gate.uplink import Uplink
 from gated.fleet.hub.feed import Feed
 from gated.people import person_store
@@ -431,6 +433,34 @@ def test_a_snapshot_takes_nobody_away_whom_it_names_and_cannot_tell(world: World
         pass
     assert uids(gate.workspace) == {ada.uid}
     assert list(gallery(gate.workspace)) == [(ada.uid, True)]
+
+
+def test_what_one_version_could_not_read_the_next_one_asks_for(world: World) -> None:
+    hub = world.hub.workspace
+    ada = hire(hub)
+    gate = world.gate("north")
+
+    class Unread(Cut):
+        def get(self, path: str, timeout: float = 20) -> Any:
+            told = self.real.get(path, timeout)
+            return {**told, "items": [self._garbled(item) for item in told["items"]]}
+
+        def _garbled(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
+            return {**item, "sealed": "AAAA"} if item["uid"] == ada.uid else item
+
+    down = Downlink.of(gate.workspace, Unread(gate.client, 0), MODEL)
+    while down.pull():
+        pass
+    pull_all(gate)
+    assert uids(gate.workspace) == set(), "the same version reads it no better"
+    with gate.workspace.database.write() as session:
+        assert settings_store.get(session, REFUSED_BY) == __version__
+        settings_store.set_(session, REFUSED_BY, "0.0.0")  # as one before this wrote it
+    pull_all(gate)
+    assert uids(gate.workspace) == {ada.uid}
+    assert downlink(gate).place().snapshot == 2
+    pull_all(gate)
+    assert downlink(gate).place().snapshot == 2, "once"
 
 
 def test_who_was_erased_before_a_gate_joined_costs_it_next_to_nothing(world: World) -> None:
