@@ -17,6 +17,9 @@ SEEN = """el => {
   const box = el.getBoundingClientRect();
   return box.left >= 0 && box.right <= innerWidth;
 }"""
+TOO_WIDE = """() => [...document.querySelectorAll("td")]
+  .filter(cell => cell.checkVisibility() && cell.scrollWidth > cell.clientWidth + 1)
+  .map(cell => cell.textContent)"""
 BUSY: dict[str, Any] = {"status": 503, "json": {"code": "busy", "detail": "busy"}}
 
 
@@ -379,6 +382,18 @@ def test_who_sees_nothing_of_the_gate_is_shown_their_own_and_asks_for_no_more(
         page.get_by_label("Name").fill("the-viewer")
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("button", name="Sign in").click()
+
+
+@pytest.mark.parametrize("language", ["en", "ar"])
+def test_no_cell_of_a_list_runs_into_the_next_on_a_phone(visit: Visit, language: str) -> None:
+    visitor = visit(viewport={"width": 390, "height": 844})
+    visitor.sign_in("admin")
+    page = visitor.page
+    for path in ("settings?view=audit", "attendance?view=log", "people"):
+        visitor.goto(f"{path}{'&' if '?' in path else '?'}lang={language}")
+        page.locator(f"html[lang={language}] td").first.wait_for()
+        visitor.settle()
+        assert page.evaluate(TOO_WIDE) == [], path
 
 
 @pytest.mark.parametrize("size", [{"width": 390, "height": 844}, {"width": 360, "height": 700}])

@@ -132,7 +132,10 @@ def test_a_program_that_was_renewed_is_loaded_when_nobody_stands_there(
 
     page.route("**/ui/kiosk", shell)
     closing = [{"status": 200, "content_type": "text/event-stream", "body": CALM}] * 2
-    page.route("**/api/kiosk/events", lambda route: route.fulfill(**closing.pop()))
+    page.route(
+        "**/api/kiosk/events",
+        lambda route: route.fulfill(**closing.pop()) if closing else route.continue_(),
+    )
     with page.expect_event("framenavigated", lambda frame: "#" not in frame.url):
         visitor.goto(f"kiosk#{site.token}")
     page.locator("canvas").wait_for(state="attached")
