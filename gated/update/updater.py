@@ -28,7 +28,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import IO, Any
 
@@ -103,6 +103,19 @@ class UpdateState:
     said: list[str] = field(default_factory=list)
 
 
+def _state_in(file: Path) -> UpdateState:
+    """Read a state; what a later version has put into it is passed over. OSError, ValueError."""
+    stored = json.loads(file.read_text())
+    if not isinstance(stored, dict):
+        raise ValueError(f"{file} is damaged")
+    try:
+        return UpdateState(
+            **{f.name: stored[f.name] for f in fields(UpdateState) if f.name in stored}
+        )
+    except TypeError as error:
+        raise ValueError(f"{file} is damaged: {error}") from error
+
+
 class Updater:
     """One update, as root. place: where it keeps what it needs. units: of the administrator."""
 
@@ -150,7 +163,7 @@ class Updater:
 
     def resume(self) -> int:
         """Go on with an update that a power cut has ended."""
-        self.state = UpdateState(**json.loads((self.place / "state.json").read_text()))
+        self.state = _state_in(self.place / "state.json")
         if self.state.phase in DONE:
             return self._disarm()
         if self.state.phase == PREPARING:
@@ -476,8 +489,8 @@ class Updater:
 
     def _kept(self) -> UpdateState | None:
         try:
-            return UpdateState(**json.loads((self.place / "old" / "state.json").read_text()))
-        except (OSError, ValueError, TypeError):
+            return _state_in(self.place / "old" / "state.json")
+        except (OSError, ValueError):
             return None
 
     def _arm(self) -> None:

@@ -99,6 +99,28 @@ def test_nothing_was_changed_when_the_power_went_before(
     assert json.loads((tmp_path / "state.json").read_text())["phase"] == REFUSED
 
 
+def test_what_a_later_version_keeps_of_its_update_hinders_no_way_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who has gone back reads what the version after it has written."""
+    state = {**asdict(UpdateState(PREPARING, "gated", "1", "2")), "written_later": True}
+    (tmp_path / "state.json").write_text(json.dumps(state))
+    assert Updater(tmp_path, tmp_path).resume() == 1
+    assert "nothing was changed" in capsys.readouterr().out
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "state.json").write_text(json.dumps(state))
+    kept = Updater(tmp_path)._kept()
+    assert kept is not None
+    assert (kept.old, kept.new) == ("1", "2")
+
+
+@pytest.mark.parametrize("damaged", ["", "[]", "{}", '{"phase": "x"}'])
+def test_a_damaged_state_is_no_version_to_go_back_to(tmp_path: Path, damaged: str) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "state.json").write_text(damaged)
+    assert Updater(tmp_path)._kept() is None
+
+
 def test_an_update_that_was_cut_off_is_not_written_over(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
