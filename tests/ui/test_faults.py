@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -41,7 +42,7 @@ def _until(page: Any, held: list[Any], count: int) -> None:
 def _person(site: Site, code: str, **more: Any) -> int:
     fields = {"first_name": "Fay", "last_name": code, "personnel_code": code, **more}
     with signed_in(site) as client:
-        made: int = client.post("/api/persons", json=fields).json()["id"]
+        made: int = client.post("/api/persons", json=fields).raise_for_status().json()["id"]
     return made
 
 
@@ -385,7 +386,15 @@ def test_who_sees_nothing_of_the_gate_is_shown_their_own_and_asks_for_no_more(
 
 
 @pytest.mark.parametrize("language", ["en", "ar"])
-def test_no_cell_of_a_list_runs_into_the_next_on_a_phone(visit: Visit, language: str) -> None:
+def test_no_cell_of_a_list_runs_into_the_next_on_a_phone(
+    visit: Visit, site: Site, language: str
+) -> None:
+    leaves = datetime.now(UTC).date() + timedelta(days=40)
+    person = _person(site, f"L-{token_hex(3)}", leaves_on=leaves.isoformat())
+    with signed_in(site) as client:
+        passed = {"person_id": person, "direction": "entry", "reason": "seen by the porter"}
+        at = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
+        client.post("/api/attendance", json={**passed, "created_at": at}).raise_for_status()
     visitor = visit(viewport={"width": 390, "height": 844})
     visitor.sign_in("admin")
     page = visitor.page
@@ -393,6 +402,8 @@ def test_no_cell_of_a_list_runs_into_the_next_on_a_phone(visit: Visit, language:
         visitor.goto(f"{path}{'&' if '?' in path else '?'}lang={language}")
         page.locator(f"html[lang={language}] td").first.wait_for()
         visitor.settle()
+        if path == "people":
+            page.locator(".list .chips .chip").first.wait_for()
         assert page.evaluate(TOO_WIDE) == [], path
 
 
