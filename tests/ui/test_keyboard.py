@@ -44,7 +44,7 @@ PEOPLE = """
         - row "Name Status Groups Last seen"
       - rowgroup:
         - row /Ada Byron A-1 · Mathematics/:
-          - cell "Choose A-1 Ada Byron A-1 · Mathematics":
+          - cell /^Choose A-1 Ada Byron A-1 · Mathematics/:
             - checkbox "Choose A-1"
             - link "Ada Byron"
           - cell "Active"
