@@ -308,13 +308,7 @@ def who_may_be_odd(
     if rows.is_too_large(person_id):
         return []
     times = [*_between(from_, to), *_PUNCH]
-    # the sum keeps the index of persons from being chosen: of each all time would be read
-    people = [log.c.person_id + 0 > after, *times]
-    if person_id is not None:
-        people.append(log.c.person_id == person_id)
-    if department is not None:
-        of_it = sa.select(persons.c.id).where(person_store.in_department(department))
-        people.append((log.c.person_id + 0).in_(of_it))
+    people = [*_of_people(person_id, department, after), *times]
     some = session.scalars(_no_plain_pair(people, from_, to, left_by, longest)).all()
     found: list[int] = []
     for part in rows.in_parts(some):
@@ -322,6 +316,21 @@ def who_may_be_odd(
         odd = _out_of_turn([these, *times], left_by, longest if longest <= to - from_ else None)
         found += session.scalars(odd).all()
     return found
+
+
+def _of_people(
+    person_id: int | None, department: str | None, after: int
+) -> list[sa.ColumnElement[bool]]:
+    """Conditions for rows of these people, behind an id; None leaves a side open."""
+    # the sum keeps the index of persons from being chosen: of each all time would be read
+    who = log.c.person_id + 0
+    conditions = [who > after]
+    if person_id is not None:
+        conditions.append(log.c.person_id == person_id)
+    if department is not None:
+        of_it = sa.select(persons.c.id).where(person_store.in_department(department))
+        conditions.append(who.in_(of_it))
+    return conditions
 
 
 def _no_plain_pair(
@@ -394,20 +403,20 @@ def _out_of_turn(
 
 
 _NO_FLAGS = "[]"
+_ENTERED = log.c.direction.concat("") == str(Direction.ENTRY)
 Arrivals = tuple[int, str | None, str, int]
 """The quarter of an hour (UTC seconds), zone and site of a row, and how many."""
 
 
 def first_entries(session: Session, from_: datetime, to: datetime) -> list[Arrivals]:
     """Count the first entries of all people in that time, by quarters of an hour."""
-    entered = log.c.direction.concat("") == str(Direction.ENTRY)
     firsts = (
         sa.select(
             sa.func.min(log.c.created_at).label("at"),
             sa.func.max(log.c.timezone).label("timezone"),
             sa.func.max(log.c.site).label("site"),
         )
-        .where(log.c.person_id.is_not(None), entered, *_between(from_, to), *_PUNCH)
+        .where(log.c.person_id.is_not(None), _ENTERED, *_between(from_, to), *_PUNCH)
         .group_by(log.c.person_id)
         .subquery()
     )
@@ -516,18 +525,10 @@ def who_came_after(
         .join(groups, groups.c.id == group_members.c.group_id)
         .where(groups.c.late_after.is_not(None))
     )
-    # the sum keeps the index of persons from being chosen: of each all time would be read
-    who = log.c.person_id + 0
-    entered = log.c.direction.concat("") == str(Direction.ENTRY)
-    conditions = [who > after, who.in_(bound), entered, *_between(from_, to), *_PUNCH]
-    if person_id is not None:
-        conditions.append(log.c.person_id == person_id)
-    if department is not None:
-        of_it = sa.select(persons.c.id).where(persons.c.department == department)
-        conditions.append(who.in_(of_it))
+    people = [*_of_people(person_id, department, after), (log.c.person_id + 0).in_(bound)]
     found = (
         sa.select(log.c.person_id)
-        .where(*conditions)
+        .where(*people, _ENTERED, *_between(from_, to), *_PUNCH)
         .group_by(log.c.person_id)
         .having(sa.func.min(log.c.created_at) >= due)
         .order_by(log.c.person_id)

@@ -124,6 +124,16 @@ def test_who_comes_after_the_time_of_their_group_is_late_on_working_days(
     assert len(all_of(reports)) == (by is not None)
 
 
+def test_late_arrivals_of_a_department_are_found_however_it_is_spelt(workspace: Workspace) -> None:
+    for code, department in (("p1", "Works"), ("p2", "Office")):
+        who = hire(workspace, code, department)
+        join(workspace, late_group(workspace, f"G {code}", "08:15"), who)
+        passes(workspace, who, "2026-03-02T10:00", "entry")
+        passes(workspace, who, "2026-03-02T17:00", "exit")
+    reports = Reports(workspace, clock_at("2026-03-09T20:00"))
+    assert all_of(reports, PeopleFilter(department="works")) == [("2026-03-02", "p1")]
+
+
 def test_nobody_is_late_whose_first_entry_is_not_known(workspace: Workspace) -> None:
     who = hire(workspace, "p1")
     join(workspace, late_group(workspace, "Office", "08:15"), who)
