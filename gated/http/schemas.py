@@ -54,6 +54,8 @@ Phone = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^\+?[0
 
 
 Username = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.@+-]{1,100}$")]
+TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+"""HH:MM by the clock at a gate, such as 08:15."""
 Password = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from gated.http.schemas import IDENTITY, Code, Email, In, Out, Phone, Text
+from gated.http.schemas import IDENTITY, Code, Email, In, Out, Phone, Text, TimeOfDay
 from gated.people.bulk import MOST
 from gated.people.people import ErasureReceipt
 from gated.workspace import TracesState
@@ -123,7 +123,6 @@ class GroupOut(Out):
 
 
 PlannedHours = Annotated[float, Field(gt=0, le=168)]
-LateAfter = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", examples=["08:15"])]
 
 
 class GroupIn(In):
@@ -135,7 +134,7 @@ class GroupIn(In):
     description: Text | None = None
     planned_hours: PlannedHours | None = None
     """Hours a week that its members work, for payroll."""
-    late_after: LateAfter | None = None
+    late_after: TimeOfDay | None = None
     """HH:MM at the gate: who comes later for the first time on a working day is late."""
 
 
@@ -147,7 +146,7 @@ class GroupChange(In):
     name: Text = ""
     description: Text | None = None
     planned_hours: PlannedHours | None = None
-    late_after: LateAfter | None = None
+    late_after: TimeOfDay | None = None
 
 
 class EnrollmentOut(Out):

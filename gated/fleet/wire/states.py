@@ -36,7 +36,7 @@ from gated.accounts.operator_keys import DERIVATION
 from gated.config.zones import zone_of
 from gated.core.schedule import Hours
 from gated.core.text import scrubbed
-from gated.http.schemas import Moment
+from gated.http.schemas import Moment, TimeOfDay
 from gated.vault.sealing import KEY
 
 
@@ -276,7 +276,7 @@ class GroupState(State):
     elsewhere: bool
     planned_hours: float | None = None
     """A week; None of a hub from before groups had them."""
-    late_after: Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] | None = None
+    late_after: TimeOfDay | None = None
     """By the clock at the gate; None of a hub from before groups had it."""
 
 
