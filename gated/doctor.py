@@ -561,9 +561,7 @@ def _unit(patient: DoctorContext) -> Iterator[Finding]:
 
 def _serial_port(settings: Settings) -> str:
     """Return the first serial port that a driver of the door process names; empty for none."""
-    named = itertools.chain.from_iterable(
-        options.values() for options in (options for _, options in settings.drivers.values())
-    )
+    named = itertools.chain.from_iterable(driver.options.values() for driver in settings.drivers)
     ports = (value for value in map(str, named) if value.startswith(("/dev/tty", "/dev/serial")))
     return next(ports, "")
 
@@ -577,14 +575,15 @@ def _network_device(settings: Settings) -> str:
 def _drivers(patient: DoctorContext) -> Iterator[Finding]:
     """List the drivers that other packages bring, used or not; none is imported for this."""
     useless = [point for _, point in shadowed()]
-    for group, (name, _) in patient.settings.drivers.items():
+    named = {(driver.group, driver.name) for driver in patient.settings.drivers}
+    for group in KINDS:
         for point in from_outside(group):
             what = f"{KINDS[group][0]} driver {point.name} of {package_of(point)}"
             if point in useless:
                 advice = f"{package_of(point)} has to call it otherwise, or be uninstalled"
                 yield Finding("drivers", "warn", f"{what} is never used: gated has one", advice)
             else:
-                used = "named in the configuration" if point.name == name else "not used"
+                used = "named in the configuration" if (group, point.name) in named else "not used"
                 yield Finding("drivers", "ok", f"{what}: {used}")
 
 

@@ -23,7 +23,7 @@ def check_config(file: Path | None, as_json: bool) -> None:
     from gated.config.drivers import BUILT_IN
 
     settings = load(file)
-    if any(options or name not in BUILT_IN[g] for g, (name, options) in settings.drivers.items()):
+    if any(d.options or d.name not in BUILT_IN[d.group] for d in settings.drivers):
         from gated.devices.drivers import check_options
 
         check_options(settings)

@@ -110,6 +110,15 @@ def _unknown_driver(group: Group, name: str) -> Iterator[Misfit]:
         yield Misfit((KINDS[group][1].split(".")[1],), problem)
 
 
+class NamedDriver(NamedTuple):
+    """A driver that the configuration names. section: with its options, such as `camera`."""
+
+    section: str
+    group: Group
+    name: str
+    options: Options
+
+
 class GateSettings(Section):
     name: Name = "gate"
     """Written as `gate_name` into every attendance row."""
@@ -1069,15 +1078,24 @@ class Settings(Section):
                 yield Misfit((name, users[pin]), f"{self.door.line(pin)} is {users[pin]} already")
 
     @property
-    def drivers(self) -> dict[Group, tuple[str, Options]]:
-        """The driver of each kind that is named, and the options that are given to it."""
-        return {
-            "gated.cameras": (self.camera.driver, self.camera.options),
-            "gated.doors": (self.door.driver, self.door.options),
-            "gated.readers": (self.credentials.reader, self.credentials.options),
-            "gated.card_outputs": (self.card_output.driver, self.card_output.options),
-            "gated.engines": (self.vision.engine, self.vision.options),
-        }
+    def drivers(self) -> tuple[NamedDriver, ...]:
+        """The drivers that are named, each with the options that are given to it."""
+        second = self.liveness.second_camera
+        return (
+            NamedDriver("camera", "gated.cameras", self.camera.driver, self.camera.options),
+            NamedDriver(
+                "liveness.second_camera", "gated.cameras", second.driver, second.options
+            ),
+            NamedDriver("door", "gated.doors", self.door.driver, self.door.options),
+            NamedDriver(
+                "credentials", "gated.readers", self.credentials.reader, self.credentials.options
+            ),
+            NamedDriver(
+                "card_output", "gated.card_outputs", self.card_output.driver,
+                self.card_output.options,
+            ),
+            NamedDriver("vision", "gated.engines", self.vision.engine, self.vision.options),
+        )  # fmt: skip
 
     def _indicators_off_the_header(self) -> Iterator[Misfit]:
         if self.door.driver == "gpiozero":

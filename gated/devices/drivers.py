@@ -22,7 +22,7 @@ from gated.config import (
     Section,
     Settings,
 )
-from gated.config.drivers import BUILT_IN, KINDS, Group, load_driver
+from gated.config.drivers import BUILT_IN, Group, load_driver
 from gated.core.messages import Condition, DoorEvent
 from gated.devices.header import DEV, SYS
 from gated.errors import ConfigError, DeviceError, GatedError
@@ -210,22 +210,14 @@ def check_options(settings: Settings) -> None:
         "gated.readers": ReaderDriver,
     }
     problems: list[str] = []
-    for group, declaration in declarations.items():
-        name, options = settings.drivers[group]
-        if name in BUILT_IN[group] and not options:
+    for section, group, name, options in settings.drivers:
+        if group not in declarations or (name in BUILT_IN[group] and not options):
             continue
-        section = KINDS[group][1].split(".")[0]
         try:
-            driver = load_driver(group, name, declaration)
+            driver = load_driver(group, name, declarations[group])
             checked(f"{section}.options", driver.options, options)
         except ConfigError as error:
             problems.append(str(error))
-    second = settings.liveness.second_camera
-    try:
-        driver = load_driver("gated.cameras", second.driver, CameraDriver)
-        checked("liveness.second_camera.options", driver.options, second.options)
-    except ConfigError as error:
-        problems.append(str(error))
     if problems:
         raise ConfigError(*problems)
 
