@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -11,11 +10,10 @@ from dataclasses import replace
 from gated.core.messages import Attention, Observation
 from gated.core.values import Image, PadReading, TrackedFace
 from gated.devices.exposure import blank, dim
-from gated.link.loop import Loop, OnCrash
-from gated.ports import Camera, EndOfStream, Frame
+from gated.link.loop import OnCrash
+from gated.ports import Camera, Frame
+from gated.runtime.capture import Capture
 from gated.runtime.inference import Analyse
-
-log = logging.getLogger(__name__)
 
 KEPT = 8
 """Pictures: half a second at 15 a second."""
@@ -27,36 +25,17 @@ Confirm = Callable[[PadReading, TrackedFace, tuple[int, int], Image | None], Pad
 None for no picture."""
 
 
-class SecondCamera(Loop):
-    """Keeps the newest frames of a (supervised) camera; the first camera's thread looks into them.
+class RecentFrames:
+    """Keeps the newest frames of a camera."""
 
-    A crash of its driver is a crash of the gate, an outage is not: faces are undecided meanwhile.
-    """
-
-    beat_limit_s = 60.0  # as of the first camera
-
-    def __init__(self, camera: Camera, confirm: Confirm, on_crash: OnCrash) -> None:
-        super().__init__("second camera", on_crash)
-        self._camera = camera
-        self._confirm = confirm
+    def __init__(self) -> None:
         self._kept: deque[Frame] = deque(maxlen=KEPT)
         self._lock = threading.Lock()
-        self.frames = 0
 
-    def work(self) -> None:
-        try:
-            self._camera.open()
-            while not self.stopping.is_set():
-                self.beat()
-                frame = self._camera.read()
-                with self._lock:
-                    self._kept.append(frame)
-                self.frames += 1
-        except EndOfStream:
-            if not self.stopping.is_set():  # a camera that is stopped ends as well
-                log.info("the recorded source of the second camera has ended")
-        finally:
-            self._camera.close()
+    def put(self, frame: Frame) -> None:
+        """Add a frame; the oldest one goes."""
+        with self._lock:
+            self._kept.append(frame)
 
     def at(self, moment: float) -> Image | None:
         """Return the picture of a moment (monotonic seconds).
@@ -71,6 +50,18 @@ class SecondCamera(Loop):
         unlit = dim(best.image) or blank(best.image) is not None
         return None if unlit else best.image
 
+
+class SecondCamera(Capture):
+    """Reads the second (supervised) camera; the first one's thread looks into its frames.
+
+    A crash of its driver is a crash of the gate, an outage is not: faces are undecided meanwhile.
+    """
+
+    def __init__(self, camera: Camera, confirm: Confirm, on_crash: OnCrash) -> None:
+        self.recent = RecentFrames()
+        super().__init__(camera, self.recent, on_crash, "second camera")
+        self._confirm = confirm
+
     def tapped(self, analyse: Analyse) -> Analyse:
         """Return `analyse`, wrapped to confirm each liveness score in the second picture."""
 
@@ -78,7 +69,7 @@ class SecondCamera(Loop):
             seen = analyse(frame, attention)
             if not any(face.pad for face in seen.faces):
                 return seen
-            second, shape = self.at(seen.captured_at), (seen.height, seen.width)
+            second, shape = self.recent.at(seen.captured_at), (seen.height, seen.width)
             faces = (
                 replace(face, pad=self._confirm(face.pad, face, shape, second))
                 if face.pad

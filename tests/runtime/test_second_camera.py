@@ -8,12 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import pytest
 
+from gated.config import Settings
 from gated.core.messages import Attention, CameraEvent, Observation
 from gated.core.values import CameraEventKind, Image, PadReading, TrackedFace
 from gated.devices.clock import SystemClock
+from gated.devices.drivers import check_options
 from gated.devices.simulated import SimulatedCamera
 from gated.devices.supervised import SupervisedCamera
+from gated.errors import ConfigError
 from gated.link.loop import end
 from gated.ports import Frame
 from gated.runtime.second_camera import TOGETHER_S, SecondCamera
@@ -82,11 +86,11 @@ UNREAD = replace(LIVING, pad=None)
 
 def test_a_score_is_confirmed_in_the_picture_of_the_same_moment() -> None:
     with beside(LIT) as here:
-        assert eventually(lambda: here.second.at(here.clock.now().mono) is not None)
+        assert eventually(lambda: here.second.recent.at(here.clock.now().mono) is not None)
         unread, read = analysed(here, UNREAD, LIVING)
         assert (unread.pad, read.pad) == (None, PadReading(0.9))
         assert len(here.given) == 1, "only faces with a score are looked for"
-        assert here.second.at(here.clock.now().mono + 10 * TOGETHER_S) is None
+        assert here.second.recent.at(here.clock.now().mono + 10 * TOGETHER_S) is None
 
 
 def test_of_frames_without_a_score_nothing_is_asked() -> None:
@@ -101,12 +105,12 @@ def test_while_it_is_lost_nothing_is_known_and_it_comes_back_by_itself() -> None
         assert eventually(lambda: here.events == [CameraEventKind.OPENED])
         here.camera.disappear()
         assert eventually(lambda: CameraEventKind.LOST in here.events)
-        assert eventually(lambda: here.second.at(here.clock.now().mono) is None)
+        assert eventually(lambda: here.second.recent.at(here.clock.now().mono) is None)
         (undecided,) = analysed(here, LIVING)
         assert undecided.pad == PadReading(None)
         here.camera.come_back()
         assert eventually(lambda: here.events[-1] is CameraEventKind.OPENED)
-        assert eventually(lambda: here.second.at(here.clock.now().mono) is not None)
+        assert eventually(lambda: here.second.recent.at(here.clock.now().mono) is not None)
 
 
 def test_a_picture_without_its_lamp_is_none() -> None:
@@ -114,3 +118,11 @@ def test_a_picture_without_its_lamp_is_none() -> None:
         assert eventually(lambda: here.second.frames > 3)
         (undecided,) = analysed(here, LIVING)
         assert undecided.pad == PadReading(None)
+
+
+def test_its_options_are_checked_as_those_of_the_first() -> None:
+    settings = Settings.model_validate(
+        {"liveness": {"second_camera": {"driver": "v4l2", "options": {"colour": "none"}}}}
+    )
+    with pytest.raises(ConfigError, match=r"liveness\.second_camera\.options"):
+        check_options(settings)
