@@ -39,6 +39,9 @@ COLUMNS = [log.c[f.name] for f in fields(AttendanceRow) if f.name in log.c]
 BY_HAND = ("corrected", "manual")
 """Reasons of rows that somebody wrote, and not the gate."""
 
+_CLOCK_WAS_UNSET = sa.cast(log.c.flags, sa.Text).contains('"clock_')
+"""The row was made before the clock was set, whether or not its time was corrected."""
+
 _WAYS = {str(way): way for way in Direction}
 
 MOST_ROWS = "granted"
@@ -272,14 +275,23 @@ def who_punched(
     from_: datetime,
     to: datetime,
     *,
+    moved: tuple[datetime, datetime] | None = None,
+    zone_names: Collection[str] = (),
     person_id: int | None = None,
     department: str | None = None,
     after: int = 0,
     limit: int,
 ) -> list[Person]:
-    """Persons with a granted passage in that time, by id, beginning after an id."""
-    conditions = [persons.c.id > after, _punched(from_, to)]
-    return _chosen_people(session, conditions, person_id, department, limit)
+    """Persons with a granted passage in that time, by id, beginning after an id.
+
+    moved: also those with a passage in this longer time that may belong to the other: its clock was
+    not set, or it was made in a time zone that is none of `zone_names`.
+    """
+    passed = _punched(from_, to)
+    if moved is not None:
+        elsewhere = log.c.timezone.is_not(None) & log.c.timezone.not_in(zone_names)
+        passed |= _punched(*moved, _CLOCK_WAS_UNSET | elsewhere)
+    return _chosen_people(session, [persons.c.id > after, passed], person_id, department, limit)
 
 
 def people_of(session: Session, ids: Sequence[int]) -> list[Person]:
@@ -386,7 +398,7 @@ def _out_of_turn(
     entries = sa.select(
         log.c.person_id, log.c.direction, log.c.created_at, before.label("before"),
         following.label("following"), since.label("since"),
-        sa.cast(log.c.flags, sa.Text).contains('"clock_').label("clock"),
+        _CLOCK_WAS_UNSET.label("clock"),
     ).where(*conditions).subquery()  # fmt: skip
     row, entry, exit_ = entries.c, str(Direction.ENTRY), str(Direction.EXIT)
     odd = sa.or_(
@@ -446,10 +458,12 @@ def on_payroll(
     return _chosen_people(session, conditions, person_id, department, limit)
 
 
-def _punched(from_: datetime, to: datetime) -> sa.ColumnElement[bool]:
-    """Select persons with a granted passage in that time."""
+def _punched(
+    from_: datetime, to: datetime, *conditions: sa.ColumnElement[bool]
+) -> sa.ColumnElement[bool]:
+    """Select persons with a granted passage in that time to which all of this applies."""
     passed = sa.select(log.c.id).where(
-        log.c.person_id == persons.c.id, *_between(from_, to), *_PUNCH
+        log.c.person_id == persons.c.id, *_between(from_, to), *_PUNCH, *conditions
     )
     return passed.exists()
 

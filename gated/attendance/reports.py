@@ -239,14 +239,19 @@ class Reports:
 
         after: the id of a person; who has a higher one follows. wanted: so many people will do.
         """
-        begin, end = self._reach(period)
         limit, left = PEOPLE_AT_FIRST, wanted or 0
         while True:
             with self._database.read() as session:
+                there = zones(self._workspace, session, fleet=True)
+                # not all within reach: on the first of a month these are all of the day before
                 some = attendance_store.who_punched(
-                    session, begin, end, person_id=people.person_id, department=people.department,
+                    session, *self._bounds(there, period),
+                    moved=self._reach(period), zone_names=there.names(),
+                    person_id=people.person_id, department=people.department,
                     after=after, limit=limit,
                 )  # fmt: skip
+                if not some:
+                    return
                 read = self.read(session, [p.id for p in some], period)
             yield [day for person in some for day in self.days_of(read, person, period)]
             if len(some) < limit:
@@ -285,7 +290,7 @@ class Reports:
         period = Period(day, day)
         now = datetime.fromtimestamp(self._clock.now().utc, UTC)
         with self._database.read() as session:
-            begin, end = self._bounds(session, day)
+            begin, end = self._bounds(zones(self._workspace, session, fleet=True), period)
             ids = attendance_store.who_may_be_odd(
                 session, begin, end, now - self._rules.longest, self._rules.longest,
                 person_id=people.person_id, department=people.department, after=after,
@@ -326,7 +331,8 @@ class Reports:
         found: Counter[int] = Counter()
         with self._database.read() as session:
             there = zones(self._workspace, session)
-            begin, end = self._bounds(session, day)
+            everywhere = zones(self._workspace, session, fleet=True)
+            begin, end = self._bounds(everywhere, Period(day, day))
             first_entries = attendance_store.first_entries(session, begin, end)
         for quarter, timezone, site, count in first_entries:
             zone = there.of(timezone, site)
@@ -335,14 +341,21 @@ class Reports:
                 found[at.astimezone(zone).hour] += count
         return found
 
-    def _bounds(self, session: Session, day: date) -> tuple[datetime, datetime]:
-        """Between which times, in UTC, a day lies at whatever gate."""
+    def _bounds(self, there: Zones, period: Period) -> tuple[datetime, datetime]:
+        """Between which times, in UTC, these days lie at whatever gate."""
+        start = datetime.combine(period.first, time()) + self._rules.day_start
+        # the clock on the wall may begin a day in an hour that it skips, or has twice
         begins = [
-            datetime.combine(day, time(), zone).astimezone(UTC) + self._rules.day_start
-            for zone in zones(self._workspace, session, fleet=True).everywhere()
+            start.replace(tzinfo=zone, fold=fold).astimezone(UTC)
+            for zone in there.everywhere()
+            for fold in (0, 1)
         ]
-        # one of 25 hours has no more than that
-        return min(begins), max(begins) + timedelta(hours=25)
+        ends = [
+            datetime.combine(period.last, time(), zone).astimezone(UTC) + self._rules.day_start
+            for zone in there.everywhere()
+        ]
+        # a day of 25 hours has no more than that
+        return min(begins), max(ends) + timedelta(hours=25)
 
     def read(self, session: Session, ids: Sequence[int], period: Period) -> PassagesRead:
         """Read what the days of these people are derived from."""

@@ -47,6 +47,10 @@ class Zones:
         yield from self.sites.values()
         yield from self.others
 
+    def names(self) -> set[str]:
+        """Their names, as rows of the log tell them."""
+        return {str(zone) for zone in self.everywhere()}
+
     def earliest_day(self, utc: float) -> date:
         """The date where it is earliest: days before it are over at every site."""
         return min(datetime.fromtimestamp(utc, zone).date() for zone in self.everywhere())

@@ -243,6 +243,22 @@ def _years(reports: Reports, period: Period) -> Iterator[list[Any]]:
     yield from reports.days(period)
 
 
+def test_a_night_counts_on_its_day_though_the_log_dates_it_before_and_after(make: Make) -> None:
+    """Neither row is of that day by what the log says; by the monotonic clock the entry is."""
+    came, behind = datetime(2026, 3, 2, 22, tzinfo=UTC), 40 * 3600
+    clock = ManualClock(mono=50.0, utc=came.timestamp() - behind, clock_ok=False)
+    world = make(clock)
+    anna = done_by("test", world.people.create, ANNA)
+    world.passage(anna.ref, Direction.ENTRY)
+    clock.advance(8 * 3600)
+    clock.step_utc(behind)
+    clock.clock_ok = True
+    world.passage(anna.ref, Direction.EXIT)
+    assert [row.created_at.day for row in world.rows()] == [3, 1]
+    some = Reports(world.workspace).days(Period(came.date(), came.date()))
+    assert [day.day.inside for part in some for day in part] == [timedelta(hours=8)]
+
+
 def test_eleven_seconds_over_the_setting_of_the_clock_are_one_visit(make: Make) -> None:
     clock = ManualClock(mono=50.0, utc=1.74e9, clock_ok=False)
     world = make(clock)

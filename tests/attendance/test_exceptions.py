@@ -23,6 +23,7 @@ from tests.attendance.test_reports import clock_at, hire, passes
 from tests.changes import done_by
 from tests.fixtures.server import Running
 from tests.steps import steps_of
+from tests.workspaces import open_workspace
 
 WEEK = Period(date(2026, 3, 2), date(2026, 3, 8))
 
@@ -149,6 +150,29 @@ def test_who_is_still_here_is_no_exception_yet(workspace: Workspace) -> None:
     passes(workspace, ann, "2026-03-06T08:00", "entry")
     passes(workspace, ben, "2026-03-05T08:00", "entry")
     assert all_of(Reports(workspace, clock_at("2026-03-06T12:00"))) == [("2026-03-05", "ben")]
+
+
+@pytest.mark.parametrize("day", ["2026-03-29", "2026-10-25", "2026-10-26"])
+def test_who_comes_when_a_day_begins_is_seen_also_where_the_clocks_change(
+    tmp_path: Path, day: str
+) -> None:
+    """A day that begins at half past four does so by the clock on the wall."""
+    settings = Settings(
+        storage=StorageSettings(state_dir=tmp_path),
+        gate=GateSettings(timezone="Europe/Berlin"),
+        attendance=AttendanceSettings(day_start_h=4.5),
+    )
+    workspace = open_workspace(settings)
+    try:
+        passes(workspace, hire(workspace, "ann"), f"{day}T04:30", "entry")
+        passes(workspace, hire(workspace, "ben"), f"{day}T04:29", "entry")
+        reports = Reports(workspace, clock_at("2026-11-09T20:00"))
+        only = date.fromisoformat(day)
+        some, _ = reports.exceptions(Period(only, only), EVERYBODY, limit=9, cursor=None)
+        assert [found.person.personnel_code for found in some] == ["ann"]
+        assert reports.arrivals(only) == {4: 1}
+    finally:
+        workspace.close()
 
 
 def test_a_department_is_meant_in_any_case(workspace: Workspace) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+import sqlalchemy as sa
 
 from gated.attendance import reports as module
 from gated.attendance.reports import EVERYBODY, PeopleFilter, Period, Reports
@@ -44,7 +46,12 @@ def hire(workspace: Workspace, code: str, department: str | None = None) -> Pers
 
 
 def passes(
-    workspace: Workspace, who: PersonRef, local: str, direction: str, granted: bool = True
+    workspace: Workspace,
+    who: PersonRef,
+    local: str,
+    direction: str,
+    granted: bool = True,
+    timezone: str | None = None,
 ) -> None:
     at = datetime.fromisoformat(local).replace(tzinfo=BERLIN)
     decision = Decision(
@@ -54,7 +61,10 @@ def passes(
         person=who,
         direction=Direction(direction),
     )
-    workspace.journal.append([decision_entry(decision, "north", "cam", "works")])
+    entry = decision_entry(decision, "north", "cam", "works")
+    if timezone is not None:
+        entry = replace(entry, body={"timezone": timezone, **entry.body})
+    workspace.journal.append([entry])
 
 
 def told(
@@ -81,6 +91,43 @@ def test_a_night_in_which_the_clocks_change(workspace: Workspace) -> None:
     passes(workspace, ann, "2026-03-28T22:00", "entry")
     passes(workspace, ann, "2026-03-29T06:00", "exit")
     assert told(workspace) == [("ann", "2026-03-28", 7.0)]
+
+
+def test_a_day_at_a_gate_far_away_is_found_by_the_zone_of_its_rows(workspace: Workspace) -> None:
+    """Also where no gate says any more that it stands in that zone."""
+    ann = hire(workspace, "ann")
+    passes(workspace, ann, "2026-03-02T21:00", "entry", timezone="Pacific/Auckland")
+    passes(workspace, ann, "2026-03-02T22:00", "exit", timezone="Pacific/Auckland")
+    day = Period(date(2026, 3, 3), date(2026, 3, 3))
+    assert told(workspace, day) == [("ann", "2026-03-03", 1.0)]
+    assert told(workspace, Period(date(2026, 3, 2), date(2026, 3, 2))) == []
+
+
+def test_nobody_of_the_day_before_is_derived_for_a_month_that_has_just_begun(
+    workspace: Workspace,
+) -> None:
+    for n in range(40):
+        who = hire(workspace, f"p{n}")
+        passes(workspace, who, "2026-03-31T08:00", "entry")
+        passes(workspace, who, "2026-03-31T16:00", "exit")
+    reports, april = Reports(workspace, clock_at("2026-04-01T02:00")), date(2026, 4, 1)
+    with workspace.database.read() as session:
+        engine = session.get_bind()
+    asked: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        asked.append(statement)
+
+    sa.event.listen(engine, "before_cursor_execute", note)
+    try:
+        assert reports.page(Period(april, april), EVERYBODY, by="person", limit=9, cursor=None) == (
+            [],
+            None,
+        )
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", note)
+    assert len([statement for statement in asked if "FROM attendance_logs" in statement]) == 1
+    assert len(told(workspace)) == 40
 
 
 def test_denials_are_no_punches_and_doubles_are_one(workspace: Workspace) -> None:
