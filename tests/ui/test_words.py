@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import gated
+from gated.attendance.attendance_store import BY_HAND
 from gated.core.access import RULES, Need
 from gated.core.door import DoorState
 from gated.core.roles import Role
@@ -63,7 +64,6 @@ TROUBLES = (
 """What a part of the program may say of itself."""
 
 ENUMS: dict[str, type[StrEnum]] = {
-    "reason": Reason,
     "direction": Direction,
     "method": Method,
     "outcome": Outcome,
@@ -74,6 +74,7 @@ ENUMS: dict[str, type[StrEnum]] = {
 }
 CODES = {
     **{kind: [str(member) for member in of] for kind, of in ENUMS.items()},
+    "reason": [*Reason, *BY_HAND],
     "rule": [name for name, _ in RULES],
     "refusal": [
         *(code for code, _ in REFUSALS.values()),
