@@ -14,7 +14,12 @@ from hypothesis import HealthCheck, settings
 from tests.databases import Server, postgresql_server
 from tests.dialects import share_compiled
 
-pytest_plugins = ["tests.fixtures.server", "tests.fixtures.storage", "tests.fixtures.workspace"]
+pytest_plugins = [
+    "tests.fixtures.server",
+    "tests.fixtures.storage",
+    "tests.fixtures.workspace",
+    "tests.second_try",
+]
 
 # What is imported and collected stays, and is not looked through until all is there: see below.
 gc.disable()
@@ -58,8 +63,8 @@ AGAINST_THE_CLOCK = (
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with long files where processes share the work: none waits at the end for another's.
 
-    What fails where real time counts is tried once more, and the summary names it: look into it,
-    as more than a busy machine may be behind it. Everything else has one try.
+    What fails where real time counts is tried once more (`second_try`), and the summary says why:
+    look into it, as more than a busy machine may be behind it. Everything else has one try.
     """
     tests = Path(__file__).parent
     timed = {tests / room for room in AGAINST_THE_CLOCK}
