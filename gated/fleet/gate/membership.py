@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -20,7 +21,7 @@ from gated.core.values import moment
 from gated.database import stored_settings as settings_store
 from gated.database.hub_ownership import MEMBERSHIP as KEY
 from gated.database.state_lock import is_locked
-from gated.errors import Conflict, HubError, HubUnreachable
+from gated.errors import Conflict, HubError, HubUnreachable, SealError
 from gated.fleet.gate import edge_edit_store, replica
 from gated.fleet.gate.client import ClientCredentials, HubAddress, HubClient
 from gated.fleet.hub.fleet import welcome
@@ -33,6 +34,8 @@ from gated.ports import Clock
 from gated.workspace import Workspace
 
 RENEW_AFTER = timedelta(days=30)
+JOINING = "sync_joining"
+"""Under this name the keys are stored with which this gate asks to join, until it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +121,7 @@ class Membership:
             stored = settings_store.get(session, KEY)
         if stored is None:
             return None
-        plain = self._workspace.keys.sealer.unseal(base64.b64decode(stored), KEY)
-        return Member(**settings_store.fields_of(Member, json.loads(plain)))
+        return Member(**settings_store.fields_of(Member, self._opened(stored, KEY)))
 
     def client(self, member: Member) -> HubClient:
         """A connection to the hub of this member."""
@@ -129,7 +131,10 @@ class Membership:
     def join(
         self, url: str, code: str, *, actor: str, again: bool = False, pin: str | None = None
     ) -> Member:
-        """Join the hub at an address; the code is used up by it.
+        """Join the hub at an address; the code is used up by it, for anybody but this gate.
+
+        The keys are stored before the hub hears of them: whoever did not get its answer asks again
+        with the same code, which is then taken for the same request.
 
         A gate that its hub has revoked may join anew; another one that belongs to a hub only with
         `again`. pin: digest of the key of a certificate that was accepted by hand.
@@ -144,7 +149,7 @@ class Membership:
                 "joins anew"
             )
         join_code = JoinCode.read(code)
-        seed = GateKeys.new_seed()
+        seed = self._seed_for(join_code)
         address = hub_address(self._workspace.settings, url, pin)
         payload = self._request(join_code, GateKeys(seed))
         client = HubClient(address)
@@ -156,6 +161,7 @@ class Membership:
         member = replace(member, pin=pin)
         with self._workspace.change(actor, self._clock) as change:
             self._store(change.session, member)
+            settings_store.set_(change.session, JOINING, None)
             revocation.end(change.session)
             if before is not None and before.gate != member.gate:
                 # signed for the gate that this one was: the hub would take them for forgeries
@@ -244,6 +250,26 @@ class Membership:
             client.credentials = member.credentials
             raise
 
+    def _seed_for(self, code: JoinCode) -> bytes:
+        """Return the seed with which this gate asks to join by a code, each time the same."""
+        with self._workspace.database.write() as session:
+            asked = self._asked(session)
+            if asked.get("invite") == code.invite:
+                return bytes.fromhex(asked["seed"])
+            seed = GateKeys.new_seed()
+            asked = {"invite": code.invite, "seed": seed.hex()}
+            settings_store.set_(session, JOINING, self._sealed(asked, JOINING))
+        return seed
+
+    def _asked(self, session: Session) -> Mapping[str, str]:
+        """Return the invitation and the seed of the request before; nothing when it is sealed with
+        keys that this machine does not have."""
+        stored = settings_store.get(session, JOINING)
+        try:
+            return {} if stored is None else self._opened(stored, JOINING)
+        except SealError:
+            return {}
+
     def _request(self, code: JoinCode, keys: GateKeys) -> dict[str, str]:
         payload = {
             "invite": code.invite,
@@ -264,9 +290,16 @@ class Membership:
         return moment(self._clock.now())
 
     def _store(self, session: Session, member: Member) -> None:
-        plain = json.dumps(asdict(member)).encode()
-        sealed = self._workspace.keys.sealer.seal(plain, KEY)
-        settings_store.set_(session, KEY, base64.b64encode(sealed).decode())
+        settings_store.set_(session, KEY, self._sealed(asdict(member), KEY))
+
+    def _sealed(self, values: Mapping[str, Any], key: str) -> str:
+        """Seal what is stored under a key of the settings."""
+        sealed = self._workspace.keys.sealer.seal(json.dumps(values).encode(), key)
+        return base64.b64encode(sealed).decode()
+
+    def _opened(self, stored: str, key: str) -> Any:
+        """Return what `_sealed` sealed. Raises: SealError after a change of keys."""
+        return json.loads(self._workspace.keys.sealer.unseal(base64.b64decode(stored), key))
 
 
 def _record(change: Change, kind: str, member: Member) -> None:

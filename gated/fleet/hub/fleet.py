@@ -107,6 +107,11 @@ class Joining:
         """Return what the proof is about."""
         return {name: value for name, value in asdict(self).items() if name != "proof"}
 
+    def is_of(self, gate: GateRow) -> bool:
+        """Return whether this gate has joined with the same request."""
+        has_joined = gate.sign_key, gate.seal_key, gate.device, gate.journal_key
+        return has_joined == (self.sign_key, self.seal_key, self.device, self.journal_key)
+
 
 @dataclass(frozen=True, slots=True)
 class Holder:
@@ -259,6 +264,7 @@ class Fleet:
     def join(self, joining: Joining) -> dict[str, Any]:
         """Let in who knows the code of an open invitation; gives what it is, signed by the hub.
 
+        The same gate may ask again while the code lasts, as the answer may have been lost.
         BadCredentials; SourceError for keys that are none; Conflict when this hardware is another
         gate already.
         """
@@ -268,10 +274,11 @@ class Fleet:
         with self._workspace.change("join code", self._clock) as change:
             session = change.session
             gate = self._invited(session, joining)
+            if gate.account_id is not None:
+                return self._welcome(gate, joining)
             account = account_store.add(session, f"gate-{gate.uid}", "device", NO_PASSWORD)
             account_store.set_token_digest(session, account.id, joining.token_digest)
             joined = {
-                **_NO_CREDENTIALS,
                 "account_id": account.id,
                 "device": joining.device,
                 "sign_key": joining.sign_key,
@@ -301,6 +308,8 @@ class Fleet:
         gate, key = found
         right = hmac.compare_digest(proof(key, joining.payload()), joining.proof)
         until = gate.invite_until
+        if gate.account_id is not None and not joining.is_of(gate):
+            right = False  # the code is good once: keys that nobody else has show who asks again
         if not right or until is None or moment(self._clock.now()) >= until:
             raise BadCredentials("the code is wrong, used or over: ask for another")
         return gate

@@ -81,6 +81,7 @@ class FleetGateOut(Out):
     photos: bool
     edits: Edits
     invite_until: datetime | None
+    """Until when its code lets a gate in; null once one has joined."""
     joined_at: datetime | None
     revoked_at: datetime | None
     seen_at: datetime | None
@@ -100,6 +101,9 @@ class FleetGateOut(Out):
     @staticmethod
     def of(found: FleetGate) -> FleetGateOut:
         values = {name: getattr(found.gate, name) for name in _OF_THE_GATE}
+        if found.gate.state == "joined":
+            # kept for the gate that did not hear that it had joined
+            values["invite_until"] = None
         report = ReportedOut.model_validate(found.reported)
         return FleetGateOut(
             **values,

@@ -131,12 +131,16 @@ def test_each_new_reason_is_logged_once_until_it_works_again(
 
 
 class _Proxy(http.server.ThreadingHTTPServer):
-    """Hands requests on to a hub, and answers 413 to bodies of more bytes than `limit`."""
+    """Hands requests on to a hub, and answers 413 to bodies of more bytes than `limit`.
 
-    def __init__(self, hub: str, limit: int) -> None:
+    loses: so many of the hub's answers get lost on their way, the first ones.
+    """
+
+    def __init__(self, hub: str, limit: int, loses: int) -> None:
         super().__init__(("127.0.0.1", 0), _Handing)
         self.hub = hub.removeprefix("http://")
         self.limit = limit
+        self.loses = loses
         self.refused = 0
 
 
@@ -153,8 +157,13 @@ class _Handing(http.server.BaseHTTPRequestHandler):
         connection = http.client.HTTPConnection(self.server.hub, timeout=20)
         connection.request(self.command, self.path, body or None, dict(self.headers))
         answer = connection.getresponse()
-        self._answer(answer.status, dict(answer.getheaders()), answer.read())
+        headers, content = dict(answer.getheaders()), answer.read()
         connection.close()
+        if self.server.loses:
+            self.server.loses -= 1
+            self.close_connection = True
+            return
+        self._answer(answer.status, headers, content)
 
     def do_GET(self) -> None:
         self.do_POST()
@@ -173,8 +182,8 @@ class _Handing(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
-def proxy(hub: str, limit: int) -> Iterator[_Proxy]:
-    server = _Proxy(hub, limit)
+def proxy(hub: str, limit: int, loses: int = 0) -> Iterator[_Proxy]:
+    server = _Proxy(hub, limit, loses)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield server

@@ -8,7 +8,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
@@ -35,6 +35,7 @@ from gated.fleet.gate.downlink import Downlink, FeedPlace
 from gated.fleet.gate.hub_loops import HubLoop, loops_of
 from gated.fleet.gate.membership import Membership
 from gated.fleet.hub.fleet import Joining
+from gated.fleet.hub.schemas import FleetGateOut
 from gated.fleet.wire.join_codes import JoinCode
 from gated.fleet.wire.signing import Envelopes, GateKeys, SignedRequest
 from gated.http.headers import HEADER
@@ -45,6 +46,7 @@ from gated.people import person_store
 from gated.workspace import Workspace
 from tests.changes import done_by
 from tests.fleet.sync.lane import within
+from tests.fleet.sync.test_contact import proxy
 from tests.fleet.sync.world import ACTOR, JoinedGate, World
 
 
@@ -63,6 +65,28 @@ def test_a_gate_joins_once_by_its_code(world: World) -> None:
     assert other.find() is None
     with pytest.raises(Conflict):
         Membership.of(gate).join(world.hub.url, world.hub.invite("south"), actor=ACTOR)
+
+
+def test_a_gate_that_did_not_hear_the_answer_joins_with_the_same_code(
+    world: World,
+) -> None:
+    code = world.hub.invite("north")
+    gate, thief = world.standalone("north"), world.standalone("thief")
+    with proxy(world.hub.url, 40_000, loses=1) as between:
+        url = f"http://127.0.0.1:{between.server_port}"
+        with pytest.raises(HubUnreachable):
+            Membership.of(gate).join(url, code, actor=ACTOR)
+        assert Membership.of(gate).find() is None
+        with pytest.raises(HubError):
+            Membership.of(thief).join(url, code, actor=ACTOR)
+        member = Membership.of(gate).join(url, code, actor=ACTOR)
+    (found,), _ = world.hub.services.fleet.list_()
+    assert (found.gate.state, found.gate.uid) == ("joined", member.gate)
+    assert FleetGateOut.of(found).invite_until is None
+    with closing(HubClient(HubAddress(world.hub.url), member.credentials)) as client:
+        assert client.post("/api/sync/keys", member.credentials.keys.public())
+    with pytest.raises(HubError):
+        Membership.of(gate).join(world.hub.url, code, actor=ACTOR, again=True)
 
 
 def test_the_membership_survives_and_is_sealed(world: World) -> None:
