@@ -23,7 +23,7 @@ from gated.core.values import Method
 from gated.errors import NoGate, NotFound
 from gated.http.answers import Route
 from gated.http.callers import ChangeByOperator, Kiosk, Operator, Viewer
-from gated.http.entity_tags import IfMatch, etag, version_of
+from gated.http.entity_tags import IfMatch, etag, versions_of
 from gated.http.problems import responses
 
 router = APIRouter(prefix="/api", tags=["credentials"], route_class=Route)
@@ -95,9 +95,9 @@ def change(
     if_match: IfMatch = None,
 ) -> CredentialOut:
     """Change label and dates, block or release it; the gate obeys at once."""
-    fields, version = body.model_dump(exclude_unset=True), version_of(if_match)
+    fields, versions = body.model_dump(exclude_unset=True), versions_of(if_match)
     with change:
-        changed = services.credentials.update(change, id, fields, version=version)
+        changed = services.credentials.update(change, id, fields, versions=versions)
     response.headers["ETag"] = etag(changed)
     return CredentialOut.model_validate(changed)
 

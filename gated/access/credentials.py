@@ -27,8 +27,9 @@ from gated.core.values import Instant, moment
 from gated.database import change_feed as feed
 from gated.database import hub_ownership
 from gated.database.records import Credential, Person
+from gated.database.rows import Versions, require_version
 from gated.database.tables import new_uid
-from gated.errors import BelongsToHub, CardTaken, ChangedMeanwhile, WeakPassword
+from gated.errors import BelongsToHub, CardTaken, WeakPassword
 from gated.people import person_store
 from gated.workspace import Service
 
@@ -122,7 +123,7 @@ class Credentials(Service):
         return given
 
     def update(
-        self, change: Change, id_: int, changes: Mapping[str, Any], *, version: int | None = None
+        self, change: Change, id_: int, changes: Mapping[str, Any], *, versions: Versions = None
     ) -> Credential:
         """Change label or dates, block or activate.
 
@@ -135,8 +136,7 @@ class Credentials(Service):
         before = credential_store.get(session, id_)
         if not (before.is_active and changes == {"is_active": True}):
             _require_given_here(session, before)
-        if version not in (None, before.version):
-            raise ChangedMeanwhile("the credential was changed meanwhile: read it again")
+        require_version(versions, before.version)
         after = credential_store.update(session, id_, **changes)
         _record(change, "credential_changed", after)
         return after

@@ -32,7 +32,7 @@ from gated.core.values import Method
 from gated.errors import Conflict, StorageError
 from gated.http.answers import Route
 from gated.http.callers import ChangeByAdmin, ChangeByOperator, Operator, Viewer
-from gated.http.entity_tags import IfMatch, etag, version_of
+from gated.http.entity_tags import IfMatch, etag, versions_of
 from gated.http.problems import responses
 from gated.http.schemas import SiteMoment
 
@@ -88,9 +88,9 @@ def change_schedule(
     if_match: IfMatch = None,
 ) -> ScheduleOut:
     """Change a schedule; what is left out stays. The gate obeys within a second."""
-    fields, version = body.model_dump(exclude_unset=True), version_of(if_match)
+    fields, versions = body.model_dump(exclude_unset=True), versions_of(if_match)
     with change:
-        changed = services.access.update_schedule(change, id, fields, version=version)
+        changed = services.access.update_schedule(change, id, fields, versions=versions)
     response.headers["ETag"] = etag(changed)
     return ScheduleOut.model_validate(changed)
 
@@ -174,9 +174,11 @@ def change_rules(
 ) -> SiteRulesOut:
     """Change what holds for everybody, at all sites or (before those) at one; what is left out
     stays. The gate obeys within a second."""
-    version = version_of(if_match)
+    versions = versions_of(if_match)
     with change:
-        changed = services.access.set_site_rules(change, body.changes(), site=site, version=version)
+        changed = services.access.set_site_rules(
+            change, body.changes(), site=site, versions=versions
+        )
     response.headers["ETag"] = etag(changed)
     return SiteRulesOut.of(changed)
 
@@ -190,7 +192,7 @@ def end_rules(
 ) -> None:
     """Let what holds at all sites hold at this one as well."""
     with change:
-        services.access.end_site_rules(change, site, version=version_of(if_match))
+        services.access.end_site_rules(change, site, versions=versions_of(if_match))
 
 
 @of_others.get("/groups/{id}/access", responses=READING)
@@ -230,9 +232,9 @@ def change_of_person(
     if_match: IfMatch = None,
 ) -> PersonAccessOut:
     """Change dates, second factor, escort and the like; what is left out stays."""
-    fields, version = body.model_dump(exclude_unset=True), version_of(if_match)
+    fields, versions = body.model_dump(exclude_unset=True), versions_of(if_match)
     with change:
-        changed = services.access.set_of_person(change, id, fields, version=version)
+        changed = services.access.set_of_person(change, id, fields, versions=versions)
     response.headers["ETag"] = etag(changed)
     return PersonAccessOut.model_validate(changed)
 

@@ -18,8 +18,9 @@ from gated.core.text import is_same
 from gated.database import change_feed as feed
 from gated.database import hub_ownership
 from gated.database.records import GroupRule, Holiday, PersonAccess, WeeklySchedule
+from gated.database.rows import Versions, require_version
 from gated.database.site_zones import ALL
-from gated.errors import ChangedMeanwhile, NotFound, RuleMisfit
+from gated.errors import NotFound, RuleMisfit
 from gated.people import group_store, person_store
 from gated.workspace import Service
 
@@ -66,12 +67,12 @@ class Access(Service):
         return added
 
     def update_schedule(
-        self, change: Change, id_: int, changes: Mapping[str, Any], *, version: int | None = None
+        self, change: Change, id_: int, changes: Mapping[str, Any], *, versions: Versions = None
     ) -> WeeklySchedule:
-        """Change fields; NotFound, Conflict, ChangedMeanwhile when `version` is over."""
+        """Change fields; NotFound, Conflict, ChangedMeanwhile when `versions` are over."""
         change.touches(RULES)
         session = change.session
-        _require(version, self._own_schedule(session, id_).version)
+        require_version(versions, self._own_schedule(session, id_).version)
         changed = schedules.update(session, id_, **changes)
         _record_schedule(change, "schedule_changed", changed)
         return changed
@@ -155,18 +156,18 @@ class Access(Service):
         person_id: int,
         changes: Mapping[str, Any],
         *,
-        version: int | None = None,
+        versions: Versions = None,
     ) -> PersonAccess:
         """Change the rights of a person.
 
-        Raises: NotFound, ChangedMeanwhile for an old `version`.
+        Raises: NotFound, ChangedMeanwhile for old `versions`.
         """
         change.touches(RULES)
         session = change.session
         person = person_store.get(session, person_id)
         hub_ownership.require_own(session, feed.PERSON, person.uid, f"person {person_id}")
         before = access_store.of_person(session, person_id)
-        _require(version, before.version)
+        require_version(versions, before.version)
         changed = {k: v for k, v in changes.items() if getattr(before, k) != v}
         if not changed:
             return before
@@ -189,7 +190,7 @@ class Access(Service):
         changes: Mapping[str, Any],
         *,
         site: str = ALL,
-        version: int | None = None,
+        versions: Versions = None,
     ) -> SiteRulesView:
         """Change rules or the time zone of all sites, or of one site, where they win.
 
@@ -197,7 +198,7 @@ class Access(Service):
         """
         change.touches(RULES)
         session = change.session
-        before = self._site_to_change(session, site, version)
+        before = self._site_to_change(session, site, versions)
         for name in site_store.SCHEDULES:
             if changes.get(name) is not None:
                 schedules.get(session, changes[name])
@@ -220,25 +221,25 @@ class Access(Service):
         if rules := {k: v for k, v in changed.items() if k != TIMEZONE}:
             site_store.set_rules(session, site, {**before.own, **rules})
 
-    def end_site_rules(self, change: Change, site: str, *, version: int | None = None) -> None:
+    def end_site_rules(self, change: Change, site: str, *, versions: Versions = None) -> None:
         """Remove the rules that a site has of its own. Raises: NotFound, ChangedMeanwhile.
 
         The site keeps its time zone, as it does not move.
         """
         change.touches(RULES)
         session = change.session
-        before = self._site_to_change(session, site, version)
+        before = self._site_to_change(session, site, versions)
         if before.own:
             site_store.set_rules(session, site, {})
             self._require_fit(session)
             body = {"rules": dict.fromkeys(before.own), **_at(site)}
             change.record("site_rules_changed", body)
 
-    def _site_to_change(self, session: Session, site: str, version: int | None) -> StoredRules:
+    def _site_to_change(self, session: Session, site: str, versions: Versions) -> StoredRules:
         self._require_site(session, site)
         self._require_own_site(session)
         found = site_store.rules(session, site)
-        _require(version, found.version)
+        require_version(versions, found.version)
         return found
 
     def _require_site(self, session: Session, site: str) -> None:
@@ -287,8 +288,3 @@ def _complete(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _at(site: str) -> dict[str, str]:
     return {"site": site} if site else {}
-
-
-def _require(wanted: int | None, present: int) -> None:
-    if wanted not in (None, present):
-        raise ChangedMeanwhile("it was changed meanwhile: read it again")

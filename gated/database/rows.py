@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from gated.database.discreet import made_discreet
 from gated.database.tables import utcnow
+from gated.errors import ChangedMeanwhile
 
 T = TypeVar("T")
 
@@ -17,6 +18,16 @@ LARGEST_ID = 2**63 - 1
 
 AT_ONCE = 500
 """Values of one statement: SQLite takes 32,766 at most, and long lists are planned slowly."""
+
+
+Versions = Collection[int] | None
+"""Of which a row has to have one to be changed: those that somebody has read. None: whichever."""
+
+
+def require_version(wanted: Versions, present: int) -> None:
+    """Refuse to change what is not as it was read. Raises: ChangedMeanwhile."""
+    if wanted is not None and present not in wanted:
+        raise ChangedMeanwhile("it was changed meanwhile: read it again")
 
 
 def in_parts(items: Sequence[T], size: int = AT_ONCE) -> Iterator[Sequence[T]]:

@@ -18,6 +18,7 @@ from gated.core.gallery import Gallery, GalleryPerson, Template
 from gated.core.photo_advice import LIKENESS
 from gated.core.values import Image, PersonRef, Vector
 from gated.database.records import Enrollment, Person
+from gated.database.rows import Versions, require_version
 from gated.enrollment import enrollment_store
 from gated.enrollment.gallery_cache import open_gallery, stale_enrollments
 from gated.enrollment.photo_entry import PhotoEntry
@@ -315,19 +316,18 @@ class EnrollmentService:
     # --- another photo ------------------------------------------------------------------------
 
     def replace_photo(
-        self, id_: int, photo: bytes, entry: PhotoEntry, *, version: int | None = None
+        self, id_: int, photo: bytes, entry: PhotoEntry, *, versions: Versions = None
     ) -> Enrolled:
         """Put another photo of the same person in the place of an enrollment's.
 
-        NotFound; ChangedMeanwhile when `version` is over; EnrollmentRefused, `not_same_person` when
-        it does not resemble the photo that it replaces; DuplicateFace; BelongsToHub.
+        NotFound; ChangedMeanwhile when `versions` are over; EnrollmentRefused, `not_same_person`
+        when it does not resemble the photo that it replaces; DuplicateFace; BelongsToHub.
         """
         with self._workspace.database.read() as session:
             old = enrollment_store.get(session, id_)
         if old.image_sha256 == _digest(photo):
             return Enrolled(old, known=True)
-        if version not in (None, old.version):
-            raise ChangedMeanwhile(f"enrollment {old.id} was changed meanwhile: read it again")
+        require_version(versions, old.version)
         draft = self._draft(photo, _digest(photo))
         template = self._template_of(old)
         if template is not None:
@@ -342,7 +342,7 @@ class EnrollmentService:
                 change.touches(GALLERY, FEED)
                 counted = template if old.is_active else None
                 draft = self._beside_others(old.person_id, draft, counted)
-                enrollment = self._put(change, old, draft, files, version)
+                enrollment = self._put(change, old, draft, files, versions)
         return Enrolled(enrollment, draft.advice)
 
     def _put(
@@ -351,13 +351,13 @@ class EnrollmentService:
         old: Enrollment,
         draft: EnrollmentDraft,
         files: list[str],
-        version: int | None,
+        versions: Versions,
     ) -> Enrollment:
         """Let the row name the new photo, if it is still what was examined and what was asked."""
         session = change.session
         present = enrollment_store.get(session, old.id).version
-        if present != old.version or version not in (None, present):
-            raise ChangedMeanwhile(f"enrollment {old.id} was changed meanwhile: read it again")
+        require_version({old.version}, present)
+        require_version(versions, present)
         person = person_store.get(session, old.person_id)
         require_own(session, person)
         require_consent(session, self._workspace.settings, change.at, person.id)

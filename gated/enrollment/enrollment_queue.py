@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from gated.core.values import Image, Vector
+from gated.database.rows import Versions
 from gated.enrollment.enrollment import Enrolled
 from gated.enrollment.enrollment_context import EnrollmentContext, enrollment_context
 from gated.enrollment.gallery_check import check_gallery
@@ -73,11 +74,11 @@ class EnrollmentQueue:
             return self._ready().kit.model
 
     def replace_photo(
-        self, id_: int, photo: bytes, entry: PhotoEntry, *, version: int | None = None
+        self, id_: int, photo: bytes, entry: PhotoEntry, *, versions: Versions = None
     ) -> Enrolled:
         """Replace a photo; see `EnrollmentService.replace_photo`."""
         with self._one_at_a_time:
-            return self._ready().enrollment.replace_photo(id_, photo, entry, version=version)
+            return self._ready().enrollment.replace_photo(id_, photo, entry, versions=versions)
 
     def import_person(
         self, person: ImportRow, report: ImportReport, actor: str, *, may_override: bool = False

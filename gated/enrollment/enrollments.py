@@ -10,8 +10,9 @@ from gated.change import FEED, GALLERY, Change
 from gated.core.photo_advice import PhotoAdvice
 from gated.core.values import Instant, moment
 from gated.database.records import Enrollment, Person
+from gated.database.rows import Versions, require_version
 from gated.enrollment import enrollment_store as enrollments
-from gated.errors import ChangedMeanwhile, NotFound
+from gated.errors import NotFound
 from gated.journal.journal import Receipt
 from gated.people import person_store
 from gated.people.preconditions import require_own
@@ -108,7 +109,7 @@ class Enrollments(Service):
         self._browsed[actor] = now.mono
 
     def set_active(
-        self, change: Change, id_: int, active: bool | None, *, version: int | None = None
+        self, change: Change, id_: int, active: bool | None, *, versions: Versions = None
     ) -> Enrollment:
         """Switch an enrollment on or off, or over (None).
 
@@ -117,8 +118,7 @@ class Enrollments(Service):
         change.touches(GALLERY)
         session = change.session
         before = enrollments.get(session, id_)
-        if version not in (None, before.version):
-            raise ChangedMeanwhile("the enrollment was changed meanwhile: read it again")
+        require_version(versions, before.version)
         wanted = not before.is_active if active is None else active
         if wanted == before.is_active:
             return before

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from gated.change import Change
 from gated.database.records import Person
+from gated.database.rows import Versions
 from gated.enrollment.enrollment import Enrolled
 from gated.enrollment.enrollment_queue import EnrollmentQueue
 from gated.enrollment.enrollments import Enrollments, WithdrawalReceipt
@@ -23,7 +24,7 @@ class PhotoEditor(PersonEditor, Protocol):
         """Enroll a photo; see `EnrollmentService.enroll`."""
         ...
 
-    def replace_photo(self, id_: int, photo: bytes, *, version: int | None = None) -> Enrolled:
+    def replace_photo(self, id_: int, photo: bytes, *, versions: Versions = None) -> Enrolled:
         """Put another photo in the place of an enrollment's."""
         ...
 
@@ -52,20 +53,20 @@ class LocalEditor:
         return self.people.create(change, fields, groups=groups)
 
     def update(
-        self, change: Change, id_: int, fields: Mapping[str, Any], *, version: int | None = None
+        self, change: Change, id_: int, fields: Mapping[str, Any], *, versions: Versions = None
     ) -> Person:
-        return self.people.update(change, id_, fields, version=version)
+        return self.people.update(change, id_, fields, versions=versions)
 
     def set_active(
-        self, change: Change, id_: int, active: bool | None, *, version: int | None = None
+        self, change: Change, id_: int, active: bool | None, *, versions: Versions = None
     ) -> Person:
-        return self.people.set_active(change, id_, active, version=version)
+        return self.people.set_active(change, id_, active, versions=versions)
 
     def enroll(self, person_id: int, photo: bytes, override: str | None = None) -> Enrolled:
         return self.queue.enroll(person_id, photo, PhotoEntry(self.actor, override))
 
-    def replace_photo(self, id_: int, photo: bytes, *, version: int | None = None) -> Enrolled:
-        return self.queue.replace_photo(id_, photo, PhotoEntry(self.actor), version=version)
+    def replace_photo(self, id_: int, photo: bytes, *, versions: Versions = None) -> Enrolled:
+        return self.queue.replace_photo(id_, photo, PhotoEntry(self.actor), versions=versions)
 
     def delete_photo(self, change: Change, id_: int) -> None:
         self.enrollments.delete(change, id_)

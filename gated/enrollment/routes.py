@@ -29,7 +29,7 @@ from gated.errors import (
 )
 from gated.http.answers import Route
 from gated.http.callers import ChangeByOperator, Operator, Viewer
-from gated.http.entity_tags import IfMatch, etag, version_of
+from gated.http.entity_tags import IfMatch, etag, versions_of
 from gated.http.listing import json_list, page_headers
 from gated.http.problems import problem_of, responses
 from gated.people.schemas import EnrollmentOut
@@ -143,15 +143,16 @@ def update(
 
     Of a person of the hub, at a gate, the photo gets another id.
     """
-    changes, version = upload.into(EnrollmentChange), version_of(if_match)
+    changes, versions = upload.into(EnrollmentChange), versions_of(if_match)
     enrolled = Enrolled(services.references.get(id))
     if upload.photo is not None:
-        enrolled = editor.replace_photo(id, upload.photo, version=version)
-        version = enrolled.enrollment.version
+        enrolled = editor.replace_photo(id, upload.photo, versions=versions)
+        if not enrolled.known:
+            versions = {enrolled.enrollment.version}
     if "is_active" in changes.model_fields_set:
         with change:
             changed = services.references.set_active(
-                change, enrolled.enrollment.id, changes.is_active, version=version
+                change, enrolled.enrollment.id, changes.is_active, versions=versions
             )
         enrolled = Enrolled(changed, enrolled.advice)
     return _enrolled(enrolled, response, services)
@@ -174,7 +175,9 @@ def toggle(
 ) -> EnrollmentOut:
     """Switch an enrollment over; the gate obeys within a second."""
     with change:
-        enrollment = services.references.set_active(change, id, None, version=version_of(if_match))
+        enrollment = services.references.set_active(
+            change, id, None, versions=versions_of(if_match)
+        )
     response.headers["ETag"] = etag(enrollment)
     return EnrollmentOut.model_validate(enrollment)
 

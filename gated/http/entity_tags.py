@@ -7,9 +7,15 @@ from typing import Annotated, Protocol
 
 from fastapi import Header
 
-from gated.errors import ChangedMeanwhile
+from gated.database.rows import Versions
 
-IfMatch = Annotated[str | None, Header(description="ETag of what was read", max_length=200)]
+IfMatch = Annotated[
+    str | None,
+    Header(
+        description="ETags of what was read: one has to be right",
+        max_length=200,
+    ),
+]
 
 
 class Versioned(Protocol):
@@ -24,14 +30,12 @@ def etag(thing: Versioned) -> str:
     return f'"{thing.version}"'
 
 
-def version_of(if_match: str | None) -> int | None:
-    """Return the version that the caller has read; None when any will do.
+def versions_of(if_match: str | None) -> Versions:
+    """Return the versions that the caller has read; None when any will do.
 
-    Raises: ChangedMeanwhile for a tag that this API never gave.
+    Tags that this API never gave name none.
     """
     if if_match is None or if_match.strip() == "*":
         return None
-    tag = re.fullmatch(r'"(\d{1,18})"', if_match.strip())
-    if tag is None:
-        raise ChangedMeanwhile("If-Match does not name what is stored: read it again")
-    return int(tag[1])
+    tags = (re.fullmatch(r'"(\d{1,18})"', tag.strip()) for tag in if_match.split(","))
+    return {int(tag[1]) for tag in tags if tag is not None}

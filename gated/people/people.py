@@ -12,7 +12,8 @@ from gated.core.values import moment
 from gated.database import hub_ownership
 from gated.database.change_feed import GROUP
 from gated.database.records import Enrollment, Group, Person
-from gated.errors import ChangedMeanwhile, Conflict, NotFound, TextRefused
+from gated.database.rows import Versions, require_version
+from gated.errors import Conflict, NotFound, TextRefused
 from gated.journal.notes import Naming
 from gated.people import consent_store as consents
 from gated.people import group_store as groups_
@@ -143,14 +144,14 @@ class People(Service):
             return overview_store.overview(session, ids, now)
 
     def update(
-        self, change: Change, id_: int, fields: Mapping[str, Any], *, version: int | None = None
+        self, change: Change, id_: int, fields: Mapping[str, Any], *, versions: Versions = None
     ) -> Person:
         """Change fields.
 
-        NotFound, Conflict, ChangedMeanwhile when `version` is over; BelongsToHub.
+        NotFound, Conflict, ChangedMeanwhile when `versions` are over; BelongsToHub.
         """
         change.touches(GALLERY)
-        session, before = change.session, present(change, id_, version)
+        session, before = change.session, present(change, id_, versions)
         changed = differing(before, fields)
         if not changed:
             return before
@@ -162,14 +163,14 @@ class People(Service):
         return person
 
     def set_active(
-        self, change: Change, id_: int, active: bool | None, *, version: int | None = None
+        self, change: Change, id_: int, active: bool | None, *, versions: Versions = None
     ) -> Person:
         """Switch a person on or off, or over (None).
 
         NotFound, ChangedMeanwhile; Conflict after the last day; BelongsToHub.
         """
         change.touches(GALLERY)
-        session, before = change.session, present(change, id_, version)
+        session, before = change.session, present(change, id_, versions)
         wanted = wanted_state(before, active)
         if wanted == before.is_active:
             return before
@@ -248,11 +249,10 @@ def _require_nameless(person: Person, reason: str) -> None:
         )
 
 
-def present(change: Change, id_: int, version: int | None) -> Person:
+def present(change: Change, id_: int, versions: Versions) -> Person:
     """Read who is to be changed. Raises: NotFound, ChangedMeanwhile for another version."""
     person = person_store.get(change.session, id_)
-    if version not in (None, person.version):
-        raise ChangedMeanwhile("the person was changed meanwhile: read it again")
+    require_version(versions, person.version)
     return person
 
 

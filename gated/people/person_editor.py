@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from gated.change import Change
 from gated.database.records import Person
+from gated.database.rows import Versions
 
 
 class PersonEditor(Protocol):
@@ -28,13 +29,13 @@ class PersonEditor(Protocol):
         ...
 
     def update(
-        self, change: Change, id_: int, fields: Mapping[str, Any], *, version: int | None = None
+        self, change: Change, id_: int, fields: Mapping[str, Any], *, versions: Versions = None
     ) -> Person:
-        """Change fields. Raises: NotFound, Conflict, ChangedMeanwhile when `version` is over."""
+        """Change fields. Raises: NotFound, Conflict, ChangedMeanwhile when `versions` are over."""
         ...
 
     def set_active(
-        self, change: Change, id_: int, active: bool | None, *, version: int | None = None
+        self, change: Change, id_: int, active: bool | None, *, versions: Versions = None
     ) -> Person:
         """Switch on or off, or over (None). Raises: NotFound, Conflict, ChangedMeanwhile."""
         ...

@@ -11,7 +11,7 @@ from gated.core.photo_advice import PhotoAdvice
 from gated.database.records import Person
 from gated.http.answers import Route
 from gated.http.callers import ChangeByAdmin, ChangeByOperator, Viewer
-from gated.http.entity_tags import IfMatch, etag, version_of
+from gated.http.entity_tags import IfMatch, etag, versions_of
 from gated.http.listing import json_list, page_headers
 from gated.http.problems import responses
 from gated.people.dependencies import Editor, Services
@@ -128,12 +128,12 @@ def update(
     if_match: IfMatch = None,
 ) -> PersonOut:
     """Change a person; what is left out stays. What GET gave may be sent back as a whole."""
-    fields, version = body.model_dump(exclude_unset=True), version_of(if_match)
+    fields, versions = body.model_dump(exclude_unset=True), versions_of(if_match)
     wanted = fields.pop("is_active", None)
     with change:
-        person = editor.update(change, id, fields, version=version)
+        person = editor.update(change, id, fields, versions=versions)
         if wanted not in (None, person.is_active):
-            person = editor.set_active(change, id, wanted, version=None)
+            person = editor.set_active(change, id, wanted)
     return _out(person, response)
 
 
@@ -198,7 +198,7 @@ def _switch(
     if_match: str | None,
 ) -> Person:
     with change:
-        return editor.set_active(change, id_, wanted, version=version_of(if_match))
+        return editor.set_active(change, id_, wanted, versions=versions_of(if_match))
 
 
 def _out(person: Person, response: Response) -> PersonOut:

@@ -128,14 +128,14 @@ def test_rules_of_the_site_are_stored_and_keep_what_was_not_named(
 ) -> None:
     assert rules.site_rules().version == 0
     done_by("eve", rules.set_site_rules, {"anti_passback": "hard", "forgive_at": 180})
-    done_by("eve", rules.set_site_rules, {"unset_clock": "trust", "ungrouped": False}, version=1)
+    done_by("eve", rules.set_site_rules, {"unset_clock": "trust", "ungrouped": False}, versions={1})
     plan = load_plan(workspace)
     assert plan.rules == SiteRules(
         anti_passback=AntiPassback.HARD, forgive_at=180, unset_clock=UnsetClock.TRUST
     )
     assert plan.ungrouped == ()
     with pytest.raises(ChangedMeanwhile):
-        done_by("eve", rules.set_site_rules, {"occupancy": 5}, version=1)
+        done_by("eve", rules.set_site_rules, {"occupancy": 5}, versions={1})
     with pytest.raises(NotFound):
         done_by("eve", rules.set_site_rules, {"first_in": 17})
 
@@ -181,9 +181,9 @@ def test_a_schedule_of_a_rule_of_the_site_stays(rules: Access) -> None:
 
 def test_every_change_is_told_once(workspace: Workspace, rules: Access) -> None:
     office = done_by("eve", rules.add_schedule, OFFICE)
-    done_by("eve", rules.update_schedule, office.id, {"holiday": None}, version=office.version)
+    done_by("eve", rules.update_schedule, office.id, {"holiday": None}, versions={office.version})
     with pytest.raises(ChangedMeanwhile):
-        done_by("eve", rules.update_schedule, office.id, {"holiday": []}, version=office.version)
+        done_by("eve", rules.update_schedule, office.id, {"holiday": []}, versions={office.version})
     done_by("eve", rules.set_exception, office.id, date(2026, 11, 24), [])
     done_by("eve", rules.set_exception, office.id, date(2026, 11, 24), [])
     done_by("eve", rules.delete_schedule, office.id)
@@ -192,7 +192,7 @@ def test_every_change_is_told_once(workspace: Workspace, rules: Access) -> None:
     with pytest.raises(NotFound):
         done_by("eve", rules.set_holiday, date(2026, 12, 25), None)
     ada = done_by("eve", People(workspace, ManualClock()).create, ADA)
-    done_by("eve", rules.set_of_person, ada.id, {"may_escort": True}, version=0)
+    done_by("eve", rules.set_of_person, ada.id, {"may_escort": True}, versions={0})
     done_by("eve", rules.set_of_person, ada.id, {"may_escort": True})
     done_by("eve", rules.set_site_rules, {"occupancy": 5})
     done_by("eve", rules.set_site_rules, {"occupancy": 5})

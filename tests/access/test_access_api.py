@@ -68,6 +68,11 @@ def test_a_schedule_is_made_changed_and_removed(client: httpx.Client) -> None:
     answer = client.put(at, json={"holiday": None}, headers={"If-Match": tag})
     assert (answer.status_code, answer.json()["holiday"]) == (200, None)
     assert client.put(at, json={"holiday": []}, headers={"If-Match": tag}).status_code == 412
+    read = f'"77", {client.get(at).headers["ETag"]}'
+    assert client.put(at, json={"holiday": None}, headers={"If-Match": read}).status_code == 200
+    for stale in (f'{tag}, "77"', 'W/"77"', "no tag"):
+        answer = client.put(at, json={"holiday": []}, headers={"If-Match": stale})
+        assert answer.status_code == 412, stale
     day = f"{at}/exceptions/2026-12-24"
     exceptions = client.put(day, json={"hours": ["08:00-12:00"]}).json()["exceptions"]
     assert exceptions == {"2026-12-24": ["08:00-12:00"]}

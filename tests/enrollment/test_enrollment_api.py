@@ -192,6 +192,14 @@ def test_a_photo_is_replaced_only_by_one_of_the_same_person(
         headers={"If-Match": off.headers["ETag"]},
     )
     assert back.json()["is_active"] is True, back.text
+    over = client.put(
+        here,
+        data={"is_active": "false"},
+        files={"file": ("x", portraits.read("obama.jpg"))},
+        headers={"If-Match": off.headers["ETag"]},
+    )
+    assert over.status_code == 412, "the photo is there already, but what was read is over"
+    assert client.get(here).json()["is_active"] is True
 
 
 def test_biometrics_are_withdrawn_and_the_person_stays(

@@ -77,9 +77,9 @@ def test_a_refused_change_leaves_no_trace(people: People, workspace: Workspace) 
     with pytest.raises(Conflict):
         done_by("eve", people.update, other.id, {"personnel_code": "E1"})
     with pytest.raises(ChangedMeanwhile):
-        done_by("eve", people.update, other.id, {"position": "x"}, version=other.version + 1)
+        done_by("eve", people.update, other.id, {"position": "x"}, versions={other.version + 1})
     with pytest.raises(ChangedMeanwhile):
-        done_by("eve", people.set_active, other.id, False, version=other.version + 1)
+        done_by("eve", people.set_active, other.id, False, versions={other.version + 1})
     for call in (people.get, people.with_enrollments):
         with pytest.raises(NotFound):
             call(999)

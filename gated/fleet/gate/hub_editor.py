@@ -10,6 +10,7 @@ from gated.change import FEED, GALLERY, RULES, Change
 from gated.database import hub_ownership
 from gated.database.change_feed import PERSON
 from gated.database.records import Enrollment, Person
+from gated.database.rows import Versions
 from gated.enrollment import enrollment_store
 from gated.enrollment.enrollment import Enrolled
 from gated.enrollment.enrollments import WithdrawalReceipt
@@ -46,23 +47,23 @@ class HubEditor:
         return person
 
     def update(
-        self, change: Change, id_: int, fields: Mapping[str, Any], *, version: int | None = None
+        self, change: Change, id_: int, fields: Mapping[str, Any], *, versions: Versions = None
     ) -> Person:
         change.touches(GALLERY)
-        person = present(change, id_, version)
+        person = present(change, id_, versions)
         if not _is_hubs(change, person):
-            return self.local.update(change, id_, fields, version=version)
+            return self.local.update(change, id_, fields, versions=versions)
         if changed := differing(person, fields):
             self.signer.changed(change, person, changed)
         return person_store.get(change.session, id_)
 
     def set_active(
-        self, change: Change, id_: int, active: bool | None, *, version: int | None = None
+        self, change: Change, id_: int, active: bool | None, *, versions: Versions = None
     ) -> Person:
         change.touches(GALLERY)
-        person = present(change, id_, version)
+        person = present(change, id_, versions)
         if not _is_hubs(change, person):
-            return self.local.set_active(change, id_, active, version=version)
+            return self.local.set_active(change, id_, active, versions=versions)
         wanted = wanted_state(person, active)
         if wanted != person.is_active:
             self.signer.switched(change, person, ACTIVATE if wanted else DEACTIVATE)
@@ -74,10 +75,10 @@ class HubEditor:
         entry = self._entry(person_id, override)
         return self.local.queue.enroll(person_id, photo, entry)
 
-    def replace_photo(self, id_: int, photo: bytes, *, version: int | None = None) -> Enrolled:
+    def replace_photo(self, id_: int, photo: bytes, *, versions: Versions = None) -> Enrolled:
         old = self.local.enrollments.get(id_)
         entry = self._entry(old.person_id, replaces=old.uid)
-        return self.local.queue.replace_photo(id_, photo, entry, version=version)
+        return self.local.queue.replace_photo(id_, photo, entry, versions=versions)
 
     def delete_photo(self, change: Change, id_: int) -> None:
         change.touches(GALLERY, FEED)
