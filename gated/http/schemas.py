@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -12,6 +13,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     StringConstraints,
+    ValidationInfo,
     WithJsonSchema,
     field_validator,
     model_validator,
@@ -67,6 +69,24 @@ def storable(value: Any) -> Any:
     return value
 
 
+def _has_flag(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(isinstance(item, bool) for item in value)
+    return isinstance(value, bool)
+
+
+def _takes_only_numbers(annotation: Any) -> bool:
+    """Return whether a type has a place for numbers and none for true and false."""
+    parts = frozenset(_parts(annotation))
+    return not parts.isdisjoint((int, float)) and bool not in parts
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    yield annotation
+    for part in get_args(annotation):
+        yield from _parts(part)
+
+
 def _in_utc(at: datetime) -> datetime:
     try:
         return at.astimezone(UTC)
@@ -92,7 +112,10 @@ IDENTITY = frozenset({"id", "uid", "created_at", "updated_at"})
 
 
 class In(BaseModel):
-    """A body of a request; fields that it does not have are refused, and so is NUL in text."""
+    """A body of a request; fields that it does not have are refused, and so is NUL in text.
+
+    Where a number is wanted, true and false are refused: they would count as 1 and 0.
+    """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -105,6 +128,14 @@ class In(BaseModel):
         if not cls.READ_ONLY or not isinstance(given, dict):
             return given
         return {name: value for name, value in given.items() if name not in cls.READ_ONLY}
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_flag_for_a_number(cls, given: Any, info: ValidationInfo) -> Any:
+        wanted = cls.model_fields[str(info.field_name)].annotation
+        if _has_flag(given) and _takes_only_numbers(wanted):
+            raise ValueError("a number is needed, not true or false")
+        return given
 
     @field_validator("*", mode="after")
     @classmethod
