@@ -246,9 +246,9 @@ def _only_times(dates: Mapping[str, Any]) -> dict[str, datetime]:
 def _next_card(workspace: Workspace, within_s: float) -> str:
     from gated.link.command import running_door
 
+    hold = f"hold the card to the reader within {within_s:.0f} s ..."
     with running_door(workspace.settings.storage.state_dir) as gate:
-        click.echo(f"hold the card to the reader within {within_s:.0f} s ...", err=True)
-        return gate.next_card(within_s)
+        return gate.next_card(within_s, lambda: click.echo(hold, err=True))
 
 
 def _needed(number: str | None) -> str:

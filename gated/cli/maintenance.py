@@ -12,8 +12,9 @@ from gated.cli.common import config_option, json_option, one_line, progress_bar,
 
 @click.command("check-config")
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@config_option
 @json_option
-def check_config(file: Path | None, as_json: bool) -> None:
+def check_config(file: Path | None, config: Path | None, as_json: bool) -> None:
     """Check a configuration file and report every mistake with its line.
 
     \b
@@ -22,6 +23,9 @@ def check_config(file: Path | None, as_json: bool) -> None:
     from gated.config import effective, exposed, find_config, load
     from gated.config.drivers import BUILT_IN
 
+    if file is not None and config is not None:
+        raise click.UsageError("one file, with --config or without it")
+    file = file or config
     settings = load(file)
     if any(d.options or d.name not in BUILT_IN[d.group] for d in settings.drivers):
         from gated.devices.drivers import check_options

@@ -19,7 +19,10 @@ from gated.link.peers import connected, is_trusted, peer
 from gated.link.wire import Unpacker, WireError
 
 NOBODY = "no gate runs here: start it first"
+SILENT = "the gate does not answer: `gated doctor` says more"
 CHUNK = 1 << 16
+REFUSES_S = 0.3
+"""Within this time a gate says that it will not wait for a card."""
 
 T = TypeVar("T", bound=m.Message)
 
@@ -39,13 +42,17 @@ class CommandLink:
         self._socket.sendall(m.encode(m.Ask(number, event, time.monotonic() + ASK_S)))
         raise_refusal(self._wait(m.Answer, ASK_S, lambda answer: answer.number == number))
 
-    def next_card(self, within_s: float) -> str:
+    def next_card(self, within_s: float, on_waiting: Callable[[], None] = lambda: None) -> str:
         """Return the number of the next card at the reader; the card opens nothing.
 
+        on_waiting: called once the gate waits for a card, as it refuses at once.
         Raises: NotFound when none came in time, GateUnavailable where the gate has no reader.
         """
         self._socket.sendall(m.encode(m.WantCard(within_s)))
-        card = self._wait(m.CardRead, within_s + ASK_S)
+        card = self._within(m.CardRead, REFUSES_S)
+        if card is None:
+            on_waiting()
+            card = self._wait(m.CardRead, within_s + ASK_S)
         if card.problem:
             raise GateUnavailable(card.problem)
         if card.number is None:
@@ -55,17 +62,26 @@ class CommandLink:
     def _wait(
         self, kind: type[T], within_s: float, is_meant: Callable[[T], bool] = lambda message: True
     ) -> T:
+        message = self._within(kind, within_s, is_meant)
+        if message is None:
+            raise GateUnavailable(SILENT)
+        return message
+
+    def _within(
+        self, kind: type[T], within_s: float, is_meant: Callable[[T], bool] = lambda message: True
+    ) -> T | None:
+        """Return the next such message; None when none came in time."""
         until = time.monotonic() + within_s
         while (left := until - time.monotonic()) > 0:
             ready, _, _ = select.select([self._socket], [], [], left)
             data = self._socket.recv(CHUNK) if ready else b""
             if ready and not data:
-                break
+                raise GateUnavailable(SILENT)
             for packet in self._unpacker.feed(data):
                 message = m.decode(packet)
                 if isinstance(message, kind) and is_meant(message):
                     return message
-        raise GateUnavailable("the gate does not answer: `gated doctor` says more")
+        return None
 
 
 @contextmanager

@@ -26,6 +26,8 @@ def test_every_configuration_that_is_shipped_is_fine(gated: Gated, file: Path) -
     assert result.code == 0, result.err
     assert "is fine" in result.out
     assert set(gated("check-config", file, "--json").json) == set(Settings.model_fields)
+    assert gated("check-config", "--config", file).out == result.out
+    assert gated("check-config", file, "--config", file).code == 2
 
 
 def test_the_examples_are_there() -> None:

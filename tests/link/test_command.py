@@ -64,13 +64,14 @@ def test_the_next_card_goes_to_who_waits_and_not_to_the_gate(
 
     def wait() -> None:
         with running_door(tmp_path) as gate:
-            numbers.append(gate.next_card(30.0))
+            numbers.append(gate.next_card(30.0, lambda: numbers.append("hold it there")))
 
     waiting = threading.Thread(target=wait)
     waiting.start()
+    eventually(lambda: numbers == ["hold it there"])
     eventually(lambda: desk.offer("4711228"))
     waiting.join(10)
-    assert numbers == ["4711228"]
+    assert numbers == ["hold it there", "4711228"]
     assert not desk.offer("4711228"), "one card is all that was asked for"
 
 
@@ -102,8 +103,10 @@ def test_a_second_one_who_waits_is_refused(
 
 def test_a_gate_without_a_reader_says_so(door: DoorSide, desk: CardRequest, tmp_path: Path) -> None:
     desk.has_reader = False
+    asked: list[str] = []
     with pytest.raises(GateUnavailable, match="no card reader"), running_door(tmp_path) as gate:
-        gate.next_card(1.0)
+        gate.next_card(1.0, lambda: asked.append("hold it there"))
+    assert not asked
 
 
 def test_nobody_keeps_the_reader_for_long() -> None:
