@@ -31,9 +31,10 @@ def places() -> Iterator[tuple[type[In], str, Any]]:
     """Fields for a number, or for a list of numbers."""
     for body in bodies():
         for name, field in body.model_fields.items():
+            wanted: Any = field.annotation
             for two in (2, [2]):
                 try:
-                    taken = TypeAdapter(field.annotation).validate_python(two)
+                    taken = TypeAdapter(wanted).validate_python(two)
                 except ValidationError:
                     continue
                 if taken in (2, [2], (2,)):
