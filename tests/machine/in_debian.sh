@@ -35,8 +35,10 @@ if [ -z "$tree" ]; then
     trap 'rm -rf --one-file-system "$tree"' EXIT
 fi
 chmod 755 "$tree"
-if [ ! -e "$tree/etc/debian_version" ]; then
-    # debootstrap asks Debian itself, or the mirror of this machine
+if [ ! -e "$tree/etc/debian_version" ] || [ -e "$tree/debootstrap" ]; then
+    # debootstrap removes its own folder when it is done; one that was stopped begins anew. It
+    # asks Debian itself, or the mirror of this machine
+    find "$tree" -xdev -mindepth 1 -delete
     mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 2>/dev/null | head -n 1 || true)
     debootstrap --arch="$arch" --variant=minbase --include=python3,python3-venv,make,git,ca-certificates \
         "$suite" "$tree" ${mirror:+"$mirror"} >"$tree.log" 2>&1 ||
