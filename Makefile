@@ -93,8 +93,8 @@ sbom: setup  ## write the bill of materials (CycloneDX) of a gate or hub, into d
 	@mkdir -p dist
 	@$(BIN)/python packaging/sbom.py requirements-gate.lock >dist/gated.cdx.json
 
-deb: setup  ## build the Debian packages gated and gated-hub for this machine, into dist/
-	@packaging/build.sh
+deb: setup  ## build the Debian packages gated and gated-hub, into dist/; ARCH=arm64 for a Raspberry Pi
+	@ARCH=$(ARCH) packaging/build.sh
 
 clean:  ## remove the environment and caches (not the state of the demo)
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

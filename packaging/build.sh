@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Builds the Debian packages gated and gated-hub for this machine's architecture, into dist/.
+# Builds the Debian packages gated and gated-hub, into dist/.
 #
-#   packaging/build.sh [VERSION]
+#   [ARCH=arm64] packaging/build.sh [VERSION]
 #
+# ARCH: amd64 or arm64; this machine's own unless given. Nothing is compiled, so either builds both.
 # Each holds the program, the wheels of the lock for Python 3.11 to 3.13, the model files and the
 # units: nothing is fetched when it is installed. Run it through `make deb`, which sets up .venv.
 # UPDATE_KEYS=FILE puts public keys of minisign inside: gates then take only updates that these have
@@ -12,10 +13,11 @@ cd "$(dirname "$0")/.."
 bin=.venv/bin
 version=${1:-$($bin/python -c 'from gated import __version__; print(__version__)')}
 pythons="3.11 3.12 3.13"
-case $(dpkg --print-architecture) in
-amd64) arch=amd64 machine=x86_64 ;;
-arm64) arch=arm64 machine=aarch64 ;;
-*) echo "there are no wheels for $(dpkg --print-architecture)" >&2; exit 1 ;;
+arch=${ARCH:-$(dpkg --print-architecture)}
+case $arch in
+amd64) machine=x86_64 ;;
+arm64) machine=aarch64 ;;
+*) echo "there are no wheels for $arch: give ARCH=amd64 or ARCH=arm64" >&2; exit 2 ;;
 esac
 platforms=()
 for glibc in 2_17 2_24 2_26 2_27 2_28 2_31 2_34; do
@@ -28,7 +30,7 @@ trap 'rm -rf "$work"' EXIT
 umask 022
 
 # kept for the next build with the same lock
-wheels=build/wheels-$(sha256sum requirements-gate.lock | cut -c 1-12)
+wheels=build/wheels-$arch-$(sha256sum requirements-gate.lock | cut -c 1-12)
 mkdir -p "$wheels" dist
 # the lock serves all; which of its lines hold for a Python, uv knows
 for python in $pythons; do

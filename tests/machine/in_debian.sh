@@ -11,24 +11,14 @@
 # namespace of its own.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-suite=${1:-trixie} tree=${2:-} own=$(dpkg --print-architecture)
-arch=${3:-$own}
+suite=${1:-trixie} tree=${2:-} arch=${3:-$(dpkg --print-architecture)}
 
 skip() { echo "in_debian: skipped: $*"; exit 0; }
 [ "$(id -u)" = 0 ] || skip "needs root"
 command -v debootstrap >/dev/null || skip "debootstrap is missing (apt-get install debootstrap)"
 unshare --mount --pid --fork true 2>/dev/null || skip "this machine makes no namespaces"
-slower=1
-if [ "$arch" != "$own" ]; then
-    slower=20
-    binfmt=/proc/sys/fs/binfmt_misc
-    case $arch in arm64) machine=aarch64 ;; amd64) machine=x86_64 ;; *) skip "no emulator for $arch" ;; esac
-    [ -e $binfmt/register ] || mount -t binfmt_misc none $binfmt 2>/dev/null || skip "this kernel runs no foreign programs"
-    if [ ! -e $binfmt/qemu-$machine ]; then
-        [ -e /usr/lib/binfmt.d/qemu-$machine.conf ] || skip "qemu is missing (apt-get install qemu-user-static)"
-        cat /usr/lib/binfmt.d/qemu-$machine.conf >$binfmt/register
-    fi
-fi
+. tests/machine/emulation.sh
+emulate "$arch"
 
 if [ -z "$tree" ]; then
     tree=$(mktemp -d "${TMPDIR:-/tmp}/gated-$suite.XXXXXX")

@@ -1,6 +1,9 @@
 #!/bin/sh
 # What try_package.sh does inside a tree: install, run, update, remove, purge.
+#
+#   in_tree.sh [SLOWER]      SLOWER: so many times longer may a start take (an emulated processor)
 set -eu
+slower=${1:-1}
 export DEBIAN_FRONTEND=noninteractive
 config=/etc/gated/gate.yaml state=/var/lib/gated
 fail() { echo "  WRONG: $*"; exit 1; }
@@ -36,13 +39,13 @@ grep -q "ok .*set default: present" /tmp/doctor.log || { cat /tmp/doctor.log; fa
 ok "the commands work as root and leave nothing of root's"
 
 setpriv --reuid=gated --regid=gated --init-groups env GATED_STATE_DIR=$state \
-    /opt/gated/bin/gated run --config $config --exit-after 30 >/tmp/run.log 2>&1 &
+    /opt/gated/bin/gated run --config $config --exit-after $((30 * slower)) >/tmp/run.log 2>&1 &
 gate=$!
 cp $state/keys/tls.crt /tmp/
-python3 - <<'ASK' || { cat /tmp/run.log; fail "the page does not answer"; }
-import json, ssl, time, urllib.error, urllib.request
+python3 - $((100 * slower)) <<'ASK' || { cat /tmp/run.log; fail "the page does not answer"; }
+import json, ssl, sys, time, urllib.error, urllib.request
 trusting = ssl.create_default_context(cafile="/tmp/tls.crt")
-end = time.monotonic() + 100
+end = time.monotonic() + float(sys.argv[1])
 while True:
     try:
         with urllib.request.urlopen("https://127.0.0.1:8000/health", context=trusting, timeout=5) as answer:
