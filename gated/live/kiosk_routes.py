@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from starlette.responses import StreamingResponse
 
 from gated.core.messages import Notice
-from gated.errors import Busy
+from gated.errors import Busy, GateUnavailable
 from gated.http.answers import Route
 from gated.http.callers import Kiosk
 from gated.http.problems import responses
@@ -20,7 +20,7 @@ from gated.link.status_board import RecentEvent
 from gated.live import preview as views
 from gated.live.dependencies import LiveServices, Services
 from gated.live.kiosk import present, shown
-from gated.live.routes import EVENTS_S, KEEP_ALIVE_S, MAX_WAITING
+from gated.live.routes import EVENTS_S, MAX_WAITING, next_item
 from gated.live.schemas import KioskOut
 
 router = APIRouter(prefix="/api/kiosk", tags=["kiosk"], route_class=Route)
@@ -37,6 +37,7 @@ def settings(_kiosk: Kiosk, services: Services) -> KioskOut:
         sound=ui.kiosk_sound,
         pin=ui.kiosk_pin,
         card=services.settings.credentials.reader != "none",
+        badge=services.settings.credentials.badges,
     )
 
 
@@ -56,7 +57,7 @@ async def events(kiosk: Kiosk, services: Services) -> StreamingResponse:
 
 
 async def _limited(services: LiveServices, account_id: int) -> AsyncIterator[bytes]:
-    with contextlib.suppress(Busy), services.streams.hold(account_id):
+    with contextlib.suppress(Busy, GateUnavailable), services.streams.hold(account_id):
         async for part in _stream(services):
             yield part
 
@@ -74,9 +75,7 @@ async def _stream(services: LiveServices) -> AsyncIterator[bytes]:
         before = present(services.board.snapshot())
         yield event("state", before)
         while time.monotonic() < until:
-            item: RecentEvent | Notice | None = None
-            with contextlib.suppress(TimeoutError):
-                item = await asyncio.wait_for(arrived.get(), KEEP_ALIVE_S)
+            item = await next_item(arrived, services)
             message = None if item is None else shown(item, names)
             if message is not None:
                 yield event(*message)

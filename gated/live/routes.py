@@ -25,6 +25,7 @@ from gated.errors import (
     DuplicateFace,
     EnrollmentRefused,
     GatedError,
+    GateUnavailable,
     NotAllowed,
     StorageError,
 )
@@ -43,6 +44,9 @@ capturing = APIRouter(prefix="/api/enrollment", tags=["enrollment"], route_class
 KEEP_ALIVE_S = 15.0
 EVENTS_S = 600.0
 """Length of one stream; clients connect again by themselves, and are authenticated again."""
+
+LOOK_S = 1.0
+"""How often a stream on which nothing comes looks whether the gate's process is still there."""
 
 MAX_WAITING = 256
 
@@ -121,9 +125,24 @@ async def events(
 async def _limited(
     services: LiveServices, account_id: int, last_id: str | None
 ) -> AsyncIterator[bytes]:
-    with contextlib.suppress(Busy), services.streams.hold(account_id):
+    with contextlib.suppress(Busy, GateUnavailable), services.streams.hold(account_id):
         async for part in _stream(services, last_id):
             yield part
+
+
+async def next_item(
+    arrived: asyncio.Queue[RecentEvent | Notice], services: LiveServices
+) -> RecentEvent | Notice | None:
+    """Wait for the next item; None when a sign of life is due.
+
+    Raises: GateUnavailable when the gate's process has gone meanwhile: its clients must hear it.
+    """
+    until = time.monotonic() + KEEP_ALIVE_S
+    while (left := until - time.monotonic()) > 0:
+        with contextlib.suppress(TimeoutError):
+            return await asyncio.wait_for(arrived.get(), min(left, LOOK_S))
+        services.require_state()
+    return None
 
 
 async def _stream(services: LiveServices, last_id: str | None) -> AsyncIterator[bytes]:
@@ -149,10 +168,7 @@ async def _stream(services: LiveServices, last_id: str | None) -> AsyncIterator[
                 yield _event(run, recent)
         until = time.monotonic() + EVENTS_S
         while time.monotonic() < until:
-            try:
-                item = await asyncio.wait_for(arrived.get(), KEEP_ALIVE_S)
-            except TimeoutError:
-                item = None
+            item = await next_item(arrived, services)
             if services.board.started_at != status.started_at:
                 return  # the door was started again: numbers begin anew, and so do clients
             if item is None:

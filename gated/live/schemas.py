@@ -68,6 +68,8 @@ class KioskOut(Out):
     pin: bool
     card: bool
     """True where there is a card reader."""
+    badge: bool
+    """True where the camera looks for badges (QR codes)."""
 
 
 class DecisionOut(Out):

@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -79,6 +80,21 @@ class Api:
     def open_door(self) -> int:
         return self._client.post("/api/gate/open", json={"reason": "a parcel"}).status_code
 
+    def device(self) -> str:
+        """Add a device; return its token."""
+        made = self._client.post("/api/devices", json={"name": "screen"}).json()
+        return str(made["token"])
+
+    def watch(self, path: str, token: str | None = None) -> float:
+        """Follow a stream until its end; return how long that took."""
+        began = time.monotonic()
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        with self._client.stream("GET", path, headers=headers) as answer:
+            for _ in answer.iter_raw():
+                if time.monotonic() - began > 60:
+                    break
+        return time.monotonic() - began
+
     def problems(self) -> list[str]:
         found: list[str] = self._client.get("/health").json()["problems"]
         return found
@@ -147,6 +163,23 @@ def test_while_the_door_hangs_people_and_log_are_there_and_the_gate_is_not(confi
         os.kill(gate.pid, signal.SIGCONT)
         until(lambda: api.get("/api/gate")[0] == 200)
         gate.wait_for("GRANTED", "relay")
+        assert gate.end() == 0
+
+
+@pytest.mark.long
+def test_streams_end_when_the_door_hangs_so_that_screens_show_it(config: Path) -> None:
+    with started(config) as (gate, api, _service), ThreadPoolExecutor() as pool:
+        token = api.device()
+        streams = [
+            pool.submit(api.watch, "/api/gate/events"),
+            pool.submit(api.watch, "/api/kiosk/events", token),
+        ]
+        gate.wait_for("GRANTED", "relay")
+        os.kill(gate.pid, signal.SIGSTOP)
+        began = time.monotonic()
+        assert all(stream.result() < 60 for stream in streams)
+        assert time.monotonic() - began < SILENT_S + 20
+        os.kill(gate.pid, signal.SIGCONT)
         assert gate.end() == 0
 
 

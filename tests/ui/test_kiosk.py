@@ -73,6 +73,28 @@ def test_what_happens_leads_from_one_screen_to_the_next(visit: Visit) -> None:
     ]
 
 
+def test_a_door_that_is_open_or_shut_for_all_alike_is_said_whoever_comes(visit: Visit) -> None:
+    visitor = visit()
+    visitor.goto("kiosk")
+    calm = {"door": "locked", "fault": False}
+    come: tuple[str, Any] = ("notice", {"code": "too_small"})
+    denied: tuple[str, Any] = ("decision", {"outcome": "denied", "direction": "entry"})
+    granted: tuple[str, Any] = (
+        "decision",
+        {"outcome": "granted", "direction": "entry", "name": None},
+    )
+    for state, shows, admitted in (
+        ({**calm, "mode": "lockdown"}, "closed", "granted"),
+        ({**calm, "mode": "out_of_service"}, "closed", "granted"),
+        ({**calm, "mode": "free_access"}, "free", "granted"),
+        ({"door": "fire", "mode": "normal", "fault": True}, "fire", "fire"),
+        ({"door": "fire", "mode": "lockdown", "fault": False}, "fire", "fire"),
+    ):
+        said = [("state", state), come, denied, granted]
+        events = [(kind, data, 100 * at) for at, (kind, data) in enumerate(said)]
+        assert _run(visitor.page, events) == [shows, shows, shows, admitted], state
+
+
 def test_a_kiosk_keeps_its_token_where_no_script_reads_it(visit: Visit, site: Site) -> None:
     visitor = visit(**SCREEN)
     page = _open(visitor, site)
@@ -170,11 +192,23 @@ def test_a_token_is_kept_until_the_gate_has_looked_at_it(visit: Visit, site: Sit
     page.locator("html[data-state=idle], html[data-state=hint]").first.wait_for()
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_what_the_gate_does_not_take_is_not_offered(visit: Visit, site: Site, there: bool) -> None:
-    visitor = visit(**SCREEN)
+@pytest.mark.parametrize(
+    ("taken", "words"),
+    [
+        (("pin", "card", "badge"), "Please ask at the desk, or use card, PIN, or badge"),
+        (("pin", "card"), "Please ask at the desk, or use card or PIN"),
+        (("card",), "Please ask at the desk, or use card"),
+        (("pin",), "Please ask at the desk, or use PIN"),
+        ((), "Please ask at the desk"),
+    ],
+)
+def test_what_the_gate_takes_is_named_and_nothing_else(
+    visit: Visit, site: Site, taken: tuple[str, ...], words: str
+) -> None:
+    visitor = visit(**SCREEN, locale="en-US")
     page = visitor.page
-    page.route("**/api/kiosk", lambda route: _with(route, pin=there, card=there))
+    ways = {way: way in taken for way in ("pin", "card", "badge")}
+    page.route("**/api/kiosk", lambda route: _with(route, **ways))
     told = CALM + 'event: decision\ndata: {"outcome": "denied", "direction": "entry"}\n\n'
     page.route(
         "**/api/kiosk/events",
@@ -182,8 +216,22 @@ def test_what_the_gate_does_not_take_is_not_offered(visit: Visit, site: Site, th
     )
     visitor.goto(f"kiosk#{site.token}")
     page.get_by_role("heading", name="Not admitted").wait_for()
-    words = "Please ask at the desk, or use card or PIN" if there else "Please ask at the desk"
     page.get_by_text(words, exact=True).wait_for()
+    assert page.get_by_role("button", name="Enter PIN").count() == int("pin" in taken)
+
+
+def test_while_the_door_is_shut_for_all_no_pin_is_asked_for(visit: Visit, site: Site) -> None:
+    visitor = visit(**SCREEN)
+    page = visitor.page
+    told = CALM.replace("normal", "lockdown")
+    page.route(
+        "**/api/kiosk/events",
+        lambda route: route.fulfill(status=200, content_type="text/event-stream", body=told),
+    )
+    visitor.goto(f"kiosk#{site.token}")
+    page.get_by_role("heading", name="Closed").wait_for()
+    assert page.get_by_role("button", name="Enter PIN").is_disabled()
+    assert violations(page) == []
 
 
 def _with(route: Any, **values: Any) -> None:

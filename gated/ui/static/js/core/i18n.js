@@ -64,6 +64,8 @@ export const codes = kind => Object.keys(words).filter(key => key.startsWith(`${
 export const number = (value, options) => new Intl.NumberFormat(region, options).format(value);
 // A text of the API, such as 08:05, with the digits that numbers and dates beside it have.
 export const digits = text => String(text).replace(/\d/g, digit => number(Number(digit)));
+// One of several, in words: "card, PIN or badge".
+export const either = names => new Intl.ListFormat(region, { type: "disjunction" }).format(names);
 export const percent = value => number(value, { style: "percent", maximumFractionDigits: 0 });
 
 const made = new Map();

@@ -1,6 +1,6 @@
 // The screen at the gate. It heals itself: whatever is away comes back without a touch.
 import { effect, h, signal } from "../core/dom.js";
-import { clock, has, language, LANGUAGES, speak, t, zone } from "../core/i18n.js";
+import { clock, either, has, language, LANGUAGES, preferred, speak, t, zone } from "../core/i18n.js";
 import { session } from "../core/api.js";
 import { motion } from "../core/live.js";
 import { icon } from "../pieces/icon.js";
@@ -20,17 +20,35 @@ function react(before, now) {
 
 // --- what is shown ---------------------------------------------------------------------------
 
-const SIGNS = { idle: "face", granted: "yes", denied: "no", fault: "warn", wait: "warn", closed: "lock" };
-const TURNS = { turn_left: "left", turn_right: "right", too_small: "nearer", come_closer: "nearer", look_up: "above" };
+const SIGNS = { idle: "face", granted: "yes", denied: "no", fault: "warn", wait: "clock", closed: "lock", free: "unlock", fire: "warn" };
+const TURNS = {
+  turn_left: "left", turn_right: "right", too_small: "nearer", come_closer: "nearer", step_back: "farther", look_up: "above",
+  needs_second_person: "people", needs_escort: "people", needs_face: "face",
+};
+const factor = () => (set.peek().card || set.peek().badge ? "card" : "lock");
+const STANDS_OPEN = ["held_warning", "held_open"];
+const ASK = ["idle", "hint", "denied", "fault", "granted"]; // states in which card and PIN may do something
+
+// What else the gate takes, such as "card or PIN"; nothing where there is only the face.
+const ways = () => either(["card", "pin", "badge"].filter(name => set.peek()[name]).map(name => t(`kiosk.way.${name}`)));
+
+function signOf({ show, code, gate }) {
+  if (show === "hint") return code === "needs_second_factor" ? factor() : TURNS[code] ?? "eye";
+  return show === "idle" && STANDS_OPEN.includes(gate.door) ? "door" : SIGNS[show];
+}
 
 function words(s) {
+  const otherwise = ways();
+  if (s.show === "hint" && s.code === "needs_second_factor" && otherwise) return [t("kiosk.factor", { ways: otherwise })];
   if (s.show === "hint") return [has(`hint.${s.code}`) ? t(`hint.${s.code}`) : t("hint.look_here"), s.steps ? t("kiosk.step", { n: Math.min(s.done + 1, s.steps), of: s.steps }) : ""];
   if (s.show === "granted") return [s.code === "exit" ? t("kiosk.goodbye") : s.name ? t("kiosk.welcome_name", { name: s.name }) : t("kiosk.welcome"), t("kiosk.open")];
-  const otherwise = set.peek().pin || set.peek().card; // what is not there is not offered
-  if (s.show === "idle" && !otherwise) return [t("kiosk.idle"), t("kiosk.idle.face")];
-  if (s.show === "denied" && !otherwise) return [t("kiosk.denied"), t("kiosk.desk")];
-  if (s.show === "closed") return [t(`kiosk.${s.code}`), t("kiosk.desk")];
-  return [t(`kiosk.${s.show}`), t(`kiosk.${s.show}.sub`)];
+  if (s.show === "idle" && STANDS_OPEN.includes(s.gate.door)) return [t("kiosk.shut")];
+  if (s.show === "idle") return [t("kiosk.idle"), otherwise ? t("kiosk.idle.sub", { ways: otherwise }) : t("kiosk.idle.face")];
+  if (s.show === "denied") return [t("kiosk.denied"), otherwise ? t("kiosk.denied.sub", { ways: otherwise }) : t("kiosk.desk")];
+  if (s.show === "wait") return [t("kiosk.wait"), t("kiosk.wait.sub")];
+  if (s.show === "fire") return [t("kiosk.fire"), t("kiosk.open")];
+  if (s.show === "free") return [t("kiosk.open"), t("kiosk.free")];
+  return [t(`kiosk.${s.show === "closed" ? s.code : s.show}`), t("kiosk.desk")];
 }
 
 function screen() {
@@ -46,12 +64,12 @@ function screen() {
     if (code !== set.peek().language) back = setTimeout(() => speak(set.peek().language), LANGUAGE_MS);
   };
   effect(() => { document.documentElement.dataset.state = state.value.show; });
-  const sign = () => { const s = state.value; return icon(s.show === "hint" ? TURNS[s.code] ?? "eye" : SIGNS[s.show], 88); };
+  const sign = () => icon(signOf(state.value), 88);
   document.body.replaceChildren(
     h("header.top", {}, h("strong", {}, set.peek().name), h("span.grow"), h("span.clock", { dir: "ltr" }, () => now.value)),
     h("main", { "aria-live": "assertive" }, canvas, h("div.oval"), h("div.state", {}, sign, h("div", {}, () => { language.value; const [title, more] = words(state.value); return [h("h1", {}, title), more && h("p", {}, more)]; }))),
     h("footer.bottom", {},
-      () => { language.value; return [set.peek().pin && h("button", { type: "button", onclick: () => pinPad() }, icon("lock"), t("kiosk.pin")), set.peek().card && h("span", {}, t("kiosk.card"))]; },
+      () => { language.value; return [set.peek().pin && h("button", { type: "button", disabled: () => !ASK.includes(state.value.show), onclick: () => pinPad() }, icon("lock"), t("kiosk.pin")), set.peek().card && h("span", { hidden: () => !ASK.includes(state.value.show) }, t("kiosk.card"))]; },
       h("div", { role: "group", "aria-label": "Language" }, Object.entries(LANGUAGES).map(([code, name]) =>
         h("button", { type: "button", lang: code, "aria-pressed": () => String(language.value === code), onclick: () => choose(code) }, name)))));
 }
@@ -138,7 +156,7 @@ async function begin() {
     screen();
     listenToGate();
   } catch (error) {
-    await speak("en").catch(() => {});
+    await speak(preferred()).catch(() => {});
     if (refuses(error)) { enter(given); return; }
     waitForGate();
     setTimeout(begin, AGAIN_MS);
