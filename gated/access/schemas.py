@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 from gated.access.rules import SiteRulesView
 from gated.config.zones import LONGEST, zone_of
@@ -23,7 +24,10 @@ Id = Annotated[int, Field(ge=1, lt=2**63)]
 
 
 def _known_zone(name: str) -> str:
-    zone_of(name)
+    try:
+        zone_of(name)
+    except ValueError as error:
+        raise PydanticCustomError("unknown_zone", "{said}", {"said": str(error)}) from None
     return name
 
 
@@ -95,7 +99,7 @@ class _Dated(In):
     def _ends_after_it_began(self) -> Self:
         begin, end = self.valid_from, self.valid_until
         if begin is not None and end is not None and end <= begin:
-            raise ValueError("valid_until must be after valid_from")
+            raise PydanticCustomError("ends_early", "valid_until must be after valid_from")
         return self
 
 

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from gated import errors
 from gated.http.headers import HEADER
-from gated.http.plain_words import in_plain_words
+from gated.http.plain_words import broken
 
 log = logging.getLogger(__name__)
 
@@ -167,16 +167,21 @@ def problem_of(error: errors.GatedError) -> Problem:
 def _invalid(_request: Request, error: Exception) -> Problem:
     """Names the places and the rules, never the values: they may be secrets."""
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    problems = [
-        {
-            "at": _printable(".".join(map(str, e["loc"]))),
-            "code": e["type"],
-            "detail": in_plain_words(e["type"], e["msg"], e.get("ctx") or {}),
-        }
-        for e in list(error.errors())[:MOST_PROBLEMS]
-    ]
+    problems = [_place(e) for e in list(error.errors())[:MOST_PROBLEMS]]
     said = "; ".join(f"{p['at']}: {p['detail']}" for p in problems[:3])
     return Problem(422, said or "the request is not valid", problems=problems)
+
+
+def _place(e: Mapping[str, Any]) -> dict[str, str]:
+    """One value that does not fit: rule and limit are for whoever has words of their own."""
+    found = broken(e["type"], e["msg"], e.get("ctx") or {})
+    named = {"rule": found.rule, "limit": found.limit}
+    return {
+        "at": _printable(".".join(map(str, e["loc"]))),
+        "code": e["type"],
+        "detail": found.detail,
+        **{name: value for name, value in named.items() if value is not None},
+    }
 
 
 def _printable(text: str) -> str:
@@ -216,7 +221,7 @@ SCHEMAS: Mapping[str, Any] = {
         "title": "ProblemPlace",
         "description": "One place of a request, such as `body.email`, and what is wrong there.",
         "type": "object",
-        "properties": dict.fromkeys(("at", "code", "detail"), _TEXT),
+        "properties": dict.fromkeys(("at", "code", "detail", "rule", "limit"), _TEXT),
     },
 }
 """Parts of the description other than the bodies of routes."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import ClassVar, Self
 
-from pydantic import (
-    model_validator,
-)
+from pydantic import model_validator
+from pydantic_core import PydanticCustomError
 
 from gated.http.schemas import In, Out, SiteEnd, SiteMoment, Text
 
@@ -24,7 +23,7 @@ class ConsentIn(In):
     @model_validator(mode="after")
     def _ends_after_it_began(self) -> Self:
         if self.expires_at is not None and self.expires_at <= self.given_at:
-            raise ValueError("expires_at must be after given_at")
+            raise PydanticCustomError("ends_early", "expires_at must be after given_at")
         return self
 
 

@@ -16,8 +16,9 @@ are for people and may change. `GET /api/codes` tells the same table to clients.
 `python -m tests.http.codes_page` writes this page.
 
 - `errors` of `invalid` have `at` (such as `body.email` or `query.limit`), `detail`, and as `code`
-  the rule of pydantic (`missing`, `string_too_long`, `greater_than_equal` and others); what was
-  sent is never repeated.
+  the rule of pydantic (`missing`, `string_too_long`, `greater_than_equal` and others). For words
+  in another language they have the rule by a name of ours (`needed`, `longest`, `at_least` and
+  others) and its `limit`, if it has one. What was sent is never repeated.
 - `duplicate_face` has `person_id`; refusals of photos have `measured`; `clock_skew` has the hub's
   time, `now`.
 - 429 and 503 `busy` have `Retry-After`; 401 has `WWW-Authenticate`; 405 has `Allow`.

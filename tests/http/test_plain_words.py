@@ -88,6 +88,24 @@ def test_a_door_says_plainly_what_it_does_not_take(
     assert answer.json()["detail"] == said
 
 
+def test_pages_get_the_rule_and_its_limit_for_words_of_their_own(server: Running) -> None:
+    with server.client("operator") as operator:
+        body = {"reason": "", "for_s": 601, "for": 5}
+        told = operator.post("/api/gate/open", json=body).json()["errors"]
+        places = {one["at"]: (one.get("rule"), one.get("limit")) for one in told}
+        assert places == {
+            "body.reason": ("empty", None),
+            "body.for_s": ("at_most", "600"),
+            "body.for": ("unknown", None),
+        }
+        dates = {"valid_from": "2026-03-02", "valid_until": "2026-03-01"}
+        (early,) = operator.put("/api/persons/1/access", json=dates).json()["errors"]
+        assert (early["rule"], early["detail"]) == (
+            "ends_early",
+            "valid_until must be after valid_from",
+        )
+
+
 def test_modes_are_named(server: Running) -> None:
     with server.client("operator") as operator:
         answer = operator.put("/api/gate/mode", json={"mode": "ajar", "reason": "drill"})

@@ -335,6 +335,49 @@ def test_one_phrase_has_digits_of_one_kind(visit: Visit, region: str, zero: str)
     assert kinds == [{zero}] * len(told), told
 
 
+def test_a_date_is_said_in_the_calendar_of_the_page_beside_the_field(visit: Visit) -> None:
+    visitor = visit()
+    visitor.sign_in("viewer")
+    page = visitor.page
+    log = "attendance?view=log&from=2026-03-01&to=2026-03-21"
+    visitor.goto(log)
+    page.get_by_label("From").wait_for()
+    assert page.locator(".said").count() == 0  # the browser writes it as the page does
+    visitor.goto(f"{log}&lang=fa")
+    page.get_by_text("۱۰ اسفند ۱۴۰۴", exact=True).wait_for()
+    page.get_by_text("۱ فروردین ۱۴۰۵", exact=True).wait_for()
+    page.locator("[name=to]").fill("2026-03-22")
+    page.get_by_text("۲ فروردین ۱۴۰۵", exact=True).wait_for()
+    assert violations(page) == []
+    visitor.goto("attendance?view=months&month=2026-03&lang=fa")
+    page.get_by_text("۱۰ اسفند ۱۴۰۴ – ۱۱ فروردین ۱۴۰۵", exact=True).wait_for()
+    visitor.goto("attendance?view=day&day=2026-03-21&lang=ar")
+    page.get_by_text("21 مارس 2026", exact=True).wait_for()
+
+
+def test_what_a_field_does_not_take_is_said_in_the_language_of_the_page(
+    visit: Visit, site: Site
+) -> None:
+    with signed_in(site, "operator") as client:
+        person = client.get("/api/persons", params={"q": "Z-7"}).json()[0]["id"]
+    visitor = visit()
+    visitor.sign_in("operator")
+    page = visitor.page
+    visitor.goto(f"people/{person}?lang=de")
+    page.get_by_role("button", name="Bearbeiten").click()
+    page.get_by_label("Telefon").fill("am Empfang")
+    page.get_by_role("button", name="Speichern").click()
+    said = "Telefon: hat nicht die Form, die hier nötig ist"
+    page.get_by_role("alert").filter(has_text=said).wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("region", name="Zutritt").get_by_role("button", name="Ändern").click()
+    page.locator("[name=valid_from]").fill("2026-03-02T08:00")
+    page.locator("[name=valid_until]").fill("2026-03-01T08:00")
+    page.get_by_role("button", name="Speichern").click()
+    page.get_by_role("alert").filter(has_text="muss nach dem Beginn enden").wait_for()
+    assert page.get_by_text("body").count() == 0
+
+
 @pytest.mark.parametrize(("scheme", "size"), [("light", {}), ("dark", PHONE)])
 def test_axe_finds_nothing(visit: Visit, scheme: str, size: dict[str, Any]) -> None:
     visitor = visit(color_scheme=scheme, **size)

@@ -26,6 +26,8 @@ from gated.core.values import (
 )
 from gated.daemon import door_process, gate_runtime
 from gated.http.codes import CODES as PROBLEMS
+from gated.http.plain_words import OWN_RULES
+from gated.http.plain_words import RULES as BROKEN_RULES
 from gated.link import remote_board
 from gated.link.status_board import ERASURE_PENDING, MISSING_MODELS, ROOM_PROBLEMS
 from gated.live import certificate_watch, damage_watch, file_sweep, hub_contact
@@ -83,6 +85,7 @@ CODES = {
     "problem": [ERASURE_PENDING, MISSING_MODELS, *ROOM_PROBLEMS.values(), *TROUBLES],
     "hint": [*HINTS, *(f"{NEEDS}{need}" for need in Need)],
     "clock": ["trusted", "doubtful", "unset"],
+    "unfit": [*BROKEN_RULES, *OWN_RULES],
 }
 
 

@@ -82,6 +82,17 @@ export const moment = at => format({ day: "numeric", month: "short", year: "nume
 // of a calendar day (2026-11-29), which no zone may move
 export const day = (iso, options = { weekday: "short", day: "numeric", month: "short" }) =>
   new Intl.DateTimeFormat(region, { timeZone: "UTC", ...options }).format(new Date(`${iso}T12:00:00Z`));
+// What a field of the browser holds, such as 2026-11-29T08:00: it shows that as its own language
+// writes it, with Gregorian months. Says it as this page does, where that is another way; else null.
+export function spoken(value) {
+  const { calendar } = new Intl.DateTimeFormat(region).resolvedOptions();
+  if (calendar === "gregory" && navigator.language.split("-")[0] === language.peek()) return null;
+  const first = value.length === 7 ? `${value}-01` : value.slice(0, 10), style = { day: "numeric", month: "long", year: "numeric" };
+  if (!/^\d{4}-\d\d-\d\d$/.test(first)) return "";
+  if (value.length === 7) return `${day(first, style)} – ${day(lastOf(value), style)}`;
+  return [day(first, style), digits(value.slice(11, 16))].filter(Boolean).join(" ");
+}
+export const lastOf = month => { const [year, n] = month.split("-").map(Number); return new Date(Date.UTC(year, n, 0)).toISOString().slice(0, 10); };
 // local times that come with their offset: as the clock at the gate showed them
 export const clockOf = iso => (iso ? digits(iso.slice(11, 16)) : "–");
 

@@ -15,7 +15,7 @@ export function inWords(error, named = at => at) {
   if (!(error instanceof ApiError)) return error instanceof TypeError ? t("app.lost") : String(error.message ?? error);
   const { code, body, id } = error;
   let said = has(`error.${code}`) ? t(`error.${code}`, { detail: error.message }) : has(`refusal.${code}`) ? t(`refusal.${code}`) : error.message;
-  if (code === "invalid" && body?.errors) said = body.errors.map(e => `${named(e.at.replace(/^(body|query)\./, ""))}: ${e.detail}`).join("; ");
+  if (code === "invalid" && body?.errors) said = body.errors.map(e => `${e.at === "body" ? "" : `${named(e.at.replace(/^(body|query)\./, ""))}: `}${has(`unfit.${e.rule}`) ? t(`unfit.${e.rule}`, { limit: Number(e.limit) || e.limit }) : e.detail}`).join("; ");
   return id ? `${said} (${id.slice(0, 8)})` : said;
 }
 

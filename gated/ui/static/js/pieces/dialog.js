@@ -2,7 +2,7 @@
 import { session } from "../core/api.js";
 import { h, scoped, signal } from "../core/dom.js";
 import { goBack, placeOf } from "../core/focus.js";
-import { t } from "../core/i18n.js";
+import { spoken, t } from "../core/i18n.js";
 import { button, inWords, note } from "./bits.js";
 
 let count = 0;
@@ -70,7 +70,15 @@ export function field(label, control, hint) {
   control.id = id;
   if (hint) control.setAttribute("aria-describedby", `${id}-hint`);
   if (control.type === "checkbox") return h("div.check", {}, control, h("label", { for: id }, label), hint && h("p.hint", { id: `${id}-hint` }, hint));
-  return h("div.field", {}, h("label", { for: id }, label), control, hint && h("p.hint", { id: `${id}-hint` }, hint));
+  const named = h("label", { for: id }, label), said = /^(date|month)/.test(control.type) && saying(control);
+  return h("div.field", {}, said ? h("div.said", {}, named, said) : named, control, hint && h("p.hint", { id: `${id}-hint` }, hint));
+}
+// The date of a field in the words of the page, where the browser writes it otherwise.
+function saying(control) {
+  if (spoken(control.value) === null) return null;
+  const value = signal(control.value);
+  for (const kind of ["input", "change"]) control.addEventListener(kind, () => { value.value = control.value; });
+  return h("span.small.muted", { role: "status" }, () => spoken(value.value));
 }
 export const input = (name, value, more = {}) => h("input", { name, value: value ?? "", autocomplete: "off", maxlength: 200, ...more });
 export const checkbox = (name, checked, more = {}) => h("input", { type: "checkbox", name, checked: Boolean(checked), ...more });

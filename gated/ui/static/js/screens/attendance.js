@@ -1,7 +1,7 @@
 // Attendance: what has to be mended first, a day, the log, months, requests; and a week of one person.
 import { get, may, post, query } from "../core/api.js";
 import { h, inOrder, signal } from "../core/dom.js";
-import { addDays, clockOf, day, duration, fromSite, moment, number, t, time, today, toSite, weekOf, word } from "../core/i18n.js";
+import { addDays, clockOf, day, duration, fromSite, lastOf, moment, number, spoken, t, time, today, toSite, weekOf, word } from "../core/i18n.js";
 import { BASE, remember } from "../core/router.js";
 import { bdi, button, chip, empty, head, inWords, loaded, nameOf, note, outcome, toast } from "../pieces/bits.js";
 import { bars } from "../pieces/chart.js";
@@ -107,7 +107,7 @@ function oneDay(at) {
     none: () => empty("clock", t("attendance.nobody")) });
   const arrivals = () => Array.from({ length: 24 }, (_, hour) => [number(hour), came.value.find(c => c.hour === hour)?.people ?? 0]);
   return h("div", {}, h("div.filters", {}, h("div.row", {}, before,
-    h("input", { type: "date", value: () => chosen.value, max: today(), "aria-label": t("attendance.day"), onchange: e => pick(e.target.value) }), after)),
+    h("input", { type: "date", value: () => chosen.value, max: today(), "aria-label": t("attendance.day"), onchange: e => pick(e.target.value) }), after), () => spoken(chosen.value) && h("p.muted", { role: "status" }, spoken(chosen.value))),
   h("div.stack", {}, () => problem.value && note("bad", inWords(problem.value)), () => came.value.length > 0 && h("section.card", { "aria-labelledby": "arrivals" }, h("header", {}, h("h2", { id: "arrivals" }, t("attendance.arrivals"))), bars(t("attendance.arrivals"), arrivals())),
     shown.el));
 }
@@ -160,8 +160,7 @@ function months(at) {
     if (!value) return;
     month.value = value;
     remember({ month: value });
-    const [year, number_] = value.split("-").map(Number);
-    filters.value = { from: `${value}-01`, to: new Date(Date.UTC(year, number_, 0)).toISOString().slice(0, 10) };
+    filters.value = { from: `${value}-01`, to: lastOf(value) };
     shown?.again();
   }
   change(month.peek());
