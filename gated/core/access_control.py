@@ -83,7 +83,9 @@ class AccessControl:
         self._clock: float | None = None
         """UTC less monotonic seconds, as of the last event."""
         self._looks_at_clock: float | None = None
-        """When to check whether the first-in hours are over."""
+        """When to check whether the first-in hours are over; None: nobody has come in them."""
+        self._freed = False
+        """The door has been in free access ever since the first person came."""
 
     # --- requests -----------------------------------------------------------------------------
 
@@ -245,24 +247,25 @@ class AccessControl:
         """Unlock the door until the first-in hours end, when this is the first entry in them."""
         hours = self.access.plan.rules.first_in
         enters = request.direction is Direction.ENTRY and not request.leaving
-        if hours is None or not enters or self._entrance.door.mode is not DoorMode.NORMAL:
+        if hours is None or not enters or self._looks_at_clock is not None:
             return
-        if self.access.is_open(hours, now):
-            self._looks_at_clock = _next_minute(now)
+        if self._entrance.door.mode is DoorMode.NORMAL and self.access.is_open(hours, now):
+            self._looks_at_clock, self._freed = _next_minute(now), True
             free = SetDoorMode(DoorMode.FREE_ACCESS, "gate", "first in")
             yield from self._entrance.handle(free, now)
 
     def _hours_over(self, now: Instant) -> Iterator[Command]:
         """Lock again after the first-in hours, unless somebody has set the mode meanwhile."""
+        self._freed = self._freed and self._entrance.door.mode is DoorMode.FREE_ACCESS
         if self._looks_at_clock is None or now.mono < self._looks_at_clock:
             return
         hours = self.access.plan.rules.first_in
-        if self._entrance.door.mode is not DoorMode.FREE_ACCESS:
-            self._looks_at_clock = None
-        elif hours is not None and self.access.is_open(hours, now):
+        if hours is not None and self.access.is_open(hours, now):
             self._looks_at_clock = _next_minute(now)
-        else:
-            self._looks_at_clock = None
+            return
+        self._looks_at_clock = None
+        if self._freed:
+            self._freed = False
             normal = SetDoorMode(DoorMode.NORMAL, "gate", "the hours are over")
             yield from self._entrance.handle(normal, now)
 

@@ -208,9 +208,10 @@ class DoorControl:
     """The machine. All times are monotonic seconds.
 
     until: end of the lease, None without one. egress_until: end of what the exit button gave.
-    allowed_until: end of the last release, also when the door was locked before. watched: since
-    when the leaf counts as held. closing: the last one. reopened: the closing that the leaf was
-    opened just after, while it stands open; it may be a rebound.
+    allowed_until: end of the longest release that goes on, or of the last one, also when the door
+    was locked before. watched: since when the leaf counts as held. closing: the last one.
+    reopened: the closing that the leaf was opened just after, while it stands open; it may be a
+    rebound.
     """
 
     rules: DoorRules
@@ -376,8 +377,11 @@ class DoorControl:
         end = now + for_s
         if input_ is DoorInput.REX:
             self.egress_until = end if self.egress_until is None else max(end, self.egress_until)
+        # a shorter release takes nothing from a longer one that goes on
+        allowed = None if self.until is None else self.allowed_until
+        self.allowed_until = end if allowed is None else max(end, allowed)
         self.until = end if self.until is None else max(end, self.until)
-        self.released_at, self.allowed_until = now, end
+        self.released_at = now
         if input_ is DoorInput.REX and not self.rules.rex_releases:
             return []
         return [Unlock(self.until - now, cause)]

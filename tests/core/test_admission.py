@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,13 +16,15 @@ from gated.core.messages import (
     LastPunches,
     Observation,
     PlanReplaced,
+    SetDoorMode,
     Tick,
     Unlock,
 )
 from gated.core.pad import PAD_LEVELS
 from gated.core.plan import AccessPlan, AntiPassback, Pass, SiteRules
 from gated.core.policy import GatePolicy
-from gated.core.values import Direction, Method, Reason
+from gated.core.schedule import Hours, Schedule
+from gated.core.values import Direction, DoorMode, Method, Reason, TrackedFace
 from tests.core.policies import policy_with
 from tests.core.scenes import (
     ANN,
@@ -260,3 +263,56 @@ def test_what_time_had_forgiven_before_a_start_is_no_news() -> None:
     assert records(here.send(Tick())) == []
     here.wait(61.0)
     assert records(here.send(Tick())) == [("presence_forgiven", "info")]
+
+
+# --- the first one in -----------------------------------------------------------------------------
+
+NOON_TO_TWO = Schedule(1, "noon to two", ((Hours(12 * 60, 14 * 60),),) * 7)
+
+
+def with_first_in() -> Scene:
+    """A door that the first entry between noon and two frees; it is noon."""
+    here = Scene()
+    people = {n: Pass(person(n)) for n in (ANN, BOB, CLEO)}
+    noon = datetime(2026, 7, 1, 12, tzinfo=UTC).timestamp()
+    here.now += (noon - at(here.now).utc) % 86400.0
+    hours = AccessPlan(people=people, schedules={1: NOON_TO_TWO}, rules=SiteRules(first_in=1))
+    here.send(PlanReplaced(hours))
+    return here
+
+
+def come(here: Scene, who: TrackedFace) -> None:
+    here.watch(who)
+    here.lose(who.track_id)
+    here.wait(10.0)
+
+
+def mode_of(here: Scene) -> DoorMode | None:
+    return here.gate.state.mode
+
+
+def test_the_first_one_in_frees_the_door_until_the_hours_end() -> None:
+    here = with_first_in()
+    assert mode_of(here) is DoorMode.NORMAL
+    come(here, ann)
+    assert mode_of(here) is DoorMode.FREE_ACCESS
+    here.wait(7000.0)
+    assert mode_of(here) is DoorMode.FREE_ACCESS
+    here.wait(300.0)
+    assert mode_of(here) is DoorMode.NORMAL
+    come(here, bob)
+    assert mode_of(here) is DoorMode.NORMAL, "the hours are over"
+    here.wait(86400.0 - 7300.0)
+    come(here, bob)
+    assert mode_of(here) is DoorMode.FREE_ACCESS, "the first one of the next day"
+
+
+def test_what_somebody_sets_in_the_hours_of_the_first_one_in_stays() -> None:
+    here = with_first_in()
+    come(here, ann)
+    here.send(SetDoorMode(DoorMode.NORMAL, "eve", "a stranger is about"))
+    come(here, bob)
+    assert mode_of(here) is DoorMode.NORMAL, "the second one in is not the first"
+    here.send(SetDoorMode(DoorMode.FREE_ACCESS, "eve", "a delivery until three"))
+    here.wait(7300.0)
+    assert mode_of(here) is DoorMode.FREE_ACCESS, "somebody has set that"

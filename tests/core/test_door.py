@@ -198,6 +198,20 @@ def test_each_person_who_follows_begins_the_watch_anew() -> None:
     assert told(door.advance(at(48.9))) == []
 
 
+def test_who_is_let_in_during_a_long_release_does_not_shorten_it_for_the_watch() -> None:
+    door = DoorControl(door_rules(held_open_s=30.0, held_warning_s=10.0, max_s=120.0))
+    door.release(DoorInput.OPERATOR, 60.0, "remote", at(0.0))
+    door.leaf(True, at(1.0))
+    grant(door, 5.0)
+    assert told(door.advance(at(59.0))) == []
+    assert told(door.advance(at(80.0))) == [("door_held_warning", "warning")]
+    door.leaf(False, at(81.0))
+    grant(door, 82.0)
+    door.leaf(True, at(83.0))
+    door.advance(at(85.0))
+    assert door.deadline == 105.0, "the long release was over when the leaf was closed"
+
+
 def test_a_late_tick_warns_and_alarms_in_this_order() -> None:
     door = DoorControl(door_rules())
     grant(door, 0.0)
