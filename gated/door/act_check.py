@@ -97,8 +97,9 @@ class ActCheck:
             return
         if self._board.snapshot().journal == "unavailable":
             raise StorageError("what cannot be recorded is not done")
-        self._of_all.act("")
+        # in this order: what one account may not do takes nothing from the others
         self._of_one.act(actor)
+        self._of_all.act("")
 
     def _bounded(self, for_s: float | None) -> float:
         if for_s is None or not math.isfinite(for_s) or for_s <= 0:
