@@ -420,15 +420,26 @@ Arrivals = tuple[int, str | None, str, int]
 """The quarter of an hour (UTC seconds), zone and site of a row, and how many."""
 
 
-def first_entries(session: Session, from_: datetime, to: datetime) -> list[Arrivals]:
-    """Count the first entries of all people in that time, by quarters of an hour."""
+def first_entries(
+    session: Session,
+    from_: datetime,
+    to: datetime,
+    days: Mapping[str, tuple[datetime, datetime]],
+) -> list[Arrivals]:
+    """Count the first entries of all people in that time, by quarters of an hour.
+
+    days: name of a zone -> the part of that time which counts there.
+    """
+    zone = log.c.timezone
+    here = [sa.and_(zone == name, *_between(*day)) for name, day in days.items()]
+    its_day = sa.or_(zone.is_(None), zone.not_in([*days]), *here)
     firsts = (
         sa.select(
             sa.func.min(log.c.created_at).label("at"),
             sa.func.max(log.c.timezone).label("timezone"),
             sa.func.max(log.c.site).label("site"),
         )
-        .where(log.c.person_id.is_not(None), _ENTERED, *_between(from_, to), *_PUNCH)
+        .where(log.c.person_id.is_not(None), _ENTERED, *_between(from_, to), *_PUNCH, its_day)
         .group_by(log.c.person_id)
         .subquery()
     )
@@ -524,6 +535,7 @@ def who_came_after(
     session: Session,
     from_: datetime,
     to: datetime,
+    begun: datetime,
     due: datetime,
     *,
     person_id: int | None = None,
@@ -531,7 +543,7 @@ def who_came_after(
     after: int = 0,
 ) -> list[int]:
     """Ids, in their order and behind one, of those in a group that names a time who entered between
-    from_ and to, and never before due."""
+    from_ and to, and never between `begun`, when the day has begun at all gates, and `due`."""
     if rows.is_too_large(person_id):
         return []
     bound = (
@@ -539,12 +551,13 @@ def who_came_after(
         .join(groups, groups.c.id == group_members.c.group_id)
         .where(groups.c.late_after.is_not(None))
     )
+    in_time = sa.case((sa.and_(log.c.created_at >= begun, log.c.created_at < due), 1))
     people = [*_of_people(person_id, department, after), (log.c.person_id + 0).in_(bound)]
     found = (
         sa.select(log.c.person_id)
         .where(*people, _ENTERED, *_between(from_, to), *_PUNCH)
         .group_by(log.c.person_id)
-        .having(sa.func.min(log.c.created_at) >= due)
+        .having(sa.func.count(in_time) == 0, sa.func.max(log.c.created_at) >= due)
         .order_by(log.c.person_id)
     )
     return list(session.scalars(found))

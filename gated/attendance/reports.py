@@ -2,9 +2,8 @@
 
 Days are derived from effective granted rows, each by the clock at its gate, and every local time
 is given with the offset that held there: in the night when clocks go back an hour comes twice.
-Everything comes in small
-parts, each read in a transaction of its own: memory does not grow with the log, and a slow reader
-holds nobody up.
+Everything comes in small parts, each read in a transaction of its own: memory does not grow with
+the log, and a slow reader holds nobody up.
 """
 
 from __future__ import annotations
@@ -111,7 +110,7 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class PassagesRead:
-    """Return what days are derived from, by the id of the person."""
+    """All that days are derived from, by the id of the person."""
 
     zones: Zones
     punches: Mapping[int, list[Punch]]
@@ -290,14 +289,15 @@ class Reports:
         period = Period(day, day)
         now = datetime.fromtimestamp(self._clock.now().utc, UTC)
         with self._database.read() as session:
-            begin, end = self._bounds(zones(self._workspace, session, fleet=True), period)
+            there = zones(self._workspace, session, fleet=True)
+            begin, end = self._bounds(there, period)
             ids = attendance_store.who_may_be_odd(
                 session, begin, end, now - self._rules.longest, self._rules.longest,
                 person_id=people.person_id, department=people.department, after=after,
             )  # fmt: skip
             if (due := self._earliest_due(session, day)) is not None:
                 late = attendance_store.who_came_after(
-                    session, begin, end, due,
+                    session, begin, end, max(self._begins(there, day)), due,
                     person_id=people.person_id, department=people.department, after=after,
                 )  # fmt: skip
                 ids = sorted({*ids, *late})
@@ -332,8 +332,9 @@ class Reports:
         with self._database.read() as session:
             there = zones(self._workspace, session)
             everywhere = zones(self._workspace, session, fleet=True)
-            begin, end = self._bounds(everywhere, Period(day, day))
-            first_entries = attendance_store.first_entries(session, begin, end)
+            bounds = self._bounds(everywhere, Period(day, day))
+            at_gates = {str(zone): self._day_in(zone, day) for zone in everywhere.everywhere()}
+            first_entries = attendance_store.first_entries(session, *bounds, at_gates)
         for quarter, timezone, site, count in first_entries:
             zone = there.of(timezone, site)
             at = datetime.fromtimestamp(quarter, UTC)
@@ -343,19 +344,26 @@ class Reports:
 
     def _bounds(self, there: Zones, period: Period) -> tuple[datetime, datetime]:
         """Between which times, in UTC, these days lie at whatever gate."""
-        start = datetime.combine(period.first, time()) + self._rules.day_start
-        # the clock on the wall may begin a day in an hour that it skips, or has twice
-        begins = [
-            start.replace(tzinfo=zone, fold=fold).astimezone(UTC)
-            for zone in there.everywhere()
-            for fold in (0, 1)
-        ]
         ends = [
             datetime.combine(period.last, time(), zone).astimezone(UTC) + self._rules.day_start
             for zone in there.everywhere()
         ]
         # a day of 25 hours has no more than that
-        return min(begins), max(ends) + timedelta(hours=25)
+        return min(self._begins(there, period.first)), max(ends) + timedelta(hours=25)
+
+    def _begins(self, there: Zones, day: date) -> list[datetime]:
+        """Return when a day begins, in UTC, at one gate or another."""
+        return [begin for zone in there.everywhere() for begin in self._begins_in(zone, day)]
+
+    def _begins_in(self, zone: tzinfo, day: date) -> list[datetime]:
+        """The same in one zone; a clock may begin a day in an hour that it skips, or has twice."""
+        start = datetime.combine(day, time()) + self._rules.day_start
+        return [start.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)]
+
+    def _day_in(self, zone: tzinfo, day: date) -> tuple[datetime, datetime]:
+        """Return between which times, in UTC, a day lies in a zone."""
+        following = day + timedelta(days=1)
+        return min(self._begins_in(zone, day)), max(self._begins_in(zone, following))
 
     def read(self, session: Session, ids: Sequence[int], period: Period) -> PassagesRead:
         """Read what the days of these people are derived from."""

@@ -10,6 +10,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from gated.access import site_store
 from gated.access.rules import Access
 from gated.attendance import attendance_store
 from gated.attendance.reports import EVERYBODY, PeopleFilter, Period, PersonDay, Reports
@@ -123,6 +124,26 @@ def test_who_comes_after_the_time_of_their_group_is_late_on_working_days(
     reports = Reports(workspace, clock_at("2026-03-09T20:00"))
     assert [f.late for part in reports.days(WEEK) for f in part] == [by]
     assert len(all_of(reports)) == (by is not None)
+
+
+def test_who_came_on_the_evening_before_elsewhere_is_late_in_the_morning(
+    workspace: Workspace,
+) -> None:
+    """Where it is still the day before, an evening lies after the midnight of this machine."""
+    who = hire(workspace, "p1")
+    join(workspace, late_group(workspace, "Office", "08:15"), who)
+    with workspace.database.write() as session:
+        site_store.set_timezone(session, "works", "America/New_York")
+    # by the clock in Berlin, which is six hours ahead
+    for at, way in (("03T01:00", "entry"), ("03T03:00", "exit"), ("03T16:00", "entry")):
+        passes(workspace, who, f"2026-03-{at}", way, timezone="America/New_York")
+    passes(workspace, who, "2026-03-03T20:00", "exit", timezone="America/New_York")
+    reports = Reports(workspace, clock_at("2026-03-09T20:00"))
+    days = [(f.day.date.day, f.late) for part in reports.days(WEEK) for f in part]
+    assert days == [(2, timedelta(hours=10, minutes=45)), (3, timedelta(hours=1, minutes=45))]
+    assert all_of(reports) == [("2026-03-03", "p1"), ("2026-03-02", "p1")]
+    assert reports.arrivals(date(2026, 3, 2)) == {19: 1}
+    assert reports.arrivals(date(2026, 3, 3)) == {10: 1}
 
 
 def test_late_arrivals_of_a_department_are_found_however_it_is_spelt(workspace: Workspace) -> None:
