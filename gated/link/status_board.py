@@ -65,6 +65,8 @@ class DecisionView:
     """From the capture of the frame that decided."""
     rule: str = ""
     """The rule that refused it."""
+    released: bool = True
+    """The relay moved for it."""
     number: int = 0
     """Counts from 1 at the start of the program."""
 
@@ -348,6 +350,7 @@ def view_of(decision: Decision, edge: float | None) -> DecisionView:
         direction=decision.direction.value,
         method=decision.method.value,
         rule=decision.rule,
+        released=edge is not None,
         frames=decision.frames,
         pad=decision.pad,
         visit=decision.visit,

@@ -1,4 +1,4 @@
-"""Removes files that no row names, and finds rows whose files cannot be read."""
+"""Removes files that nobody needs any more, and finds rows whose files cannot be read."""
 
 from __future__ import annotations
 
@@ -6,14 +6,23 @@ import os
 
 from gated.enrollment import enrollment_store
 from gated.live import snapshot_store
+from gated.vault.files import sweep_temporary
 from gated.workspace import Workspace
+
+FOLDERS = ("keys", "cache", "incidents", "refused")
+"""Below the state directory, with files that are written as a whole."""
 
 
 def sweep_files(workspace: Workspace, grace_s: float = 60.0) -> int:
-    """Remove files that no row names, written more than `grace_s` seconds ago; return how many."""
+    """Remove files that no row names, and leftovers of writes that were cut off; return how many.
+
+    Files younger than `grace_s` seconds stay.
+    """
+    state = workspace.settings.storage.state_dir
+    left = sweep_temporary((state, *(state / name for name in FOLDERS)), grace_s)
     with workspace.database.read() as session:
         known = enrollment_store.known_files(session) | snapshot_store.known_files(session)
-    return workspace.files.sweep(known, grace_s)
+    return left + workspace.files.sweep(known, grace_s)
 
 
 UNREADABLE = "files_unreadable"

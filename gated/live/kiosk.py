@@ -32,7 +32,8 @@ def shown(
 ) -> tuple[str, Mapping[str, Any]] | None:
     """Return (kind, data) for a kiosk; None for items that a kiosk does not show.
 
-    names: greet people who are let in by name. The reason of a denial is never shown.
+    names: greet people who are let in by name. The reason of a denial is never shown. released: the
+    relay moved for who was let in; else the door is not open.
     """
     match item:
         case DecisionView():
@@ -41,6 +42,7 @@ def shown(
             return "decision", {
                 "outcome": item.outcome,
                 "direction": item.direction,
+                "released": item.released and granted,
                 "name": greeted if granted else None,
             }
         case Notice():

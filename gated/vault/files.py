@@ -5,8 +5,10 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import secrets
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ ENCODINGS = "encodings"
 SUFFIX = ".sealed"
 TEMPORARY = ".tmp"
 KEPT = ".gitkeep"
+_TEMPORARY_NAME = re.compile(rf"\..+\.[0-9a-f]{{16}}{re.escape(TEMPORARY)}")
 
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o600) -> None:
@@ -38,6 +41,20 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o600) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def sweep_temporary(folders: Iterable[Path], grace_s: float = 60.0) -> int:
+    """Remove what `write_atomic` left in these folders when it was cut off; return how many.
+
+    Files younger than `grace_s` seconds stay: another process may be writing them.
+    """
+    removed, newest = 0, time.time() - grace_s
+    for folder in folders:
+        for path in folder.glob(f".*{TEMPORARY}"):
+            if _TEMPORARY_NAME.fullmatch(path.name) and path.lstat().st_mtime <= newest:
+                path.unlink(missing_ok=True)
+                removed += 1
+    return removed
 
 
 def _write_new(path: Path, data: bytes) -> None:

@@ -83,6 +83,8 @@ def test_a_view_counts_from_first_sight() -> None:
     assert (view.person, view.reason) == (ANNA, "granted")
     assert view_of(decision(first_seen=None), edge=101.75).relay_after_ms is None
     assert view_of(decision(), edge=None).relay_after_ms is None
+    assert view_of(decision(first_seen=None), edge=101.75).released
+    assert not view_of(decision(), edge=None).released
 
 
 def test_subscribers_are_called_in_their_loop_until_they_leave() -> None:

@@ -165,6 +165,20 @@ def test_a_kept_picture_is_sealed_and_each_look_at_it_is_journaled(
     assert len(stored(workspace)) == 1
 
 
+def test_what_a_write_left_that_was_cut_off_is_swept_up(workspace: Workspace) -> None:
+    state = workspace.settings.storage.state_dir
+    left = [
+        state / ".journal.head.0123456789abcdef.tmp",
+        state / "keys" / f".token.key.{'0' * 16}.tmp",
+    ]
+    others = [state / ".someones.tmp", state / "notes.tmp"]
+    for path in (*left, *others):
+        path.write_text("half")
+    assert sweep_files(workspace) == 0, "somebody may be writing them"
+    assert sweep_files(workspace, grace_s=-1.0) == len(left)
+    assert [path.exists() for path in (*left, *others)] == [False, False, True, True]
+
+
 def test_they_go_when_their_time_is_over(workspace: Workspace, pictures: Snapshots) -> None:
     keep(pictures)
     clock = ManualClock(utc=1_800_000_000.0 + 2 * DAY_S)

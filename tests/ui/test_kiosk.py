@@ -50,7 +50,11 @@ def test_what_happens_leads_from_one_screen_to_the_next(visit: Visit) -> None:
     events: list[tuple[str, Any, int]] = [
         ("state", fine, 0),
         ("notice", {"code": "too_small"}, 100),
-        ("decision", {"outcome": "granted", "direction": "entry", "name": None}, 200),
+        (
+            "decision",
+            {"outcome": "granted", "direction": "entry", "name": None, "released": True},
+            200,
+        ),
         ("notice", {"code": "look_here"}, 300),
         ("tick", None, 4100),
         ("tick", None, 4200),
@@ -81,7 +85,7 @@ def test_a_door_that_is_open_or_shut_for_all_alike_is_said_whoever_comes(visit: 
     denied: tuple[str, Any] = ("decision", {"outcome": "denied", "direction": "entry"})
     granted: tuple[str, Any] = (
         "decision",
-        {"outcome": "granted", "direction": "entry", "name": None},
+        {"outcome": "granted", "direction": "entry", "name": None, "released": True},
     )
     for state, shows, admitted in (
         ({**calm, "mode": "lockdown"}, "closed", "granted"),
@@ -93,6 +97,24 @@ def test_a_door_that_is_open_or_shut_for_all_alike_is_said_whoever_comes(visit: 
         said = [("state", state), come, denied, granted]
         events = [(kind, data, 100 * at) for at, (kind, data) in enumerate(said)]
         assert _run(visitor.page, events) == [shows, shows, shows, admitted], state
+
+
+def test_nobody_is_told_that_a_door_is_open_whose_relay_did_not_move(visit: Visit) -> None:
+    visitor = visit()
+    visitor.goto("kiosk")
+    stuck = {"outcome": "granted", "direction": "entry", "name": None, "released": False}
+    fine = {"door": "locked", "mode": "normal", "fault": False}
+    events: list[tuple[str, Any, int]] = [
+        ("state", fine, 0),
+        ("decision", stuck, 100),
+        ("tick", None, 5000),
+        ("tick", None, 5100),
+        ("decision", stuck, 6000),
+        ("state", {**fine, "fault": True}, 6100),
+        ("tick", None, 12000),
+    ]
+    shown = ["idle", "fault", "fault", "idle", "fault", "fault", "fault"]
+    assert _run(visitor.page, events) == shown
 
 
 def test_a_kiosk_keeps_its_token_where_no_script_reads_it(visit: Visit, site: Site) -> None:
@@ -303,8 +325,12 @@ def test_the_screen_tells_those_behind_nothing(names: bool) -> None:
     granted = shown(DecisionView(outcome="granted", **view), names)
     assert granted is not None
     assert granted[1]["name"] == ("Ada Byron" if names else None)
+    assert granted[1]["released"] is True
+    stuck = shown(DecisionView(outcome="granted", **view, released=False), names)
+    assert stuck == ("decision", {**granted[1], "released": False})
     denied = shown(DecisionView(outcome="denied", **view), names)
-    assert denied == ("decision", {"outcome": "denied", "direction": "entry", "name": None})
+    told = {"outcome": "denied", "direction": "entry", "released": False, "name": None}
+    assert denied == ("decision", told)
 
 
 @pytest.mark.parametrize(

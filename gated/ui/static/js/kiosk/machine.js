@@ -27,6 +27,7 @@ export function next(state, { kind, data }, now) {
     case "lost": return { ...state, lostAt: state.lostAt ?? now };
     case "decision":
       if (fire(state.gate)) return state;
+      if (data.outcome === "granted" && !data.released) return { ...state, show: "fault", until: now + REFUSAL_MS };
       if (data.outcome === "granted") return { ...state, show: "granted", name: data.name, code: data.direction, until: now + WELCOME_MS };
       if (special(state.gate)) return idle(state);
       return { ...state, show: "denied", name: null, until: now + REFUSAL_MS };
