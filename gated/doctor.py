@@ -447,23 +447,14 @@ def _camera(patient: DoctorContext) -> Iterator[Finding]:
     if camera is None:
         yield Finding("camera", "skip", "the demo" if name == "replay" else "none is configured")
         return
-    began = time.monotonic()
-    try:
-        camera.open()
-        frame = camera.read()
-        took = time.monotonic() - began
-    finally:
-        camera.close()
-    height, width = frame.image.shape[:2]
-    message = f"{name} gives {width}x{height} after {took:.1f} s"
-    brightness = float(frame.image.mean())
-    if brightness < 8:
+    image, message = _picture_of(camera, name)
+    if _is_dark(image):
         yield Finding("camera", "warn", f"{message}, all dark", "remove the cap; mend the light")
-    elif (turn := patient.turn_of(patient, frame.image)) is not None:
+    elif (turn := patient.turn_of(patient, image)) is not None:
         rotate = setting_for(turn, patient.settings.camera.rotate, patient.settings.camera.mirror)
         advice = f"rotate: {rotate}? (camera.rotate; now {patient.settings.camera.rotate})"
         yield Finding("camera", "warn", f"{message}, faces show only when it is turned", advice)
-    elif patient.settings.liveness.level != "off" and _is_infra_red(frame.image):
+    elif patient.settings.liveness.level != "off" and _is_infra_red(image):
         yield Finding(
             "camera",
             "ok" if patient.settings.liveness.infra_red == "challenge" else "warn",
@@ -483,14 +474,8 @@ def _second_camera(patient: DoctorContext) -> Iterator[Finding]:
     if patient.running:
         yield Finding(name, "skip", "the running gate uses it")
         return
-    camera = open_camera(settings, patient.clock)
-    try:
-        camera.open()
-        image = camera.read().image
-    finally:
-        camera.close()
-    message = f"{settings.driver} gives {image.shape[1]}x{image.shape[0]}"
-    if float(image.mean()) < 8:
+    image, message = _picture_of(open_camera(settings, patient.clock), settings.driver)
+    if _is_dark(image):
         yield Finding(name, "warn", f"{message}, all dark", "switch its infra-red lamp on")
     elif not _is_infra_red(image):
         advice = "set it to its night mode for good: nobody is let in by pictures with colour"
@@ -499,6 +484,22 @@ def _second_camera(patient: DoctorContext) -> Iterator[Finding]:
         yield Finding(name, "ok", f"{message}, infra-red")
     driver, setup = camera_driver(settings, patient.clock)
     yield from (Finding(name, *check) for check in driver.check(setup))
+
+
+def _picture_of(camera: Camera, driver: str) -> tuple[Image, str]:
+    """Return a picture of a camera, and a sentence about it. Raises: DeviceError."""
+    began = time.monotonic()
+    try:
+        camera.open()
+        image = camera.read().image
+        took = time.monotonic() - began
+    finally:
+        camera.close()
+    return image, f"{driver} gives {image.shape[1]}x{image.shape[0]} after {took:.1f} s"
+
+
+def _is_dark(image: Image) -> bool:
+    return float(image.mean()) < 8
 
 
 def _is_infra_red(image: Image) -> bool:
