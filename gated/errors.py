@@ -239,6 +239,48 @@ class InUse(Conflict):
     code = "in_use"
 
 
+class PinExists(Conflict):
+    """The person has a PIN already; there is one at most."""
+
+    code = "pin_exists"
+
+
+class RequestsWaiting(Conflict):
+    """As many requests of the person as there may be wait for an answer already."""
+
+    code = "requests_waiting"
+
+
+class PasskeysFull(Conflict):
+    """The account has as many passkeys as it may have."""
+
+    code = "too_many_passkeys"
+
+
+class CompanyAccount(Conflict):
+    """The account signs in at the company's provider, and by no means of the gate."""
+
+    code = "company_account"
+
+
+class SettingsOnTrial(Conflict):
+    """The gate is trying other settings at this moment."""
+
+    code = "settings_on_trial"
+
+
+class LastDayOver(Conflict):
+    """The person's last day has passed."""
+
+    code = "last_day_over"
+
+
+class EditWaits(Conflict):
+    """An earlier edit, on which this one builds, has to be decided first."""
+
+    code = "edit_waits"
+
+
 class LastAdmin(Conflict):
     """Nobody else could sign in as an administrator."""
 

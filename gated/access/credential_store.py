@@ -16,7 +16,7 @@ from gated.database import rows
 from gated.database.records import Credential, columns_of, record
 from gated.database.stored_settings import touch_rules
 from gated.database.tables import credentials, new_uid, persons, utcnow
-from gated.errors import CardTaken, Conflict, NotFound
+from gated.errors import CardTaken, NotFound, PinExists
 from gated.people import person_store as persons_
 
 CHANGEABLE = frozenset({"label", "is_active", "valid_from", "valid_until"})
@@ -47,11 +47,11 @@ class NewCredential:
 def add(session: Session, person_id: int, new: NewCredential) -> Credential:
     """Give a person a credential.
 
-    Raises: NotFound, CardTaken when somebody has the card, Conflict when there is a PIN already.
+    Raises: NotFound, CardTaken when somebody has the card, PinExists.
     """
     persons_.get(session, person_id)
     if new.kind == "pin" and of_pin(session, person_id) is not None:
-        raise Conflict("there is a PIN already: remove it first")
+        raise PinExists("there is a PIN already: remove it first")
     values = {**asdict(new), "uid": new.uid or new_uid(), "person_id": person_id}
     try:
         id_ = rows.insert(session, credentials, **values)

@@ -33,6 +33,7 @@ from gated.database.tables import new_uid
 from gated.errors import (
     BadCredentials,
     BelongsToHub,
+    CompanyAccount,
     ConfirmationNeeded,
     Conflict,
     NotAllowed,
@@ -128,7 +129,7 @@ class Accounts(Service):
         with self._workspace.database.read() as session:
             account = _named(session, username)
             if identity_store.is_external(session, account.id):
-                raise Conflict("this account is signed in to with the company's account")
+                raise CompanyAccount("this account is signed in to with the company's account")
             editor = editor_store.find(session, account.id)
         key = _new_key(password) if editor else None
         with self.change(actor) as change:
@@ -266,7 +267,7 @@ class Accounts(Service):
         """
         account = account_store.get(session, account_id)
         if identity_store.is_external(session, account.id):
-            raise Conflict("this account is signed in to with the company's account")
+            raise CompanyAccount("this account is signed in to with the company's account")
         if Role(account.role) is Role.DEVICE:
             raise Conflict("a device signs in with its token")
         return _own(session, account.username)

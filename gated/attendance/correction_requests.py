@@ -18,7 +18,7 @@ from gated.attendance.attendance import Attendance, Correction, Status
 from gated.change import Change
 from gated.core.values import Direction
 from gated.database.records import AttendanceRow, CorrectionRequest
-from gated.errors import AlreadyDone, Conflict, NotFound, SourceError
+from gated.errors import AlreadyDone, Conflict, NotFound, RequestsWaiting, SourceError
 from gated.people import person_store
 from gated.ports import Clock
 from gated.workspace import Service, Workspace
@@ -68,7 +68,7 @@ class CorrectionRequests(Service):
         session = change.session
         person_store.get(session, person_id)
         if correction_request_store.count_open(session, person_id) >= MOST_OPEN:
-            raise Conflict(f"{MOST_OPEN} requests wait for an answer already")
+            raise RequestsWaiting(f"{MOST_OPEN} requests wait for an answer already")
         if wish.attendance_id is not None:
             _require_own(session, wish, person_id)
         made = correction_request_store.add(

@@ -31,7 +31,7 @@ from gated.core.messages import (
 )
 from gated.core.text import scrubbed
 from gated.core.values import DoorMode, Method
-from gated.errors import Conflict, DoorShut, StorageError, Throttled, TooMany
+from gated.errors import AlreadyDone, Conflict, DoorShut, StorageError, Throttled, TooMany
 from gated.link.status_board import StatusBoard
 from gated.ports import Clock
 
@@ -74,7 +74,7 @@ class ActCheck:
             case ResetFire(actor, cause):
                 self._act(actor, cause)
                 if self._board.snapshot().door_state != "fire":
-                    raise Conflict("no fire release holds the door")
+                    raise AlreadyDone("no fire release holds the door")
             case Forgive(_, actor, cause):
                 self._act(actor, cause)
             case Silenced(actor):

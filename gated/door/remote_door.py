@@ -18,7 +18,7 @@ from gated.core.roles import Principal, Role
 from gated.core.values import DoorMode
 from gated.devices.clock import SystemClock
 from gated.door.act_check import require_admitting
-from gated.errors import Conflict, NotAllowed, StorageError
+from gated.errors import AlreadyDone, NotAllowed, StorageError
 from gated.link.status_board import StatusBoard
 from gated.ports import Clock
 
@@ -85,7 +85,7 @@ class RemoteDoor:
         """Ask the gate to end its fire release. Raises: Conflict when there is none."""
         self._check(caller)
         if self._board.snapshot().door_state != "fire":
-            raise Conflict("no fire release holds the door")
+            raise AlreadyDone("no fire release holds the door")
         post(ResetFire(caller.principal.username, reason))
 
     def _check(self, caller: DoorCaller) -> None:

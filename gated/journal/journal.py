@@ -60,7 +60,7 @@ from gated.database.tables import (
     sync_quarantine_private,
     utcnow,
 )
-from gated.errors import AlreadyDone, Conflict, StorageError
+from gated.errors import AlreadyDone, StorageError
 from gated.journal import (
     alarm_store,
     erasure_ledger,
@@ -538,7 +538,7 @@ class Journal:
         self.start_pending_chain(at)
         found = self.verify()
         if found.ok:
-            raise Conflict("nothing is wrong with the journal: there is nothing to acknowledge")
+            raise AlreadyDone("nothing is wrong with the journal: there is nothing to acknowledge")
         with self.db.write() as session:
             body = acknowledgement(session, found)
             by = {"actor": {"name": actor, "cause": cause}}

@@ -20,7 +20,7 @@ from gated.core.roles import Principal
 from gated.core.values import moment
 from gated.database import account_store, passkey_store
 from gated.database.records import Account, Passkey
-from gated.errors import Conflict, NotFound, PasskeyRefused, PasskeyUnusable
+from gated.errors import Conflict, NotFound, PasskeyRefused, PasskeysFull, PasskeyUnusable
 from gated.passkeys.challenges import HANDLE_BYTES, Challenges, PasskeyChallenge, random_text
 from gated.passkeys.relying_party import NotVerified, RelyingParty
 from gated.workspace import Service, Workspace
@@ -228,7 +228,7 @@ class Passkeys(Service):
 
 def _require_room(known: list[Passkey]) -> None:
     if len(known) >= MOST:
-        raise Conflict(f"an account has {MOST} passkeys at most: remove one first")
+        raise PasskeysFull(f"an account has {MOST} passkeys at most: remove one first")
 
 
 def _require_same_handle(given: Mapping[str, Any], passkey: Passkey) -> None:

@@ -13,7 +13,7 @@ from gated.database import hub_ownership
 from gated.database.change_feed import GROUP
 from gated.database.records import Enrollment, Group, Person
 from gated.database.rows import Versions, require_version
-from gated.errors import Conflict, NotFound, TextRefused
+from gated.errors import Conflict, LastDayOver, NotFound, TextRefused
 from gated.journal.notes import Naming
 from gated.people import consent_store as consents
 from gated.people import group_store as groups_
@@ -176,7 +176,7 @@ class People(Service):
             return before
         require_own(session, before)
         if wanted and self._has_left(change, before.leaves_on):
-            raise Conflict(f"the last day was {before.leaves_on}: change leaves_on first")
+            raise LastDayOver(f"the last day was {before.leaves_on}: change leaves_on first")
         person = person_store.set_active(session, before.id, wanted)
         kind = "person_activated" if wanted else "person_deactivated"
         change.record_person(kind, person, ["is_active"])

@@ -15,7 +15,7 @@ from gated.change import Change
 from gated.config import ON_PAGES, SCOPES, SECTIONS, Values, check_own, effective
 from gated.config.explained import explained
 from gated.database.tables import new_uid
-from gated.errors import Conflict, SettingsRefused
+from gated.errors import Conflict, SettingsOnTrial, SettingsRefused
 from gated.fleet.gate import assigned_config as given_store
 from gated.fleet.gate.assigned_config import AssignedConfig, KeptConfig
 from gated.fleet.gate.config_trial import InForce, problem_with
@@ -112,7 +112,7 @@ class OwnSettings:
             raise SettingsRefused(problems)
         kept = given_store.load(change.session, "pages")
         if kept.pending is not None and kept.starts:
-            raise Conflict("the gate is trying other settings: wait for a minute")
+            raise SettingsOnTrial("the gate is trying other settings: wait for a minute")
         given = AssignedConfig(new_uid(), 0, _merged(kept, values), change.actor)
         if reason := problem_with(held, given):
             keys = ", ".join(f"{section}.{key}" for section in values for key in values[section])

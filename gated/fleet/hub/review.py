@@ -22,7 +22,7 @@ from gated.enrollment.enrollment_queue import EnrollmentQueue
 from gated.enrollment.enrollments import Enrollments
 from gated.enrollment.gallery_cache import open_gallery
 from gated.enrollment.photo_entry import PhotoEntry
-from gated.errors import AlreadyDone, AssetError, Conflict, EditConflict, NotFound
+from gated.errors import AlreadyDone, AssetError, Conflict, EditConflict, EditWaits, NotFound
 from gated.fleet.gate import replica
 from gated.fleet.hub import edit_store, gate_store, ingest
 from gated.fleet.hub.edit_intake import public_part
@@ -200,7 +200,7 @@ class Review(Service):
         """An edit that can be accepted now; Conflict, EditConflict."""
         found = self._reviewed(session, _pending(session, id_))
         if found.waits is not None:
-            raise Conflict(f"decide on edit {found.waits} first: this one builds on it")
+            raise EditWaits(f"decide on edit {found.waits} first: this one builds on it")
         if found.conflict and not anyway:
             raise EditConflict("the person was changed here since: look, and accept it anyway")
         return found.edit

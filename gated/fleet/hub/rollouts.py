@@ -24,7 +24,7 @@ from gated.core.values import moment
 from gated.database import change_feed
 from gated.database.records import GateRow
 from gated.database.tables import new_uid
-from gated.errors import Conflict, SettingsRefused
+from gated.errors import AlreadyDone, Conflict, SettingsRefused
 from gated.fleet.hub import gate_store as gates
 from gated.fleet.hub import rollout_store
 from gated.fleet.hub.rollout_store import Configuration, GivenTo, Rollout
@@ -280,7 +280,7 @@ def _locked(change: Change, id_: int, *states: str) -> Rollout:
     change.touches(ROLLOUTS)
     rollout = rollout_store.get(change.session, id_)
     if rollout.state not in states:
-        raise Conflict(f"roll-out {id_} is {rollout.state.replace('_', ' ')}")
+        raise AlreadyDone(f"roll-out {id_} is {rollout.state.replace('_', ' ')}")
     return rollout
 
 

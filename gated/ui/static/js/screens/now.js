@@ -82,7 +82,7 @@ const modes = set => dialog(t("now.modes"), close => {
   const choose = (mode, kind) => button(t(`act.${mode}`), () => { close(); set(mode, t(`act.${mode}.title`), kind); }, { kind });
   return [h("p.muted", {}, t("now.modes.hint")), h("div.stack", {}, choose("out_of_service"), may("admin") && choose("free_access", "bad"),
     button(t("act.silence"), async () => { close(); try { await post("/api/gate/silence"); toast(t("act.silenced")); } catch (error) { toast(inWords(error)); } }),
-    button(t("act.fire"), () => { close(); reasoned(t("act.fire.title"), { yes: t("act.fire"), act: given => post("/api/gate/fire/reset", given) }); })),
+    button(t("act.fire"), () => { close(); reasoned(t("act.fire.title"), { yes: t("act.fire"), act: given => post("/api/gate/fire/reset", given) }); }, { disabled: () => gate.value?.door_state !== "fire" })),
   h("div.row.end", {}, button(t("app.close"), () => close()))];
 });
 
