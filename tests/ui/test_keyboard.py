@@ -80,6 +80,44 @@ def test_a_lockdown_and_its_end_by_keyboard_alone(visit: Visit, site: Site) -> N
     assert page.evaluate("document.activeElement !== document.body")
 
 
+def test_the_door_is_opened_with_a_reason_by_keyboard_alone(visit: Visit) -> None:
+    visitor = visit()
+    visitor.sign_in("operator", "now")
+    page, keys = visitor.page, visitor.page.keyboard
+    opens = page.get_by_role("button", name="Open door")
+    visitor.tab_to(opens)
+    keys.press("Enter")
+    page.get_by_role("dialog").wait_for()
+    keys.press("Enter")  # without a reason nothing is done
+    assert page.get_by_role("dialog").count() == 1
+    keys.type("a parcel")
+    keys.press("Enter")
+    page.get_by_role("dialog").wait_for(state="detached")
+    page.get_by_text("The door opens for").wait_for()
+    assert opens.evaluate("el => el === document.activeElement")
+
+
+def test_a_person_is_erased_by_keyboard_alone(visit: Visit, site: Site) -> None:
+    fields = {"first_name": "Gone", "last_name": "Soon", "personnel_code": "K-9"}
+    with signed_in(site, "admin") as client:
+        person = client.post("/api/persons", json=fields).json()["id"]
+    visitor = visit()
+    visitor.sign_in("admin", f"people/{person}")
+    page, keys = visitor.page, visitor.page.keyboard
+    visitor.tab_to(page.get_by_role("button", name="Erase"))
+    keys.press("Enter")
+    page.get_by_role("dialog").wait_for()
+    keys.type("K-9")
+    keys.press("Enter")
+    receipt = page.get_by_role("dialog", name="Receipt")
+    receipt.wait_for()
+    visitor.tab_to(receipt.get_by_role("button", name="Close"))
+    keys.press("Enter")
+    page.get_by_role("heading", level=1, name="People").wait_for()
+    with signed_in(site, "admin") as client:
+        assert client.get(f"/api/persons/{person}").status_code == 404
+
+
 @pytest.mark.long
 def test_a_photo_is_enrolled_by_keyboard_alone(visit: Visit, site: Site) -> None:
     fields = {"first_name": "Kay", "last_name": "Board", "personnel_code": "K-1"}
