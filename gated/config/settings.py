@@ -674,6 +674,9 @@ class AuthSettings(Section):
 class PrivacySettings(Section):
     require_consent: FromHub[bool] = False
     """Refuse to enrol without a recorded consent; what is enrolled without one is removed."""
+    notice: FromHub[Annotated[str, Field(min_length=1, max_length=100)] | None] = None
+    """The version of the notice in force, to which people with an account consent themselves; null:
+    operators record consent."""
     photos_days: FromHub[Days | None] = None
     """Reference photos are removed so long after they were enrolled; the templates stay."""
     access_log_days: FromHub[Days | None] = None

@@ -66,11 +66,15 @@ class Privacy(Service):
 
     # --- consent ------------------------------------------------------------------------------
 
-    def consent(self, person_id: int) -> Consent:
-        """Return the consent of a person. Raises: NotFound, without a consent as well."""
+    def find_consent(self, person_id: int) -> Consent | None:
+        """Return the consent of a person, None without one. Raises: NotFound."""
         with self._workspace.database.read() as session:
             person_store.get(session, person_id)
-            found = consent_store.find(session, person_id)
+            return consent_store.find(session, person_id)
+
+    def consent(self, person_id: int) -> Consent:
+        """Return the consent of a person. Raises: NotFound, without a consent as well."""
+        found = self.find_consent(person_id)
         if found is None:
             raise NotFound(f"person {person_id} has given no consent")
         return found

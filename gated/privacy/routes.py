@@ -16,7 +16,7 @@ from gated.privacy.schemas import ConsentIn, ConsentOut
 router = APIRouter(prefix="/api/persons/{id}", tags=["privacy"], route_class=Route)
 
 READING = responses(404)
-_ZIP: dict[int | str, dict[str, Any]] = {
+ZIP: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}
 }
 
@@ -42,7 +42,7 @@ def withdraw(id: int, change: ChangeByOperator, services: Services) -> None:
         services.privacy.withdraw_consent(change, id)
 
 
-@router.get("/export", response_class=Response, responses={**READING, **_ZIP})
+@router.get("/export", response_class=Response, responses={**READING, **ZIP})
 def export(id: int, change: ChangeByAdmin, services: Services) -> Response:
     """Return everything about one person as a ZIP archive; journaled."""
     with change:

@@ -34,3 +34,14 @@ class ConsentOut(Out):
     expires_at: datetime | None
     method: str
     updated_at: datetime
+
+
+class OwnConsentIn(In):
+    notice_version: Text
+
+
+class OwnConsentOut(Out):
+    """notice: the version that one may consent to oneself, None where that is not foreseen."""
+
+    notice: str | None
+    given: ConsentOut | None

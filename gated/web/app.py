@@ -42,6 +42,7 @@ from gated.oidc import routes as company
 from gated.passkeys import routes as passkeys
 from gated.people import bulk_routes, group_routes
 from gated.people import routes as persons
+from gated.privacy import own_routes as own_privacy
 from gated.privacy import routes as privacy
 from gated.scim import routes as directory
 from gated.scim.errors import ScimErrors
@@ -137,6 +138,7 @@ ROUTERS = (
     access,
     credential_routes,
     privacy,
+    own_privacy,
     live,
     unknown_routes,
     door,

@@ -6,12 +6,15 @@ import io
 import itertools
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.fixtures.server import Running
+from gated.config.settings import PrivacySettings
+from gated.privacy.own_routes import BY_MYSELF
+from tests.fixtures.server import PASSWORD, Running, running
 
 _numbers = itertools.count()
 
@@ -111,3 +114,60 @@ def test_an_erasure_gives_a_receipt(admin: httpx.Client, anna: dict[str, Any]) -
     receipt = admin.delete(place, params={"reason": "asked for it"}).json()
     assert (receipt["consents"], receipt["overridden"]) == (1, False)
     assert len(receipt["hash"]) == 64
+
+
+def _own(server: Running, person_id: int) -> httpx.Client:
+    """A client with an account of this person."""
+    name = f"own-{person_id}"
+    server.services.accounts.create(name, "self", PASSWORD, actor="test", person_id=person_id)
+    token, _ = server.services.accounts.sign_in(name, PASSWORD, "test")
+    headers = {"Authorization": f"Bearer {token}"}
+    return httpx.Client(base_url=server.address, headers=headers, trust_env=False, timeout=60)
+
+
+def test_one_takes_a_copy_of_everything_about_oneself(
+    server: Running, admin: httpx.Client, anna: dict[str, Any]
+) -> None:
+    with _own(server, anna["id"]) as mine:
+        answer = mine.get("/api/me/export")
+        assert mine.get(f"/api/persons/{anna['id']}/export").status_code == 403
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        told = archive.read("person.json").decode()
+    assert anna["personnel_code"] in told
+    (row,) = admin.get("/api/audit", params={"kind": "person_exported", "limit": 1}).json()
+    assert row["actor"]["name"] == f"own-{anna['id']}"
+
+
+def test_nobody_consents_without_a_notice_and_anybody_may_withdraw(
+    server: Running, admin: httpx.Client, anna: dict[str, Any]
+) -> None:
+    with _own(server, anna["id"]) as mine:
+        assert mine.get("/api/me/consent").json() == {"notice": None, "given": None}
+        refused = mine.put("/api/me/consent", json={"notice_version": "2026-1"})
+        assert (refused.status_code, refused.json()["code"]) == (409, "consent_required")
+        admin.put(f"/api/persons/{anna['id']}/consent", json=FORM)
+        assert mine.get("/api/me/consent").json()["given"]["notice_version"] == "2026-1"
+        assert mine.delete("/api/me/consent").status_code == 204
+        assert mine.delete("/api/me/consent").status_code == 404
+    assert admin.get(f"/api/persons/{anna['id']}/consent").status_code == 404
+
+
+def test_one_consents_to_the_notice_in_force(tmp_path: Path) -> None:
+    settings = PrivacySettings(notice="2026-2")
+    with running(tmp_path, roles=("admin",), privacy=settings) as server:
+        with server.client("admin") as admin:
+            fields = {"first_name": "Anna", "last_name": "A", "personnel_code": "P-1"}
+            person = admin.post("/api/persons", json=fields).json()["id"]
+        with _own(server, person) as mine:
+            assert mine.get("/api/me/consent").json() == {"notice": "2026-2", "given": None}
+            old = mine.put("/api/me/consent", json={"notice_version": "2026-1"})
+            assert old.status_code == 409
+            given = mine.put("/api/me/consent", json={"notice_version": "2026-2"}).json()["given"]
+            assert (given["notice_version"], given["method"]) == ("2026-2", BY_MYSELF)
+            assert mine.get("/api/me/consent").json()["given"] == given
+
+
+def test_an_account_of_nobody_has_neither_data_nor_consent(server: Running) -> None:
+    with server.client("self") as nobody:
+        for method, path in (("GET", "consent"), ("DELETE", "consent"), ("GET", "export")):
+            assert nobody.request(method, f"/api/me/{path}").status_code == 404, path

@@ -467,6 +467,7 @@ def test_a_passage_is_corrected_in_the_week_of_its_person(visit: Visit, site: Si
     visitor.sign_in("operator", f"attendance/{grace}?week={at:%Y-%m-%d}")
     page = visitor.page
     page.get_by_role("heading", level=1, name="Grace Hopper").wait_for()
+    page.get_by_text(re.compile(r"^\d corrections?$")).wait_for()
     page.get_by_role("button", name="Correct").first.click()
     page.get_by_label("It was no passage").check()
     page.get_by_role("dialog").get_by_label("Reason").fill("it was her twin")
@@ -654,11 +655,41 @@ def test_somebody_sees_the_own_times_and_asks_for_a_correction(visit: Visit, sit
     with signed_in(site, "operator") as client:
         asked = client.get("/api/correction-requests", params={"state": "open"}).json()
     assert [r["reason"] for r in asked] == ["the gate was busy"]
+    with page.expect_download() as caught:
+        page.get_by_role("link", name="Download my data").click()
+    assert caught.value.suggested_filename == "my-data.zip"
+    with signed_in(site, "self") as client:
+        mine = client.get("/api/auth/me").json()["person_id"]
+    with signed_in(site, "operator") as client:
+        form = {"notice_version": "2026-1", "given_at": "2026-01-01", "method": "signed form"}
+        assert client.put(f"/api/persons/{mine}/consent", json=form).status_code == 200
+    page.reload()
+    page.get_by_text("to the notice 2026-1").wait_for()
+    assert violations(page) == []
+    page.get_by_role("button", name="Withdraw consent").click()
+    page.get_by_role("dialog").get_by_role("button", name="Withdraw consent").click()
+    page.get_by_text("You have not given consent. The office records it.").wait_for()
+    page.route("**/api/me/consent", _with_a_notice)
+    page.reload()
+    page.get_by_role("button", name="Give consent").click()
+    page.get_by_role("dialog").get_by_text("version 2026-2").wait_for()
+    page.get_by_role("dialog").get_by_role("button", name="I agree").click()
+    # the gate itself names no notice, and takes no consent from elsewhere
+    page.get_by_role("dialog").get_by_role("alert").wait_for()
+    page.keyboard.press("Escape")
     guard = visit()
     guard.sign_in("operator", "attendance?view=requests")
     guard.page.get_by_role("listitem").filter(has_text="the gate was busy").get_by_role(
         "link", name="Ada Byron"
     ).wait_for()
+
+
+def _with_a_notice(route: Any) -> None:
+    if route.request.method != "GET":
+        route.continue_()
+        return
+    answer = route.fetch()
+    route.fulfill(response=answer, json={**answer.json(), "notice": "2026-2"})
 
 
 def test_a_first_start_needs_no_terminal_but_for_its_code(browser: Any, tmp_path: Path) -> None:

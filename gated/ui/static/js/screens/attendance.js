@@ -54,6 +54,7 @@ const marks = d => [
   d.visits.some(v => v.open && !v.entry) && chip("warn", "warn", t("attendance.no_entry")),
   d.late_s && chip("warn", "clock", t("attendance.late", { by: duration(d.late_s) })),
   d.clock_unset && chip("warn", "clock", t("attendance.clock_unset")),
+  d.corrections > 0 && chip("", "edit", t("attendance.corrections", { n: d.corrections })),
 ].filter(Boolean);
 
 // Puts down a passage that the gate did not see.
