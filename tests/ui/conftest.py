@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from tests.ui.site import ARGS, CHROMIUM, Site, Visitor, require_browser, running_site
+from tests.ui.windows import Windows
 
 
 @pytest.fixture(scope="package")
@@ -25,20 +27,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield site
 
 
+@pytest.fixture(scope="package")
+def windows(browser: Any) -> Windows:
+    return Windows(browser)
+
+
 @pytest.fixture
-def visit(browser: Any, site: Site) -> Iterator[Callable[..., Visitor]]:
+def visit(windows: Windows, site: Site) -> Iterator[Callable[..., Visitor]]:
     """Open a browser window of somebody's own; nothing may be said in a console, nor leave."""
-    contexts, visitors = [], []
-
-    def open_(**options: Any) -> Visitor:
-        given = {"viewport": {"width": 1280, "height": 900}, "locale": "en-GB", **options}
-        context = browser.new_context(**given)
-        contexts.append(context)
-        visitors.append(Visitor(context.new_page(), site))
-        return visitors[-1]
-
-    yield open_
-    for context in contexts:
-        context.close()
-    assert [line for visitor in visitors for line in visitor.said] == []
-    assert [url for visitor in visitors for url in visitor.asked] == []
+    with ExitStack() as stack:
+        yield lambda **options: stack.enter_context(windows.visitor(site, **options))

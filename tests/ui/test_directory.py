@@ -20,7 +20,8 @@ from tests.changes import done_by
 from tests.fixtures.server import PASSWORD, serving
 from tests.ldap import directories
 from tests.ldap.directories import BASE, READER, slapd
-from tests.ui.site import Site, Visitor, violations
+from tests.ui.site import Site, violations
+from tests.ui.windows import Windows
 from tests.workspaces import open_workspace
 
 FILE = """\
@@ -63,19 +64,17 @@ def hub_of(folder: Path, directory: str = "") -> Iterator[tuple[str, People]]:
 
 
 @contextmanager
-def admin_at(browser: Any, address: str) -> Iterator[Any]:
-    """The page of the directory, opened by an administrator; nothing may be said in a console."""
-    with browser.new_context(locale="en-GB") as context:
-        visitor = Visitor(context.new_page(), Site(address, None, Path(), ""))  # type: ignore[arg-type]
+def admin_at(windows: Windows, address: str) -> Iterator[Any]:
+    """The page of the directory, opened by an administrator."""
+    with windows.visitor(Site(address, None, Path(), "")) as visitor:  # type: ignore[arg-type]
         visitor.sign_in("admin", PAGE)
         yield visitor.page
-        assert (visitor.said, visitor.asked) == ([], [])
 
 
 def test_a_directory_gets_a_token_that_is_shown_once_and_revoked(
-    browser: Any, tmp_path: Path
+    windows: Windows, tmp_path: Path
 ) -> None:
-    with hub_of(tmp_path) as (address, _), admin_at(browser, address) as page:
+    with hub_of(tmp_path) as (address, _), admin_at(windows, address) as page:
         page.get_by_text("No directory has a token.").wait_for()
         page.get_by_text("No such directory is set up here").wait_for()
         page.get_by_role("button", name="Add directory").click()
@@ -107,7 +106,7 @@ def _answer_to(address: str, token: str) -> int:
     return httpx.get(f"{address}/scim/v2/Users", headers=headers, trust_env=False).status_code
 
 
-def test_a_directory_is_tried_and_read(browser: Any, tmp_path: Path) -> None:
+def test_a_directory_is_tried_and_read(windows: Windows, tmp_path: Path) -> None:
     given = [
         {"cn": "ada", "givenName": "Ada", "sn": "Byron", "employeeNumber": "A-1"},
         {"cn": "nobody", "givenName": "No", "sn": "Number"},
@@ -117,7 +116,7 @@ def test_a_directory_is_tried_and_read(browser: Any, tmp_path: Path) -> None:
     with slapd(tmp_path / "ldap", given) as ldap:
         names = {"base": BASE, "reader": READER, "password": secret, "ca": ldap.ca_file}
         directory = DIRECTORY.format(url=ldap.url, **names)
-        with hub_of(tmp_path, directory) as (address, people), admin_at(browser, address) as page:
+        with hub_of(tmp_path, directory) as (address, people), admin_at(windows, address) as page:
             page.get_by_text("Not read since the gate began.").wait_for()
             page.get_by_role("button", name="Try it").click()
             run = page.get_by_role("region", name="Last run")

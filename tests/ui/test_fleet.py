@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -21,6 +20,7 @@ from tests.fleet.sync.test_down import hire
 from tests.fleet.sync.test_edits import edged, olga_on
 from tests.fleet.sync.world import World, hub_in
 from tests.ui.site import Site, Visitor, address_of, violations
+from tests.ui.windows import Windows
 
 HUB = """
 gate: {{name: head office, role: hub}}
@@ -28,6 +28,7 @@ camera: {{driver: none}}
 door: {{driver: none}}
 storage: {{state_dir: {state}}}
 api: {{port: 0}}
+auth: {{password_passes: 1, password_memory_kib: 64}}
 """
 
 
@@ -44,11 +45,9 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.fixture
-def visitor(browser: Any, hub: Site) -> Iterator[Visitor]:
-    with browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-GB") as context:
-        visitor = Visitor(context.new_page(), hub)
+def visitor(windows: Windows, hub: Site) -> Iterator[Visitor]:
+    with windows.visitor(hub) as visitor:
         yield visitor
-    assert (visitor.said, visitor.asked) == ([], [])
 
 
 def _client(hub: Site) -> httpx.Client:
@@ -126,7 +125,7 @@ def test_a_roll_out_goes_on_by_a_button_and_is_halted_by_another(
         assert (found["state"], found["stage"]) == ("halted", 2)
 
 
-def test_an_edit_that_conflicts_is_compared_and_decided(browser: Any, tmp_path: Path) -> None:
+def test_an_edit_that_conflicts_is_compared_and_decided(windows: Windows, tmp_path: Path) -> None:
     """Made at a real gate by an operator of the hub, of somebody whom the hub changed since."""
     with hub_in(tmp_path, None) as running, ExitStack() as stack:
         services = running.services
@@ -138,8 +137,8 @@ def test_an_edit_that_conflicts_is_compared_and_decided(browser: Any, tmp_path: 
         at.change(person, last_name="Gates")
         at.send()
         done_by("test", People.of(running.workspace).update, person.id, {"last_name": "Hubs"})
-        context = stack.enter_context(browser.new_context(locale="en-GB"))
-        visitor = Visitor(context.new_page(), Site(running.url, None, tmp_path, ""))  # type: ignore[arg-type]
+        site = Site(running.url, None, tmp_path, "")  # type: ignore[arg-type]
+        visitor = stack.enter_context(windows.visitor(site))
         visitor.sign_in("admin", "fleet")
         page = visitor.page
         page.get_by_role("button", name="Edits to decide").click()
@@ -152,7 +151,6 @@ def test_an_edit_that_conflicts_is_compared_and_decided(browser: Any, tmp_path: 
         dialog.get_by_role("button", name="Accept anyway").click()
         page.locator(".empty").wait_for()
         assert People.of(running.workspace).get(person.id).last_name == "Gates"
-        assert (visitor.said, visitor.asked) == ([], [])
 
 
 def test_the_receipt_of_an_erasure_is_looked_up(visitor: Visitor, hub: Site) -> None:

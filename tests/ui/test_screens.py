@@ -472,6 +472,7 @@ def test_a_passage_is_corrected_in_the_week_of_its_person(visit: Visit, site: Si
     page.get_by_label("It was no passage").check()
     page.get_by_role("dialog").get_by_label("Reason").fill("it was her twin")
     page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    page.get_by_role("dialog").wait_for(state="detached")  # it says "no passage" as well
     page.get_by_text("no passage").wait_for()
     with signed_in(site) as client:
         assert client.get(f"/api/attendance/{row}").json()["versions"][-1]["status"] == "void"
