@@ -24,16 +24,10 @@ def config(tmp_path: Path) -> Path:
     return demo_config(tmp_path)
 
 
+# SIGTERM, SIGINT and SIGHUP are how the gates of test_demo end
+@pytest.mark.long
 @pytest.mark.parametrize(
-    "number",
-    [
-        signal.SIGHUP,
-        *(
-            pytest.param(n, marks=pytest.mark.long)
-            for n in (signal.SIGQUIT, signal.SIGUSR1, signal.SIGALRM, signal.SIGABRT)
-        ),
-    ],
-    ids=lambda n: name_of(n),
+    "number", [signal.SIGQUIT, signal.SIGUSR1, signal.SIGALRM, signal.SIGABRT], ids=name_of
 )
 def test_a_signal_ends_the_gate_in_an_orderly_way(config: Path, number: int) -> None:
     with Process("--config", config) as gate:
