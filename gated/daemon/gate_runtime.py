@@ -177,6 +177,8 @@ class GateRuntime:
     def _start(self, kit: VisionKit, door: Door, stack: ExitStack) -> None:
         workspace = self._workspace
         cache = open_gallery(workspace, kit.model, kit.metric)
+        # before anything is read that it watches: what changes meanwhile is read again
+        watcher = self._watcher(kit, cache)
         gallery = cache.load()
         self._publish(kit, gallery, cache.stamp)
         self._report_unreadable(cache.unreadable)
@@ -205,7 +207,7 @@ class GateRuntime:
             self._inbox.post(event)
         others = (
             self._disk_space_loop(pipeline.journal),
-            self._watcher(kit, cache),
+            watcher,
             *self._presentations(),
         )
         self.loops += [*pipeline.loops, *others]

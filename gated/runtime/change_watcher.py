@@ -61,11 +61,12 @@ class ChangeWatcher(Loop):
         unfinished, pause = False, INTERVAL_S
         while not self.stopping.wait(pause):
             self.beat()
-            unfinished, pause = self._changed() or unfinished, INTERVAL_S
-            if not unfinished:
-                continue
-            resting = self._many() and time.monotonic() < self._rests_until
+            pause = INTERVAL_S
             try:
+                unfinished = self._changed() or unfinished
+                if not unfinished:
+                    continue
+                resting = self._many() and time.monotonic() < self._rests_until
                 self._look(urgent_only=resting)
                 unfinished = resting
             except StorageError as error:

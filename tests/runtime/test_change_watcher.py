@@ -20,11 +20,14 @@ class World:
         self.stamps = {"gallery": 0, "rules": 0}
         self.commits = 0
         self.renewed: list[str] = []
-        self.failures = 0
+        self.failures = self.unreachable = 0
         self.arrived = threading.Condition()
         self._seen = 0
 
     def changed(self) -> bool:
+        if self.unreachable:
+            self.unreachable -= 1
+            raise StorageError("the server has gone")
         changed, self._seen = self._seen != self.commits, self.commits
         return changed
 
@@ -84,6 +87,20 @@ def test_what_could_not_be_read_is_tried_again_without_another_commit(
     finally:
         end(watcher)
     assert world.failures == 0
+
+
+def test_a_database_that_has_gone_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(change_watcher, "PAUSE_S", 0.01)
+    world = World()
+    world.unreachable = 2
+    watcher = ChangeWatcher(world.changed, world.watched(), crashed)
+    watcher.start()
+    try:
+        world.commit("rules")
+        world.wait_for("rules")
+    finally:
+        end(watcher)
+    assert world.unreachable == 0
 
 
 def test_while_many_changes_come_only_what_is_urgent_is_renewed_at_once() -> None:
