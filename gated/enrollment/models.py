@@ -35,7 +35,7 @@ def asset_store(settings: Settings) -> AssetStore:
     return AssetStore([*places, settings.storage.state_dir / "models", INSTALLED])
 
 
-MARGIN_DECADE = 0.054
+MARGIN_DECADE = 0.06
 """The similarity that makes a tenfold lower rate with SFace, in whose scale the margin is given."""
 
 DEMO_WALKERS = ("obama3.jpg", "biden.jpg")
@@ -153,10 +153,12 @@ def tolerance_in_words(settings: Settings) -> str:
 
 def tolerated_similarity(settings: Settings, calibration: Calibration) -> float | None:
     """Return the threshold that `face_tolerance` stands for, in the model's similarity."""
-    dlib, tolerance = settings.vision.engine == "dlib", settings.recognition.face_tolerance
+    name, tolerance = settings.vision.engine, settings.recognition.face_tolerance
+    translated = engine(name).tolerance_knots is not None
     fmr = check_tolerance(
-        settings, tolerance_calibration_for(calibration.model) if dlib else calibration
+        settings,
+        tolerance_calibration_for(calibration.model, name) if translated else calibration,
     )
     if tolerance is None or fmr is None:
         return None
-    return calibration.similarity_at(fmr) if dlib else 1.0 - tolerance
+    return calibration.similarity_at(fmr) if translated else 1.0 - tolerance

@@ -13,7 +13,12 @@ from gated.core.gallery import unit
 from gated.core.values import Face, Image, Vector
 from gated.errors import AssetError
 from gated.ports import Embedder
-from gated.vision.sface_converter import RECIPE, clean_sface
+from gated.vision.sface_converter import clean_sface
+from gated.vision.sface_offset import OFFSET
+
+RECIPE = 2
+"""Part of the model's identity: other vectors come out when what is done to the network or to its
+output changes."""
 
 CHIP = 112
 CHIP_EYE_DISTANCE = 35.2
@@ -22,6 +27,8 @@ CHIP_EYE_DISTANCE = 35.2
 
 class SFaceEmbedder:
     """An `Embedder`. `content` is the published int8bq file; AssetError when it cannot be loaded.
+
+    What all its embeddings have in common is taken away from each (`vision/sface_offset.py`).
 
     mirrored: embed the chip and its mirror image and take the mean of the unit vectors; twice the
     work, a little more accurate, comparable with unmirrored vectors.
@@ -49,12 +56,13 @@ class SFaceEmbedder:
         return np.asarray(self._net.alignCrop(region, row), np.uint8)
 
     def embed_chip(self, chip: Image) -> Vector:
-        """(128,) float32; not normalised unless `mirrored`."""
+        """(128,) float32; its length means nothing, and is 1 if `mirrored`."""
         return _mirrored(self._feature, chip) if self.mirrored else self._feature(chip)
 
     def _feature(self, chip: Image) -> Vector:
         # OpenCV returns a view of its own output buffer
-        return np.array(self._net.feature(chip)[0], np.float32)
+        feature = np.array(self._net.feature(chip)[0], np.float32)
+        return np.asarray(unit(feature) - OFFSET, np.float32)
 
 
 def mirrored_embedding(embedder: Embedder, chip: Image) -> Vector:

@@ -15,9 +15,6 @@ import numpy.typing as npt
 from gated.errors import AssetError
 from gated.vision import onnx
 
-RECIPE = 1
-"""Part of the model's identity: other weights come out when the recipe changes."""
-
 MAP = 7
 """Side of the map that the last layer sees, for chips of 112 pixels."""
 

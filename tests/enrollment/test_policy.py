@@ -23,7 +23,7 @@ from gated.enrollment.models import (
     tolerated_similarity,
 )
 from gated.errors import ConfigError
-from gated.vision.engines import calibration_for
+from gated.vision.engines import calibration_for, tolerance_calibration_for
 from gated.vision.engines import engine as engine_of
 
 Engine = Literal["sface", "dlib"]
@@ -64,8 +64,14 @@ def test_a_strict_tolerance_stands_for_its_false_match_rate(
     assert told == pytest.approx(1 / fmr, rel=0.01)
 
 
-def test_a_cosine_tolerance_is_one_minus_the_cosine() -> None:
-    assert similarity(tolerating("sface", 0.5)) == 0.5
+def test_a_tolerance_of_sface_is_one_minus_the_cosine_that_its_other_users_know() -> None:
+    """Embeddings as published, with what all have in common; 0.5 is stricter than 1e-5."""
+    threshold = similarity(tolerating("sface", 0.5))
+    assert threshold is not None
+    model = engine_of("sface").model
+    published = tolerance_calibration_for(model)
+    assert calibration_for(model).fmr(threshold) == pytest.approx(published.fmr(0.5))
+    assert published.similarity_at(1e-5) < 0.5
 
 
 @pytest.mark.parametrize(("engine", "usual"), [("sface", 0.7), ("dlib", 0.6)])

@@ -13,6 +13,8 @@ from gated.vision.assets import AssetStore
 from gated.vision.detector import YuNetDetector
 from gated.vision.embedder import SFaceEmbedder
 from gated.vision.manifest import SFACE, YUNET
+from gated.vision.sface_converter import clean_sface
+from gated.vision.sface_offset import OFFSET
 from tests.assets import require_assets
 
 PORTRAITS = ("obama.jpg", "obama2.jpg", "obama3.jpg", "biden.jpg")
@@ -109,6 +111,21 @@ def test_mirrored_vectors_do_not_mind_which_side(
     np.testing.assert_allclose(a, b, atol=1e-5)
     assert float(unit(embedder.embed_chip(chip)) @ a) > 0.9
     assert twin.model == embedder.model
+
+
+def test_what_all_faces_have_in_common_is_taken_from_what_the_network_gives(
+    assets: AssetStore, detector: YuNetDetector, embedder: SFaceEmbedder
+) -> None:
+    content = np.frombuffer(clean_sface(assets.read(SFACE)), np.uint8)
+    network = cv2.FaceRecognizerSF.create("onnx", content, np.empty(0, np.uint8))
+    given, kept = [], []
+    for name in ("obama2.jpg", "biden.jpg"):
+        image = portrait(assets, name)
+        chip = embedder.align(image, detector.detect(image)[0])
+        given.append(unit(np.array(network.feature(chip)[0], np.float32)))
+        kept.append(embedder.embed_chip(chip))
+        np.testing.assert_allclose(kept[-1] + OFFSET, given[-1], atol=1e-5)
+    assert float(unit(kept[0]) @ unit(kept[1])) < float(given[0] @ given[1])
 
 
 def test_vectors_are_copies(
