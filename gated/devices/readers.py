@@ -57,7 +57,7 @@ class Keystrokes:
 
     def key(self, code: int, now: float) -> str | None:
         """Take a key pressed at `now` (seconds of any clock); return the number it completes."""
-        if now - self._at > self._pause_s:
+        if not 0.0 <= now - self._at <= self._pause_s:  # also when the clock was set back
             self._typed, self._spoilt = "", False
         self._at = now
         if code in ENTER:

@@ -236,6 +236,8 @@ class SupervisedCamera:
         if self._outage is not None or not self._reported_open:
             self._outage = None
             self._reported_open = True
+            if self._view is not None:
+                self._view.reopened()  # who hears of the opening takes the view to be well
             log.info("camera %s delivers", self.name)
             self._on_event(CameraEvent(CameraEventKind.OPENED))
 

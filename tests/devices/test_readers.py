@@ -192,6 +192,7 @@ def test_what_was_left_unfinished_does_not_spoil_the_next_number() -> None:
     unfinished = keystrokes("99", at=10.0, enter=False)
     assert typed(unfinished + keystrokes("4711", at=11.0)) == ["4711"]
     assert typed(unfinished + keystrokes("4711", at=10.1)) == ["994711"]
+    assert typed(unfinished + keystrokes("4711", at=3.0)) == ["4711"], "the clock was set back"
 
 
 @given(st.lists(st.tuples(st.integers(0, 255), st.floats(0, 1)), max_size=60))

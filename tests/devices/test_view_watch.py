@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -13,6 +13,7 @@ from gated.core.values import CameraEventKind, Image
 from gated.devices.clock import ManualClock
 from gated.devices.supervised import SupervisedCamera
 from gated.devices.view_watch import COVERED_S, LEARNT_S, LOOKS, TURNED_S, ViewWatch
+from gated.errors import DeviceError
 from gated.ports import Frame
 
 WIDTH, HEIGHT = 320, 240
@@ -161,11 +162,11 @@ def test_through_the_night_a_view_is_learnt_anew() -> None:
 
 
 class Film:
-    """A camera that shows one picture a second."""
+    """A camera that shows one picture a second; None: it is unplugged for so long."""
 
     name = "film"
 
-    def __init__(self, pictures: list[Image], clock: ManualClock) -> None:
+    def __init__(self, pictures: Sequence[Image | None], clock: ManualClock) -> None:
         self._pictures, self._clock, self._number = pictures, clock, 0
 
     def open(self) -> None:
@@ -174,8 +175,10 @@ class Film:
     def read(self) -> Frame:
         self._clock.advance(1.0)
         self._number += 1
-        image = noisy(self._pictures[self._number - 1], self._number)
-        return Frame(image, self._clock.now().mono, self._number)
+        picture = self._pictures[self._number - 1]
+        if picture is None:
+            raise DeviceError("unplugged")
+        return Frame(noisy(picture, self._number), self._clock.now().mono, self._number)
 
     def close(self) -> None:
         """Nothing is to be closed."""
@@ -188,3 +191,17 @@ def test_a_supervised_camera_reports_it_and_hands_its_pictures_on() -> None:
     camera.open()
     assert len([camera.read() for _ in pictures]) == 90
     assert [str(e.kind) for e in events] == ["opened", "covered", "clear"]
+
+
+@pytest.mark.parametrize(("other", "told"), [(tape(0), "covered"), (ELSEWHERE, "turned")])
+def test_what_is_still_in_the_way_after_an_outage_is_reported_again(
+    other: Image, told: str
+) -> None:
+    clock, events = ManualClock(), list[CameraEvent]()
+    pictures = [*[HERE] * 30, *[other] * 100, None, *[other] * 100, *[HERE] * 60]
+    film = Film(pictures, clock)
+    camera = SupervisedCamera(film, clock, events.append, 10.0, wait=lambda _: False)
+    camera.open()
+    for _ in range(len(pictures) - 1):
+        camera.read()
+    assert [str(e.kind) for e in events] == ["opened", told, "lost", "opened", told, "clear"]
