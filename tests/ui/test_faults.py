@@ -368,6 +368,18 @@ def test_the_audit_is_said_in_words_and_asked_by_what_was_done(visit: Visit, sit
     assert "fields" not in shown.inner_text()
     shown.get_by_text("The whole row").click()
     shown.get_by_text('"fields"').wait_for()
+    with signed_in(site, "operator") as client:
+        given = client.post(f"/api/persons/{person}/credentials", json={"kind": "qr"})
+        given.raise_for_status()
+        form = {"notice_version": "2026-1", "given_at": "2026-01-01", "method": "signed form"}
+        client.put(f"/api/persons/{person}/consent", json=form).raise_for_status()
+    visitor.goto("settings?view=audit&kind=credential_given&lang=de")
+    row = page.get_by_role("row", name=re.compile("F-6"))
+    row.get_by_text("Geändert: Ausweis (QR)", exact=True).wait_for()
+    visitor.goto("settings?view=audit&kind=consent_given&lang=de")
+    row = page.get_by_role("row", name=re.compile("F-6"))
+    row.get_by_text(re.compile("^Geändert: .*Erteilt, .*Hinweis")).wait_for()
+    assert "_" not in row.locator(".small.muted").last.inner_text()
 
 
 @pytest.mark.parametrize(("role", "title"), [("auditor", "Settings"), ("self", "My times")])

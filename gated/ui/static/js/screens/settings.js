@@ -35,11 +35,16 @@ const SAID = {
   gate: ["rules.gate"], site: ["fleet.site"], table: ["export.what"], revision: ["audit.revision"], created_at: ["attendance.at"],
 };
 const IDS = /^[0-9a-f]{8}-?[0-9a-f]{4}/; // say nothing to people
-const RENAMED = { personnel_code: "person.code", is_active: "people.status", extended_unlock: "person.extended" };
+const RENAMED = {
+  name: "people.name", personnel_code: "person.code", is_active: "people.status", extended_unlock: "person.extended", face_image_path: "person.photos",
+  notice_version: "consent.notice", given_at: "consent.given", expires_at: "consent.until", method: "consent.how",
+};
 
 const fieldName = name => {
+  const [kind, which] = name.split(" "); // such as `group` or `card`, and which one
+  if (which) return kind === "group" ? t("person.groups") : word("method", kind);
   const key = [RENAMED[name], `person.${name}`, `access.${name}`, `rules.${name}`].find(one => one && has(one));
-  return key ? t(key) : name.startsWith("group ") ? t("person.groups") : name.replaceAll("_", " ");
+  return key ? t(key) : name.replaceAll("_", " ");
 };
 function told(name, value) {
   const [label, codes] = SAID[name];
