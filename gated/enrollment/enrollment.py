@@ -35,7 +35,7 @@ from gated.people.preconditions import require_consent, require_own
 from gated.ports import Clock
 from gated.vision.decoding import decode
 from gated.vision.jpeg import encode_jpeg
-from gated.vision.photo import ExaminedPhoto, PhotoExaminer
+from gated.vision.photo import Advice, ExaminedPhoto, PhotoExaminer
 from gated.vision.sandbox import decode_apart
 from gated.workspace import Workspace
 
@@ -59,7 +59,7 @@ class Enrolled:
     """A new (or already known) enrollment, and what would make its photo better."""
 
     enrollment: Enrollment
-    advice: tuple[str, ...] = ()
+    advice: tuple[Advice, ...] = ()
     known: bool = False
 
 
@@ -72,7 +72,7 @@ class EnrollmentDraft:
     jpeg: bytes | None = None
     score: float = 0.0
     quality: Mapping[str, float] = field(default_factory=dict)
-    advice: tuple[str, ...] = ()
+    advice: tuple[Advice, ...] = ()
 
 
 class EnrollmentService:

@@ -22,6 +22,8 @@ from gated.workspace import TracesState
 class EnrolledOut(EnrollmentOut):
     advice: Sequence[str]
     """What would make the photo better; empty for one that was enrolled before."""
+    advice_codes: Sequence[str]
+    """The same by codes: nearer, straight, sharper, several (people in the photo)."""
     photo_advice: PhotoAdviceOut
     """Of the person, with this photo."""
 
@@ -32,7 +34,9 @@ class EnrolledOut(EnrollmentOut):
             advice = advice.after_same()
         photo: Any = EnrollmentOut.model_validate(enrolled.enrollment).model_dump()
         person = PhotoAdviceOut.model_validate(advice)
-        return cls(**photo, advice=enrolled.advice, photo_advice=person)
+        said = [str(one) for one in enrolled.advice]
+        codes = [one.code for one in enrolled.advice]
+        return cls(**photo, advice=said, advice_codes=codes, photo_advice=person)
 
 
 class PhotoResult(Out):

@@ -42,6 +42,26 @@ GOOD_YAW = 25.0
 GOOD_SHARPNESS = 0.4
 
 
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One way to a better photo: a code, which pages have words for, and the same in English."""
+
+    code: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+NEARER = Advice("nearer", "A photo taken from nearer (a larger face) would be recognised better.")
+STRAIGHT = Advice(
+    "straight", "A photo looking straight into the camera would be recognised better."
+)
+SHARPER = Advice("sharper", "A sharper photo would be recognised better.")
+SEVERAL = "several"
+"""The code of advice about a photo of several people: which of them was taken."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ExaminedPhoto:
     """A photo that can be enrolled: its face, quality and template; how it could be better."""
@@ -49,7 +69,7 @@ class ExaminedPhoto:
     face: Face
     quality: Quality
     embedding: Vector
-    advice: list[str] = field(default_factory=list)
+    advice: list[Advice] = field(default_factory=list)
 
 
 class PhotoExaminer:
@@ -137,29 +157,30 @@ class PhotoExaminer:
     def _surest(self, image: Image) -> float:
         return max((face.score for face in self._models.detector.detect(image)), default=0.0)
 
-    def _advice(self, quality: Quality) -> list[str]:
+    def _advice(self, quality: Quality) -> list[Advice]:
         advice = []
         if quality.eye_distance < self._good_eye_distance:
-            advice.append("A photo taken from nearer (a larger face) would be recognised better.")
+            advice.append(NEARER)
         if abs(quality.yaw) > GOOD_YAW:
-            advice.append("A photo looking straight into the camera would be recognised better.")
+            advice.append(STRAIGHT)
         if quality.sharpness < GOOD_SHARPNESS:
-            advice.append("A sharper photo would be recognised better.")
+            advice.append(SHARPER)
         return advice
 
 
-def _chosen_face(face: Face, others: Sequence[Face], width: int) -> list[str]:
+def _chosen_face(face: Face, others: Sequence[Face], width: int) -> list[Advice]:
     """Name which of several people was chosen, with advice; empty for a single person."""
     if not others:
         return []
     x = face.box.centre[0]
     left = sum(other.box.centre[0] < x for other in others)
     place = _place(left, len(others)) if len(others) < 4 else _third(x / width)
-    return [
+    text = (
         f"The photo shows {len(others) + 1} people. The {place} was taken, whose face "
         f"({face.box.width:.0f} of {width} pixels wide) stands out most. Check that this is the "
         "right person; better, use a photo that shows the person alone."
-    ]
+    )
+    return [Advice(SEVERAL, text)]
 
 
 def _place(left: int, others: int) -> str:

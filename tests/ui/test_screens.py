@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from gated.enrollment.models import INSTALLED
+from gated.vision.decoding import decode
 from tests.assets import require_assets
 from tests.e2e.process import Process, demo_config
 from tests.enrollment.offices import portrait
@@ -353,6 +354,28 @@ def test_a_date_is_said_in_the_calendar_of_the_page_beside_the_field(visit: Visi
     page.get_by_text("۱۰ اسفند ۱۴۰۴ – ۱۱ فروردین ۱۴۰۵", exact=True).wait_for()
     visitor.goto("attendance?view=day&day=2026-03-21&lang=ar")
     page.get_by_text("21 مارس 2026", exact=True).wait_for()
+
+
+def test_what_would_make_a_photo_better_is_said_in_the_language_of_the_page(
+    visit: Visit, site: Site
+) -> None:
+    fields = {"first_name": "Joe", "last_name": "Small", "personnel_code": "S-3"}
+    with signed_in(site) as client:
+        person = client.post("/api/persons", json=fields).json()["id"]
+    image = decode((INSTALLED / "biden.jpg").read_bytes())
+    small = cv2.resize(image, None, fx=0.35, fy=0.35, interpolation=cv2.INTER_AREA)
+    photo = cv2.imencode(".jpg", small)[1].tobytes()
+    visitor = visit()
+    visitor.sign_in("operator")
+    page = visitor.page
+    visitor.goto(f"people/{person}?lang=de")
+    page.get_by_role("button", name="Foto hinzufügen").first.click()
+    page.locator("#photo-file").set_input_files(
+        {"name": "small.jpg", "mimeType": "image/jpeg", "buffer": photo}
+    )
+    page.get_by_text("Ein Foto aus der Nähe").wait_for()
+    with signed_in(site) as client:
+        assert client.delete(f"/api/persons/{person}").status_code == 200
 
 
 def test_what_a_field_does_not_take_is_said_in_the_language_of_the_page(

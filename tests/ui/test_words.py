@@ -35,7 +35,7 @@ from gated.live.kiosk import HINTS, NEEDS
 from gated.mqtt import bridge as mqtt
 from gated.syslog import syslog
 from gated.ui import pages
-from gated.vision.photo import REFUSALS
+from gated.vision.photo import NEARER, REFUSALS, SEVERAL, SHARPER, STRAIGHT
 from gated.webhooks import webhooks
 
 STATIC = Path(pages.__file__).parent / "static"
@@ -85,6 +85,7 @@ CODES = {
     "problem": [ERASURE_PENDING, MISSING_MODELS, *ROOM_PROBLEMS.values(), *TROUBLES],
     "hint": [*HINTS, *(f"{NEEDS}{need}" for need in Need)],
     "clock": ["trusted", "doubtful", "unset"],
+    "better": [NEARER.code, STRAIGHT.code, SHARPER.code, SEVERAL],
     "unfit": [*BROKEN_RULES, *OWN_RULES],
 }
 

@@ -1,7 +1,7 @@
 // A photo of somebody: from a file, from this device's camera, or from the gate's.
 import { api } from "../core/api.js";
 import { h, onEnd, signal } from "../core/dom.js";
-import { has, percent, t } from "../core/i18n.js";
+import { has, percent, t, word } from "../core/i18n.js";
 import { bdi, button, inWords, nameOf, note } from "../pieces/bits.js";
 import { dialog } from "../pieces/dialog.js";
 import { icon } from "../pieces/icon.js";
@@ -46,7 +46,7 @@ async function one(person, photo) {
 
 function show({ name, made, error }) {
   if (error) return note("bad", name && h("strong", {}, bdi(name), ": "), inWords(error));
-  return note("ok", t("enrol.done", { worth: percent(made.confidence_score) }), ...(made.advice?.length ? [h("ul", {}, made.advice.map(a => h("li", {}, a)))] : []));
+  return note("ok", t("enrol.done", { worth: percent(made.confidence_score) }), ...(made.advice?.length ? [h("ul", {}, made.advice.map((text, at) => h("li", {}, word("better", made.advice_codes[at], text))))] : []));
 }
 
 // What the last photo that was taken says of all the photos of the person.
