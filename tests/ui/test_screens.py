@@ -644,6 +644,29 @@ def test_a_stranger_who_was_refused_is_named(visit: Visit, site: Site) -> None:
         assert client.delete(f"/api/persons/{nia['id']}").status_code == 200
 
 
+def test_faces_too_poor_for_a_photo_are_left_out_on_request(visit: Visit) -> None:
+    face = {"id": 1, "taken_at": "2026-03-01T08:00:00Z", "gate_name": "demo", "ignored": False}
+    face |= {"deleted_at": None}
+    faces = [{**face, "group": "a", "problem": None}]
+    faces += [{**face, "id": n, "group": f"b{n}", "problem": "too_dark"} for n in (2, 3)]
+    visitor = visit()
+    page = visitor.page
+    page.route("**/thumbnail", lambda route: route.fulfill(status=404))
+    page.route(
+        "**/api/gate/unknown-faces",
+        lambda route: route.fulfill(json={"kept": True, "waiting": 0, "faces": faces}),
+    )
+    visitor.sign_in("admin", "people/unknown")
+    shown = page.get_by_role("list", name="Unknown faces").get_by_role("listitem")
+    expect = pytest.importorskip("playwright.sync_api").expect
+    expect(shown).to_have_count(3)
+    page.get_by_label("Only those good enough for a photo (without 2)").check()
+    expect(shown).to_have_count(1)
+    assert violations(page) == []
+    page.get_by_label("Only those good enough for a photo (without 2)").uncheck()
+    expect(shown).to_have_count(3)
+
+
 def test_a_decision_shows_the_picture_that_is_kept_of_it(visit: Visit, site: Site) -> None:
     with signed_in(site) as client:
         picture = client.get("/api/gate/snapshots").json()[-1]["id"]

@@ -15,7 +15,7 @@ const LOOK_MS = 30_000;
 const BACK = { ignore: "restore", delete: "restore", merge: "split" };
 
 export default function unknown() {
-  const told = signal(null), problem = signal(null), chosen = signal(new Set()), last = signal(null);
+  const told = signal(null), problem = signal(null), chosen = signal(new Set()), last = signal(null), usable = signal(false);
   const open = new Set(); // what somebody has unfolded
   let gone = false, looking = false, again = false;
   onEnd(() => { gone = true; });
@@ -70,10 +70,12 @@ export default function unknown() {
         button(t("unknown.back"), () => act("restore", group.faces), { kind: "small" }))))));
 
   const show = found => {
-    const groups = grouped(found.faces.filter(f => !f.deleted_at && !f.ignored));
+    const all = grouped(found.faces.filter(f => !f.deleted_at && !f.ignored)), poor = all.filter(group => group.faces.every(f => f.problem));
+    const groups = usable.value ? all.filter(group => !poor.includes(group)) : all;
     const together = () => groups.filter(group => chosen.value.has(group.id));
     return h("div.stack", {},
       found.waiting > 0 && note("info", t("unknown.waiting", { n: found.waiting })),
+      poor.length > 0 && h("div.row", {}, field(t("unknown.usable", { n: poor.length }), h("input", { type: "checkbox", checked: usable.value, onchange: e => { chosen.value = new Set(); usable.value = e.target.checked; } }))),
       groups.length ? h("div.row", { role: "group", "aria-label": t("unknown.several") }, h("span.muted", {}, t("unknown.hint")), h("span.grow"),
         button(t("unknown.merge"), () => act("merge", together().flatMap(group => group.faces)), { kind: "small", disabled: () => together().length < 2 })) : empty("face", t("unknown.none")),
       groups.length > 0 && h("ul.faces", { "aria-label": t("people.unknown") }, groups.map(card)),
