@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from gated.access.rules import SiteRulesView
 from gated.config.zones import LONGEST, zone_of
-from gated.http.schemas import IDENTITY, In, Out, SiteEnd, SiteMoment, Text
+from gated.http.schemas import IDENTITY, In, Out, SiteEnd, SiteMoment, Text, TimeOfDay
 from gated.people.schemas import PersonRefOut
 
 _TIME = r"([01]\d|2[0-3]):[0-5]\d"
@@ -19,7 +19,6 @@ Hours = Annotated[str, StringConstraints(pattern=rf"^{_TIME}-({_TIME}|24:00)$")]
 """Such as 08:00-17:00; an end that is not after the begin is on the next day."""
 Day = Annotated[list[Hours], Field(max_length=24)]
 Week = Annotated[list[Day], Field(min_length=7, max_length=7)]
-TimeOfDay = Annotated[str, StringConstraints(pattern=rf"^{_TIME}$")]
 Id = Annotated[int, Field(ge=1, lt=2**63)]
 
 

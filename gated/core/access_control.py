@@ -214,6 +214,7 @@ class AccessControl:
         visit.person_id = person.id
         direction, flags = self.directions.next(person.id, now)
         passed_at = replace(now, utc=self.access.presence.follows(person.id, now.utc))
+        made_before = person.id in self.directions.made
         here_before = self.access.granted(request, passed_at)
         punch = self.directions.passed(person.id, direction, passed_at)
         factors = tuple(sorted(request.factors)) if len(request.factors) > 1 else ()
@@ -224,7 +225,7 @@ class AccessControl:
         )
         extended = request.extended or self.access.pass_of(request).extended
         for_s = self.policy.extended_unlock_s if extended else self.policy.unlock_s
-        passage = Passage(visit.number, person.id, passed_at.utc, punch, here_before)
+        passage = Passage(visit.number, person.id, passed_at.utc, punch, here_before, made_before)
         yield from self._entrance.admit(passage, for_s, now)
         self._followers.granted(visit.number, now.mono)
         yield Notice(draft.track_id, Reason.GRANTED, person.name)
@@ -271,8 +272,9 @@ class AccessControl:
 
     def settled(self, passage: Passage, used: bool) -> None:
         """Undo the passage of a person who did not go through."""
-        if not used and self.directions.undo(passage.person_id, passage.at_utc, passage.before):
-            self.access.presence.put_back(passage.person_id, passage.here_before)
+        id_, made = passage.person_id, passage.made_before
+        if not used and self.directions.undo(id_, passage.at_utc, passage.before, made):
+            self.access.presence.put_back(id_, passage.here_before, made)
 
     # --- rules and memory ---------------------------------------------------------------------
 

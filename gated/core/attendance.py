@@ -94,15 +94,21 @@ class DirectionRule:
         self.made.add(person_id)
         return before
 
-    def undo(self, person_id: int, utc: float, before: tuple[Direction, float] | None) -> bool:
-        """Undo the passage of that moment; return False when there was another one since."""
+    def undo(
+        self, person_id: int, utc: float, before: tuple[Direction, float] | None, made: bool
+    ) -> bool:
+        """Undo the passage of that moment; return False when there was another one since.
+
+        made: the one before was made since the start, too.
+        """
         if self.last.get(person_id, (None, None))[1] != utc:
             return False
         if before is None:
             del self.last[person_id]
-            self.made.discard(person_id)
         else:
             self.last[person_id] = before
+        if before is None or not made:
+            self.made.discard(person_id)
         return True
 
 

@@ -18,7 +18,7 @@ class Passage:
     """One grant.
 
     before: the person's previous punch (direction, UTC seconds). here_before: the same by presence,
-    without forgiven entries.
+    without forgiven entries. made_before: that one was made since the start; else it is the log's.
     """
 
     visit: int
@@ -26,6 +26,15 @@ class Passage:
     at_utc: float
     before: tuple[Direction, float] | None = None
     here_before: tuple[Direction, float] | None = None
+    made_before: bool = False
+
+    def moved(self, by_s: float) -> Passage:
+        """Return the same after the clock was set: what the log has told stays."""
+        moved = replace(self, at_utc=self.at_utc + by_s)
+        if not self.made_before:
+            return moved
+        before, here = _moved(self.before, by_s), _moved(self.here_before, by_s)
+        return replace(moved, before=before, here_before=here)
 
 
 @dataclass(slots=True)
@@ -64,10 +73,14 @@ class Passages:
 
     def clock_set(self, by_s: float) -> None:
         """Move the times by the step (seconds) by which the clock was set."""
-        self.waiting = [replace(p, at_utc=p.at_utc + by_s) for p in self.waiting]
+        self.waiting = [passage.moved(by_s) for passage in self.waiting]
 
     def given_up(self, now: float) -> list[Passage]:
         """Return the passages whose time is over at `now`: they were not used."""
         if self.until is None or now < self.until:
             return []
         return self.opened()
+
+
+def _moved(passed: tuple[Direction, float] | None, by_s: float) -> tuple[Direction, float] | None:
+    return None if passed is None else (passed[0], passed[1] + by_s)

@@ -89,9 +89,14 @@ class Presence:
         self.others_at += by_s
         self._settle(self.made)
 
-    def put_back(self, person_id: int, before: Passed | None) -> None:
-        """Undo a passage that was not made. before: as returned by `passed`."""
+    def put_back(self, person_id: int, before: Passed | None, made: bool = True) -> None:
+        """Undo a passage that was not made. before: as returned by `passed`.
+
+        made: that one was made since the start, too.
+        """
         self._set_here(person_id, before)
+        if not made:
+            self.made.discard(person_id)
         self._settle([person_id])
 
     def learn(self, punches: LastPassages, complete_to: float | None = None) -> None:

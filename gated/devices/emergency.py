@@ -80,8 +80,8 @@ def lock_on_header(door: DoorSettings, lgpio: Any = None, dev: Path = DEV, sys: 
     """Drive the relay's pin to its locked level and leave it there; return what was done.
 
     While a fire input is active the relay is left as it is; one that cannot be read does not keep
-    the door from being locked. Raises: DeviceError when the pin is not
-    available, for instance because the gate is running, or when the kernel does not keep its level.
+    the door from being locked. Raises: DeviceError when the pin is not available, for instance
+    because the gate is running, or when the kernel does not keep its level.
     """
     lgpio = lgpio if lgpio is not None else import_lgpio()
     header = find_header(lgpio, dev)

@@ -7,9 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gated.core.attendance import DirectionRule, Forgiven, Logged, in_order, last_of
-from gated.core.messages import RemotePassage, RemotePresence
+from gated.core.gate import Gate
+from gated.core.messages import (
+    Command,
+    LastPunches,
+    Observation,
+    RemotePassage,
+    RemotePresence,
+    Tick,
+)
 from gated.core.presence import Presence
 from gated.core.values import Direction, Instant
+from tests.core.policies import policy_with
+from tests.core.scenes import ANN, CALIBRATION, SURE, decisions, face, gallery, records
 
 ENTRY, EXIT = Direction.ENTRY, Direction.EXIT
 UTC, HOUR, DAY = 1.8e9, 3600.0, 86_400.0
@@ -37,6 +47,33 @@ def test_who_is_inside_stays_so_for_as_long_as_it_really_is(by_s: float, passed:
     assert presence.forgive(1, now) == 1
     presence.learn({3: (ENTRY, now)})
     assert presence.since(1) is None
+
+
+@pytest.mark.parametrize("early", [0.0, 2.0])
+def test_a_grant_that_was_not_used_leaves_what_the_log_has_told_where_it_was(early: float) -> None:
+    """The clock is ten hours behind at the start; early: seconds after the grant it is set."""
+    gate = Gate(policy_with(contact=True, direction=None), gallery(), CALIBRATION)
+    gate.handle(LastPunches({ANN: (ENTRY, UTC - 7 * HOUR)}), Instant(0.0, UTC))
+    commands = walk_up(gate, 1.0, UTC + 1.0)
+    assert [d.direction for d in decisions(commands)] == [EXIT]
+    set_at = 1.5 + early if early else 60.0
+    commands = gate.handle(Tick(), Instant(set_at, UTC + 10 * HOUR + set_at))
+    commands += gate.handle(Tick(), Instant(60.0, UTC + 10 * HOUR + 60.0))
+    assert ("not_used", "info") in records(commands)
+    commands = walk_up(gate, 100.0, UTC + 10 * HOUR + 100.0)
+    assert [d.direction for d in decisions(commands)] == [ENTRY], "who came in 17 hours ago"
+
+
+def walk_up(gate: Gate, mono: float, utc: float) -> list[Command]:
+    """Ann is seen in three frames."""
+    commands: list[Command] = []
+    for n in range(3):
+        now = Instant(mono + n / 10, utc + n / 10)
+        track = int(mono)
+        seen = Observation(n, now.mono - 0.05, 640, 480, (face({ANN: SURE}, track=track),))
+        commands += gate.handle(seen, now)
+    commands += gate.handle(Observation(9, now.mono, 640, 480, (), (track,)), now)
+    return commands
 
 
 @pytest.mark.parametrize("whom", [1, None])
