@@ -177,8 +177,10 @@ def replace(
         credentials = Credentials.of(workspace)
         person = person_of(workspace, code)
         lost = _one(credentials.list_(person.id), card)
-        if not (number or next_card):
-            _needed(None)
+        # what was typed wrongly is said before anything is blocked
+        _one_way(number, next_card)
+        if not next_card:
+            _needed(number)
         with workspace.change(ACTOR) as change:
             credentials.update(change, lost.id, {"is_active": False})
         new = _needed(number_of(workspace, number, next_card))
@@ -219,9 +221,13 @@ def next_(within_s: float, as_json: bool, config: Path | None) -> None:
 
 def number_of(workspace: Workspace, number: str | None, next_card: bool) -> str | None:
     """Return the number that was typed, or that the gate's reader reads next."""
+    _one_way(number, next_card)
+    return _next_card(workspace, WAIT_S) if next_card else number
+
+
+def _one_way(number: str | None, next_card: bool) -> None:
     if number is not None and next_card:
         raise click.UsageError("a number or the next card, not both")
-    return _next_card(workspace, WAIT_S) if next_card else number
 
 
 def give_card(

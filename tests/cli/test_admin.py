@@ -190,6 +190,8 @@ def test_a_lost_card_is_replaced_and_its_number_opens_nothing(
     assert (card["label"], card["is_active"]) == ("blue", True)
     assert gated("access", "whose-card", "4711228", *at).code == 1
     assert gated("access", "whose-card", "4711300", *at).out == "Anna Berg (E17) (blue)\n"
+    assert gated("cards", "replace", "E17", "4711301", "--next", *at).code == 2
+    assert gated("cards", "list", "E17", "--json", *at).json[0]["is_active"] is True
     # whatever comes of the new one, the lost one is blocked
     refused = gated("cards", "replace", "E17", "1", *at)
     assert refused.code == 1
