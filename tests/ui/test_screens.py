@@ -19,7 +19,17 @@ from tests.e2e.process import Process, demo_config
 from tests.enrollment.offices import portrait
 from tests.fixtures.server import PASSWORD
 from tests.ui.shots import PAGES
-from tests.ui.site import ARGS, CHROMIUM, WAIT_MS, Site, Visitor, address_of, signed_in, violations
+from tests.ui.site import (
+    ARGS,
+    CHROMIUM,
+    FPS,
+    WAIT_MS,
+    Site,
+    Visitor,
+    address_of,
+    signed_in,
+    violations,
+)
 
 Visit = Callable[..., Visitor]
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
@@ -741,8 +751,10 @@ def _with_a_notice(route: Any) -> None:
 
 def test_a_first_start_needs_no_terminal_but_for_its_code(browser: Any, tmp_path: Path) -> None:
     require_assets("default", "demo")
+    config = demo_config(tmp_path)
+    config.write_text(config.read_text().replace("source: demo", f"source: demo, fps: {FPS}"))
     with (
-        Process("--config", demo_config(tmp_path)) as process,
+        Process("--config", config) as process,
         browser.new_context(locale="en-GB") as context,
     ):
         page = context.new_page()

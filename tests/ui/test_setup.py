@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gated.bench.site import FPS, SIZE, film
+from gated.bench.site import SIZE, film
 from gated.config import load
 from gated.devices.demo_scene import Portrait, WalkPace, walk_ups
 from gated.vision.decoding import decode
@@ -17,7 +17,7 @@ from tests.assets import require_assets
 from tests.e2e.process import Process, demo_config, gated
 from tests.enrollment.offices import kit_of, portrait
 from tests.fixtures.server import PASSWORD
-from tests.ui.site import Site, Visitor, address_of, free_port, violations
+from tests.ui.site import FPS, Site, Visitor, address_of, free_port, violations
 
 LONG_MS = 180_000
 """For what begins with a start of the gate, or waits for somebody to walk up to it."""
@@ -30,7 +30,7 @@ def one_who_stands_long(file: Path) -> Path:
     (face,) = kit.models.detector.detect(image)
     walker = Portrait(image, face.box, face.eye_distance, held=False)
     pace = WalkPace(walk_s=1.5, stand_s=12.0, pause_s=2.0)
-    return film(walk_ups([walker], SIZE, FPS, pace=pace), file)
+    return film(walk_ups([walker], SIZE, FPS, pace=pace), file, FPS)
 
 
 @pytest.fixture
