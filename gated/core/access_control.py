@@ -160,6 +160,11 @@ class AccessControl:
         waits = self.access.waiting.get(person_id) if person_id is not None else None
         return waits.verdict.need if waits else None
 
+    def waits_until(self, person_id: int) -> float | None:
+        """Return until when this person's request waits; None: it does not."""
+        waits = self.access.waiting.get(person_id)
+        return waits.until if waits else None
+
     @property
     def waiting_visits(self) -> set[int]:
         """The visits with a waiting request."""

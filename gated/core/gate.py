@@ -389,6 +389,7 @@ class Gate:
         if living and self._answered(track, member, judged.finding):
             draft = self._decision(judged, Reason.GRANTED)
             yield from self.admission.ask(track.visit, request, draft, now)
+            self._keep_challenge(track, member.person.id)
             self._settle_track(track, member.person.id)
         elif living and self.challenger.seed:
             if self._doubted_long_enough(judged):
@@ -464,6 +465,21 @@ class Gate:
             yield from self._fail(replace(judged, captured_at=sample.captured_at))
         elif challenge.prompt != prompt:
             yield _prompt(track, challenge, judged.now)
+
+    def _keep_challenge(self, track: TrackState, person_id: int) -> None:
+        """Let a challenge that was passed last as long as the request waits for something else."""
+        until = self.admission.waits_until(person_id)
+        if track.challenge is not None and until is not None:
+            track.challenge.until = max(track.challenge.until, until)
+
+    def _end_challenge(
+        self, track: TrackState, challenge: Challenge, now: Instant
+    ) -> Iterator[Command]:
+        """End a challenge whose time is over: it failed, unless it was passed before."""
+        if challenge.passed:
+            track.challenge = None
+            return
+        yield from self._fail(self._judged(track, track.samples[-1].captured_at, now))
 
     def _fail(self, judged: Judgement) -> Iterator[Command]:
         """End a failed challenge; a next one needs new samples."""
@@ -617,8 +633,7 @@ class Gate:
             if track.rests_until is not None and now.mono >= track.rests_until:
                 track.rests_until = None
             if track.challenge is not None and now.mono >= track.challenge.until:
-                at = track.samples[-1].captured_at
-                yield from self._fail(self._judged(track, at, now))
+                yield from self._end_challenge(track, track.challenge, now)
             if now.mono >= track.heard_at + timeout:
                 yield from self._lose(track.id, now)
         if self._triggered_until is not None and now.mono >= self._triggered_until:

@@ -17,12 +17,20 @@ from gated.core.challenge import (
     draw,
 )
 from gated.core.facial_motion import LEAST_FRAMES
-from gated.core.messages import Attention, Command, Expected, Notice
+from gated.core.messages import (
+    Attention,
+    Command,
+    CredentialPresented,
+    Expected,
+    Notice,
+    PlanReplaced,
+)
 from gated.core.pad import PAD_LEVELS, QUIET_NOISE
-from gated.core.values import PadReading, Reason, TrackedFace
+from gated.core.plan import AccessPlan, Pass, SiteRules
+from gated.core.values import Method, PadReading, Reason, TrackedFace
 from gated.core.visit import VisitState
 from tests.core.policies import asking, policy_with
-from tests.core.scenes import ANN, BOB, SURE, UNSURE, Scene, face, gallery, notices
+from tests.core.scenes import ANN, BOB, SURE, UNSURE, Scene, face, gallery, notices, person
 from tests.core.test_facial_motion import frames
 
 LEFT, RIGHT, UP = Movement.TURN_LEFT, Movement.TURN_RIGHT, Movement.LOOK_UP
@@ -251,6 +259,34 @@ def test_the_time_to_answer_is_not_cut_by_the_card() -> None:
     scene.send(Expected(ANN, 1.0))
     obey(scene)
     assert scene.verdicts == [(Reason.GRANTED, "Ann")]
+
+
+def test_who_has_passed_and_is_to_show_a_card_has_not_failed() -> None:
+    """The card may come when the time for the movements is over."""
+    scene = Scene(ASKING)
+    passes = {ANN: Pass(person(ANN), two_factors=True)}
+    scene.send(PlanReplaced(AccessPlan(people=passes, rules=SiteRules(partner_s=30.0))))
+    obey(scene)
+    assert "needs_second_factor" in notices(scene.commands)
+    for _ in range(15):
+        scene.see(ann(), after=1.0)
+    assert scene.verdicts == []
+    scene.send(CredentialPresented(Method.CARD, ANN))
+    assert scene.verdicts == [(Reason.GRANTED, "Ann")]
+
+
+def test_what_was_passed_before_the_card_did_not_come_counts_no_more() -> None:
+    scene = Scene(ASKING)
+    passes = {ANN: Pass(person(ANN), two_factors=True)}
+    scene.send(PlanReplaced(AccessPlan(people=passes)))
+    obey(scene)
+    for _ in range(16):
+        scene.see(ann(), after=1.0)
+    assert [reason for reason, _ in scene.verdicts] == [Reason.SECOND_FACTOR_MISSING]
+    asked = len(prompted(scene.commands))
+    for _ in range(6):
+        scene.see(ann(), after=1.0)
+    assert len(prompted(scene.commands)) > asked, "who stays is asked for movements again"
 
 
 def test_the_same_seed_asks_for_the_same() -> None:
