@@ -243,17 +243,26 @@ def test_what_the_gate_takes_is_named_and_nothing_else(
 
 
 def test_while_the_door_is_shut_for_all_no_pin_is_asked_for(visit: Visit, site: Site) -> None:
-    visitor = visit(**SCREEN)
+    visitor = visit(viewport={"width": 1280, "height": 800})  # all in one row
     page = visitor.page
+    page.route("**/api/kiosk", lambda route: _with(route, card=True))
     told = CALM.replace("normal", "lockdown")
+    closed = [{"status": 200, "content_type": "text/event-stream", "body": told}]
+    calm = {**closed[0], "body": CALM}
     page.route(
         "**/api/kiosk/events",
-        lambda route: route.fulfill(status=200, content_type="text/event-stream", body=told),
+        lambda route: route.fulfill(**(closed.pop() if closed else calm)),
     )
     visitor.goto(f"kiosk#{site.token}")
     page.get_by_role("heading", name="Closed").wait_for()
     assert page.get_by_role("button", name="Enter PIN").is_disabled()
+    assert page.get_by_text("Or hold your card").is_hidden()
+    english = page.get_by_role("button", name="English")
+    there = english.bounding_box()
     assert violations(page) == []
+    page.get_by_role("heading", name="Look at the camera").wait_for()
+    page.get_by_text("Or hold your card").wait_for()
+    assert english.bounding_box() == there  # everything keeps its place
 
 
 def _with(route: Any, **values: Any) -> None:

@@ -69,7 +69,7 @@ function screen() {
     h("header.top", {}, h("strong", {}, set.peek().name), h("span.grow"), h("span.clock", { dir: "ltr" }, () => now.value)),
     h("main", { "aria-live": "assertive" }, canvas, h("div.oval"), h("div.state", {}, sign, h("div", {}, () => { language.value; const [title, more] = words(state.value); return [h("h1", {}, title), more && h("p", {}, more)]; }))),
     h("footer.bottom", {},
-      () => { language.value; return [set.peek().pin && h("button", { type: "button", disabled: () => !ASK.includes(state.value.show), onclick: () => pinPad() }, icon("lock"), t("kiosk.pin")), set.peek().card && h("span", { hidden: () => !ASK.includes(state.value.show) }, t("kiosk.card"))]; },
+      () => { language.value; return [set.peek().pin && h("button", { type: "button", disabled: () => !ASK.includes(state.value.show), onclick: () => pinPad() }, icon("lock"), t("kiosk.pin")), set.peek().card && h("span", { class: () => (ASK.includes(state.value.show) ? "" : "off") }, t("kiosk.card"))]; },
       h("div", { role: "group", "aria-label": "Language" }, Object.entries(LANGUAGES).map(([code, name]) =>
         h("button", { type: "button", lang: code, "aria-pressed": () => String(language.value === code), onclick: () => choose(code) }, name)))));
 }
