@@ -27,7 +27,7 @@ def _myself(me: Anyone) -> int:
 
 
 @router.get("/consent", responses=READING)
-def consent(me: Anyone, services: Services) -> OwnConsentOut:
+def own_consent(me: Anyone, services: Services) -> OwnConsentOut:
     """Return my consent to face recognition, and the notice that I may consent to here."""
     given = services.privacy.find_consent(_myself(me))
     return OwnConsentOut(
@@ -37,7 +37,7 @@ def consent(me: Anyone, services: Services) -> OwnConsentOut:
 
 
 @router.put("/consent", responses=responses(404, 409))
-def give(
+def give_own(
     body: OwnConsentIn, me: Anyone, change: ChangeByAnyone, services: Services
 ) -> OwnConsentOut:
     """Consent to face recognition, after reading the notice `notice_version`."""
@@ -51,7 +51,7 @@ def give(
 
 
 @router.delete("/consent", status_code=204, responses=responses(404, 409))
-def withdraw(me: Anyone, change: ChangeByAnyone, services: Services) -> None:
+def withdraw_own(me: Anyone, change: ChangeByAnyone, services: Services) -> None:
     """End my consent; where one is required, my photos and templates are removed at once."""
     person = _myself(me)
     with change:
@@ -59,7 +59,7 @@ def withdraw(me: Anyone, change: ChangeByAnyone, services: Services) -> None:
 
 
 @router.get("/export", response_class=Response, responses={**READING, **ZIP})
-def export(me: Anyone, change: ChangeByAnyone, services: Services) -> Response:
+def own_export(me: Anyone, change: ChangeByAnyone, services: Services) -> Response:
     """Return everything about me as a ZIP archive; journaled."""
     mine = _myself(me)
     with change:

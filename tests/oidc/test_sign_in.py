@@ -235,7 +235,7 @@ def test_such_an_account_has_no_password_and_can_be_switched_off_and_removed(
         (cem,) = [a for a in admin.get("/api/accounts").json() if a["username"] == "cem"]
         here = f"/api/accounts/{cem['id']}"
         given = admin.put(f"{here}/password", json={"password": PASSWORD})
-        assert (given.status_code, given.json()["code"]) == (409, "conflict")
+        assert (given.status_code, given.json()["code"]) == (409, "company_account")
         assert admin.patch(here, json={"is_active": False}).status_code == 200
         assert browser.get("/api/auth/session").status_code == 401
         browser.cookies.clear()

@@ -410,7 +410,7 @@ def test_an_account_has_ten_at_most(browser: Browser) -> None:
     for number in range(MOST):
         assert browser.add(f"key {number}").status_code == 201
     told = browser.client.post(f"{HERE}/registration")
-    assert (told.status_code, told.json()["code"]) == (409, "conflict")
+    assert (told.status_code, told.json()["code"]) == (409, "too_many_passkeys")
 
 
 def test_accounts_from_elsewhere_have_none(browser: Browser, gate: Running) -> None:
