@@ -68,5 +68,5 @@ TRY
 unshare --mount --pid --fork --kill-child --mount-proc="$tree/proc" sh -ec '
     mount --rbind /dev "$1/dev"
     mount -t tmpfs tmpfs "$1/tmp"
-    exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root chroot "$1" sh /src/.try "$2"
-' sh "$tree" "$slower"
+    exec env -i "$3" PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root chroot "$1" sh /src/.try "$2"
+' sh "$tree" "$slower" "$processor"

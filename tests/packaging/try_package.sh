@@ -62,7 +62,7 @@ for suite in "${@:-bookworm trixie}"; do for name in $suite; do
         ip link set lo up 2>/dev/null || true
         for node in null zero random urandom; do touch "$1/dev/$node"; mount --bind "/dev/$node" "$1/dev/$node"; done
         mount -t tmpfs tmpfs "$1/tmp"
-        exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 chroot "$1" sh /packages/in_tree.sh "$2"
-    ' sh "$tree" "$slower"
+        exec env -i "$3" PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 chroot "$1" sh /packages/in_tree.sh "$2"
+    ' sh "$tree" "$slower" "$processor"
     rm -rf --one-file-system "$tree"
 done; done
