@@ -28,6 +28,7 @@ from typing import Any, Literal
 from gated.accounts import certificates
 from gated.config import DoorSettings, Settings, exposed
 from gated.config.drivers import KINDS, from_outside, package_of, shadowed
+from gated.core.arithmetic import PRODUCTS, wrong_products
 from gated.core.clock import ClockTrust
 from gated.core.values import Image
 from gated.database import spellings
@@ -246,6 +247,14 @@ def _software(patient: DoctorContext) -> Iterator[Finding]:
     )
     python = platform.python_version()
     yield Finding("software", "ok", f"{versions}, Python {python} on {platform.machine()}")
+    if wrong := wrong_products():
+        yield Finding(
+            "software",
+            "fail",
+            f"NumPy multiplies {wrong} of {PRODUCTS} small matrices wrongly on this processor: no "
+            "face is judged rightly",
+            "set OPENBLAS_CORETYPE=ARMV8 in the environment of the units, and run this again",
+        )
 
 
 def _models(patient: DoctorContext) -> Iterator[Finding]:
