@@ -55,13 +55,21 @@ make --no-print-directory setup
 .venv/bin/gated doctor --config gate.yaml || true
 setsid make --no-print-directory run >demo.log 2>&1 &
 demo=$!
+until=GRANTED
+# an emulated processor takes seconds for a frame with a face: whoever walks up there has gone by then
+[ "${1:-1}" = 1 ] || until="1 known"
 for _ in $(seq $((90 * ${1:-1}))); do
-    ! grep -q GRANTED demo.log || break
+    ! grep -q "$until" demo.log || break
     kill -0 $demo || break
     sleep 1
 done
 kill -TERM "-$demo" 2>/dev/null || true
 wait $demo || true
+if [ "$until" != GRANTED ]; then
+    grep -q "$until" demo.log || { cat demo.log; echo "the demo enrolled nobody"; exit 1; }
+    .venv/bin/python -m tests.machine.demo_film demo.avi
+    .venv/bin/gated replay demo.avi --config gate.yaml >demo.log
+fi
 grep --max-count=1 GRANTED demo.log || { cat demo.log; echo "the demo let nobody in"; exit 1; }
 xargs .venv/bin/python -m pytest -q --numprocesses 2 --dist loadfile <tests/machine/chosen.txt
 TRY
