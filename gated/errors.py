@@ -305,6 +305,18 @@ class NoGate(Conflict):
     code = "no_gate"
 
 
+class NoCardReader(Conflict):
+    """The gate has no card reader."""
+
+    code = "no_card_reader"
+
+
+class NoCardCame(NotFound):
+    """No card was held to the reader in time."""
+
+    code = "no_card_came"
+
+
 class NotJoined(Conflict):
     """This is no gate that has joined, or it was revoked."""
 

@@ -7,7 +7,7 @@ import base64
 from fastapi import APIRouter, Response
 
 from gated.access.credential_lookup import badge_picture
-from gated.access.dependencies import Services
+from gated.access.dependencies import AccessServices, Services
 from gated.access.schemas import (
     CardIn,
     CardOwnerOut,
@@ -20,15 +20,19 @@ from gated.access.schemas import (
 )
 from gated.core.messages import CredentialPresented
 from gated.core.values import Method
-from gated.errors import NoGate, NotFound
+from gated.errors import NoCardReader, NoGate, NotFound
 from gated.http.answers import Route
 from gated.http.callers import ChangeByOperator, Kiosk, Operator, Viewer
 from gated.http.entity_tags import IfMatch, etag, versions_of
 from gated.http.problems import responses
+from gated.link.command import running_door
 
 router = APIRouter(prefix="/api", tags=["credentials"], route_class=Route)
 
 READING = responses(404)
+
+HELD_WITHIN_S = 30.0
+"""So long a request waits for a card; meanwhile the reader opens no door."""
 
 
 @router.get("/persons/{id}/credentials", responses=READING)
@@ -40,15 +44,17 @@ def list_(id: int, _viewer: Viewer, services: Services) -> list[CredentialOut]:
 @router.post(
     "/persons/{id}/credentials",
     status_code=201,
-    responses=responses(404, 409),
+    responses=responses(404, 409, 503),
 )
 def give(
     id: int, body: CredentialIn, response: Response, operator: Operator, services: Services
 ) -> CredentialGivenOut:
     """Give a person a card, a PIN or a badge; a badge is shown in this answer and nowhere else."""
+    services.people.get(id)
+    secret = _held_to_reader(services) if body.next_card else body.secret
     fields = body.model_dump(include={"label", "valid_from", "valid_until"})
     given, content = services.credentials.add(
-        id, body.kind, body.secret, fields, actor=operator.username
+        id, body.kind, secret, fields, actor=operator.username
     )
     response.headers["ETag"] = etag(given)
     response.headers["Location"] = f"/api/credentials/{given.id}"
@@ -58,6 +64,18 @@ def give(
         image = f"data:image/png;base64,{png}"
     shown = CredentialOut.model_validate(given).model_dump()
     return CredentialGivenOut(**shown, secret=content, image=image)
+
+
+def _held_to_reader(services: AccessServices) -> str:
+    """Return the number of the next card at the gate's reader.
+
+    Raises: NoCardReader, NoCardCame, GateUnavailable.
+    """
+    settings = services.workspace.settings
+    if settings.credentials.reader == "none":
+        raise NoCardReader("there is no card reader here (credentials.reader): type the number")
+    with running_door(settings.storage.state_dir) as gate:
+        return gate.next_card(HELD_WITHIN_S)
 
 
 @router.post("/credentials/owner", responses=responses(404))

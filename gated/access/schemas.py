@@ -200,18 +200,24 @@ class CredentialIn(_Dated):
     kind: Literal["card", "pin", "qr"]
     number: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z :.,/-]{1,64}$")] | None = None
     """Of a card, as the reader types it: at most credentials.card_length characters."""
+    next_card: bool = False
+    """Instead of a number: the card that is held to the gate's reader within the next 30 seconds.
+    It opens nothing, and its number is not told."""
     pin: Annotated[str, StringConstraints(pattern=r"^[0-9]{4,12}$")] | None = None
 
     @model_validator(mode="after")
     def _has_its_secret(self) -> Self:
         wanted = {"card": (True, False), "pin": (False, True), "qr": (False, False)}[self.kind]
-        if (self.number is not None, self.pin is not None) != wanted:
-            raise ValueError("a card needs number, a PIN needs pin, a badge (qr) neither")
+        card = (self.number is not None) + self.next_card
+        if (card == 1, self.pin is not None) != wanted or card > 1:
+            raise ValueError(
+                "a card needs number or next_card, a PIN needs pin, a badge (qr) nothing"
+            )
         return self
 
     @property
     def secret(self) -> str | None:
-        """The number or the PIN; a badge gets its own."""
+        """The number or the PIN; a badge gets its own, and the next card is read."""
         return self.number or self.pin
 
 

@@ -33,6 +33,7 @@ _REQUEST: Mapping[str, tuple[Sequence[int], str, str]] = {
         "Send JSON, or the form that is described.",
     ),
     "not_found": ((404,), "There is no such thing, or no such address.", "Read the list again."),
+    "no_card_came": ((404,), "No card was held to the reader in time.", "Ask again."),
     "method_not_allowed": (
         (405,),
         "The address has no such method.",
@@ -123,6 +124,7 @@ _CONFLICTS = {
         "Look at that person; an administrator may override with a reason.",
     ),
     "no_gate": ("A hub has no camera and no door.", "Ask the gate itself."),
+    "no_card_reader": ("The gate has no card reader.", "Type the number of the card."),
     "not_joined": (
         "This is no gate of the hub, or not any more.",
         "Invite the gate and let it join.",

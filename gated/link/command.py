@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from gated.core.messages import Event
-from gated.errors import GateUnavailable, NotFound
+from gated.errors import GateUnavailable, NoCardCame
 from gated.link import messages as m
 from gated.link.client import ASK_S, CONNECT_S, raise_refusal
 from gated.link.peers import connected, is_trusted, peer
@@ -46,7 +46,7 @@ class CommandLink:
         """Return the number of the next card at the reader; the card opens nothing.
 
         on_waiting: called once the gate waits for a card, as it refuses at once.
-        Raises: NotFound when none came in time, GateUnavailable where the gate has no reader.
+        Raises: NoCardCame when none came in time, GateUnavailable where the gate has no reader.
         """
         self._socket.sendall(m.encode(m.WantCard(within_s)))
         card = self._within(m.CardRead, REFUSES_S)
@@ -56,7 +56,7 @@ class CommandLink:
         if card.problem:
             raise GateUnavailable(card.problem)
         if card.number is None:
-            raise NotFound(f"no card was held to the reader within {within_s:.0f} s")
+            raise NoCardCame(f"no card was held to the reader within {within_s:.0f} s")
         return card.number
 
     def _wait(

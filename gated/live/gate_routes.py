@@ -40,6 +40,7 @@ def state(_viewer: Viewer, services: Services) -> GateOut:
             "role": settings.gate.role,
             "liveness": settings.liveness.level,
             "problems": status.problems,
+            "card_reader": settings.credentials.reader != "none",
             "strangers_kept": services.unknown_faces.kept,
             "decisions": [
                 asdict(d) | {"snapshot_id": pictures.get(d.at)} for d in status.decisions

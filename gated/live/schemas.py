@@ -245,6 +245,8 @@ class GateOut(Out):
     stranger_visits_per_year: float | None
     wrong_openings_per_year: float | None
     gallery_stamp: str | None
+    card_reader: bool
+    """The gate has one, which may read a card for a person."""
     strangers_kept: bool
     """True where pictures of strangers are kept, to be named."""
     decisions: Sequence[DecisionOut]

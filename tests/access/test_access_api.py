@@ -250,6 +250,9 @@ def test_a_card_is_blocked_and_taken_away(client: httpx.Client, server: Running)
     "body",
     [
         {"kind": "card"},
+        {"kind": "card", "number": "12345", "next_card": True},
+        {"kind": "pin", "next_card": True},
+        {"kind": "qr", "next_card": True},
         {"kind": "pin", "number": "12345"},
         {"kind": "qr", "pin": "2580"},
         {"kind": "pin", "pin": "1234"},
@@ -258,13 +261,24 @@ def test_a_card_is_blocked_and_taken_away(client: httpx.Client, server: Running)
     ],
 )
 def test_what_is_no_credential_is_refused(
-    client: httpx.Client, server: Running, body: dict[str, str]
+    client: httpx.Client, server: Running, body: dict[str, Any]
 ) -> None:
     who = person(server.services.workspace)
     answer = client.post(f"/api/persons/{who}/credentials", json=body)
     assert answer.status_code == 422
     assert body.get("pin", "none") not in answer.text
     assert client.get(f"/api/persons/{who}/credentials").json() == []
+
+
+def test_no_card_can_be_held_where_there_is_no_reader(
+    client: httpx.Client, server: Running
+) -> None:
+    body = {"kind": "card", "next_card": True}
+    who = person(server.services.workspace)
+    answer = client.post(f"/api/persons/{who}/credentials", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (409, "no_card_reader")
+    assert client.get("/api/gate").json()["card_reader"] is False
+    assert client.post("/api/persons/987654/credentials", json=body).status_code == 404
 
 
 def test_who_would_be_refused_is_told_the_rule_and_when_it_opens(

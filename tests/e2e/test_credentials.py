@@ -6,7 +6,9 @@ import contextlib
 import re
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ from tests.workspaces import open_workspace
 
 PASSWORD = "Correct-horse-battery-9"
 CARD, CLOSED_CARD, UNKNOWN_CARD = "0012345678", "0087654321", "0055555555"
+NEW_CARD = "0063917428"
 PIN = "2580"
 
 
@@ -132,6 +135,25 @@ def test_cards_open_as_the_rules_say(tmp_path: Path) -> None:
         swipe(reader, UNKNOWN_CARD)
         row = desk.wait_for_row(reason="unknown_credential")
         assert (row["person_id"], row["method"]) == (None, "card")
+
+        # a card is given by holding it to the reader, where it opens nothing; whose it is, is known
+        given = partial(desk.http.post, f"/api/persons/{people['Bob']}/credentials")
+        asked = {"json": {"kind": "card", "next_card": True}, "headers": desk.admin}
+        with ThreadPoolExecutor() as pool:
+            for card, status in ((NEW_CARD, 201), (CARD, 409)):
+                waiting = pool.submit(given, **asked)
+                while not waiting.done():
+                    swipe(reader, card)
+                    time.sleep(0.5)
+                answer = waiting.result()
+                assert answer.status_code == status, answer.text
+                assert card not in answer.text
+        before = len(desk.log(person_id=people["Bob"]))
+        swipe(reader, NEW_CARD)
+        until = time.monotonic() + 60
+        while len(desk.log(person_id=people["Bob"])) == before:
+            assert time.monotonic() < until
+            time.sleep(0.05)
 
         # what is changed holds a second later
         guards = desk.ask("GET", "/api/groups")[0]["id"]

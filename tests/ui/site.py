@@ -71,8 +71,10 @@ class Site:
 
 
 @contextmanager
-def running_site(folder: Path, *, killed: bool = False) -> Iterator[Site]:
-    """Run the demo with accounts of all roles and some people; killed: the test ends it.
+def running_site(folder: Path, *, killed: bool = False, more: str = "") -> Iterator[Site]:
+    """Run the demo with accounts of all roles and some people.
+
+    killed: the test ends it. more: sections of its configuration.
 
     Its port stays over the starts that settings need, which it tries for a second. It has no models
     for liveness: with that switched on it is not well.
@@ -85,7 +87,7 @@ def running_site(folder: Path, *, killed: bool = False) -> Iterator[Site]:
     text = text.replace("port: 0", f"port: {free_port()}")
     text += "privacy: {unknown_faces_days: 3}\nsync: {trial_s: 1, take_over_within_s: 1}\n"
     text += "auth: {password_passes: 1, password_memory_kib: 64}\n"
-    config.write_text(text)
+    config.write_text(text + more)
     with open_workspace(load(config, {})) as workspace:
         accounts = Accounts.of(workspace)
         people = People.of(workspace)

@@ -134,14 +134,15 @@ function cards(found, again) {
 }
 
 async function give(p, again) {
-  const kind = signal("card");
+  const kind = signal("card"), kinds = ["card", ...(gate.peek()?.card_reader ? ["next"] : []), "pin", "qr"];
   const made = await ask(t("credential.add"), [
-    field(t("credential.kind"), h("select", { name: "kind", onchange: e => { kind.value = e.target.value; } }, ["card", "pin", "qr"].map(name => h("option", { value: name }, word("method", name))))),
+    field(t("credential.kind"), h("select", { name: "kind", onchange: e => { kind.value = e.target.value; } }, kinds.map(name => h("option", { value: name }, name === "next" ? t("credential.next") : word("method", name))))),
     () => kind.value === "card" && field(t("credential.number"), input("number", "", { required: true, maxlength: 64, autofocus: true }), t("credential.hold")),
+    () => kind.value === "next" && h("p.muted", {}, t("credential.next.hint")),
     () => kind.value === "pin" && [whose(p.personnel_code), field(t("credential.pin"), input("pin", "", { required: true, inputmode: "numeric", pattern: "[0-9]{4,12}", maxlength: 12, type: "password", autocomplete: "new-password" }), t("credential.pin.hint"))],
     () => kind.value === "qr" && h("p.muted", {}, t("credential.qr.hint")),
     field(t("credential.label"), input("label", "", { maxlength: 100 })),
-  ], { yes: t("credential.give"), act: given => post(`/api/persons/${p.id}/credentials`, given) });
+  ], { yes: t("credential.give"), act: given => post(`/api/persons/${p.id}/credentials`, given.kind === "next" ? { kind: "card", next_card: true, label: given.label } : given) });
   if (made?.image) await badge(p, made);
   if (made) again();
 }
