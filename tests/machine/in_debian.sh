@@ -73,7 +73,7 @@ if [ "$until" != GRANTED ]; then
     .venv/bin/python -m tests.machine.demo_film demo.avi
     .venv/bin/gated replay demo.avi --config gate.yaml >demo.log
 fi
-grep --max-count=1 GRANTED demo.log || { cat demo.log; echo "the demo let nobody in"; exit 1; }
+grep --ignore-case --max-count=1 granted demo.log || { cat demo.log; echo "the demo let nobody in"; exit 1; }
 xargs .venv/bin/python -m pytest -q --numprocesses 2 --dist loadfile <tests/machine/chosen.txt
 TRY
 unshare --mount --pid --fork --kill-child --mount-proc="$tree/proc" sh -ec '
