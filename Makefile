@@ -50,6 +50,7 @@ check-long: setup  ## everything, also what takes minutes, and a gate at work fo
 	@$(BIN)/gated assets install default demo pad mesh dlib --into $(MODELS) --quiet || true
 	GATED_HYPOTHESIS=long $(BIN)/python -m pytest -m "long or not long"
 	$(BIN)/python -m tests.bench.soak 60
+	@$(MAKE) --no-print-directory check-debian ARCH=arm64
 	@$(MAKE) --no-print-directory deb
 	@tests/packaging/try_package.sh
 	@tests/packaging/boot_package.sh
