@@ -1,4 +1,4 @@
-"""Counts the steps that SQLite takes: they are the same on a machine that is busy."""
+"""Counts the work of a database: it is the same on a machine that is busy."""
 
 from __future__ import annotations
 
@@ -23,6 +23,22 @@ def steps_of(database: Database, run: Callable[[], Any]) -> int:
     def begun(connection: Any, *_: Any) -> None:
         connection.connection.dbapi_connection.set_progress_handler(count, EVERY)
 
+    _listening(database, begun, run)
+    return taken
+
+
+def statements_of(database: Database, run: Callable[[], Any]) -> list[str]:
+    """Return the statements that were executed meanwhile."""
+    asked: list[str] = []
+
+    def begun(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        asked.append(statement)
+
+    _listening(database, begun, run)
+    return asked
+
+
+def _listening(database: Database, begun: Callable[..., None], run: Callable[[], Any]) -> None:
     with database.read() as session:
         engine = session.get_bind()
     sa.event.listen(engine, "before_cursor_execute", begun)
@@ -30,4 +46,3 @@ def steps_of(database: Database, run: Callable[[], Any]) -> int:
         run()
     finally:
         sa.event.remove(engine, "before_cursor_execute", begun)
-    return taken

@@ -239,13 +239,14 @@ class Reports:
         after: the id of a person; who has a higher one follows. wanted: so many people will do.
         """
         limit, left = PEOPLE_AT_FIRST, wanted or 0
+        with self._database.read() as session:
+            there = zones(self._workspace, session, fleet=True)
+        within, names = self._bounds(there, period), there.names()
         while True:
             with self._database.read() as session:
-                there = zones(self._workspace, session, fleet=True)
                 # not all within reach: on the first of a month these are all of the day before
                 some = attendance_store.who_punched(
-                    session, *self._bounds(there, period),
-                    moved=self._reach(period), zone_names=there.names(),
+                    session, *within, moved=self._reach(period), zone_names=names,
                     person_id=people.person_id, department=people.department,
                     after=after, limit=limit,
                 )  # fmt: skip
@@ -295,7 +296,7 @@ class Reports:
                 session, begin, end, now - self._rules.longest, self._rules.longest,
                 person_id=people.person_id, department=people.department, after=after,
             )  # fmt: skip
-            if (due := self._earliest_due(session, day)) is not None:
+            if (due := self._earliest_due(session, there, day)) is not None:
                 late = attendance_store.who_came_after(
                     session, begin, end, max(self._begins(there, day)), due,
                     person_id=people.person_id, department=people.department, after=after,
@@ -311,15 +312,15 @@ class Reports:
                     if found.is_odd:
                         yield found
 
-    def _earliest_due(self, session: Session, day: date) -> datetime | None:
+    def _earliest_due(self, session: Session, there: Zones, day: date) -> datetime | None:
         """Return when the first of all who are due on that day is, in UTC; None: nobody is."""
         if not is_working_day(day, self.holidays(session, Period(day, day))):
             return None
         after = attendance_store.earliest_late_after(session)
         if after is None:
             return None
-        everywhere = zones(self._workspace, session, fleet=True).everywhere()
-        return min(datetime.combine(day, after, zone).astimezone(UTC) for zone in everywhere)
+        at_gates = (datetime.combine(day, after, zone) for zone in there.everywhere())
+        return min(at.astimezone(UTC) for at in at_gates)
 
     def holidays(self, session: Session, period: Period) -> set[date]:
         """Return the holidays of the site in a period."""
@@ -330,10 +331,9 @@ class Reports:
         """Hour on the clock at the gate -> how many came for the first time on that day."""
         found: Counter[int] = Counter()
         with self._database.read() as session:
-            there = zones(self._workspace, session)
-            everywhere = zones(self._workspace, session, fleet=True)
-            bounds = self._bounds(everywhere, Period(day, day))
-            at_gates = {str(zone): self._day_in(zone, day) for zone in everywhere.everywhere()}
+            there = zones(self._workspace, session, fleet=True)
+            bounds = self._bounds(there, Period(day, day))
+            at_gates = {str(zone): self._day_in(zone, day) for zone in there.everywhere()}
             first_entries = attendance_store.first_entries(session, *bounds, at_gates)
         for quarter, timezone, site, count in first_entries:
             zone = there.of(timezone, site)
@@ -344,12 +344,8 @@ class Reports:
 
     def _bounds(self, there: Zones, period: Period) -> tuple[datetime, datetime]:
         """Between which times, in UTC, these days lie at whatever gate."""
-        ends = [
-            datetime.combine(period.last, time(), zone).astimezone(UTC) + self._rules.day_start
-            for zone in there.everywhere()
-        ]
-        # a day of 25 hours has no more than that
-        return min(self._begins(there, period.first)), max(ends) + timedelta(hours=25)
+        following = period.last + timedelta(days=1)
+        return min(self._begins(there, period.first)), max(self._begins(there, following))
 
     def _begins(self, there: Zones, day: date) -> list[datetime]:
         """Return when a day begins, in UTC, at one gate or another."""

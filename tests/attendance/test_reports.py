@@ -8,7 +8,6 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-import sqlalchemy as sa
 
 from gated.attendance import reports as module
 from gated.attendance.reports import EVERYBODY, PeopleFilter, Period, Reports
@@ -21,6 +20,7 @@ from gated.journal.journal import decision_entry
 from gated.people.people import People
 from gated.workspace import Workspace
 from tests.changes import done_by
+from tests.steps import statements_of
 
 BERLIN = ZoneInfo("Europe/Berlin")
 MARCH = Period(date(2026, 3, 1), date(2026, 3, 31))
@@ -111,21 +111,15 @@ def test_nobody_of_the_day_before_is_derived_for_a_month_that_has_just_begun(
         passes(workspace, who, "2026-03-31T08:00", "entry")
         passes(workspace, who, "2026-03-31T16:00", "exit")
     reports, april = Reports(workspace, clock_at("2026-04-01T02:00")), date(2026, 4, 1)
-    with workspace.database.read() as session:
-        engine = session.get_bind()
-    asked: list[str] = []
+    pages = []
 
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        asked.append(statement)
-
-    sa.event.listen(engine, "before_cursor_execute", note)
-    try:
-        assert reports.page(Period(april, april), EVERYBODY, by="person", limit=9, cursor=None) == (
-            [],
-            None,
+    def look() -> None:
+        pages.append(
+            reports.page(Period(april, april), EVERYBODY, by="person", limit=9, cursor=None)
         )
-    finally:
-        sa.event.remove(engine, "before_cursor_execute", note)
+
+    asked = statements_of(workspace.database, look)
+    assert pages == [([], None)]
     assert len([statement for statement in asked if "FROM attendance_logs" in statement]) == 1
     assert len(told(workspace)) == 40
 
