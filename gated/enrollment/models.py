@@ -17,6 +17,7 @@ from gated.errors import AssetError, ConfigError
 from gated.vision.analyzer import Analyzer
 from gated.vision.assets import AssetStore
 from gated.vision.engines import (
+    SFACE,
     calibration_for,
     engine,
     pools_of,
@@ -34,9 +35,6 @@ def asset_store(settings: Settings) -> AssetStore:
     places = [configured] if configured else []
     return AssetStore([*places, settings.storage.state_dir / "models", INSTALLED])
 
-
-MARGIN_DECADE = 0.06
-"""The similarity that makes a tenfold lower rate with SFace, in whose scale the margin is given."""
 
 DEMO_WALKERS = ("obama3.jpg", "biden.jpg")
 DEMO_PHONE = "obama2.jpg"
@@ -137,7 +135,8 @@ def policy_of(settings: Settings, calibration: Calibration) -> GatePolicy:
     return replace(
         policy,
         similarity=tolerated_similarity(settings, calibration),
-        margin=policy.margin * calibration.decade / MARGIN_DECADE,
+        # given in the scale of SFace's similarity
+        margin=policy.margin * calibration.decade / calibration_for(SFACE.model).decade,
     )
 
 
