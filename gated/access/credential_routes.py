@@ -50,8 +50,7 @@ def give(
     id: int, body: CredentialIn, response: Response, operator: Operator, services: Services
 ) -> CredentialGivenOut:
     """Give a person a card, a PIN or a badge; a badge is shown in this answer and nowhere else."""
-    services.people.get(id)
-    secret = _held_to_reader(services) if body.next_card else body.secret
+    secret = _held_to_reader(services, id) if body.next_card else body.secret
     fields = body.model_dump(include={"label", "valid_from", "valid_until"})
     given, content = services.credentials.add(
         id, body.kind, secret, fields, actor=operator.username
@@ -66,11 +65,12 @@ def give(
     return CredentialGivenOut(**shown, secret=content, image=image)
 
 
-def _held_to_reader(services: AccessServices) -> str:
-    """Return the number of the next card at the gate's reader.
+def _held_to_reader(services: AccessServices, person_id: int) -> str:
+    """Return the number of the next card at the gate's reader, for a person.
 
-    Raises: NoCardReader, NoCardCame, GateUnavailable.
+    Raises: NotFound before anybody waits, NoCardReader, NoCardCame, GateUnavailable.
     """
+    services.people.get(person_id)
     settings = services.workspace.settings
     if settings.credentials.reader == "none":
         raise NoCardReader("there is no card reader here (credentials.reader): type the number")
