@@ -73,12 +73,14 @@ def test_only_what_changed_is_renewed() -> None:
         end(watcher)
 
 
+@pytest.mark.parametrize("fault", ["failures", "unreachable"])
 def test_what_could_not_be_read_is_tried_again_without_another_commit(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
+    """Also where the database itself has gone for a while."""
     monkeypatch.setattr(change_watcher, "PAUSE_S", 0.01)
     world = World()
-    world.failures = 2
+    setattr(world, fault, 2)
     watcher = ChangeWatcher(world.changed, world.watched(), crashed)
     watcher.start()
     try:
@@ -86,21 +88,7 @@ def test_what_could_not_be_read_is_tried_again_without_another_commit(
         world.wait_for("rules")
     finally:
         end(watcher)
-    assert world.failures == 0
-
-
-def test_a_database_that_has_gone_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(change_watcher, "PAUSE_S", 0.01)
-    world = World()
-    world.unreachable = 2
-    watcher = ChangeWatcher(world.changed, world.watched(), crashed)
-    watcher.start()
-    try:
-        world.commit("rules")
-        world.wait_for("rules")
-    finally:
-        end(watcher)
-    assert world.unreachable == 0
+    assert getattr(world, fault) == 0
 
 
 def test_while_many_changes_come_only_what_is_urgent_is_renewed_at_once() -> None:
