@@ -1,9 +1,10 @@
 """A gate at work for a long time, watched: `python -m tests.bench.soak [MINUTES [SVG]]`.
 
 The demo's people pass; meanwhile lists, exports, the live picture's state and changes of people are
-asked for over the API. Each second memory, descriptors, threads, the log of changes and how long an
-answer took are noted. The slope of memory is that of means of half minutes, with its interval of
-95 %. Exit code 1 when something grows.
+asked for over the API, three people watch the live picture, a photo is enrolled each minute and
+taken away again, and strangers hold connections that say nothing. Each second memory, descriptors,
+threads, the log of changes and how long an answer took are noted. The slope of memory is that of
+means of half minutes, with its interval of 95 %. Exit code 1 when something grows.
 """
 
 from __future__ import annotations
@@ -11,19 +12,29 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import statistics
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 
+from tests.assets import require_assets
 from tests.e2e.process import Process, demo_config, gated
 
 PASSWORD = "Correct-horse-battery-9"
+PHOTO = "obama2.jpg"
+USERS = ("admin", "guard")
+WATCHERS = ("admin", "guard", "guard")
+"""Who looks at the live picture; one account may have two previews at a time."""
+
+SILENT = 20
 WARM_UP = 0.25
 """The first part of the time, in which what is needed is loaded, counts for nothing."""
 
@@ -57,6 +68,7 @@ class Soak:
     samples: list[Sample] = field(default_factory=list)
     passages: int = 0
     requests: int = 0
+    pictures: int = 0
     errors: list[str] = field(default_factory=list)
 
     def steady(self) -> list[Sample]:
@@ -137,13 +149,14 @@ def sample(at: float, pids: Sequence[int], state: Path, answer_ms: float) -> Sam
 class Visitor:
     """Asks the API for something each second, and now and then changes somebody."""
 
-    def __init__(self, address: str, soak: Soak) -> None:
+    def __init__(self, address: str, soak: Soak, username: str = "admin") -> None:
         self._client = httpx.Client(base_url=address, timeout=20, trust_env=False)
-        form = {"username": "admin", "password": PASSWORD}
+        form = {"username": username, "password": PASSWORD}
         token = self._client.post("/api/auth/login", data=form).json()["access_token"]
         self._client.headers["Authorization"] = f"Bearer {token}"
         self._soak = soak
         self._turn = 0
+        self._photo = require_assets("demo").path(PHOTO).read_bytes()
 
     def turn(self) -> float:
         """Ask; returns the milliseconds that an ordinary question took."""
@@ -159,8 +172,20 @@ class Visitor:
             }
             made = self._ask("POST", "/api/persons", json=body)
             if made.status_code == 201:
-                self._ask("DELETE", f"/api/persons/{made.json()['id']}")
+                where = f"/api/persons/{made.json()['id']}"
+                if self._turn % 60 == 0:
+                    self._enroll(made.json()["id"])
+                self._ask("DELETE", where)
         return took
+
+    def _enroll(self, person_id: int) -> None:
+        """Give a person a photo; the demo knows this face: an admin says why it is enrolled."""
+        self._ask(
+            "POST",
+            "/api/enrollment",
+            data={"person_id": person_id, "override": "a soak"},
+            files={"file": ("face.jpg", self._photo, "image/jpeg")},
+        )
 
     def _ask(self, method: str, path: str, **more: object) -> httpx.Response:
         answer = self._client.request(method, path, **more)  # type: ignore[arg-type]
@@ -169,25 +194,71 @@ class Visitor:
             self._soak.errors.append(f"{method} {path}: {answer.status_code} {answer.text[:120]}")
         return answer
 
+    def watch(self, end: threading.Event) -> None:
+        """Look at the live picture until the end; each preview ends by itself before that."""
+        while not end.is_set():
+            with self._client.stream("GET", "/api/gate/preview") as answer:
+                self._soak.requests += 1
+                if answer.status_code != 200:
+                    self._soak.errors.append(f"preview: {answer.status_code}")
+                    end.wait(5)
+                    continue
+                for part in answer.iter_bytes():
+                    self._soak.pictures += part.count(b"image/jpeg")
+                    if end.is_set():
+                        return
+
     def close(self) -> None:
         self._client.close()
+
+
+def hold_silent(address: str, end: threading.Event) -> None:
+    """Hold connections that say nothing, or half of a request; whoever was cut off comes again."""
+    host, _, port = address.removeprefix("http://").partition(":")
+    while not end.is_set():
+        with ExitStack() as held:
+            for number in range(SILENT):
+                connection = held.enter_context(socket.create_connection((host, int(port)), 20))
+                if number % 2:
+                    connection.sendall(b"POST /api/persons HTTP/1.1\r\nContent-Length: 99")
+            end.wait(60)
+
+
+@contextmanager
+def company(address: str, watchers: Sequence[Visitor]) -> Iterator[None]:
+    """Let people watch the live picture, and strangers hold connections, meanwhile."""
+    end = threading.Event()
+    tasks = [threading.Thread(target=one.watch, args=(end,)) for one in watchers]
+    tasks.append(threading.Thread(target=hold_silent, args=(address, end)))
+    for task in tasks:
+        task.start()
+    try:
+        yield
+    finally:
+        end.set()
+        for task in tasks:
+            task.join()
 
 
 def soak(folder: Path, seconds: float) -> Soak:
     """Let a gate work for so long."""
     found, config = Soak(), demo_config(folder)
-    args = ("user", "add", "admin", "--role", "admin", "--password-stdin", "--config", config)
-    assert gated(*args, stdin=PASSWORD + "\n").returncode == 0
+    for name in USERS:
+        args = ("user", "add", name, "--role", "admin", "--password-stdin", "--config", config)
+        assert gated(*args, stdin=PASSWORD + "\n").returncode == 0
     with Process("--config", config) as gate:
         address = re.search(r"http://[0-9.:]+", gate.wait_for("API"))
         assert address is not None
         visitor = Visitor(address[0], found)
-        began = time.monotonic()
-        pids = processes(gate.pid)
-        while (at := time.monotonic() - began) < seconds:
-            found.samples.append(sample(at, pids, folder / "state", visitor.turn()))
-            time.sleep(max(0.0, 1.0 - (time.monotonic() - began - at)))
-        visitor.close()
+        watchers = [Visitor(address[0], found, name) for name in WATCHERS]
+        with company(address[0], watchers):
+            began = time.monotonic()
+            pids = processes(gate.pid)
+            while (at := time.monotonic() - began) < seconds:
+                found.samples.append(sample(at, pids, folder / "state", visitor.turn()))
+                time.sleep(max(0.0, 1.0 - (time.monotonic() - began - at)))
+        for one in (visitor, *watchers):
+            one.close()
         assert gate.end() == 0
     found.passages = sum(" GRANTED " in line for line in gate.lines)
     verified = gated("journal", "verify", "--config", config)
@@ -243,7 +314,7 @@ def main(minutes: float, picture: Path | None) -> int:
         picture.write_text(as_svg(found))
     steady = found.steady()
     told: dict[str, object] = {"minutes": minutes, "passages": found.passages}
-    told |= {"requests": found.requests, "errors": found.errors[:10]}
+    told |= {"requests": found.requests, "pictures": found.pictures, "errors": found.errors[:10]}
     for name in ("door_mb", "service_mb"):
         rate, half = slope(steady, name)
         told[name] = f"{statistics.mean(getattr(s, name) for s in steady):.0f}"
