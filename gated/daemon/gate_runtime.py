@@ -74,8 +74,8 @@ from gated.runtime.journal_writer import JournalWriter
 from gated.runtime.pipeline import Pipeline
 from gated.runtime.second_camera import SecondCamera
 from gated.runtime.snapshot_writer import SnapshotWriter
+from gated.vision import badges
 from gated.vision.analyzer import Analyzer
-from gated.vision.badges import BadgeReader
 from gated.vision.second_look import confirmed, look
 from gated.vision.uprightness import setting_for
 from gated.workspace import Workspace
@@ -288,7 +288,7 @@ class GateRuntime:
         if settings.badges:
             yield BadgeScanner(
                 self._context.tap.subscribe,
-                BadgeReader().read,
+                badges.read,
                 lookup.badge,
                 settings.badge_interval_s,
                 self._crash,

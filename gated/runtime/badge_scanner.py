@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, suppress
 
 from gated.core.values import Image
@@ -25,14 +25,14 @@ NICENESS = 10
 class BadgeScanner(Loop):
     """Looks for a code in the newest frame every `interval_s`; recognising faces takes precedence.
 
-    subscribe: as FrameTap.subscribe. read: returns the content of a code in a picture, or "".
+    subscribe: as FrameTap.subscribe. read: returns the contents of the codes in a picture.
     present: called once for each badge, as long as it stays.
     """
 
     def __init__(
         self,
         subscribe: Callable[[], AbstractContextManager[FrameSubscriber]],
-        read: Callable[[Image], str],
+        read: Callable[[Image], Collection[str]],
         present: Callable[[str], None],
         interval_s: float,
         on_crash: OnCrash,
@@ -59,11 +59,10 @@ class BadgeScanner(Loop):
                     self._interval_s * (RECOGNIZING_FACTOR if frame.recognizing else 1.0)
                 )
 
-    def saw(self, content: str, now: float) -> None:
-        """Take the content of a frame at `now` (monotonic seconds); present a badge that is new."""
+    def saw(self, contents: Collection[str], now: float) -> None:
+        """Take what a frame at `now` (monotonic seconds) holds; present each badge that is new."""
         self._seen = {text: at for text, at in self._seen.items() if now - at < GONE_S}
-        if not content:
-            return
-        if content not in self._seen:
-            self._present(content)
-        self._seen[content] = now
+        for content in contents:
+            if content not in self._seen:
+                self._present(content)
+            self._seen[content] = now

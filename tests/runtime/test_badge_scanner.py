@@ -18,8 +18,8 @@ def crashed(name: str, error: BaseException) -> None:
 
 
 def scanner(tap: FrameTap, shown: list[str]) -> BadgeScanner:
-    def read(image: Image) -> str:
-        return "" if not image.any() else f"badge {image.max()}"
+    def read(image: Image) -> list[str]:
+        return [f"badge {image.max()}"] if image.any() else []
 
     return BadgeScanner(tap.subscribe, read, shown.append, 0.01, crashed)
 
@@ -27,11 +27,19 @@ def scanner(tap: FrameTap, shown: list[str]) -> BadgeScanner:
 def test_a_badge_that_stays_is_shown_once_and_one_that_comes_back_again() -> None:
     shown: list[str] = []
     scan = scanner(FrameTap(), shown)
-    for at, content in ((0.0, "a"), (1.0, ""), (2.5, "a"), (5.0, "a"), (5.5, "b"), (6.0, "a")):
-        scan.saw(content, at)
+    for at, contents in ((0.0, "a"), (1.0, ""), (2.5, "a"), (5.0, "a"), (5.5, "b"), (6.0, "a")):
+        scan.saw(contents, at)
     assert shown == ["a", "b"]
     scan.saw("a", 6.0 + GONE_S)
     assert shown == ["a", "b", "a"]
+
+
+def test_a_badge_before_a_poster_with_a_code_is_shown() -> None:
+    shown: list[str] = []
+    scan = scanner(FrameTap(), shown)
+    scan.saw(["poster"], 0.0)
+    scan.saw(["poster", "badge"], 0.1)
+    assert shown == ["poster", "badge"]
 
 
 def test_frames_of_the_gate_are_searched_beside_its_work() -> None:
