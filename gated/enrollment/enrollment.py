@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from gated.change import FEED, GALLERY, RULES, Change
 from gated.core.calibration import Calibration
 from gated.core.gallery import Gallery, GalleryPerson, Template
+from gated.core.lookalikes import Lookalike, lookalikes
 from gated.core.photo_advice import LIKENESS
 from gated.core.values import Image, PersonRef, Vector
 from gated.database.records import Enrollment, Person
@@ -151,6 +152,14 @@ class EnrollmentService:
                 new, old = sorted((groups[i], groups[int(j)]))
                 groups = [new if group == old else group for group in groups]
         return groups
+
+    def lookalikes(self, strangers: Sequence[Sequence[Vector]]) -> list[list[Lookalike]]:
+        """Find for each stranger, given by templates, whom of the people here they resemble."""
+        gallery = self._gallery.load()
+        return [
+            lookalikes(gallery, self._calibration, np.stack(faces)) if faces else []
+            for faces in strangers
+        ]
 
     def reencode(self, progress: Progress) -> list[str]:
         """Make the templates of the present model from the stored photos of all others.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from gated.core.lookalikes import Lookalike
 from gated.core.values import Image, Vector
 from gated.database.rows import Versions
 from gated.enrollment.enrollment import Enrolled
@@ -101,6 +102,11 @@ class EnrollmentQueue:
         """Group templates; see `EnrollmentService.grouped`."""
         with self._one_at_a_time:
             return self._ready().enrollment.grouped(vectors, fmr)
+
+    def lookalikes(self, strangers: Sequence[Sequence[Vector]]) -> list[list[Lookalike]]:
+        """Find whom strangers resemble; see `EnrollmentService.lookalikes`."""
+        with self._one_at_a_time:
+            return self._ready().enrollment.lookalikes(strangers)
 
     def check_gallery(self, *, actor: str) -> dict[str, Any]:
         """Check the gallery, after that was journaled; see `gallery_check.check_gallery`."""

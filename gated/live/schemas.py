@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from gated.core.lookalikes import Likeness
 from gated.http.schemas import In, Out, Text
 from gated.live.unknown_faces import Act
 from gated.people.schemas import PersonRefOut
@@ -152,12 +153,32 @@ class UnknownFaceOut(Out):
     """Code of the reason why it cannot be enrolled."""
 
 
+class LookalikeOut(Out):
+    """A person whom a stranger resembles, too little to be let in as that person."""
+
+    id: int
+    name: str
+    personnel_code: str
+    is_active: bool
+    likeness: Likeness
+    """`strong`: one stranger in a hundred resembles anybody here so much; `some`: one in ten."""
+
+
+class ResemblingOut(Out):
+    """People whom the stranger of a group may be, most similar first; somebody has to look."""
+
+    group: str
+    people: Sequence[LookalikeOut]
+
+
 class UnknownFacesOut(Out):
     """kept: pictures of strangers are kept; waiting: number of pictures not grouped yet."""
 
     kept: bool
     waiting: int
     faces: Sequence[UnknownFaceOut]
+    resembling: Sequence[ResemblingOut]
+    """Those of the strangers who resemble somebody."""
 
 
 class UnknownFacesIn(In):

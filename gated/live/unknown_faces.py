@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from sqlalchemy.orm import Session
 
 from gated.change import Change
+from gated.core.lookalikes import Lookalike
 from gated.core.values import Reason, Vector
 from gated.database import stored_settings
 from gated.database.records import Snapshot
@@ -36,6 +37,9 @@ MARKED = 2000
 
 AT_ONCE = 6
 """Pictures that one request examines, which keeps a core busy."""
+
+COMPARED = 6
+"""Newest faces of a stranger that are compared with the people of the gate."""
 
 ENROLLED = 3
 """Pictures of one stranger that become photos of a person; more from one minute add nothing."""
@@ -59,6 +63,16 @@ class UnknownFace:
     """Time of the final deletion; None unless somebody has deleted it."""
     problem: str | None
     """Code of the reason why it cannot be enrolled; None where it can, or is not examined yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strangers:
+    """The newest pictures, newest first; how many of them are not examined yet; and whom the
+    strangers that nobody has set aside or deleted resemble, by group."""
+
+    faces: Sequence[UnknownFace] = ()
+    waiting: int = 0
+    lookalikes: Mapping[str, Sequence[Lookalike]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +105,13 @@ class UnknownFaces(Service):
 
     # --- listing ------------------------------------------------------------------------------
 
-    def list_(self) -> tuple[list[UnknownFace], int]:
-        """List the newest pictures, newest first, and count those not examined yet.
+    def list_(self) -> Strangers:
+        """List the newest pictures, and whom of the people here they resemble.
 
         Examines AT_ONCE more of them. Raises: Busy, AssetError, StorageError.
         """
         if not self.kept:
-            return [], 0
+            return Strangers()
         with self._workspace.database.read() as session:
             found = snapshot_store.newest(session, Reason.NO_MATCH, MOST)
             marks = _marks(session)
@@ -108,7 +122,20 @@ class UnknownFaces(Service):
                 with self._queue.slot():
                     self._seen |= {s.uid: self._look(s) for s in unseen[:AT_ONCE]}
             groups = self._groups(found, marks)
-        return [self._face(s, groups[s.uid], marks) for s in found], max(len(unseen) - AT_ONCE, 0)
+            faces = [self._face(s, groups[s.uid], marks) for s in found]
+            return Strangers(faces, max(len(unseen) - AT_ONCE, 0), self._lookalikes(faces))
+
+    def _lookalikes(self, faces: Sequence[UnknownFace]) -> dict[str, list[Lookalike]]:
+        """Return whom the strangers resemble, by group; without those who resemble nobody."""
+        vectors: dict[str, list[Vector]] = {}
+        for face in faces:
+            vector = self._seen.get(face.snapshot.uid, _NOT_YET)[0]
+            if vector is not None and not face.ignored and face.deleted_at is None:
+                vectors.setdefault(face.group, []).append(vector)
+        if not vectors:
+            return {}
+        found = self._queue.lookalikes([of_one[:COMPARED] for of_one in vectors.values()])
+        return {group: alike for group, alike in zip(vectors, found, strict=True) if alike}
 
     def _look(self, snapshot: Snapshot) -> _Seen:
         try:

@@ -6,15 +6,18 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
+from gated.core.lookalikes import Lookalike
 from gated.enrollment.dependencies import Editor
 from gated.http.answers import Route
 from gated.http.callers import Admin, ChangeByAdmin, Operator
 from gated.http.problems import problem_of, responses
 from gated.live.dependencies import Services
 from gated.live.schemas import (
+    LookalikeOut,
     NamedOut,
     NameIn,
     PictureOut,
+    ResemblingOut,
     UnknownFaceOut,
     UnknownFacesIn,
     UnknownFacesOut,
@@ -54,11 +57,14 @@ def pictures(_operator: Operator, services: Services, ids: Ids = "") -> list[Pic
 
 @router.get("/unknown-faces")
 def unknown_faces(_admin: Admin, services: Services) -> UnknownFacesOut:
-    """List the newest pictures of strangers, grouped by face; each request groups a few more."""
-    faces, waiting = services.unknown_faces.list_()
+    """List the newest pictures of strangers, grouped by face, and people whom they resemble.
+
+    Each request groups a few more.
+    """
+    found = services.unknown_faces.list_()
     return UnknownFacesOut(
         kept=services.unknown_faces.kept,
-        waiting=waiting,
+        waiting=found.waiting,
         faces=[
             UnknownFaceOut(
                 id=f.snapshot.id,
@@ -69,8 +75,23 @@ def unknown_faces(_admin: Admin, services: Services) -> UnknownFacesOut:
                 deleted_at=f.deleted_at,
                 problem=f.problem,
             )
-            for f in faces
+            for f in found.faces
         ],
+        resembling=[
+            ResemblingOut(group=group, people=[_lookalike(one) for one in alike])
+            for group, alike in found.lookalikes.items()
+        ],
+    )
+
+
+def _lookalike(found: Lookalike) -> LookalikeOut:
+    person = found.member.person
+    return LookalikeOut(
+        id=person.id,
+        name=person.name,
+        personnel_code=person.personnel_code,
+        is_active=found.member.active,
+        likeness=found.likeness,
     )
 
 

@@ -14,7 +14,13 @@ from gated.core.values import Reason
 from gated.devices.clock import ManualClock
 from gated.enrollment.enrollment_queue import EnrollmentQueue
 from gated.live import snapshot_store
-from gated.live.unknown_faces import MARKED, UNDO_S, DeletedFaces, UnknownFaces
+from gated.live.unknown_faces import (
+    MARKED,
+    UNDO_S,
+    DeletedFaces,
+    Strangers,
+    UnknownFaces,
+)
 from gated.workspace import Workspace
 from tests.assets import require_assets
 from tests.enrollment.offices import kinds, portrait
@@ -58,6 +64,15 @@ def looked(client: httpx.Client) -> dict[int, dict[str, Any]]:
         told = client.get("/api/gate/unknown-faces").raise_for_status().json()
         if not told["waiting"]:
             return {face["id"]: face for face in told["faces"]}
+
+
+def resembling(client: httpx.Client) -> dict[str, list[tuple[int, str]]]:
+    """Whom the strangers resemble, and how much, by group."""
+    told = client.get("/api/gate/unknown-faces").raise_for_status().json()
+    return {
+        one["group"]: [(person["id"], person["likeness"]) for person in one["people"]]
+        for one in told["resembling"]
+    }
 
 
 def done(client: httpx.Client, act: str, *ids: int) -> int:
@@ -113,6 +128,13 @@ def test_strangers_are_put_together_by_face_set_aside_and_named(server: Running)
         clock.advance(UNDO_S + 1)
         DeletedFaces(workspace, clock).purge()
         assert set(looked(client)) == {other}
+
+        # who comes again looks much like the photos, which are named beside; the other does not
+        (later,) = took(workspace, ("obama",))
+        group = looked(client)[later]["group"]
+        assert resembling(client) == {group: [(person, "strong")]}
+        assert done(client, "ignore", later) == 204
+        assert resembling(client) == {}
     files = set(Path(workspace.files.uploads, "images").iterdir())
     with workspace.database.read() as session:
         kept = snapshot_store.newest(session, Reason.NO_MATCH, MARKED)
@@ -122,4 +144,4 @@ def test_strangers_are_put_together_by_face_set_aside_and_named(server: Running)
 def test_nothing_is_shown_where_no_strangers_are_kept(workspace: Workspace) -> None:
     took(workspace, ("biden",))
     faces = UnknownFaces(workspace, ManualClock(), EnrollmentQueue(workspace))
-    assert (faces.kept, faces.list_()) == (False, ([], 0))
+    assert (faces.kept, faces.list_()) == (False, Strangers())

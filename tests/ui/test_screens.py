@@ -654,18 +654,30 @@ def test_a_stranger_who_was_refused_is_named(visit: Visit, site: Site) -> None:
         assert client.delete(f"/api/persons/{nia['id']}").status_code == 200
 
 
-def test_faces_too_poor_for_a_photo_are_left_out_on_request(visit: Visit) -> None:
+def test_strangers_are_offered_whom_they_resemble_and_poor_faces_left_out(
+    visit: Visit, site: Site
+) -> None:
+    with signed_in(site) as client:
+        (ada,) = client.get("/api/persons", params={"q": "A-1"}).json()
     face = {"id": 1, "taken_at": "2026-03-01T08:00:00Z", "gate_name": "demo", "ignored": False}
     face |= {"deleted_at": None}
     faces = [{**face, "group": "a", "problem": None}]
     faces += [{**face, "id": n, "group": f"b{n}", "problem": "too_dark"} for n in (2, 3)]
+    alike = {"id": ada["id"], "name": "Ada Byron", "personnel_code": "A-1"}
+    alike |= {"is_active": True, "likeness": "strong"}
+    told = {"kept": True, "waiting": 0, "faces": faces}
+    told["resembling"] = [{"group": "a", "people": [alike]}]
+    named: list[Any] = []
+
+    def name(route: Any) -> None:
+        named.append(route.request.post_data_json)
+        route.fulfill(json={"enrolled": 1, "refused": []})
+
     visitor = visit()
     page = visitor.page
     page.route("**/thumbnail", lambda route: route.fulfill(status=404))
-    page.route(
-        "**/api/gate/unknown-faces",
-        lambda route: route.fulfill(json={"kept": True, "waiting": 0, "faces": faces}),
-    )
+    page.route("**/api/gate/unknown-faces", lambda route: route.fulfill(json=told))
+    page.route("**/api/gate/unknown-faces/name", name)
     visitor.sign_in("admin", "people/unknown")
     shown = page.get_by_role("list", name="Unknown faces").get_by_role("listitem")
     expect = pytest.importorskip("playwright.sync_api").expect
@@ -675,6 +687,21 @@ def test_faces_too_poor_for_a_photo_are_left_out_on_request(visit: Visit) -> Non
     assert violations(page) == []
     page.get_by_label("Only those good enough for a photo (without 2)").uncheck()
     expect(shown).to_have_count(3)
+
+    expect(shown.filter(has_text="Resembles: Ada Byron (much alike)")).to_have_count(1)
+    shown.first.get_by_role("button", name="Name", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("First name")).to_have_count(0)
+    dialog.get_by_role("button", name="Enrol").click()
+    assert named == []  # nobody is chosen before somebody has looked
+    dialog.get_by_role("radio", name="Somebody else").check()
+    expect(dialog.get_by_label("First name")).to_be_visible()
+    dialog.get_by_role("radio", name="Ada Byron").check()
+    expect(dialog.get_by_label("First name")).to_have_count(0)
+    assert violations(page) == []
+    dialog.get_by_role("button", name="Enrol").click()
+    page.get_by_text("Enrolled for Ada Byron.").wait_for()
+    assert named == [{"ids": [1], "person_id": ada["id"]}]
 
 
 def test_a_decision_shows_the_picture_that_is_kept_of_it(visit: Visit, site: Site) -> None:

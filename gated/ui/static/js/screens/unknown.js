@@ -3,7 +3,7 @@ import { ApiError, get, post, put } from "../core/api.js";
 import { every, h, onEnd, signal } from "../core/dom.js";
 import { moment, t, time, word } from "../core/i18n.js";
 import { BASE } from "../core/router.js";
-import { button, chip, empty, head, inWords, nameOf, note, skeleton } from "../pieces/bits.js";
+import { avatar, bdi, button, chip, empty, head, inWords, nameOf, note, skeleton } from "../pieces/bits.js";
 import { ask, field, select } from "../pieces/dialog.js";
 import { finder } from "../pieces/finder.js";
 import { icon } from "../pieces/icon.js";
@@ -44,8 +44,8 @@ export default function unknown() {
       chosen.value = new Set();
     } finally { look(); }
   }
-  async function named(faces) {
-    const done = await name(faces);
+  async function named(group) {
+    const { faces } = group, done = await name(faces, resembled(group));
     if (!done) return;
     last.value = { act: "name", faces: faces.filter(f => !f.deleted_at), ...done };
     await look();
@@ -56,12 +56,14 @@ export default function unknown() {
     chosen.value = next;
   }
 
+  const resembled = group => told.peek().resembling.find(one => one.group === group.id)?.people ?? [];
   const card = group => h("li.face", {},
     h("div.shots", {}, group.faces.slice(0, SHOWN).map(shot), group.faces.length > SHOWN && h("span.muted.num", {}, t("bulk.more", { n: group.faces.length - SHOWN }))),
     h("div.row", {}, h("input", { type: "checkbox", checked: chosen.peek().has(group.id), "aria-label": t("unknown.choose", { when: moment(group.newest) }), onchange: e => choose(group.id, e.target.checked) }),
       h("span.grow", {}, t("unknown.seen", { n: group.faces.length }), " · ", h("time", { datetime: group.newest }, moment(group.newest))),
       group.faces.every(f => f.problem) && chip("warn", "warn", t("unknown.unusable")),
-      button(t("unknown.name"), () => named(group.faces), { kind: "small", sign: "person" }),
+      resembled(group).length > 0 && alike(resembled(group)),
+      button(t("unknown.name"), () => named(group), { kind: "small", sign: "person" }),
       button(t("unknown.ignore"), () => act("ignore", group.faces), { kind: "small" }),
       button(t("unknown.delete"), () => act("delete", group.faces), { kind: "small bad", sign: "bin" })));
   const aside = (key, groups) => groups.length > 0 && h("details.card.pad", { open: open.has(key), ontoggle: e => open[e.target.open ? "add" : "delete"](key) }, h("summary", {}, t(key, { n: groups.length })),
@@ -100,18 +102,30 @@ function grouped(faces) {
 const shot = face => h("img", { src: `/api/gate/snapshots/${face.id}/thumbnail`, loading: "lazy", width: 112, height: 112,
   alt: t("unknown.picture", { when: moment(face.taken_at) }) + (face.problem ? ` · ${word("refusal", face.problem)}` : "") });
 
-// Enrolls them for somebody new or known; resolves with {person} when a photo was taken.
-function name(faces) {
-  const who = signal("new");
+// Whom a stranger may be, in words: a figure would be taken for proof.
+const alike = people => h("p.small.grow", {}, t("unknown.resembles"), people.map((p, at) => [at > 0 && " · ",
+  h("a", { href: `${BASE}people/${p.id}` }, bdi(p.name)), ` (${t(`unknown.alike.${p.likeness}`)})`]));
+
+// People to choose from, each beside their photo; none is chosen before somebody has looked.
+const offered = (people, pick) => h("fieldset.bare", { onchange: e => pick(e.target.value) }, h("legend", {}, t("unknown.who")),
+  people.map(p => h("label.choice", {}, h("input", { type: "radio", name: "offered", value: p.id, required: true }), avatar(p.name, `/api/persons/${p.id}/thumbnail`, true),
+    h("span", {}, bdi(p.name), h("span.small.muted", {}, " ", bdi(p.personnel_code)), !p.is_active && [" ", chip("bad", "no", t("people.inactive"))], h("span.small.muted.line", {}, t(`unknown.alike.${p.likeness}`))))),
+  h("label.choice", {}, h("input", { type: "radio", name: "offered", value: "", required: true }), t("unknown.other")));
+
+// Enrolls them for somebody new or known; resolves with {person} when a photo was taken. people:
+// whom they resemble.
+function name(faces, people) {
+  const who = signal("new"), meant = signal(people.length ? undefined : null); // one of the people; null: another
   let made = null, search = null;
   const ordered = [...faces].sort((a, b) => Boolean(a.problem) - Boolean(b.problem));
   return ask(t("unknown.name.title"), [
     h("div.shots", {}, ordered.slice(0, SHOWN).map(shot)),
+    people.length > 0 && [h("p", {}, t("unknown.look")), offered(people, id => { meant.value = people.find(p => p.id === Number(id)) ?? null; })],
     h("p.muted", {}, t("unknown.name.hint")),
-    field(t("unknown.who"), select("who", "new", [["new", t("unknown.new")], ["known", t("unknown.known")]], { onchange: e => { who.value = e.target.value; } })),
-    () => { search = who.value === "known" ? finder() : null; return search?.el ?? h("div.stack", {}, fields()); },
+    () => meant.value === null && field(t(people.length ? "unknown.other" : "unknown.who"), select("who", "new", [["new", t("unknown.new")], ["known", t("unknown.known")]], { onchange: e => { who.value = e.target.value; } })),
+    () => { search = meant.value === null && who.value === "known" ? finder() : null; return search ? search.el : meant.value === null && h("div.stack", {}, fields()); },
   ], { wide: true, yes: t("unknown.enrol"), act: async given => {
-    const { who: which, person: _, ...values } = given, known = search?.person();
+    const { who: which, person: _, offered: __, ...values } = given, known = meant.peek() ?? search?.person();
     if (which === "known" && !known) throw new Error(t("unknown.who.missing"));
     // who was made by a try that failed later is the same one at the next
     if (which === "new") made = made ? await put(`/api/persons/${made.id}`, values) : await post("/api/persons", values);
