@@ -299,6 +299,12 @@ class DoorShut(Conflict):
     code = "door_shut"
 
 
+class ModeEndRefused(Conflict):
+    """A mode of the door cannot end at this time."""
+
+    code = "mode_end"
+
+
 class NoGate(Conflict):
     """This needs a camera and a door, which a hub has not."""
 

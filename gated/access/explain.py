@@ -98,7 +98,8 @@ def explain(
     plan = load_plan(workspace, person.id)
     if at is not None:
         moment = at if at.tzinfo else at.replace(tzinfo=plan.zone)
-        now = Instant(now.mono, moment.timestamp())
+        utc = moment.timestamp()
+        now = Instant(now.mono + max(0.0, utc - now.utc), utc)
     own = plan.people.get(person.id) or Pass(person.ref)
     factors = frozenset(shown) or _usual(own, has)
     # other people only matter where the number of people inside is limited

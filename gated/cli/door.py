@@ -21,6 +21,8 @@ from gated.cli.common import (
 )
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from gated.config import DoorSettings, Settings
     from gated.core.messages import Event
     from gated.devices.timed_door import Input
@@ -102,20 +104,40 @@ def open_(for_s: float | None, reason: str, config: Path | None) -> CommandResul
 
 @door.command("mode")
 @click.argument("mode", type=click.Choice(["normal", "lockdown", "free_access", "out_of_service"]))
+@click.option(
+    "--until",
+    metavar="TIME",
+    help="When the gate sets it back to normal by itself, such as 18:00 (today).",
+)
 @_reason
 @config_option
 @reports
-def set_mode(mode: str, reason: str, config: Path | None) -> CommandResult:
+def set_mode(mode: str, until: str | None, reason: str, config: Path | None) -> CommandResult:
     """Set the running gate's door to a mode.
 
+    A lockdown gets no end while the gate's clock may be wrong.
+
     \b
-    Example: gated door mode lockdown --reason "intruder in the yard"
+    Example: gated door mode free_access --until 18:00 --reason "open day"
     """
     from gated.core.messages import SetDoorMode
     from gated.core.values import DoorMode
 
-    _ask(settings_of(config), SetDoorMode(DoorMode(mode), ACTOR, reason))
-    return CommandResult({"asked": "mode", "mode": mode}, f"the gate was asked for the mode {mode}")
+    # the database is opened for the site's clock only: a lockdown does not need it
+    end, shown = (None, "") if until is None else _end(until, config)
+    at = None if end is None else end.timestamp()
+    _ask(settings_of(config), SetDoorMode(DoorMode(mode), ACTOR, reason, at))
+    done = {"asked": "mode", "mode": mode, **({} if end is None else {"until": end.isoformat()})}
+    return CommandResult(done, f"the gate was asked for the mode {mode}{shown}")
+
+
+def _end(until: str, config: Path | None) -> tuple[datetime | None, str]:
+    """Read when a mode ends, by the site's clock; return it in UTC, and in words."""
+    from gated.cli.acting import local, open_state, site_time
+
+    with open_state(config) as workspace:
+        end = site_time(workspace, until, is_end=True)
+        return end, f" until {local(workspace, end)}"
 
 
 @door.command("reset-fire")

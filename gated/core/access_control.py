@@ -262,7 +262,9 @@ class AccessControl:
 
     def _hours_over(self, now: Instant) -> Iterator[Command]:
         """Lock again after the first-in hours, unless somebody has set the mode meanwhile."""
-        self._freed = self._freed and self._entrance.door.mode is DoorMode.FREE_ACCESS
+        by_hand = self._entrance.mode_end is not None
+        free = self._entrance.door.mode is DoorMode.FREE_ACCESS
+        self._freed = self._freed and free and not by_hand
         if self._looks_at_clock is None or now.mono < self._looks_at_clock:
             return
         hours = self.access.plan.rules.first_in

@@ -27,6 +27,7 @@ from gated.core.messages import (
     SetDoorMode,
     Silenced,
 )
+from gated.core.mode_end import ModeEnd, written
 from gated.core.passage import Passage, Passages
 from gated.core.policy import GatePolicy
 from gated.core.values import (
@@ -97,17 +98,22 @@ class DoorSupervision:
         self._denials = RepetitionCounter(policy.alarm_denials, policy.alarm_denials_window_s)
         self._troubles: dict[str, str] = {}
         self._on_settled = on_settled
+        self.mode_end: ModeEnd | None = None
+        """When the mode ends by itself; None: when somebody sets another one."""
+        self._looks_at_end = 0.0
 
     # --- admissions and state -----------------------------------------------------------------
 
     @property
     def deadline(self) -> float | None:
         """The time at which `advance` has something to do; None: never."""
-        due = (self.door.deadline, self.passages.until, self.alarms.sounds_until)
+        looks = self._looks_at_end if self.mode_end is not None else None
+        due = (self.door.deadline, self.passages.until, self.alarms.sounds_until, looks)
         return min((t for t in due if t is not None), default=None)
 
     def advance(self, now: Instant) -> Iterator[Command]:
         """Do what is due."""
+        yield from self._look_at_end(now)
         yield from self.door.advance(now)
         used = self._stands_open(now)
         yield from self._settle(self.passages.given_up(now.mono), used, now)
@@ -158,6 +164,7 @@ class DoorSupervision:
             frozenset(lights),
             dict(self.alarms.standing),
             faults,
+            None if self.mode_end is None else self.mode_end.until,
         )
 
     # --- events -------------------------------------------------------------------------------
@@ -178,8 +185,8 @@ class DoorSupervision:
                 yield from self._operator_unlock(event, now)
             case Noticed(kind, severity, body):
                 yield RecordEvent(now, kind, body, severity)
-            case SetDoorMode(mode, actor, cause):
-                yield from self._set_mode(mode, actor, cause, now)
+            case SetDoorMode():
+                yield from self._set_mode(event, now)
             case ResetFire(actor, cause):
                 if self.door.state is DoorState.FIRE:
                     yield RecordEvent(now, "door_fire_reset", actor=actor, cause=cause)
@@ -273,26 +280,63 @@ class DoorSupervision:
         for_s = event.for_s or self.policy.unlock_s
         yield from self.door.release(DoorInput.OPERATOR, for_s, Method.REMOTE, now)
 
-    def _set_mode(self, mode: DoorMode, actor: str, cause: str, now: Instant) -> Iterator[Command]:
-        if mode is self.door.mode:
+    def _set_mode(self, event: SetDoorMode, now: Instant) -> Iterator[Command]:
+        mode, before, end = event.mode, self.door.mode, self._end_of(event, now)
+        if mode is before and (end and end.until) == (self.mode_end and self.mode_end.until):
             return
-        if mode is DoorMode.FREE_ACCESS and not self.journal_available:
-            yield Notice(None, Reason.LOG_UNAVAILABLE)
+        if mode is DoorMode.FREE_ACCESS:
+            endless = event.until is not None and end is None
+            if endless or not self.journal_available:
+                yield Notice(None, Reason.CLOCK_UNSET if endless else Reason.LOG_UNAVAILABLE)
+                return
+        body = {"mode": str(mode), "before": str(before)}
+        if end is not None:
+            body["until"] = written(end.until)
+        yield RecordEvent(now, "door_mode", body, actor=event.actor, cause=event.cause)
+        self._end_at(end, now)
+        if mode is not before:
+            yield from self.door.set_mode(mode, now)
+
+    def _end_of(self, event: SetDoorMode, now: Instant) -> ModeEnd | None:
+        """Return the end of a mode; None without one, and by a clock that may be wrong."""
+        if event.until is None or event.mode is DoorMode.NORMAL or not now.sure:
+            return None
+        return ModeEnd.at(event.until, now)
+
+    def _end_at(self, end: ModeEnd | None, now: Instant) -> None:
+        self.mode_end = end
+        self._looks_at_end = now.mono if end is None else end.next_look(now)
+
+    def _look_at_end(self, now: Instant) -> Iterator[Command]:
+        """Set the door to normal once its mode is over."""
+        end, mode = self.mode_end, self.door.mode
+        if end is None:
             return
-        body = {"mode": str(mode), "before": str(self.door.mode)}
-        yield RecordEvent(now, "door_mode", body, actor=actor, cause=cause)
-        yield from self.door.set_mode(mode, now)
+        if end.is_over(mode, now):
+            self.mode_end = None
+            yield _back_to_normal(mode, "until", now)
+            yield from self.door.set_mode(DoorMode.NORMAL, now)
+        elif now.mono >= self._looks_at_end:
+            self._looks_at_end = end.next_look(now)
 
     def _restore(self, before: Restored, now: Instant) -> Iterator[Command]:
         """Restore alarms and mode, but not free access: a door must not open by itself."""
         self.alarms.standing.update(before.alarms)
-        if before.mode is DoorMode.FREE_ACCESS:
-            body = {"mode": "normal", "before": str(before.mode), "cause": "restart"}
-            yield RecordEvent(now, "door_mode", body)
-        elif before.mode is not DoorMode.NORMAL:
-            yield from self.door.set_mode(before.mode, now)
+        mode, end = before.mode, before.end
+        if mode is DoorMode.FREE_ACCESS:
+            yield _back_to_normal(mode, "restart", now)
+        elif mode is not DoorMode.NORMAL and end is not None and end.is_over(mode, now):
+            yield _back_to_normal(mode, "until", now)
+        elif mode is not DoorMode.NORMAL:
+            self._end_at(end, now)
+            yield from self.door.set_mode(mode, now)
 
     def _settle(self, passages: Iterable[Passage], used: bool, now: Instant) -> Iterator[Command]:
         for passage in passages:
             self._on_settled(passage, used)
             yield RecordEvent(now, "passed" if used else "not_used", {"visit": passage.visit})
+
+
+def _back_to_normal(before: DoorMode, cause: str, now: Instant) -> RecordEvent:
+    body = {"mode": str(DoorMode.NORMAL), "before": str(before), "cause": cause}
+    return RecordEvent(now, "door_mode", body)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gated.core.mode_end import ModeEnd
 from gated.core.values import (
     Box,
     CameraEventKind,
@@ -202,11 +203,15 @@ class OperatorUnlock:
 
 @dataclass(frozen=True, slots=True)
 class SetDoorMode:
-    """Somebody sets the door to a mode. `actor` and `cause` go into the private record."""
+    """Somebody sets the door to a mode. `actor` and `cause` go into the private record.
+
+    until: UTC time at which the mode ends by itself; None: when somebody sets another one.
+    """
 
     mode: DoorMode
     actor: str
     cause: str
+    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,10 +229,14 @@ class ReleaseFailed:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """The state before the start of the program: mode of the door, unacknowledged alarms."""
+    """The state before the start of the program: mode of the door, unacknowledged alarms.
+
+    end: when the mode ends by itself; None: never.
+    """
 
     mode: DoorMode = DoorMode.NORMAL
     alarms: Mapping[str, Severity] = field(default_factory=dict)
+    end: ModeEnd | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,6 +428,8 @@ class GateState:
     lights: frozenset[Light] = frozenset({Light.IDLE})
     alarms: Mapping[str, Severity] = field(default_factory=dict)
     faults: Mapping[str, str] = field(default_factory=dict)
+    mode_until: float | None = None
+    """UTC time at which the mode ends by itself; None: when somebody sets another one."""
 
 
 Command = Unlock | Lock | ResetFire | RecordDecision | RecordEvent | Attention | Notice

@@ -31,6 +31,7 @@ from gated.core.messages import (
     PlanReplaced,
     RecordEvent,
 )
+from gated.core.mode_end import written
 from gated.core.policy import criteria_for
 from gated.core.values import CameraEventKind, Image, Light, PadReading, TrackedFace
 from gated.daemon.screen import Screen
@@ -442,6 +443,7 @@ class GateRuntime:
         self._board.publish(
             door_state=state.door,
             door_mode=str(state.mode),
+            door_mode_until=None if state.mode_until is None else written(state.mode_until),
             alarms=dict(state.alarms),
             idle=Light.IDLE in state.lights,
         )

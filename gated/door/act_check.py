@@ -29,9 +29,19 @@ from gated.core.messages import (
     SetDoorMode,
     Silenced,
 )
+from gated.core.mode_end import LONGEST_S
 from gated.core.text import scrubbed
-from gated.core.values import DoorMode, Method
-from gated.errors import AlreadyDone, Conflict, DoorShut, StorageError, Throttled, TooMany
+from gated.core.values import DoorMode, Instant, Method
+from gated.errors import (
+    AlreadyDone,
+    ClockDoubtful,
+    Conflict,
+    DoorShut,
+    ModeEndRefused,
+    StorageError,
+    Throttled,
+    TooMany,
+)
 from gated.link.status_board import StatusBoard
 from gated.ports import Clock
 
@@ -54,6 +64,7 @@ class ActCheck:
         self._door = settings.door
         self._board = board
         self._post = post
+        self._clock = clock
         limit = settings.auth.door_acts_per_minute
         self._of_one = RateLimit(limit, lambda: clock.now().mono)
         self._of_all = RateLimit(ALL_TOGETHER * limit, lambda: clock.now().mono)
@@ -68,7 +79,8 @@ class ActCheck:
                 require_admitting(self._board)
                 self._post(replace(event, for_s=self._bounded(for_s)))
                 return
-            case SetDoorMode(mode, actor, cause):
+            case SetDoorMode(mode, actor, cause, until):
+                require_end(mode, until, self._clock.now())
                 # a lockdown is urgent and opens nothing: it is recorded as soon as that is possible
                 self._act(actor, cause, urgent=mode is DoorMode.LOCKDOWN)
             case ResetFire(actor, cause):
@@ -121,6 +133,24 @@ def require_admitting(board: StatusBoard) -> None:
     mode = board.snapshot().door_mode
     if mode is not None and not DoorMode(mode).admits:
         raise DoorShut(f"the door is in the mode {mode}: change that first")
+
+
+def require_end(mode: DoorMode, until: float | None, now: Instant) -> None:
+    """Refuse an end that a mode cannot have. Raises: ModeEndRefused, ClockDoubtful.
+
+    By a clock that may be wrong a lockdown gets no end, as it must not wait; other modes are not
+    set.
+    """
+    if until is None:
+        return
+    if mode is DoorMode.NORMAL:
+        raise ModeEndRefused("normal has no end: leave the time out")
+    if not now.sure:
+        if mode is not DoorMode.LOCKDOWN:
+            raise ClockDoubtful("the gate's clock may be wrong: set it, or leave the time out")
+        return
+    if not now.utc < until <= now.utc + LONGEST_S:
+        raise ModeEndRefused("the end must be in the future, and within a year: give another time")
 
 
 def _require_name(actor: str) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import datetime
 
 from gated.core.messages import AlarmsAcknowledged, Event, Restored
+from gated.core.mode_end import ModeEnd
 from gated.core.values import DoorMode, moment
 from gated.errors import AlreadyDone
 from gated.journal import alarm_store
 from gated.journal.alarm_store import Alarm
+from gated.journal.journal import LastRow
 from gated.ports import Clock
 from gated.workspace import Workspace
 
@@ -63,11 +66,20 @@ def before_restart(workspace: Workspace, *, closely: bool = True) -> Restored:
     mode that keeps people out counts. closely: check for that; it takes a tenth of a second.
     """
     with workspace.database.read() as session:
-        body = workspace.journal.last_body(session, "door_mode") or {}
+        row = workspace.journal.last_sealed(session, "door_mode") or LastRow({})
         newest = not closely or workspace.journal.is_newest(session, "door_mode")
         standing = alarm_store.list_(session, standing=True)
-    mode = DoorMode(body.get("mode", DoorMode.NORMAL))
+    mode = DoorMode(row.body.get("mode", DoorMode.NORMAL))
     if not newest:
         log.error("rows of the journal are missing: the mode of the door may be an older one")
         mode = DoorMode.NORMAL if mode.admits else mode
-    return Restored(mode, {alarm.kind: alarm.severity for alarm in standing})
+    end = _end_of(row, workspace.journal.boot)
+    return Restored(mode, {alarm.kind: alarm.severity for alarm in standing}, end)
+
+
+def _end_of(row: LastRow, boot: str) -> ModeEnd | None:
+    """Return when the mode of a row ends; None: never. Monotonic times count within one boot."""
+    if "until" not in row.body:
+        return None
+    until = datetime.fromisoformat(row.body["until"]).timestamp()
+    return ModeEnd(until, row.mono + until - row.utc if row.boot == boot else None)

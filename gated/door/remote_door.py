@@ -17,7 +17,7 @@ from gated.core.messages import Event, OperatorUnlock, ResetFire, SetDoorMode
 from gated.core.roles import Principal, Role
 from gated.core.values import DoorMode
 from gated.devices.clock import SystemClock
-from gated.door.act_check import require_admitting
+from gated.door.act_check import require_admitting, require_end
 from gated.errors import AlreadyDone, NotAllowed, StorageError
 from gated.link.status_board import StatusBoard
 from gated.ports import Clock
@@ -49,7 +49,7 @@ class RemoteDoor:
         self._settings = settings
         self._accounts = accounts
         self._board = board
-        clock = clock or SystemClock()
+        self._clock = clock = clock or SystemClock()
         self._rate = RateLimit(settings.auth.door_acts_per_minute, lambda: clock.now().mono)
 
     def open(
@@ -67,19 +67,29 @@ class RemoteDoor:
         return seconds
 
     def set_mode(
-        self, post: Callable[[Event], None], caller: DoorCaller, mode: DoorMode, reason: str
-    ) -> None:
-        """Ask the gate to set the mode of the door.
+        self,
+        post: Callable[[Event], None],
+        caller: DoorCaller,
+        mode: DoorMode,
+        reason: str,
+        until: float | None = None,
+    ) -> float | None:
+        """Ask the gate to set the mode of the door, and return when it ends by itself.
 
         A lockdown needs the role only: it is urgent, opens nothing and is recorded as soon as
-        possible. Raises: NotAllowed for anybody but an admin who unlocks for everybody.
+        possible. Raises: NotAllowed for anybody but an admin who unlocks for everybody;
+        ModeEndRefused, ClockDoubtful.
         """
         admin = caller.principal.role.includes(Role.ADMIN)
         if mode is DoorMode.FREE_ACCESS and not admin:
             raise NotAllowed("only an admin may unlock the door for everybody")
+        now = self._clock.now()
+        require_end(mode, until, now)
         if mode is not DoorMode.LOCKDOWN:
             self._check(caller)
-        post(SetDoorMode(mode, caller.principal.username, reason))
+        until = until if now.sure else None
+        post(SetDoorMode(mode, caller.principal.username, reason, until))
+        return until
 
     def reset_fire(self, post: Callable[[Event], None], caller: DoorCaller, reason: str) -> None:
         """Ask the gate to end its fire release. Raises: Conflict when there is none."""

@@ -41,10 +41,14 @@ def open_(
 def set_mode(
     body: ModeIn, operator: Operator, token: Token, request: Request, services: Services
 ) -> ModeOut:
-    """Set the door to normal, lockdown, free_access (admins) or out_of_service; journaled."""
+    """Set the door to normal, lockdown, free_access (admins) or out_of_service; journaled.
+
+    With `until` the gate sets it back to normal by itself.
+    """
     live, caller = services.running_gate(), _caller(operator, token, request, body)
-    services.remote_door.set_mode(live.post, caller, body.mode, body.reason)
-    return ModeOut(mode=body.mode)
+    wanted = None if body.until is None else body.until.timestamp()
+    until = services.remote_door.set_mode(live.post, caller, body.mode, body.reason, wanted)
+    return ModeOut(mode=body.mode, until=None if until is None else body.until)
 
 
 @router.post("/fire/reset", status_code=202, responses=ACT)

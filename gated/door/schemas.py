@@ -12,7 +12,7 @@ from pydantic import (
 )
 
 from gated.core.values import DoorMode
-from gated.http.schemas import In, Out, Password, Text
+from gated.http.schemas import In, Out, Password, SiteEnd, Text
 
 
 class DoorAct(In):
@@ -23,15 +23,21 @@ class DoorAct(In):
 
 class ModeIn(DoorAct):
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"mode": "lockdown", "reason": "drill"}]}
+        json_schema_extra={
+            "examples": [{"mode": "lockdown", "reason": "drill", "until": "2026-12-24T18:00+01:00"}]
+        }
     )
 
     mode: DoorMode
+    until: SiteEnd | None = None
+    """When the gate sets the door back to normal by itself; without it somebody has to."""
 
 
 class ModeOut(Out):
     mode: DoorMode
     """The mode that the gate was asked to set."""
+    until: datetime | None = None
+    """When it ends by itself; null also for a lockdown that was set by a doubtful clock."""
 
 
 class AcknowledgeIn(In):

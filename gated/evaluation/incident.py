@@ -428,7 +428,7 @@ def _event(line: Line, gallery: TapedGallery) -> Event | None:
         case "operator":
             return OperatorUnlock("", "", line["for_s"])
         case "mode":
-            return SetDoorMode(DoorMode(line["mode"]), "", "")
+            return SetDoorMode(DoorMode(line["mode"]), "", "", line.get("until"))
         case "reset_fire":
             return ResetFire("", "")
         case "release_failed":

@@ -119,6 +119,10 @@ _CONFLICTS = {
     "last_admin": ("Nobody else could administer.", "Make another administrator first."),
     "already_done": ("Corrected, answered, acknowledged or there before.", "Read it again."),
     "door_shut": ("The door's mode lets nobody open it.", "Change the mode first."),
+    "mode_end": (
+        "A mode of the door cannot end at this time.",
+        "Give a time in the future, within a year.",
+    ),
     "duplicate_face": (
         "The face is enrolled for another person, `person_id`.",
         "Look at that person; an administrator may override with a reason.",

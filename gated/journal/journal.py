@@ -166,6 +166,19 @@ class GateLabel:
     timezone: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LastRow:
+    """The newest sealed row of a kind. Of a pruned one only the body is kept.
+
+    boot, mono, utc: when it was written, on both clocks.
+    """
+
+    body: Mapping[str, Any]
+    boot: str = ""
+    mono: float = 0.0
+    utc: float = 0.0
+
+
 class Journal:
     """Appends to the newest chain of this gate, from any number of threads and processes.
 
@@ -418,15 +431,24 @@ class Journal:
     def last_body(self, session: Session, kind: str) -> Mapping[str, Any] | None:
         """Return the body of this gate's newest sealed row of a kind, also a pruned one; None
         without one."""
+        found = self.last_sealed(session, kind)
+        return None if found is None else found.body
+
+    def last_sealed(self, session: Session, kind: str) -> LastRow | None:
+        """Return this gate's newest sealed row of a kind, also a pruned one; None without one."""
         gate = self._known_gate(session)
         if gate is None:
             return None
         if (found := self._newest(session, gate, kind)) is not None:
-            body: Mapping[str, Any] = json.loads(found[2])
-            return body
+            chain, seq, body = found
+            where = journal.c.chain == chain, journal.c.seq == seq
+            columns = journal.c.boot_id, journal.c.mono_ns, journal.c.at_utc
+            boot, mono_ns, at_utc = session.execute(sa.select(*columns).where(*where)).one()
+            return LastRow(json.loads(body), boot, mono_ns / 1e9, at_utc / 1e6)
         record = self._newest(session, gate, PRUNED)
         pruned = read(PrunedRange, record[2]) if record is not None else None
-        return None if pruned is None else pruned.state.get(kind)
+        kept = None if pruned is None else pruned.state.get(kind)
+        return None if kept is None else LastRow(kept)
 
     def is_newest(self, session: Session, kind: str) -> bool:
         """Return whether no row can be missing after the newest one of a kind, or since the

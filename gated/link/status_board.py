@@ -131,6 +131,8 @@ class GateStatus:
     """The last decisions and events, newest first."""
     door_state: str | None = None
     door_mode: str | None = None
+    door_mode_until: str | None = None
+    """When the mode ends by itself, as RFC 3339; None: when somebody sets another one."""
     idle: bool = True
     """Nobody is before the camera."""
     hub_settings: Mapping[str, Any] | None = None

@@ -248,6 +248,8 @@ class GateOut(Out):
     """locked, unlocked, open, held_warning, held_open, forced, fire, or as the mode."""
     door_mode: str | None
     """normal, lockdown, free_access or out_of_service."""
+    door_mode_until: datetime | None
+    """When the mode ends by itself; null: when somebody sets another one."""
     alarms: Mapping[str, str]
     """Severity of unacknowledged alarms, by kind."""
     journal: str | None

@@ -238,8 +238,8 @@ class _Lines:
                 return {"kind": "journal", "available": available}
             case OperatorUnlock(for_s=for_s):
                 return {"kind": "operator", "for_s": for_s}
-            case SetDoorMode(mode):
-                return {"kind": "mode", "mode": mode}
+            case SetDoorMode(mode, until=until):
+                return {"kind": "mode", "mode": mode, **({} if until is None else {"until": until})}
             case ResetFire():
                 return {"kind": "reset_fire"}
             case ReleaseFailed():

@@ -11,6 +11,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,14 @@ import pytest
 from rich.cells import cell_len
 
 from gated.config import load
+from gated.core.messages import SetDoorMode
+from gated.core.values import DoorMode
 from gated.enrollment.models import INSTALLED
+from gated.link.server import LinkServer
 from gated.people.people import People
 from tests.changes import done_by
 from tests.cli.conftest import GATE, Gated
+from tests.link.seams import DoorSide, serving
 from tests.workspaces import open_workspace
 
 
@@ -208,6 +213,20 @@ def test_without_a_running_gate_nobody_waits_for_a_card(gated: Gated, at: tuple[
     assert (done.code, "start it first" in done.err) == (6, True)
     assert gated("door", "open", "--reason", "delivery", *at).code == 6
     assert gated("door", "mode", "lockdown", "--reason", "drill", *at).code == 6
+
+
+def test_a_mode_of_the_door_is_set_until_a_time_of_the_site(
+    gated: Gated, at: tuple[str, Path]
+) -> None:
+    door, mode = DoorSide(), ("door", "mode", "free_access", "--reason", "open day")
+    with serving(LinkServer(at[1].parent / "state", door.board, door.tap, door.act)):
+        done = gated(*mode, "--until", "2099-07-01T18:00", *at)
+        assert (done.code, "until 2099-07-01 18:00" in done.out) == (0, True)
+        assert gated(*mode, "--until", "soon", *at).code == 2
+        assert gated(*mode, *at).code == 0
+    until = datetime(2099, 7, 1, 16, tzinfo=UTC).timestamp()
+    free = SetDoorMode(DoorMode.FREE_ACCESS, "command line", "open day")
+    assert door.taken == [replace(free, until=until), free]
 
 
 def test_the_log_is_listed_corrected_and_exported(

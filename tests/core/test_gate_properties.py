@@ -59,7 +59,7 @@ from gated.core.values import (
 )
 from tests.core.bolt import Bolt
 from tests.core.policies import asking, door_rules, policy_with
-from tests.core.scenes import ANN, BOB, CALIBRATION, CLEO, at, face, gallery
+from tests.core.scenes import ANN, BOB, CALIBRATION, CLEO, UTC, at, face, gallery
 
 THRESHOLD, FLOOR, REJECT, MARGIN = 0.4477, 0.3, 0.1699, 0.05
 """What CALIBRATION and the default policy come to for a few people."""
@@ -83,6 +83,7 @@ SMALL_EVENTS: list[Event] = [
     *(CameraEvent(kind) for kind in CameraEventKind),
     *(OperatorUnlock("op", "why", t) for t in (None, 0.0, 1.0, 20.0, 1e9, -5.0, float("nan"))),
     *(SetDoorMode(mode, "op", "why") for mode in DoorMode),
+    *(SetDoorMode(mode, "op", "why", UTC + 5.0) for mode in DoorMode),
     *3 * [SetDoorMode(DoorMode.NORMAL, "op", "why")],
     *(Restored(mode, {"door_tamper": "alarm"}) for mode in DoorMode),
     DoorEvent(DoorEventKind.OTHER_CLOSED),

@@ -78,6 +78,26 @@ def test_no_act_holds_the_door_longer_than_it_may(
     assert door.posted == [OperatorUnlock("olga", "a visitor", given)]
 
 
+@pytest.mark.parametrize("end", [-1.0, 0.0, 367 * 86_400.0, float("inf"), float("nan")])
+@pytest.mark.parametrize("mode", [DoorMode.FREE_ACCESS, DoorMode.LOCKDOWN])
+def test_a_mode_ends_in_the_future_and_within_a_year(
+    door: Door, mode: DoorMode, end: float
+) -> None:
+    assert not door.takes(SetDoorMode(mode, "olga", "open day", door.clock.utc + end))
+    assert door.takes(SetDoorMode(mode, "olga", "open day", door.clock.utc + 366 * 86_400))
+
+
+def test_normal_has_no_end(door: Door) -> None:
+    assert not door.takes(SetDoorMode(DoorMode.NORMAL, "olga", "over", door.clock.utc + 60))
+
+
+def test_by_a_doubtful_clock_only_a_lockdown_is_taken_with_an_end(door: Door) -> None:
+    door.clock.doubted = True
+    for mode in (DoorMode.FREE_ACCESS, DoorMode.OUT_OF_SERVICE):
+        assert not door.takes(SetDoorMode(mode, "olga", "open day", door.clock.utc + 60))
+    assert door.takes(SetDoorMode(DoorMode.LOCKDOWN, "olga", "an attack", door.clock.utc - 60))
+
+
 @pytest.mark.parametrize("mode", ["lockdown", "out_of_service"])
 def test_a_door_that_lets_nobody_in_is_not_opened(door: Door, mode: str) -> None:
     door.board.publish(door_mode=mode)

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from gated.access.last_punches import last_punches
 from gated.core.messages import AlarmsAcknowledged, Event, RecordEvent, Restored
+from gated.core.mode_end import ModeEnd, written
 from gated.core.values import DoorMode, Instant
 from gated.database.tables import journal, settings
 from gated.devices.clock import ManualClock, SystemClock
@@ -87,6 +88,19 @@ def test_what_held_before_the_restart(workspace: Workspace, recorder: Recorder) 
     recorder.append([RecordEvent(NOW, "door_mode", {"mode": str(mode)}) for mode in modes])
     recorder.append([RecordEvent(NOW, "door_tamper", severity="alarm")])
     assert before_restart(workspace) == Restored(DoorMode.LOCKDOWN, {"door_tamper": "alarm"})
+
+
+@pytest.mark.parametrize("boot", ["the same", "another"])
+def test_the_end_of_a_mode_holds_over_a_restart(
+    workspace: Workspace, recorder: Recorder, boot: str
+) -> None:
+    until = NOW.utc + 3600
+    body = {"mode": "lockdown", "until": written(until)}
+    recorder.append([RecordEvent(NOW, "door_mode", body)])
+    if boot == "another":
+        workspace.journal.boot = "after a power cut"
+    due = NOW.mono + 3600 if boot == "the same" else None
+    assert before_restart(workspace) == Restored(DoorMode.LOCKDOWN, end=ModeEnd(until, due))
 
 
 def test_a_gate_that_was_only_named_misses_no_rows(

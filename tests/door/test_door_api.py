@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,22 @@ def confirm_within(gate: Gate, seconds: float | None) -> None:
 @pytest.mark.parametrize("mode", ["lockdown", "normal", "out_of_service"])
 def test_an_operator_sets_the_mode_and_says_why(gate: Gate, mode: str) -> None:
     answer = gate.ask("operator", "PUT", "gate/mode", mode=mode, reason="drill")
-    assert (answer.status_code, answer.json()) == (202, {"mode": mode})
+    assert (answer.status_code, answer.json()) == (202, {"mode": mode, "until": None})
     assert gate.posted == [SetDoorMode(DoorMode(mode), "the-operator", "drill")]
+
+
+def test_a_mode_may_have_an_end(gate: Gate) -> None:
+    at = (datetime.now(UTC) + timedelta(hours=1)).replace(microsecond=0)
+    body = {"mode": "lockdown", "reason": "drill", "until": at.isoformat()}
+    answer = gate.ask("operator", "PUT", "gate/mode", **body)
+    assert (answer.status_code, answer.json()["until"]) == (202, f"{at:%Y-%m-%dT%H:%M:%SZ}")
+    assert gate.posted == [SetDoorMode(DoorMode.LOCKDOWN, "the-operator", "drill", at.timestamp())]
+    gate.running.services.board.publish(door_mode="lockdown", door_mode_until=at.isoformat())
+    state = gate.ask("viewer", "GET", "gate").json()
+    assert state["door_mode_until"] == answer.json()["until"]
+    late = gate.ask("operator", "PUT", "gate/mode", **{**body, "until": "2026-01-01T00:00Z"})
+    assert (late.status_code, late.json()["code"]) == (409, "mode_end")
+    assert len(gate.posted) == 1
 
 
 def test_only_an_admin_unlocks_for_everybody(gate: Gate) -> None:
@@ -76,6 +91,7 @@ def test_only_an_admin_unlocks_for_everybody(gate: Gate) -> None:
         ("PUT", "gate/mode", {"reason": "x"}),
         ("PUT", "gate/mode", {"reason": "x", "mode": "open"}),
         ("PUT", "gate/mode", {"mode": "free_access"}),
+        ("PUT", "gate/mode", {"reason": "x", "mode": "free_access", "until": "soon"}),
         ("POST", "gate/fire/reset", {}),
     ],
 )

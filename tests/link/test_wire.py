@@ -46,7 +46,7 @@ passages = st.none() | st.tuples(directions, reals)
 
 events: st.SearchStrategy[Event] = st.one_of(
     st.builds(OperatorUnlock, texts, texts, st.none() | reals),
-    st.builds(SetDoorMode, st.sampled_from(DoorMode), texts, texts),
+    st.builds(SetDoorMode, st.sampled_from(DoorMode), texts, texts, st.none() | reals),
     st.builds(ResetFire, texts, texts),
     st.builds(Silenced, texts),
     st.builds(AlarmsAcknowledged, texts),

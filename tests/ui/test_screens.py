@@ -209,21 +209,27 @@ def test_several_people_are_chosen_blocked_and_erased_by_keyboard(visit: Visit, 
         assert client.delete(f"/api/persons/{ids[2]}").status_code == 200
 
 
-def test_a_lockdown_from_a_phone_by_two_taps_and_a_reason(visit: Visit, site: Site) -> None:
+def test_a_lockdown_from_a_phone_until_a_time_ends_by_itself(visit: Visit, site: Site) -> None:
     visitor = visit(**PHONE)
     visitor.sign_in("operator", "now")
     page = visitor.page
     page.get_by_role("button", name="Lockdown").tap()
     page.get_by_role("dialog").get_by_label("Reason").fill("somebody shouts")
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    page.get_by_role("dialog").get_by_label("Until").fill(f"{tomorrow:%Y-%m-%dT18:00}")
     page.get_by_role("dialog").get_by_role("button", name="Lockdown").tap()
-    page.get_by_role("alert").filter(has_text="nobody is let in").wait_for()
+    alert = page.get_by_role("alert").filter(has_text="nobody is let in")
+    alert.filter(has_text=re.compile("until .*18:00")).wait_for()
     assert page.get_by_role("button", name="Open door").is_disabled()
     with signed_in(site) as client:
-        assert client.get("/api/gate").json()["door_mode"] == "lockdown"
-    page.get_by_role("button", name="Back to normal").tap()
-    page.get_by_label("Reason").fill("it was a play")
-    page.get_by_role("dialog").get_by_role("button", name="Back to normal").tap()
+        state = client.get("/api/gate").json()
+        assert state["door_mode"] == "lockdown"
+        assert state["door_mode_until"].startswith(f"{tomorrow:%Y-%m-%dT}")
+        soon = {"until": (datetime.now(UTC) + timedelta(seconds=2)).isoformat()}
+        sooner = {"mode": "lockdown", "reason": "it was a play", **soon}
+        assert client.put("/api/gate/mode", json=sooner).status_code == 202
     page.get_by_role("button", name="Lockdown").wait_for()
+    alert.wait_for(state="detached")
 
 
 def test_signing_out_ends_the_session_in_all_tabs(visit: Visit) -> None:

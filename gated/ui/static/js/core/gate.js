@@ -2,7 +2,7 @@
 import { get, may, session } from "./api.js";
 import { signal } from "./dom.js";
 import { onEvent } from "./live.js";
-import { has, zone } from "./i18n.js";
+import { has, moment, t, zone } from "./i18n.js";
 
 const SOON_MS = 150;
 const KEPT = 50;
@@ -45,11 +45,11 @@ export function followGate() {
   });
 }
 
-// What is not normal, loudest first: [severity, key of its words, code, details in the API's words].
+// What is not normal, loudest first: [severity, key of its words, code, details in words].
 export function abnormal(state) {
   if (!state) return [];
   const found = [];
-  if (state.door_mode && state.door_mode !== "normal") found.push(["bad", "mode", state.door_mode]);
+  if (state.door_mode && state.door_mode !== "normal") found.push(["bad", "mode", state.door_mode, state.door_mode_until && t("mode.until", { at: moment(state.door_mode_until) })]);
   if (state.door_state === "fire") found.push(["bad", "door", "fire"]);
   if (state.liveness === "off" && state.role === "gate") found.push(["warn", "problem", "liveness_off"]);
   if (state.clock && state.clock !== "trusted") found.push(["warn", "clock", state.clock, state.clock_doubt]);

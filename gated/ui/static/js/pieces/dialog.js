@@ -48,9 +48,10 @@ export const ask = (title, fields, { wide, ...more }) =>
   dialog(title, close => form(typeof fields === "function" ? fields(close) : fields, { ...more, cancel: () => close(), after: done => close(done ?? true) }), { wide });
 
 // An act at the door or on somebody: the reason goes to the log.
-export const reasoned = (title, { act, yes, kind, more = [], done }) => ask(title, [
+export const reasoned = (title, { act, yes, kind, more = [], later = [], done }) => ask(title, [
   ...more,
   field(t("act.reason"), h("input", { name: "reason", required: true, minlength: 3, maxlength: 200, autofocus: true, autocomplete: "off" }), t("act.reason.hint")),
+  ...later,
 ], { act, yes, kind, done });
 
 // Password managers want to know whose password it is.

@@ -2,7 +2,7 @@
 import { get, may, post, put } from "../core/api.js";
 import { effect, h, inOrder, signal } from "../core/dom.js";
 import { alarms, decisions, gate, readGate } from "../core/gate.js";
-import { clock, has, moment, number, percent, t, time, word } from "../core/i18n.js";
+import { clock, fromSite, has, moment, number, percent, t, time, toSite, word } from "../core/i18n.js";
 import { picture } from "../core/live.js";
 import { BASE } from "../core/router.js";
 import { bdi, button, chip, empty, head, inWords, note, outcome, reasonOf, toast } from "../pieces/bits.js";
@@ -65,8 +65,11 @@ function doorState() {
 function acts() {
   if (!may("operator")) return [];
   const mode = () => gate.value?.door_mode, odd = () => Boolean(mode() && mode() !== "normal");
-  const set = (wanted, title, kind) => reasoned(title, { kind, yes: t(`act.${wanted}`), act: given => put("/api/gate/mode", { mode: wanted, ...given }) })
-    .then(done => { if (done) { toast(t("act.done", { what: word("mode", wanted) })); readGate(); } });
+  const until = () => field(t("act.until"), input("until", "", { type: "datetime-local", min: toSite(Date.now()) }), t("act.until.hint"));
+  const set = (wanted, title, kind) => reasoned(title, { kind, yes: t(`act.${wanted}`), later: wanted === "normal" ? [] : [until()], act: async ({ until: end, ...given }) => {
+    const done = await put("/api/gate/mode", { mode: wanted, ...given, ...(end && { until: fromSite(end) }) });
+    return { endless: Boolean(end) && !done.until };
+  } }).then(done => { if (done) { toast(done.endless ? t("act.endless") : t("act.done", { what: word("mode", wanted) })); readGate(); } });
   const open = () => reasoned(t("act.open.title"), { yes: t("now.open"), act: given => post("/api/gate/open", given) })
     .then(done => done && toast(t("act.opened", { n: done.for_s })));
   return [
@@ -80,7 +83,7 @@ function acts() {
 
 const modes = set => dialog(t("now.modes"), close => {
   const choose = (mode, kind) => button(t(`act.${mode}`), () => { close(); set(mode, t(`act.${mode}.title`), kind); }, { kind });
-  return [h("p.muted", {}, t("now.modes.hint")), h("div.stack", {}, choose("out_of_service"), may("admin") && choose("free_access", "bad"),
+  return [h("p.muted", {}, t("now.modes.hint")), h("div.stack", {}, ["lockdown", "out_of_service"].includes(gate.value?.door_mode) && choose("lockdown", "bad"), choose("out_of_service"), may("admin") && choose("free_access", "bad"),
     button(t("act.silence"), async () => { close(); try { await post("/api/gate/silence"); toast(t("act.silenced")); } catch (error) { toast(inWords(error)); } }),
     button(t("act.fire"), () => { close(); reasoned(t("act.fire.title"), { yes: t("act.fire"), act: given => post("/api/gate/fire/reset", given) }); }, { disabled: () => gate.value?.door_state !== "fire" })),
   h("div.row.end", {}, button(t("app.close"), () => close()))];

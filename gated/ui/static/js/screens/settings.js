@@ -32,7 +32,7 @@ export default function settings({ place, meta }) {
 const SAID = {
   name: ["people.name"], role: ["account.role", "role"], direction: ["decision.direction", "direction"], status: ["attendance.status", "status"],
   method: ["decision.method", "method"], mode: ["now.modes", "mode"], reason: ["attendance.why", "reason"], kind: ["audit.kind", "event"], day: ["attendance.day"],
-  gate: ["rules.gate"], site: ["fleet.site"], table: ["export.what"], revision: ["audit.revision"], created_at: ["attendance.at"],
+  until: ["access.valid_until"], gate: ["rules.gate"], site: ["fleet.site"], table: ["export.what"], revision: ["audit.revision"], created_at: ["attendance.at"],
 };
 const IDS = /^[0-9a-f]{8}-?[0-9a-f]{4}/; // say nothing to people
 const RENAMED = {
