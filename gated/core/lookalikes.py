@@ -25,6 +25,12 @@ HIGHEST_FMR: dict[Likeness, float] = {"strong": FMR_FLOOR, "some": 1e-3}
 OFFERED = 3
 """People who are offered at most, the most similar first."""
 
+ALIKE = 100
+"""Pairs of strangers who may be one person that are listed at most."""
+
+ALIKE_FMR = 1e-3
+"""Share of pairs of two strangers that are listed by mistake."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lookalike:
@@ -49,6 +55,27 @@ def lookalikes(
         for i in np.argsort(-of_people)[:OFFERED]
         if of_people[i] >= least["some"]
     ]
+
+
+def alike(
+    gallery: Gallery, calibration: Calibration, fmr: float = ALIKE_FMR
+) -> list[tuple[int, int]]:
+    """List the pairs of members who may be one person by all their templates, most similar first.
+
+    fmr: share of pairs of strangers that may count as alike. O(n^2); ALIKE pairs at most.
+    """
+    if gallery.people < 2:
+        return []
+    starts = np.searchsorted(gallery.owners, np.arange(gallery.people))
+    rows = np.add.reduceat(gallery.similarities(gallery.vectors), starts, axis=0)
+    sums = np.add.reduceat(rows, starts, axis=1)
+    sizes = np.diff(np.append(starts, len(gallery)))
+    means = sums / np.outer(sizes, sizes)
+    first, second = np.triu_indices(gallery.people, 1)
+    found = means[first, second]
+    order = np.argsort(-found)[:ALIKE]
+    least = calibration.similarity_at(fmr)
+    return [(int(first[i]), int(second[i])) for i in order if found[i] >= least]
 
 
 def _least(calibration: Calibration, level: Likeness, templates: int) -> float:

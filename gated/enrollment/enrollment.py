@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from gated.change import FEED, GALLERY, RULES, Change
 from gated.core.calibration import Calibration
 from gated.core.gallery import Gallery, GalleryPerson, Template
-from gated.core.lookalikes import Lookalike, lookalikes
+from gated.core.lookalikes import Lookalike, alike, lookalikes
 from gated.core.photo_advice import LIKENESS
 from gated.core.values import Image, PersonRef, Vector
 from gated.database.records import Enrollment, Person
@@ -160,6 +160,20 @@ class EnrollmentService:
             lookalikes(gallery, self._calibration, np.stack(faces)) if faces else []
             for faces in strangers
         ]
+
+    def alike(self, strangers: Sequence[Sequence[Vector]]) -> list[tuple[int, int]]:
+        """List the pairs of strangers, by position, who may be one person; see `core.lookalikes`.
+
+        Each stranger has a template.
+        """
+        members = [GalleryPerson(PersonRef(i, "", "", "")) for i in range(len(strangers))]
+        templates = [
+            Template(n, i, vector, self._model)
+            for i, vectors in enumerate(strangers)
+            for n, vector in enumerate(vectors)
+        ]
+        gallery = Gallery.build(self._model, self._metric, members, templates)
+        return alike(gallery, self._calibration)
 
     def reencode(self, progress: Progress) -> list[str]:
         """Make the templates of the present model from the stored photos of all others.

@@ -108,6 +108,11 @@ class EnrollmentQueue:
         with self._one_at_a_time:
             return self._ready().enrollment.lookalikes(strangers)
 
+    def alike(self, strangers: Sequence[Sequence[Vector]]) -> list[tuple[int, int]]:
+        """Find strangers who may be one person; see `EnrollmentService.alike`."""
+        with self._one_at_a_time:
+            return self._ready().enrollment.alike(strangers)
+
     def check_gallery(self, *, actor: str) -> dict[str, Any]:
         """Check the gallery, after that was journaled; see `gallery_check.check_gallery`."""
         with self._one_at_a_time:

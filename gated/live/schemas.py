@@ -179,10 +179,13 @@ class UnknownFacesOut(Out):
     faces: Sequence[UnknownFaceOut]
     resembling: Sequence[ResemblingOut]
     """Those of the strangers who resemble somebody."""
+    alike: Sequence[tuple[str, str]]
+    """Pairs of groups that may be one person, most similar first; somebody has to look."""
 
 
 class UnknownFacesIn(In):
-    """merge: all join the group of the first one; split: each leaves its group."""
+    """merge: all join the group of the first one; unmerge: the last merging of each is taken back;
+    split: each leaves its group."""
 
     ids: Pictures
     act: Act

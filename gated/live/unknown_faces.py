@@ -49,7 +49,7 @@ UNDO_S = 600.0
 
 _KEY = "unknown_faces"
 
-Act = Literal["ignore", "delete", "restore", "merge", "split"]
+Act = Literal["ignore", "delete", "restore", "merge", "unmerge", "split"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,16 @@ class UnknownFace:
 
 @dataclass(frozen=True, slots=True)
 class Strangers:
-    """The newest pictures, newest first; how many of them are not examined yet; and whom the
-    strangers that nobody has set aside or deleted resemble, by group."""
+    """The newest pictures, newest first; how many of them are not examined yet.
+
+    Of the strangers that nobody has set aside or deleted: the people whom they resemble, by group,
+    and pairs of groups that may be one person, most similar first.
+    """
 
     faces: Sequence[UnknownFace] = ()
     waiting: int = 0
     lookalikes: Mapping[str, Sequence[Lookalike]] = field(default_factory=dict)
+    alike: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,19 +127,21 @@ class UnknownFaces(Service):
                     self._seen |= {s.uid: self._look(s) for s in unseen[:AT_ONCE]}
             groups = self._groups(found, marks)
             faces = [self._face(s, groups[s.uid], marks) for s in found]
-            return Strangers(faces, max(len(unseen) - AT_ONCE, 0), self._lookalikes(faces))
+            return self._compared(faces, max(len(unseen) - AT_ONCE, 0))
 
-    def _lookalikes(self, faces: Sequence[UnknownFace]) -> dict[str, list[Lookalike]]:
-        """Return whom the strangers resemble, by group; without those who resemble nobody."""
+    def _compared(self, faces: Sequence[UnknownFace], waiting: int) -> Strangers:
+        """Compare the strangers with the people of the gate, and with each other."""
         vectors: dict[str, list[Vector]] = {}
         for face in faces:
             vector = self._seen.get(face.snapshot.uid, _NOT_YET)[0]
             if vector is not None and not face.ignored and face.deleted_at is None:
                 vectors.setdefault(face.group, []).append(vector)
         if not vectors:
-            return {}
-        found = self._queue.lookalikes([of_one[:COMPARED] for of_one in vectors.values()])
-        return {group: alike for group, alike in zip(vectors, found, strict=True) if alike}
+            return Strangers(faces, waiting)
+        groups, of_each = list(vectors), [of_one[:COMPARED] for of_one in vectors.values()]
+        people = zip(groups, self._queue.lookalikes(of_each), strict=True)
+        pairs = [(groups[a], groups[b]) for a, b in self._queue.alike(of_each)]
+        return Strangers(faces, waiting, {g: found for g, found in people if found}, pairs)
 
     def _look(self, snapshot: Snapshot) -> _Seen:
         try:
@@ -154,9 +160,12 @@ class UnknownFaces(Service):
         groups = {s.uid: s.uid for s in found}
         for uid, number in zip(vectors, numbers, strict=True):
             groups[uid] = first.setdefault(number, uid)
+        stand_ins: dict[str, str] = {}
         for uid in groups:
-            other = marks.get(uid, {}).get("with")
-            if other in groups and groups[other] != groups[uid]:
+            other = marks.get(uid, {}).get("with", uid)
+            if other not in groups:  # that picture is gone; those that were merged stay together
+                other = stand_ins.setdefault(other, uid)
+            if groups[other] != groups[uid]:
                 old, new = groups[uid], groups[other]
                 groups = {u: new if g == old else g for u, g in groups.items()}
         return groups
@@ -177,7 +186,8 @@ class UnknownFaces(Service):
     def act(self, change: Change, ids: Sequence[int], act: Act) -> None:
         """Ignore, delete or restore pictures; merge or split their groups. Journaled.
 
-        Raises: NotFound for an id that is no picture of a stranger.
+        unmerge: take the last merging back; what was merged before stays together. Raises:
+        NotFound for an id that is no picture of a stranger.
         """
         session = change.session
         marks = _marks(session)
@@ -190,11 +200,17 @@ class UnknownFaces(Service):
                 case "delete":
                     mark["gone_at"] = change.at.utc + UNDO_S
                 case "restore":
-                    mark = {"with": mark["with"]} if "with" in mark else {}
+                    mark = {key: mark[key] for key in ("with", "before") if key in mark}
                 case "merge":
-                    mark["with"] = uids[0]
+                    mark["before"], mark["with"] = mark.get("with"), uids[0]
+                case "unmerge":
+                    before = mark.pop("before", None)
+                    mark.pop("with", None)
+                    if before is not None:
+                        mark["with"] = before
                 case "split":
                     mark.pop("with", None)
+                    mark.pop("before", None)
             if mark:
                 marks[uid] = mark
         _keep(session, marks)
@@ -262,7 +278,8 @@ def _stranger(session: Session, id_: int) -> Snapshot:
 
 
 def _marks(session: Session) -> dict[str, dict[str, Any]]:
-    """Read the marks of pictures by uid: `ignored`, `gone_at` (UTC seconds), `with` (uid)."""
+    """Read the marks of pictures by uid: `ignored`, `gone_at` (UTC seconds), `with` (uid of a
+    picture of the same stranger) and `before` (what `with` was until the last merging)."""
     return dict(stored_settings.get(session, _KEY, {}))
 
 

@@ -81,6 +81,7 @@ def unknown_faces(_admin: Admin, services: Services) -> UnknownFacesOut:
             ResemblingOut(group=group, people=[_lookalike(one) for one in alike])
             for group, alike in found.lookalikes.items()
         ],
+        alike=found.alike,
     )
 
 
@@ -97,7 +98,8 @@ def _lookalike(found: Lookalike) -> LookalikeOut:
 
 @router.post("/unknown-faces", status_code=204, responses=responses(404))
 def act(body: UnknownFacesIn, change: ChangeByAdmin, services: Services) -> None:
-    """Ignore or delete pictures, restore them within ten minutes, merge or split groups."""
+    """Ignore or delete pictures, restore them within ten minutes, merge or split groups, or take
+    a merging back."""
     with change:
         services.unknown_faces.act(change, body.ids, body.act)
 

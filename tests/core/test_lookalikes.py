@@ -6,7 +6,7 @@ import numpy as np
 
 from gated.core.calibration import Calibration
 from gated.core.gallery import Gallery
-from gated.core.lookalikes import OFFERED, lookalikes
+from gated.core.lookalikes import OFFERED, alike, lookalikes
 from tests.core.test_selftest import axis, between, gallery
 
 CALIBRATION = Calibration("m", "made", ((0.1, -1.0), (0.6, -6.0)))
@@ -46,3 +46,11 @@ def test_a_few_are_offered_at_most_and_nobody_without_people() -> None:
     face = sum((0.4 * axis(n) for n in range(6)), np.zeros(16, np.float32))
     assert len(found(known, face)) == OFFERED
     assert found(gallery({}), axis(0)) == []
+
+
+def test_strangers_who_may_be_one_person_come_in_pairs_the_most_similar_first() -> None:
+    one, near, nearer = axis(0), between(axis(0), axis(1), 0.4), between(axis(0), axis(2), 0.6)
+    strangers = gallery({1: [one, axis(5)], 2: [near], 3: [nearer], 4: [axis(9)]})
+    assert alike(strangers, CALIBRATION) == [(0, 2)]  # by the mean over all faces of both
+    assert alike(gallery({1: [one], 2: [near], 3: [nearer]}), CALIBRATION) == [(0, 2), (0, 1)]
+    assert alike(gallery({1: [one]}), CALIBRATION) == []

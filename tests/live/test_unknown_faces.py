@@ -93,6 +93,25 @@ def test_strangers_are_put_together_by_face_set_aside_and_named(server: Running)
         assert len({f["group"] for f in looked(client).values()}) == 1
         assert done(client, "split", other) == 204
         assert len({f["group"] for f in looked(client).values()}) == 2
+        # taken back is the last merging alone; and no picture holds the others together
+        older, beside = took(workspace, ("biden", "obama"))
+        assert (
+            done(client, "merge", older, other)
+            == done(client, "merge", beside, older, other)
+            == 204
+        )
+        assert len({f["group"] for f in looked(client).values()}) == 1
+        assert done(client, "unmerge", beside, older, other) == 204
+        found = {id_: face["group"] for id_, face in looked(client).items()}
+        assert found[older] == found[other] != found[beside] == found[first]
+        assert done(client, "merge", older, other, beside) == 204
+        with workspace.database.write() as session:
+            snapshot_store.delete(session, [older])
+        found = {id_: face["group"] for id_, face in looked(client).items()}
+        assert found[other] == found[beside]
+        with workspace.database.write() as session:
+            snapshot_store.delete(session, [beside])
+        assert done(client, "split", other) == 204
         assert done(client, "ignore", other) == 204
         assert [i for i, f in looked(client).items() if f["ignored"]] == [other]
         assert done(client, "restore", other) == 204
@@ -138,7 +157,8 @@ def test_strangers_are_put_together_by_face_set_aside_and_named(server: Running)
     files = set(Path(workspace.files.uploads, "images").iterdir())
     with workspace.database.read() as session:
         kept = snapshot_store.newest(session, Reason.NO_MATCH, MARKED)
-    assert len(files) == len(kept) + 2  # and the photos of the person
+    # and the photos of the person, and the two pictures whose rows alone were deleted above
+    assert len(files) == len(kept) + 2 + 2
 
 
 def test_nothing_is_shown_where_no_strangers_are_kept(workspace: Workspace) -> None:

@@ -673,7 +673,16 @@ def test_strangers_are_offered_whom_they_resemble_and_poor_faces_left_out(
     alike |= {"is_active": True, "likeness": "strong"}
     told = {"kept": True, "waiting": 0, "faces": faces}
     told["resembling"] = [{"group": "a", "people": [alike]}]
+    told["alike"] = [("b2", "a"), ("a", "b3")]
     named: list[Any] = []
+    acts: list[Any] = []
+
+    def act(route: Any) -> None:
+        if route.request.method == "POST":
+            acts.append(route.request.post_data_json)
+            route.fulfill(status=204)
+        else:
+            route.fulfill(json=told)
 
     def name(route: Any) -> None:
         named.append(route.request.post_data_json)
@@ -682,7 +691,7 @@ def test_strangers_are_offered_whom_they_resemble_and_poor_faces_left_out(
     visitor = visit()
     page = visitor.page
     page.route("**/thumbnail", lambda route: route.fulfill(status=404))
-    page.route("**/api/gate/unknown-faces", lambda route: route.fulfill(json=told))
+    page.route("**/api/gate/unknown-faces", act)
     page.route("**/api/gate/unknown-faces/name", name)
     visitor.sign_in("admin", "people/unknown")
     shown = page.get_by_role("list", name="Unknown faces").get_by_role("listitem")
@@ -708,6 +717,25 @@ def test_strangers_are_offered_whom_they_resemble_and_poor_faces_left_out(
     dialog.get_by_role("button", name="Enrol").click()
     page.get_by_text("Enrolled for Ada Byron.").wait_for()
     assert named == [{"ids": [1], "person_id": ada["id"]}]
+
+    # what putting together would do is shown first, with the most similar others
+    shown.first.get_by_role("checkbox").check()
+    page.get_by_role("button", name="Put together …").click()
+    expect(dialog.get_by_role("list", name="Chosen faces")).to_contain_text("Ada Byron")
+    others = dialog.get_by_role("list", name="Look alike, the most similar first")
+    expect(others.get_by_role("listitem")).to_have_count(2)
+    dialog.get_by_role("button", name="Put together").click()
+    expect(dialog).to_contain_text("Choose another face to put together with it.")
+    others.get_by_role("checkbox").first.check()
+    expect(dialog).to_contain_text("All 2 pictures count as one face")
+    expect(dialog).not_to_contain_text("Look twice.")
+    others.get_by_role("checkbox").last.check()
+    expect(dialog).to_contain_text("The gate does not find all of these alike. Look twice.")
+    assert violations(page) == []
+    dialog.get_by_role("button", name="Put together").click()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("button", name="Undo")).to_have_count(0)
+    assert acts == [{"ids": [1, 2, 3], "act": act} for act in ("merge", "unmerge")]
 
 
 def test_a_decision_shows_the_picture_that_is_kept_of_it(visit: Visit, site: Site) -> None:

@@ -12,7 +12,7 @@ import { fields } from "./people.js";
 const SHOWN = 6; // pictures of one face that are shown; the others are counted
 const LOOK_MS = 30_000;
 
-const BACK = { ignore: "restore", delete: "restore", merge: "split" };
+const BACK = { ignore: "restore", delete: "restore", merge: "unmerge" };
 
 export default function unknown() {
   const told = signal(null), problem = signal(null), chosen = signal(new Set()), last = signal(null), usable = signal(false);
@@ -50,6 +50,13 @@ export default function unknown() {
     last.value = { act: "name", faces: faces.filter(f => !f.deleted_at), ...done };
     await look();
   }
+  async function together(groups, all) {
+    const faces = await merged(groups, all, told.peek().alike, resembled);
+    if (!faces) return;
+    last.value = { act: "merge", faces };
+    chosen.value = new Set();
+    await look();
+  }
   function choose(group, wanted) {
     const next = new Set(chosen.peek());
     if (wanted) next.add(group); else next.delete(group);
@@ -74,12 +81,12 @@ export default function unknown() {
   const show = found => {
     const all = grouped(found.faces.filter(f => !f.deleted_at && !f.ignored)), poor = all.filter(group => group.faces.every(f => f.problem));
     const groups = usable.value ? all.filter(group => !poor.includes(group)) : all;
-    const together = () => groups.filter(group => chosen.value.has(group.id));
+    const marked = () => groups.filter(group => chosen.value.has(group.id));
     return h("div.stack", {},
       found.waiting > 0 && note("info", t("unknown.waiting", { n: found.waiting })),
       poor.length > 0 && h("div.row", {}, field(t("unknown.usable", { n: poor.length }), h("input", { type: "checkbox", checked: usable.value, onchange: e => { chosen.value = new Set(); usable.value = e.target.checked; } }))),
       groups.length ? h("div.row", { role: "group", "aria-label": t("unknown.several") }, h("span.muted", {}, t("unknown.hint")), h("span.grow"),
-        button(t("unknown.merge"), () => act("merge", together().flatMap(group => group.faces)), { kind: "small", disabled: () => together().length < 2 })) : empty("face", t("unknown.none")),
+        button(t("unknown.merge.look"), () => together(marked(), groups), { kind: "small", disabled: () => !marked().length || groups.length < 2 })) : empty("face", t("unknown.none")),
       groups.length > 0 && h("ul.faces", { "aria-label": t("people.unknown") }, groups.map(card)),
       aside("unknown.aside", grouped(found.faces.filter(f => f.ignored && !f.deleted_at))),
       aside("unknown.deleted", grouped(found.faces.filter(f => f.deleted_at))));
@@ -101,6 +108,37 @@ function grouped(faces) {
 
 const shot = face => h("img", { src: `/api/gate/snapshots/${face.id}/thumbnail`, loading: "lazy", width: 112, height: 112,
   alt: t("unknown.picture", { when: moment(face.taken_at) }) + (face.problem ? ` · ${word("refusal", face.problem)}` : "") });
+
+const FEW = 3; // pictures of each that a look at what is put together shows
+
+// Shows what putting together would do, and who else it may be; resolves with the faces when done.
+function merged(first, all, pairs, resembled) {
+  const joined = signal(new Set(first.map(group => group.id)));
+  const similar = (a, b) => pairs.some(pair => pair.includes(a) && pair.includes(b));
+  // the most similar to one of the first come first
+  const others = [...new Set(pairs.filter(pair => pair.some(id => joined.peek().has(id))).flat())].filter(id => !joined.peek().has(id)).map(id => all.find(group => group.id === id)).filter(Boolean);
+  const chosen = () => all.filter(group => joined.value.has(group.id));
+  const line = group => h("li", {}, h("div.shots", {}, group.faces.slice(0, FEW).map(shot)),
+    h("div.grow", {}, t("unknown.seen", { n: group.faces.length }), " · ", moment(group.newest), resembled(group).length > 0 && alike(resembled(group))));
+  const add = group => h("li", {}, h("label.choice.grow", {}, h("input", { type: "checkbox", onchange: e => { const next = new Set(joined.peek()); next[e.target.checked ? "add" : "delete"](group.id); joined.value = next; } }),
+    h("span.shots", {}, group.faces.slice(0, FEW).map(shot)), h("span", {}, t("unknown.seen", { n: group.faces.length }), " · ", moment(group.newest))));
+  const doubts = () => {
+    const groups = chosen(), odd = groups.some((a, n) => groups.slice(n + 1).some(b => !similar(a.id, b.id)));
+    const people = new Set(groups.map(group => resembled(group)[0]?.id).filter(Boolean));
+    return [odd && note("warn", t("unknown.merge.unlike")), people.size > 1 && note("warn", t("unknown.merge.people"))];
+  };
+  return ask(t("unknown.merge.title"), [
+    h("ul.rows", { "aria-label": t("unknown.merge.chosen") }, first.map(line)),
+    others.length > 0 && h("div", {}, h("h3", {}, t("unknown.merge.others")), h("ul.rows", { "aria-label": t("unknown.merge.others") }, others.map(add))),
+    h("div.stack", { role: "status" }, () => h("p", {}, t("unknown.merge.what", { n: chosen().flatMap(group => group.faces).length })), doubts),
+    h("p.muted", {}, t("unknown.merge.keeps")),
+  ].filter(Boolean), { wide: true, yes: t("unknown.merge"), act: async () => {
+    const faces = chosen().flatMap(group => group.faces);
+    if (chosen().length < 2) throw new Error(t("unknown.merge.one"));
+    await post("/api/gate/unknown-faces", { ids: faces.map(f => f.id), act: "merge" });
+    return faces;
+  } });
+}
 
 // Whom a stranger may be, in words: a figure would be taken for proof.
 const alike = people => h("p.small.grow", {}, t("unknown.resembles"), people.map((p, at) => [at > 0 && " · ",
