@@ -42,9 +42,9 @@ class LoopDetector:
             self._seen.popitem(last=False)
         self.known = lag > 0
         if lag != 1:
-            # a lag is shorter than the memory, which bounds the set
             if lag != self._lag:
                 self._run.clear()
-            self._run.add(digest)
+            if lag:  # shorter than the memory, which bounds the set; new pictures never end
+                self._run.add(digest)
             self._lag = lag
         return self._lag >= self._repeated and len(self._run) >= self._repeated
