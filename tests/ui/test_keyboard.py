@@ -118,6 +118,44 @@ def test_a_person_is_erased_by_keyboard_alone(visit: Visit, site: Site) -> None:
         assert client.get(f"/api/persons/{person}").status_code == 404
 
 
+def test_arrows_go_through_a_list_and_a_filter_is_kept_under_a_name(visit: Visit) -> None:
+    visitor = visit()
+    visitor.sign_in("operator", "people?only=without_photo")
+    page, keys = visitor.page, visitor.page.keyboard
+    expect = pytest.importorskip("playwright.sync_api").expect
+    links = page.get_by_role("table", name="People").get_by_role("link")
+    links.nth(2).wait_for()
+    page.get_by_role("searchbox").focus()
+    for key, at in (("ArrowDown", 0), ("ArrowDown", 1), ("ArrowUp", 0), ("End", -1), ("Home", 0)):
+        keys.press(key)
+        expect(links.nth(at)).to_be_focused()
+    keys.press("Shift+Tab")
+    keys.press("ArrowDown")  # from a box to the next row's box, which Enter opens
+    box = page.get_by_role("table", name="People").get_by_role("checkbox").nth(1)
+    expect(box).to_be_focused()
+
+    saved = page.get_by_label("Saved filters")
+    expect(saved).to_have_count(0)
+    page.get_by_role("button", name="Save filter").click()
+    keys.type("No photo")
+    assert violations(page) == []
+    keys.press("Enter")
+    expect(saved.locator("option:checked")).to_have_text("No photo")
+    page.get_by_label("Show", exact=True).select_option("left")
+    expect(saved.locator("option:checked")).to_have_text("No photo (changed)")
+    page.reload()
+    saved.select_option("No photo")
+    expect(page.get_by_label("Show", exact=True)).to_have_value("without_photo")
+    assert violations(page) == []
+    page.get_by_role("button", name="Forget filter").click()
+    expect(saved).to_have_count(0)
+
+    box.focus()
+    name = links.nth(1).text_content()
+    keys.press("Enter")
+    page.get_by_role("heading", level=1, name=name).wait_for()
+
+
 @pytest.mark.long
 def test_a_photo_is_enrolled_by_keyboard_alone(visit: Visit, site: Site) -> None:
     fields = {"first_name": "Kay", "last_name": "Board", "personnel_code": "K-1"}

@@ -3,6 +3,7 @@ import { signal } from "./dom.js";
 
 export const BASE = "/ui/";
 export const here = signal(read());
+export const address = signal(location.search); // what the screen is narrowed down to at this moment
 
 function plain(part) { try { return decodeURIComponent(part); } catch { return part; } }
 
@@ -13,6 +14,10 @@ function read() {
 
 export function go(path, { replace = false } = {}) {
   history[replace ? "replaceState" : "pushState"](null, "", path.startsWith("/") ? path : BASE + path);
+  moved();
+}
+function moved() {
+  address.value = location.search;
   here.value = read();
 }
 
@@ -24,9 +29,10 @@ export function remember(values) {
     else url.searchParams.set(name, value);
   }
   history.replaceState(null, "", url);
+  address.value = url.search;
 }
 
-addEventListener("popstate", () => { here.value = read(); });
+addEventListener("popstate", moved);
 document.addEventListener("click", event => {
   const link = event.target.closest?.(`a[href^="${BASE}"]`);
   if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || link.target || link.download) return;

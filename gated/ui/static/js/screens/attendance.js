@@ -7,6 +7,7 @@ import { bdi, button, chip, empty, head, inWords, loaded, nameOf, note, outcome,
 import { bars } from "../pieces/chart.js";
 import { ask, checkbox, dialog, field, input, select } from "../pieces/dialog.js";
 import { icon } from "../pieces/icon.js";
+import { saved } from "../pieces/saved.js";
 import { tabbar, viewOf } from "../pieces/tabbar.js";
 import { table } from "../pieces/table.js";
 
@@ -148,7 +149,7 @@ function log(at) {
     none: () => empty("clock", t("attendance.nothing")) });
   return h("div", {}, h("div.filters", {}, field(t("attendance.from"), input("from", asked.peek().from, { type: "date", onchange: e => change({ from: e.target.value }) })), field(t("attendance.to"), input("to", asked.peek().to, { type: "date", onchange: e => change({ to: e.target.value }) })),
     field(t("attendance.status"), pick("status", ["granted", "denied", "granted_not_used", "void"].map(s => [s, word("status", s)]))),
-    field(t("attendance.direction"), pick("direction", ["entry", "exit"].map(w => [w, word("direction", w)])))), shown.el);
+    field(t("attendance.direction"), pick("direction", ["entry", "exit"].map(w => [w, word("direction", w)]))), saved("attendance", { view: "log" }, ["status", "direction"])), shown.el);
 }
 
 // --- months ----------------------------------------------------------------------------------

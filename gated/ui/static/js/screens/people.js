@@ -7,6 +7,7 @@ import { BASE, go, remember } from "../core/router.js";
 import { avatar, bdi, button, chip, empty, head, nameOf, toast } from "../pieces/bits.js";
 import { ask, checkbox, field, input } from "../pieces/dialog.js";
 import { icon } from "../pieces/icon.js";
+import { saved } from "../pieces/saved.js";
 import { table } from "../pieces/table.js";
 import { chosen } from "./chosen.js";
 import bulk from "./import.js";
@@ -80,7 +81,7 @@ function list(at) {
       may("operator") && h("a.btn", { href: `${BASE}people/import` }, icon("up"), t("people.import")),
       may("operator") && button(t("people.visitor.add"), visitor, { sign: "calendar" }),
       may("operator") && button(t("people.add"), add, { kind: "main", sign: "plus" })),
-    h("div.filters", {}, h("div.search", {}, icon("search"), search), pick, ofGroup),
+    h("div.filters", {}, h("div.search", {}, icon("search"), search), pick, ofGroup, saved("people", {}, ["q", "only", "group", "sort"])),
     several && several.bar(),
     shown.el);
 }

@@ -6,6 +6,7 @@ import { BASE, remember } from "../core/router.js";
 import { bdi, button, chip, empty, head, loaded, note } from "../pieces/bits.js";
 import { ask, field, input, select } from "../pieces/dialog.js";
 import { icon } from "../pieces/icon.js";
+import { saved } from "../pieces/saved.js";
 import { tabbar, viewOf } from "../pieces/tabbar.js";
 import { table } from "../pieces/table.js";
 import { accounts, devices, passkeys, password } from "./accounts.js";
@@ -82,7 +83,7 @@ function audit(at) {
   return h("div", {}, h("div.filters", {},
     field(t("audit.who"), input("actor", actor, { onchange: e => narrow({ actor: e.target.value.trim() }) })),
     field(t("audit.act"), select("kind", kind, choice, { onchange: e => narrow({ kind: e.target.value }) })),
-    field(t("attendance.from"), input("from", "", { type: "date", onchange: e => narrow({ from: fromSite(e.target.value && `${e.target.value}T00:00`) }) }))), shown.el);
+    field(t("attendance.from"), input("from", "", { type: "date", onchange: e => narrow({ from: fromSite(e.target.value && `${e.target.value}T00:00`) }) })), saved("settings", { view: "audit" }, ["kind", "actor"])), shown.el);
 }
 
 // --- what the gate is set to -------------------------------------------------------------------
