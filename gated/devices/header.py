@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,11 +26,17 @@ LGPIO_ADVICE = (
 )
 
 
+_first_import = threading.Lock()
+
+
 def import_lgpio() -> Any:
     """Import lgpio. Raises: DeviceError with advice."""
     try:
-        # on import it creates a pipe in the working directory, which may be anyone's
-        with _scratch() as folder, contextlib.chdir(folder):
+        # on import it creates a pipe in the working directory, which may be anyone's. That folder
+        # is the whole process's: it is left once, and by one thread
+        with _first_import, contextlib.ExitStack() as left:
+            if "lgpio" not in sys.modules:
+                left.enter_context(contextlib.chdir(left.enter_context(_scratch())))
             import lgpio
     except ImportError as error:
         raise DeviceError(f"the door's driver needs lgpio: {LGPIO_ADVICE} ({error})") from error

@@ -123,3 +123,23 @@ def test_it_needs_no_room_on_the_disk_and_no_disk_that_can_be_written() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout == "lgpio\n", done.stderr
+
+
+def test_threads_that_open_pins_anew_at_once_leave_the_working_directory_where_it_is() -> None:
+    """Door and lamps open the pins anew, each in its thread, as long as a chip is away."""
+    code = (
+        "import os, threading; from gated.devices.header import import_lgpio\n"
+        "failed = []\n"
+        "def often():\n"
+        "    for _ in range(500):\n"
+        "        try: import_lgpio()\n"
+        "        except Exception as error: failed.append(error)\n"
+        "threads = [threading.Thread(target=often) for _ in range(3)]\n"
+        "for thread in threads: thread.start()\n"
+        "for thread in threads: thread.join()\n"
+        "print(len(failed), os.getcwd())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=Path.cwd()
+    )
+    assert done.stdout == f"0 {Path.cwd()}\n", done.stderr
