@@ -26,7 +26,9 @@ from gated.ports import CardReader
 EVENT = struct.Struct("llHHi")
 """struct input_event of linux/input.h: two longs of time, type, code, value."""
 
-EV_KEY = 1
+EV_SYN, EV_KEY = 0, 1
+SYN_DROPPED = 3
+"""The kernel's queue was full: events were dropped, and keys with them."""
 PRESSED = 1
 EVIOCGRAB = 0x40044590
 """_IOW('E', 0x90, int)."""
@@ -46,7 +48,8 @@ KEYS = (
 
 
 class Keystrokes:
-    """Assembles numbers from keys; drops numbers that are too long, or typed slowly by hand."""
+    """Assembles numbers from keys; drops numbers that are too long, typed slowly by hand, or of
+    which keys were lost."""
 
     def __init__(self, longest: int, pause_s: float) -> None:
         self._longest = longest
@@ -54,6 +57,10 @@ class Keystrokes:
         self._typed = ""
         self._spoilt = False
         self._at = float("-inf")
+
+    def lost(self, now: float) -> None:
+        """Drop the number that is being typed at `now`: what is left of it is another one."""
+        self._typed, self._spoilt, self._at = "", True, now
 
     def key(self, code: int, now: float) -> str | None:
         """Take a key pressed at `now` (seconds of any clock); return the number it completes."""
@@ -136,8 +143,11 @@ class KeyboardReader:
 
     def _numbers(self, data: bytes) -> Iterator[str]:
         for seconds, micros, kind, code, value in EVENT.iter_unpack(data):
-            if kind == EV_KEY and value == PRESSED:
-                number = self._strokes.key(code, seconds + micros / 1e6)
+            at = seconds + micros / 1e6
+            if (kind, code) == (EV_SYN, SYN_DROPPED):
+                self._strokes.lost(at)
+            elif kind == EV_KEY and value == PRESSED:
+                number = self._strokes.key(code, at)
                 if number is not None:
                     yield number
 

@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 from gated.config import CredentialSettings
 from gated.devices.contract import READER_CHECKS, ReaderBench
 from gated.devices.readers import (
+    EV_SYN,
     EVENT,
     KEYS,
+    SYN_DROPPED,
     KeyboardReader,
     Keystrokes,
     SimulatedReader,
@@ -152,6 +154,22 @@ def test_an_event_may_arrive_in_pieces(tmp_path: Path) -> None:
     os.close(fd)
     reader.close()
     assert [number for number in found if number] == ["4711"]
+
+
+def test_a_number_of_which_the_kernel_dropped_keys_is_none(tmp_path: Path) -> None:
+    """What is left of it is the number of another card."""
+    path = tmp_path / "reader"
+    reader = SimulatedReader(settings(path))
+    reader.open()
+    fd = os.open(path, os.O_WRONLY)
+    os.write(fd, keystrokes("0012", at=10.0, enter=False))
+    os.write(fd, EVENT.pack(10, 50_000, EV_SYN, SYN_DROPPED, 0))
+    os.write(fd, keystrokes("345678", at=10.1))
+    os.write(fd, keystrokes("4711", at=10.2))
+    numbers = [reader.read(0.5), reader.read(0.01)]
+    os.close(fd)
+    reader.close()
+    assert numbers == ["4711", None]
 
 
 def test_what_cannot_be_taken_is_said(tmp_path: Path) -> None:
