@@ -124,9 +124,12 @@ class SupervisedCamera:
         self._stopped.set()
 
     def close(self) -> None:
-        """Close the device; safe to call twice."""
+        """Close the device; safe to call twice, and never raises: it is opened anew, or left."""
         self._is_open = False
-        self._camera.close()
+        try:
+            self._camera.close()
+        except DeviceError as error:
+            log.debug("camera %s: closing: %s", self.name, error)
 
     def _step(self) -> Frame | None:
         if not self._is_open:
@@ -175,7 +178,7 @@ class SupervisedCamera:
                 self._report(kind, f"nothing to be seen: {since}")
         if self._reopen_at is not None and now >= self._reopen_at:
             self._reopen_at = now + DARK_REOPENING_S
-            self._close_quietly()
+            self.close()
         return empty is None
 
     def _see(self, now: float) -> None:
@@ -197,7 +200,7 @@ class SupervisedCamera:
             pause = FIRST_REOPENING_S * 2.0 ** min(self._reopenings, 16)
             self._reopen_at = now + min(LAST_REOPENING_S, pause)
             self._reopenings += 1
-            self._close_quietly()
+            self.close()
 
     def _stands_still(self, image: Image) -> bool:
         before, self._still = self._still, image
@@ -210,7 +213,7 @@ class SupervisedCamera:
 
     def _lose(self, kind: CameraEventKind, detail: str) -> None:
         """Handle a failure: close the camera, report it once, wait before the next attempt."""
-        self._close_quietly()
+        self.close()
         self._unseen, self._reported_unseen = None, False
         if self._outage is None:
             self._begin_outage(kind, detail)
@@ -240,9 +243,3 @@ class SupervisedCamera:
                 self._view.reopened()  # who hears of the opening takes the view to be well
             log.info("camera %s delivers", self.name)
             self._on_event(CameraEvent(CameraEventKind.OPENED))
-
-    def _close_quietly(self) -> None:
-        try:
-            self.close()
-        except DeviceError as error:
-            log.debug("camera %s: closing: %s", self.name, error)

@@ -53,7 +53,7 @@ class CardReading(Loop):
                 except DeviceError as error:
                     self._failed(error)
         finally:
-            self._reader.close()
+            self._close()
 
     def _serve(self) -> None:
         while not self.stopping.is_set():
@@ -74,8 +74,14 @@ class CardReading(Loop):
             self._lost = False
             self._post(Condition(LOST, False))
 
+    def _close(self) -> None:
+        try:
+            self._reader.close()
+        except DeviceError as error:  # of one that was unplugged; it is opened anew all the same
+            log.debug("card reader %s: closing: %s", self._reader.name, error)
+
     def _failed(self, error: DeviceError) -> None:
-        self._reader.close()
+        self._close()
         if not self._lost:
             self._lost = True
             log.warning("%s", error)

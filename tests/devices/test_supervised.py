@@ -18,8 +18,10 @@ from gated.devices.cameras import open_camera
 from gated.devices.clock import ManualClock, SystemClock
 from gated.devices.simulated import SimulatedCamera
 from gated.devices.supervised import FIRST_DELAY_S, LONGEST_DELAY_S, SupervisedCamera
-from gated.errors import SourceError
+from gated.errors import DeviceError, SourceError
+from gated.link.loop import end
 from gated.ports import Camera, EndOfStream, Frame
+from gated.runtime.capture import Capture
 from tests.devices.pictures import flat, video
 
 OPENED, LOST, FROZEN = CameraEventKind.OPENED, CameraEventKind.LOST, CameraEventKind.FROZEN
@@ -386,3 +388,28 @@ def test_a_heartbeat_comes_before_every_long_step_of_an_outage() -> None:
     bench.read()
     assert sum(np.diff(beats)) > 600
     assert max(np.diff(beats)) <= LONGEST_DELAY_S
+
+
+class NeverClosed(SimulatedCamera):
+    """A camera whose library fails when it is closed."""
+
+    def close(self) -> None:
+        super().close()
+        raise DeviceError("it cannot be closed")
+
+
+def test_a_camera_that_cannot_be_closed_is_no_crash_of_a_gate_that_ends() -> None:
+    bench = Bench(camera=NeverClosed)
+    crashes: list[BaseException] = []
+    taken = threading.Event()
+
+    class Sink:
+        def put(self, frame: Frame) -> None:
+            taken.set()
+            bench.supervised.stop()
+
+    capture = Capture(bench.supervised, Sink(), lambda _, error: crashes.append(error))
+    capture.start()
+    assert taken.wait(20)
+    end(capture)
+    assert crashes == []

@@ -9,6 +9,7 @@ import pytest
 from gated.config import CredentialSettings
 from gated.core.messages import Condition, Event
 from gated.devices.readers import SimulatedReader, swipe
+from gated.errors import DeviceError
 from gated.link.loop import end
 from gated.runtime import card_reading
 from gated.runtime.card_reading import CardReading
@@ -45,3 +46,24 @@ def test_a_reader_is_lost_once_comes_back_and_reads_on(
         True,
         Condition("reader_lost", False),
     )
+
+
+class Unplugged(SimulatedReader):
+    """A reader that cannot be closed either when it fails, as libraries have them."""
+
+    def close(self) -> None:
+        super().close()
+        raise DeviceError("closing failed, too")
+
+
+def test_a_reader_that_cannot_be_closed_is_opened_again(tmp_path: Path) -> None:
+    path = tmp_path / "reader"
+    path.write_bytes(b"")
+    crashes: list[BaseException] = []
+    told: list[Event] = []
+    reader = Unplugged(CredentialSettings(reader="simulated", device=path))
+    loop = CardReading(reader, lambda card: None, told.append, lambda _, e: crashes.append(e))
+    loop.start()
+    assert eventually(lambda: len(told) == 1)
+    end(loop)
+    assert crashes == []
