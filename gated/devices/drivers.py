@@ -307,14 +307,15 @@ class GuardedCamera:
         """Return the next frame. Raises: DeviceError, also when it is no BGR picture."""
         try:
             frame = self._camera.read()
+            image = frame.image
+            is_bgr = image.ndim == 3 and image.shape[2] == 3 and image.dtype.name == "uint8"
         except EndOfStream:
             raise
         except GatedError:
             raise
         except Exception as error:
             raise DeviceError(f"{self._what} failed: {type(error).__name__}: {error}") from error
-        image = frame.image
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype.name != "uint8":
+        if not is_bgr:
             raise DeviceError(f"{self._what} gave no BGR picture: {image.shape} {image.dtype}")
         return frame
 
@@ -336,9 +337,11 @@ class GuardedReader:
         made_by(self._what, lambda reader: reader.open(), self._reader)
 
     def read(self, timeout: float) -> str | KeyedPin | None:
-        """Return the next number or PIN, or None. Raises: DeviceError."""
-        number: str | KeyedPin | None = made_by(self._what, lambda r: r.read(timeout), self._reader)
-        return number
+        """Return the next number or PIN, or None. Raises: DeviceError, also for another type."""
+        number: object = made_by(self._what, lambda r: r.read(timeout), self._reader)
+        if number is None or isinstance(number, (str, KeyedPin)):
+            return number
+        raise DeviceError(f"{self._what} gave a card as {type(number).__name__}, not as str")
 
     def close(self) -> None:
         """Close the reader. Raises: DeviceError."""

@@ -288,6 +288,35 @@ def test_whatever_a_camera_raises_is_a_failed_device(site: Site) -> None:
         camera.close()
 
 
+NOTHING = """
+from gated.devices.drivers import CameraDriver, ReaderDriver
+
+class Empty:
+    name = "empty"
+    def open(self): pass
+    def read(self): return None
+    def close(self): pass
+
+class Number(Empty):
+    def read(self, timeout): return 4711
+
+CAMERA = CameraDriver(name="empty", make=lambda setup: Empty())
+READER = ReaderDriver(name="number", make=lambda setup: Number())
+"""
+
+
+def test_what_is_no_frame_and_no_number_is_a_failed_device(site: Site) -> None:
+    site.install("nothing", "gated.cameras", {"empty": "nothing:CAMERA"}, NOTHING)
+    camera = open_camera(CameraSettings(driver="empty"), ManualClock())
+    with pytest.raises(DeviceError, match="camera driver empty failed"):
+        camera.read()
+    site.install("nothing2", "gated.readers", {"number": "nothing:READER"})
+    reader = open_reader(CredentialSettings(reader="number"))
+    assert reader is not None
+    with pytest.raises(DeviceError, match="gave a card as int"):
+        reader.read(0.0)
+
+
 BOLT = """
 from gated.config import Section
 from gated.devices.drivers import DoorDriver
