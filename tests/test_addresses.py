@@ -147,7 +147,11 @@ def test_usual_addresses_are_well_formed(url: str, port: int | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "rtsp://", "rtsp:///x", "cam", "rtsp://cam:99999", "rtsp://c m"]
+    "url",
+    [
+        *("", "rtsp://", "rtsp:///x", "cam", "rtsp://cam:99999", "rtsp://c m"),
+        *("rtsps://cam..lan/x", f"rtsps://{'c' * 64}.lan/x"),
+    ],
 )
 def test_what_is_none_is_none(url: str) -> None:
     assert authority(url) is None

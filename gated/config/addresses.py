@@ -11,7 +11,9 @@ import re
 from typing import NamedTuple
 
 _ENCODED = r"%[0-9A-Fa-f]{2}"
-_HOST = r"(?P<host>[A-Za-z0-9_][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
+_NAME = r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}(?:\.[A-Za-z0-9_-]{1,63})*\.?"
+"""No resolver takes an empty part, or a longer one: Python's raises another error than OSError."""
+_HOST = rf"(?P<host>{_NAME}|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{{1,5}}))?"
 _URL = re.compile(
     rf"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://"
     rf"(?:(?P<user>(?:[A-Za-z0-9._~!$&'()*+,;=:-]|{_ENCODED})*)@)?{_HOST}"

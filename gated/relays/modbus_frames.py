@@ -107,8 +107,9 @@ class TcpTransport:
         try:
             self._socket = socket.create_connection(self._address, self._timeout)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except OSError as error:
-            raise DeviceError(f"no connection: {error.strerror or error}") from None
+        except (OSError, UnicodeError) as error:  # the second: a name that no resolver takes
+            why = getattr(error, "strerror", None) or error
+            raise DeviceError(f"no connection: {why}") from None
 
     def ask(self, question: bytes, size: int) -> bytes:
         """Return the answer, which has `size` bytes or is a refusal of two; DeviceError."""

@@ -22,7 +22,7 @@ from gated.devices.emergency import lock_door
 from gated.devices.serial_port import SerialPort
 from gated.devices.timed_door import PRESSED_TO_GROUND, Input
 from gated.errors import ConfigError, DeviceError
-from gated.relays.modbus_frames import Modbus, RtuTransport, crc16
+from gated.relays.modbus_frames import Modbus, RtuTransport, TcpTransport, crc16
 from gated.relays.simulated import SimulatedBoard, SimulatedModbusBoard, SimulatedUsbRelay
 from gated.relays.usb_serial import frame
 from gated.runtime.watchdog import stuck
@@ -401,3 +401,8 @@ def test_a_timer_is_not_for_a_maglock() -> None:
     settings = DoorSettings(driver="modbus", options=options, relay_pin=0, lock_type="maglock")
     with pytest.raises(DeviceError, match="not for a maglock"):
         open_door(settings, lambda event: None, SystemClock())
+
+
+def test_a_name_that_no_resolver_takes_is_a_lost_board() -> None:
+    with pytest.raises(DeviceError, match="no connection"):
+        TcpTransport("board..lan", 502, 1, 0.1).open()
