@@ -72,7 +72,7 @@ def read_numbers(file: Path) -> Mapping[str, tuple[int, int]]:
                     found[code.strip().casefold()] = (facility, number_only)
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
-    except ValueError:
+    except (ValueError, csv.Error):
         raise ConfigError(
             f"{file}: line {len(found) + 1}, or one below it, is no personnel code and card number "
             "(E17,12-3456)"

@@ -235,7 +235,11 @@ def test_numbers_come_from_a_file(tmp_path: Path) -> None:
     assert read_numbers(file) == {"e17": (12, 3456), "ä9": (0, 77)}
 
 
-@pytest.mark.parametrize("text", ["E17\n", "E17,1-2-3\n", "E17,x\n", "E17,1,2\n"])
+UNCLOSED = 'E17,12-3456\n"' + "E18,7\n" * 30_000
+"""A quotation mark that nobody closes makes one field of the rest, longer than any may be."""
+
+
+@pytest.mark.parametrize("text", ["E17\n", "E17,1-2-3\n", "E17,x\n", "E17,1,2\n", UNCLOSED])
 def test_a_file_that_is_wrong_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "numbers.csv"
     file.write_text(text)
