@@ -305,6 +305,12 @@ class ModeEndRefused(Conflict):
     code = "mode_end"
 
 
+class NoSpace(Conflict):
+    """The disk has no room for what was asked for."""
+
+    code = "no_space"
+
+
 class NoGate(Conflict):
     """This needs a camera and a door, which a hub has not."""
 

@@ -123,6 +123,10 @@ _CONFLICTS = {
         "A mode of the door cannot end at this time.",
         "Give a time in the future, within a year.",
     ),
+    "no_space": (
+        "The disk of the gate has no room for it.",
+        "Make room, or write the backup to another disk with `gated backup`.",
+    ),
     "duplicate_face": (
         "The face is enrolled for another person, `person_id`.",
         "Look at that person; an administrator may override with a reason.",

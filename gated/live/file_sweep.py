@@ -9,7 +9,7 @@ from gated.live import snapshot_store
 from gated.vault.files import sweep_temporary
 from gated.workspace import Workspace
 
-FOLDERS = ("keys", "cache", "incidents", "refused")
+FOLDERS = ("keys", "cache", "incidents", "refused", "backups")
 """Below the state directory, with files that are written as a whole."""
 
 

@@ -17,6 +17,7 @@ from gated.accounts import audit_routes, sign_in_routes
 from gated.accounts import routes as accounts
 from gated.attendance import correction_routes
 from gated.attendance import routes as attendance
+from gated.backup import routes as backups
 from gated.door import routes as door
 from gated.enrollment import job_routes
 from gated.enrollment import routes as enrollment
@@ -143,6 +144,7 @@ ROUTERS = (
     unknown_routes,
     door,
     job_routes,
+    backups,
     fleet,
     rollout_routes,
     edits,

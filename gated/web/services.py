@@ -17,6 +17,7 @@ from gated.attendance.attendance import Attendance
 from gated.attendance.correction_requests import CorrectionRequests
 from gated.attendance.payroll import Payroll
 from gated.attendance.reports import Reports
+from gated.backup.stored_backups import StoredBackups
 from gated.config import Settings
 from gated.core.messages import Event
 from gated.core.roles import Principal
@@ -118,6 +119,7 @@ class ApiServices:
     live: RunningGate | None
     """None on a hub: nobody passes there."""
     own_settings: OwnSettings
+    backups: StoredBackups
     passage_cache: PassageCache
     database_health: DatabaseHealth
     streams: Shares
@@ -173,6 +175,7 @@ def api_services(
         board=board,
         live=live,
         own_settings=OwnSettings(workspace, held),
+        backups=StoredBackups(workspace, None if held is None else held.file),
         people=People.of(workspace),
         attendance=attendance,
         correction_requests=CorrectionRequests(workspace, attendance),

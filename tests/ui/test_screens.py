@@ -232,6 +232,32 @@ def test_a_lockdown_from_a_phone_until_a_time_ends_by_itself(visit: Visit, site:
     alert.wait_for(state="detached")
 
 
+def test_a_backup_is_made_taken_away_and_removed(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    visitor.sign_in("admin", "settings?view=backup")
+    phrase, again = page.get_by_label("Passphrase of the backup"), page.get_by_label("again")
+    phrase.fill("seven words that nobody guesses")
+    again.fill("seven words that nobody guessed")
+    make = page.get_by_role("button", name="Make a backup")
+    make.click()
+    page.get_by_role("alert").filter(has_text="differ").wait_for()
+    again.fill("seven words that nobody guesses")
+    make.click()
+    page.get_by_text("is complete").wait_for()
+    assert violations(page) == []
+    kept = page.get_by_role("region", name="Backups on the gate").get_by_role("listitem")
+    name = kept.get_by_role("strong").inner_text()
+    page.get_by_text(re.compile(f"gated restore /.*/{name} --replace")).wait_for()
+    with page.expect_download() as download:
+        kept.get_by_role("link", name="Download").click()
+    assert download.value.suggested_filename == name
+    assert download.value.path().read_bytes().startswith(b"gated-backup/1")
+    kept.get_by_role("button", name="Remove").click()
+    page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    page.get_by_text("The gate keeps no backup").wait_for()
+
+
 def test_signing_out_ends_the_session_in_all_tabs(visit: Visit) -> None:
     visitor = visit()
     visitor.sign_in("viewer", "now")

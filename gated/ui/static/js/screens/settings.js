@@ -1,4 +1,4 @@
-// Settings: of the gate, the audit and copies here; accounts, directory and jobs in modules of their own.
+// Settings: of the gate, and the audit here; accounts, directory, backups and jobs in modules of their own.
 import { get, may, put } from "../core/api.js";
 import { h, signal } from "../core/dom.js";
 import { codes, day, fromSite, has, moment, t, word } from "../core/i18n.js";
@@ -11,6 +11,7 @@ import { tabbar, viewOf } from "../pieces/tabbar.js";
 import { table } from "../pieces/table.js";
 import { accounts, devices, passkeys, password } from "./accounts.js";
 import { directory } from "./directory.js";
+import { backup } from "./backup.js";
 import { jobs, log } from "./jobs.js";
 import { changed, changing } from "./setup.js";
 
@@ -146,12 +147,4 @@ function read({ form }, text) {
   if (choices) return choices.find(one => String(one) === text);
   if (type === "integer" || type === "number") return Number(text);
   return type === "array" ? (text ?? "").split(",").map(one => one.trim()).filter(Boolean) : text ?? "";
-}
-
-// --- copies ----------------------------------------------------------------------------------
-
-const COPY = "sudo gated backup /media/usb/gate.backup", BACK = "sudo gated restore /media/usb/gate.backup";
-
-function backup() {
-  return h("section.card.pad.stack", { "aria-label": t("settings.backup") }, h("p", {}, t("backup.what")), h("pre.commands", { dir: "ltr", tabindex: 0 }, COPY), h("p", {}, t("backup.keys")), h("p", {}, t("backup.back")), h("pre.commands", { dir: "ltr", tabindex: 0 }, BACK));
 }
