@@ -167,7 +167,15 @@ def check_given(values: Mapping[str, Any]) -> dict[str, str]:
 
 def read_given(file: Path) -> dict[str, dict[str, Any]]:
     """Values for gates from a file that is written as gate.yaml is; ConfigError as of `load`."""
-    draft = parse(_read(file), _shown(file))
+    return given_in(_read(file), _shown(file))
+
+
+def given_in(text: str, name: str) -> dict[str, dict[str, Any]]:
+    """Values for gates from a text that is written as gate.yaml is. Raises: ConfigError.
+
+    name: what its lines are named after.
+    """
+    draft = parse(text, name)
     _write_out(draft)
     _check_given(draft)
     if draft.problems:

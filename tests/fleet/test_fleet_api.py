@@ -179,6 +179,26 @@ def test_wrong_and_forbidden_keys_are_named(
         assert {e["at"] for e in answer.json()["errors"]} == wrong
 
 
+def test_settings_are_taken_as_a_text_with_the_places_of_what_is_wrong(
+    admin: httpx.Client,
+) -> None:
+    def post(**body: str) -> httpx.Response:
+        return admin.post("/api/fleet/configurations", json=body)
+
+    made = post(text="# stricter\ndoor: {held_open_s: 20}\nliveness: off\n", note="as a file")
+    assert made.status_code == 201, made.text
+    assert made.json()["settings"] == {"door": {"held_open_s": 20}, "liveness": {"level": "off"}}
+    wrong = post(text="door:\n  held_open_s: soon\n  relay_pin: 4\nmode: x\n")
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "settings_refused")
+    assert [e["at"] for e in wrong.json()["errors"]] == ["line:2", "line:3", "line:4"]
+    assert "door.relay_pin: is set in the file" in wrong.json()["errors"][1]["detail"]
+    assert post(text="door: [").json()["errors"][0]["at"].startswith("line:1")
+    assert post(text="just words").json()["code"] == "settings_refused"
+    assert post().status_code == post(text="x" * 65_537).status_code == 422
+    both = {"text": "door: {}", "settings": {}}
+    assert admin.post("/api/fleet/configurations", json=both).status_code == 422
+
+
 @pytest.mark.parametrize(
     ("change", "status"),
     [

@@ -94,6 +94,49 @@ def test_a_roll_out_is_seen_and_taken_back(visitor: Visitor, hub: Site) -> None:
     card.get_by_text("Taken back", exact=True).wait_for()
 
 
+def test_a_roll_out_is_begun_on_the_page(visitor: Visitor, hub: Site, tmp_path: Path) -> None:
+    with _client(hub) as client:
+        west = {"name": "west", "site": "works", "everyone": True}
+        assert client.post("/api/fleet/gates", json=west).status_code == 201
+    visitor.sign_in("admin", "fleet?view=rollouts")
+    page = visitor.page
+    page.get_by_role("button", name="Begin a roll-out").click()
+    dialog = page.get_by_role("dialog", name="Begin a roll-out")
+    begin = dialog.get_by_role("button", name="Begin a roll-out")
+    dialog.get_by_label("Settings for the gates").fill("door:\n  held_open_s: soon\n")
+    begin.click()
+    alert = dialog.get_by_role("alert")
+    alert.filter(has_text="Choose whom stage 1 reaches").wait_for()
+    first = dialog.get_by_role("group", name="Stage 1")
+    first.get_by_label("Site: works").check()
+    begin.click()
+    alert.filter(has_text="line:2: door.held_open_s").wait_for()
+    page.wait_for_function("el => el.getBoundingClientRect().top >= 0", arg=alert.element_handle())
+    assert violations(page) == []
+    file = tmp_path / "strict.yaml"
+    file.write_text("# stricter\ndoor: {held_open_s: 46}\n")
+    dialog.get_by_label("Take them from a file").set_input_files(file)
+    dialog.get_by_label("What it is about").fill("stricter")
+    dialog.get_by_label("Minutes").fill("2")
+    dialog.get_by_label("Go on by itself").uncheck()
+    begin.click()
+    dialog.wait_for(state="detached")
+    with _client(hub) as client:
+        newest = client.get("/api/fleet/rollouts").json()[0]
+        kept = client.get("/api/fleet/configurations").json()[0]
+    assert kept["settings"] == {"door": {"held_open_s": 46}}
+    assert (kept["note"], newest["configuration"]) == ("stricter", kept["id"])
+    assert newest["stages"] == [
+        {"gates": [], "sites": ["works"], "everyone": False},
+        {"gates": [], "sites": [], "everyone": True},
+    ]
+    assert (newest["soak_s"], newest["automatic"]) == (120, False)
+    card = page.get_by_role("region", name=f"Revision {kept['id']}")
+    card.get_by_role("button", name="Halt").click()
+    page.get_by_role("dialog").get_by_role("button", name="Halt").click()
+    card.get_by_text("Halted", exact=True).wait_for()
+
+
 def test_a_roll_out_goes_on_by_a_button_and_is_halted_by_another(
     visitor: Visitor, hub: Site
 ) -> None:

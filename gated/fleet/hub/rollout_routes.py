@@ -42,8 +42,12 @@ def configurations(
 def create(
     body: ConfigurationIn, response: Response, admin: Admin, services: Services
 ) -> ConfigurationOut:
-    """Keep settings as the next revision, for good; each wrong or forbidden key is named."""
-    made = services.rollouts.create(body.settings, body.note, actor=admin.username)
+    """Keep settings as the next revision, for good; each wrong or forbidden place is named."""
+    rollouts, by = services.rollouts, admin.username
+    if body.text is not None:
+        made = rollouts.create_of(body.text, body.note, actor=by)
+    else:
+        made = rollouts.create(body.settings or {}, body.note, actor=by)
     response.headers["Location"] = f"/api/fleet/configurations/{made.id}"
     return ConfigurationOut.model_validate(made)
 

@@ -17,9 +17,19 @@ Settings = Mapping[Word, Mapping[Word, Any]]
 
 
 class ConfigurationIn(In):
-    settings: Annotated[Settings, Field(max_length=64)]
+    """Settings as an object, or as a text; one of the two."""
+
+    settings: Annotated[Settings, Field(max_length=64)] | None = None
     """All that gates are given; what is left out is as their files say."""
+    text: Annotated[str, StringConstraints(max_length=65_536)] | None = None
+    """The same, written as gate.yaml is; what is wrong is named by its line."""
     note: Text | None = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if (self.settings is None) == (self.text is None):
+            raise ValueError("settings or text is needed, not both")
+        return self
 
 
 class ConfigurationOut(Out):

@@ -18,13 +18,13 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from gated.change import ROLLOUTS, Change
-from gated.config import check_given
+from gated.config import check_given, given_in
 from gated.core.text import is_same
 from gated.core.values import moment
 from gated.database import change_feed
 from gated.database.records import GateRow
 from gated.database.tables import new_uid
-from gated.errors import AlreadyDone, Conflict, SettingsRefused
+from gated.errors import AlreadyDone, ConfigError, Conflict, SettingsRefused
 from gated.fleet.hub import gate_store as gates
 from gated.fleet.hub import rollout_store
 from gated.fleet.hub.rollout_store import Configuration, GivenTo, Rollout
@@ -96,6 +96,17 @@ class Rollouts(Service):
             body = {"revision": made.id, "settings": made.settings}
             change.record("configuration_created", body)
         return made
+
+    def create_of(self, text: str, note: str | None = None, *, actor: str) -> Configuration:
+        """Keep the values of a text that is written as gate.yaml is, as `gated hub configure` does.
+
+        SettingsRefused names each line that is wrong.
+        """
+        try:
+            values = given_in(text, "line")
+        except ConfigError as error:
+            raise SettingsRefused(_by_line(error.problems)) from None
+        return self.create(values, note, actor=actor)
 
     def configuration(self, id_: int) -> Configuration:
         """One revision; NotFound."""
@@ -273,6 +284,15 @@ class Rollouts(Service):
             [fleet[g.gate_id].name for g in missing if _counts(g)],
             [fleet[g.gate_id].name for g in missing if not _counts(g) and g.flaw is None],
         )
+
+
+def _by_line(problems: Sequence[str]) -> dict[str, str]:
+    """Return what is wrong by the place in the text, such as `line:3`."""
+    found: dict[str, str] = {}
+    for problem in problems:
+        place, _, why = problem.partition(": ")
+        found[place] = f"{found[place]}; {why}" if place in found else why
+    return found
 
 
 def _locked(change: Change, id_: int, *states: str) -> Rollout:

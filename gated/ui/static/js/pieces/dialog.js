@@ -34,6 +34,8 @@ export function form(fields, { act, yes, kind = "", cancel, after }) {
       problem.value = error;
       if (error.code === "confirmation_required") confirmAgain(el);
       mark(el, error);
+      // of a long form the end is seen, where the button is
+      requestAnimationFrame(() => el.querySelector(":scope > .note")?.scrollIntoView({ block: "nearest" }));
     } finally { busy.value = false; }
   } },
   () => problem.value && note("bad", inWords(problem.value, at => el.elements[at.split(".").at(-1)]?.labels?.[0]?.textContent ?? at)),

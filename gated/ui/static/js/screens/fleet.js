@@ -1,11 +1,13 @@
 // The gates of a hub: how each is, invitations, edits to decide, roll-outs, receipts of erasures.
 import { get, may, patch, post } from "../core/api.js";
-import { h, signal } from "../core/dom.js";
+import { every, h, signal } from "../core/dom.js";
 import { has, moment, number, t, word } from "../core/i18n.js";
 import { bdi, button, chip, empty, head, loaded, note } from "../pieces/bits.js";
 import { ask, checkbox, dialog, field, form, input } from "../pieces/dialog.js";
 import { tabbar, viewOf } from "../pieces/tabbar.js";
 import { table } from "../pieces/table.js";
+
+const LOOK_MS = 5000; // as often as the hub takes a step
 
 // The least role of a view; a viewer's where nothing is said.
 const LEAST = { edits: "operator", receipts: "auditor" };
@@ -78,16 +80,50 @@ async function compare(id, again) {
 const TONE = { done: "ok", running: "", halted: "bad", rolled_back: "warn", waiting: "", unreachable: "warn", failed: "bad" };
 const ACTS = { running: ["advance", "halt", "rollback"], halted: ["advance", "rollback"], done: ["rollback"] };
 
-// One after the other, as stages do; a roll-out is begun by the command line, which checks the file.
+// Whom a stage reaches: everyone, sites or gates, each a box to tick.
+function stageOf(stage, name, all) {
+  const box = (key, value, label) => h("label.choice", {}, h("input", { type: "checkbox", checked: key ? stage[key].has(value) : stage.everyone, onchange: e => { if (key) stage[key][e.target.checked ? "add" : "delete"](value); else stage.everyone = e.target.checked; } }), label);
+  return h("fieldset.choices", {}, h("legend", {}, name), box(null, "", t("rollout.everyone")),
+    [...new Set(all.map(g => g.site))].sort().map(site => box("sites", site, [`${t("fleet.site")}: `, bdi(site)])), all.map(g => box("gates", g.name, bdi(g.name))));
+}
+
+// As `gated hub configure` does: the settings are checked and kept as a revision, then it goes to the first stage.
+async function begin() {
+  const all = (await get("/api/fleet/gates", { limit: 1000 })).filter(g => g.state !== "revoked"), kept = new Map(); // revisions of texts, so that another try makes no second one
+  const blank = everyone => ({ everyone, sites: new Set(), gates: new Set() });
+  const stages = signal([blank(false), blank(true)]);
+  const text = h("textarea.code", { rows: 8, required: true, maxlength: 65536, dir: "ltr", spellcheck: "false", autofocus: true, placeholder: "door:\n  held_open_s: 20" });
+  const file = h("input", { type: "file", accept: ".yaml,.yml,.txt", onchange: async e => { if (e.target.files[0]) text.value = await e.target.files[0].text(); } });
+  const reached = stage => ({ everyone: stage.everyone, sites: [...stage.sites], gates: [...stage.gates] });
+  return ask(t("rollout.begin"), [
+    field(t("rollout.settings"), text, t("rollout.settings.hint")), field(t("rollout.file"), file),
+    field(t("rollout.note"), input("note", "")),
+    h("div.stack", {}, () => stages.value.map((stage, at) => stageOf(stage, t("rollout.stage", { n: at + 1 }), all))),
+    h("div.row", {}, button(t("rollout.stage.add"), () => { stages.value = [...stages.peek(), blank(false)]; }, { kind: "small", sign: "plus" }),
+      button(t("rollout.stage.less"), () => { stages.value = stages.peek().slice(0, -1); }, { kind: "small", disabled: () => stages.value.length < 2 })),
+    field(t("rollout.soak"), input("soak", 5, { type: "number", min: 0, max: 10080, step: "any", required: true, dir: "ltr" }), t("rollout.soak.hint")),
+    field(t("rollout.automatic"), checkbox("automatic", true), t("rollout.automatic.hint")),
+  ], { yes: t("rollout.begin"), wide: true, act: async given => {
+    const wanted = stages.peek().map(reached), nobody = wanted.findIndex(one => !one.everyone && !one.sites.length && !one.gates.length);
+    if (nobody >= 0) throw new Error(t("rollout.nobody", { n: nobody + 1 }));
+    const key = `${given.note}\n${text.value}`;
+    if (!kept.has(key)) kept.set(key, (await post("/api/fleet/configurations", { text: text.value, ...(given.note && { note: given.note }) })).id);
+    return post("/api/fleet/rollouts", { configuration: kept.get(key), stages: wanted, soak_s: Number(given.soak) * 60, automatic: given.automatic });
+  } });
+}
+
+// One after the other, as stages do.
 function rollouts() {
   const act = (found, name, again) => ask(t(`rollout.${name}`), [h("p", {}, t(`rollout.${name}.hint`))], { yes: t(`rollout.${name}`), kind: name === "advance" ? "" : "bad", act: () => post(`/api/fleet/rollouts/${found.id}/${name}`) }).then(done => done && again());
   const names = stage => (stage.everyone ? t("rollout.everyone") : [...stage.gates, ...stage.sites].join(", "));
-  return h("div", {}, loaded(() => get("/api/fleet/rollouts"), (found, again) => (found.length ? h("div.stack", {}, found.map(r => h("section.card", { "aria-label": t("rollout.title", { n: r.configuration }) },
+  const list = loaded(() => get("/api/fleet/rollouts"), (found, again) => (found.length ? h("div.stack", {}, found.map(r => h("section.card", { "aria-label": t("rollout.title", { n: r.configuration }) },
     h("header", {}, h("h2", {}, t("rollout.title", { n: r.configuration })), chip(TONE[r.state], null, t(`rollout.${r.state}`)),
       may("admin") && (ACTS[r.state] ?? []).map(name => button(t(`rollout.${name}`), () => act(r, name, again), { kind: name === "advance" ? "small" : "small bad" }))),
     h("div.pad.stack", {}, h("p.small.muted", {}, bdi(r.begun_by ?? "–"), ` · ${moment(r.begun_at)}`), r.reason && note("bad", r.reason),
       h("ol.stages", {}, r.stages.map((stage, at) => h("li", { "aria-current": at + 1 === r.stage && r.state === "running" ? "step" : null }, bdi(names(stage))))),
-      r.gates.length > 0 && h("ul.rows", {}, r.gates.map(g => h("li", {}, h("div.grow", {}, h("strong", {}, bdi(g.name)), h("span.small.muted", {}, ` · ${g.site}`), g.detail && h("p.small", {}, g.detail)), chip(TONE[g.state] ?? "", null, t(`rollout.gate.${g.state}`))))))))) : empty("list", t("rollout.none")))));
+      r.gates.length > 0 && h("ul.rows", {}, r.gates.map(g => h("li", {}, h("div.grow", {}, h("strong", {}, bdi(g.name)), h("span.small.muted", {}, ` · ${g.site}`), g.detail && h("p.small", {}, g.detail)), chip(TONE[g.state] ?? "", null, t(`rollout.gate.${g.state}`))))))))) : empty("list", t("rollout.none"))));
+  every(LOOK_MS, () => list.again());
+  return h("div.stack", {}, may("admin") && h("div.row", {}, button(t("rollout.begin"), () => begin().then(done => done && list.again()), { kind: "main", sign: "plus" })), list);
 }
 
 function receipts() {
