@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.fixtures.server import PASSWORD
-from tests.ui.site import Site, Visitor, signed_in
+from tests.ui.site import Site, Visitor, signed_in, violations
 from tests.ui.test_words import LANGUAGES
 
 Visit = Callable[..., Visitor]
@@ -66,6 +66,27 @@ def test_a_change_of_somebody_else_is_not_written_over(visit: Visit, site: Site)
     assert dialog.get_by_label("First name").input_value() == "Fayette"
     with signed_in(site) as client:
         assert client.get(f"/api/persons/{person}").json()["department"] == "Elsewhere"
+
+
+def test_figures_that_may_be_old_are_grey_and_say_since_when(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    page.route("**/api/gate/events", lambda route: route.abort())
+    visitor.sign_in("operator", "now")
+    page.get_by_role("status").filter(has_text=re.compile(r"As of \d\d:\d\d:\d\d")).wait_for()
+    figure = page.locator(".facts dd").nth(1)
+    grey = figure.evaluate("el => getComputedStyle(el).color")
+    assert violations(page) == []
+    page.unroute("**/api/gate/events")
+    page.get_by_text("As of").wait_for(state="detached")
+    assert figure.evaluate("el => getComputedStyle(el).color") != grey
+    # the stream goes on, and the state does not come
+    page.route("**/api/gate", lambda route: route.fulfill(**BUSY))
+    with signed_in(visitor.site) as client:
+        client.post("/api/gate/open", json={"reason": "so that there is news"}).raise_for_status()
+    page.get_by_text("As of").wait_for()
+    page.unroute("**/api/gate")
+    page.get_by_text("As of").wait_for(state="detached")
 
 
 def test_two_clicks_are_one_act_and_a_failure_is_said(visit: Visit, site: Site) -> None:

@@ -1,7 +1,7 @@
 // How the gate is, read once for all that shows it: when its stream opens, and after what it tells.
 import { get, may, session } from "./api.js";
-import { signal } from "./dom.js";
-import { onEvent } from "./live.js";
+import { effect, signal } from "./dom.js";
+import { AWAY_MS, connected, onEvent } from "./live.js";
 import { has, moment, t, zone } from "./i18n.js";
 
 const SOON_MS = 150;
@@ -11,9 +11,11 @@ const LONGEST_MS = 10_000; // an answer that takes longer is not waited for
 export const gate = signal(null);
 export const decisions = signal([]);
 export const alarms = signal([]);
+export const old = signal(null); // since when what is shown may have changed unseen; null: it is as it is now
 let soon = 0;
 
-let reading = false, anew = false;
+const AGAIN_MS = 5000;
+let reading = false, anew = false, readAt = 0;
 
 // One look at a time: an older answer never comes after a newer one.
 export async function readGate() {
@@ -24,9 +26,15 @@ export async function readGate() {
   try {
     const [state, standing] = await Promise.all([get("/api/gate", null, how), get("/api/alarms", { standing: true, limit: 50 }, how)]);
     gate.value = state;
+    readAt = Date.now();
+    if (connected.peek()) old.value = null;
     decisions.value = state.decisions;
     if (JSON.stringify(standing) !== JSON.stringify(alarms.peek())) alarms.value = standing;
-  } catch { /* the banner tells that nothing comes; what is over is asked for by the next act */ }
+  } catch {
+    // the banner tells that nothing comes; what is over is asked for by the next act
+    if (readAt) old.value ??= readAt;
+    if (connected.peek() && session.peek()) { clearTimeout(soon); soon = setTimeout(readGate, AGAIN_MS); }
+  }
   reading = false;
   if (anew) { anew = false; readGate(); }
 }
@@ -38,6 +46,7 @@ export async function readZone() {
 export function followGate() {
   readZone();
   readGate();
+  effect(() => { if (!connected.value) old.value ??= Date.now() - AWAY_MS; });
   onEvent((kind, data) => {
     if (kind === "open" || kind === "missed") readGate();
     if (kind === "decision") decisions.value = [data, ...decisions.peek().filter(d => d.number !== data.number)].slice(0, KEPT);

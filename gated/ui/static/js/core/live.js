@@ -3,7 +3,7 @@
 import { may, session } from "./api.js";
 import { effect, listen, onEnd, scoped, signal } from "./dom.js";
 
-const AWAY_MS = 3000; // streams end and begin anew by design: only longer silence is a fault
+export const AWAY_MS = 3000; // streams end and begin anew by design: only longer silence is a fault
 const LONGEST_MS = 15_000;
 const SHARED = "gated-events";
 

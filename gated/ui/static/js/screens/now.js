@@ -1,7 +1,7 @@
 // Now: the picture, the door, who came, what is wrong. For the guard, with one thumb.
 import { get, may, post, put } from "../core/api.js";
 import { effect, h, inOrder, signal } from "../core/dom.js";
-import { alarms, decisions, gate, readGate } from "../core/gate.js";
+import { alarms, decisions, gate, old, readGate } from "../core/gate.js";
 import { clock, fromSite, has, moment, number, percent, t, time, toSite, word } from "../core/i18n.js";
 import { picture } from "../core/live.js";
 import { BASE } from "../core/router.js";
@@ -16,7 +16,7 @@ export default function now() {
   const inside = signal(null), turn = inOrder();
   effect(() => { decisions.value; readInside(inside, turn()); });
   return h("div", {}, head(t("app.now")),
-    h("div.now", {}, h("div.stack", {}, view(), facts(inside)), h("div.stack", {}, unseen(), recent())));
+    h("div.now", { class: () => (old.value ? "old" : "") }, h("div.stack", {}, view(), facts(inside)), h("div.stack", {}, unseen(), recent())));
 }
 
 async function readInside(inside, mine) {
@@ -91,7 +91,7 @@ const modes = set => dialog(t("now.modes"), close => {
 
 function facts(inside) {
   const fact = (name, value) => h("div", {}, h("dt", {}, t(`fact.${name}`)), h("dd", {}, () => (gate.value ? value(gate.value) : "…")));
-  return h("dl.facts", {},
+  return h("div", {}, h("div", { role: "status" }, () => old.value && h("p.as-of", {}, icon("clock", 18), t("now.old", { at: time(old.value) }))), h("dl.facts", {},
     fact("inside", () => (inside.value ? [h("button.link", { type: "button", onclick: () => whoIsIn(inside.value) }, number(inside.value.people.length + inside.value.others)), inside.value.limit && ` / ${number(inside.value.limit)}`] : "…")),
     fact("people", g => number(g.people)),
     fact("granted", g => number(g.counters["decisions.granted"] ?? 0)),
@@ -100,7 +100,7 @@ function facts(inside) {
     fact("log", g => word("log", g.journal ?? "off")),
     fact("clock", g => word("clock", g.clock ?? "unset")),
     fact("liveness", g => word("level", g.liveness)),
-    fact("since", g => moment(g.started_at)));
+    fact("since", g => moment(g.started_at))));
 }
 
 const whoIsIn = found => dialog(t("now.inside"), close => [
