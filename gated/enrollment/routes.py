@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from gated.core.roles import Role
+from gated.database.rows import require_version
 from gated.enrollment.dependencies import Editor, EnrollmentServices, Services
 from gated.enrollment.enrollment import Enrolled
 from gated.enrollment.schemas import (
@@ -145,6 +146,7 @@ def update(
     """
     changes, versions = upload.into(EnrollmentChange), versions_of(if_match)
     enrolled = Enrolled(services.references.get(id))
+    require_version(versions, enrolled.enrollment.version)
     if upload.photo is not None:
         enrolled = editor.replace_photo(id, upload.photo, versions=versions)
         if not enrolled.known:

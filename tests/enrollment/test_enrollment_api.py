@@ -178,6 +178,7 @@ def test_a_photo_is_replaced_only_by_one_of_the_same_person(
     )
     assert stale.status_code == 412
     assert stored(gate) == before
+    assert client.put(here, json={}, headers={"If-Match": '"77"'}).status_code == 412
     done = client.put(here, files={"file": ("x", portraits.read("obama3.jpg"))})
     assert done.status_code == 200, done.text
     assert done.json()["id"] == made.json()["id"]
