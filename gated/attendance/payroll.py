@@ -6,6 +6,7 @@ week's hours for each day from Monday to Friday that is no holiday, up to the pe
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -81,7 +82,7 @@ class Payroll:
         today = self._reports.period(None, None).last
         begin = _month(first) if first else _before(today.replace(day=1))
         end = _month(last) if last else begin
-        return self._reports.period(begin, _following(end) - timedelta(days=1))
+        return self._reports.period(begin, end.replace(day=monthrange(end.year, end.month)[1]))
 
     def months(
         self, period: Period, people: PeopleFilter = EVERYBODY, after: int = 0

@@ -459,6 +459,7 @@ def test_months_are_told_as_pages_and_as_tables_in_the_language(
     assert day["Erstes Kommen (Ortszeit)"] == "2026-03-02 08:00:00"
     assert client.get("/api/attendance/months", params={"from": "2026"}).status_code == 422
     assert client.get("/api/attendance/months", params={"from": "2026-13"}).status_code == 422
+    assert client.get("/api/attendance/months", params={"from": "9999-12"}).status_code == 422
 
 
 def test_days_and_times_without_an_offset_are_the_sites(

@@ -129,7 +129,16 @@ def test_the_last_month_that_is_over_is_meant(
     assert payroll.period(*asked) == Period(first, last)
 
 
-@pytest.mark.parametrize("asked", [("2026-13", None), ("march", None), ("2026-03", "2026-01")])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("2026-13", None),
+        ("march", None),
+        ("2026-03", "2026-01"),
+        ("9999-12", None),
+        ("9999-11", "9999-12"),
+    ],
+)
 def test_what_is_no_month_is_refused(
     workspace: Workspace, asked: tuple[str | None, str | None]
 ) -> None:
