@@ -71,6 +71,10 @@ InSomeLanguage = Annotated[
     Language | None,
     Query(description="of the spreadsheet that reads the table: headings, separator, encoding"),
 ]
+InReadLanguage = Annotated[
+    Language | None,
+    Query(description="of the spreadsheet that reads a CSV file: separator, point and encoding"),
+]
 Way = Literal["entry", "exit"]
 Status = Literal["granted", "granted_not_used", "denied", "void"]
 
@@ -316,9 +320,12 @@ def export(
     filters: Filters,
     format: Format = "csv",
     bom: Bom = False,
-    language: InSomeLanguage = None,
+    language: InReadLanguage = None,
 ) -> Response:
-    """The log as a table, newest first, with names and the local time at the gate; journaled."""
+    """The log as a table, newest first, with names and the local time at the gate; journaled.
+
+    Its headings are the names of the fields, in any language.
+    """
     rows = services.reports.log_table(**filters)
     services.reports.note_export("attendance", filters, actor=viewer.username)
     return _table("attendance", LOG_HEADER, rows, format, bom, language)
