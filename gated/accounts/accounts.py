@@ -53,6 +53,7 @@ FREE_COMPANY_SIGN_INS = 20
 """From one network; each that was right is free."""
 COMPANY, PASSKEY = "company", "passkey"
 """Ways to sign in without a password."""
+BY_ITSELF = "a device signs in with its token: `POST /api/devices/{id}/token` gives it another"
 RECENT_S = 300.0
 """So long after a sign-in somebody may change with what they sign in."""
 
@@ -123,11 +124,16 @@ class Accounts(Service):
             return account_store.list_(session)
 
     def set_password(self, username: str, password: str, *, actor: str) -> Account:
-        """Give an account another password and end its sessions; NotFound, WeakPassword."""
+        """Give an account another password and end its sessions.
+
+        Raises: NotFound, WeakPassword, Conflict for a device, which has none.
+        """
         require_strong(password, username)
         hashed = self._passwords.hash(password)
         with self._workspace.database.read() as session:
             account = _named(session, username)
+            if Role(account.role) in PROGRAMS:
+                raise Conflict(BY_ITSELF)
             if identity_store.is_external(session, account.id):
                 raise CompanyAccount("this account is signed in to with the company's account")
             editor = editor_store.find(session, account.id)
@@ -268,8 +274,8 @@ class Accounts(Service):
         account = account_store.get(session, account_id)
         if identity_store.is_external(session, account.id):
             raise CompanyAccount("this account is signed in to with the company's account")
-        if Role(account.role) is Role.DEVICE:
-            raise Conflict("a device signs in with its token")
+        if Role(account.role) in PROGRAMS:
+            raise Conflict(BY_ITSELF)
         return _own(session, account.username)
 
     def may_sign_in(self, session: Session, account: Account) -> bool:

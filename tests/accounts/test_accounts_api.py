@@ -77,6 +77,8 @@ def test_a_device_has_a_token_and_no_password(admin: httpx.Client) -> None:
     assert (status(made["token"]), status(renewed)) == (401, 403)
     assert made["token"] not in admin.get("/api/devices").text
     assert admin.patch(f"/api/accounts/{made['id']}", json={"role": "admin"}).status_code == 409
+    given = admin.put(f"/api/accounts/{made['id']}/password", json={"password": PASSWORD})
+    assert given.status_code == 409, "it would outlast the token"
     login = {"username": "north-gate", "password": "!"}
     assert admin.post("/api/auth/login", json=login).status_code == 401
     assert admin.delete(place).status_code == 204
