@@ -11,6 +11,7 @@ from gated.enrollment.enrollment_queue import EnrollmentQueue
 from gated.enrollment.enrollments import Enrollments
 from gated.enrollment.jobs import Jobs
 from gated.enrollment.local_editor import PhotoEditor
+from gated.enrollment.photo_doubts import PhotoDoubts
 from gated.http.callers import Operator, app_services
 from gated.people.people import People
 from gated.workspace import Workspace
@@ -27,6 +28,9 @@ class EnrollmentServices(Protocol):
 
     @property
     def people(self) -> People: ...
+
+    @property
+    def photo_doubts(self) -> PhotoDoubts: ...
 
     @property
     def references(self) -> Enrollments: ...

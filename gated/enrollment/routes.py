@@ -16,6 +16,7 @@ from gated.enrollment.schemas import (
     EnrolledOut,
     EnrollmentChange,
     EnrollmentForm,
+    PhotoDoubtOut,
     PhotoResult,
     SeveralForm,
     WithdrawalReceiptOut,
@@ -212,6 +213,13 @@ def thumbnail(id: int, operator: Operator, services: Services) -> Response:
     """Return a small picture of a person, for lists; looking is journaled once an hour."""
     jpeg = services.references.thumbnail(id, actor=operator.username)
     return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+
+
+@withdrawal.get("/{id}/photo-doubts", responses=responses(404))
+def photo_doubts(id: int, _operator: Operator, services: Services) -> list[PhotoDoubtOut]:
+    """List the photos of a person that do harm, and why: whom they resemble, or that nobody."""
+    services.people.get(id)
+    return [PhotoDoubtOut.model_validate(one) for one in services.photo_doubts.of_person(id)]
 
 
 @withdrawal.post("/{id}/withdraw-biometrics", responses=responses(404, 409))

@@ -15,7 +15,7 @@ from gated.core.photo_advice import PhotoAdvice
 from gated.enrollment.enrollment import Enrolled
 from gated.enrollment.enrollments import WithdrawalReceipt
 from gated.http.schemas import In, Out, Text
-from gated.people.schemas import EnrollmentOut, PhotoAdviceOut
+from gated.people.schemas import EnrollmentOut, PersonRefOut, PhotoAdviceOut
 from gated.workspace import TracesState
 
 
@@ -37,6 +37,16 @@ class EnrolledOut(EnrollmentOut):
         said = [str(one) for one in enrolled.advice]
         codes = [one.code for one in enrolled.advice]
         return cls(**photo, advice=said, advice_codes=codes, photo_advice=person)
+
+
+class PhotoDoubtOut(Out):
+    """A photo that makes wrong refusals or wrong grants."""
+
+    enrollment_id: int
+    reason: Literal["other_person", "unlike", "scattered"]
+    """It resembles `other` more than it may; it is unlike the person's other photos; no two of the
+    person's photos resemble each other."""
+    other: PersonRefOut | None
 
 
 class PhotoResult(Out):

@@ -27,6 +27,7 @@ from gated.enrollment.enrollment_queue import EnrollmentQueue
 from gated.enrollment.enrollments import Enrollments
 from gated.enrollment.jobs import Jobs
 from gated.enrollment.local_editor import LocalEditor
+from gated.enrollment.photo_doubts import PhotoDoubts
 from gated.errors import NoGate, StorageError
 from gated.fleet.gate.config_trial import InForce
 from gated.fleet.gate.hub_editor import HubEditor
@@ -86,6 +87,7 @@ class ApiServices:
     payroll: Payroll
     reports: Reports
     references: Enrollments
+    photo_doubts: PhotoDoubts
     enrollment_queue: EnrollmentQueue
     alarms: Alarms
     journal_review: JournalReview
@@ -187,6 +189,7 @@ def api_services(
         payroll=Payroll(workspace),
         reports=Reports(workspace),
         references=Enrollments.of(workspace),
+        photo_doubts=PhotoDoubts.of(workspace),
         enrollment_queue=queue,
         alarms=Alarms(workspace, live.notify if live else _tell_nobody),
         journal_review=JournalReview.of(workspace),

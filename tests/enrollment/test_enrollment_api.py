@@ -162,6 +162,10 @@ def test_another_s_face_is_refused_and_may_be_overridden_with_a_reason(
     ((body, actor),) = journal(gate, "duplicate_overridden")
     assert body["enrollment"] == done.json()["uid"]
     assert (actor["name"], actor.get("reason")) == ("the-admin", None), "it goes with the person"
+    (doubt,) = client.get(f"/api/persons/{second}/photo-doubts").json()
+    assert (doubt["enrollment_id"], doubt["reason"]) == (done.json()["id"], "other_person")
+    assert doubt["other"]["id"] == first
+    assert client.get("/api/persons/999/photo-doubts").status_code == 404
     assert gate.services.workspace.journal.verify().ok
 
 

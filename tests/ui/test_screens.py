@@ -681,8 +681,19 @@ def test_a_stranger_who_was_refused_is_named(visit: Visit, site: Site) -> None:
     page.get_by_role("link", name="Open person").click()
     page.get_by_role("img", name="Photo 1 of Nia Named").wait_for()
     page.get_by_text("Would be let in").wait_for()
+    # a photo that does harm says why, and what to do
     with signed_in(site) as client:
         (nia,) = client.get("/api/persons", params={"q": "N-9"}).json()
+        photo = client.get(f"/api/persons/{nia['id']}").json()["enrollments"][0]["id"]
+        assert client.get(f"/api/persons/{nia['id']}/photo-doubts").json() == []
+    other = {"id": 1, "uid": "", "personnel_code": "A-1", "name": "Ada Byron"}
+    doubt = {"enrollment_id": photo, "reason": "other_person", "other": other}
+    page.route("**/photo-doubts", lambda route: route.fulfill(json=[doubt]))
+    page.reload()
+    page.get_by_text("Resembles Ada Byron too much").wait_for()
+    page.get_by_role("link", name="Ada Byron").wait_for()
+    assert violations(page) == []
+    with signed_in(site) as client:
         assert client.delete(f"/api/persons/{nia['id']}").status_code == 200
 
 

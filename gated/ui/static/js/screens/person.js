@@ -68,14 +68,22 @@ async function change(p, act, again) {
 
 function photos(p, again) {
   if (!p.enrollments.length) return empty("camera", t("person.no_photos"), may("operator") && button(t("person.add_photo"), () => enrol(p).then(again), { kind: "main" }));
-  return [advised(p, again), h("ul.photos", {}, p.enrollments.map((e, at) => h("li", {},
+  const doubts = signal([]);
+  // what is wrong with a photo comes after the page; without it the page is still true
+  if (may("operator") && p.enrollments.some(e => e.is_active)) get(`/api/persons/${p.id}/photo-doubts`).then(found => { doubts.value = found; }, () => {});
+  const numbered = () => p.enrollments.flatMap((e, at) => doubts.value.filter(one => one.enrollment_id === e.id).map(one => doubt(one, t("photo.alt", { n: at + 1, name: nameOf(p) }))));
+  return [advised(p, again), () => doubts.value.length > 0 && h("div.pad.stack", {}, numbered()), h("ul.photos", {}, p.enrollments.map((e, at) => h("li", {},
     may("operator") ? h("img", { src: `/api/enrollment/${e.id}/image`, alt: t("photo.alt", { n: at + 1, name: nameOf(p) }), loading: "lazy" }) : icon("face", 48),
-    h("div", {}, worth(e.confidence_score), !e.is_active && chip("bad", "no", t("photo.off"))),
+    h("div", {}, worth(e.confidence_score), !e.is_active && chip("bad", "no", t("photo.off")), () => doubts.value.some(one => one.enrollment_id === e.id) && [" ", chip("warn", "warn", t("doubt.chip"))]),
     h("div.small.muted", {}, date(e.created_at)),
     may("operator") && h("div.row", {},
       button(t(e.is_active ? "photo.switch_off" : "photo.switch_on"), async () => { await patch(`/api/enrollment/${e.id}/toggle-active`); again(); }, { kind: "small" }),
       button(t("app.remove"), () => ask(t("photo.remove", { name: nameOf(p) }), [h("p", {}, t("photo.remove.hint"))], { yes: t("app.remove"), kind: "bad", act: () => del(`/api/enrollment/${e.id}`) }).then(done => done && again()), { kind: "small bad" })))))];
 }
+
+// Why a photo does harm, and what to do about it.
+const doubt = ({ reason, other }, photo) => note("warn", `${photo}: ${t(`doubt.${reason}`, { name: other?.name ?? "" })}`,
+  h("p.small.plainly", {}, t(`doubt.${reason}.todo`, { name: other?.name ?? "" })), other && h("a", { href: `${BASE}people/${other.id}` }, bdi(other.name)));
 
 // One photo, or one picture twice: why another one, and the ways to it that there are.
 function advised(p, again) {
