@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pytest
 
 from tests.fixtures.server import PASSWORD
@@ -87,6 +88,22 @@ def test_figures_that_may_be_old_are_grey_and_say_since_when(visit: Visit) -> No
     page.get_by_text("As of").wait_for()
     page.unroute("**/api/gate")
     page.get_by_text("As of").wait_for(state="detached")
+
+
+def test_a_password_is_taken_as_it_was_typed(visit: Visit, site: Site) -> None:
+    visitor = visit()
+    page = visitor.page
+    visitor.sign_in("admin", "settings?view=accounts")
+    page.get_by_role("button", name="Add account").click()
+    dialog = page.get_by_role("dialog")
+    password = " four words and a space "
+    dialog.get_by_label("Name").fill("spacious")
+    dialog.get_by_label("Password").fill(password)
+    dialog.get_by_role("button", name="Add", exact=True).click()
+    dialog.wait_for(state="detached")
+    given = {"username": "spacious", "password": password}
+    answer = httpx.post(f"{site.address}/api/auth/login", json=given, trust_env=False, timeout=60)
+    assert answer.status_code == 200
 
 
 def test_two_clicks_are_one_act_and_a_failure_is_said(visit: Visit, site: Site) -> None:

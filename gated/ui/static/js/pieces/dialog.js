@@ -88,13 +88,14 @@ export const checkbox = (name, checked, more = {}) => h("input", { type: "checkb
 export const select = (name, value, options, more = {}) =>
   h("select", { name, value: value ?? "", ...more }, options.map(([v, text]) => h("option", { value: v, selected: String(v) === String(value ?? "") }, text)));
 
-// Text fields that are empty are null; boxes are true or false.
+// Text fields that are empty are null; boxes are true or false. A password is as it was typed: whoever types it elsewhere leaves out no space.
 export function values(el) {
   const found = {};
   for (const control of el.elements) {
     if (!control.name || control.type === "file" || control.disabled) continue;
     if (control.type === "checkbox") found[control.name] = control.checked;
-    else if (control.type === "radio") { if (control.checked) found[control.name] = control.value; } else found[control.name] = control.value.trim() === "" ? null : control.value.trim();
+    else if (control.type === "radio") { if (control.checked) found[control.name] = control.value; } else if (control.type === "password") found[control.name] = control.value || null;
+    else found[control.name] = control.value.trim() || null;
   }
   return found;
 }
