@@ -34,6 +34,9 @@ USERS = ("admin", "guard")
 WATCHERS = ("admin", "guard", "guard")
 """Who looks at the live picture; one account may have two previews at a time."""
 
+SIGNED_IN_S = 1200.0
+"""After so long somebody signs in again; a token is good for half an hour."""
+
 SILENT = 20
 WARM_UP = 0.25
 """The first part of the time, in which what is needed is loaded, counts for nothing."""
@@ -151,16 +154,26 @@ class Visitor:
 
     def __init__(self, address: str, soak: Soak, username: str = "admin") -> None:
         self._client = httpx.Client(base_url=address, timeout=20, trust_env=False)
-        form = {"username": username, "password": PASSWORD}
-        token = self._client.post("/api/auth/login", data=form).json()["access_token"]
-        self._client.headers["Authorization"] = f"Bearer {token}"
+        self._username = username
         self._soak = soak
         self._turn = 0
         self._photo = require_assets("demo").path(PHOTO).read_bytes()
+        self._sign_in()
+
+    def _sign_in(self) -> None:
+        form = {"username": self._username, "password": PASSWORD}
+        answer = self._client.post("/api/auth/login", data=form).raise_for_status()
+        self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        self._signed_in = time.monotonic()
+
+    def _stay_signed_in(self) -> None:
+        if time.monotonic() - self._signed_in > SIGNED_IN_S:
+            self._sign_in()
 
     def turn(self) -> float:
         """Ask; returns the milliseconds that an ordinary question took."""
         self._turn += 1
+        self._stay_signed_in()
         began = time.monotonic()
         self._ask("GET", READS[self._turn % len(READS)])
         took = (time.monotonic() - began) * 1000
@@ -197,6 +210,7 @@ class Visitor:
     def watch(self, end: threading.Event) -> None:
         """Look at the live picture until the end; each preview ends by itself before that."""
         while not end.is_set():
+            self._stay_signed_in()
             with self._client.stream("GET", "/api/gate/preview") as answer:
                 self._soak.requests += 1
                 if answer.status_code != 200:
@@ -268,12 +282,20 @@ def soak(folder: Path, seconds: float) -> Soak:
 
 
 WIDTH, HEIGHT, MARGIN = 760, 150, 60
+MOST_POINTS = 360
 LINES = (
     ("door_mb", "door, MB", "#1f5fa8"),
     ("service_mb", "service, MB", "#a8501f"),
     ("log_kb", "log of changes, KB", "#4a7a2c"),
     ("answer_ms", "an answer, ms", "#7a2c6a"),
 )
+
+
+def _thinned(at: Sequence[float], values: Sequence[float]) -> Iterator[tuple[float, float]]:
+    """Yield the highest of each group of neighbours, so that no peak is lost."""
+    step = max(1, len(at) // MOST_POINTS)
+    for start in range(0, len(at), step):
+        yield at[start], max(values[start : start + step])
 
 
 def as_svg(found: Soak) -> str:
@@ -285,8 +307,8 @@ def as_svg(found: Soak) -> str:
         highest = max(*values, 1.0) * 1.1
         end = found.samples[-1].at
         points = " ".join(
-            f"{MARGIN + s.at / end * WIDTH:.1f},{top + HEIGHT * (1 - v / highest):.1f}"
-            for s, v in zip(found.samples, values, strict=True)
+            f"{MARGIN + at / end * WIDTH:.1f},{top + HEIGHT * (1 - value / highest):.1f}"
+            for at, value in _thinned([s.at for s in found.samples], values)
         )
         parts += [
             f'<rect x="{MARGIN}" y="{top}" width="{WIDTH}" height="{HEIGHT}" fill="none" '
