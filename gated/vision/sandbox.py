@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import json
+import math
 import os
 import signal
 import socket
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 
@@ -124,15 +125,26 @@ def _result(pixels: BinaryIO) -> Image:
     try:
         document = json.loads(head)
         if "refused" in document:
-            advice, measured = str(document["advice"])[:500], document["measured"]
-            refusal = _REFUSALS[document["refused"]]
-            raise refusal("unreadable_image", advice, {k: float(measured[k]) for k in measured})
+            raise _refusal(document)
         height, width, channels = map(int, document["shape"])
         if channels != 3 or not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
             raise ValueError(document)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         raise unreadable("cannot be decoded") from None
     image = np.empty((height, width, 3), np.uint8)
     if os.preadv(pixels.fileno(), [image.data], len(head) + 1) != image.nbytes:
         raise unreadable("cannot be decoded")
     return image
+
+
+def _refusal(document: dict[str, Any]) -> EnrollmentRefused:
+    """Return the refusal in a document.
+
+    Raises: ValueError and others for one that no answer in JSON could hold.
+    """
+    advice, measured = str(document["advice"])[:500], document["measured"]
+    numbers = {str(name): float(measured[name]) for name in measured}
+    if not all(map(math.isfinite, numbers.values())):
+        raise ValueError(measured)
+    "".join((advice, *numbers)).encode()  # half a character is none
+    return _REFUSALS[document["refused"]]("unreadable_image", advice, numbers)

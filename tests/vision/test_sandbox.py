@@ -19,7 +19,7 @@ import pytest
 from gated.errors import EnrollmentRefused, NoPicture, PictureTooLarge
 from gated.vision.decode_worker import MEMORY_BYTES
 from gated.vision.decoding import MAX_SIDE, decode
-from gated.vision.sandbox import decode_apart, decoders
+from gated.vision.sandbox import _result, decode_apart, decoders
 
 
 def file_of(image: PIL.Image.Image, kind: str, **options: object) -> bytes:
@@ -222,3 +222,29 @@ def look(pid: str) -> tuple[bytes, list[str]] | None:
         return (process / "environ").read_bytes(), files
     except OSError:
         return None
+
+
+REFUSED = b'{"refused": "EnrollmentRefused", "advice": "%s", "measured": {"faces": %s}}'
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"[" * 4000,
+        b'{"shape": [Infinity, 1, 3]}',
+        b'{"shape": [1, 1, 3]}',
+        REFUSED % (b"no", b"NaN"),
+        REFUSED % (b"no", b"1e999"),
+        REFUSED % (b"no", b"1" * 3000),
+        REFUSED % (b"\\ud800", b"1"),
+    ],
+    ids=lambda said: said[:30].decode(),
+)
+def test_whatever_a_process_says_that_was_taken_over_is_an_ordinary_refusal(said: bytes) -> None:
+    with os.fdopen(os.memfd_create("pixels"), "w+b", buffering=0) as pixels:
+        pixels.write(said + b"\n")
+        with pytest.raises(EnrollmentRefused) as refused:
+            _result(pixels)
+    assert "cannot be decoded" in refused.value.advice
+    assert not refused.value.measured
