@@ -11,7 +11,9 @@ from gated.link.running_gate import FrameCopy, RunningGate
 from gated.vision.drawing import boxed_jpeg
 from gated.workspace import Workspace
 
-FIRST_WITHIN_S = 5.0
+WITHIN_S = 5.0
+"""So long a picture is awaited; a camera that is lost gives none."""
+NO_PICTURE = "no picture came from the camera"
 MOST_FACES = 16
 """Faces listed with one picture."""
 
@@ -23,9 +25,9 @@ PREVIEW_S = 600.0
 def snapshot(workspace: Workspace, live: RunningGate, *, actor: str) -> bytes:
     """Return the present picture as JPEG. Raises: DeviceError without a picture, Busy."""
     with live.tap.subscribe() as subscriber:
-        frame = subscriber.take(FIRST_WITHIN_S)
+        frame = subscriber.take(WITHIN_S)
     if frame is None:
-        raise DeviceError("no picture came from the camera")
+        raise DeviceError(NO_PICTURE)
     _record(workspace, "camera_snapshot", actor)
     return _jpeg(frame)
 
@@ -56,22 +58,31 @@ class Shot:
 
 
 def preview(
-    workspace: Workspace, live: RunningGate, who: int, *, actor: str, boxes: bool = True
+    workspace: Workspace,
+    live: RunningGate,
+    who: int,
+    *,
+    actor: str,
+    boxes: bool = True,
+    within_s: float = WITHIN_S,
 ) -> Iterator[Shot]:
-    """Yield JPEG pictures as they come, at most PREVIEW_FPS a second.
+    """Yield JPEG pictures as they come, at most PREVIEW_FPS a second; end when none comes in time.
 
     who: the account, which may have a few previews at a time. boxes: draw them around faces.
-    Raises: Busy at the first picture.
+    Raises: at the first picture Busy, DeviceError when none comes.
     """
     with live.previews.hold(who), live.tap.subscribe() as subscriber:
+        # only between two pictures it is seen that the client has gone: the wait has to end
+        frame = subscriber.take(within_s)
+        if frame is None:
+            raise DeviceError(NO_PICTURE)
         _record(workspace, "camera_preview", actor)
         until = time.monotonic() + PREVIEW_S
-        while time.monotonic() < until:
+        while frame is not None and time.monotonic() < until:
             began = time.monotonic()
-            frame = subscriber.take(timeout=0.25)
-            if frame is not None:
-                yield Shot.of(frame, boxes=boxes)
+            yield Shot.of(frame, boxes=boxes)
             time.sleep(max(0.0, began + 1 / PREVIEW_FPS - time.monotonic()))
+            frame = subscriber.take(within_s)
 
 
 def _jpeg(frame: FrameCopy) -> bytes:

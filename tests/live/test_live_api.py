@@ -17,8 +17,10 @@ import pytest
 
 from gated.core.messages import Attention, Event, Notice, Observation, OperatorUnlock
 from gated.core.values import Box, Face, Image, Quality, TrackedFace
-from gated.link.running_gate import FrameTap, RunningGate
+from gated.errors import DeviceError
+from gated.link.running_gate import PREVIEWS_EACH, FrameTap, RunningGate
 from gated.link.status_board import DecisionView, EventView
+from gated.live.preview import Shot, preview
 from gated.ports import Frame
 from gated.vision.decoding import decode
 from tests.assets import require_assets
@@ -170,6 +172,26 @@ def test_the_preview_is_for_a_few(gate: Gate, client: httpx.Client) -> None:
             break
         threading.Event().wait(0.05)
     assert not tap._subscribers
+
+
+def test_a_camera_that_is_lost_keeps_no_place(gate: Gate, client: httpx.Client) -> None:
+    """A client that has gone is only noticed with the next picture."""
+    lost = Camera(gate.camera.pictures)
+    live, workspace = RunningGate(lost.tap, gate.posted.append), gate.running.services.workspace
+
+    def look() -> Iterator[Shot]:
+        return preview(workspace, live, 1, actor="the-operator", within_s=0.2)
+
+    for _ in range(2 * PREVIEWS_EACH):
+        with pytest.raises(DeviceError, match="no picture came"):
+            next(look())
+    assert journal(gate.running, "camera_preview") == [], "nobody has seen anything"
+    with lost.on():
+        shots = look()
+        assert decode(next(shots).jpeg).shape == (120, 160, 3)
+    for _ in shots:  # ends by itself
+        pass
+    assert not lost.tap.watched
 
 
 # --- events -----------------------------------------------------------------------------------

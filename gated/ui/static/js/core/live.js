@@ -97,7 +97,7 @@ export function motion(canvas, path, mark) {
     try {
       const answer = await fetch(path, { signal: abort.signal });
       if (answer.status === 403) { state.value = { kind: "forbidden" }; return; }
-      if (!answer.ok) { state.value = { kind: answer.status === 503 ? "busy" : "lost" }; throw new Error("refused"); }
+      if (!answer.ok) { state.value = { kind: (await answer.json()).code === "busy" ? "busy" : "lost" }; throw new Error("refused"); }
       wait = 1000;
       for await (const { jpeg, faces } of parts(answer.body.getReader())) {
         await draw(canvas, jpeg);
