@@ -85,13 +85,12 @@ def labels_of_chips(lgpio: Any, dev: Path = DEV) -> tuple[dict[int, str], list[s
     for number in numbers:
         try:
             handle = lgpio.gpiochip_open(number)
-        except Exception as error:
+            try:
+                labels[number] = str(lgpio.gpio_get_chip_info(handle)[3])
+            finally:
+                lgpio.gpiochip_close(handle)
+        except Exception as error:  # of one that is being unplugged: it hides no other
             problems.append(f"/dev/gpiochip{number}: {error}")
-            continue
-        try:
-            labels[number] = str(lgpio.gpio_get_chip_info(handle)[3])
-        finally:
-            lgpio.gpiochip_close(handle)
     return labels, problems
 
 

@@ -102,6 +102,23 @@ def test_a_pin_that_a_running_gate_holds_is_a_device_error(dev: Path) -> None:
     assert not gpio.open_chips
 
 
+class Unplugging(SimulatedGpio):
+    """GPIO chips of which one is just being unplugged: it opens, and then says nothing."""
+
+    def gpio_get_chip_info(self, handle: int) -> list[object]:
+        if handle == 0:
+            raise OSError("No such device")
+        return super().gpio_get_chip_info(handle)
+
+
+def test_a_chip_that_is_being_unplugged_does_not_hide_the_header(dev: Path) -> None:
+    (dev / "gpiochip4").touch()
+    gpio = Unplugging({0: "a board on USB", 4: "pinctrl-rp1"})
+    assert lock_door(door(), gpio, dev) == "locked: GPIO17 is driven low"
+    with pytest.raises(DeviceError, match=r"gpiochip0: No such device"):
+        lock_door(door(), Unplugging({0: "a board on USB"}), dev)
+
+
 @pytest.mark.parametrize("driver", ["simulated", "none"])
 def test_without_a_real_door_there_is_nothing_to_drive(driver: Any) -> None:
     assert lock_door(DoorSettings(driver=driver)).endswith("there is nothing to drive")
