@@ -43,10 +43,11 @@ GatedError
     ├── TooMany
     ├── SettingsRefused
     ├── WeakPassword
-    ├── CardRefused
+    ├── NamedRefusal
+    │   ├── CardRefused
+    │   └── RuleMisfit
     ├── TextRefused
     ├── UnknownParameter
-    ├── RuleMisfit
     ├── NotAllowed
     │   ├── CsrfMissing
     │   └── ConfirmationNeeded
@@ -432,10 +433,25 @@ class WeakPassword(Refused):
     code = "weak_password"
 
 
-class CardRefused(Refused):
+class NamedRefusal(Refused):
+    """A value is refused by a rule that has a name, for whoever has words of their own.
+
+    at: where the value stands. limit: of the rule, as text; None for a rule without one.
+    """
+
+    at = "body"
+
+    def __init__(self, message: str, rule: str | None = None, limit: str | None = None) -> None:
+        super().__init__(message)
+        self.rule = rule
+        self.limit = limit
+
+
+class CardRefused(NamedRefusal):
     """The number cannot be that of a card here, or is too easy."""
 
     code = "card_refused"
+    at = "body.number"
 
 
 class TextRefused(Refused, ValueError):
@@ -465,10 +481,11 @@ def _did_you_mean(near: str, known: Sequence[str]) -> str:
     return f"there is no such parameter: there are {', '.join(known)}"
 
 
-class RuleMisfit(Refused):
+class RuleMisfit(NamedRefusal):
     """This gate could not keep the rule that it is given."""
 
     code = "rule_misfit"
+    at = "body.anti_passback"
 
 
 class Busy(Refused):

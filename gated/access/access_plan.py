@@ -75,6 +75,10 @@ def site_rules_of(stored: Mapping[str, Any]) -> SiteRules:
     return SiteRules(**known)
 
 
+ONE_DIRECTION = "one_direction"
+"""Name of the rule that `rule_conflict` is about."""
+
+
 def rule_conflict(settings: Settings, rules: SiteRules) -> str:
     """Return a sentence on why this gate cannot keep the rules; empty when it can."""
     refusing = rules.anti_passback in (AntiPassback.HARD, AntiPassback.TIMED)

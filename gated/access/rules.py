@@ -11,7 +11,13 @@ from sqlalchemy.orm import Session
 
 from gated.access import access_store, site_store
 from gated.access import schedule_store as schedules
-from gated.access.access_plan import UNGROUPED, rule_conflict, rules_here, site_rules_of
+from gated.access.access_plan import (
+    ONE_DIRECTION,
+    UNGROUPED,
+    rule_conflict,
+    rules_here,
+    site_rules_of,
+)
 from gated.access.site_store import StoredRules
 from gated.change import RULES, Change
 from gated.core.text import is_same
@@ -253,7 +259,7 @@ class Access(Service):
         """Refuse rules that this gate could not keep. Raises: RuleMisfit."""
         rules = site_rules_of(rules_here(self._workspace, session).values)
         if problem := rule_conflict(self._workspace.settings, rules):
-            raise RuleMisfit(problem)
+            raise RuleMisfit(problem, ONE_DIRECTION)
 
     # --- what changes have in common ----------------------------------------------------------
 

@@ -43,6 +43,13 @@ def card_number(text: str, format_: CardFormat = "plain", digits: int = 5) -> st
     return "-".join(parts)
 
 
+CARD_RULES = (
+    *("card_length", "card_hex", "card_easy"),
+    *("card_facility", "facility_code", "card_nobodys"),
+)
+"""Names of the rules that a number may break; pages have words for each."""
+
+
 def card_numbers(text: str, format_: CardFormat, digits: int) -> list[str]:
     """List the forms in which a card may be stored: in the present format, and as plain."""
     return list(dict.fromkeys((card_number(text, format_, digits), card_number(text))))
@@ -57,15 +64,19 @@ def require_card(text: str, format_: CardFormat, digits: int, longest: int) -> N
     if not shortest <= len(text) <= longest:
         raise CardRefused(
             f"a card's number has {shortest} to {longest} characters (credentials.card_length), as "
-            "the reader types it"
+            "the reader types it",
+            "card_length",
+            f"{shortest}–{longest}",
         )
     number = card_number(text, format_, digits)
     if format_ == "hex" and not re.fullmatch("[0-9a-f]+", number):
-        raise CardRefused("a number of this format has the characters 0 to 9 and A to F")
+        raise CardRefused(
+            "a number of this format has the characters 0 to 9 and A to F", "card_hex"
+        )
     if format_.startswith("facility"):
         _require_facility(number, format_, digits)
     elif _is_easy(number):
-        raise CardRefused("this number is easy to guess, and no real card has it")
+        raise CardRefused("this number is easy to guess, and no real card has it", "card_easy")
 
 
 def _parted(number: int, format_: CardFormat, digits: int) -> list[int]:
@@ -79,12 +90,16 @@ def _require_facility(number: str, format_: CardFormat, digits: int) -> None:
     most = (1 << _NUMBER_BITS) - 1 if format_ == "facility_bits" else 10**digits - 1
     if found is None or int(found[2]) > most:
         raise CardRefused(
-            f"write facility code and number, such as 12-3456; the number is at most {most}"
+            f"write facility code and number, such as 12-3456; the number is at most {most}",
+            "card_facility",
+            str(most),
         )
     if format_ == "facility_bits" and int(found[1]) >= 1 << _FACILITY_BITS:
-        raise CardRefused("a facility code of this format is at most 255")
+        most = (1 << _FACILITY_BITS) - 1
+        message = f"a facility code of this format is at most {most}"
+        raise CardRefused(message, "facility_code", str(most))
     if int(found[1]) == int(found[2]) == 0:
-        raise CardRefused("no real card has this number")
+        raise CardRefused("no real card has this number", "card_nobodys")
 
 
 def _is_easy(number: str) -> bool:

@@ -144,24 +144,28 @@ def problem_of(error: errors.GatedError) -> Problem:
             return Problem(status, str(error), error.code, headers=bearer, now=error.now)
         case errors.NotSignedIn():
             return Problem(status, str(error), error.code, headers={"WWW-Authenticate": "Bearer"})
-        case errors.SettingsRefused():
-            wrong = [
-                {"at": key, "code": error.code, "detail": why}
-                for key, why in error.problems.items()
-            ]
-            return Problem(status, str(error), error.code, wrong)
-        case errors.UnknownParameter():
-            wrong = [
-                {"at": _printable(f"query.{name}"), "code": error.code, "detail": why}
-                for name, why in error.problems.items()
-            ]
-            return Problem(status, str(error), error.code, wrong)
         case errors.SourceError():
             return Problem(status, str(error))
         case errors.StorageError():
             log.error("storage: %s", error)
             return Problem(status, "the gate cannot use its storage now", error.code)
-    return Problem(status, str(error), error.code)
+    return Problem(status, str(error), error.code, _places_of(error))
+
+
+def _places_of(error: errors.GatedError) -> list[dict[str, str]]:
+    """Return the places of the request that are wrong, as far as the error knows them."""
+    match error:
+        case errors.SettingsRefused():
+            wrong = dict(error.problems)
+        case errors.UnknownParameter():
+            wrong = {_printable(f"query.{name}"): why for name, why in error.problems.items()}
+        case errors.NamedRefusal() if error.rule is not None:
+            named = {} if error.limit is None else {"limit": error.limit}
+            said = {"at": error.at, "code": error.code, "detail": str(error)}
+            return [{**said, "rule": error.rule, **named}]
+        case _:
+            return []
+    return [{"at": at, "code": error.code, "detail": why} for at, why in wrong.items()]
 
 
 def _invalid(_request: Request, error: Exception) -> Problem:

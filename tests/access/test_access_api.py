@@ -409,10 +409,17 @@ def test_the_owner_of_a_card_can_be_asked_for(client: httpx.Client, server: Runn
     assert (nobody.status_code, nobody.json()["code"]) == (404, "not_found")
 
 
-@pytest.mark.parametrize("number", ["0000", "9" * 4, "12" * 17])
-def test_numbers_of_no_card_are_refused(client: httpx.Client, server: Running, number: str) -> None:
+@pytest.mark.parametrize(
+    ("number", "rule", "limit"),
+    [("0000", "card_easy", None), ("9" * 4, "card_easy", None), ("12" * 17, "card_length", "4–32")],
+)
+def test_numbers_of_no_card_are_refused(
+    client: httpx.Client, server: Running, number: str, rule: str, limit: str | None
+) -> None:
     who = person(server.services.workspace)
     card = {"kind": "card", "number": number}
     answer = client.post(f"/api/persons/{who}/credentials", json=card)
     assert (answer.status_code, answer.json()["code"]) == (422, "card_refused")
+    (why,) = answer.json()["errors"]
+    assert (why["at"], why["rule"], why.get("limit")) == ("body.number", rule, limit)
     assert number not in answer.text

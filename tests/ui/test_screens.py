@@ -345,6 +345,23 @@ def _as_frame(jpeg: bytes) -> bytes:
     return made.tobytes()
 
 
+def test_why_a_card_is_refused_is_said_in_the_language_of_the_page(
+    visit: Visit, site: Site
+) -> None:
+    with signed_in(site) as client:
+        (ada,) = client.get("/api/persons", params={"q": "A-1"}).json()
+    visitor = visit()
+    visitor.sign_in("operator", f"people/{ada['id']}?lang=fa")
+    page = visitor.page
+    page.get_by_role("button", name="افزودن", exact=True).click()
+    page.locator("dialog [name=number]").fill("0000")
+    page.locator("dialog [type=submit]").click()
+    alert = page.get_by_role("alert").filter(has_text="حدس")
+    alert.wait_for()
+    said = re.sub(r"\([0-9a-f]{8}\)", "", alert.inner_text())  # the number of the request
+    assert not re.search("[A-Za-z]", said), said
+
+
 @pytest.mark.parametrize("language", ["fa", "de"])
 def test_a_language_reads_in_its_direction(visit: Visit, language: str) -> None:
     visitor = visit()

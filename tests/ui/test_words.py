@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 import gated
+from gated.access.access_plan import ONE_DIRECTION
 from gated.attendance.attendance_store import BY_HAND
 from gated.core.access import RULES, Need
+from gated.core.cards import CARD_RULES
 from gated.core.door import DoorState
 from gated.core.roles import Role
 from gated.core.values import (
@@ -86,7 +88,7 @@ CODES = {
     "hint": [*HINTS, *(f"{NEEDS}{need}" for need in Need)],
     "clock": ["trusted", "doubtful", "unset"],
     "better": [NEARER.code, STRAIGHT.code, SHARPER.code, SEVERAL],
-    "unfit": [*BROKEN_RULES, *OWN_RULES],
+    "unfit": [*BROKEN_RULES, *OWN_RULES, *CARD_RULES, ONE_DIRECTION],
 }
 
 

@@ -13,9 +13,10 @@ export function toast(text) {
 // An error in the visitor's words, with the number under which the log has it. named: what a field is called.
 export function inWords(error, named = at => at) {
   if (!(error instanceof ApiError)) return error instanceof TypeError ? t("app.lost") : String(error.message ?? error);
-  const { code, body, id } = error;
-  let said = has(`error.${code}`) ? t(`error.${code}`, { detail: error.message }) : has(`refusal.${code}`) ? t(`refusal.${code}`) : error.message;
-  if (code === "invalid" && body?.errors) said = body.errors.map(e => `${e.at === "body" ? "" : `${named(e.at.replace(/^(body|query)\./, ""))}: `}${has(`unfit.${e.rule}`) ? t(`unfit.${e.rule}`, { limit: Number(e.limit) || e.limit }) : e.detail}`).join("; ");
+  const { code, body, id } = error, of = body?.errors, typed = code === "invalid";
+  // a rule that has a name is said in the words of the page
+  const why = of?.map(e => `${!typed || e.at === "body" ? "" : `${named(e.at.replace(/^(body|query)\./, ""))}: `}${has(`unfit.${e.rule}`) ? t(`unfit.${e.rule}`, { limit: Number(e.limit) || e.limit }) : e.detail}`).join("; ");
+  const said = typed && why ? why : has(`error.${code}`) ? t(`error.${code}`, { detail: of?.[0].rule ? why : error.message }) : has(`refusal.${code}`) ? t(`refusal.${code}`) : error.message;
   return id ? `${said} (${id.slice(0, 8)})` : said;
 }
 
