@@ -31,12 +31,24 @@ from tests.enrollment.offices import portrait
 from tests.fixtures.server import PASSWORD
 from tests.workspaces import open_workspace
 
+OFF = (
+    # each window would load the suggestions of its address bar, two pages of the browser's own
+    *("WebUIOmniboxPopup", "WebUIOmniboxAimPopup"),
+    # as Playwright wants it: the last list that a browser is given replaces those before
+    *("AimEnabled", "AvoidCorsURLLoaderRestartOnRedirect", "AvoidUnnecessaryBeforeUnloadCheckSync"),
+    *("DestroyProfileOnBrowserClose", "HttpsFirstBalancedModeAutoEnable", "HttpsUpgrades"),
+    *("LensOverlay", "MediaRouter", "NetworkTimeServiceQuerying", "OptimizationHints"),
+    *("PaintHolding", "PreconnectToSearch", "ThirdPartyStoragePartitioning"),
+)
+"""Features of the browser that no page needs."""
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGS = (
     "--no-sandbox",
     "--disable-dev-shm-usage",
     # else the processor draws as a graphics card would, which takes it longer
     "--disable-gpu",
+    f"--disable-features={','.join(OFF)}",
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 )
