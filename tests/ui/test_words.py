@@ -134,6 +134,15 @@ def test_a_language_has_the_same_keys_and_places(language: str) -> None:
         assert theirs[key], key
 
 
+@pytest.mark.parametrize(
+    ("language", "other"), [("fr", "portail"), ("de", "backup"), ("de", "gate"), ("fa", "گیت")]
+)
+def test_a_thing_has_one_word_in_a_language(language: str, other: str) -> None:
+    for key, words in WORDS[language].items():
+        text = words if isinstance(words, str) else " ".join(words.values())
+        assert re.search(rf"\b{other}s?\b", text, re.IGNORECASE) is None, key
+
+
 def _places(words: str | dict[str, str]) -> set[str]:
     text = words if isinstance(words, str) else " ".join(words.values())
     return set(re.findall(r"\{(\w+)\}", text))
