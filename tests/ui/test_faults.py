@@ -275,8 +275,10 @@ def test_who_has_seen_to_an_alarm_stands_at_the_next(visit: Visit, site: Site) -
     assert "Disk nearly full" in page.evaluate("document.activeElement.textContent")
     assert page.evaluate("document.activeElement.tagName") == "LI"
     # and one that comes meanwhile is shown without a reload
-    there.append({**alarm, "id": 7, "kind": "door_tamper"})
+    there.append({**alarm, "id": 7, "kind": "door_tamper", "detail": {"detail": "cover is off"}})
     page.get_by_role("main").get_by_text("Tampering").wait_for()
+    # what the program says in English alone is marked so, for pages in other languages
+    page.locator("main bdi[lang=en][dir=ltr]", has_text="cover is off").wait_for()
 
 
 def test_an_empty_date_leaves_that_side_of_the_log_open(visit: Visit) -> None:

@@ -75,5 +75,7 @@ export function avatar(name, source, big = false) {
 }
 export const nameOf = person => (person.name ?? `${person.first_name} ${person.last_name}`).trim();
 export const bdi = text => h("bdi", {}, text);
+// What the program says in English alone, whatever the page speaks.
+export const english = text => h("bdi", { lang: "en", dir: "ltr" }, text);
 export const outcome = ok => h("span.mark", { class: ok ? "ok" : "bad" }, icon(ok ? "yes" : "no", 18));
 export const reasonOf = decision => word("reason", decision.reason);

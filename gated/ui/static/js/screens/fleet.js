@@ -2,7 +2,7 @@
 import { get, may, patch, post } from "../core/api.js";
 import { every, h, signal } from "../core/dom.js";
 import { has, moment, number, t, word } from "../core/i18n.js";
-import { bdi, button, chip, empty, head, loaded, note } from "../pieces/bits.js";
+import { bdi, button, chip, empty, english, head, loaded, note } from "../pieces/bits.js";
 import { ask, checkbox, dialog, field, form, input } from "../pieces/dialog.js";
 import { tabbar, viewOf } from "../pieces/tabbar.js";
 import { table } from "../pieces/table.js";
@@ -121,7 +121,7 @@ function rollouts() {
       may("admin") && (ACTS[r.state] ?? []).map(name => button(t(`rollout.${name}`), () => act(r, name, again), { kind: name === "advance" ? "small" : "small bad" }))),
     h("div.pad.stack", {}, h("p.small.muted", {}, bdi(r.begun_by ?? "–"), ` · ${moment(r.begun_at)}`), r.reason && note("bad", r.reason),
       h("ol.stages", {}, r.stages.map((stage, at) => h("li", { "aria-current": at + 1 === r.stage && r.state === "running" ? "step" : null }, bdi(names(stage))))),
-      r.gates.length > 0 && h("ul.rows", {}, r.gates.map(g => h("li", {}, h("div.grow", {}, h("strong", {}, bdi(g.name)), h("span.small.muted", {}, ` · ${g.site}`), g.detail && h("p.small", {}, g.detail)), chip(TONE[g.state] ?? "", null, t(`rollout.gate.${g.state}`))))))))) : empty("list", t("rollout.none"))));
+      r.gates.length > 0 && h("ul.rows", {}, r.gates.map(g => h("li", {}, h("div.grow", {}, h("strong", {}, bdi(g.name)), h("span.small.muted", {}, ` · ${g.site}`), g.detail && h("p.small", {}, english(g.detail))), chip(TONE[g.state] ?? "", null, t(`rollout.gate.${g.state}`))))))))) : empty("list", t("rollout.none"))));
   every(LOOK_MS, () => list.again());
   return h("div.stack", {}, may("admin") && h("div.row", {}, button(t("rollout.begin"), () => begin().then(done => done && list.again()), { kind: "main", sign: "plus" })), list);
 }

@@ -3,7 +3,7 @@ import { api, get } from "../core/api.js";
 import { every, h, signal } from "../core/dom.js";
 import { number, t } from "../core/i18n.js";
 import { BASE, here, remember } from "../core/router.js";
-import { button, chip, empty, head, inWords, note } from "../pieces/bits.js";
+import { button, chip, empty, english, head, inWords, note } from "../pieces/bits.js";
 import { icon } from "../pieces/icon.js";
 
 const FIELDS = ["personnel_code", "first_name", "last_name", "photo", "department", "position", "email", "phone"];
@@ -94,7 +94,7 @@ function running(job, start, anew) {
     h("section.card.pad.stack", { "aria-label": t("import.progress"), role: "status" },
       h("div.row", {}, chip(job.state === "done" ? "ok" : job.state === "running" ? "" : "bad", null, t(`job.${job.state}`)), h("span.grow"), h("span.num", {}, `${number(job.done)} / ${number(job.total)}`)),
       h("progress", { max: 1, value: share, "aria-label": t("import.progress") }),
-      job.detail && h("p.muted", {}, job.detail),
+      job.detail && h("p.muted", {}, english(job.detail)),
       h("div.row", {}, job.state === "running" && button(t("job.cancel"), () => api(`/api/jobs/${job.id}`, { method: "DELETE" })), job.state !== "running" && button(t("import.another"), anew))),
     job.state !== "running" && report.one_photo?.length > 0 && note("info", t("import.one_photo", { n: report.one_photo.length }), h("p", {}, h("a", { href: `${BASE}people?only=one_photo` }, t("import.one_photo.show")))),
     job.state !== "running" && (refused.length ? mend(job, refused, start) : empty("yes", t("import.all"))));
