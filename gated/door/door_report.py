@@ -76,7 +76,7 @@ def _times(settings: Settings) -> Iterator[str]:
 def _errors(settings: Settings) -> Iterator[str]:
     name = settings.vision.engine
     file, model = settings.recognition.calibration, engine(name).model
-    calibration = read_calibration(file, model) if file else calibration_for(model, name)
+    calibration = read_calibration(file, model, name) if file else calibration_for(model, name)
     fixed, fpir = tolerated_similarity(settings, calibration), settings.recognition.fpir
     yield "## Expected wrong openings and refusals"
     yield ""

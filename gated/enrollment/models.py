@@ -61,7 +61,7 @@ class VisionKit:
             self.pad_problem = str(error)
         given = settings.recognition.calibration
         self.calibration = (
-            read_calibration(given, self.model)
+            read_calibration(given, self.model, settings.vision.engine)
             if given
             else calibration_for(self.model, settings.vision.engine)
         )
@@ -111,8 +111,11 @@ class VisionKit:
         return portraits
 
 
-def read_calibration(file: Path, model: str) -> Calibration:
-    """Read what `gated calibrate` wrote. Raises: ConfigError, also for another model."""
+def read_calibration(file: Path, model: str, name: str | None = None) -> Calibration:
+    """Read what `gated calibrate` wrote. Raises: ConfigError, also for another model.
+
+    name: of the engine, for one from outside.
+    """
     try:
         calibration = Calibration.from_dict(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
@@ -123,7 +126,7 @@ def read_calibration(file: Path, model: str) -> Calibration:
             f"{model}: run `gated calibrate` with this engine"
         )
     # other people, the same model: how its mean embeddings behave stays
-    return replace(calibration, pools=pools_of(model))
+    return replace(calibration, pools=pools_of(model, name))
 
 
 def policy_of(settings: Settings, calibration: Calibration) -> GatePolicy:

@@ -73,5 +73,6 @@ class PhotoDoubts(Service):
         return self._gallery[1]
 
     def _calibration(self, model: str) -> Calibration:
-        given = self._workspace.settings.recognition.calibration
-        return read_calibration(given, model) if given else calibration_for(model)
+        settings = self._workspace.settings
+        given, name = settings.recognition.calibration, settings.vision.engine
+        return read_calibration(given, model, name) if given else calibration_for(model, name)

@@ -178,10 +178,10 @@ def tolerance_calibration_for(model: str, name: str | None = None) -> Calibratio
     return Calibration(model, found.source, found.tolerance_knots or found.calibration)
 
 
-def pools_of(model: str) -> float | None:
+def pools_of(model: str, name: str | None = None) -> float | None:
     """`Calibration.pools` of an embedder's `model`; None for one that was never measured."""
     try:
-        return _measured(model, None).pools
+        return _measured(model, name).pools
     except AssetError:
         return None
 

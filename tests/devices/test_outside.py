@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -42,13 +44,18 @@ from gated.devices.identity import identity_of
 from gated.devices.readers import open_reader
 from gated.devices.simulated import SimulatedDoor
 from gated.doctor import Finding, examine
-from gated.enrollment.models import INSTALLED
+from gated.enrollment import enrollment_store
+from gated.enrollment.models import INSTALLED, read_calibration
+from gated.enrollment.photo_doubts import PhotoDoubts
 from gated.errors import ConfigError, DeviceError
 from gated.ports import Camera
 from gated.vision.engines import Engine, calibration_for, engine
 from tests.assets import require_assets
 from tests.devices.pictures import LEVELS, flat
 from tests.e2e.process import Process
+from tests.enrollment.offices import settings_in
+from tests.enrollment.test_gallery_check import axis, enrol
+from tests.workspaces import open_workspace
 
 PAGE = (Path(__file__).parents[2] / "docs" / "extending.md").read_text(encoding="utf-8")
 
@@ -385,16 +392,41 @@ def test_a_card_reader_from_outside_needs_no_device(site: Site) -> None:
         reader.read(0.1)
 
 
-def test_an_engine_from_outside_brings_its_own_error_rates(site: Site) -> None:
-    code = (
-        "from gated.vision.engines import Engine\n"
-        "DRIVER = Engine(name='arc', model='arc-1', make=lambda setup: None, source='a test',\n"
-        "                calibration=((0.1, -0.3), (0.5, -5.0)))\n"
-    )
-    site.install("arc", "gated.engines", {"arc": "arc:DRIVER"}, code)
+ARC = """
+from gated.vision.engines import Engine
+
+DRIVER = Engine(
+    name="arc",
+    model="arc-1",
+    make=lambda setup: None,
+    source="a test",
+    calibration=((0.1, -0.3), (0.5, -5.0)),
+    pools=2.0,
+)
+"""
+
+
+def test_an_engine_from_outside_brings_its_own_error_rates(site: Site, tmp_path: Path) -> None:
+    site.install("arc", "gated.engines", {"arc": "arc:DRIVER"}, ARC)
     assert VisionSettings(engine="arc").engine == "arc"
     assert engine("arc").model == "arc-1"
-    assert calibration_for("arc-1/r1", "arc").source == "a test"
+    measured = calibration_for("arc-1/r1", "arc")
+    assert measured.source == "a test"
+    own = tmp_path / "calibration.json"
+    own.write_text(json.dumps(replace(measured, source="ours", pools=None).as_dict()))
+    assert read_calibration(own, "arc-1/r1", "arc").pools == 2.0
+
+
+def test_photos_of_an_engine_from_outside_are_looked_through(site: Site, tmp_path: Path) -> None:
+    site.install("arc", "gated.engines", {"arc": "arc:DRIVER"}, ARC)
+    vision = VisionSettings(engine="arc")
+    settings = settings_in(tmp_path / "state").model_copy(update={"vision": vision})
+    with open_workspace(settings) as workspace:
+        with workspace.database.write() as session:
+            ids = enrol(workspace, session, "A", axis(0), axis(2), axis(0), model="arc-1/r1")
+            person_id = enrollment_store.get(session, ids[0]).person_id
+        (doubt,) = PhotoDoubts.of(workspace).of_person(person_id)
+    assert (doubt.enrollment_id, doubt.reason) == (ids[1], "unlike")
 
 
 # --- the program's own ----------------------------------------------------------------------------

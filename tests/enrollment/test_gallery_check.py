@@ -35,9 +35,11 @@ def axis(number: int) -> Vector:
     return np.asarray(np.eye(128)[number], np.float32)
 
 
-def enrol(workspace: Workspace, session: Session, code: str, *vectors: Vector) -> list[int]:
+def enrol(
+    workspace: Workspace, session: Session, code: str, *vectors: Vector, model: str = ""
+) -> list[int]:
     person = add_person(session, personnel_code=code)
-    model = kit_of("sface").model
+    model = model or kit_of("sface").model
     return [
         enrollment_store.add(
             session,

@@ -331,7 +331,7 @@ class Review(Service):
         if len(gallery) and gallery.vectors.shape[1] != len(vector):
             raise Conflict("this is no template of the model that it names")
         try:
-            calibration = calibration_for(model)
+            calibration = calibration_for(model, self._workspace.settings.vision.engine)
         except AssetError:
             return  # nobody knows how alike two faces are to this model
         compare(gallery, calibration, person.id, vector, overridden)
