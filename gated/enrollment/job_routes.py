@@ -13,7 +13,8 @@ from gated.enrollment.dependencies import Services
 from gated.enrollment.failures import failures_csv
 from gated.enrollment.headings import columns_given
 from gated.enrollment.schemas import ImportForm, JobOut
-from gated.enrollment.uploads import ImportUploaded, described
+from gated.enrollment.uploads import IMPORT, ImportUploaded, described
+from gated.errors import NotFound
 from gated.http.answers import Route
 from gated.http.callers import Operator
 from gated.http.problems import responses
@@ -99,7 +100,10 @@ def one(id: JobId, _operator: Operator, services: Services) -> JobOut:
 )
 def failures(id: JobId, _operator: Operator, services: Services) -> Response:
     """Return the rows that an import has refused, as a CSV to be mended and imported again."""
-    table = b"".join(failures_csv(services.jobs.get(id).report))
+    job = services.jobs.get(id)
+    if job.kind != IMPORT:
+        raise NotFound("this job is no import: it has refused no rows that could be mended")
+    table = b"".join(failures_csv(job.report))
     headers = {"Content-Disposition": 'attachment; filename="failures.csv"'}
     headers["Cache-Control"] = "no-store"
     return Response(table, media_type="text/csv", headers=headers)

@@ -28,6 +28,8 @@ MAX_SEVERAL = 10
 PHOTOS = "photos"
 MAX_FIELDS = 8
 MAX_FIELD_BYTES = 4096
+IMPORT = "import"
+"""The kind of the job that an import is."""
 
 UPLOADING = (400, 408, 413, 415, 422)
 """The statuses with which reading a form can end."""
@@ -113,7 +115,7 @@ async def _import(
     request: Request, operator: Operator, services: Services
 ) -> AsyncIterator[ImportUpload]:
     """Read the body of a request that begins an import; nobody else begins one meanwhile."""
-    with services.jobs.reserved("import", operator.username) as start:
+    with services.jobs.reserved(IMPORT, operator.username) as start:
         upload = await _in_time(_read(request, MAX_PHOTOS), READ_ARCHIVE_WITHIN_S)
         yield ImportUpload(upload, start)
 

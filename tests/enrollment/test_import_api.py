@@ -230,3 +230,13 @@ def test_three_thousand_rows_are_imported(client: httpx.Client) -> None:
     again = finished(client, send(client, (table + "\nE0001;;Carl;;").encode("cp1252")))
     assert again["report"]["without_photo"] == []
     assert [r["lines"] for r in again["report"]["refused"]] == [[3, 3002]]
+
+
+def test_only_an_import_has_rows_to_mend(gate: Running, client: httpx.Client) -> None:
+    """A reading of the directory refuses people, too, and has no rows of a table."""
+    refused = {"refused": [{"what": "cn=Ada", "code": "invalid", "detail": "no code"}]}
+    with gate.services.jobs.reserved("directory", "the-admin") as start:
+        job = start(lambda job: job.progress(1, 1, refused))
+    answer = client.get(f"/api/jobs/{job.id}/failures")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert client.get(f"/api/jobs/{job.id}").json()["kind"] == "directory"
