@@ -44,6 +44,8 @@ class CardReporter:
             self._output.send(CardBits(encode(self._bits, *card)))
         except CardRefused as error:
             log.warning("card output: person %d: %s", decision.person.id, error)
+        except Exception:  # of an output from outside: the gate decides on
+            log.exception("card output: the card of person %d is not sent", decision.person.id)
 
     def close(self) -> None:
         """Close the output."""

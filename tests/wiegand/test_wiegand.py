@@ -198,6 +198,21 @@ def test_who_is_let_in_is_a_card_to_the_controller(chip: Chip, reporter: CardRep
     reader.close()
 
 
+class Faulty:
+    """An output from outside whose library fails."""
+
+    def send(self, card: CardBits) -> None:
+        raise OSError("gone")
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def test_an_output_that_raises_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    CardReporter(CardOutputSettings(facility=12), Faulty(), None).decided(granted("3456"))
+    assert "the card of person 7 is not sent" in caplog.text
+
+
 def test_its_lines_are_idle_before_and_after(chip: Chip, reporter: CardReporter) -> None:
     assert chip.gpio.written == [(OUT0, 0), (OUT1, 0)]
     reporter._output.send(CardBits(encode("26", 1, 1)))
