@@ -1,8 +1,8 @@
 """Declarations of drivers: one value for each kind of camera, door, card reader or card output.
 
 The program's own are named in `config.drivers`; other packages declare theirs as entry points
-`gated.cameras`, `gated.doors` and `gated.readers`. docs/extending.md shows one. `devices.contract`
-checks the devices.
+`gated.cameras`, `gated.doors`, `gated.readers` and `gated.card_outputs`. docs/extending.md shows
+one. `devices.contract` checks cameras, doors and readers.
 """
 
 from __future__ import annotations

@@ -7,8 +7,9 @@ end of a lease and a grant that extends it are ordered.
 
 - `unlock(for_s)` is a lease: the door locks by itself when it ends, whatever happens to the caller.
   Overlapping leases end with the latest one; they never add up.
-- A change of an input is accepted after it has been stable for the debounce time. Inputs are also
-  read once a second, because the kernel drops edges when its queue is full.
+- A change of an input is accepted if it is still there when the debounce time after its first edge
+  is over. Inputs are also read once a second, because the kernel drops edges when its queue is
+  full.
 - Fire releases before the event is posted and stays latched until `reset_fire`; nothing locks the
   door meanwhile.
 - Any error in here locks the door (unless fire holds it) and posts FAULT, once per cause; the first
