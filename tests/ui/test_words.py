@@ -140,7 +140,8 @@ def test_a_language_has_the_same_keys_and_places(language: str) -> None:
 def test_a_thing_has_one_word_in_a_language(language: str, other: str) -> None:
     for key, words in WORDS[language].items():
         text = words if isinstance(words, str) else " ".join(words.values())
-        assert re.search(rf"\b{other}s?\b", text, re.IGNORECASE) is None, key
+        said = re.sub(r"`[^`]*`|\S+\.yaml", "", text)  # commands and files keep their names
+        assert re.search(rf"\b{other}s?\b", said, re.IGNORECASE) is None, key
 
 
 def _places(words: str | dict[str, str]) -> set[str]:
