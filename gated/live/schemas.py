@@ -179,8 +179,8 @@ class UnknownFacesOut(Out):
     faces: Sequence[UnknownFaceOut]
     resembling: Sequence[ResemblingOut]
     """Those of the strangers who resemble somebody."""
-    alike: Sequence[tuple[str, str]]
-    """Pairs of groups that may be one person, most similar first; somebody has to look."""
+    alike: Sequence[Sequence[str]]
+    """Pairs of groups that may be one person (two each), most similar first; to be looked at."""
 
 
 class UnknownFacesIn(In):
