@@ -11,6 +11,7 @@ from gated.backup.dependencies import Services
 from gated.backup.schemas import BackupIn, BackupOut
 from gated.backup.sealed_stream import Passphrase
 from gated.backup.stored_backups import StoredBackup
+from gated.core.roles import Role
 from gated.enrollment.schemas import JobOut
 from gated.http.answers import Route
 from gated.http.callers import Admin, ChangeByAdmin, Token, client_address
@@ -38,7 +39,7 @@ def make(
     """
     services.accounts.confirm(admin, token, body.password, client_address(request))
     services.backups.require_space()
-    with services.jobs.reserved("backup", admin.username) as start:
+    with services.jobs.reserved("backup", admin.username, Role.ADMIN) as start:
         job = start(services.backups.work(Passphrase(body.passphrase), admin.username))
     response.headers["Location"] = f"/api/jobs/{job.id}"
     return JobOut.model_validate(job)

@@ -110,6 +110,7 @@ def failures(id: JobId, _operator: Operator, services: Services) -> Response:
 
 
 @router.delete("/{id}", status_code=202, responses=responses(404))
-def cancel(id: JobId, _operator: Operator, services: Services) -> JobOut:
-    """Ask a job to end soon; what it has done so far stays."""
-    return JobOut.model_validate(services.jobs.cancel(id))
+def cancel(id: JobId, operator: Operator, services: Services) -> JobOut:
+    """Ask a job to end soon; what it has done so far stays. What only an admin may begin, such as
+    a backup, is ended by an admin."""
+    return JobOut.model_validate(services.jobs.cancel(id, operator.role))

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from gated.errors import Busy, GatedError, NotFound
+from gated.core.roles import Role
+from gated.errors import Busy, GatedError, NotAllowed, NotFound
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,10 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job at one moment. state: `running`, `done`, `cancelled` or `failed`, then `detail`."""
+    """A job at one moment. state: `running`, `done`, `cancelled` or `failed`, then `detail`.
+
+    role: who may begin such a job, and end it before its time.
+    """
 
     id: str
     kind: str
@@ -38,6 +42,7 @@ class JobView:
     total: int = 0
     report: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
     detail: str = ""
+    role: Role = Role.OPERATOR
 
 
 class Job:
@@ -66,15 +71,18 @@ class Jobs:
         self._one = threading.Lock()
 
     @contextmanager
-    def reserved(self, kind: str, actor: str) -> Iterator[Start]:
-        """Hold the right to start one job while the block runs. Raises: Busy while one runs."""
+    def reserved(self, kind: str, actor: str, role: Role = Role.OPERATOR) -> Iterator[Start]:
+        """Hold the right to start one job while the block runs. Raises: Busy while one runs.
+
+        role: who may begin such a job, and end it before its time.
+        """
         if not self._one.acquire(blocking=False):
             raise Busy("another job is running: try again when it is done", RETRY_AFTER_S)
         started = False
 
         def start(work: Work) -> JobView:
             nonlocal started
-            begun = self._start(kind, actor, work)
+            begun = self._start(kind, actor, role, work)
             started = True
             return begun
 
@@ -93,9 +101,14 @@ class Jobs:
         """Return a job as it is now. Raises: NotFound."""
         return self._find(id_).view
 
-    def cancel(self, id_: str) -> JobView:
-        """Ask a job to end soon, with what it has done so far. Raises: NotFound."""
+    def cancel(self, id_: str, role: Role) -> JobView:
+        """Ask a job to end soon, with what it has done so far.
+
+        role: of who asks. Raises: NotFound, NotAllowed.
+        """
         job = self._find(id_)
+        if not role.includes(job.view.role):
+            raise NotAllowed(f"a job of this kind is ended by the role {job.view.role.value}")
         job.cancelled.set()
         return job.view
 
@@ -112,8 +125,9 @@ class Jobs:
             raise NotFound(f"there is no job {id_[:40]}")
         return job
 
-    def _start(self, kind: str, actor: str, work: Work) -> JobView:
-        job = Job(JobView(uuid.uuid4().hex, kind, actor, "running", datetime.now(UTC)))
+    def _start(self, kind: str, actor: str, role: Role, work: Work) -> JobView:
+        now = datetime.now(UTC)
+        job = Job(JobView(uuid.uuid4().hex, kind, actor, "running", now, role=role))
         # who asked for it, and from where, is found in the context when its acts are journaled
         context = contextvars.copy_context()
         begun = job.view

@@ -12,6 +12,7 @@ from pydantic import (
 )
 
 from gated.core.photo_advice import PhotoAdvice
+from gated.core.roles import Role
 from gated.enrollment.enrollment import Enrolled
 from gated.enrollment.enrollments import WithdrawalReceipt
 from gated.http.schemas import In, Out, Text
@@ -93,6 +94,8 @@ class JobOut(Out):
     total: int
     report: Mapping[str, Any]
     detail: str
+    role: Role
+    """Who may begin such a job, and end it before its time."""
 
 
 class EnrollmentChange(In):

@@ -7,6 +7,7 @@ from typing import Annotated, Protocol
 from fastapi import APIRouter, Depends, Query, Response
 
 from gated.config import Settings
+from gated.core.roles import Role
 from gated.enrollment.enrollment_queue import EnrollmentQueue
 from gated.enrollment.jobs import Jobs
 from gated.enrollment.schemas import JobOut
@@ -50,7 +51,7 @@ def import_(admin: Admin, response: Response, services: Services, dry_run: DryRu
     settings = services.settings.directory
     require_directory(settings)
     reader = DirectoryReader(settings, services.people, services.enrollment_queue, admin.username)
-    with services.jobs.reserved("directory", admin.username) as start:
+    with services.jobs.reserved("directory", admin.username, Role.ADMIN) as start:
         job = start(reader.work(dry_run=dry_run))
     response.headers["Location"] = f"/api/jobs/{job.id}"
     return JobOut.model_validate(job)

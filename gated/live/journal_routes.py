@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
+from gated.core.roles import Role
 from gated.enrollment.schemas import JobOut
 from gated.http.answers import Route
 from gated.http.callers import Admin
@@ -26,7 +27,7 @@ def acknowledge(body: JournalReviewIn, admin: Admin, services: Services) -> list
 @router.post("/verify", status_code=202)
 def verify(admin: Admin, response: Response, services: Services) -> JobOut:
     """Verify the journal as `gated journal verify` does, as a job whose report has the problems."""
-    with services.jobs.reserved("journal verify", admin.username) as start:
+    with services.jobs.reserved("journal verify", admin.username, Role.ADMIN) as start:
         job = start(services.journal_review.check)
     response.headers["Location"] = f"/api/jobs/{job.id}"
     return JobOut.model_validate(job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
+from gated.core.roles import Role
+from gated.enrollment.jobs import Job
 from tests.assets import require_assets
 from tests.enrollment.test_archive import zipped
 from tests.enrollment.test_enrollment_api import journal, stored
@@ -240,3 +243,21 @@ def test_only_an_import_has_rows_to_mend(gate: Running, client: httpx.Client) ->
     answer = client.get(f"/api/jobs/{job.id}/failures")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
     assert client.get(f"/api/jobs/{job.id}").json()["kind"] == "directory"
+
+
+def test_an_operator_ends_no_job_that_an_admin_alone_may_begin(
+    gate: Running, client: httpx.Client
+) -> None:
+    cancelled = threading.Event()
+
+    def work(job: Job) -> None:
+        if job.cancelled.wait(20):
+            cancelled.set()
+
+    with gate.services.jobs.reserved("directory", "the-admin", Role.ADMIN) as start:
+        job = start(work)
+    answer = client.delete(f"/api/jobs/{job.id}")
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert client.get(f"/api/jobs/{job.id}").json()["state"] == "running"
+    gate.services.jobs.cancel(job.id, Role.ADMIN)
+    assert cancelled.wait(20)

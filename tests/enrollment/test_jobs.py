@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from gated.core.roles import Role
 from gated.enrollment.bulk import import_work
 from gated.enrollment.import_source import ImportRow
 from gated.enrollment.importer import ImportReport
@@ -56,7 +57,7 @@ def test_a_job_is_cancelled() -> None:
         assert job.cancelled.wait(20)
 
     job = start(jobs, work)
-    jobs.cancel(job.id)
+    jobs.cancel(job.id, Role.OPERATOR)
     assert ended(jobs, job).state == "cancelled"
     again = start(jobs, work)
     jobs.stop()

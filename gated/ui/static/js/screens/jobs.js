@@ -1,5 +1,5 @@
 // Long work in the background, and the check of the log, which is such work.
-import { del, get, post } from "../core/api.js";
+import { del, get, may, post } from "../core/api.js";
 import { every, h, signal } from "../core/dom.js";
 import { moment, number, t, word } from "../core/i18n.js";
 import { BASE } from "../core/router.js";
@@ -17,7 +17,7 @@ export function jobs() {
     h("div.grow", {}, h("strong", {}, word("work", job.kind.replaceAll(" ", "_"))),
       h("div.small.muted", {}, bdi(job.actor), ` · ${moment(job.started_at)}`), job.detail && h("p.small", {}, english(job.detail))),
     stateOf(job), h("span.num", {}, `${number(job.done)} / ${number(job.total)}`),
-    job.state === "running" && button(t("job.cancel"), () => cancel(job), { kind: "small" }),
+    job.state === "running" && may(job.role) && button(t("job.cancel"), () => cancel(job), { kind: "small" }),
     job.kind === "import" && h("a.btn.small", { href: `${BASE}people/import?job=${job.id}` }, t("jobs.look")));
   const list = loaded(() => get("/api/jobs"), found => (found.length
     ? h("section.card", { "aria-label": t("settings.jobs") }, h("ul.rows", {}, found.map(line)))
