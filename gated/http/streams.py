@@ -12,14 +12,18 @@ from starlette.responses import StreamingResponse
 EVENTS = "text/event-stream"
 BOUNDARY = "frame"
 MOTION = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
-
-KEEP_ALIVE = b": still here\n\n"
+BEGUN = b": here\n\n"
+"""Nothing yet: the head of the answer goes out with the first bytes."""
 
 
 def event(kind: str, data: Any, id_: str | None = None) -> bytes:
     """One event; `data` is anything that JSON has."""
     named = "" if id_ is None else f"id: {id_}\n"
     return f"{named}event: {kind}\ndata: {json.dumps(data, default=str)}\n\n".encode()
+
+
+KEEP_ALIVE = event("alive", {})
+"""Sign of life: an event, as browsers tell their pages nothing of comments."""
 
 
 def picture(jpeg: bytes, **headers: str) -> bytes:

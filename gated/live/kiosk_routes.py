@@ -47,6 +47,7 @@ def settings(_kiosk: Kiosk, services: Services) -> KioskOut:
 async def events(kiosk: Kiosk, services: Services) -> StreamingResponse:
     """Stream events for the screen at the gate: `state` first and on changes, `notice`, `decision`.
 
+    `alive` comes every 15 seconds when nothing else does: whoever hears less has lost the gate.
     Names are sent only with `ui.kiosk_names`, reasons of denials never.
     """
     services.running_gate()
@@ -83,7 +84,7 @@ async def _stream(services: LiveServices) -> AsyncIterator[bytes]:
             if now != before:
                 before = now
                 yield event("state", now)
-            elif item is None:
+            elif message is None:
                 yield KEEP_ALIVE
     finally:
         unsubscribe()

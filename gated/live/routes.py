@@ -32,7 +32,16 @@ from gated.errors import (
 from gated.http.answers import Route
 from gated.http.callers import Operator, Viewer
 from gated.http.problems import responses
-from gated.http.streams import EVENTS, KEEP_ALIVE, MOTION, event, picture, streamed, streaming
+from gated.http.streams import (
+    BEGUN,
+    EVENTS,
+    KEEP_ALIVE,
+    MOTION,
+    event,
+    picture,
+    streamed,
+    streaming,
+)
 from gated.link.status_board import DecisionView, RecentEvent
 from gated.live import preview as views
 from gated.live.dependencies import LiveServices, Services
@@ -113,7 +122,7 @@ async def events(
     `steps`, and `seconds_left`); they have no id and are not repeated.
     With `Last-Event-ID` (or the parameter `last_event_id`, where no header can be set) the events
     since then come first, as far as they are still kept; `missed` says that some are not. Without
-    it, only new events come.
+    it, only new events come. `alive` comes every 15 seconds when nothing else does.
     """
     services.running_gate()
     services.streams.require(viewer.account_id)
@@ -157,7 +166,7 @@ async def _stream(services: LiveServices, last_id: str | None) -> AsyncIterator[
         status = services.board.snapshot()
         run = f"{status.started_at.timestamp():.6f}"
         seen = status.recent[0].number if status.recent else 0
-        yield KEEP_ALIVE
+        yield BEGUN
         if last_id is not None:
             asked = re.fullmatch(rf"{re.escape(run)}-(\d{{1,18}})", last_id)
             since = min(int(asked[1]), seen) if asked else 0

@@ -71,7 +71,8 @@ class Gate:
 def gate(tmp_path: Path) -> Iterator[Gate]:
     camera, posted = Camera([np.full((120, 160, 3), 90, np.uint8)]), list[Event]()
     live = RunningGate(camera.tap, posted.append)
-    with running(tmp_path, roles=("viewer", "operator"), live=live) as server, camera.on():
+    roles = ("viewer", "operator", "device")
+    with running(tmp_path, roles=roles, live=live) as server, camera.on():
         yield Gate(server, camera, posted)
 
 
@@ -241,6 +242,21 @@ def test_events_come_as_they_happen_and_go_on_where_they_ended(gate: Gate) -> No
             assert [next(events)[1]["visit"] for _ in range(2)] == [3, 4]
             board.add_decision(decision(5))
             assert next(events)[1]["visit"] == 5
+
+
+def test_the_screen_hears_that_the_gate_is_there_also_while_nothing_for_it_comes(
+    gate: Gate,
+) -> None:
+    board = gate.running.services.board
+    with (
+        gate.running.client("device") as screen,
+        screen.stream("GET", "/api/kiosk/events") as answer,
+    ):
+        said = (line for line in answer.iter_lines() if line and not line.startswith("data"))
+        assert next(said) == "event: state"
+        assert eventually(lambda: board.listening == 1)
+        board.add_event(EventView(datetime.now(UTC), "lens_covered", "info", {}))
+        assert next(said) == "event: alive"
 
 
 def test_events_are_told_among_the_decisions(gate: Gate) -> None:

@@ -55,6 +55,17 @@ def test_signing_out_ends_the_streams_that_are_open(visit: Visit) -> None:
     page.get_by_label("Password").wait_for()
 
 
+def test_a_stream_that_died_without_a_word_is_begun_anew(visit: Visit) -> None:
+    """As after a suspend: the browser takes the connection for open, and hears nothing."""
+    visitor = visit()
+    visitor.page.clock.install()
+    visitor.sign_in("viewer", "now")
+    page = visitor.page
+    page.locator(".stream li").first.wait_for()
+    with page.expect_request("**/api/gate/events"):
+        page.clock.fast_forward(45_000)
+
+
 def test_the_kiosk_shows_a_decision_within_half_a_second_of_it(visit: Visit, site: Site) -> None:
     """By the decision's own time; the quickest of some, as machines that test are busy."""
     visitor = visit(viewport={"width": 800, "height": 1280})

@@ -5,6 +5,7 @@ import { effect, listen, onEnd, scoped, signal } from "./dom.js";
 
 export const AWAY_MS = 3000; // streams end and begin anew by design: only longer silence is a fault
 const LONGEST_MS = 15_000;
+const SILENT_MS = 40_000, LOOK_MS = 5000; // the stream says something every 15 seconds
 const SHARED = "gated-events";
 
 export const connected = signal(true);
@@ -28,19 +29,20 @@ function share() {
 }
 
 function hold(pass) {
-  let source = null, wait = 1000, again = 0, away = 0;
+  let source = null, wait = 1000, again = 0, away = 0, heard = Date.now();
   const hear = (kind, data) => { pass(kind, data); tell(kind, data); };
   const say = state => { connected.value = state; pass("connected", state); };
-  function alive() { clearTimeout(away); away = 0; wait = 1000; say(true); }
+  function alive() { clearTimeout(away); away = 0; wait = 1000; heard = Date.now(); say(true); }
   function open() {
     source?.close();
     if (!session.peek()) { again = setTimeout(open, 1000); return; }
-    if (!may("viewer")) { alive(); return; } // is told nothing of the gate, so nothing is missing
+    if (!may("viewer")) { source = null; alive(); return; } // is told nothing of the gate, so nothing is missing
     source = new EventSource("/api/gate/events");
     source.onopen = () => { alive(); hear("open", {}); };
     for (const kind of ["decision", "event", "notice", "missed"]) {
       source.addEventListener(kind, e => { alive(); hear(kind, JSON.parse(e.data)); });
     }
+    source.addEventListener("alive", alive);
     source.onerror = () => {
       away ||= setTimeout(() => say(false), AWAY_MS);
       if (source.readyState !== EventSource.CLOSED) return; // it comes back by itself
@@ -50,6 +52,13 @@ function hold(pass) {
     };
   }
   open();
+  setInterval(() => { // a stream may die without a word, as after a suspend
+    if (!source || !session.peek() || Date.now() - heard < SILENT_MS) return;
+    heard = Date.now();
+    say(false);
+    clearTimeout(again);
+    open();
+  }, LOOK_MS);
   effect(() => { if (!session.value) source?.close(); else if (!source || source.readyState === EventSource.CLOSED) { clearTimeout(again); open(); } });
   addEventListener("pagehide", () => { source?.close(); clearTimeout(again); clearTimeout(away); });
   addEventListener("pageshow", event => { if (event.persisted) open(); }); // as "back" brings it

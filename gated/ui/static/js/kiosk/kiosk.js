@@ -9,7 +9,7 @@ import { pinPad } from "./pinpad.js";
 import { chime } from "./sound.js";
 
 const TICK_MS = 250, LANGUAGE_MS = 30_000, AGAIN_MS = 1000, LONGEST_MS = 10_000;
-const SILENT_MS = 40_000; // the stream says something every 15 seconds
+const SILENT_MS = 40_000, LOOK_MS = 5000; // the stream says something every 15 seconds
 const state = signal(BEGIN), set = signal(null);
 const tell = (kind, data) => { const before = state.peek(); state.value = next(before, { kind, data }, Date.now()); react(before, state.peek()); };
 
@@ -84,6 +84,7 @@ function listenToGate() {
     source = new EventSource("/api/kiosk/events");
     source.onopen = () => { alive(); tell("open"); renewed(); };
     for (const kind of ["state", "notice", "decision"]) source.addEventListener(kind, e => { alive(); tell(kind, JSON.parse(e.data)); });
+    source.addEventListener("alive", alive);
     source.onerror = () => {
       tell("lost");
       source.close();
@@ -94,7 +95,7 @@ function listenToGate() {
   }
   open();
   // a stream may die without a word, as after a suspend
-  setInterval(() => { if (Date.now() - heard > SILENT_MS * 16) { heard = Date.now(); tell("lost"); open(); } }, SILENT_MS);
+  setInterval(() => { if (Date.now() - heard > SILENT_MS) { heard = Date.now(); tell("lost"); clearTimeout(again); open(); } }, LOOK_MS);
 }
 
 // After an update of the program the page is another one: it is loaded when nobody stands there.
