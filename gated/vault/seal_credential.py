@@ -17,6 +17,9 @@ from gated.vault.sealing import CREDENTIAL, decoded, sync_directory
 
 PLACE = Path("/etc/gated/seal.cred")
 PROGRAM = "systemd-creds"
+NO_LIBRARIES = "TPM2 support not installed"
+LIBRARIES = "the libraries libtss2-esys and libtss2-rc, which systemd loads for a TPM"
+
 LONGEST_S = 60.0
 """A TPM takes seconds."""
 
@@ -74,6 +77,7 @@ def _asked(*words: str, given: bytes = b"") -> bytes:
     except subprocess.TimeoutExpired:
         raise StorageError(f"{PROGRAM} {words[0]} does not answer: look at the TPM") from None
     if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise StorageError(f"{PROGRAM} {words[0]}: {said[-1] if said else 'it failed'}")
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["it failed"]
+        todo = f" (install {LIBRARIES})" if NO_LIBRARIES in said[-1] else ""
+        raise StorageError(f"{PROGRAM} {words[0]}: {said[-1]}{todo}")
     return done.stdout

@@ -14,15 +14,20 @@ from gated.errors import StorageError
 from gated.vault.seal_credential import protect, unseal
 
 KEY = bytes(range(32))
-LIBRARY = "libtss2-tcti-swtpm.so.0"
+LIBRARIES = ("libtss2-tcti-swtpm.so.0", "libtss2-esys.so.0", "libtss2-rc.so.0", "libtss2-mu.so.0")
+"""What systemd loads to speak to a TPM, and to swtpm."""
+
+
+def _missing() -> str:
+    places = [Path("/usr/lib"), Path("/usr/lib64")]
+    gone = [n for n in LIBRARIES if not any(any(p.glob(f"*/{n}")) for p in places)]
+    return ", ".join(gone)
+
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("systemd-creds") is None, reason="there is no systemd-creds"),
     pytest.mark.skipif(shutil.which("swtpm") is None, reason="there is no swtpm"),
-    pytest.mark.skipif(
-        not any(place.glob(f"*/{LIBRARY}") for place in (Path("/usr/lib"), Path("/usr/lib64"))),
-        reason=f"there is no {LIBRARY}",
-    ),
+    pytest.mark.skipif(bool(_missing()), reason=f"there is no {_missing()}"),
 ]
 
 Tpm = Callable[[str], None]

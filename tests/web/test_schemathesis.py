@@ -58,7 +58,8 @@ def off(response: Any) -> list[CheckFunction]:
     """
     busy = response.status_code == 503 and response.json()["code"] == "busy"
     if busy:
-        assert int(response.headers["Retry-After"]) > 0
+        (wait,) = response.headers["retry-after"]
+        assert int(wait) > 0
     return [*OFF, not_a_server_error] if busy else OFF
 
 
