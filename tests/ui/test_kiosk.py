@@ -21,7 +21,7 @@ from tests.e2e.process import Process
 from tests.ui.site import Site, Visitor, address_of, running_site, violations
 
 Visit = Callable[..., Visitor]
-SILENT_MS = 45_000
+LATER_MS = 45_000
 CALM = 'event: state\ndata: {"door": "locked", "mode": "normal", "fault": false}\n\n'
 SCREEN = {"viewport": {"width": 800, "height": 1280}}
 MACHINE = """async ({path, events}) => {
@@ -189,13 +189,14 @@ def test_a_program_that_was_renewed_is_loaded_when_nobody_stands_there(
     page.unroute("**/api/kiosk/events")
 
 
-def test_a_stream_that_died_without_a_word_is_begun_anew(visit: Visit, site: Site) -> None:
+def test_a_stream_that_died_without_a_word_is_begun_anew(browser: Any, site: Site) -> None:
     """As after a suspend: the browser takes the connection for open, and hears nothing."""
-    visitor = visit(**SCREEN)
-    visitor.page.clock.install()
-    page = _open(visitor, site)
-    with page.expect_request("**/api/kiosk/events"):
-        page.clock.fast_forward(SILENT_MS)
+    with browser.new_context(**SCREEN) as context:  # whose clock nobody else needs
+        page = context.new_page()
+        page.clock.install()
+        _open(Visitor(page, site), site)
+        with page.expect_request("**/api/kiosk/events"):
+            page.clock.fast_forward(LATER_MS)
 
 
 def test_of_two_languages_the_last_chosen_stays(visit: Visit, site: Site) -> None:
