@@ -121,7 +121,9 @@ class StoredBackups:
             made = self.get(name)
             with self._workspace.change(actor) as change:
                 change.record("backup_made", {"file": name, "bytes": made.bytes})
-            for old in self.list_()[KEPT:]:
+            # by a clock that was set back meanwhile the new one is not the newest
+            others = [found for found in self.list_() if found.name != name]
+            for old in others[KEPT - 1 :]:
                 old.path.unlink(missing_ok=True)
             report = {"file": name, "path": str(made.path), "bytes": made.bytes}
             job.progress(job.view.total, job.view.total, report)

@@ -122,6 +122,20 @@ def test_the_newest_three_are_kept(workspace: Workspace) -> None:
     assert [found.name for found in kept.list_()] == [made, "north-3.backup", "north-2.backup"]
 
 
+def test_a_new_backup_stays_where_the_clock_was_years_ahead_before(workspace: Workspace) -> None:
+    folder = workspace.settings.storage.state_dir / stored_backups.FOLDER
+    folder.mkdir(mode=0o700)
+    ahead = datetime(2040, 1, 1, tzinfo=UTC).timestamp()
+    for n in range(3):
+        old = folder / f"north-{n}.backup"
+        old.write_bytes(b"older")
+        os.utime(old, (ahead + n, ahead + n))
+    kept, job = backups(workspace, lambda _: SPARE * 9), a_job()
+    kept.work(Passphrase(PHRASE), "eve")(job)
+    made = job.view.report["file"]
+    assert [found.name for found in kept.list_()] == ["north-2.backup", "north-1.backup", made]
+
+
 @pytest.mark.parametrize("how", ["cancelled", "the disk fills up"])
 def test_a_backup_that_is_not_finished_leaves_nothing(workspace: Workspace, how: str) -> None:
     uploads = workspace.settings.storage.uploads / "images"
