@@ -7,21 +7,17 @@ offered? Of the other people: how often is anybody?
 
 from __future__ import annotations
 
-import argparse
-import pickle
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
-from gated.config import Settings, VisionSettings
 from gated.core.calibration import Calibration
 from gated.core.gallery import Gallery, GalleryPerson, Template
 from gated.core.lookalikes import lookalikes
 from gated.core.policy import CHANCES
 from gated.core.values import PersonRef
-from gated.enrollment.models import INSTALLED, VisionKit
-from gated.evaluation.recognition import SEED, PhotoFolder, embed_people
+from gated.evaluation.recognition import SEED, PhotoFolder
+from tests.bench.photo_folder import embedded
 
 PROMISE = 0.001
 SIZES = (30, 300, 600)
@@ -80,17 +76,7 @@ def _of(counts: dict[str, int], part: str, whole: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--kept", type=Path, help="Keep the embeddings in this file meanwhile.")
-    given = parser.parse_args(arguments)
-    kit = VisionKit(Settings(vision=VisionSettings(assets_dir=INSTALLED, threads=1)))
-    if given.kept and given.kept.exists():
-        people = pickle.loads(given.kept.read_bytes())  # noqa: S301 - one's own
-    else:
-        people = embed_people([kit], given.folder, lambda what, done, total: None)
-        if given.kept:
-            given.kept.write_bytes(pickle.dumps(people))
+    kit, people = embedded(__doc__, arguments)
     for size in SIZES:
         for row in rates(people, kit.calibration, size):
             print(row)

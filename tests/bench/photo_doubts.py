@@ -6,22 +6,18 @@ how many of those that were put to another person, each by itself?
 
 from __future__ import annotations
 
-import argparse
-import pickle
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from gated.config import Settings, VisionSettings
 from gated.core.gallery import Gallery, GalleryPerson, Template
 from gated.core.photo_doubts import photo_doubts
 from gated.core.policy import CHANCES
 from gated.core.values import PersonRef
-from gated.enrollment.models import INSTALLED, VisionKit
-from gated.evaluation.recognition import SEED, PhotoFolder, embed_people
+from gated.evaluation.recognition import SEED, PhotoFolder
+from tests.bench.photo_folder import embedded
 
 PROMISE = 0.001
 MOVED = 300
@@ -35,17 +31,7 @@ def _gallery(people: PhotoFolder, owners: npt.NDArray[np.intp]) -> Gallery:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--kept", type=Path, help="Keep the embeddings in this file meanwhile.")
-    given = parser.parse_args(arguments)
-    kit = VisionKit(Settings(vision=VisionSettings(assets_dir=INSTALLED, threads=1)))
-    if given.kept and given.kept.exists():
-        people = pickle.loads(given.kept.read_bytes())  # noqa: S301 - one's own
-    else:
-        people = embed_people([kit], given.folder, lambda what, done, total: None)
-        if given.kept:
-            given.kept.write_bytes(pickle.dumps(people))
+    kit, people = embedded(__doc__, arguments)
     owners, calibration = np.array(people.owners), kit.calibration
     threshold = calibration.threshold(PROMISE, len(owners), CHANCES)
     gallery = _gallery(people, owners)

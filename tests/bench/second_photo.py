@@ -8,30 +8,27 @@ stored or cut otherwise, and those that are two (the likeness of `core/photo_adv
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from gated.config import Settings, VisionSettings
 from gated.core.calibration import Calibration
 from gated.core.gallery import unit
 from gated.core.photo_advice import NEARLY_SAME
 from gated.core.policy import CHANCES
 from gated.core.statistics import bootstrap
 from gated.core.values import Image
-from gated.enrollment.models import INSTALLED, VisionKit
+from gated.enrollment.models import VisionKit
 from gated.errors import EnrollmentRefused
-from gated.evaluation.recognition import SEED, PhotoFolder, embed_people
+from gated.evaluation.recognition import SEED, PhotoFolder
 from gated.vision.decoding import decode
 from gated.vision.evaluation_crop import portrayed
+from tests.bench.photo_folder import embedded
 
 Vectors = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
@@ -222,17 +219,7 @@ def _shown(of_person: Floats) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--kept", type=Path, help="Keep the embeddings in this file meanwhile.")
-    given = parser.parse_args(arguments)
-    kit = VisionKit(Settings(vision=VisionSettings(assets_dir=INSTALLED, threads=1)))
-    if given.kept and given.kept.exists():
-        people = pickle.loads(given.kept.read_bytes())  # noqa: S301 - one's own
-    else:
-        people = embed_people([kit], given.folder, lambda what, done, total: None)
-        if given.kept:
-            given.kept.write_bytes(pickle.dumps(people))
+    kit, people = embedded(__doc__, arguments)
     visits = visits_of(people)
     print("people rule, counted, people who have it, threshold, FNIR %, less one photo's, FMR")
     for size in GALLERIES:
