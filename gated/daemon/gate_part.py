@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -12,6 +13,8 @@ from gated.daemon.process import Part, Process
 from gated.link.card_request import CardRequest
 from gated.link.running_gate import MOST_SUBSCRIBERS, FrameTap
 from gated.live.health_checks import HealthChecks
+
+log = logging.getLogger(__name__)
 
 SWITCH_S = 0.001
 """The switch interval of the interpreter: with Python's 5 ms the door would wait several times a
@@ -76,6 +79,10 @@ class GatePart(Part):
 
     @property
     def locked(self) -> bool:
-        """True while the door is locked, and where it was never opened."""
+        """True while the door is locked, and where it was never opened; False when unknown."""
         door = self.gate.door if self.gate else None
-        return door is None or not door.unlocked
+        try:
+            return door is None or not door.unlocked
+        except Exception:
+            log.exception("the door does not tell whether it is locked")
+            return False

@@ -10,7 +10,8 @@ from pathlib import Path
 from gated.config import CardOutputSettings
 from gated.core.messages import Condition, Decision
 from gated.core.wiegand import encode
-from gated.devices.drivers import CardOutputDriver, DoorHardware, card_output_driver, made_by
+from gated.devices.drivers import CardOutputDriver, DoorHardware, card_output_driver
+from gated.devices.guards import made_by
 from gated.errors import CardRefused, ConfigError
 from gated.ports import CardBits, CardOutput
 
@@ -49,7 +50,10 @@ class CardReporter:
 
     def close(self) -> None:
         """Close the output."""
-        self._output.close()
+        try:
+            self._output.close()
+        except Exception:  # likewise: the door is closed after it
+            log.exception("card output: cannot be closed")
 
     def _card(self, code: str) -> tuple[int, int] | None:
         if self._numbers is not None:

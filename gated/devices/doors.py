@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from gated.config import DoorSettings, Settings
+from gated.config.drivers import BUILT_IN
 from gated.core.messages import Condition, DoorEvent
 from gated.devices.clock import SystemClock
 from gated.devices.drivers import DoorDriver, DoorHardware, door_driver, make_door
-from gated.devices.indicators import NoIndicators, PlayedIndicators
+from gated.devices.guards import GuardedIndicators, made_by
+from gated.devices.indicators import LOST, NoIndicators, PlayedIndicators
 from gated.ports import Clock, Door, Indicators
 
 
@@ -44,9 +46,12 @@ def open_indicators(
     wired = settings.indicators.pins() or not settings.door.is_on_pins
     if driver.indicators is None or not wired:
         return NoIndicators()
-    opened = driver.indicators(settings, setup)
-    if note is not None and isinstance(opened, PlayedIndicators):
-        opened.note = note
+    make = driver.indicators
+    opened = made_by(f"door driver {driver.name}", lambda s: make(settings, s), setup)
+    if isinstance(opened, PlayedIndicators):
+        opened.note = note or opened.note
+    elif driver.name not in BUILT_IN["gated.doors"]:
+        return GuardedIndicators(driver.name, opened, note or (lambda condition: None), LOST)
     return opened
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import ValidationError
 
@@ -24,24 +24,15 @@ from gated.config import (
 )
 from gated.config.drivers import BUILT_IN, Group, load_driver
 from gated.core.messages import Condition, DoorEvent
+from gated.devices.guards import GuardedCamera, GuardedDoor, GuardedReader, made_by
 from gated.devices.header import DEV, SYS
-from gated.errors import ConfigError, DeviceError, GatedError
-from gated.ports import (
-    Camera,
-    CardOutput,
-    CardReader,
-    Clock,
-    Door,
-    EndOfStream,
-    Frame,
-    Indicators,
-    KeyedPin,
-)
+from gated.devices.timed_door import TimedDoor
+from gated.errors import ConfigError
+from gated.ports import Camera, CardOutput, CardReader, Clock, Door, Indicators
 
 if TYPE_CHECKING:
     from gated.devices.demo_scene import Portrait
 
-T = TypeVar("T")
 VIDEO = SYS / "class" / "video4linux"
 """Directory in which the kernel describes cameras."""
 
@@ -281,89 +272,33 @@ def checked(key: str, model: type[Section], values: dict[str, Any]) -> Section:
         raise ConfigError(*problems) from None
 
 
-def made_by(what: str, make: Callable[[Any], T], setup: Any) -> T:
-    """Make a device; turn any exception of an outside driver into a DeviceError that names it."""
-    try:
-        return make(setup)
-    except GatedError:
-        raise
-    except Exception as error:
-        raise DeviceError(f"{what} failed: {type(error).__name__}: {error}") from error
-
-
-class GuardedCamera:
-    """Wraps an outside camera: any exception becomes a DeviceError, so that it is opened again."""
-
-    def __init__(self, driver: str, camera: Camera) -> None:
-        self.name = camera.name
-        self._what = f"camera driver {driver}"
-        self._camera = camera
-
-    def open(self) -> None:
-        """Start to deliver. Raises: DeviceError."""
-        made_by(self._what, lambda camera: camera.open(), self._camera)
-
-    def read(self) -> Frame:
-        """Return the next frame. Raises: DeviceError, also when it is no BGR picture."""
-        try:
-            frame = self._camera.read()
-            image = frame.image
-            is_bgr = image.ndim == 3 and image.shape[2] == 3 and image.dtype.name == "uint8"
-        except EndOfStream:
-            raise
-        except GatedError:
-            raise
-        except Exception as error:
-            raise DeviceError(f"{self._what} failed: {type(error).__name__}: {error}") from error
-        if not is_bgr:
-            raise DeviceError(f"{self._what} gave no BGR picture: {image.shape} {image.dtype}")
-        return frame
-
-    def close(self) -> None:
-        """Release the device. Raises: DeviceError."""
-        made_by(self._what, lambda camera: camera.close(), self._camera)
-
-
-class GuardedReader:
-    """Wraps an outside card reader: any exception becomes a DeviceError."""
-
-    def __init__(self, driver: str, reader: CardReader) -> None:
-        self.name = reader.name
-        self._what = f"card reader driver {driver}"
-        self._reader = reader
-
-    def open(self) -> None:
-        """Open the reader. Raises: DeviceError."""
-        made_by(self._what, lambda reader: reader.open(), self._reader)
-
-    def read(self, timeout: float) -> str | KeyedPin | None:
-        """Return the next number or PIN, or None. Raises: DeviceError, also for another type."""
-        number: object = made_by(self._what, lambda r: r.read(timeout), self._reader)
-        if number is None or isinstance(number, (str, KeyedPin)):
-            return number
-        raise DeviceError(f"{self._what} gave a card as {type(number).__name__}, not as str")
-
-    def close(self) -> None:
-        """Close the reader. Raises: DeviceError."""
-        made_by(self._what, lambda reader: reader.close(), self._reader)
-
-
 def make_camera(driver: CameraDriver, setup: CameraSetup) -> Camera:
     """Make the camera, guarded when its driver is from outside."""
     if driver.name in BUILT_IN["gated.cameras"]:
         return driver.make(setup)
-    made = made_by(f"camera driver {driver.name}", driver.make, setup)
-    return GuardedCamera(driver.name, made)
+    return made_by(
+        f"camera driver {driver.name}", lambda s: GuardedCamera(driver.name, driver.make(s)), setup
+    )
 
 
 def make_door(driver: DoorDriver, setup: DoorSetup) -> Door:
-    """Make the door; any exception of an outside driver becomes a DeviceError."""
-    return made_by(f"door driver {driver.name}", driver.make, setup)
+    """Make the door, guarded when its driver is from outside.
+
+    A `TimedDoor` guards itself, and is what the watchdog and the door test know.
+    """
+    made = made_by(f"door driver {driver.name}", driver.make, setup)
+    if driver.name in BUILT_IN["gated.doors"] or isinstance(made, TimedDoor):
+        return made
+    return GuardedDoor(driver.name, made, setup.post)
 
 
 def make_reader(driver: ReaderDriver, setup: ReaderSetup) -> CardReader | None:
     """Make the card reader, guarded when its driver is from outside."""
     if driver.name in BUILT_IN["gated.readers"]:
         return driver.make(setup)
-    made = made_by(f"card reader driver {driver.name}", driver.make, setup)
-    return GuardedReader(driver.name, made) if made is not None else None
+
+    def make(setup: ReaderSetup) -> CardReader | None:
+        made = driver.make(setup)
+        return None if made is None else GuardedReader(driver.name, made)
+
+    return made_by(f"card reader driver {driver.name}", make, setup)

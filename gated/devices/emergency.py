@@ -60,13 +60,14 @@ def lock_door(door: DoorSettings, lgpio: Any = None, dev: Path = DEV, sys: Path 
 def _lock_from_outside(door: DoorSettings) -> str:
     from gated.devices.clock import SystemClock
     from gated.devices.drivers import door_driver
+    from gated.devices.guards import made_by
 
     driver, setup = door_driver(door, lambda event: None, SystemClock())
     if driver.lock is None:
         raise DeviceError(
             f"door.driver {door.driver} cannot lock without the program: look at the door"
         )
-    return driver.lock(setup)
+    return made_by(f"door driver {driver.name}", driver.lock, setup)
 
 
 def lock_on_chip(door: DoorSettings, lgpio: Any = None, dev: Path = DEV) -> str:

@@ -11,6 +11,7 @@ from gated.config import CameraSource
 from gated.config.addresses import authority
 from gated.devices.clock import SystemClock
 from gated.devices.drivers import VIDEO, camera_driver
+from gated.devices.guards import made_by
 from gated.errors import DeviceError
 
 RTSPS_PORT = 322
@@ -20,7 +21,7 @@ TIMEOUT_S = 3.0
 def identity_of(settings: CameraSource, sysfs: Path = VIDEO) -> str | None:
     """Return an identity that another camera would not have, or None. Raises: DeviceError."""
     driver, setup = camera_driver(settings, SystemClock(), video=sysfs)
-    return driver.identity(setup)
+    return made_by(f"camera driver {driver.name}", driver.identity, setup)
 
 
 def usb_identity(device: int | str, sysfs: Path = VIDEO) -> str | None:

@@ -140,7 +140,10 @@ class PlayedIndicators(ABC):
             self._closed = True
             self._changed.notify()
             self._switch(set())
-            self._let_go()
+            try:
+                self._let_go()
+            except Exception:
+                log.exception("indicators: the hardware cannot be let go of")
         if self._thread.is_alive():
             self._thread.join(timeout=2.0)
 

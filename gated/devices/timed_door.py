@@ -215,9 +215,16 @@ class TimedDoor(ABC):
             finally:
                 self._closed = True
                 self._condition.notify()
-                self._let_go()
+                self._release_hardware()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(timeout=2.0)
+
+    def _release_hardware(self) -> None:
+        """Release the hardware. Raises: DeviceError, whatever a driver's library raises."""
+        try:
+            self._let_go()
+        except Exception as error:
+            raise DeviceError(f"the door cannot be let go of: {error}") from error
 
     def _start(self) -> None:
         """Lock, read the inputs and start the thread; called last by the subclass's __init__."""

@@ -105,7 +105,14 @@ class Controller(Loop):
                 self.beat()
                 self.turn()
         finally:
+            self._lock_at_end()
+
+    def _lock_at_end(self) -> None:
+        """Lock; a door that does not obey is no crash, and does not hide one."""
+        try:
             self._door.lock()
+        except DeviceError as error:
+            log.error("the door cannot be locked: %s", error)
 
     def turn(self) -> None:
         """Wait for one event or the gate's deadline, and handle it."""

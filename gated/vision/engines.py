@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from gated.config import Section, VisionSettings
 from gated.config.drivers import BUILT_IN, load_driver
 from gated.core.calibration import Calibration
-from gated.errors import AssetError, ConfigError
+from gated.errors import AssetError, ConfigError, GatedError
 from gated.ports import Embedder
 from gated.vision import manifest
 from gated.vision.dlibnet import DlibEmbedder
@@ -149,13 +149,28 @@ def embedder_of(settings: VisionSettings, assets: AssetStore) -> Embedder:
         raise ConfigError(
             *(f"vision.options.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         ) from None
-    made = found.make(EngineSetup(settings, options, assets))
+    made = _made(found, EngineSetup(settings, options, assets))
     if made.model.split("/")[0] != found.model:
         raise ConfigError(
             f"vision.engine: {found.name} declares the model {found.model} and made {made.model}: "
             "ask who made the package"
         )
     return made
+
+
+def _made(found: Engine, setup: EngineSetup) -> Embedder:
+    """Make an embedder. Raises: ConfigError for whatever an engine from outside raises."""
+    if found.name in BUILT_IN["gated.engines"]:
+        return found.make(setup)
+    try:
+        return found.make(setup)
+    except GatedError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"vision.engine: {found.name} failed: {type(error).__name__}: {error}: bring its "
+            "package up to date, or name another engine"
+        ) from error
 
 
 def calibration_for(model: str, name: str | None = None) -> Calibration:

@@ -27,11 +27,12 @@ from gated.config import (
     load,
 )
 from gated.config.drivers import BUILT_IN, Group, load_driver, shadowed
-from gated.core.values import Image
+from gated.core.messages import Condition, DoorEvent
+from gated.core.values import DoorEventKind, Image, Light
 from gated.devices.cameras import open_camera
 from gated.devices.clock import ManualClock, SystemClock
 from gated.devices.contract import CAMERA_CHECKS
-from gated.devices.doors import open_door
+from gated.devices.doors import open_door, open_indicators
 from gated.devices.drivers import (
     CameraDriver,
     CardOutputDriver,
@@ -49,9 +50,11 @@ from gated.enrollment.models import INSTALLED, read_calibration
 from gated.enrollment.photo_doubts import PhotoDoubts
 from gated.errors import ConfigError, DeviceError
 from gated.ports import Camera
-from gated.vision.engines import Engine, calibration_for, engine
+from gated.vision.assets import AssetStore
+from gated.vision.engines import Engine, calibration_for, embedder_of, engine
 from tests.assets import require_assets
 from tests.devices.pictures import LEVELS, flat
+from tests.devices.waiting import eventually
 from tests.e2e.process import Process
 from tests.enrollment.offices import settings_in
 from tests.enrollment.test_gallery_check import axis, enrol
@@ -370,6 +373,91 @@ def test_a_door_that_cannot_lock_alone_says_so(site: Site) -> None:
         lock_door(DoorSettings(driver="bolt", options=BOLT_OPTIONS))
 
 
+LATCH = """
+from gated.devices.drivers import DoorDriver
+
+class Latch:
+    works = True
+    def _do(self):
+        if not self.works:
+            raise OSError("the library fails")
+    def unlock(self, for_s): self._do()
+    def lock(self): self._do()
+    def reset_fire(self): self._do(); return True
+    @property
+    def unlocked(self): self._do(); return False
+    @property
+    def contact_open(self): self._do(); return None
+    def close(self): self._do()
+
+class Lamps(Latch):
+    def show(self, lights): self._do()
+    def flash(self, granted): self._do()
+
+def lock(setup):
+    raise OSError("the library fails")
+
+DRIVER = DoorDriver(
+    name="latch", make=lambda setup: Latch(), lock=lock, indicators=lambda settings, setup: Lamps()
+)
+"""
+
+
+def test_whatever_a_door_raises_is_its_fault_until_it_obeys(site: Site) -> None:
+    site.install("latch", "gated.doors", {"latch": "latch:DRIVER"}, LATCH)
+    events: list[DoorEvent] = []
+    door = open_door(DoorSettings(driver="latch"), events.append, SystemClock())
+    door.unlock(1.0)
+    latch = importlib.import_module("latch").Latch
+    latch.works = False
+    for call in (lambda: door.unlock(1.0), door.lock, door.reset_fire):
+        with pytest.raises(DeviceError, match="door driver latch failed: OSError: the library"):
+            call()
+    assert (door.unlocked, door.contact_open) == (True, None), "not known to be locked"
+    latch.works = True
+    assert eventually(lambda: [e.kind for e in events] == [DoorEventKind.FAULT_OVER])
+    door.lock()
+    latch.works = False
+    with pytest.raises(DeviceError):
+        door.close()
+    with pytest.raises(DeviceError, match="door driver latch failed: OSError"):
+        lock_door(DoorSettings(driver="latch"))
+
+
+def test_whatever_lamps_raise_is_a_condition_until_they_obey(site: Site) -> None:
+    site.install("latch", "gated.doors", {"latch": "latch:DRIVER"}, LATCH)
+    settings = Settings(camera=CameraSettings(driver="v4l2"), door=DoorSettings(driver="latch"))
+    noted: list[Condition] = []
+    lamps = open_indicators(settings, note=noted.append)
+    latch = importlib.import_module("latch").Lamps
+    latch.works = False
+    lamps.show(frozenset({Light.IDLE}))
+    lamps.flash(granted=True)
+    lamps.close()
+    latch.works = True
+    lamps.flash(granted=False)
+    assert [(c.name, c.present, c.severity) for c in noted] == [
+        ("indicator_lost", True, "alarm"),
+        ("indicator_lost", False, "warning"),
+    ]
+
+
+def test_the_identity_of_a_camera_that_cannot_be_read_is_a_failed_device(site: Site) -> None:
+    code = FAULTY.replace("make=", "identity=lambda setup: 1 / 0, make=")
+    site.install("faulty", "gated.cameras", {"faulty": "faulty:DRIVER"}, code)
+    with pytest.raises(DeviceError, match="camera driver faulty failed: ZeroDivisionError"):
+        identity_of(CameraSettings(driver="faulty"))
+
+
+def test_another_error_of_gated_from_a_driver_is_a_failed_device(site: Site) -> None:
+    code = FAULTY.replace("RuntimeError(", "ConfigError(")
+    code = f"from gated.errors import ConfigError\n{code}"
+    site.install("faulty", "gated.cameras", {"faulty": "faulty:DRIVER"}, code)
+    camera = open_camera(CameraSettings(driver="faulty"), ManualClock())
+    with pytest.raises(DeviceError, match="ConfigError"):
+        camera.read()
+
+
 READER = """
 from gated.devices.drivers import ReaderDriver
 
@@ -415,6 +503,12 @@ def test_an_engine_from_outside_brings_its_own_error_rates(site: Site, tmp_path:
     own = tmp_path / "calibration.json"
     own.write_text(json.dumps(replace(measured, source="ours", pools=None).as_dict()))
     assert read_calibration(own, "arc-1/r1", "arc").pools == 2.0
+
+
+def test_an_engine_that_cannot_be_made_says_so(site: Site, tmp_path: Path) -> None:
+    site.install("arc", "gated.engines", {"arc": "arc:DRIVER"}, ARC.replace("None", "1 / 0"))
+    with pytest.raises(ConfigError, match=r"vision\.engine: arc failed: ZeroDivisionError"):
+        embedder_of(VisionSettings(engine="arc"), AssetStore([tmp_path]))
 
 
 def test_photos_of_an_engine_from_outside_are_looked_through(site: Site, tmp_path: Path) -> None:

@@ -24,10 +24,11 @@ from gated.core.messages import (
 )
 from gated.core.values import Reason, TrackedFace
 from gated.devices.clock import SystemClock
+from gated.devices.drivers import DoorDriver, DoorSetup, make_door
 from gated.devices.simulated import SimulatedCamera, SimulatedDoor
 from gated.devices.supervised import SupervisedCamera
 from gated.errors import StorageError
-from gated.ports import Frame
+from gated.ports import Door, Frame
 from gated.runtime.controller import GateDevices, GateListeners
 from gated.runtime.inbox import BoundedInbox
 from gated.runtime.journal_writer import JournalWriter, Record
@@ -58,7 +59,8 @@ class World:
 
 
 @contextmanager
-def world(journal_queue: int = 64) -> Iterator[World]:
+def world(journal_queue: int = 64, outside: Door | None = None) -> Iterator[World]:
+    """outside: a door that another package made, instead of the simulated one."""
     clock, inbox = SystemClock(), BoundedInbox()
     pictures = [np.full((48, 64, 3), shade, np.uint8) for shade in (10, 90, 170)]
     camera = SimulatedCamera(pictures, clock)
@@ -82,6 +84,10 @@ def world(journal_queue: int = 64) -> Iterator[World]:
         inbox.post(event)
 
     door = SimulatedDoor(SETTINGS, post, clock)
+    driven: Door = door
+    if outside is not None:
+        driver = DoorDriver(name="outside", make=lambda setup: outside)
+        driven = make_door(driver, DoorSetup(SETTINGS, None, post, clock))
 
     def crash(name: str, error: BaseException) -> None:
         here.crashes.append(f"{name}: {error}")
@@ -91,7 +97,7 @@ def world(journal_queue: int = 64) -> Iterator[World]:
 
     pipeline = Pipeline(
         Gate(POLICY, gallery([ANN]), CALIBRATION),
-        GateDevices(SupervisedCamera(camera, clock, post, frozen_after_s=10), door, clock),
+        GateDevices(SupervisedCamera(camera, clock, post, frozen_after_s=10), driven, clock),
         analyse,
         JournalWriter(append, journal_queue, crash),
         inbox,
@@ -146,6 +152,37 @@ def test_a_grant_for_which_the_relay_fails_is_no_passage() -> None:
         assert here.decisions[0][1] is None
         here.door.jam(False)
     assert here.crashes == []
+
+
+class Broken:
+    """A door of another package, whose library fails."""
+
+    unlocked = False
+    contact_open: bool | None = None
+
+    def unlock(self, for_s: float) -> None:
+        raise OSError("no such device")
+
+    def lock(self) -> None:
+        raise OSError("no such device")
+
+    def reset_fire(self) -> bool:
+        raise OSError("no such device")
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def test_a_door_from_outside_that_fails_ends_nothing() -> None:
+    with world(outside=Broken()) as here:
+        here.faces = [face({ANN: 0.9})]
+        assert eventually(lambda: recorded(here, "door_fault"))
+        assert eventually(lambda: recorded(here, "not_used"))
+    assert here.crashes == []
+
+
+def recorded(here: World, kind: str) -> list[Record]:
+    return [r for r in here.written if isinstance(r, RecordEvent) and r.kind == kind]
 
 
 def test_settled_tracks_are_told_to_the_inference_thread() -> None:
