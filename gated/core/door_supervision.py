@@ -328,6 +328,10 @@ class DoorSupervision:
         elif mode is not DoorMode.NORMAL and end is not None and end.is_over(mode, now):
             yield _back_to_normal(mode, "until", now)
         elif mode is not DoorMode.NORMAL:
+            if before.unlogged:
+                body = {"mode": str(mode), "before": str(mode), "cause": "restart"}
+                until = {} if end is None else {"until": written(end.until)}
+                yield RecordEvent(now, "door_mode", body | until)
             self._end_at(end, now)
             yield from self.door.set_mode(mode, now)
 

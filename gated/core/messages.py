@@ -231,12 +231,13 @@ class ReleaseFailed:
 class Restored:
     """The state before the start of the program: mode of the door, unacknowledged alarms.
 
-    end: when the mode ends by itself; None: never.
+    end: when the mode ends by itself; None: never. unlogged: the log does not have the mode yet.
     """
 
     mode: DoorMode = DoorMode.NORMAL
     alarms: Mapping[str, Severity] = field(default_factory=dict)
     end: ModeEnd | None = None
+    unlogged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from gated.core.messages import (
     Notice,
     PlanReplaced,
     RecordEvent,
+    Restored,
 )
 from gated.core.mode_end import written
 from gated.core.policy import criteria_for
@@ -47,6 +48,7 @@ from gated.devices.supervised import SupervisedCamera
 from gated.devices.timed_door import TimedDoor
 from gated.door.act_check import ActCheck
 from gated.door.alarms import before_restart
+from gated.door.door_memory import DoorMemory, remembered
 from gated.enrollment.gallery_cache import GalleryCache, open_gallery
 from gated.enrollment.models import VisionKit, policy_of
 from gated.enrollment.strangers import error_estimate
@@ -131,6 +133,7 @@ class GateRuntime:
         self.live = RunningGate(context.tap, self.act, self._take_news)
         self.room = DiskSpace(context.workspace, context.clock)
         self.door: Door | None = None
+        self._memory = DoorMemory(self._settings.storage.state_dir, context.workspace.journal.boot)
         self.many_changes = threading.Event()
         """Set while the hub sends changes of many people."""
         self.loops: list[Watched] = []
@@ -161,6 +164,8 @@ class GateRuntime:
         self.door = open_door(settings.door, self._inbox.post, self._clock, hardware=notes)
         stack.callback(self.door.close)
         keep_wiring(settings.storage.state_dir, settings.door)
+        self._memory.prepare()
+        self._hold_fire(self.door)
         if isinstance(self.door, TimedDoor):
             # its own thread ends every release
             self.loops.append(self.door)
@@ -174,6 +179,27 @@ class GateRuntime:
         self._context.prepare_people(kit.model)
         if not self._context.stopping():
             self._start(kit, self.door, stack)
+
+    def _hold_fire(self, door: Door) -> None:
+        """Release the door again where a fire was not reset before the program ended."""
+        if not remembered(self._settings.storage.state_dir).fire:
+            return
+        try:
+            held = isinstance(door, TimedDoor) and door.hold_fire()
+        except DeviceError as error:
+            log.error("the release for a fire cannot be taken up again yet: %s", error)
+            return
+        if held:
+            log.warning("the door is released: a fire was not reset before the restart")
+        else:
+            self._memory.forget_fire()
+
+    def _restored(self) -> Restored:
+        """Return the state before the start."""
+        restored = before_restart(self._workspace)
+        if not restored.unlogged:
+            self._memory.forget_mode()
+        return restored
 
     def _start(self, kit: VisionKit, door: Door, stack: ExitStack) -> None:
         workspace = self._workspace
@@ -191,7 +217,9 @@ class GateRuntime:
         analyse = self._with_snapshots(self._context.tap.tapped(analyse), stack)
         analyse = self._with_refused_visits(analyse, kit, recorder, stack)
         self._tape = self._start_tape(gallery, stack)
-        journal = JournalWriter(recorder.append, self._settings.storage.journal_queue, self._crash)
+        journal = JournalWriter(
+            recorder.append, self._settings.storage.journal_queue, self._crash, self._memory
+        )
         pipeline = Pipeline(
             gate,
             GateDevices(self._camera(kit), door, self._clock),
@@ -202,7 +230,7 @@ class GateRuntime:
             self._crash,
         )
         self._renew_plan()
-        self._inbox.post(before_restart(workspace))
+        self._inbox.post(self._restored())
         self._inbox.post(last_punches(workspace, self._clock.now()))
         for event in known_presence(workspace):
             self._inbox.post(event)

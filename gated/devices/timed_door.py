@@ -11,7 +11,7 @@ end of a lease and a grant that extends it are ordered.
   is over. Inputs are also read once a second, because the kernel drops edges when its queue is
   full.
 - Fire releases before the event is posted and stays latched until `reset_fire`; nothing locks the
-  door meanwhile.
+  door meanwhile. A latch from before a restart is taken up again by `hold_fire`.
 - Any error in here locks the door (unless fire holds it) and posts FAULT, once per cause; the first
   check without an error posts FAULT_OVER. A relay that is released without a lease is driven back
   at the next check, so a failed attempt to lock is repeated every second.
@@ -44,6 +44,9 @@ from gated.errors import DeviceError
 log = logging.getLogger(__name__)
 
 Post = Callable[[DoorEvent], None]
+
+NOT_RESET = "its release was not reset before the restart"
+"""Detail of a fire that comes from before the start of the program."""
 
 REREAD_S = 1.0
 RENEW_AFTER = 3
@@ -203,6 +206,25 @@ class TimedDoor(ABC):
                     self.lock()
                 finally:
                     self._post(DoorEvent(DoorEventKind.FIRE_CLEARED))
+            return True
+
+    def hold_fire(self) -> bool:
+        """Release as for a fire whose release was not reset before the program ended.
+
+        Returns False without a fire input. Raises: DeviceError when the relay cannot be moved; it
+        is tried again then.
+        """
+        with self._condition:
+            if self._closed or Input.FIRE not in self._inputs:
+                return False
+            if not self._fire:
+                self._fire = True
+                try:
+                    self._drive(True)
+                except Exception as error:
+                    raise DeviceError(f"the relay cannot be released: {error}") from error
+                finally:
+                    self._post(DoorEvent(DoorEventKind.FIRE, NOT_RESET))
             return True
 
     def close(self) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any
 
 from gated.core.messages import AlarmsAcknowledged, Event, Restored
 from gated.core.mode_end import ModeEnd
 from gated.core.values import DoorMode, moment
+from gated.door.door_memory import remembered
 from gated.errors import AlreadyDone
 from gated.journal import alarm_store
 from gated.journal.alarm_store import Alarm
@@ -63,7 +65,8 @@ def before_restart(workspace: Workspace, *, closely: bool = True) -> Restored:
     """Return the state before the program ended: mode of the door, unacknowledged alarms.
 
     A mode counts only as this gate has sealed it. When newer rows may have been deleted, only a
-    mode that keeps people out counts. closely: check for that; it takes a tenth of a second.
+    mode that keeps people out counts. closely: check for that; it takes a tenth of a second. A mode
+    that the log could not take (`door_memory`) keeps people out, and needs no seal.
     """
     with workspace.database.read() as session:
         row = workspace.journal.last_sealed(session, "door_mode") or LastRow({})
@@ -73,8 +76,17 @@ def before_restart(workspace: Workspace, *, closely: bool = True) -> Restored:
     if not newest:
         log.error("rows of the journal are missing: the mode of the door may be an older one")
         mode = DoorMode.NORMAL if mode.admits else mode
-    end = _end_of(row, workspace.journal.boot)
-    return Restored(mode, {alarm.kind: alarm.severity for alarm in standing}, end)
+    alarms = {alarm.kind: alarm.severity for alarm in standing}
+    kept = remembered(workspace.settings.storage.state_dir).mode
+    unlogged = kept is not None and kept.body != _mode_of(row) and kept.utc > row.utc
+    if kept is not None and unlogged:
+        row, mode = kept, DoorMode(kept.body["mode"])
+    return Restored(mode, alarms, _end_of(row, workspace.journal.boot), unlogged)
+
+
+def _mode_of(row: LastRow) -> Mapping[str, Any]:
+    """Return what `door_memory` would keep of a row."""
+    return {key: row.body[key] for key in ("mode", "until") if key in row.body}
 
 
 def _end_of(row: LastRow, boot: str) -> ModeEnd | None:

@@ -245,6 +245,13 @@ def test_a_closed_door_stays_closed_over_a_restart(mode: DoorMode) -> None:
     assert scene.gate.state.mode is mode
 
 
+def test_a_mode_that_the_log_does_not_have_yet_is_recorded() -> None:
+    scene = Scene()
+    sent = scene.send(Restored(DoorMode.LOCKDOWN, unlogged=True))
+    assert records(sent) == [("door_mode", "info")]
+    assert scene.gate.state.mode is DoorMode.LOCKDOWN
+
+
 def test_free_access_ends_with_the_program_and_that_is_recorded() -> None:
     scene = Scene()
     assert records(scene.send(Restored(DoorMode.FREE_ACCESS))) == [("door_mode", "info")]

@@ -298,6 +298,21 @@ def test_fire_releases_until_it_is_reset_by_hand(make: Callable[..., Rig]) -> No
     assert rig.letters.heard(DoorEventKind.FIRE, times=2)
 
 
+def test_a_fire_that_was_not_reset_before_a_restart_is_taken_up_again(
+    make: Callable[..., Rig],
+) -> None:
+    rig = make(max_unlock_s=0.05, unlock_s=0.05)
+    assert rig.door.hold_fire()
+    assert rig.unlocked()
+    assert rig.letters.heard(DoorEventKind.FIRE)
+    rig.door.lock()
+    time.sleep(3 * DEBOUNCE_S)
+    assert rig.unlocked(), "the input is quiet, and the release was not reset"
+    assert rig.door.reset_fire()
+    assert not rig.unlocked()
+    assert rig.letters.count(DoorEventKind.FIRE_CLEARED) == 1
+
+
 @pytest.mark.parametrize(
     ("name", "began", "ended"),
     [

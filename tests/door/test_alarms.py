@@ -14,6 +14,7 @@ from gated.core.values import DoorMode, Instant
 from gated.database.tables import journal, settings
 from gated.devices.clock import ManualClock, SystemClock
 from gated.door.alarms import Alarms, before_restart
+from gated.door.door_memory import DoorMemory, Remembered, remembered
 from gated.errors import Conflict, NotFound
 from gated.journal import erasure_ledger
 from gated.link.status_board import StatusBoard
@@ -101,6 +102,70 @@ def test_the_end_of_a_mode_holds_over_a_restart(
         workspace.journal.boot = "after a power cut"
     due = NOW.mono + 3600 if boot == "the same" else None
     assert before_restart(workspace) == Restored(DoorMode.LOCKDOWN, end=ModeEnd(until, due))
+
+
+def set_to(mode: str, at: Instant = NOW, **body: str) -> RecordEvent:
+    return RecordEvent(at, "door_mode", {"mode": mode, **body})
+
+
+def test_a_lockdown_that_the_log_did_not_take_holds_over_a_restart(
+    workspace: Workspace, recorder: Recorder
+) -> None:
+    state_dir = workspace.settings.storage.state_dir
+    recorder.append([set_to("out_of_service")])
+    until = written(NOW.utc + 3600)
+    before = DoorMemory(state_dir, workspace.journal.boot)
+    before.prepare()
+    before.keep([set_to("lockdown", LATER, until=until)])
+    end = ModeEnd(NOW.utc + 3600, LATER.mono + NOW.utc + 3600 - LATER.utc)
+    kept = Restored(DoorMode.LOCKDOWN, end=end, unlogged=True)
+    assert before_restart(workspace) == kept
+
+    after, again = DoorMemory(state_dir, "a"), set_to("lockdown", LATER, until=until)
+    after.keep([again])
+    after.recorded([set_to("lockdown", LATER, until=until)])
+    assert before_restart(workspace).unlogged, "another record was written, not this one"
+    recorder.append([again])
+    after.recorded([again])
+    assert remembered(state_dir) == Remembered()
+    assert before_restart(workspace) == Restored(DoorMode.LOCKDOWN, end=end)
+
+
+def test_a_lockdown_that_was_ended_while_the_log_failed_does_not_come_back(
+    workspace: Workspace,
+) -> None:
+    memory = DoorMemory(workspace.settings.storage.state_dir, workspace.journal.boot)
+    memory.prepare()
+    memory.keep([set_to("lockdown")])
+    memory.keep([set_to("normal", LATER)])
+    assert before_restart(workspace) == Restored()
+
+
+def test_an_older_lockdown_in_the_file_yields_to_the_log(
+    workspace: Workspace, recorder: Recorder
+) -> None:
+    memory = DoorMemory(workspace.settings.storage.state_dir, workspace.journal.boot)
+    memory.prepare()
+    memory.keep([set_to("lockdown")])
+    recorder.append([set_to("normal", LATER)])
+    assert before_restart(workspace) == Restored()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"mode": {"x": 1}, "fire": 1}'])
+def test_a_file_that_cannot_be_read_is_said_in_the_log(
+    workspace: Workspace, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    state_dir = workspace.settings.storage.state_dir
+    (state_dir / "door-memory").write_text(text)
+    assert before_restart(workspace) == Restored()
+    assert "what the door had to remember cannot be read" in caplog.text
+    memory = DoorMemory(state_dir, "a")
+    memory.prepare()
+    memory.keep([RecordEvent(NOW, "door_fire")])
+    assert remembered(state_dir).fire
+    memory.keep([RecordEvent(NOW, "door_fire_cleared")])
+    assert remembered(state_dir) == Remembered()
+    assert (state_dir / "door-memory").stat().st_size == 512
 
 
 def test_a_gate_that_was_only_named_misses_no_rows(

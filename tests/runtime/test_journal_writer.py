@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from gated.core.messages import RecordEvent
 from gated.core.values import Instant
@@ -89,5 +89,39 @@ def test_on_a_full_disk_it_is_not_available_and_writes_what_still_comes() -> Non
     assert writer.offer(record(1))
     writer.start()
     assert eventually(lambda: len(paper.lines) == 1)
+    writer.stop()
+    writer.join(10)
+
+
+class Noted:
+    """Keeps records of the kind `test` in mind."""
+
+    kinds = frozenset({"test"})
+
+    def __init__(self) -> None:
+        self.kept: list[RecordEvent] = []
+        self.written: list[Record] = []
+
+    def keep(self, records: Iterable[RecordEvent]) -> None:
+        self.kept += records
+
+    def recorded(self, batch: Sequence[Record]) -> None:
+        self.written += batch
+
+
+def test_what_must_survive_is_kept_at_once_also_where_the_queue_has_no_place() -> None:
+    paper, memory = Paper(), Noted()
+    paper.broken.set()
+    writer = JournalWriter(paper.append, 2, crash, memory)
+    writer.start()
+    assert writer.offer(record(1))
+    assert eventually(lambda: writer.failing)
+    assert writer.offer(record(2))
+    assert not writer.offer(record(3))
+    assert eventually(lambda: record(3) in memory.kept)
+    assert memory.kept[0] == record(1)
+    assert memory.written == []
+    paper.broken.clear()
+    assert eventually(lambda: memory.written == [record(1), record(2)])
     writer.stop()
     writer.join(10)

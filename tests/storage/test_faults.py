@@ -16,7 +16,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gated.core.messages import Condition, RecordDecision
+from gated.core.messages import Condition, RecordDecision, RecordEvent, Restored
+from gated.core.values import DoorMode, Instant
+from gated.door.alarms import before_restart
+from gated.door.door_memory import DoorMemory, remembered
 from gated.live.log_outage import PATIENCE_S, LogOutage
 from gated.live.recording import Recorder
 from gated.runtime.journal_writer import JournalWriter
@@ -91,11 +94,11 @@ def card(tmp_path: Path) -> Iterator[Card]:
     card.take_out()
 
 
-def writer_of(workspace: Workspace) -> JournalWriter:
+def writer_of(workspace: Workspace, memory: DoorMemory | None = None) -> JournalWriter:
     def crashed(name: str, error: BaseException) -> None:
         raise AssertionError(f"{name} has crashed") from error
 
-    return JournalWriter(Recorder(workspace, workspace.settings).append, 4096, crashed)
+    return JournalWriter(Recorder(workspace, workspace.settings).append, 4096, crashed, memory)
 
 
 def offer_until(condition: Callable[[], bool], writer: JournalWriter) -> int:
@@ -142,6 +145,28 @@ def test_records_wait_for_a_full_disk_and_none_is_lost(small_disk: Path) -> None
             assert not writer.failing
         assert rows(workspace) == before + accepted
         assert workspace.journal.verify().ok
+
+
+def test_a_lockdown_that_is_set_while_the_disk_is_full_holds_over_a_restart(
+    small_disk: Path,
+) -> None:
+    state_dir = small_disk / "state"
+    lockdown = RecordEvent(Instant(1.0, time.time()), "door_mode", {"mode": "lockdown"})
+    with Workspace(settings(state_dir)) as workspace:
+        memory = DoorMemory(state_dir, workspace.journal.boot)
+        memory.prepare()
+        writer = writer_of(workspace, memory)
+        with running(writer):
+            writer.offer(RecordDecision(grant(None)))
+            until(lambda: writer.written == 1)
+            with full(small_disk):
+                offer_until(lambda: writer.failing, writer)
+                assert writer.offer(lockdown)
+                until(lambda: remembered(state_dir).mode is not None)
+                assert before_restart(workspace).unlogged
+            until(lambda: writer.backlog == 0)
+        assert remembered(state_dir).mode is None, "the log has it"
+        assert before_restart(workspace) == Restored(DoorMode.LOCKDOWN)
 
 
 def test_a_file_system_that_gave_up_takes_nothing_and_loses_nothing_that_was_written(
