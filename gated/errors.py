@@ -64,26 +64,72 @@ GatedError
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The rule that a value breaks, None where it has no name; its limit; and words for both."""
+
+    rule: str | None
+    limit: str | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A mistake in the configuration. place: file and line, or who gave it; key: as it is written.
+
+    Both are empty where nothing of the kind is known.
+    """
+
+    place: str
+    key: str
+    broken: Broken
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.place, self.key, self.broken.detail) if part)
 
 
 class GatedError(Exception):
-    """Anything that gated reports to a person in one sentence that says what to do next."""
+    """Anything that gated reports to a person in one sentence that says what to do next.
+
+    rule, limit: the name of what is wrong, for whoever has words of their own, and its limit as
+    text; None where it has none. at: where in a request it stands.
+    """
 
     code: ClassVar[str] = "error"
     exit_code: ClassVar[int] = 70
+    at: ClassVar[str] = "body"
+    rule: str | None = None
+    limit: str | None = None
+
+    def named(self, rule: str | None, limit: str | None = None) -> Self:
+        """Give what is wrong a name, in `raise Refused("...").named("...")`."""
+        self.rule, self.limit = rule, limit
+        return self
 
 
 class ConfigError(GatedError):
-    """The configuration cannot be used; `problems` lists every reason, one line each."""
+    """The configuration cannot be used; `problems` lists every reason, one line each.
+
+    mistakes: the same with their names; empty where nothing has one.
+    """
 
     code = "configuration"
     exit_code = 3
 
-    def __init__(self, *problems: str) -> None:
+    def __init__(self, *problems: str, mistakes: Sequence[Mistake] = ()) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+        self.mistakes = tuple(mistakes)
+
+    @classmethod
+    def of(cls, mistakes: Sequence[Mistake]) -> Self:
+        """Make it of mistakes, each of which is a line."""
+        return cls(*map(str, mistakes), mistakes=mistakes)
 
 
 class AssetError(GatedError):
@@ -422,8 +468,8 @@ class SettingsRefused(Refused):
 
     code = "settings_refused"
 
-    def __init__(self, problems: Mapping[str, str]) -> None:
-        super().__init__("\n".join(f"{key}: {why}" for key, why in problems.items()))
+    def __init__(self, problems: Mapping[str, Broken]) -> None:
+        super().__init__("\n".join(f"{key}: {why.detail}" for key, why in problems.items()))
         self.problems = problems
 
 
@@ -434,17 +480,11 @@ class WeakPassword(Refused):
 
 
 class NamedRefusal(Refused):
-    """A value is refused by a rule that has a name, for whoever has words of their own.
-
-    at: where the value stands. limit: of the rule, as text; None for a rule without one.
-    """
-
-    at = "body"
+    """A value is refused by a rule that has a name."""
 
     def __init__(self, message: str, rule: str | None = None, limit: str | None = None) -> None:
         super().__init__(message)
-        self.rule = rule
-        self.limit = limit
+        self.named(rule, limit)
 
 
 class CardRefused(NamedRefusal):

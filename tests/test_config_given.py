@@ -128,8 +128,8 @@ def test_each_wrong_or_forbidden_key_is_named() -> None:
         "dor",
         "ui",
     }
-    assert "file of the gate" in found["door.relay_pin"]
-    assert "did you mean unlock_s" in found["door.unlok_s"]
+    assert "file of the gate" in found["door.relay_pin"].detail
+    assert "did you mean unlock_s" in found["door.unlok_s"].detail
 
 
 def test_what_depends_on_the_gate_is_left_to_the_gate() -> None:

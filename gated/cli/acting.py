@@ -45,7 +45,7 @@ def checked(schema: type[T], values: Mapping[str, Any]) -> T:
     """Make a body of the API of options. Raises: click.UsageError in the API's words."""
     from pydantic import ValidationError
 
-    from gated.http.plain_words import in_plain_words
+    from gated.core.plain_words import in_plain_words
 
     try:
         return schema(**values)

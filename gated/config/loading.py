@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,9 +22,12 @@ from gated.config.settings import (
     Settings,
 )
 from gated.config.yaml_locations import Keys, YamlDraft, dotted, parse
-from gated.errors import ConfigError
+from gated.core.plain_words import broken
+from gated.errors import Broken, ConfigError, Mistake
 
 if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
     from gated.core.calibration import Calibration
 
 _SECRET_PARTS = re.compile(
@@ -134,11 +137,11 @@ def load_with(
     overruled = tuple(_apply_given(draft, given or {}, given_by, origins))
     settings = _build(draft, base)
     if settings is None:
-        raise ConfigError(*draft.problems)
+        raise ConfigError.of(draft.problems)
     return Loaded(settings, origins, overruled)
 
 
-def check_own(values: Mapping[str, Any]) -> dict[str, str]:
+def check_own(values: Mapping[str, Any]) -> dict[str, Broken]:
     """Return what is wrong with values that somebody would set on the pages: key -> why.
 
     `load_with` reports values that are impossible in combination with others.
@@ -147,14 +150,14 @@ def check_own(values: Mapping[str, Any]) -> dict[str, str]:
     for section, part in draft.values.items():
         for key in part if isinstance(part, dict) and section in SECTIONS else ():
             if key in SECTIONS[section].model_fields and (section, key) not in ON_PAGES:
-                draft.complain((section, str(key)), "is set in the file of the gate only")
+                _complain_of_file(draft, (section, str(key)))
             elif not _is_finite(part[key]):
-                draft.complain((section, str(key)), "should be a finite number")
+                draft.complain((section, str(key)), "should be a finite number", "number")
     _sections(draft, Path())
-    return {p.split(": ")[1]: p.split(": ", 2)[2] for p in draft.problems}
+    return {mistake.key: mistake.broken for mistake in draft.problems}
 
 
-def check_given(values: Mapping[str, Any]) -> dict[str, str]:
+def check_given(values: Mapping[str, Any]) -> dict[str, Broken]:
     """Return what is wrong with values that a hub would give: key -> why; empty when all is well.
 
     Settings that conflict are reported where all keys concerned are given: with others it depends
@@ -162,7 +165,7 @@ def check_given(values: Mapping[str, Any]) -> dict[str, str]:
     """
     draft = YamlDraft(dict(values), {(): ""})
     _check_given(draft)
-    return {p.split(": ")[1]: p.split(": ", 2)[2] for p in draft.problems}
+    return {mistake.key: mistake.broken for mistake in draft.problems}
 
 
 def read_given(file: Path) -> dict[str, dict[str, Any]]:
@@ -179,7 +182,7 @@ def given_in(text: str, name: str) -> dict[str, dict[str, Any]]:
     _write_out(draft)
     _check_given(draft)
     if draft.problems:
-        raise ConfigError(*sorted(draft.problems, key=_line))
+        raise ConfigError.of(sorted(draft.problems, key=_line))
     return draft.values
 
 
@@ -189,12 +192,16 @@ def _check_given(draft: YamlDraft) -> None:
         for key in part if isinstance(part, dict) and section in SECTIONS else ():
             reported.add((section, key))
             if SCOPES.get((section, str(key))) == "file":
-                draft.complain((section, str(key)), "is set in the file of the gate only")
+                _complain_of_file(draft, (section, str(key)))
             elif not _is_finite(part[key]):
-                draft.complain((section, str(key)), "should be a finite number")
+                draft.complain((section, str(key)), "should be a finite number", "number")
     for misfit, places in _misfits_of(_sections(draft, Path()), draft):
         if reported.issuperset(place[:2] for place in places):
-            draft.misfit(places[0], misfit.text)
+            draft.misfit(places[0], misfit.text, misfit.rule, misfit.limit)
+
+
+def _complain_of_file(draft: YamlDraft, key: Key) -> None:
+    draft.complain(key, "is set in the file of the gate only", "file_only")
 
 
 def _is_finite(value: Any) -> bool:
@@ -222,11 +229,13 @@ def check_tolerance(settings: Settings, calibration: Calibration) -> float | Non
     fmr = calibration.fmr(1.0 - tolerance if cosine else -tolerance)
     if fmr > TOLERANCE_LIMIT * (1 + 1e-9) and not settings.recognition.accept_lax_tolerance:
         limit = calibration.similarity_at(TOLERANCE_LIMIT)
-        raise ConfigError(
-            f"recognition.face_tolerance (FACE_TOLERANCE): {tolerance:g} lets one comparison in "
-            f"{1 / fmr:.0f} match a stranger: use {1.0 - limit if cosine else -limit:.3f} or less "
-            f"(one in {1 / TOLERANCE_LIMIT:.0f}), or accept it with accept_lax_tolerance: true"
+        most = f"{1.0 - limit if cosine else -limit:.3f}"
+        text = (
+            f"{tolerance:g} lets one comparison in {1 / fmr:.0f} match a stranger: use {most} or "
+            f"less (one in {1 / TOLERANCE_LIMIT:.0f}), or accept it with accept_lax_tolerance: true"
         )
+        key, lax = "recognition.face_tolerance", Broken("lax_tolerance", most, text)
+        raise ConfigError(f"{key} (FACE_TOLERANCE): {text}", mistakes=[Mistake("", key, lax)])
     return fmr
 
 
@@ -343,7 +352,7 @@ def _apply_environment(draft: YamlDraft, environ: Mapping[str, str], base: Path)
     dotenv = _dotenv_in(base)
     if dotenv is not None:
         values, problems = read_dotenv(_read(dotenv), _shown(dotenv))
-        draft.problems += problems
+        draft.problems += (Mistake("", "", Broken(None, None, text)) for text in problems)
         found = {k: (v, f"{place}: {k}", dotenv.parent) for k, (v, place) in values.items()}
     found |= {k: (v, k, _here()) for k, v in environ.items() if v}
     applied: dict[Key, str] = {}
@@ -367,7 +376,7 @@ def _override(draft: YamlDraft, keys: Key, text: str, origin: str, base: Path) -
     try:
         typed = TypeAdapter[Any](info.rebuild_annotation()).validate_python(text)
     except ValidationError as error:
-        draft.complain(keys, _joined([e["msg"] for e in error.errors()]))
+        _complain_of_value(draft, keys, error.errors())
         return
     match typed:
         case Path():
@@ -415,7 +424,7 @@ def _apply_given(
                 draft.origins[section, key] = given_by
                 origins[section, key] = ValueOrigin("hub", given_by)
                 if SCOPES.get((section, key)) == "file":
-                    draft.complain((section, key), "is set in the file of the gate only")
+                    _complain_of_file(draft, (section, key))
 
 
 def _build(draft: YamlDraft, base: Path) -> Settings | None:
@@ -423,7 +432,7 @@ def _build(draft: YamlDraft, base: Path) -> Settings | None:
     parts = _sections(draft, base)
     for misfit, places in _misfits_of(parts, draft):
         given = (p for p in places if p in draft.origins)
-        draft.misfit(next(given, places[0]), misfit.text)
+        draft.misfit(next(given, places[0]), misfit.text, misfit.rule, misfit.limit)
     draft.problems.sort(key=_line)
     if draft.problems:
         return None
@@ -439,7 +448,7 @@ def _sections(draft: YamlDraft, base: Path) -> dict[str, Section]:
         elif isinstance(values, dict):
             parts[name] = _section(name, values, draft, base)
         else:
-            draft.complain((name,), "must be a section with keys of its own")
+            draft.complain((name,), "must be a section with keys of its own", "object")
     return parts
 
 
@@ -467,17 +476,17 @@ def _section(name: str, values: dict[str, Any], draft: YamlDraft, base: Path) ->
         except ValidationError as error:
             if not values:
                 raise  # a default is wrong: our mistake, not the user's
-            wrong: dict[Keys, list[str]] = {}
+            wrong: dict[Keys, list[ErrorDetails]] = {}
             left_out: set[str | int] = set()
             for item in error.errors():
                 keys = _existing(item["loc"], values)
                 if item["type"] == "extra_forbidden":
                     draft.complain_unknown((name, *keys), _owner(keys, cls))
                 else:
-                    wrong.setdefault((name, *keys), []).append(item["msg"])
+                    wrong.setdefault((name, *keys), []).append(item)
                 left_out.update(keys[:1] or values)
-            for keys, messages in wrong.items():
-                draft.complain(keys, _joined(messages))
+            for keys, found in wrong.items():
+                _complain_of_value(draft, keys, found)
             values = {k: v for k, v in values.items() if k not in left_out}
 
 
@@ -499,6 +508,16 @@ def _owner(keys: Keys, cls: type[Section]) -> type[Section]:
         if isinstance(annotation, type) and issubclass(annotation, Section):
             cls = annotation
     return cls
+
+
+def _complain_of_value(draft: YamlDraft, keys: Keys, found: Sequence[ErrorDetails]) -> None:
+    """Note what the validator says of one value; it has a rule where all of it has the same."""
+    named = {
+        (one.rule, one.limit)
+        for one in (broken(e["type"], e["msg"], e.get("ctx") or {}) for e in found)
+    }
+    rule, limit = named.pop() if len(named) == 1 else (None, None)
+    draft.complain(keys, _joined([e["msg"] for e in found]), rule, limit)
 
 
 def _joined(messages: list[str]) -> str:
@@ -540,6 +559,6 @@ def _absolute_sqlite(url: str, base: Path) -> str:
     return f"{relative[1]}{base}/{relative[2]}" if relative else url
 
 
-def _line(problem: str) -> int:
-    place = re.match(r"[^:]*:(\d+)", problem)
+def _line(problem: Mistake) -> int:
+    place = re.match(r"[^:]*:(\d+)", str(problem))
     return int(place[1]) if place else 0

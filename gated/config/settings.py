@@ -78,10 +78,26 @@ COLLECT_MISFITS = {"misfits": "collected by the loader"}
 
 
 class Misfit(NamedTuple):
-    """Values that are fine one by one and impossible together; `keys` are those concerned."""
+    """Values that are fine one by one and impossible together; `keys` are those concerned.
+
+    rule, limit: its name in `SETTING_RULES`, and its limit as text, for whoever has words of their
+    own; a misfit of which a key may be set on the pages has a name.
+    """
 
     keys: tuple[str, ...]
     text: str
+    rule: str | None = None
+    limit: str | None = None
+
+
+SETTING_RULES = (
+    *("file_only", "unknown_key", "yaml", "yaml_alias", "twice", "lax_tolerance", "zone_name"),
+    *("second_camera_off", "needs_movements", "too_few_movements", "kept_too_short"),
+    *("forgotten_before", "nothing_to_send", "no_pictures_kept", "needs_rtsps", "no_card_trigger"),
+    *("ended_early", "crashed", "not_well", "no_frame"),
+)
+"""Names of what may be wrong with settings, beside the rules for any value; the last ones are of a
+trial."""
 
 
 class Section(BaseModel):
@@ -131,7 +147,7 @@ class GateSettings(Section):
 
     def misfits(self) -> Iterator[Misfit]:
         if self.timezone is not None and find_zone(self.timezone) is None:
-            yield Misfit(("timezone",), advice(self.timezone))
+            yield Misfit(("timezone",), advice(self.timezone), "zone_name", self.timezone)
 
 
 class Zone(Section):
@@ -325,11 +341,13 @@ class LivenessSettings(Section):
             yield Misfit(
                 ("second_camera.driver", "level"),
                 "a second camera is for liveness, which is off",
+                "second_camera_off",
             )
         if self.infra_red == "challenge" and not self.needs_mesh:
             yield Misfit(
                 ("infra_red", "level"),
                 "challenge asks for movements: it needs level: challenge, or strict with step_up",
+                "needs_movements",
             )
         if len(set(self.ask_for)) < max(2, self.movements) or len(set(self.ask_for)) < len(
             self.ask_for
@@ -338,6 +356,7 @@ class LivenessSettings(Section):
                 ("ask_for", "movements"),
                 "the gate draws from these movements: two different ones or more are needed, and "
                 "as many as it asks for",
+                "too_few_movements",
             )
 
 
@@ -701,6 +720,7 @@ class PrivacySettings(Section):
             yield Misfit(
                 ("attendance_days", "hold_days"),
                 "the attendance record would lose its names before hold_days are over",
+                "kept_too_short",
             )
 
 
@@ -1122,6 +1142,7 @@ class Settings(Section):
                 yield Misfit(
                     ("storage.keep_acknowledged_days", key),
                     f"passages would be forgotten before {key} is over",
+                    *("forgotten_before", key),
                 )
 
     def _has_no_trigger(self) -> bool:
@@ -1142,6 +1163,7 @@ class Settings(Section):
                 ("recognition.trigger", "credentials.reader", "credentials.badges"),
                 "nothing would ever ask for a decision: trigger card needs credentials.reader or "
                 "credentials.badges",
+                "no_card_trigger",
             )
         if self.door.is_real and self.credentials.reader == "simulated":
             yield Misfit(
@@ -1155,11 +1177,13 @@ class Settings(Section):
             yield Misfit(
                 ("sync.snapshots", "privacy.unknown_faces_days"),
                 "there is nothing to send: pictures are kept for unknown_faces_days, which are 0",
+                "nothing_to_send",
             )
         if self.storage.keep_stranger_pictures and not self.privacy.unknown_faces_days:
             yield Misfit(
                 ("storage.keep_stranger_pictures", "privacy.unknown_faces_days"),
                 "pictures of strangers are kept for unknown_faces_days, which are 0",
+                "no_pictures_kept",
             )
         level = self.liveness.level
         cameras = {"camera": self.camera, "liveness.second_camera": self.liveness.second_camera}
@@ -1170,6 +1194,7 @@ class Settings(Section):
                     (f"{name}.url", "liveness.level"),
                     f"anybody on the network can replace an unencrypted picture: liveness {level} "
                     "needs rtsps://",
+                    *("needs_rtsps", level),
                 )
 
     def misfits(self) -> Iterator[Misfit]:

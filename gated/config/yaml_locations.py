@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from gated.config.settings import SECTIONS, Section
-from gated.errors import ConfigError
+from gated.errors import Broken, ConfigError, Mistake
 
 Keys = tuple[str | int, ...]
 """The path of a value: section, key, index, ..."""
@@ -22,13 +22,15 @@ class YamlDraft:
 
     values: dict[str, Any] = field(default_factory=dict)
     origins: dict[Keys, str] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
+    problems: list[Mistake] = field(default_factory=list)
     wrong: set[Keys] = field(default_factory=set)
 
-    def complain(self, keys: Keys, text: str) -> None:
-        """Note a wrong value at `keys`."""
+    def complain(
+        self, keys: Keys, text: str, rule: str | None = None, limit: str | None = None
+    ) -> None:
+        """Note a wrong value at `keys`. rule, limit: for whoever has words of their own."""
         self.wrong.add(keys)
-        self.misfit(keys, text)
+        self.misfit(keys, text, rule, limit)
 
     def complain_unknown(self, keys: Keys, owner: type[Section]) -> None:
         """Note a key that `owner` does not have; what was probably meant counts as wrong, too."""
@@ -36,19 +38,23 @@ class YamlDraft:
         near = difflib.get_close_matches(key, owner.model_fields, 1, 0.6)
         homes = [name for name, cls in SECTIONS.items() if key in cls.model_fields]
         if homes and len(keys) > 1:
+            meant = f"{homes[0]}.{key}"
             self.wrong.add((homes[0], key))
-            self.complain(keys, f"unknown key here; did you mean {homes[0]}.{key}?")
+            self.complain(keys, f"unknown key here; did you mean {meant}?", "unknown_key", meant)
         elif near:
             self.wrong.add((*keys[:-1], near[0]))
-            self.complain(keys, f"unknown key; did you mean {near[0]}?")
+            self.complain(keys, f"unknown key; did you mean {near[0]}?", "unknown_key", near[0])
         else:
-            self.complain(keys, f"unknown key; known here: {', '.join(owner.model_fields)}")
+            known = ", ".join(owner.model_fields)
+            self.complain(keys, f"unknown key; known here: {known}", "unknown")
 
-    def misfit(self, keys: Keys, text: str) -> None:
+    def misfit(
+        self, keys: Keys, text: str, rule: str | None = None, limit: str | None = None
+    ) -> None:
         """Note a mistake with the nearest place known, without calling the value itself wrong."""
         known = next(k for n in range(len(keys), -1, -1) if (k := keys[:n]) in self.origins)
-        subject = f"{dotted(keys)}: " if keys else ""
-        self.problems.append(f"{self.origins[known]}: {subject}{text}")
+        broken = Broken(rule, limit, text)
+        self.problems.append(Mistake(self.origins[known], dotted(keys), broken))
 
 
 def dotted(keys: Keys) -> str:
@@ -89,23 +95,28 @@ def parse(text: str, name: str) -> YamlDraft:
             if isinstance(value, dict):
                 draft.values = value
             elif value is not None:
-                draft.complain((), "must hold sections such as `camera:` and `door:`")
+                draft.complain((), "must hold sections such as `camera:` and `door:`", "object")
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        raise ConfigError(f"{name}{where}: not valid YAML: {error.problem}") from None
+        raise _no_yaml(f"{name}{where}", error.problem or "") from None
     except yaml.YAMLError as error:
-        raise ConfigError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
+        raise _no_yaml(name, " ".join(str(error).split())) from None
     except RecursionError:
-        raise ConfigError(f"{name}: not valid YAML: nested too deeply") from None
+        raise _no_yaml(name, "nested too deeply") from None
     return draft
+
+
+def _no_yaml(place: str, why: str) -> ConfigError:
+    return ConfigError.of([Mistake(place, "", Broken("yaml", None, f"not valid YAML: {why}"))])
 
 
 def _plain(node: yaml.Node, keys: Keys, draft: YamlDraft, name: str, seen: set[int]) -> Any:
     """The plain value of a node; notes lines and mistakes in the draft."""
     draft.origins.setdefault(keys, f"{name}:{node.start_mark.line + 1}")
     if id(node) in seen:
-        draft.complain(keys, "aliases (*name) are not supported: write the value out")
+        text = "aliases (*name) are not supported: write the value out"
+        draft.complain(keys, text, "yaml_alias")
         return None
     seen.add(id(node))
     if isinstance(node, yaml.MappingNode):
@@ -115,7 +126,8 @@ def _plain(node: yaml.Node, keys: Keys, draft: YamlDraft, name: str, seen: set[i
     try:
         return _scalar(node.tag.removeprefix(_TAG), node.value)
     except ValueError:
-        draft.complain(keys, f"{node.value[:40]!r} is not a value of type {node.tag[-20:]}")
+        text = f"{node.value[:40]!r} is not a value of type {node.tag[-20:]}"
+        draft.complain(keys, text, "form")
         return None
 
 
@@ -129,7 +141,8 @@ def _plain_mapping(
         at = (*keys, key)
         if key in values:
             first = draft.origins[at].rpartition(":")[2]
-            draft.problems.append(f"{where}: {dotted(at)}: is there twice (first on line {first})")
+            twice = Broken("twice", first, f"is there twice (first on line {first})")
+            draft.problems.append(Mistake(where, dotted(at), twice))
             continue
         draft.origins[at] = where
         values[key] = _plain(value_node, at, draft, name, seen)

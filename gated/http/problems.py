@@ -13,8 +13,8 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from gated import errors
+from gated.core.plain_words import broken
 from gated.http.headers import HEADER
-from gated.http.plain_words import broken
 
 log = logging.getLogger(__name__)
 
@@ -158,14 +158,24 @@ def _places_of(error: errors.GatedError) -> list[dict[str, str]]:
         case errors.SettingsRefused():
             wrong = dict(error.problems)
         case errors.UnknownParameter():
-            wrong = {_printable(f"query.{name}"): why for name, why in error.problems.items()}
-        case errors.NamedRefusal() if error.rule is not None:
-            named = {} if error.limit is None else {"limit": error.limit}
-            said = {"at": error.at, "code": error.code, "detail": str(error)}
-            return [{**said, "rule": error.rule, **named}]
+            unknown = error.problems.items()
+            wrong = {f"query.{name}": errors.Broken(None, None, why) for name, why in unknown}
+        case errors.GatedError(rule=str()):
+            wrong = {error.at: errors.Broken(error.rule, error.limit, str(error))}
         case _:
             return []
-    return [{"at": at, "code": error.code, "detail": why} for at, why in wrong.items()]
+    return [_named(at, error.code, why) for at, why in wrong.items()]
+
+
+def _named(at: str, code: str, why: errors.Broken) -> dict[str, str]:
+    """One value that does not fit: rule and limit are for whoever has words of their own."""
+    named = {"rule": why.rule, "limit": why.limit}
+    return {
+        "at": _printable(at),
+        "code": code,
+        "detail": why.detail,
+        **{name: value for name, value in named.items() if value is not None},
+    }
 
 
 def _invalid(_request: Request, error: Exception) -> Problem:
@@ -177,15 +187,8 @@ def _invalid(_request: Request, error: Exception) -> Problem:
 
 
 def _place(e: Mapping[str, Any]) -> dict[str, str]:
-    """One value that does not fit: rule and limit are for whoever has words of their own."""
     found = broken(e["type"], e["msg"], e.get("ctx") or {})
-    named = {"rule": found.rule, "limit": found.limit}
-    return {
-        "at": _printable(".".join(map(str, e["loc"]))),
-        "code": e["type"],
-        "detail": found.detail,
-        **{name: value for name, value in named.items() if value is not None},
-    }
+    return _named(".".join(map(str, e["loc"])), e["type"], found)
 
 
 def _printable(text: str) -> str:

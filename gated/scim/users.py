@@ -17,9 +17,9 @@ from sqlalchemy.orm import Session
 from gated.accounts.throttle import PaceLimit
 from gated.change import GALLERY, RULES, Change
 from gated.config import ScimSettings
+from gated.core.plain_words import in_plain_words
 from gated.database.records import Person
 from gated.errors import NotFound, RetentionHold, Throttled, TooMany
-from gated.http.plain_words import in_plain_words
 from gated.http.schemas import Code, Email, In, Phone, Text
 from gated.people import directory_store, person_store
 from gated.people.directory_store import DirectoryName, GroupMembership

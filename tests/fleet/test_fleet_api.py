@@ -192,7 +192,9 @@ def test_settings_are_taken_as_a_text_with_the_places_of_what_is_wrong(
     assert (wrong.status_code, wrong.json()["code"]) == (422, "settings_refused")
     assert [e["at"] for e in wrong.json()["errors"]] == ["line:2", "line:3", "line:4"]
     assert "door.relay_pin: is set in the file" in wrong.json()["errors"][1]["detail"]
-    assert post(text="door: [").json()["errors"][0]["at"].startswith("line:1")
+    assert [e["rule"] for e in wrong.json()["errors"]] == ["number", "file_only", "unknown"]
+    (no_yaml,) = post(text="door: [").json()["errors"]
+    assert (no_yaml["at"].startswith("line:1"), no_yaml["rule"]) == (True, "yaml")
     assert post(text="just words").json()["code"] == "settings_refused"
     assert post().status_code == post(text="x" * 65_537).status_code == 422
     both = {"text": "door: {}", "settings": {}}

@@ -136,6 +136,7 @@ def test_a_program_that_ends_twice_with_them_goes_back(machine: Machine) -> None
     newest = machine.own.newest()
     assert newest.state == "refused"
     assert "ended 2 times" in newest.reason
+    assert (newest.rule, newest.limit) == ("ended_early", "2")
     assert "rotate" not in machine.file.read_text()
 
 
@@ -148,6 +149,7 @@ def test_a_gate_that_is_not_well_with_them_goes_back(machine: Machine) -> None:
     assert takeover.look(), "starts again with what held before"
     newest = machine.own.newest()
     assert (newest.state, newest.problems) == ("refused", ("camera_failed",))
+    assert newest.rule == "not_well"
     assert settings_in_force(machine.file).liveness.level == "normal"
 
 
@@ -172,6 +174,30 @@ def test_what_may_not_be_or_is_wrong_is_refused_by_name(
         machine.put(**values)
     assert list(refused.value.problems) == [key]
     assert machine.own.newest().state == "none"
+
+
+@pytest.mark.parametrize(
+    ("values", "key", "named"),
+    [
+        ({"camera": {"rotate": 45}}, "camera.rotate", ("one_of", "0, 90, 180, 270")),
+        ({"door": {"unlock_s": 0}}, "door.unlock_s", ("more_than", "0")),
+        ({"door": {"unlock_s": "soon"}}, "door.unlock_s", ("number", None)),
+        ({"door": {"relay_pin": 4}}, "door.relay_pin", ("file_only", None)),
+        ({"gate": {"nmae": "a"}}, "gate.nmae", ("unknown_key", "name")),
+        ({"gate": {"timezone": "Mars/North"}}, "gate.timezone", ("zone_name", "Mars/North")),
+        # what fits by itself, and not with what the file says
+        ({"liveness": {"infra_red": "challenge"}}, "liveness.infra_red", ("needs_movements", None)),
+        ({"storage": {"keep_acknowledged_days": 1}, "privacy": {"hold_days": 9}},
+         "storage.keep_acknowledged_days", ("forgotten_before", "privacy.hold_days")),
+    ],
+)  # fmt: skip
+def test_a_refusal_has_a_name_for_whoever_has_words_of_their_own(
+    client: httpx.Client, values: dict[str, Any], key: str, named: tuple[str, str | None]
+) -> None:
+    answer = client.put("/api/settings", json={"values": values})
+    (error,) = answer.json()["errors"]
+    assert (error["at"], error["rule"], error.get("limit")) == (key, *named)
+    assert error["detail"] in answer.json()["detail"]
 
 
 def test_nothing_is_changed_while_something_is_tried(machine: Machine) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from gated.http.plain_words import in_plain_words
+from gated.core.plain_words import in_plain_words
 from tests.fixtures.server import Running
 
 

@@ -363,6 +363,19 @@ def test_why_a_card_is_refused_is_said_in_the_language_of_the_page(
     assert not re.search("[A-Za-z]", said), said
 
 
+def test_why_settings_are_refused_is_said_in_the_language_of_the_page(visit: Visit) -> None:
+    visitor = visit()
+    visitor.sign_in("admin", "settings?view=gate&lang=de")
+    page = visitor.page
+    page.get_by_role("searchbox").fill("infra_red")
+    page.get_by_role("button", name="Ändern: liveness.infra_red").click()
+    page.locator("dialog [name=value]").select_option("challenge")
+    page.locator("dialog [type=submit]").click()
+    alert = page.get_by_role("alert").filter(has_text="Diese Einstellungen gehen nicht")
+    alert.filter(has_text="liveness.infra_red: challenge verlangt Bewegungen").wait_for()
+    assert "asks for movements" not in alert.inner_text()
+
+
 @pytest.mark.parametrize("language", ["fa", "de"])
 def test_a_language_reads_in_its_direction(visit: Visit, language: str) -> None:
     visitor = visit()

@@ -14,6 +14,8 @@ import pytest
 import gated
 from gated.access.access_plan import ONE_DIRECTION
 from gated.attendance.attendance_store import BY_HAND
+from gated.config import ON_PAGES, settings
+from gated.config.settings import SETTING_RULES
 from gated.core.access import RULES, Need
 from gated.core.cards import CARD_RULES
 from gated.core.door import DoorState
@@ -28,8 +30,8 @@ from gated.core.values import (
 )
 from gated.daemon import door_process, gate_runtime
 from gated.http.codes import CODES as PROBLEMS
-from gated.http.plain_words import OWN_RULES
-from gated.http.plain_words import RULES as BROKEN_RULES
+from gated.core.plain_words import OWN_RULES
+from gated.core.plain_words import RULES as BROKEN_RULES
 from gated.link import remote_board
 from gated.link.status_board import ERASURE_PENDING, MISSING_MODELS, ROOM_PROBLEMS
 from gated.live import certificate_watch, damage_watch, file_sweep, hub_contact
@@ -88,7 +90,7 @@ CODES = {
     "hint": [*HINTS, *(f"{NEEDS}{need}" for need in Need)],
     "clock": ["trusted", "doubtful", "unset"],
     "better": [NEARER.code, STRAIGHT.code, SHARPER.code, SEVERAL],
-    "unfit": [*BROKEN_RULES, *OWN_RULES, *CARD_RULES, ONE_DIRECTION],
+    "unfit": [*BROKEN_RULES, *OWN_RULES, *CARD_RULES, ONE_DIRECTION, *SETTING_RULES],
 }
 
 
@@ -104,6 +106,31 @@ def test_every_code_of_a_problem_has_words() -> None:
 @pytest.mark.parametrize("kind", CODES)
 def test_every_code_has_words(kind: str) -> None:
     assert [c for c in CODES[kind] if f"{kind}.{c}" not in WORDS["en"]] == []
+
+
+def test_what_is_impossible_with_a_setting_of_the_pages_has_a_name() -> None:
+    """Whoever sets it there reads why not in their own language."""
+    misfits = list(_misfits(Path(settings.__file__)))
+    assert len(misfits) > 60
+    on_pages = {key for section, key in ON_PAGES}
+    nameless = [
+        (keys, text) for keys, text, names in misfits if keys & on_pages and names == set()
+    ]
+    assert nameless == []
+    assert {name for _, _, names in misfits for name in names} <= set(SETTING_RULES)
+
+
+def _misfits(source: Path) -> Iterator[tuple[set[str], str, set[str]]]:
+    """The last parts of the keys of each misfit, its text, and its name."""
+    for call in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Misfit":
+            keys, text, *name = call.args
+            yield _texts(keys), ast.unparse(text), {t for n in name[:1] for t in _texts(n)}
+
+
+def _texts(node: ast.AST) -> set[str]:
+    found = (n.value for n in ast.walk(node) if isinstance(n, ast.Constant))
+    return {str(text).rpartition(".")[2] for text in found}
 
 
 def test_every_act_that_the_audit_shows_has_words() -> None:
@@ -135,7 +162,8 @@ def test_a_language_has_the_same_keys_and_places(language: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "other"), [("fr", "portail"), ("de", "backup"), ("de", "gate"), ("fa", "گیت")]
+    ("language", "other"),
+    [("fr", "portail"), ("de", "backup"), ("de", "gate"), ("fa", "گیت"), ("fa", "درگاه")],
 )
 def test_a_thing_has_one_word_in_a_language(language: str, other: str) -> None:
     for key, words in WORDS[language].items():

@@ -37,13 +37,18 @@ class AssignedConfig:
 
 @dataclass(frozen=True, slots=True)
 class RefusedConfig:
-    """Settings that this gate could not use, and why. problems: codes of those that they made."""
+    """Settings that this gate could not use, and why. problems: codes of those that they made.
+
+    rule, limit: the name of the reason, for whoever has words of their own, and its limit.
+    """
 
     uid: str
     revision: int
     reason: str
     by: str = ""
     problems: tuple[str, ...] = ()
+    rule: str | None = None
+    limit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

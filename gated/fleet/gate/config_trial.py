@@ -21,7 +21,7 @@ from gated.change import Change
 from gated.config import Loaded, Settings, find_config, load_with
 from gated.core.door import DoorState
 from gated.database.state_lock import is_locked
-from gated.errors import ConfigError, StorageError
+from gated.errors import Broken, ConfigError, StorageError
 from gated.fleet.gate import assigned_config as given_store
 from gated.fleet.gate.assigned_config import AssignedConfig, Giver, KeptConfig, RefusedConfig
 from gated.fleet.gate.settings_file import write_values
@@ -139,7 +139,7 @@ def _with_layer(
                 return _layered(found, giver, trial=True)
         else:
             reason = f"the program ended {kept.starts} times before it worked with them"
-            refused = _refused(kept.pending, reason)
+            refused = _refused(kept.pending, Broken("ended_early", str(kept.starts), reason))
     if following and kept.pending is not None and _is_tried(kept, base.settings):
         found = _with(base, giver, kept.pending)
         if isinstance(found, InForce):
@@ -186,35 +186,43 @@ def settings_in_force(file: Path | None) -> Settings:
 
 def _with(base: InForce, giver: Giver, given: AssignedConfig) -> InForce | RefusedConfig:
     """The settings with those that were given, or why they cannot be used here."""
+    try:
+        return _loaded_with(base, giver, given)
+    except ConfigError as error:
+        rule, limit = None, None
+        if len(error.mistakes) == 1:
+            rule, limit = error.mistakes[0].broken.rule, error.mistakes[0].broken.limit
+        return _refused(given, Broken(rule, limit, str(error)))
+
+
+def _loaded_with(base: InForce, giver: Giver, given: AssignedConfig) -> InForce:
+    """Load the settings with those that were given. Raises: ConfigError."""
     wanted = _layered(base, giver, given=given)
     hub, pages = wanted.hub.given, wanted.pages.given
-    try:
-        loaded = load_with(
-            base.file,
-            base.environ,
-            hub.values if hub else None,
-            f"revision {hub.revision}" if hub else "hub",
-            own=pages.values if pages else None,
-        )
-        if loaded.settings.recognition.face_tolerance is not None:
-            # the models' module is slow to load, which commands need not wait for
-            from gated.enrollment.models import tolerance_in_words
+    loaded = load_with(
+        base.file,
+        base.environ,
+        hub.values if hub else None,
+        f"revision {hub.revision}" if hub else "hub",
+        own=pages.values if pages else None,
+    )
+    if loaded.settings.recognition.face_tolerance is not None:
+        # the models' module is slow to load, which commands need not wait for
+        from gated.enrollment.models import tolerance_in_words
 
-            tolerance_in_words(loaded.settings)
-    except ConfigError as error:
-        return _refused(given, str(error))
+        tolerance_in_words(loaded.settings)
     return replace(wanted, loaded=loaded)
 
 
-def problem_with(base: InForce, given: AssignedConfig) -> str | None:
-    """Say why settings of the pages cannot be used here; None when they can."""
-    found = _with(base, "pages", given)
-    return found.reason if isinstance(found, RefusedConfig) else None
+def require_usable(base: InForce, given: AssignedConfig) -> None:
+    """Check that settings of the pages can be used here. Raises: ConfigError."""
+    _loaded_with(base, "pages", given)
 
 
-def _refused(given: AssignedConfig, reason: str, problems: Collection[str] = ()) -> RefusedConfig:
-    reason = reason[:LONGEST_REASON]
-    return RefusedConfig(given.uid, given.revision, reason, given.by, tuple(problems))
+def _refused(given: AssignedConfig, why: Broken, problems: Collection[str] = ()) -> RefusedConfig:
+    reason = why.detail[:LONGEST_REASON]
+    named = why.rule, why.limit
+    return RefusedConfig(given.uid, given.revision, reason, given.by, tuple(problems), *named)
 
 
 def forget(workspace: Workspace, clock: Clock, giver: Giver = "hub", *, actor: str) -> None:
@@ -305,14 +313,15 @@ class ConfigTrial:
         self._store(replace(self._kept(), troubles=seen.problems))
         return True
 
-    def failed(self, reason: str, problems: Collection[str] = ()) -> bool:
-        """Give up what is tried, as this start did not work; whether another one might.
+    def failed(self, reason: str) -> bool:
+        """Give up what is tried, as this start did not work; whether another one might."""
+        return self._failed(Broken("crashed", None, reason))
 
-        problems: codes of those that it made.
-        """
+    def _failed(self, why: Broken, problems: Collection[str] = ()) -> bool:
+        """Give up what is tried. problems: codes of those that it made."""
         if self._trial is None:
             return False
-        self._refuse(_refused(self._trial, reason, problems))
+        self._refuse(_refused(self._trial, why, problems))
         self._trial = None
         return True
 
@@ -330,9 +339,12 @@ class ConfigTrial:
         kept, seen = self._kept(), self._board.snapshot()
         new = sorted(set(seen.problems) - set(kept.troubles))
         if new:
-            return self.failed(f"with them the gate is not well: {', '.join(new)}", new)
+            reason = f"with them the gate is not well: {', '.join(new)}"
+            return self._failed(Broken("not_well", None, reason), new)
         if seen.role == "gate" and "start.first_frame_ms" not in seen.counters:
-            return self.failed(f"no frame of the camera within {self._sync.trial_s:g} s")
+            patience = f"{self._sync.trial_s:g}"
+            reason = f"no frame of the camera within {patience} s"
+            return self._failed(Broken("no_frame", patience, reason))
         self._trial = None
         self._accept(trial)
         return False

@@ -15,10 +15,10 @@ from gated.change import Change
 from gated.config import ON_PAGES, SCOPES, SECTIONS, Values, check_own, effective
 from gated.config.explained import explained
 from gated.database.tables import new_uid
-from gated.errors import Conflict, SettingsOnTrial, SettingsRefused
+from gated.errors import Broken, ConfigError, Conflict, SettingsOnTrial, SettingsRefused
 from gated.fleet.gate import assigned_config as given_store
 from gated.fleet.gate.assigned_config import AssignedConfig, KeptConfig
-from gated.fleet.gate.config_trial import InForce, problem_with
+from gated.fleet.gate.config_trial import InForce, require_usable
 from gated.workspace import Workspace
 
 
@@ -42,7 +42,8 @@ class Setting:
 class SettingsChange:
     """The newest change, and how far it is.
 
-    reason: why it was refused. problems: codes of those that it made.
+    reason: why it was refused. problems: codes of those that it made. rule, limit: the name of the
+    reason, where it has one, and its limit.
     """
 
     state: Literal["none", "waiting", "trial", "refused"]
@@ -50,6 +51,8 @@ class SettingsChange:
     values: Values | None = None
     reason: str = ""
     problems: tuple[str, ...] = ()
+    rule: str | None = None
+    limit: str | None = None
 
 
 class OwnSettings:
@@ -99,7 +102,8 @@ class OwnSettings:
             return SettingsChange(state, kept.pending.by, kept.pending.values)
         if kept.refused is not None:
             refused = kept.refused
-            return SettingsChange("refused", refused.by, None, refused.reason, refused.problems)
+            why = refused.reason, refused.problems, refused.rule, refused.limit
+            return SettingsChange("refused", refused.by, None, *why)
         return SettingsChange("none")
 
     def change(self, change: Change, values: Values) -> None:
@@ -114,9 +118,10 @@ class OwnSettings:
         if kept.pending is not None and kept.starts:
             raise SettingsOnTrial("the gate is trying other settings: wait for a minute")
         given = AssignedConfig(new_uid(), 0, _merged(kept, values), change.actor)
-        if reason := problem_with(held, given):
-            keys = ", ".join(f"{section}.{key}" for section in values for key in values[section])
-            raise SettingsRefused({keys: reason})
+        try:
+            require_usable(held, given)
+        except ConfigError as error:
+            raise SettingsRefused(_places_of(error, values)) from None
         kept = replace(kept, pending=given, refused=None, starts=0, troubles=())
         given_store.store(change.session, kept, "pages")
         change.record("settings_changed", {"given": given.uid, "values": values})
@@ -125,6 +130,14 @@ class OwnSettings:
         if self._held is None:
             raise Conflict("this program was started without a configuration file of its own")
         return self._held
+
+
+def _places_of(error: ConfigError, values: Values) -> dict[str, Broken]:
+    """Return what is wrong by its key; what has none is said of all keys that were to change."""
+    keys = ", ".join(f"{section}.{key}" for section in values for key in values[section])
+    if not error.mistakes:
+        return {keys: Broken(None, None, str(error))}
+    return {mistake.key or keys: mistake.broken for mistake in error.mistakes}
 
 
 def _merged(kept: KeptConfig, values: Values) -> Values:

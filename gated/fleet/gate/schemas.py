@@ -45,6 +45,9 @@ class SettingsChangeOut(Out):
     reason: str
     problems: Sequence[str]
     """Codes of the problems that the gate had with it, as in its status; `reason` is a sentence."""
+    rule: str | None
+    """Name of the reason, as in `errors` of a problem; null where it has none."""
+    limit: str | None
 
 
 class SettingOut(Out):

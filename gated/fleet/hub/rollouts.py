@@ -24,7 +24,7 @@ from gated.core.values import moment
 from gated.database import change_feed
 from gated.database.records import GateRow
 from gated.database.tables import new_uid
-from gated.errors import AlreadyDone, ConfigError, Conflict, SettingsRefused
+from gated.errors import AlreadyDone, Broken, ConfigError, Conflict, Mistake, SettingsRefused
 from gated.fleet.hub import gate_store as gates
 from gated.fleet.hub import rollout_store
 from gated.fleet.hub.rollout_store import Configuration, GivenTo, Rollout
@@ -105,7 +105,7 @@ class Rollouts(Service):
         try:
             values = given_in(text, "line")
         except ConfigError as error:
-            raise SettingsRefused(_by_line(error.problems)) from None
+            raise SettingsRefused(_by_line(error.mistakes)) from None
         return self.create(values, note, actor=actor)
 
     def configuration(self, id_: int) -> Configuration:
@@ -286,12 +286,20 @@ class Rollouts(Service):
         )
 
 
-def _by_line(problems: Sequence[str]) -> dict[str, str]:
-    """Return what is wrong by the place in the text, such as `line:3`."""
-    found: dict[str, str] = {}
-    for problem in problems:
-        place, _, why = problem.partition(": ")
-        found[place] = f"{found[place]}; {why}" if place in found else why
+def _by_line(mistakes: Sequence[Mistake]) -> dict[str, Broken]:
+    """Return what is wrong by the place in the text, such as `line:3`.
+
+    Several mistakes of one line have no name together.
+    """
+    found: dict[str, Broken] = {}
+    for one in mistakes:
+        why = f"{one.key}: {one.broken.detail}" if one.key else one.broken.detail
+        before = found.get(one.place)
+        found[one.place] = (
+            replace(one.broken, detail=why)
+            if before is None
+            else Broken(None, None, f"{before.detail}; {why}")
+        )
     return found
 
 

@@ -15,10 +15,12 @@ export function inWords(error, named = at => at) {
   if (!(error instanceof ApiError)) return error instanceof TypeError ? t("app.lost") : String(error.message ?? error);
   const { code, body, id } = error, of = body?.errors, typed = code === "invalid";
   // a rule that has a name is said in the words of the page
-  const why = of?.map(e => `${!typed || e.at === "body" ? "" : `${named(e.at.replace(/^(body|query)\./, ""))}: `}${has(`unfit.${e.rule}`) ? t(`unfit.${e.rule}`, { limit: Number(e.limit) || e.limit }) : e.detail}`).join("; ");
-  const said = typed && why ? why : has(`error.${code}`) ? t(`error.${code}`, { detail: of?.[0].rule ? why : error.message }) : has(`refusal.${code}`) ? t(`refusal.${code}`) : error.message;
+  const why = of?.map(e => `${!(typed || code === "settings_refused") || e.at === "body" ? "" : `${named(e.at.replace(/^(body|query)\./, ""))}: `}${inRule(e)}`).join("; ");
+  const said = typed && why ? why : has(`error.${code}`) ? t(`error.${code}`, { detail: of?.some(e => e.rule) ? why : error.message }) : has(`refusal.${code}`) ? t(`refusal.${code}`) : error.message;
   return id ? `${said} (${id.slice(0, 8)})` : said;
 }
+
+export const inRule = e => (has(`unfit.${e.rule}`) ? t(`unfit.${e.rule}`, { limit: Number(e.limit) || e.limit }) : e.detail);
 
 export const chip = (kind, sign, text) => h("span.chip", { class: kind }, sign && icon(sign, 14), text);
 export const note = (kind, text, ...more) =>

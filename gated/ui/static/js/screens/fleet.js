@@ -87,6 +87,12 @@ function stageOf(stage, name, all) {
     [...new Set(all.map(g => g.site))].sort().map(site => box("sites", site, [`${t("fleet.site")}: `, bdi(site)])), all.map(g => box("gates", g.name, bdi(g.name))));
 }
 
+// What is wrong with a text stands at a place such as `line:3`.
+function byLine(error) {
+  for (const e of error.body?.errors ?? []) e.at = e.at.replace(/^line(:(\d+).*)?$/, (_, more, n) => (n ? t("import.line", { n: Number(n) }) : t("rollout.settings")));
+  throw error;
+}
+
 // As `gated hub configure` does: the settings are checked and kept as a revision, then it goes to the first stage.
 async function begin() {
   const all = (await get("/api/fleet/gates", { limit: 1000 })).filter(g => g.state !== "revoked"), kept = new Map(); // revisions of texts, so that another try makes no second one
@@ -107,7 +113,7 @@ async function begin() {
     const wanted = stages.peek().map(reached), nobody = wanted.findIndex(one => !one.everyone && !one.sites.length && !one.gates.length);
     if (nobody >= 0) throw new Error(t("rollout.nobody", { n: nobody + 1 }));
     const key = `${given.note}\n${text.value}`;
-    if (!kept.has(key)) kept.set(key, (await post("/api/fleet/configurations", { text: text.value, ...(given.note && { note: given.note }) })).id);
+    if (!kept.has(key)) kept.set(key, (await post("/api/fleet/configurations", { text: text.value, ...(given.note && { note: given.note }) }).catch(byLine)).id);
     return post("/api/fleet/rollouts", { configuration: kept.get(key), stages: wanted, soak_s: Number(given.soak) * 60, automatic: given.automatic });
   } });
 }

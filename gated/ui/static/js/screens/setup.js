@@ -9,6 +9,7 @@ import { BASE, go, here, remember } from "../core/router.js";
 import { bdi, button, head, inWords, loaded, nameOf, note, outcome, reasonOf } from "../pieces/bits.js";
 import { ask, field, form, input, reasoned, select } from "../pieces/dialog.js";
 import { icon } from "../pieces/icon.js";
+import { said } from "../pieces/said.js";
 import { captured } from "./enrol.js";
 
 const STEPS = ["gate", "camera", "door", "person", "walk"];
@@ -45,14 +46,13 @@ export function changing(ended = () => {}) {
   look();
   every(LOOK_MS, look);
   return h("div", { role: "status" }, () => {
-    const { state, reason, problems } = told.value ?? {};
+    const { state, reason, problems, rule, limit } = told.value ?? {};
     if (away.value) return note("info", t("change.away"));
-    if (state === "refused") return note("bad", t("change.refused"), inWordsOf(problems).map(text => h("p", {}, text)), h("p.small", { lang: "en", dir: "ltr" }, reason));
+    if (state === "refused") return note("bad", t("change.refused"), inWordsOf(problems).map(text => h("p", {}, text)), h("p.small", {}, said({ rule, limit, detail: reason })));
     return state && state !== "none" && note(state === "done" ? "ok" : "info", t(`change.${state}`));
   });
 }
 
-// The reason is the log's, in English; the problems have words.
 const inWordsOf = problems => problems.filter(code => has(`problem.${code}`)).map(code => word("problem", code));
 
 const row = (found, key) => found.settings.find(one => one.key === key);

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from gated.errors import Broken
 
 _BOUNDS = {
     "greater_than": ("more_than", "gt"),
@@ -85,15 +86,6 @@ OWN_RULES = ("ends_early", "unknown_zone")
 _ONE = re.compile(r"(least|most) 1 (character|byte)s\b")
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """The rule that a value breaks, None where it has no name; its limit; and words for both."""
-
-    rule: str | None
-    limit: str | None
-    detail: str
-
-
 def broken(kind: str, message: str, context: Mapping[str, Any]) -> Broken:
     """Name the rule that a value breaks; never tells the value.
 
@@ -109,7 +101,10 @@ def broken(kind: str, message: str, context: Mapping[str, Any]) -> Broken:
         rule, limit = "empty", None
     if rule is None or (key and key not in context):
         return Broken(None, None, message.removeprefix("Value error, "))
-    return Broken(rule, limit, _ONE.sub(r"\1 1 \2", RULES[rule].format(limit=limit)))
+    detail = _ONE.sub(r"\1 1 \2", RULES[rule].format(limit=limit))
+    if limit is not None and rule == "one_of":
+        limit = limit.replace(" or ", ", ")  # other languages have another word for it
+    return Broken(rule, limit, detail)
 
 
 def in_plain_words(kind: str, message: str, context: Mapping[str, Any]) -> str:
