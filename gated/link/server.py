@@ -67,7 +67,8 @@ MOST_REFUSED = 100
 """Refused messages after which a connection is cut off."""
 
 SERVICE_FIELDS = frozenset({
-    "hub", "presence", "journal_problem", "clock", "clock_doubt", "clock_problem",
+    "hub", "presence", "journal_problem", "clock", "clock_doubt", "clock_reason",
+    "clock_off_s", "clock_problem",
     "fmr", "fpir", "stranger_visits_per_year", "wrong_openings_per_year",
 })  # fmt: skip
 """Fields of the status that a service may publish."""

@@ -148,6 +148,10 @@ class GateStatus:
     """trusted, doubtful or unset."""
     clock_doubt: str = ""
     """Why it is not trusted."""
+    clock_reason: str = ""
+    """The name of that, of `gated.core.clock.Doubt`."""
+    clock_off_s: float = 0.0
+    """How far it is off, where that is known."""
     clock_problem: str = ""
 
     troubles: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

@@ -211,8 +211,14 @@ def require_right(workspace: Workspace, clock: Clock) -> Instant:
 
 def status_fields(trust: ClockTrust) -> dict[str, Any]:
     """Return the fields of the status board for a judgement."""
-    text = str(trust) if trust.standing is not ClockStanding.TRUSTED else ""
-    return {"clock": str(trust.standing), "clock_doubt": text, "clock_problem": trust.problem}
+    doubt = trust.doubt if trust.standing is not ClockStanding.TRUSTED else None
+    return {
+        "clock": str(trust.standing),
+        "clock_doubt": "" if doubt is None else str(trust),
+        "clock_reason": "" if doubt is None else str(doubt),
+        "clock_off_s": abs(trust.by_s),
+        "clock_problem": trust.problem,
+    }
 
 
 def shown(now: Instant) -> str:

@@ -213,6 +213,10 @@ class ClockOut(Out):
     """trusted, doubtful or unset; see docs/operations.md."""
     clock_doubt: str
     """Why it is not trusted; empty when it is."""
+    clock_reason: str
+    """The same by its name, such as leapt or hub_disagrees."""
+    clock_off_s: float
+    """Seconds by which it is off; 0 where nobody knows."""
 
 
 class ComparisonIn(In):
@@ -260,6 +264,10 @@ class GateOut(Out):
     """trusted, doubtful or unset; see docs/operations.md."""
     clock_doubt: str
     """Why it is not trusted; empty when it is."""
+    clock_reason: str
+    """The same by its name, such as leapt or hub_disagrees."""
+    clock_off_s: float
+    """Seconds by which it is off; 0 where nobody knows."""
     liveness: str
     model: str | None
     pad_model: str | None

@@ -18,6 +18,7 @@ from gated.config import ON_PAGES, settings
 from gated.config.settings import SETTING_RULES
 from gated.core.access import RULES, Need
 from gated.core.cards import CARD_RULES
+from gated.core.clock import ClockStanding, Doubt
 from gated.core.door import DoorState
 from gated.core.roles import Role
 from gated.core.values import (
@@ -88,7 +89,7 @@ CODES = {
     ],
     "problem": [ERASURE_PENDING, MISSING_MODELS, *ROOM_PROBLEMS.values(), *TROUBLES],
     "hint": [*HINTS, *(f"{NEEDS}{need}" for need in Need)],
-    "clock": ["trusted", "doubtful", "unset"],
+    "clock": [*ClockStanding, *Doubt],
     "better": [NEARER.code, STRAIGHT.code, SHARPER.code, SEVERAL],
     "unfit": [*BROKEN_RULES, *OWN_RULES, *CARD_RULES, ONE_DIRECTION, *SETTING_RULES],
 }

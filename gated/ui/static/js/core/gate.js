@@ -2,7 +2,7 @@
 import { get, may, session } from "./api.js";
 import { effect, signal } from "./dom.js";
 import { AWAY_MS, connected, onEvent } from "./live.js";
-import { has, moment, t, zone } from "./i18n.js";
+import { has, learn, moment, span, t, zone } from "./i18n.js";
 
 const SOON_MS = 150;
 const KEPT = 50;
@@ -25,6 +25,7 @@ export async function readGate() {
   const how = { headless: true, abort: AbortSignal.timeout(LONGEST_MS) };
   try {
     const [state, standing] = await Promise.all([get("/api/gate", null, how), get("/api/alarms", { standing: true, limit: 50 }, how)]);
+    if (state.clock_reason) await learn("codes").catch(() => {});
     gate.value = state;
     readAt = Date.now();
     if (connected.peek()) old.value = null;
@@ -61,7 +62,7 @@ export function abnormal(state) {
   if (state.door_mode && state.door_mode !== "normal") found.push(["bad", "mode", state.door_mode, state.door_mode_until && t("mode.until", { at: moment(state.door_mode_until) })]);
   if (state.door_state === "fire") found.push(["bad", "door", "fire"]);
   if (state.liveness === "off" && state.role === "gate") found.push(["warn", "problem", "liveness_off"]);
-  if (state.clock && state.clock !== "trusted") found.push(["warn", "clock", state.clock, state.clock_doubt]);
+  if (state.clock && state.clock !== "trusted") found.push(["warn", "clock", state.clock, has(`clock.${state.clock_reason}`) ? t(`clock.${state.clock_reason}`, { by: span(state.clock_off_s) }) : state.clock_doubt]);
   for (const problem of state.problems) if (!/^clock_/.test(problem)) found.push(["bad", "problem", named(problem)]);
   return found;
 }

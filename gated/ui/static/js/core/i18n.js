@@ -66,6 +66,11 @@ export const number = (value, options) => new Intl.NumberFormat(region, options)
 export const digits = text => String(text).replace(/\d/g, digit => number(Number(digit)));
 // One of several, in words: "card, PIN or badge".
 export const either = names => new Intl.ListFormat(region, { type: "disjunction" }).format(names);
+// Seconds as "3 hours", in the largest unit of which there are two.
+export function span(seconds) {
+  const [unit, size] = [["day", 86400], ["hour", 3600], ["minute", 60]].find(([, size]) => seconds >= 2 * size) ?? ["second", 1];
+  return number(Math.round(seconds / size), { style: "unit", unit, unitDisplay: "long" });
+}
 export const percent = value => number(value, { style: "percent", maximumFractionDigits: 0 });
 
 const made = new Map();
