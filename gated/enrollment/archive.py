@@ -90,14 +90,15 @@ def read_upload(
     given = columns or {}
     if data.startswith(b"PK") and not is_workbook(data):
         if beside:
-            raise SourceError("photos beside a ZIP file would be left out: put them into it")
+            text = "photos beside a ZIP file would be left out: put them into it"
+            raise SourceError(text).named("photos_beside")
         return read_archive(data, given=given)
     if len(data) > MAX_TABLE_BYTES:
-        raise SourceError(f"the table {TOO_LARGE}")
+        raise SourceError(f"the table {TOO_LARGE}").named("table_large")
     named = ((posixpath.basename(part.name.replace("\\", "/")), part) for part in beside)
     sent = {name: TableFile(name, part.content) for name, part in named}
     if len(sent) < len(beside):
-        raise SourceError("two photos have the same name")
+        raise SourceError("two photos have the same name").named("photos_alike")
     names = Names(sent, "was not sent")
     used: set[str] = set()
 
@@ -127,11 +128,11 @@ def read_archive(
     members = _members(data)
     for name, what in _NO_PHOTOS.items():
         if name in members:
-            raise SourceError(f"{source} is {what}")
+            raise SourceError(f"{source} is {what}").named("no_photos_in_it")
     try:
         return roster_of_files(members, source, given or {})
     except OSError as error:
-        raise SourceError(f"{source} {error.strerror}") from None
+        raise SourceError(f"{source} {error.strerror}").named("zip_broken") from None
 
 
 def _members(data: bytes | Path) -> dict[str, Photo]:
@@ -141,10 +142,12 @@ def _members(data: bytes | Path) -> dict[str, Photo]:
     try:
         archive = zipfile.ZipFile(io.BytesIO(data) if isinstance(data, bytes) else data)
     except (zipfile.BadZipFile, ValueError, struct.error, NotImplementedError) as error:
-        raise SourceError(f"the archive cannot be read: {error}") from None
+        text = f"the archive cannot be read: {error}"
+        raise SourceError(text).named("zip_broken") from None
     infos = archive.infolist()
     if len(infos) > MAX_MEMBERS:
-        raise SourceError(f"the archive has more than {MAX_MEMBERS} files: make several")
+        text = f"the archive has more than {MAX_MEMBERS} files: make several"
+        raise SourceError(text).named("too_many_files", str(MAX_MEMBERS))
     members: dict[str, Photo] = {}
     for info in infos:
         name = _name(info)

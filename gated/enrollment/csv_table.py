@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from gated.enrollment.headings import Headings, headings_of
-from gated.enrollment.workbook import MAX_ROWS, is_workbook, letters, read_workbook
-from gated.errors import SourceError
+from gated.enrollment.workbook import MAX_ROWS, SheetRow, is_workbook, letters, read_workbook
+from gated.errors import Broken, SourceError
 from gated.http.spreadsheet import meant
 from gated.vision.kinds import kind_of
 
@@ -46,12 +46,15 @@ _NO_LETTERS = re.compile(r"[^\W\d_][‚ƒ„…†‡ˆ‰‹“”•˜™›¤
 class Row:
     """A row of people. cells: field -> what is written there, trimmed, no empty ones.
 
-    problem: why it cannot be used; empty when it can.
+    problem: why it cannot be used; empty when it can. rule, limit: its name, for whoever has words
+    of their own.
     """
 
     line: int
     cells: Mapping[str, str]
     problem: str = ""
+    rule: str | None = None
+    limit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class Record:
 
     line: int
     cells: tuple[str, ...]
-    problem: str = ""
+    problem: Broken | None = None
     text: str = ""
 
 
@@ -88,8 +91,7 @@ def read_table(content: bytes, given: Mapping[str, str]) -> Table:
     delimiter, begin, line = _dialect(text)
     records = _records(text, delimiter, begin, line)
     head = next((r for r in records if any(map(str.strip, r.cells))), Record(line, ()))
-    if head.problem:
-        raise SourceError(f"line {head.line}: {head.problem}")
+    _require_head(head)
     headings = headings_of(head.cells, head.line, given)
     notes = list(headings.notes())
     if encoding == "cp1252":
@@ -99,7 +101,8 @@ def read_table(content: bytes, given: Mapping[str, str]) -> Table:
     filled = (r for r in records if any(map(str.strip, r.cells)))
     found = list(itertools.islice(filled, MAX_ROWS + 1))
     if len(found) > MAX_ROWS:
-        raise SourceError(f"the table has more than {MAX_ROWS:,} rows: make several")
+        text = f"the table has more than {MAX_ROWS:,} rows: make several"
+        raise SourceError(text).named("too_many_rows", str(MAX_ROWS))
     if short := [str(r.line) for r in found if not r.problem and len(r.cells) < len(head.cells)]:
         more = ", ..." if len(short) > 10 else ""
         notes.append(
@@ -113,39 +116,56 @@ def read_table(content: bytes, given: Mapping[str, str]) -> Table:
 def _of_workbook(content: bytes, given: Mapping[str, str]) -> Table:
     """Read a workbook; lines are the rows as the spreadsheet numbers them. Raises: SourceError."""
     if len(content) > MAX_TABLE_BYTES:
-        raise SourceError(f"the workbook {TOO_LARGE}: make several, or send pictures apart")
-    sheet = read_workbook(content)
-    head, *rest = (Record(line.number, line.cells, line.problem) for line in sheet.rows)
-    if head.problem:
-        raise SourceError(f"line {head.line}: {head.problem}")
+        text = f"the workbook {TOO_LARGE}: make several, or send pictures apart"
+        raise SourceError(text).named("table_large")
+    try:
+        sheet = read_workbook(content)
+    except SourceError as error:
+        error.named("workbook_broken")
+        raise
+    head, *rest = (_of_sheet(row) for row in sheet.rows)
+    _require_head(head)
     headings = headings_of(head.cells, head.line, given)
     notes = (*sheet.notes, *headings.notes())
     return Table(tuple(_row(r, headings, CELLS) for r in rest), notes)
 
 
+def _of_sheet(row: SheetRow) -> Record:
+    problem = Broken("cell_unusable", None, row.problem) if row.problem else None
+    return Record(row.number, row.cells, problem)
+
+
+def _require_head(head: Record) -> None:
+    """Check that the names of the columns can be read. Raises: SourceError."""
+    if why := head.problem:
+        raise SourceError(f"line {head.line}: {why.detail}").named(why.rule, why.limit)
+
+
 def decoded(content: bytes) -> tuple[str, str]:
     """Give the text of a table and its encoding. Raises: SourceError when it is no text."""
     if len(content) > MAX_TABLE_BYTES:
-        raise SourceError(f"the table {TOO_LARGE}: make several")
+        raise SourceError(f"the table {TOO_LARGE}: make several").named("table_large")
     if (kind := kind_of(content)) is not None and content[:4] != b"PK\3\4":
-        raise SourceError(f"this is {kind}, and no table: save it as `CSV UTF-8`")
+        text = f"this is {kind}, and no table: save it as `CSV UTF-8`"
+        raise SourceError(text).named("no_table")
     mark, encoding = next(((m, e) for m, e in _MARKS if content.startswith(m)), (b"", ""))
     encoding = encoding or _without_mark(content)
     try:
         text = content[len(mark) :].decode(encoding)
     except UnicodeDecodeError:
         if not mark and b"\0" in content:
-            raise SourceError(NO_TABLE) from None
+            raise SourceError(NO_TABLE).named("no_table") from None
         what = f"no {encoding.upper()} text" if mark else "neither UTF-8 nor Windows-1252 text"
-        raise SourceError(f"it is {what}: save it as `CSV UTF-8`") from None
+        text = f"it is {what}: save it as `CSV UTF-8`"
+        raise SourceError(text).named("no_table") from None
     text = text.removeprefix("\ufeff").rstrip("\x1a")
     if _CONTROL.search(text):
-        raise SourceError(NO_TABLE)
+        raise SourceError(NO_TABLE).named("no_table")
     if encoding == "cp1252" and (strange := _NO_LETTERS.search(text)):
         raise SourceError(
             f"it is neither UTF-8 nor Windows-1252 text (it would say {strange[0]!r}): save it as "
             "`CSV UTF-8`"
-        )
+        ).named("no_table")
     return text, encoding
 
 
@@ -188,14 +208,15 @@ def _records(text: str, delimiter: str, at: int, line: int) -> Iterator[Record]:
 
 def _cells(
     text: str, at: int, delimiter: str, plain: re.Pattern[str]
-) -> tuple[tuple[str, ...], int, str]:
+) -> tuple[tuple[str, ...], int, Broken | None]:
     """Return (cells, place of the next record, problem); -1 for a quotation mark never closed."""
     cells: list[str] = []
     begin = at
     while True:
         if text.startswith('"', at):
             if (quoted := _QUOTED.match(text, at)) is None:
-                return _roughly(text, begin, delimiter), -1, "a quotation mark is never closed"
+                problem = Broken("quote_open", None, "a quotation mark is never closed")
+                return _roughly(text, begin, delimiter), -1, problem
             cell, at = quoted[1].replace('""', '"'), quoted.end()
             while text.startswith(" ", at):
                 at += 1
@@ -204,15 +225,17 @@ def _cells(
         cells.append(cell)
         if len(cell) > MAX_CELL:
             end = _END.search(text, at)
-            problem = f"a cell has more than {MAX_CELL} characters"
+            said = f"a cell has more than {MAX_CELL} characters"
+            problem = Broken("cell_long", str(MAX_CELL), said)
             return (cells[0][:64],), end.end() if end else len(text), problem
         if text.startswith(delimiter, at):
             at += 1
         elif at >= len(text) or text[at] in "\r\n":
-            return tuple(cells), _after(text, at), ""
+            return tuple(cells), _after(text, at), None
         else:
             end = _END.search(text, at)
-            problem = "a quotation mark within a quoted cell: write it twice"
+            said = "a quotation mark within a quoted cell: write it twice"
+            problem = Broken("quote_inside", None, said)
             return _roughly(text, begin, delimiter), end.end() if end else len(text), problem
 
 
@@ -236,26 +259,35 @@ def _row(record: Record, headings: Headings, delimiter: str) -> Row:
         for field, cell in zip(headings.fields, record.cells, strict=False)
         if field is not None and (value := meant(cell).strip())
     }
-    return Row(record.line, cells, record.problem or _misfit(record, headings, delimiter))
+    why = record.problem or _misfit(record, headings, delimiter)
+    return (
+        Row(record.line, cells, why.detail, why.rule, why.limit) if why else Row(record.line, cells)
+    )
 
 
-def _misfit(record: Record, headings: Headings, delimiter: str) -> str:
+def _misfit(record: Record, headings: Headings, delimiter: str) -> Broken | None:
     """Explain why the cells do not fit under the headings; empty ones at the end do not count."""
     columns, beyond = len(headings.titles), record.cells[len(headings.titles) :]
     if any(map(str.strip, beyond)) and delimiter == CELLS:
-        return (
-            f"{beyond[-1].strip()[:40]!r} stands in column {letters(len(record.cells) - 1)}, which "
-            "has no heading: give it one, or empty the cell"
+        column = letters(len(record.cells) - 1)
+        return Broken(
+            "no_heading",
+            column,
+            f"{beyond[-1].strip()[:40]!r} stands in column {column}, which has no heading: give it "
+            "one, or empty the cell",
         )
     if any(map(str.strip, beyond)):
-        return (
+        return Broken(
+            "too_many_cells",
+            str(columns),
             f"it has {len(record.cells)} cells, and the first line names {columns} columns: put a "
             f"text that holds {_NAMES.get(delimiter, repr(delimiter))} into quotation marks "
-            f"({beyond[-1].strip()[:40]!r} is one too many)"
+            f"({beyond[-1].strip()[:40]!r} is one too many)",
         )
     if len(record.cells) == 1 < columns and delimiter != CELLS and delimiter not in record.text:
-        return f"it has one cell, and the first line names {columns} columns"
-    return ""
+        said = f"it has one cell, and the first line names {columns} columns"
+        return Broken("one_cell", str(columns), said)
+    return None
 
 
 _NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab"}

@@ -74,7 +74,8 @@ def headings_of(cells: Sequence[str], line: int, given: Mapping[str, str]) -> He
     keys = [code_key(title) for title in titles]
     for field, title in given.items():
         if code_key(title) not in keys:
-            raise SourceError(f"there is no column {title!r}; there are {_listed(titles)}")
+            text = f"there is no column {title!r}; there are {_listed(titles)}"
+            raise SourceError(text).named("no_column", title)
         fields = [None if known == field else known for known in fields]
     for field, title in given.items():
         for at in (i for i, key in enumerate(keys) if key == code_key(title)):
@@ -82,7 +83,8 @@ def headings_of(cells: Sequence[str], line: int, given: Mapping[str, str]) -> He
     _surnames(titles, fields)
     _refuse_twins(titles, fields, line)
     if missing := [says for names, says in _NEEDED.items() if not names & set(fields)]:
-        raise SourceError(_missing(missing, titles, line, is_head=any(fields)))
+        text = _missing(missing, titles, line, is_head=any(fields))
+        raise SourceError(text).named("columns_missing", _listed(titles))
     return Headings(titles, tuple(fields), line)
 
 
@@ -144,7 +146,7 @@ def _refuse_twins(titles: Sequence[str], fields: Sequence[str | None], line: int
             raise SourceError(
                 f"line {line}: the columns {which} are both {field}: keep one; for several photos "
                 "of a person write a row for each"
-            )
+            ).named("columns_twice", field)
 
 
 def _listed(titles: Sequence[str]) -> str:

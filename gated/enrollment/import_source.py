@@ -94,11 +94,16 @@ class ImportRow:
 
 @dataclass(frozen=True, slots=True)
 class RowProblem:
-    """Rows that are refused before anything is stored. what: how they are called."""
+    """Rows that are refused before anything is stored. what: how they are called.
+
+    rule, limit: the name of the reason, for whoever has words of their own.
+    """
 
     what: str
     detail: str
     rows: tuple[Row, ...] = ()
+    rule: str | None = None
+    limit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +178,8 @@ def roster_of_files(
     """
     tables = [name for name in files if name.lower().endswith(TABLE_SUFFIXES)]
     if len(tables) > 1:
-        raise SourceError(f"{shown(source)} has several CSV files or workbooks: keep one")
+        text = f"{shown(source)} has several CSV files or workbooks: keep one"
+        raise SourceError(text).named("several_tables")
     if tables:
         return _roster_beside(files, tables[0], source, given, others)
     found = list(_named_by_code(files))
@@ -253,7 +259,7 @@ def _of_one_folder(folder: str, files: Mapping[str, Photo]) -> Iterator[ImportRo
         raise SourceError(
             f"nobody can tell whose code is meant, that of the folder {shown(folder)} or that of "
             f"its only photo, {apart[0].personnel_code}: name the person in a CSV"
-        )
+        ).named("whose_code", shown(folder))
     whole = [_candidate(folder, name, file, is_folder=True) for name, file in files.items()]
     is_open = any(codes) or not is_like_a_code(folder)
     for person in whole[:1]:
@@ -291,7 +297,7 @@ def roster_of(found: Iterable[ImportRow | str | RowProblem], source: Path | str)
     people = _merged(x for x in found if isinstance(x, ImportRow))
     problems = tuple(x for x in found if isinstance(x, RowProblem))
     if not people and not problems:
-        raise SourceError(f"{shown(source)}: nobody found in it")
+        raise SourceError(f"{shown(source)}: nobody found in it").named("nobody_in_it")
     return Roster(people, tuple(x for x in found if isinstance(x, str)), problems)
 
 
@@ -331,7 +337,8 @@ def roster_of_table(
     try:
         table = read_table(content, given)
     except SourceError as error:
-        raise SourceError(f"{shown(source)}: {error}") from None
+        text = f"{shown(source)}: {error}"
+        raise SourceError(text).named(error.rule, error.limit) from None
     found: list[ImportRow | RowProblem] = []
     of_code: dict[str, list[Row]] = {}
     for row in table.rows:
@@ -356,18 +363,19 @@ def _problem_of(row: Row) -> RowProblem | None:
     """Find why a row alone cannot be used; None: it can."""
     code = row.cells.get("personnel_code", "")
     if row.problem:
-        return RowProblem(code or f"line {row.line}", row.problem, (row,))
+        what = code or f"line {row.line}"
+        return RowProblem(what, row.problem, (row,), row.rule, row.limit)
     if not code:
-        return RowProblem(f"line {row.line}", NO_CODE, (row,))
+        return RowProblem(f"line {row.line}", NO_CODE, (row,), rule="no_code")
     try:
         clean_code(code, "personnel_code")
     except TextRefused as error:
-        return RowProblem(_visible(code), str(error), (row,))
+        return RowProblem(_visible(code), str(error), (row,), error.rule, error.limit)
     scripts = {s for c in code if c.isalpha() for s in _SCRIPTS if s in unicodedata.name(c, "")}
     if len(scripts) > 1:
         mixed = " and ".join(sorted(s.capitalize() for s in scripts))
         detail = f"personnel_code mixes {mixed} letters, which look alike: type it again"
-        return RowProblem(code, detail, (row,))
+        return RowProblem(code, detail, (row,), rule="mixed_letters")
     return None
 
 
@@ -387,7 +395,9 @@ def _disagreement(rows: Sequence[Row]) -> RowProblem | None:
                 f"{first.line} and {other.cells[name][:60]!r} in line {other.line}. Give each "
                 "person a code, or make the rows say the same"
             )
-            return RowProblem(rows[0].cells["personnel_code"], detail, tuple(rows))
+            lines = f"{first.line}, {other.line}"
+            what = rows[0].cells["personnel_code"]
+            return RowProblem(what, detail, tuple(rows), rule="rows_disagree", limit=lines)
     return None
 
 

@@ -81,11 +81,12 @@ class ImportReport:
     def refuse(self, what: str, error: GatedError, rows: Sequence[Row] = ()) -> None:
         """Note why a photo or a person was refused, with the stable code."""
         code = error.reason if isinstance(error, EnrollmentRefused) else error.code
-        self.refused.append(problem_row(what, code, str(error), rows))
+        self.refused.append(problem_row(what, code, str(error), rows, error.rule, error.limit))
 
     def ask(self, what: str, error: DuplicateFace, rows: Sequence[Row]) -> None:
         """Note that a photo waits for an answer: whether two persons may have this face."""
-        self.refused.append(problem_row(what, error.code, f"{error} {_IF_BOTH_ARE_RIGHT}", rows))
+        detail = f"{error} {_IF_BOTH_ARE_RIGHT}"
+        self.refused.append(problem_row(what, error.code, detail, rows, rule="both_right"))
 
     @property
     def is_whole(self) -> bool:
@@ -93,12 +94,21 @@ class ImportReport:
         return not (self.refused or self.differing or self.skipped)
 
 
-def problem_row(what: str, code: str, detail: str, rows: Sequence[Row] = ()) -> dict[str, Any]:
+def problem_row(
+    what: str,
+    code: str,
+    detail: str,
+    rows: Sequence[Row] = (),
+    rule: str | None = None,
+    limit: str | None = None,
+) -> dict[str, Any]:
     """Return an entry of a report: its subject, why, and the rows of the table that name it."""
     return {
         "photo": what,
         "code": code,
         "detail": detail,
+        "rule": rule,
+        "limit": limit,
         "lines": [row.line for row in rows if row.line],
         "rows": [dict(row.cells) for row in rows],
     }
@@ -115,7 +125,8 @@ def begun(roster: Roster) -> ImportReport:
 
 
 def _refusal_of(problem: RowProblem) -> dict[str, Any]:
-    return problem_row(problem.what, Refused.code, problem.detail, problem.rows)
+    named = problem.rule, problem.limit
+    return problem_row(problem.what, Refused.code, problem.detail, problem.rows, *named)
 
 
 def import_person(
@@ -171,7 +182,8 @@ def _check_overrides(person: ImportRow, may_override: bool) -> None:
         raise NotAllowed("only an admin may override the check for duplicates")
     for reason in reasons:
         if not TEXT.fullmatch(reason):
-            raise Refused(f"override cannot be used: {reason[:40]!r}")
+            text = f"override cannot be used: {reason[:40]!r}"
+            raise Refused(text).named("unusable", OVERRIDE)
 
 
 def check_fields(code: str, fields: Mapping[str, str]) -> None:
@@ -179,11 +191,11 @@ def check_fields(code: str, fields: Mapping[str, str]) -> None:
     if not CODE.fullmatch(code):
         raise Refused(
             "a personnel code has 1 to 64 characters, and no @, white space or control characters"
-        )
+        ).named("code_form", "64")
     clean_code(code, "personnel_code")
     for name, value in fields.items():
         if not TEXT.fullmatch(value) or (name == "email" and not EMAIL.fullmatch(value)):
-            raise Refused(f"{name} cannot be used: {value[:40]!r}")
+            raise Refused(f"{name} cannot be used: {value[:40]!r}").named("unusable", name)
         clean_text(value, name)
 
 
@@ -194,7 +206,8 @@ def read_photo(path: Photo) -> bytes:
             return file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         what = getattr(error, "strerror", None) or error
-        raise SourceError(f"{shown(str(path))}: {what}") from None
+        text = f"{shown(str(path))}: {what}"
+        raise SourceError(text).named("no_file", shown(path.name)) from None
 
 
 # --- photos ---------------------------------------------------------------------------------------
@@ -367,12 +380,15 @@ def _note_differences(before: Person, person: ImportRow, report: ImportReport) -
     if not person.rows:
         return
     stored = {name: str(getattr(before, name) or "") for name in person.fields}
-    differing = [
-        f"{name} is {stored[name]!r}, and {value!r} in the table"
+    differing = {
+        name: f"{name} is {stored[name]!r}, and {value!r} in the table"
         for name, value in person.fields.items()
         if clean_text(value, name) != stored[name]
-    ]
+    }
     if differing:
-        detail = f"{'; '.join(differing)}: left as it is; change the person where that is wrong"
-        rows = [row for row, _ in person.rows]
-        report.differing.append(problem_row(person.personnel_code, "differs", detail, rows))
+        said = "; ".join(differing.values())
+        detail = f"{said}: left as it is; change the person where that is wrong"
+        rows, names = [row for row, _ in person.rows], ", ".join(differing)
+        report.differing.append(
+            problem_row(person.personnel_code, "differs", detail, rows, rule="differs", limit=names)
+        )

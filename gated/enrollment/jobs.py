@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from gated.core.roles import Role
-from gated.errors import Busy, GatedError, NotAllowed, NotFound
+from gated.errors import Busy, EnrollmentRefused, GatedError, NotAllowed, NotFound, SourceError
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,7 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 class JobView:
     """A job at one moment. state: `running`, `done`, `cancelled` or `failed`, then `detail`.
 
+    code, rule, limit: why it failed, as errors of the API have them; empty and None else.
     role: who may begin such a job, and end it before its time.
     """
 
@@ -42,6 +43,9 @@ class JobView:
     total: int = 0
     report: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
     detail: str = ""
+    code: str = ""
+    rule: str | None = None
+    limit: str | None = None
     role: Role = Role.OPERATOR
 
 
@@ -141,15 +145,26 @@ class Jobs:
         return begun
 
     def _run(self, job: Job, work: Work) -> None:
-        state, detail = "failed", "something went wrong here; the log says what"
+        failed = {"detail": "something went wrong here; the log says what", "code": "internal"}
+        state, told = "failed", dict[str, Any](failed)
         try:
             work(job)
-            state, detail = ("cancelled" if job.cancelled.is_set() else "done"), ""
+            state, told = ("cancelled" if job.cancelled.is_set() else "done"), {}
         except GatedError as error:
             log.error("job %s failed: %s", job.view.kind, error)
-            detail = str(error)
+            told = {**told_of(error), "detail": str(error)}
         except Exception:
             log.exception("job %s failed", job.view.kind)
         finally:
-            job.view = replace(job.view, state=state, detail=detail, ended_at=datetime.now(UTC))
+            job.view = replace(job.view, state=state, ended_at=datetime.now(UTC), **told)
             self._one.release()
+
+
+def told_of(error: GatedError) -> dict[str, Any]:
+    """Return the code, rule and limit of an error, as an answer of the API has them."""
+    code = error.code
+    if isinstance(error, EnrollmentRefused):
+        code = error.reason
+    elif isinstance(error, SourceError):
+        code = "invalid"
+    return {"code": code, "rule": error.rule, "limit": error.limit}

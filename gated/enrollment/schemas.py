@@ -94,6 +94,10 @@ class JobOut(Out):
     total: int
     report: Mapping[str, Any]
     detail: str
+    code: str
+    """Why it failed, as errors have it; empty where it did not."""
+    rule: str | None
+    limit: str | None
     role: Role
     """Who may begin such a job, and end it before its time."""
 

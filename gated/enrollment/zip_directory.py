@@ -32,8 +32,9 @@ def check_directory(file: BinaryIO) -> None:
     tail = file.read()
     at = tail.rfind(b"PK\5\6")
     if at < 0 or at + _END.size > len(tail):
-        raise SourceError("this is no ZIP file, or only a part of one")
+        raise SourceError("this is no ZIP file, or only a part of one").named("zip_broken")
     directory = _END.unpack_from(tail, at)[5]
     is_zip64 = tail[max(0, at - _LOCATOR_SIZE) : at].startswith(b"PK\6\7")
     if is_zip64 or directory > MAX_DIRECTORY_BYTES:
-        raise SourceError("the archive has too many files: make several")
+        text = "the archive has too many files: make several"
+        raise SourceError(text).named("archive_large")

@@ -145,7 +145,7 @@ def problem_of(error: errors.GatedError) -> Problem:
         case errors.NotSignedIn():
             return Problem(status, str(error), error.code, headers={"WWW-Authenticate": "Bearer"})
         case errors.SourceError():
-            return Problem(status, str(error))
+            return Problem(status, str(error), problems=_places_of(error))
         case errors.StorageError():
             log.error("storage: %s", error)
             return Problem(status, "the gate cannot use its storage now", error.code)

@@ -43,12 +43,12 @@ def head(data: bytes) -> tuple[int, int] | None:
     if len(data) < 2:
         return None
     if data[0] & 0x1F == 0x1F:
-        raise SourceError("the directory sends what is no LDAP")
+        raise SourceError("the directory sends what is no LDAP").named("no_ldap")
     if data[1] < 0x80:
         return 2, data[1]
     count = data[1] & 0x7F
     if not 0 < count <= LONGEST_LENGTH:
-        raise SourceError("the directory sends what is no LDAP")
+        raise SourceError("the directory sends what is no LDAP").named("no_ldap")
     if len(data) < 2 + count:
         return None
     return 2 + count, int.from_bytes(data[2 : 2 + count], "big")
@@ -63,7 +63,7 @@ def values(data: bytes) -> Iterator[tuple[int, bytes]]:
             raise SourceError(f"the directory sends more than {MOST_VALUES} values in one")
         found = head(data[at : at + 2 + LONGEST_LENGTH])
         if found is None or at + sum(found) > len(data):
-            raise SourceError("the directory sends what is no LDAP")
+            raise SourceError("the directory sends what is no LDAP").named("no_ldap")
         begin = at + found[0]
         yield data[at], data[begin : begin + found[1]]
         at = begin + found[1]
@@ -72,5 +72,5 @@ def values(data: bytes) -> Iterator[tuple[int, bytes]]:
 def number(content: bytes) -> int:
     """Read a number. Raises: SourceError."""
     if not 0 < len(content) <= 8:
-        raise SourceError("the directory sends what is no LDAP")
+        raise SourceError("the directory sends what is no LDAP").named("no_ldap")
     return int.from_bytes(content, "big", signed=True)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from gated.config import DirectorySettings
 from gated.delivery.secret_files import read_secret
-from gated.errors import SourceError
+from gated.errors import Broken, SourceError
 from gated.ldap import ber, filters
 from gated.link.deadline import Deadline
 
@@ -35,13 +35,15 @@ _CONTROLS = 0xA0
 _PAGED = "1.2.840.113556.1.4.319"
 _OK = 0
 
-_WORDS: Mapping[int, str] = {
-    4: "the directory gives no more people at a time: let it give pages",
-    8: "the directory asks for a stronger sign-in",
-    32: "there is no such place in the directory: directory.base",
-    34: "directory.base or directory.bind_dn is no name",
-    49: "bind_dn or password is wrong",
-    50: "bind_dn may not read there",
+_REFUSALS: Mapping[int, Broken] = {
+    4: Broken(
+        "pages_needed", None, "the directory gives no more people at a time: let it give pages"
+    ),
+    8: Broken("stronger_sign_in", None, "the directory asks for a stronger sign-in"),
+    32: Broken("no_such_base", None, "there is no such place in the directory: directory.base"),
+    34: Broken("no_name_base", None, "directory.base or directory.bind_dn is no name"),
+    49: Broken("bind_refused", None, "bind_dn or password is wrong"),
+    50: Broken("bind_unread", None, "bind_dn may not read there"),
 }
 
 
@@ -108,14 +110,14 @@ class LdapClient:
                         raise SourceError(
                             f"the directory has more than {self._settings.most_people} people "
                             "there: narrow directory.filter, or raise directory.most_people"
-                        )
+                        ).named("too_many_people", str(self._settings.most_people))
                     yield found
                 else:
                     cookie_after = found
             if not cookie_after:
                 return
             if cookie_after == cookie:
-                raise SourceError("the directory gives the same page again")
+                raise SourceError("the directory gives the same page again").named("no_ldap")
             cookie = cookie_after
 
     # --- the wire ---
@@ -133,7 +135,8 @@ class LdapClient:
                 deadline.watch(plain)
                 return context.wrap_socket(plain, server_hostname=host)
         except (OSError, ValueError) as error:
-            raise SourceError(f"the directory {host}:{port} cannot be reached: {error}") from None
+            text = f"the directory {host}:{port} cannot be reached: {error}"
+            raise SourceError(text).named("directory_away", f"{host}:{port}") from None
 
     def _tls(self) -> ssl.SSLContext:
         file = self._settings.ca_file
@@ -146,7 +149,7 @@ class LdapClient:
         self._send(ber.tlv(_BIND, ber.integer(3), ber.text(name), ber.tlv(0x80, password)))
         tag, content, _ = self._receive()
         if tag != _BOUND:
-            raise SourceError("the directory does not answer as one")
+            raise SourceError("the directory does not answer as one").named("no_ldap")
         _require_ok(content)
 
     def _page(self, attributes: Sequence[str], cookie: bytes) -> Iterator[DirectoryEntry | bytes]:
@@ -183,7 +186,7 @@ class LdapClient:
                 yield _cookie(controls)
                 return
             elif tag != _REFERENCE:  # to other servers, which nobody follows
-                raise SourceError("the directory does not answer as one")
+                raise SourceError("the directory does not answer as one").named("no_ldap")
 
     def _send(self, operation: bytes, controls: bytes = b"") -> None:
         self._number += 1
@@ -191,20 +194,24 @@ class LdapClient:
         try:
             self._open().sendall(message)
         except OSError as error:
-            raise SourceError(f"the directory has broken off: {error}") from None
+            raise SourceError(f"the directory has broken off: {error}").named(
+                "directory_broken_off"
+            ) from None
 
     def _receive(self) -> tuple[int, bytes, bytes]:
         """(tag, content, controls) of the next message that answers the last request."""
         while True:
             parts = list(ber.values(self._message()))
             if len(parts) < 2 or parts[0][0] != ber.INTEGER:
-                raise SourceError("the directory sends what is no LDAP")
+                raise SourceError("the directory sends what is no LDAP").named("no_ldap")
             controls = next((content for tag, content in parts[2:] if tag == _CONTROLS), b"")
             number = ber.number(parts[0][1])
             if number == self._number:
                 return parts[1][0], parts[1][1], controls
             if number == 0:
-                raise SourceError("the directory has ended the connection")
+                raise SourceError("the directory has ended the connection").named(
+                    "directory_broken_off"
+                )
 
     def _message(self) -> bytes:
         while True:
@@ -212,7 +219,9 @@ class LdapClient:
             if found is not None:
                 begin, size = found
                 if self._buffer[0] != ber.SEQUENCE or size > LARGEST:
-                    raise SourceError("the directory sends what is no LDAP, or too large an entry")
+                    raise SourceError(
+                        "the directory sends what is no LDAP, or too large an entry"
+                    ).named("no_ldap")
                 if len(self._buffer) >= begin + size:
                     content = self._buffer[begin : begin + size]
                     self._buffer = self._buffer[begin + size :]
@@ -228,11 +237,15 @@ class LdapClient:
             connection.settimeout(left)
             data = connection.recv(256 * 1024)
         except TimeoutError:
-            raise SourceError("the directory does not answer in time") from None
+            raise SourceError("the directory does not answer in time").named(
+                "directory_broken_off"
+            ) from None
         except OSError as error:
-            raise SourceError(f"the directory has broken off: {error}") from None
+            raise SourceError(f"the directory has broken off: {error}").named(
+                "directory_broken_off"
+            ) from None
         if not data:
-            raise SourceError("the directory has broken off")
+            raise SourceError("the directory has broken off").named("directory_broken_off")
         return data
 
     def _open(self) -> socket.socket:
@@ -246,19 +259,22 @@ def _filter(text: str) -> bytes:
     try:
         return filters.encoded(text)
     except ValueError as error:
-        raise SourceError(f"directory.filter cannot be used: {error}") from None
+        text = f"directory.filter cannot be used: {error}"
+        raise SourceError(text).named("unusable", "directory.filter") from None
 
 
 def _require_ok(result: bytes) -> None:
     """Raises: SourceError for a result that is none."""
     parts = list(ber.values(result))
     if len(parts) < 3 or parts[0][0] != ber.ENUMERATED:
-        raise SourceError("the directory sends what is no LDAP")
+        raise SourceError("the directory sends what is no LDAP").named("no_ldap")
     code = ber.number(parts[0][1])
     if code != _OK:
         said = parts[2][1][:200].decode(errors="replace")
-        words = _WORDS.get(code, "the directory refuses")
-        raise SourceError(f"{words} (result {code}, {said!a})")
+        other = Broken("ldap_refuses", str(code), "the directory refuses")
+        why = _REFUSALS.get(code, other)
+        text = f"{why.detail} (result {code}, {said!a})"
+        raise SourceError(text).named(why.rule, why.limit)
 
 
 def _cookie(controls: bytes) -> bytes:
@@ -274,12 +290,12 @@ def _cookie(controls: bytes) -> bytes:
 def _entry(content: bytes) -> DirectoryEntry:
     parts = [value for _, value in ber.values(content)]
     if len(parts) != 2:
-        raise SourceError("the directory sends what is no LDAP")
+        raise SourceError("the directory sends what is no LDAP").named("no_ldap")
     attributes: dict[str, list[bytes]] = {}
     for _, attribute in ber.values(parts[1]):
         pair = [value for _, value in ber.values(attribute)]
         if len(pair) != 2:
-            raise SourceError("the directory sends what is no LDAP")
+            raise SourceError("the directory sends what is no LDAP").named("no_ldap")
         name = pair[0].decode(errors="replace").partition(";")[0].lower()
         attributes.setdefault(name, []).extend(value for _, value in ber.values(pair[1]))
     return DirectoryEntry(parts[0].decode(errors="replace"), attributes)

@@ -61,9 +61,12 @@ class DirectoryReport:
         if len(named) < MOST_NAMED:
             named.append(what)
 
-    def refuse(self, what: str, code: str, detail: str) -> None:
-        """Note that something was refused, and why."""
-        self.note("refused", {"what": what, "code": code, "detail": detail})
+    def refuse(
+        self, what: str, code: str, detail: str, rule: str | None, limit: str | None
+    ) -> None:
+        """Note that something was refused, and why. rule, limit: the name of the reason."""
+        named = {"rule": rule, "limit": limit}
+        self.note("refused", {"what": what, "code": code, "detail": detail, **named})
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +125,15 @@ class DirectoryReader:
             code = fields.pop("personnel_code", "")
             if not code:
                 name = self.settings.attributes["personnel_code"]
-                raise Refused(f"it has no {name}")
+                raise Refused(f"it has no {name}").named("has_no", name)
             check_fields(code, fields)
             if code_key(code) in seen:
-                raise Refused(f"personnel code {code} stands there twice")
+                text = f"personnel code {code} stands there twice"
+                raise Refused(text).named("code_twice", code)
             seen.add(code_key(code))
             self._enter(code, fields, report)
         except Refused as error:
-            report.refuse(what, error.code, str(error))
+            report.refuse(what, error.code, str(error), error.rule, error.limit)
         else:
             self._photo(entry, code, report)
 
@@ -143,7 +147,8 @@ class DirectoryReader:
             try:
                 text = value.decode().strip()
             except UnicodeDecodeError:
-                raise Refused(f"{attribute} is no text") from None
+                text = f"{attribute} is no text"
+                raise Refused(text).named("no_text", attribute) from None
             if text:
                 found[name] = text
         return found
@@ -186,7 +191,8 @@ class DirectoryReader:
         for _ in imported.enrolled:
             report.note("photos", code)
         for refused in imported.refused:
-            report.refuse(f"{code} {name}", refused["code"], refused["detail"])
+            why = (refused[key] for key in ("code", "detail", "rule", "limit"))
+            report.refuse(f"{code} {name}", *why)
 
     def _name_missing(self, report: DirectoryReport, seen: set[str]) -> None:
         active, _ = self.people.list_(is_active=True)

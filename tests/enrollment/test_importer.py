@@ -114,6 +114,7 @@ def test_fields_are_those_of_a_new_person_only(office: EnrollmentContext, tmp_pa
     assert office.people.by_code("A1").department == "South"
     assert [(d["photo"], d["lines"]) for d in again.differing] == [("A1", [2])]
     assert "department is 'South', and 'North' in the table" in again.differing[0]["detail"]
+    assert (again.differing[0]["rule"], again.differing[0]["limit"]) == ("differs", "department")
     assert not again.is_whole
 
 

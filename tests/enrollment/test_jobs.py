@@ -110,6 +110,7 @@ def test_an_import_that_breaks_off_reports_all_that_it_did() -> None:
     jobs = Jobs()
     job = ended(jobs, start(jobs, import_work(cast(Any, FullDisk()), table, "me")))
     assert (job.state, job.detail, job.done, job.total) == ("failed", "the disk is full", 2, 3)
+    assert job.code == "storage", "for whoever has words of their own"
     assert job.report["enrolled"] == ["E1", "E2"]
 
 

@@ -363,6 +363,30 @@ def test_why_a_card_is_refused_is_said_in_the_language_of_the_page(
     assert not re.search("[A-Za-z]", said), said
 
 
+def test_what_an_import_refuses_is_said_in_the_language_of_the_page(visit: Visit) -> None:
+    table = (
+        "personnel_code,first_name,last_name,department,photo\r\n"
+        ",Nobody,Here,,\r\n"
+        "A-1,Ada,Byron,Physics,\r\n"
+        "Z-7,Émile,Zátopek,Running,away.jpg\r\n"
+    )
+    visitor = visit()
+    visitor.sign_in("operator", "people/import?lang=de")
+    page = visitor.page
+    file = page.locator("#import-file")
+    file.set_input_files({"name": "a.zip", "mimeType": "application/zip", "buffer": b"PK\3\4 half"})
+    page.get_by_role("button", name="Importieren").click()
+    page.get_by_role("alert").filter(has_text="keine vollständige ZIP-Datei").wait_for()
+    page.get_by_role("button", name="Zurück").click()
+    file.set_input_files({"name": "a.csv", "mimeType": "text/csv", "buffer": table.encode()})
+    page.get_by_role("button", name="Importieren").click()
+    mend = page.get_by_role("region", name="Zu beheben")
+    mend.get_by_text("die Personalnummer fehlt").wait_for()
+    mend.get_by_text("das Tor hat dies anders und lässt es so: Abteilung").wait_for()
+    mend.get_by_text("away.jpg fehlt oder ist nicht lesbar").wait_for()
+    assert violations(page) == []
+
+
 def test_why_settings_are_refused_is_said_in_the_language_of_the_page(visit: Visit) -> None:
     visitor = visit()
     visitor.sign_in("admin", "settings?view=gate&lang=de")

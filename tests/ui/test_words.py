@@ -20,6 +20,8 @@ from gated.core.access import RULES, Need
 from gated.core.cards import CARD_RULES
 from gated.core.clock import ClockStanding, Doubt
 from gated.core.door import DoorState
+from gated.core.plain_words import OWN_RULES
+from gated.core.plain_words import RULES as BROKEN_RULES
 from gated.core.roles import Role
 from gated.core.values import (
     CameraEventKind,
@@ -31,8 +33,6 @@ from gated.core.values import (
 )
 from gated.daemon import door_process, gate_runtime
 from gated.http.codes import CODES as PROBLEMS
-from gated.core.plain_words import OWN_RULES
-from gated.core.plain_words import RULES as BROKEN_RULES
 from gated.link import remote_board
 from gated.link.status_board import ERASURE_PENDING, MISSING_MODELS, ROOM_PROBLEMS
 from gated.live import certificate_watch, damage_watch, file_sweep, hub_contact
@@ -114,9 +114,7 @@ def test_what_is_impossible_with_a_setting_of_the_pages_has_a_name() -> None:
     misfits = list(_misfits(Path(settings.__file__)))
     assert len(misfits) > 60
     on_pages = {key for section, key in ON_PAGES}
-    nameless = [
-        (keys, text) for keys, text, names in misfits if keys & on_pages and names == set()
-    ]
+    nameless = [(keys, text) for keys, text, names in misfits if keys & on_pages and names == set()]
     assert nameless == []
     assert {name for _, _, names in misfits for name in names} <= set(SETTING_RULES)
 
@@ -132,6 +130,26 @@ def _misfits(source: Path) -> Iterator[tuple[set[str], str, set[str]]]:
 def _texts(node: ast.AST) -> set[str]:
     found = (n.value for n in ast.walk(node) if isinstance(n, ast.Constant))
     return {str(text).rpartition(".")[2] for text in found}
+
+
+def test_every_name_of_a_reason_has_words() -> None:
+    """What is named where it is refused, as in `raise Refused(...).named("unusable", field)`."""
+    named = {name for source in ROOMS.rglob("*.py") for name in _reasons(source)}
+    assert len(named) > 40
+    known = {*CODES["unfit"], *named}
+    told = {key.partition(".")[2] for key in WORDS["en"] if key.startswith("unfit.")}
+    assert (known - told, told - known) == (set(), set())
+
+
+def _reasons(source: Path) -> Iterator[str]:
+    for call in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if not isinstance(call, ast.Call):
+            continue
+        name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+        given = call.args[:1] if name in ("named", "Broken") else []
+        if name in ("RowProblem", "problem_row"):
+            given = [k.value for k in call.keywords if k.arg == "rule"]
+        yield from (str(g.value) for g in given if isinstance(g, ast.Constant) and g.value)
 
 
 def test_every_act_that_the_audit_shows_has_words() -> None:

@@ -1,13 +1,14 @@
-// Words for what has a code or a rule beside the English of the program: jobs, rows of an import, alarms.
+// Words for what has a code or a rule beside the English of the program: jobs, rows of an import, settings taken back.
 import { has, learn, t } from "../core/i18n.js";
 import { english, inRule } from "./bits.js";
 
 await learn("codes").catch(() => {}); // without them the program's own are shown
 
-// one: {code, rule, limit, detail} of a job or of a row, as errors of the API have them.
+// one: {code, rule, limit, detail} of a job or of a row, as errors of the API have them. Null where nothing is said.
 export function said(one) {
   const { code, rule, detail } = one, ruled = has(`unfit.${rule}`), why = ruled ? inRule(one) : detail;
   if (has(`refusal.${code}`)) return t(`refusal.${code}`);
-  if (!has(`error.${code}`)) return ruled ? why : detail && english(detail);
-  return t(`error.${code}`, { detail: why });
+  const whole = has(`error.${code}`) && t(`error.${code}`, { detail: why });
+  if (ruled) return whole && whole.includes(why) ? whole : why;
+  return whole || (detail ? english(detail) : null);
 }

@@ -2,9 +2,10 @@
 import { del, get, post, session } from "../core/api.js";
 import { every, h, signal } from "../core/dom.js";
 import { moment, number, t } from "../core/i18n.js";
-import { bdi, button, empty, english, inWords, loaded, note, toast } from "../pieces/bits.js";
+import { bdi, button, empty, inWords, loaded, note, toast } from "../pieces/bits.js";
 import { ask, field, form, input, whose } from "../pieces/dialog.js";
 import { icon } from "../pieces/icon.js";
+import { said } from "../pieces/said.js";
 
 const PROGRESS_MS = 700, SHORTEST = 12;
 const megabytes = bytes => t("backup.size", { mb: number(bytes / 2 ** 20, { maximumFractionDigits: 1 }) });
@@ -44,7 +45,7 @@ export function backup() {
 
 function state(job) {
   if (job.state === "running") return h("div.row", {}, h("progress.grow", { max: job.total || 1, value: job.done, "aria-label": t("backup.make") }), button(t("job.cancel"), () => del(`/api/jobs/${job.id}`).catch(error => toast(inWords(error))), { kind: "small" }));
-  return job.state === "done" ? note("ok", t("backup.made", { name: job.report.file })) : note("bad", job.detail ? english(job.detail) : t(`job.${job.state}`));
+  return job.state === "done" ? note("ok", t("backup.made", { name: job.report.file })) : note("bad", said(job) ?? t(`job.${job.state}`));
 }
 
 const putBack = newest => h("section.card.pad.stack", { "aria-label": t("backup.back") }, h("p", {}, t("backup.back")),

@@ -4,6 +4,7 @@ import { every, h, signal } from "../core/dom.js";
 import { moment, number, t } from "../core/i18n.js";
 import { bdi, button, inWords, loaded, note } from "../pieces/bits.js";
 import { ask, field, input } from "../pieces/dialog.js";
+import { said } from "../pieces/said.js";
 import { tokens } from "./accounts.js";
 import { stateOf } from "./jobs.js";
 
@@ -62,14 +63,14 @@ function run(job) {
   return h("section.card.pad.stack", { "aria-label": t("directory.last") },
     h("div.row", {}, h("h3", {}, t("directory.last")), stateOf(job), h("span.small.muted", {}, bdi(job.actor), ` · ${moment(job.started_at)}`)),
     dry === true && h("p", {}, t("directory.dry")),
-    job.detail && h("p.bad-text", { lang: "en", dir: "ltr" }, job.detail),
+    job.detail && h("p.bad-text", {}, said(job)),
     h("dl.facts", {}, KINDS.filter(kind => counts[kind]).map(kind => h("div", {}, h("dt", {}, t(`directory.${kind}`)), h("dd.num", {}, number(counts[kind]))))),
     KINDS.filter(kind => named[kind]?.length).map(kind => details(kind, named[kind], counts[kind])));
 }
 
 function details(kind, rows, count) {
   const line = one => (typeof one === "string" ? bdi(one)
-    : one.detail ? [bdi(one.what), h("div.small.muted", { lang: "en", dir: "ltr" }, one.detail)]
+    : one.detail ? [bdi(one.what), h("div.small.muted", {}, said(one))]
       : [bdi(one.personnel_code), h("span.small.muted", {}, ` · ${one.fields.map(name => t(FIELDS[name] ?? "app.change")).join(", ")}`)]);
   const left = (count ?? rows.length) - Math.min(rows.length, NAMED);
   return h("details", {}, h("summary", {}, `${t(`directory.${kind}`)} (${number(count ?? rows.length)})`),

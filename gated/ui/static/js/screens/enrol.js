@@ -5,6 +5,7 @@ import { has, percent, t, word } from "../core/i18n.js";
 import { bdi, button, inWords, nameOf, note } from "../pieces/bits.js";
 import { dialog } from "../pieces/dialog.js";
 import { icon } from "../pieces/icon.js";
+import { said } from "../pieces/said.js";
 
 export const SIGNS = { file: "up", webcam: "camera", gate: "face" };
 const WAYS = Object.keys(SIGNS);
@@ -113,7 +114,7 @@ function fromGate(person) {
       if (kind === "started") return note("info", t("enrol.look"));
       if (kind === "guidance") return note(data.code === "hold_still" ? "ok" : "warn", has(`guide.${data.code}`) ? t(`guide.${data.code}`) : data.advice, h("progress", { max: data.wanted, value: data.good, "aria-label": t("enrol.progress") }));
       if (kind === "enrolled") return [show({ made: data }), another(data.photo_advice, "gate")];
-      if (kind === "refused") return note("bad", has(`refusal.${data.code}`) ? t(`refusal.${data.code}`) : data.detail);
+      if (kind === "refused") return note("bad", said(data));
       return kind === "failed" && note("bad", inWords(error));
     }),
     button(() => t(told.value?.kind === "enrolled" ? "another.take" : "enrol.start"), run, { kind: "main", sign: "camera", disabled: () => busy.value }));

@@ -1,10 +1,11 @@
 // Many at once: a file, its columns, a look at it, progress, and what has to be mended.
 import { api, get } from "../core/api.js";
 import { every, h, signal } from "../core/dom.js";
-import { number, t } from "../core/i18n.js";
+import { has, number, t } from "../core/i18n.js";
 import { BASE, here, remember } from "../core/router.js";
-import { button, chip, empty, english, head, inWords, note } from "../pieces/bits.js";
+import { button, chip, empty, head, inWords, note } from "../pieces/bits.js";
 import { icon } from "../pieces/icon.js";
+import { said } from "../pieces/said.js";
 
 const FIELDS = ["personnel_code", "first_name", "last_name", "photo", "department", "position", "email", "phone"];
 const SHOWN = 5;
@@ -94,18 +95,21 @@ function running(job, start, anew) {
     h("section.card.pad.stack", { "aria-label": t("import.progress"), role: "status" },
       h("div.row", {}, chip(job.state === "done" ? "ok" : job.state === "running" ? "" : "bad", null, t(`job.${job.state}`)), h("span.grow"), h("span.num", {}, `${number(job.done)} / ${number(job.total)}`)),
       h("progress", { max: 1, value: share, "aria-label": t("import.progress") }),
-      job.detail && h("p.muted", {}, english(job.detail)),
+      job.detail && h("p.muted", {}, said(job)),
       h("div.row", {}, job.state === "running" && button(t("job.cancel"), () => api(`/api/jobs/${job.id}`, { method: "DELETE" })), job.state !== "running" && button(t("import.another"), anew))),
     job.state !== "running" && report.one_photo?.length > 0 && note("info", t("import.one_photo", { n: report.one_photo.length }), h("p", {}, h("a", { href: `${BASE}people?only=one_photo` }, t("import.one_photo.show")))),
     job.state !== "running" && (refused.length ? mend(job, refused, start) : empty("yes", t("import.all"))));
 }
+
+// Why a row was refused; fields of a person are called as the columns are.
+const whyRefused = entry => said({ ...entry, limit: entry.limit?.split(", ").map(name => (has(`import.${name}`) ? t(`import.${name}`) : name)).join(", ") });
 
 // What was refused, to be mended here: the table again, only with these rows, with their cells to change.
 function mend(job, refused, start) {
   const entries = refused.flatMap(entry => (entry.rows?.length ? entry.rows : [{}]).map((cells, at) => ({ entry, cells: { ...cells }, line: entry.lines?.[at], file: null })));
   const keys = FIELDS.filter(key => key !== "photo");
   const row = one => h("tr", {},
-    h("td", {}, h("strong", {}, one.entry.photo ?? ""), one.line && h("span.muted", {}, ` · ${t("import.line", { n: one.line })}`), h("div.small.bad-text", {}, t(`refusal.${one.entry.code}`) === `refusal.${one.entry.code}` ? one.entry.detail : t(`refusal.${one.entry.code}`))),
+    h("td", {}, h("strong", {}, one.entry.photo ?? ""), one.line && h("span.muted", {}, ` · ${t("import.line", { n: one.line })}`), h("div.small.bad-text", {}, whyRefused(one.entry))),
     keys.slice(0, 3).map(key => h("td", {}, h("input", { "aria-label": t(`import.${key}`), value: one.cells[key] ?? (key === "personnel_code" ? one.entry.personnel_code ?? "" : ""), oninput: e => { one.cells[key] = e.target.value; } }))),
     h("td", {}, h("input", { type: "file", accept: "image/*", "aria-label": t("import.photo"), onchange: e => { one.file = e.target.files[0]; } })));
   const again = () => {

@@ -3,8 +3,9 @@ import { del, get, may, post } from "../core/api.js";
 import { every, h, signal } from "../core/dom.js";
 import { moment, number, t, word } from "../core/i18n.js";
 import { BASE } from "../core/router.js";
-import { bdi, button, chip, empty, english, inWords, loaded, note, toast } from "../pieces/bits.js";
+import { bdi, button, chip, empty, inWords, loaded, note, toast } from "../pieces/bits.js";
 import { ask, field, input } from "../pieces/dialog.js";
+import { said } from "../pieces/said.js";
 
 const LIST_MS = 3000, PROGRESS_MS = 700;
 const KINDS = { done: "ok", running: "" };
@@ -15,7 +16,7 @@ export function jobs() {
   const cancel = async job => { await del(`/api/jobs/${job.id}`); list.again(); };
   const line = job => h("li", {},
     h("div.grow", {}, h("strong", {}, word("work", job.kind.replaceAll(" ", "_"))),
-      h("div.small.muted", {}, bdi(job.actor), ` · ${moment(job.started_at)}`), job.detail && h("p.small", {}, english(job.detail))),
+      h("div.small.muted", {}, bdi(job.actor), ` · ${moment(job.started_at)}`), job.detail && h("p.small", {}, said(job))),
     stateOf(job), h("span.num", {}, `${number(job.done)} / ${number(job.total)}`),
     job.state === "running" && may(job.role) && button(t("job.cancel"), () => cancel(job), { kind: "small" }),
     job.kind === "import" && h("a.btn.small", { href: `${BASE}people/import?job=${job.id}` }, t("jobs.look")));
@@ -48,7 +49,7 @@ export function log() {
 function verdict(job) {
   const { ok, rows, problems = [], notes = [] } = job.report;
   if (job.state === "running") return h("progress", { max: job.total || 1, value: job.done, "aria-label": t("log.check") });
-  if (job.state !== "done") return note("bad", job.detail ? english(job.detail) : t(`job.${job.state}`));
+  if (job.state !== "done") return note("bad", said(job) ?? t(`job.${job.state}`));
   const line = p => h("li", {}, h("div.grow", { lang: "en", dir: "ltr" }, h("strong", {}, p.what), h("p.small.muted.break", {}, `${p.chain} · ${p.seq}–${p.last}`)));
   return h("div.stack", {},
     ok ? note("ok", t("log.whole", { n: rows })) : note("bad", t("log.broken", { n: problems.length }), h("p", {}, t("log.todo"))),
