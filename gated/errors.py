@@ -298,6 +298,12 @@ class RequestsWaiting(Conflict):
     code = "requests_waiting"
 
 
+class LimitReached(Conflict):
+    """There are as many of a kind as there may be."""
+
+    code = "limit_reached"
+
+
 class PasskeysFull(Conflict):
     """The account has as many passkeys as it may have."""
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from gated.database import change_feed as feed
-from gated.database import rows
+from gated.database import limits, rows
 from gated.database.records import Credential, columns_of, record
 from gated.database.stored_settings import touch_rules
 from gated.database.tables import credentials, new_uid, persons, utcnow
@@ -47,11 +47,12 @@ class NewCredential:
 def add(session: Session, person_id: int, new: NewCredential) -> Credential:
     """Give a person a credential.
 
-    Raises: NotFound, CardTaken when somebody has the card, PinExists.
+    Raises: NotFound, CardTaken when somebody has the card, PinExists, LimitReached.
     """
     persons_.get(session, person_id)
     if new.kind == "pin" and of_pin(session, person_id) is not None:
         raise PinExists("there is a PIN already: remove it first")
+    limits.CREDENTIALS.require_room(session, person_id)
     values = {**asdict(new), "uid": new.uid or new_uid(), "person_id": person_id}
     try:
         id_ = rows.insert(session, credentials, **values)

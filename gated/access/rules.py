@@ -22,7 +22,7 @@ from gated.access.site_store import StoredRules
 from gated.change import RULES, Change
 from gated.core.text import is_same
 from gated.database import change_feed as feed
-from gated.database import hub_ownership
+from gated.database import hub_ownership, limits
 from gated.database.records import GroupRule, Holiday, PersonAccess, WeeklySchedule
 from gated.database.rows import Versions, require_version
 from gated.database.site_zones import ALL
@@ -65,9 +65,13 @@ class Access(Service):
             return schedules.get(session, id_)
 
     def add_schedule(self, change: Change, fields: Mapping[str, Any]) -> WeeklySchedule:
-        """Add a schedule (name, week, holiday). Raises: Conflict when the name is taken."""
+        """Add a schedule (name, week, holiday).
+
+        Raises: Conflict when the name is taken, LimitReached.
+        """
         change.touches(RULES)
         session = change.session
+        limits.SCHEDULES.require_room(session)
         added = schedules.add(session, **fields)
         _record_schedule(change, "schedule_created", added)
         return added
@@ -95,10 +99,15 @@ class Access(Service):
     def set_exception(
         self, change: Change, id_: int, day: date, hours: Sequence[str] | None
     ) -> WeeklySchedule:
-        """Give one day hours of its own, or (None) its usual hours again. Raises: NotFound."""
+        """Give one day hours of its own, or (None) its usual hours again.
+
+        Raises: NotFound, LimitReached.
+        """
         change.touches(RULES)
         session = change.session
-        self._own_schedule(session, id_)
+        known = self._own_schedule(session, id_).exceptions
+        if hours is not None and day not in known:
+            limits.EXCEPTIONS.require_room(session, id_)
         if schedules.set_exception(session, id_, day, hours):
             more = {"day": day.isoformat(), "hours": None if hours is None else list(hours)}
             changed = schedules.get(session, id_)
@@ -115,9 +124,9 @@ class Access(Service):
             return site_store.list_holidays(session, site)
 
     def set_holiday(self, change: Change, day: date, name: str | None, *, site: str = ALL) -> None:
-        """Make a day a holiday, or (None) an ordinary day. Raises: NotFound when it is no holiday.
+        """Make a day a holiday, or (None) an ordinary day.
 
-        site: at this site only.
+        site: at this site only. Raises: NotFound when it is no holiday, LimitReached.
         """
         change.touches(RULES)
         session = change.session

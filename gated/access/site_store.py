@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from gated.core.text import clean_text, code_key
-from gated.database import change_feed, rows
+from gated.database import change_feed, limits, rows
 from gated.database.records import Holiday
 from gated.database.site_zones import ALL
 from gated.database.stored_settings import touch_rules
@@ -98,12 +98,18 @@ def list_holidays(session: Session, site: str = ALL) -> list[Holiday]:
 
 
 def set_holiday(session: Session, day: date, name: str | None, site: str = ALL) -> bool:
-    """Make a day a holiday of this name, or (None) an ordinary day; return True on a change."""
+    """Make a day a holiday of this name, or (None) an ordinary day; return True on a change.
+
+    Raises: LimitReached.
+    """
     h = holidays.c
     id_ = _site(session, site)
     there = (h.site_id == id_, h.day == day)
-    if session.execute(sa.select(h.name).where(*there)).scalar() == name:
+    before = session.execute(sa.select(h.name).where(*there)).scalar()
+    if before == name:
         return False
+    if before is None:
+        limits.HOLIDAYS.require_room(session, id_)
     session.execute(sa.delete(holidays).where(*there))
     if name is not None:
         session.execute(sa.insert(holidays).values(site_id=id_, day=day, name=name))

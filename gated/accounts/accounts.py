@@ -26,7 +26,7 @@ from gated.change import GALLERY, Change
 from gated.core.roles import PROGRAMS, Principal, Role
 from gated.core.text import code_key
 from gated.core.values import moment
-from gated.database import account_store, editor_store, identity_store, stored_settings
+from gated.database import account_store, editor_store, identity_store, limits, stored_settings
 from gated.database.editor_store import Editor
 from gated.database.records import Account, Passkey, Person
 from gated.database.tables import new_uid
@@ -90,6 +90,7 @@ class Accounts(Service):
         hashed = self._passwords.hash(password)
         with self.change(actor) as change:
             session = change.session
+            limits.ACCOUNTS.require_room(session)
             account = account_store.add(session, username, Role(role).value, hashed, person_id)
             _record(change, "account_created", account)
         return account
@@ -110,6 +111,7 @@ class Accounts(Service):
         with self.change(code) as change:
             change.touches(GALLERY)
             session = change.session
+            limits.ACCOUNTS.require_room(session)
             person = person_store.add(session, **fields, is_active=registration == "open")
             account = account_store.add(session, code, Role.SELF, hashed, person.id)
             if (origin := current()) is not None:

@@ -11,7 +11,7 @@ from gated.accounts.accounts import record_account, require_name
 from gated.accounts.tokens import TOKEN_MARK, digest_of
 from gated.change import Change
 from gated.core.roles import PROGRAMS, Role
-from gated.database import account_store
+from gated.database import account_store, limits
 from gated.database.account_store import NO_PASSWORD
 from gated.database.records import Account
 from gated.errors import NotFound
@@ -34,6 +34,7 @@ class Devices(Service):
         role: `directory` of a directory that may change people over SCIM, and nothing else.
         """
         require_name(name)
+        limits.DEVICES.require_room(change.session, Role(role).value)
         account = account_store.add(change.session, name, Role(role).value, NO_PASSWORD)
         return _with_token(change, account, "device_added")
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from gated.change import Change
 from gated.core.roles import Role
-from gated.database import account_store, identity_store
+from gated.database import account_store, identity_store, limits
 from gated.database.records import Account
-from gated.errors import Conflict, SignInRefused
+from gated.errors import Conflict, LimitReached, SignInRefused
 from gated.people import person_store
 
 
@@ -53,6 +53,10 @@ def _made(change: Change, proven: ProvenSubject) -> Account:
         raise SignInRefused(
             f"there is another account {proven.username}: an administrator removes it first"
         )
+    try:
+        limits.ACCOUNTS.require_room(session)
+    except LimitReached as error:
+        raise SignInRefused(str(error)) from None
     code = proven.personnel_code
     person = None if code is None else person_store.by_code(session, code)
     account = account_store.add(

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from gated.database import change_feed as feed
-from gated.database import rows
+from gated.database import limits, rows
 from gated.database.records import Enrollment, GalleryRow, columns_of, record
 from gated.database.stored_settings import touch_gallery
 from gated.database.tables import enrollments, new_uid, persons
@@ -41,8 +41,9 @@ class NewEnrollment:
 
 
 def add(session: Session, new: NewEnrollment) -> Enrollment:
-    """Add an enrollment. Raises: NotFound for the person."""
+    """Add an enrollment. Raises: NotFound for the person, LimitReached."""
     persons_.get(session, new.person_id)
+    limits.PHOTOS.require_room(session, new.person_id)
     values = {**asdict(new), "quality": dict(new.quality or {}), "uid": new.uid or new_uid()}
     id_ = rows.insert(session, enrollments, **values)
     touch_gallery(session)

@@ -108,6 +108,10 @@ _CONFLICTS = {
         "Too many requests of this person wait for an answer.",
         "Wait until some are answered.",
     ),
+    "limit_reached": (
+        "There are as many of these as there may be; `detail` says how many.",
+        "Remove some that nobody needs.",
+    ),
     "too_many_passkeys": ("The account has as many as it may.", "Remove one first."),
     "company_account": (
         "The account signs in with the company's account.",

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from gated.change import RULES, Change
 from gated.database import change_feed as feed
-from gated.database import hub_ownership
+from gated.database import hub_ownership, limits
 from gated.database.records import Group, Person
 from gated.people import group_store, person_store
 from gated.workspace import Service
@@ -40,8 +40,9 @@ class Groups(Service):
         planned_hours: float | None = None,
         late_after: str | None = None,
     ) -> Group:
-        """Add a group; Conflict when the name is taken."""
+        """Add a group; Conflict when the name is taken, LimitReached."""
         change.touches(RULES)
+        limits.GROUPS.require_room(change.session)
         group = group_store.add(change.session, name, description, planned_hours, late_after)
         _record(change, "group_created", group)
         return group

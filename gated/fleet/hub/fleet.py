@@ -17,7 +17,7 @@ from gated.change import Change
 from gated.core.chain import canonical
 from gated.core.text import code_key
 from gated.core.values import moment
-from gated.database import account_store
+from gated.database import account_store, limits
 from gated.database.account_store import NO_PASSWORD
 from gated.database.records import GateRow
 from gated.database.tables import utcnow
@@ -195,6 +195,7 @@ class Fleet:
         site = self._spelt(site)
         with self._workspace.change(actor, self._clock) as change:
             session = change.session
+            limits.GATES.require_room(session)
             gate = gate_store.add(session, name, site, **rest, status={}, feed=1, cursor=0)
             gate_store.set_groups(session, gate.id, wanted.get("groups", ()))
             gate = self._open_invitation(session, gate, code)
