@@ -8,9 +8,43 @@ time, until acknowledged or silenced; each repetition sounds again.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gated.core.values import Severity
+
+DETAILS: Mapping[str, tuple[str, ...]] = {
+    "disk_low": ("free_mib",),
+    "clock_unset": (),
+    "clock_in_doubt": (),
+    "frames_missed": ("analysed", "delivered", "seconds"),
+    "frames_slow": ("slow_s",),
+    "controller_late": ("waited_s",),
+    "log_delayed": ("seconds", "waiting"),
+    "log_dropping": ("unacknowledged",),
+    "service_away": (),
+    "templates_unreadable": ("count",),
+    "indicator_lost": ("outputs",),
+    "camera_frozen": (),
+    "camera_looped": (),
+    "camera_covered": (),
+    "camera_turned": (),
+    "certificate_expires": ("until",),
+    "database_damaged": (),
+    "pin_attempts": ("failures",),
+}
+"""By the kind of an alarm, or by `why` in its body: the values of which its detail is made.
+
+Pages say such a detail in words of their own. What a device or a library says by itself has none.
+"""
+
+
+def detail_values(kind: str, values: Mapping[str, int | str]) -> dict[str, int | str]:
+    """Return what of the values belongs to the detail of an alarm of this kind."""
+    known = DETAILS.get(str(values.get("why", kind)), ())
+    named = ("why", *known) if values.get("why") in DETAILS else known
+    return {name: values[name] for name in named if name in values}
+
 
 SOUNDING = frozenset(
     {"door_forced", "door_held_open", "door_tamper", "door_fire", "repeated_attacks"}

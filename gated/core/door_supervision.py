@@ -6,9 +6,9 @@ recorded with its severity; a warning or an alarm stands until it is acknowledge
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from gated.core.alarms import AlarmSounder, RepetitionCounter
+from gated.core.alarms import AlarmSounder, RepetitionCounter, detail_values
 from gated.core.door import DoorControl, DoorInput, DoorState
 from gated.core.messages import (
     CAMERA_NEWS,
@@ -176,11 +176,11 @@ class DoorSupervision:
                 yield from self._door_event(event, now)
             case CameraEvent():
                 yield self._camera_event(event, now)
-            case Condition(name, present, detail, graded):
+            case Condition(name, present, detail, graded, values):
                 severity = graded if present else "info"
-                yield self._trouble(
-                    name, name if present else f"{name}_over", severity, detail, now
-                )
+                kind = name if present else f"{name}_over"
+                named = detail_values(name, values)
+                yield self._trouble(name, kind, severity, detail, now, named)
             case OperatorUnlock():
                 yield from self._operator_unlock(event, now)
             case Noticed(kind, severity, body):
@@ -256,14 +256,23 @@ class DoorSupervision:
         return self._trouble("camera", kind, "info" if opened else "alarm", event.detail, now)
 
     def _trouble(
-        self, name: str, kind: str, severity: Severity, detail: str, now: Instant
+        self,
+        name: str,
+        kind: str,
+        severity: Severity,
+        detail: str,
+        now: Instant,
+        values: Mapping[str, int | str] | None = None,
     ) -> RecordEvent:
-        """Record that a condition that hinders the gate began or (severity info) ended."""
+        """Record that a condition that hinders the gate began or (severity info) ended.
+
+        values: of the detail, for whoever has words of their own.
+        """
         if severity == "info":
             self._troubles.pop(name, None)
         else:
             self._troubles[name] = detail
-        return RecordEvent(now, kind, {"detail": detail}, severity)
+        return RecordEvent(now, kind, {**(values or {}), "detail": detail}, severity)
 
     def _operator_unlock(self, event: OperatorUnlock, now: Instant) -> Iterator[Command]:
         if not self.journal_available:

@@ -256,12 +256,16 @@ class Silenced:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A condition of the machine began (with this severity) or ended, such as `disk_low`."""
+    """A condition of the machine began (with this severity) or ended, such as `disk_low`.
+
+    values: those of the detail, as `gated.core.alarms.DETAILS` names them, and `why`.
+    """
 
     name: str
     present: bool
     detail: str = ""
     severity: Severity = "warning"
+    values: Mapping[str, int | str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

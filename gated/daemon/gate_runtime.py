@@ -532,7 +532,7 @@ class GateRuntime:
             else ""
         )
         self._board.trouble(UNREADABLE, detail or None)
-        self.post(Condition(UNREADABLE, count > 0, detail, "alarm"))
+        self.post(Condition(UNREADABLE, count > 0, detail, "alarm", {"count": count}))
 
     def _report_strain(self, strain: StrainWatch, pipeline: Pipeline) -> None:
         for condition in strain.changes(self._clock.now().mono, pipeline.load()):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from gated.access.revocation import Revocation
 from gated.accounts.accounts import Accounts
+from gated.core.clock import ClockStanding
 from gated.daemon.process import CLOCK_S, Duty, Part, Process
 from gated.enrollment.strangers import refresh_error_estimate
 from gated.errors import ClockDoubtful, StorageError
@@ -292,7 +293,9 @@ class ServicePart(Part):
         process = self._process
         trust = process.keeper.look()
         if trust.doubted and not self._clock_reported:
-            body = {"severity": "warning", "detail": str(trust)}
+            unset = trust.standing is ClockStanding.UNSET
+            why = "clock_unset" if unset else "clock_in_doubt"
+            body = {"severity": "warning", "detail": str(trust), "why": why}
             entry = Entry(process.clock.now(), "clock_wrong", body)
             process.workspace.journal.append([entry])
         self._clock_reported = trust.doubted

@@ -188,10 +188,12 @@ class PlayedIndicators(ABC):
         if failed == self._reported:
             return
         self._reported = failed
-        detail = f"cannot be switched: {', '.join(sorted(failed))}" if failed else ""
+        outputs = ", ".join(sorted(failed))
+        detail = f"cannot be switched: {outputs}" if failed else ""
+        values = {"outputs": outputs} if failed else {}
         severity: Severity = "alarm" if Output.ALARM in failed else "warning"
         try:
-            self.note(Condition(LOST, bool(failed), detail, severity))
+            self.note(Condition(LOST, bool(failed), detail, severity, values))
         except Exception:
             log.exception("indicators: the fault cannot be posted")
 

@@ -45,13 +45,17 @@ class CertificateWatch(Service):
             if soon and self._is_own(file, key) and self._renewed(file, key):
                 soon = certificates.expiring(file, moment(now))
             self._board.trouble(EXPIRES, soon or None)
-            if soon and raise_once(
-                self._workspace, self._clock, EXPIRES, {"severity": "warning", "detail": soon}
-            ):
+            if soon and self._raise(soon, file):
                 log.warning("%s", soon)
         self._seen = certificates.written(file)
         if self._seen != before:
             self._reload_server()
+
+    def _raise(self, soon: str, file: Path) -> bool:
+        """Raise the alarm; return whether it was not there yet."""
+        until = f"{certificates.ends(file):%Y-%m-%d}"
+        body = {"severity": "warning", "detail": soon, "until": until}
+        return raise_once(self._workspace, self._clock, EXPIRES, body)
 
     def _renewed(self, file: Path, key: Path) -> bool:
         try:

@@ -33,12 +33,12 @@ class HealthChecks:
 
     def changes(self) -> Iterator[Condition]:
         """Yield the conditions that began or ended since the last call."""
-        for name, (present, detail) in self._look().items():
+        for name, (present, detail, values) in self._look().items():
             if present != self._present[name]:
                 self._present[name] = present
-                yield Condition(name, present, detail)
+                yield Condition(name, present, detail, values=values)
 
-    def _look(self) -> dict[str, tuple[bool, str]]:
+    def _look(self) -> dict[str, tuple[bool, str, dict[str, int | str]]]:
         free, now = self._free(self._state_dir), self._clock.now()
         # hysteresis: the next row of the log must not make it begin again
         bound = 2 * LOW_DISK if self._present["disk_low"] else LOW_DISK
@@ -47,9 +47,10 @@ class HealthChecks:
         unset = now.mono - self._clock_right_at >= CLOCK_PATIENCE_S
         doubtful = now.clock_ok and now.doubted
         return {
-            "disk_low": (free < bound, f"{free >> 20} MiB free"),
+            "disk_low": (free < bound, f"{free >> 20} MiB free", {"free_mib": free >> 20}),
             "clock_wrong": (
                 unset or doubtful,
                 "not synchronised" if unset else "in doubt: gated clock show" if doubtful else "",
+                {"why": "clock_unset"} if unset else {"why": "clock_in_doubt"} if doubtful else {},
             ),
         }

@@ -33,5 +33,7 @@ class LogOutage:
             self._since = now
         if not self._reported and now - self._since >= PATIENCE_S:
             self._reported = True
-            detail = f"not written for {now - self._since:.0f} s, {waiting} records wait"
-            yield Condition(DELAYED, True, detail, "alarm")
+            seconds = round(now - self._since)
+            detail = f"not written for {seconds} s, {waiting} records wait"
+            values = {"seconds": seconds, "waiting": waiting}
+            yield Condition(DELAYED, True, detail, "alarm", values)

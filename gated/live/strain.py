@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from gated.core.messages import Condition
@@ -84,14 +84,20 @@ class StrainWatch:
         slow = self._slow_looks(now, load.looked_s)
         lasting = bool(slow) and slow[-1][0] - slow[0][0] >= BEGINS_S
         if self._vision.changes(now, bad=bad or lasting, good=missed < FED and not slow):
-            detail = f"{analysed} of {delivered} frames in {now - since:.0f} s"
+            seconds = f"{now - since:.0f}"
+            detail = f"{analysed} of {delivered} frames in {seconds} s"
+            values: dict[str, int | str] = {"analysed": analysed, "delivered": delivered}
+            values |= {"why": "frames_missed", "seconds": int(seconds)}
             if slow:
-                detail += f", {max(took for _, took in slow):.1f} s for one with a face"
-            yield self._condition("vision_starved", self._vision, detail)
+                slow_s = f"{max(took for _, took in slow):.1f}"
+                detail += f", {slow_s} s for one with a face"
+                values = {"why": "frames_slow", "slow_s": slow_s}
+            yield self._condition("vision_starved", self._vision, detail, values)
         late, prompt = load.waited_s >= LATE_S, load.waited_s < PROMPT_S
         if self._controller.changes(now, bad=late, good=prompt):
-            detail = f"an event waited {load.waited_s:.1f} s"
-            yield self._condition("controller_late", self._controller, detail)
+            waited = f"{load.waited_s:.1f}"
+            detail = f"an event waited {waited} s"
+            yield self._condition("controller_late", self._controller, detail, {"waited_s": waited})
 
     def _slow_looks(self, now: float, looked_s: float | None) -> deque[tuple[float, float]]:
         """Return (time, seconds) of slow analyses of the last minute, since the last quick one."""
@@ -103,5 +109,7 @@ class StrainWatch:
             self._slow.popleft()
         return self._slow
 
-    def _condition(self, name: str, state: _Lasting, detail: str) -> Condition:
-        return Condition(name, state.present, detail, "alarm")
+    def _condition(
+        self, name: str, state: _Lasting, detail: str, values: Mapping[str, int | str]
+    ) -> Condition:
+        return Condition(name, state.present, detail, "alarm", values)

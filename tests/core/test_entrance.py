@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gated.core.alarms import DETAILS
 from gated.core.gallery import Gallery, GalleryPerson, Template
 from gated.core.messages import (
     AlarmsAcknowledged,
@@ -347,6 +348,33 @@ def test_what_is_over_stands_until_somebody_has_seen_it(
     scene.send(ends)
     assert list(scene.gate.state.alarms) == [told]
     assert scene.door == []
+
+
+CONDITIONS = (
+    Condition("disk_low", True, "200 MiB free", values={"free_mib": 200}),
+    Condition("clock_wrong", True, "in doubt", values={"why": "clock_in_doubt"}),
+    Condition("log_delayed", True, "10 s", "alarm", {"seconds": 10, "waiting": 3}),
+    Condition("vision_starved", True, "slow", "alarm", {"why": "frames_slow", "slow_s": "2.5"}),
+)
+
+
+@pytest.mark.parametrize("begins", CONDITIONS)
+def test_the_detail_of_an_alarm_has_its_values_for_words_of_ones_own(begins: Condition) -> None:
+    (told,) = (c for c in Scene().send(begins) if isinstance(c, RecordEvent))
+    why = str(begins.values.get("why", begins.name))
+    assert {name: told.body[name] for name in DETAILS[why]} | {"detail": begins.detail} == {
+        name: value for name, value in told.body.items() if name != "why"
+    }
+
+
+def test_a_value_that_no_detail_has_is_not_recorded() -> None:
+    values: dict[str, int | str] = {"free_mib": 3, "severity": "info", "why": "door_forced"}
+    (told,) = (
+        c
+        for c in Scene().send(Condition("reader_lost", True, "x", values=values))
+        if isinstance(c, RecordEvent)
+    )
+    assert told.body == {"detail": "x"}
 
 
 def test_a_fault_shows_as_long_as_it_lasts() -> None:

@@ -123,8 +123,9 @@ def test_a_siren_that_fails_is_told_of_and_that_it_works_again(
     indicators.note = told.append
     indicators.broken = {Output(output)}
     indicators.show(ALARM | {Light.IDLE})
-    said = f"cannot be switched: {output}"
-    assert eventually(lambda: told == [Condition("indicator_lost", True, said, severity)])
+    said, values = f"cannot be switched: {output}", {"outputs": output}
+    lost = Condition("indicator_lost", True, said, severity, values)
+    assert eventually(lambda: told == [lost])
     # nobody wants it any more, and it is seen all the same that it could be switched
     indicators.show(frozenset())
     indicators.broken = set()

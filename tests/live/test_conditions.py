@@ -17,11 +17,15 @@ def test_a_machine_that_is_well_has_nothing_to_tell() -> None:
 def test_a_disk_that_fills_is_told_once_and_again_when_there_is_room() -> None:
     free = [LOW_DISK - 1]
     watch = HealthChecks(DIR, ManualClock(), lambda _: free[0])
-    assert list(watch.changes()) == [Condition("disk_low", True, "255 MiB free")]
+    assert list(watch.changes()) == [
+        Condition("disk_low", True, "255 MiB free", values={"free_mib": 255})
+    ]
     free[0] = LOW_DISK + 1
     assert list(watch.changes()) == [], "a row more and it would begin again"
     free[0] = 2 * LOW_DISK
-    assert list(watch.changes()) == [Condition("disk_low", False, "512 MiB free")]
+    assert list(watch.changes()) == [
+        Condition("disk_low", False, "512 MiB free", values={"free_mib": 512})
+    ]
 
 
 def test_a_clock_has_some_time_to_be_set() -> None:
@@ -30,7 +34,9 @@ def test_a_clock_has_some_time_to_be_set() -> None:
     clock.advance(CLOCK_PATIENCE_S - 1)
     assert list(watch.changes()) == []
     clock.advance(1)
-    assert list(watch.changes()) == [Condition("clock_wrong", True, "not synchronised")]
+    assert list(watch.changes()) == [
+        Condition("clock_wrong", True, "not synchronised", values={"why": "clock_unset"})
+    ]
     clock.clock_ok = True
     assert list(watch.changes()) == [Condition("clock_wrong", False, "")]
 
@@ -40,7 +46,14 @@ def test_a_clock_in_doubt_is_told_at_once() -> None:
     judged = JudgedClock(clock)
     watch = HealthChecks(DIR, judged, lambda _: 1 << 40)
     judged.evidence = Evidence("boot", Known(clock.utc - 7200, clock.mono, "boot"))
-    assert list(watch.changes()) == [Condition("clock_wrong", True, "in doubt: gated clock show")]
+    assert list(watch.changes()) == [
+        Condition(
+            "clock_wrong",
+            True,
+            "in doubt: gated clock show",
+            values={"why": "clock_in_doubt"},
+        )
+    ]
     judged.evidence = Evidence("boot", Known(clock.utc, clock.mono, "boot"))
     assert list(watch.changes()) == [Condition("clock_wrong", False, "")]
 

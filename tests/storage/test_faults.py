@@ -196,7 +196,9 @@ def test_a_log_that_waits_is_an_alarm_after_ten_seconds_and_told_to_be_over() ->
     assert list(outage.changes(0.0, failing=True, waiting=1)) == []
     assert list(outage.changes(PATIENCE_S - 0.1, failing=True, waiting=2)) == []
     (begun,) = outage.changes(PATIENCE_S, failing=True, waiting=3)
-    assert begun == Condition("log_delayed", True, "not written for 10 s, 3 records wait", "alarm")
+    values = {"seconds": 10, "waiting": 3}
+    said = "not written for 10 s, 3 records wait"
+    assert begun == Condition("log_delayed", True, said, "alarm", values)
     assert list(outage.changes(60.0, failing=True, waiting=9)) == []
     (over,) = outage.changes(70.0, failing=False, waiting=0)
     assert over == Condition("log_delayed", False, "written again after 70 s")

@@ -281,6 +281,36 @@ def test_who_has_seen_to_an_alarm_stands_at_the_next(visit: Visit, site: Site) -
     page.locator("main bdi[lang=en][dir=ltr]", has_text="cover is off").wait_for()
 
 
+def test_an_alarm_and_a_clock_in_doubt_speak_the_language_of_the_page(visit: Visit) -> None:
+    visitor, at = visit(), "2026-01-01T00:00:00Z"
+    page = visitor.page
+    alarm = {
+        "id": 1, "severity": "alarm", "count": 1, "raised_at": at, "last_at": at,
+        "acknowledged_at": None, "acknowledged_by": None,
+    }  # fmt: skip
+    disk: dict[str, Any] = {"detail": "200 MiB free", "free_mib": 200}
+    there = [
+        {**alarm, "kind": "disk_low", "detail": disk},
+        {**alarm, "kind": "reader_lost", "detail": {"detail": "No such device"}},
+    ]
+    page.route("**/api/alarms?*", lambda route: route.fulfill(json=there))
+
+    def leapt(route: Any) -> None:
+        answer = route.fetch()
+        why = {"clock": "doubtful", "clock_doubt": "the clock was set by 2 hours"}
+        named = {"clock_reason": "leapt", "clock_off_s": 7200}
+        route.fulfill(response=answer, json={**answer.json(), **why, **named})
+
+    page.route("**/api/gate", leapt)
+    visitor.sign_in("operator", "alarms?lang=fa")
+    page.get_by_role("main").get_by_text("۲۰۰").filter(has_text="مبی‌بایت آزاد است").wait_for()
+    assert page.get_by_text("MiB").count() == 0
+    page.locator("main bdi[lang=en][dir=ltr]", has_text="No such device").wait_for()
+    banner = page.locator(".banner", has_text="ساعت مشکوک است")
+    banner.filter(has_text="۲ ساعت").wait_for()
+    assert not re.search("[A-Za-z]", banner.inner_text())
+
+
 def test_an_empty_date_leaves_that_side_of_the_log_open(visit: Visit) -> None:
     visitor = visit()
     visitor.sign_in("viewer", "attendance?view=log&from=soon&to=2026-02-31")

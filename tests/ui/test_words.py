@@ -17,6 +17,7 @@ from gated.attendance.attendance_store import BY_HAND
 from gated.config import ON_PAGES, settings
 from gated.config.settings import SETTING_RULES
 from gated.core.access import RULES, Need
+from gated.core.alarms import DETAILS
 from gated.core.cards import CARD_RULES
 from gated.core.clock import ClockStanding, Doubt
 from gated.core.door import DoorState
@@ -91,6 +92,7 @@ CODES = {
     "hint": [*HINTS, *(f"{NEEDS}{need}" for need in Need)],
     "clock": [*ClockStanding, *Doubt],
     "better": [NEARER.code, STRAIGHT.code, SHARPER.code, SEVERAL],
+    "detail": list(DETAILS),
     "unfit": [*BROKEN_RULES, *OWN_RULES, *CARD_RULES, ONE_DIRECTION, *SETTING_RULES],
 }
 
@@ -150,6 +152,11 @@ def _reasons(source: Path) -> Iterator[str]:
         if name in ("RowProblem", "problem_row"):
             given = [k.value for k in call.keywords if k.arg == "rule"]
         yield from (str(g.value) for g in given if isinstance(g, ast.Constant) and g.value)
+
+
+@pytest.mark.parametrize("alarm", DETAILS)
+def test_the_words_of_an_alarm_have_its_values(alarm: str) -> None:
+    assert _places(WORDS["en"][f"detail.{alarm}"]) == set(DETAILS[alarm])
 
 
 def test_every_act_that_the_audit_shows_has_words() -> None:

@@ -57,6 +57,7 @@ export function word(kind, code, otherwise = "") {
   return key in words ? t(key) : otherwise || String(code).replaceAll("_", " ");
 }
 export const has = key => key in words;
+export const placesIn = key => words[key]?.match(/\w+(?=})/g) ?? [];
 // The codes of a kind that have words, such as all acts, sorted by these.
 export const codes = kind => Object.keys(words).filter(key => key.startsWith(`${kind}.`)).map(key => key.slice(kind.length + 1))
   .sort((a, b) => word(kind, a).localeCompare(word(kind, b), region));

@@ -1,5 +1,5 @@
 // Words for what has a code or a rule beside the English of the program: jobs, rows of an import, settings taken back.
-import { has, learn, t } from "../core/i18n.js";
+import { has, learn, placesIn, t } from "../core/i18n.js";
 import { english, inRule } from "./bits.js";
 
 await learn("codes").catch(() => {}); // without them the program's own are shown
@@ -11,4 +11,11 @@ export function said(one) {
   const whole = has(`error.${code}`) && t(`error.${code}`, { detail: why });
   if (ruled) return whole && whole.includes(why) ? whole : why;
   return whole || (detail ? english(detail) : null);
+}
+
+// What an alarm is about. Its values have words; what a device says by itself is the program's.
+export function detailOf({ kind, detail: found }) {
+  const key = `detail.${found?.why ?? kind}`;
+  if (has(key) && placesIn(key).every(name => name in found)) return t(key, found);
+  return found?.detail ? english(found.detail) : null;
 }

@@ -3,9 +3,12 @@ import { get, may } from "../core/api.js";
 import { effect, h, signal } from "../core/dom.js";
 import { alarms } from "../core/gate.js";
 import { moment, t, word } from "../core/i18n.js";
-import { button, chip, empty, english, head, loaded } from "../pieces/bits.js";
+import { button, chip, empty, head, loaded } from "../pieces/bits.js";
 import { icon } from "../pieces/icon.js";
+import { detailOf } from "../pieces/said.js";
 import { acknowledge } from "./now.js";
+
+const about = alarm => { const text = detailOf(alarm); return text && [" · ", text]; };
 
 // Read anew when an alarm comes or somebody has seen to one, here or elsewhere.
 function following(list) {
@@ -21,7 +24,7 @@ export default function screen() {
       ? h("section.card", { "aria-label": t("app.alarms") }, h("ul.rows", {}, found.map(a => h("li", {},
         h("span.mark", { class: a.severity === "alarm" ? "bad" : "warn" }, icon("bell", 18)),
         h("div.grow", {}, h("strong", {}, word("event", a.kind)), " ", chip(a.severity === "alarm" ? "bad" : "warn", null, t(`severity.${a.severity}`)), a.count > 1 && h("span.muted", {}, ` · ${t("alarm.times", { n: a.count })}`),
-          h("div.small.muted", {}, `${moment(a.raised_at)}${a.count > 1 ? ` – ${moment(a.last_at)}` : ""}`, a.detail?.detail && [" · ", english(a.detail.detail)]),
+          h("div.small.muted", {}, `${moment(a.raised_at)}${a.count > 1 ? ` – ${moment(a.last_at)}` : ""}`, about(a)),
           a.acknowledged_at && h("div.small.muted", {}, t("alarm.by", { who: a.acknowledged_by, at: moment(a.acknowledged_at) }))),
         !a.acknowledged_at && may("operator") && button(t("alarm.seen"), () => acknowledge(a).then(done => done && again()), { kind: "small" })))))
       : empty("bell", t("alarm.none")))))); });
