@@ -7,10 +7,13 @@ index settings count; an archive is opened to read one member and never imported
 from __future__ import annotations
 
 import http.client
+import queue
 import subprocess
 import sys
 import tarfile
+import threading
 import time
+import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable
@@ -26,6 +29,9 @@ MAX_BYTES = 64 * 2**20
 ATTEMPTS = 3
 BACKOFF_S = 0.5
 TIMEOUT_S = 30.0
+"""Of a connection, and of each read."""
+WHOLE_S = 600.0
+"""Of one attempt in all: the largest asset over a line of 1 Mbit/s."""
 PIP_TIMEOUT_S = 900.0
 
 T = TypeVar("T")
@@ -94,19 +100,53 @@ def download_package(carrier: Carrier, folder: Path) -> Path:
     return found[0]
 
 
-def get(url: str, report: Callable[[int, int], None]) -> bytes:
-    """Body of an HTTP(S) URL; `report(done, in all)`; Unreachable when it cannot be had."""
+def get(url: str, report: Callable[[int, int], None], whole_s: float = WHOLE_S) -> bytes:
+    """Return the body of an HTTP(S) URL; `report(done, in all)`.
+
+    Raises: Unreachable when it cannot be had, or takes longer than `whole_s` seconds in all;
+    AssetError when it is larger than MAX_BYTES.
+    """
+    ended = time.monotonic() + whole_s
+    answers: queue.SimpleQueue[bytes | Exception] = queue.SimpleQueue()
+
+    def fetch() -> None:
+        try:
+            answers.put(_body(url, report, ended))
+        except Exception as error:
+            answers.put(error)
+
+    # beside this thread: the time limit of a socket counts for one read, and a server may send the
+    # header a byte at a time
+    threading.Thread(target=fetch, name="fetch", daemon=True).start()
+    try:
+        answer = answers.get(timeout=whole_s)
+    except queue.Empty:
+        raise Unreachable(f"it took longer than {whole_s:.0f} s") from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def _body(url: str, report: Callable[[int, int], None], ended: float) -> bytes:
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:  # noqa: S310
             total = int(answer.headers.get("Content-Length") or 0)
+            if total > MAX_BYTES:
+                raise AssetError(f"{url} is larger than {MAX_BYTES} bytes")
             parts: list[bytes] = []
             done = 0
-            while part := answer.read(2**16):
+            # read1 returns what is there: a slow server is noticed between two pieces
+            while part := answer.read1(2**16):
+                if time.monotonic() > ended:
+                    raise Unreachable("it took too long")
                 parts.append(part)
                 done += len(part)
                 if done > MAX_BYTES:
                     raise AssetError(f"{url} is larger than {MAX_BYTES} bytes")
                 report(done, total)
+    except urllib.error.HTTPError as error:
+        error.close()  # it holds the connection
+        raise Unreachable(str(error)) from error
     except (OSError, http.client.HTTPException, ValueError) as error:  # also a length that is none
         raise Unreachable(str(error)) from error
     if total and done != total:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 import tarfile
 import threading
+import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -223,3 +226,46 @@ def test_a_url_is_tried_again_until_it_is_whole(tmp_path: Path, flaky_url: str) 
     assert store.install(["pad"])[0].origin == "url"
     assert store.read("model.onnx") == BODY
     assert _Flaky.calls == 3
+
+
+@pytest.fixture
+def dripping() -> Iterator[Callable[[bytes], str]]:
+    """A server that sends what it is given, and then a byte every 50 ms."""
+    ended, threads = threading.Event(), []
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve(first: bytes) -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            connection.recv(1 << 16)
+            connection.sendall(first)
+            while not ended.wait(0.05):
+                connection.sendall(b"x")
+            connection.sendall(b"\r\n\r\n")
+
+    def begin(first: bytes) -> str:
+        threads.append(threading.Thread(target=serve, args=(first,)))
+        threads[-1].start()
+        return f"http://127.0.0.1:{listener.getsockname()[1]}/model.onnx"
+
+    yield begin
+    ended.set()
+    for thread in (*threads, *(t for t in threading.enumerate() if t.name == "fetch")):
+        thread.join()
+    listener.close()
+
+
+@pytest.mark.parametrize("sent", [b"HTTP/1.1 200 OK\r\nX-", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_a_server_that_drips_is_given_up_after_the_time_in_all(
+    dripping: Callable[[bytes], str], sent: bytes
+) -> None:
+    url, began = dripping(sent), time.monotonic()
+    with pytest.raises(fetch.Unreachable, match="took"):
+        fetch.get(url, lambda done, total: None, whole_s=0.5)
+    assert time.monotonic() - began < 20, "each byte would have begun the time anew"
+
+
+def test_what_says_that_it_is_too_large_is_not_fetched(dripping: Callable[[bytes], str]) -> None:
+    large = f"HTTP/1.1 200 OK\r\nContent-Length: {fetch.MAX_BYTES + 1}\r\n\r\n"
+    with pytest.raises(AssetError, match="larger than"):
+        fetch.get(dripping(large.encode()), lambda done, total: None)
