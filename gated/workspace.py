@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from gated.config import Settings
 from gated.core.clock import Evidence, Known
 from gated.database import stored_settings as settings_store
 from gated.database import traces
-from gated.database.engine import Database
+from gated.database.engine import Database, is_read_only
 from gated.database.spellings import site_of_gates
 from gated.devices.clock import JudgedClock, SystemClock
 from gated.errors import StorageError
@@ -27,7 +28,7 @@ from gated.ports import Clock
 from gated.vault.files import FileStore, remove_file
 from gated.vault.ring import SealedRing
 from gated.vault.sealing import load_keys
-from gated.vault.state_swap import finish
+from gated.vault.state_swap import PENDING, finish
 
 TracesState = Literal["complete", "pending", "database_server"]
 """Whether anything is left of what was erased in the log of changes of the database. The last one:
@@ -53,8 +54,8 @@ class Workspace:
         state = settings.storage.state_dir
         self.settings = settings
         finish(state)  # a restore that a power cut left half done
-        if not create and not has_database(settings):
-            raise StorageError(f"there is no database in {state}: has the gate run here?")
+        if not create:
+            _require_database(settings)
         make_private(state)
         self.traces_since: datetime | None = None
         """Since when erased data is known to be left in the database's log; None: none is."""
@@ -198,6 +199,35 @@ class Workspace:
         self.close()
 
 
+@contextmanager
+def journal_to_verify(settings: Settings) -> Iterator[Journal]:
+    """Open the journal of a state directory that holds a database. Raises: StorageError.
+
+    On a read-only file system nothing is written, as for a copy that is evidence.
+    """
+    state = settings.storage.state_dir
+    file = sqlite_file(settings)
+    if not any(
+        folder.exists() and is_read_only(folder) for folder in {state, (file or state).parent}
+    ):
+        with Workspace(settings, create=False) as workspace:
+            yield workspace.journal
+        return
+    _require_database(settings)
+    if (state / PENDING).exists():
+        raise StorageError(f"a restore of {state} was cut off: mount it so that it can be ended")
+    keys = load_keys(state, settings.storage.key_file)
+    database = Database.open_to_read(settings.storage.url)
+    try:
+        database.check_schema()
+        signer = key_rotation.in_force(database, state, keys.signer, complete=False)
+        gate = GateLabel(settings.gate.name, settings.gate.site, settings.gate.timezone)
+        shared = settings.gate.role == "hub"
+        yield Journal(database, signer, state / "journal.head", gate, shared=shared)
+    finally:
+        database.close()
+
+
 class Service:
     """Works on a workspace, by the time of `clock`."""
 
@@ -227,6 +257,12 @@ def sqlite_file(settings: Settings) -> Path | None:
     """The file of the database; None where it is a server's."""
     found = re.match(r"sqlite(?:\+\w+)?:///([^?]+)", settings.storage.url)
     return None if found is None else Path(found[1])
+
+
+def _require_database(settings: Settings) -> None:
+    if not has_database(settings):
+        state = settings.storage.state_dir
+        raise StorageError(f"there is no database in {state}: has the gate run here?")
 
 
 def has_database(settings: Settings) -> bool:

@@ -101,17 +101,15 @@ def verify(as_json: bool, closely: bool, config: Path | None) -> int:
     row is named, until somebody has acknowledged it with `gated journal acknowledge`. Whoever holds
     the gate's key can forge a whole chain: only a copy elsewhere catches that. The signature of a
     seal stands for all rows before it, so that old ones are not checked again without --closely.
+    A state directory that is mounted read-only is verified without a write.
 
     \b
     Example: gated journal verify --json
     """
-    from gated.workspace import Workspace
+    from gated.workspace import journal_to_verify
 
-    with (
-        Workspace(settings_of(config), create=False) as workspace,
-        progress_bar("rows") as bar,
-    ):
-        result = workspace.journal.verify(bar.show, closely=closely)
+    with journal_to_verify(settings_of(config)) as journal_, progress_bar("rows") as bar:
+        result = journal_.verify(bar.show, closely=closely)
     problem = result.first_problem
     if as_json:
         where = problem and {"chain": problem.chain, "seq": problem.seq, "what": problem.what}

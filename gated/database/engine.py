@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -31,6 +32,7 @@ from sqlalchemy.exc import (
     ProgrammingError,
 )
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import QueuePool
 
 from gated.config.addresses import problem_of_database
 from gated.database import traces
@@ -97,6 +99,18 @@ class Database:
             engine.dispose()
             raise
         return db
+
+    @classmethod
+    def open_to_read(cls, url: str) -> Database:
+        """Connect without writing a byte where an SQLite file is on a read-only file system.
+
+        Raises: StorageError.
+        """
+        parsed = _parse(url)
+        path = Path(parsed.database or "")
+        if parsed.get_backend_name() != "sqlite" or not is_read_only(path.parent):
+            return cls.open(url)
+        return cls(_sqlite_to_read(path), str(path))
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -328,6 +342,43 @@ def _sqlite(url: URL) -> Engine:
     )
     event.listen(engine, "handle_error", _discreetly)
     event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def is_read_only(folder: Path) -> bool:
+    """Return whether the file system of a folder is mounted read-only. Raises: StorageError."""
+    try:
+        return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+    except OSError as e:
+        raise StorageError(f"{folder} cannot be read: {e.strerror}") from e
+
+
+def _sqlite_to_read(path: Path) -> Engine:
+    """Open a file on a read-only file system, with what is in its write-ahead log.
+
+    SQLite keeps the index of that log in a file beside it. Without one it can be kept in memory by
+    who has the database to himself, and on such a file system nobody here writes.
+    """
+    beside = {name: path.with_name(f"{path.name}-{name}") for name in ("wal", "shm")}
+    logged = beside["wal"].exists() and beside["wal"].stat().st_size > 0
+    alone = logged and not beside["shm"].exists()
+    how = "&vfs=unix-none" if alone else "" if logged else "&immutable=1"
+
+    def connect() -> sqlite3.Connection:
+        uri = f"file:{quote(str(path))}?mode=ro{how}"
+        connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+        connection.isolation_level = None  # as in _configure_sqlite
+        if alone:
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    engine = sa.create_engine(
+        "sqlite://", creator=connect, poolclass=QueuePool, hide_parameters=True,
+        json_deserializer=read_json,
+    )  # fmt: skip
+    event.listen(engine, "handle_error", _discreetly)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 

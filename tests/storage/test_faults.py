@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gated.config import load
 from gated.core.messages import Condition, RecordDecision, RecordEvent, Restored
 from gated.core.values import DoorMode, Instant
 from gated.door.alarms import before_restart
@@ -189,6 +190,34 @@ def test_a_file_system_that_gave_up_takes_nothing_and_loses_nothing_that_was_wri
         assert rows(workspace) == 51
         Recorder(workspace, workspace.settings).append([RecordDecision(grant(None))])
         assert workspace.journal.verify().ok
+
+
+@pytest.mark.parametrize("left", ["closed", "cut off", "cut off, without its index"])
+def test_a_journal_on_a_read_only_file_system_is_verified(small_disk: Path, left: str) -> None:
+    """Also what is in the write-ahead log of a gate that was cut off."""
+    config = demo_config(small_disk)
+    state = load(config, {}).storage.state_dir
+    with Workspace(load(config, {})) as workspace:
+        Recorder(workspace, workspace.settings).append([RecordDecision(grant(None))])
+        if left != "closed":
+            shutil.copytree(state, small_disk / "copy")
+    if left != "closed":
+        shutil.rmtree(state)
+        (small_disk / "copy").rename(state)
+        assert (state / "attendance.db-wal").stat().st_size > 0
+    if left == "cut off, without its index":
+        (state / "attendance.db-shm").unlink()
+    before = sorted(path.name for path in state.rglob("*"))
+    _mount("-o", "remount,ro", str(small_disk))
+    done = gated("journal", "verify", "--config", config)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "the journal is whole: 2 rows\n"
+    assert sorted(path.name for path in state.rglob("*")) == before
+    _mount("-o", "remount,rw", str(small_disk))
+    with closing(sqlite3.connect(state / "attendance.db")) as database, database:
+        database.execute("UPDATE journal SET body = '{}' WHERE seq = 2")
+    _mount("-o", "remount,ro", str(small_disk))
+    assert gated("journal", "verify", "--config", config).returncode == 1
 
 
 def test_a_log_that_waits_is_an_alarm_after_ten_seconds_and_told_to_be_over() -> None:
