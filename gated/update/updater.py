@@ -12,6 +12,7 @@ its own. What it is at stands in a file, so that it goes on after a power cut.
 from __future__ import annotations
 
 import argparse
+import errno
 import hashlib
 import http.client
 import json
@@ -33,6 +34,8 @@ from pathlib import Path
 from typing import IO, Any
 
 PLACE = Path("/var/lib/gated-update")
+PROGRAM = Path("/opt/gated")
+"""Where the package puts the new program beside the old one."""
 UNIT = "gated-update-resume.service"
 UNITS = Path("/etc/systemd/system")
 Packages = Mapping[str, tuple[str, tuple[str, ...], str]]
@@ -117,12 +120,20 @@ def _state_in(file: Path) -> UpdateState:
 
 
 class Updater:
-    """One update, as root. place: where it keeps what it needs. units: of the administrator."""
+    """One update, as root. place: where it keeps what it needs. units: of the administrator.
+
+    program: where the package is installed.
+    """
 
     def __init__(
-        self, place: Path = PLACE, units: Path = UNITS, packages: Packages = PACKAGES
+        self,
+        place: Path = PLACE,
+        units: Path = UNITS,
+        packages: Packages = PACKAGES,
+        program: Path = PROGRAM,
     ) -> None:
         self.place = place
+        self._program_folder = program
         self.resuming = units / UNIT
         self._packages = packages
         self.look_s = LOOK_S
@@ -210,21 +221,33 @@ class Updater:
         self.state.address = self._address()
         self.state.problems, self.state.ready = self._health()
         self.state.schema = self._schema()
+        self._room()
         old = self.place / "old"
         shutil.rmtree(old, ignore_errors=True)
         old.mkdir(mode=0o750)
         self._say(f"keeping {self.state.old} and its data")
-        self._room()
         repack(self.state.package, old / "package.deb")
         shutil.copytree("/etc/gated", old / "etc", symlinks=True)
         self._back_up(old)
         (old / "state.json").write_text(json.dumps(asdict(self.state)))
 
     def _room(self) -> None:
-        """Refuse before the disk is full: the old package, its data, and two programs at once."""
-        need = 3 * (self.place / "new.deb").stat().st_size + 2 * _tree_bytes(self._state_dir)
-        if (free := shutil.disk_usage(self.place).free) < need:
-            raise Refusal(f"{need >> 20} MB have to be free in {self.place}, and {free >> 20} are")
+        """Refuse before a disk is full: the old package, its data, and two programs at once.
+
+        The version that is kept now goes only when there is room.
+        """
+        package = (self.place / "new.deb").stat().st_size
+        kept = package + 2 * _tree_bytes(self._state_dir) - _tree_bytes(self.place / "old")
+        needs: dict[int, tuple[Path, int]] = {}
+        for folder, need in ((self.place, kept), (_there(self._program_folder), 2 * package)):
+            first, before = needs.get(disk := folder.stat().st_dev, (folder, 0))
+            needs[disk] = (first, before + need)
+        for folder, need in needs.values():
+            if (free := shutil.disk_usage(folder).free) < need:
+                raise Refusal(
+                    f"{need >> 20} MB have to be free in {folder}, and {free >> 20} are: make room "
+                    "and begin again"
+                )
 
     def _back_up(self, old: Path) -> None:
         # the copy of the data is sealed as every backup is; its key lies beside it, for root alone
@@ -641,7 +664,15 @@ def _run(*words: str) -> None:
 def _why(error: Exception) -> str:
     if isinstance(error, subprocess.CalledProcessError):
         return f"{' '.join(map(str, error.cmd[:2]))}: {_last(error.stderr or b'')}"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = error.filename2 or error.filename or PLACE
+        return f"the disk is full ({where}): make room and begin again"
     return str(error)
+
+
+def _there(folder: Path) -> Path:
+    """Return a folder, or the nearest one above it that exists."""
+    return next(f for f in (folder, *folder.parents) if f.exists())
 
 
 def _last(said: bytes | str) -> str:

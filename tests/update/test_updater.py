@@ -24,6 +24,7 @@ from gated.update.updater import (
     PREPARING,
     REFUSED,
     UPDATED,
+    Refusal,
     Updater,
     UpdateState,
     _control_of,
@@ -192,3 +193,49 @@ def test_a_full_disk_does_not_end_the_way_back(
     assert "cannot be written" in capsys.readouterr().out
     assert this._carry_out() == 1, "and nothing is begun that nobody would know of"
     assert this.state.phase == REFUSED
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    """A file system of its own."""
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip("nothing can be mounted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_full_disk_refuses_an_update_and_says_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    package = tmp_path / "gated.deb"
+    package.write_bytes(bytes(4 << 20))
+    with small_disk(tmp_path / "place", "2m") as place:
+        kept = place / "old"
+        kept.mkdir()
+        (kept / "package.deb").write_bytes(b"the version before")
+        assert Updater(place, tmp_path).install(package, argparse.Namespace()) == 1
+        said = capsys.readouterr().out
+        assert f"nothing was changed: the disk is full ({place}/new.deb): make room" in said
+        assert json.loads((place / "state.json").read_text())["phase"] == REFUSED
+        assert (kept / "package.deb").read_bytes() == b"the version before"
+        assert not (place / "new.deb").exists()
+
+
+def test_the_disk_of_the_program_needs_room_as_well(tmp_path: Path) -> None:
+    state_dir = tmp_path / "state"
+    state_dir.mkdir()
+    told = ("/nowhere", (), str(state_dir))
+    with small_disk(tmp_path / "opt", "5m") as program:
+        this = Updater(tmp_path, tmp_path, {"gated": told}, program / "gated")
+        this.state = UpdateState(PREPARING, "gated", "1", "2")
+        (tmp_path / "new.deb").write_bytes(bytes(2 << 20))
+        this._room()
+        (tmp_path / "new.deb").write_bytes(bytes(3 << 20))
+        with pytest.raises(Refusal, match=f"6 MB have to be free in {program}, and 5 are: make"):
+            this._room()
