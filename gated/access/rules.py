@@ -132,6 +132,8 @@ class Access(Service):
         session = change.session
         self._require_site(session, site)
         self._require_own_site(session)
+        if name is not None:
+            site_store.require_room(session, day, site)
         if site_store.set_holiday(session, day, name, site):
             kind = "holiday_removed" if name is None else "holiday_set"
             body = {"day": day.isoformat(), "name": name, **_at(site)}

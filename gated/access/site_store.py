@@ -97,25 +97,39 @@ def list_holidays(session: Session, site: str = ALL) -> list[Holiday]:
     return list({day: Holiday(day, *more) for day, *more in session.execute(wanted)}.values())
 
 
-def set_holiday(session: Session, day: date, name: str | None, site: str = ALL) -> bool:
-    """Make a day a holiday of this name, or (None) an ordinary day; return True on a change.
+def require_room(session: Session, day: date, site: str = ALL) -> None:
+    """Refuse one more holiday of a site than there may be; this day may be one. LimitReached."""
+    h = holidays.c
+    id_ = _site(session, site)
+    there = sa.select(h.day).where(h.site_id == id_, h.day == day)
+    if session.execute(there).first() is None:
+        limits.HOLIDAYS.require_room(session, id_)
 
-    Raises: LimitReached.
-    """
+
+def set_holiday(session: Session, day: date, name: str | None, site: str = ALL) -> bool:
+    """Make a day a holiday of this name, or (None) an ordinary day; return True on a change."""
     h = holidays.c
     id_ = _site(session, site)
     there = (h.site_id == id_, h.day == day)
-    before = session.execute(sa.select(h.name).where(*there)).scalar()
-    if before == name:
+    if session.execute(sa.select(h.name).where(*there)).scalar() == name:
         return False
-    if before is None:
-        limits.HOLIDAYS.require_room(session, id_)
     session.execute(sa.delete(holidays).where(*there))
     if name is not None:
         session.execute(sa.insert(holidays).values(site_id=id_, day=day, name=name))
     rows.change(session, sites, id_)
     _note(session, id_)
     return True
+
+
+def put_holidays(session: Session, wanted: Mapping[date, str], site: str = ALL) -> None:
+    """Let these be the holidays of a site; there are no others."""
+    id_ = _site(session, site)
+    session.execute(sa.delete(holidays).where(holidays.c.site_id == id_))
+    if wanted:
+        given = [{"site_id": id_, "day": day, "name": name} for day, name in wanted.items()]
+        session.execute(sa.insert(holidays), given)
+    rows.change(session, sites, id_)
+    _note(session, id_)
 
 
 def named(site: str) -> sa.ColumnElement[bool]:

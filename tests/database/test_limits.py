@@ -33,7 +33,9 @@ from gated.database.limits import (
 from gated.database.records import WeeklySchedule
 from gated.enrollment import enrollment_store
 from gated.errors import LimitReached
+from gated.fleet.gate.replica_rules import put_site
 from gated.fleet.hub.fleet import Fleet
+from gated.fleet.wire.states import SiteState
 from gated.people.groups import Groups
 from gated.workspace import Workspace
 from tests.changes import done_by
@@ -152,6 +154,16 @@ def test_what_is_there_may_be_changed_at_the_limit(workspace: Workspace) -> None
     done_by("test", access.set_holiday, DAY, "another name")
     done_by("test", access.set_holiday, DAY, None)
     makers.holiday(1)
+
+
+def test_a_gate_takes_the_holidays_of_its_site_beside_those_of_all_sites(
+    workspace: Workspace,
+) -> None:
+    many = {DAY + timedelta(days=n): "a day" for n in range(2 * HOLIDAYS.most)}
+    with workspace.database.write() as session:
+        put_site(session, SiteState(rules={}, holidays=many), 1)
+    access = Access(workspace, workspace.clock)
+    assert len(access.holidays()) == len(many)
 
 
 def test_the_page_says_how_many_there_may_be() -> None:

@@ -82,8 +82,7 @@ def put_site(session: Session, state: SiteState, snapshot: int) -> None:
     session.execute(sa.update(sites_table).values(rules={}, timezone=None))
     site_store.set_rules(session, site_zones.ALL, values)
     site_store.set_timezone(session, site_zones.ALL, state.timezone)
-    for day, name in state.holidays.items():
-        site_store.set_holiday(session, day, name)
+    site_store.put_holidays(session, state.holidays)
 
 
 def _schedule(session: Session, uid: str, snapshot: int) -> int:
