@@ -93,8 +93,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_finish() -> None:
-    """What thousands of tests need stays: the garbage collector need not look through it again."""
-    gc.collect()
+    """What thousands of tests need stays: the garbage collector never looks through it."""
     gc.freeze()
     gc.enable()
 

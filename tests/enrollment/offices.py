@@ -17,6 +17,7 @@ from gated.devices.clock import ManualClock
 from gated.enrollment import enrollment_store
 from gated.enrollment.enrollment_context import EnrollmentContext, enrollment_context
 from gated.enrollment.models import INSTALLED, VisionKit
+from gated.vision.photo import SMALL_PHOTO
 from gated.workspace import Workspace
 from tests.assets import require_assets
 from tests.workspaces import open_workspace
@@ -28,7 +29,8 @@ Engine = Literal["sface", "dlib"]
 def portrait(name: str) -> bytes:
     """A demo portrait, small enough to be examined quickly; skips the test without it."""
     with PIL.Image.open(io.BytesIO(require_assets("demo").read(f"{name}.jpg"))) as picture:
-        picture.thumbnail((720, 720))
+        # in a larger one faces are looked for once more, as tests/vision do with whole photos
+        picture.thumbnail((2 * SMALL_PHOTO, 2 * SMALL_PHOTO))
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=95)
     return buffer.getvalue()
