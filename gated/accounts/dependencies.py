@@ -11,6 +11,7 @@ from gated.accounts.audit import Audit
 from gated.accounts.devices import Devices
 from gated.accounts.setup import FirstAdmin
 from gated.http.callers import app_services
+from gated.link.shares import Shares
 
 
 class AccountServices(Protocol):
@@ -27,6 +28,9 @@ class AccountServices(Protocol):
 
     @property
     def setup(self) -> FirstAdmin: ...
+
+    @property
+    def streams(self) -> Shares: ...
 
 
 Services = Annotated[AccountServices, Depends(app_services)]

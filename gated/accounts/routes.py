@@ -12,6 +12,7 @@ from gated.accounts.schemas import (
     AccountIn,
     AccountOut,
     DeviceIn,
+    DeviceOut,
     DeviceTokenOut,
     NewPassword,
 )
@@ -91,14 +92,21 @@ def delete(id: int, change: ChangeByAdmin, services: Services) -> None:
 
 
 @router.get("/devices")
-def devices(_admin: Admin, services: Services) -> list[AccountOut]:
-    """Gates, hubs and directories that hold a token, by name."""
-    return [AccountOut.model_validate(d) for d in services.devices.list_()]
+def devices(_admin: Admin, services: Services) -> list[DeviceOut]:
+    """Gates, hubs, screens and directories that hold a token, by name."""
+    return [
+        DeviceOut(
+            **AccountOut.model_validate(device).model_dump(),
+            last_seen_at=device.last_seen_at,
+            watching=services.streams.holds(device.id),
+        )
+        for device in services.devices.list_()
+    ]
 
 
 @router.post("/devices", status_code=201, responses=responses(409))
 def add_device(body: DeviceIn, change: ChangeByAdmin, services: Services) -> DeviceTokenOut:
-    """Add a gate, hub or directory; its token is in this answer and nowhere else."""
+    """Add a gate, hub, screen or directory; its token is in this answer and nowhere else."""
     with change:
         device, token = services.devices.add(change, body.name, body.role)
     return DeviceTokenOut(id=device.id, username=device.username, token=token)

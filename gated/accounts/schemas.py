@@ -14,6 +14,7 @@ from pydantic import (
     field_validator,
 )
 
+from gated.accounts.devices import Kind
 from gated.http.schemas import In, Out, Password, Username, storable
 from gated.people.schemas import PersonFields
 
@@ -76,6 +77,13 @@ class AccountOut(Out):
     updated_at: datetime
 
 
+class DeviceOut(AccountOut):
+    last_seen_at: datetime | None
+    """Of a kiosk or display: when it last asked, to some minutes."""
+    watching: bool
+    """A stream of events is open for it now."""
+
+
 class AccountIn(In):
     model_config = ConfigDict(
         json_schema_extra={
@@ -114,8 +122,9 @@ class SetupIn(In):
 
 class DeviceIn(In):
     name: Username
-    role: Literal["device", "directory"] = "device"
-    """directory: may change people and groups over SCIM, and nothing else."""
+    role: Kind = "device"
+    """directory: may change people and groups over SCIM, and nothing else. display: a screen that
+    shows what the page Now shows, and may do nothing."""
 
 
 class DeviceTokenOut(Out):

@@ -28,6 +28,7 @@ from gated.core.roles import Principal
 from gated.errors import BadCredentials, Conflict
 from gated.http.answers import Route, answers
 from gated.http.callers import (
+    LONGEST_S,
     SESSION,
     Anyone,
     Kiosk,
@@ -42,9 +43,6 @@ from gated.people.schemas import PersonOut
 
 router = APIRouter(prefix="/api/auth", tags=["accounts"], route_class=Route)
 kiosk = APIRouter(prefix="/api/kiosk", tags=["kiosk"], route_class=Route)
-
-KIOSK_S = 400 * 24 * 3600
-"""As long as browsers keep a cookie at most."""
 
 FAILURE_TAKES_S = 1.0
 """Every refusal takes so long: checking an old hash takes longer than finding no account."""
@@ -168,15 +166,18 @@ def begin_kiosk(
     """Let the browser of the kiosk keep its device's token in a cookie that no script reads."""
     if session_cookie(request) is not None:
         raise Conflict("bring the token of the device in the header: this browser has it already")
-    set_session_cookie(request, response, token, KIOSK_S)
+    set_session_cookie(request, response, token, LONGEST_S)
     return KioskSessionOut(csrf_token=services.accounts.csrf_token(token))
 
 
 @kiosk.get("/session", responses=responses(409))
 def kiosk_session(
-    request: Request, _kiosk: Kiosk, token: Token, services: Services
+    request: Request, response: Response, kiosk: Kiosk, token: Token, services: Services
 ) -> KioskSessionOut:
-    """The session of the kiosk, for a page that was loaded again."""
+    """The session of the kiosk, for a page that was loaded again; its cookie lives on from now."""
+    if session_cookie(request) is not None:
+        set_session_cookie(request, response, token, LONGEST_S)
+    services.devices.saw(kiosk.account_id)
     return KioskSessionOut(csrf_token=services.accounts.csrf_token(token))
 
 

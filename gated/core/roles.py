@@ -16,6 +16,7 @@ class Role(StrEnum):
     AUDITOR = "auditor"
     DEVICE = "device"
     DIRECTORY = "directory"
+    DISPLAY = "display"
 
     def includes(self, other: Role) -> bool:
         """Return whether this role may do what the other one may."""
@@ -32,8 +33,9 @@ _INCLUDED = {
     Role.AUDITOR: {Role.SELF, Role.AUDITOR},
     Role.DEVICE: {Role.DEVICE},
     Role.DIRECTORY: {Role.DIRECTORY},
+    Role.DISPLAY: {Role.DISPLAY},
 }
-PROGRAMS = frozenset({Role.DEVICE, Role.DIRECTORY})
+PROGRAMS = frozenset({Role.DEVICE, Role.DIRECTORY, Role.DISPLAY})
 """Held by no people: such an account has a long token and no password."""
 
 

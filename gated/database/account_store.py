@@ -97,6 +97,11 @@ def set_token_digest(session: Session, id_: int, digest: str) -> Account:
     return _change(session, id_, token_digest=digest)
 
 
+def saw(session: Session, id_: int, at: datetime) -> None:
+    """Note when an account was last there: nobody has changed it, so its version stays."""
+    session.execute(sa.update(accounts).where(accounts.c.id == id_).values(last_seen_at=at))
+
+
 def list_(session: Session, *, person_id: int | None = None) -> list[Account]:
     """All accounts by name, or those of one person."""
     conditions = [] if person_id is None else [accounts.c.person_id == person_id]

@@ -14,7 +14,7 @@ from gated.core.values import PersonRef
 
 T = TypeVar("T")
 
-ROLES = ("self", "viewer", "operator", "admin", "auditor", "device", "directory")
+ROLES = ("self", "viewer", "operator", "admin", "auditor", "device", "directory", "display")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,10 @@ class GalleryRow:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Someone who may sign in; a token that names another `version` is void."""
+    """Someone who may sign in; a token that names another `version` is void.
+
+    last_seen_at: of a screen, when it last asked, to a minute.
+    """
 
     id: int
     uid: str
@@ -98,6 +101,7 @@ class Account:
     token_digest: str | None
     person_id: int | None
     is_active: bool
+    last_seen_at: datetime | None
     version: int
     created_at: datetime
     updated_at: datetime

@@ -215,6 +215,7 @@ accounts = _aggregate(
     Column("token_digest", Text, unique=True),
     Column("person_id", BigInt, ForeignKey("persons.id"), index=True),
     Column("is_active", Boolean, nullable=False, default=True),
+    Column("last_seen_at", UtcDateTime, comment="of a screen that holds a token"),
 )
 
 identities = Table(

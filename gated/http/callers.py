@@ -60,23 +60,43 @@ Services = Annotated[CallerServices, Depends(app_services)]
 bearer_of = OAuth2PasswordBearer(tokenUrl="api/auth/login", auto_error=False)
 
 
-SESSION = "gated_session"
-"""The cookie of a browser's session; holds an access token."""
+SESSION, DISPLAY = "gated_session", "gated_display"
+"""The cookies of a browser's session, and of a display in the same browser; they hold a token."""
+OF_DISPLAY = "/api/display"
+"""The only routes for which the cookie of a display counts, and to which browsers send it."""
 CSRF = "X-CSRF-Token"
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
+LONGEST_S = 400 * 24 * 3600
+"""As long as browsers keep a cookie at most."""
+
+
+def _cookie_for(request: Request) -> tuple[str, str]:
+    """Return name and path of the cookie that counts for a request.
+
+    Somebody who signs in beside a display does not end it, nor does a display end their session.
+    """
+    path = request.scope["path"]
+    of_display = path == OF_DISPLAY or path.startswith(f"{OF_DISPLAY}/")
+    return (DISPLAY, OF_DISPLAY) if of_display else (SESSION, "/")
+
+
 def session_cookie(request: Request) -> str | None:
     """The token of a browser's session; None for whoever brings a token in a header."""
-    return None if "authorization" in request.headers else request.cookies.get(SESSION)
+    if "authorization" in request.headers:
+        return None
+    return request.cookies.get(_cookie_for(request)[0])
 
 
 def set_session_cookie(request: Request, response: Response, token: str, life_s: int) -> None:
     """Put a token where no script can read it, and where no other site's request brings it."""
+    name, path = _cookie_for(request)
     response.set_cookie(
-        SESSION,
+        name,
         token,
         max_age=life_s,
+        path=path,
         httponly=True,
         samesite="strict",
         secure=request.url.scheme == "https",
@@ -180,6 +200,7 @@ Admin = Annotated[Principal, require(Role.ADMIN)]
 Auditor = Annotated[Principal, require(Role.AUDITOR)]
 Device = Annotated[Principal, require(Role.DEVICE)]
 Directory = Annotated[Principal, require(Role.DIRECTORY)]
+Display = Annotated[Principal, require(Role.DISPLAY)]
 
 
 # A change by the caller, not yet open: the route opens it by `with`, in the thread in which it

@@ -22,6 +22,8 @@ Analyse = Callable[[Frame, Attention], Observation]
 
 MOST_SUBSCRIBERS = 8
 PREVIEWS, PREVIEWS_EACH = 6, 2
+DISPLAYS = 4
+"""Of the previews those that displays may have, which watch all day; the others are for people."""
 """At a time, in all and of one account; the remaining places are for snapshots and enrollment."""
 RETRY_AFTER_S = 5.0
 
@@ -177,6 +179,7 @@ class RunningGate:
         self.notify = notify or post
         self.require = require
         self.previews = Shares(PREVIEWS, PREVIEWS_EACH, "previews")
+        self.displays = Shares(DISPLAYS, PREVIEWS_EACH, "previews of displays")
         self._capturing = threading.Lock()
 
     @contextmanager

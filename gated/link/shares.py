@@ -28,6 +28,11 @@ class Shares:
         with self._lock:
             self._require(who)
 
+    def holds(self, who: Hashable) -> bool:
+        """Return whether this account has a stream open."""
+        with self._lock:
+            return self._held[who] > 0
+
     @contextmanager
     def hold(self, who: Hashable) -> Iterator[None]:
         """Count a stream of this account while the block runs. Raises: Busy."""

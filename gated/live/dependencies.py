@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import tzinfo
 from typing import Annotated, Protocol
 
 from fastapi import Depends
 
+from gated.access.passage_cache import PassageCache
+from gated.accounts.devices import Devices
 from gated.accounts.setup import FirstAdmin
 from gated.config import Settings
+from gated.door.alarms import Alarms
 from gated.enrollment.enrollment_queue import EnrollmentQueue
 from gated.enrollment.enrollments import Enrollments
 from gated.enrollment.jobs import Jobs
@@ -31,6 +35,9 @@ class LiveServices(Protocol):
     """The services that routes of this room call."""
 
     @property
+    def alarms(self) -> Alarms: ...
+
+    @property
     def board(self) -> StatusBoard: ...
 
     @property
@@ -43,6 +50,9 @@ class LiveServices(Protocol):
     def database_health(self) -> DatabaseHealth: ...
 
     @property
+    def devices(self) -> Devices: ...
+
+    @property
     def enrollment_queue(self) -> EnrollmentQueue: ...
 
     @property
@@ -53,6 +63,9 @@ class LiveServices(Protocol):
 
     @property
     def metrics(self) -> Metrics: ...
+
+    @property
+    def passage_cache(self) -> PassageCache: ...
 
     @property
     def people(self) -> People: ...
@@ -91,6 +104,10 @@ class LiveServices(Protocol):
 
     @property
     def workspace(self) -> Workspace: ...
+
+    def zone_here(self) -> tzinfo:
+        """Return the zone of the site's clock; UTC while it cannot be read."""
+        ...
 
 
 Services = Annotated[LiveServices, Depends(app_services)]

@@ -93,10 +93,11 @@ def preview(
     live = services.running_gate()
     who = operator.account_id
     shots = views.preview(services.workspace, live, who, actor=operator.username, boxes=boxes)
-    return streamed((_part(shot, boxes) for shot in shots), MOTION)
+    return streamed((part(shot, boxes=boxes) for shot in shots), MOTION)
 
 
-def _part(shot: views.Shot, boxes: bool) -> bytes:
+def part(shot: views.Shot, *, boxes: bool) -> bytes:
+    """Return a part of a motion JPEG; faces that are not drawn are listed in its head."""
     if boxes:
         return picture(shot.jpeg)
     return picture(shot.jpeg, X_Faces=json.dumps(shot.faces, separators=(",", ":")))
@@ -140,13 +141,15 @@ async def _limited(
 
 
 async def next_item(
-    arrived: asyncio.Queue[RecentEvent | Notice], services: LiveServices
+    arrived: asyncio.Queue[RecentEvent | Notice],
+    services: LiveServices,
+    within_s: float = KEEP_ALIVE_S,
 ) -> RecentEvent | Notice | None:
-    """Wait for the next item; None when a sign of life is due.
+    """Wait for the next item; None when none comes in time: a sign of life is due.
 
     Raises: GateUnavailable when the gate's process has gone meanwhile: its clients must hear it.
     """
-    until = time.monotonic() + KEEP_ALIVE_S
+    until = time.monotonic() + within_s
     while (left := until - time.monotonic()) > 0:
         with contextlib.suppress(TimeoutError):
             return await asyncio.wait_for(arrived.get(), min(left, LOOK_S))

@@ -73,6 +73,68 @@ class KioskOut(Out):
     """True where the camera looks for badges (QR codes)."""
 
 
+class DisplayPersonOut(Out):
+    name: str
+
+
+class DisplayDecisionOut(Out):
+    number: int
+    at: datetime
+    outcome: str
+    reason: str
+    person: DisplayPersonOut | None
+
+
+class DisplayPresentOut(Out):
+    name: str
+    since: datetime
+
+
+class DisplayInsideOut(Out):
+    count: int
+    limit: int | None
+    """How many may be inside; null: any number."""
+    people: Sequence[DisplayPresentOut]
+    """The last hundred who came, newest first."""
+
+
+class DisplayAlarmOut(Out):
+    id: int
+    kind: str
+    severity: Literal["warning", "alarm"]
+    last_at: datetime
+    count: int
+
+
+class DisplayOut(Out):
+    """The part of the page Now that a display shows; of people their names alone."""
+
+    name: str
+    site: str
+    role: str
+    timezone: str
+    problems: Sequence[str]
+    camera: str | None
+    door_state: str | None
+    """As in the state of the gate."""
+    door_mode: str | None
+    door_mode_until: datetime | None
+    """When the mode ends by itself; null: when somebody sets another one."""
+    clock: str | None
+    clock_doubt: str
+    clock_reason: str
+    clock_off_s: float
+    liveness: str
+    granted: int
+    """Since the gate was started."""
+    denied: int
+    inside: DisplayInsideOut
+    alarms: Sequence[DisplayAlarmOut]
+    """Those that nobody has acknowledged, newest first, twenty at most."""
+    decisions: Sequence[DisplayDecisionOut]
+    """The last twenty, newest first."""
+
+
 class DecisionOut(Out):
     number: int
     at: datetime

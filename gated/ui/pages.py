@@ -15,8 +15,8 @@ from starlette.exceptions import HTTPException
 
 BASE = "/ui/"
 ASSET, SHELL = BASE + "static/{version}/{path:path}", BASE + "{page:path}"
-KIOSK = BASE + "kiosk"
-PATHS = (ASSET, KIOSK, SHELL)
+KIOSK, DISPLAY = BASE + "kiosk", BASE + "display"
+PATHS = (ASSET, KIOSK, DISPLAY, SHELL)
 
 VERSION_MARK = b"@version"
 """Stands in the pages for what names the files of this program; see `load`."""
@@ -41,7 +41,7 @@ OWN_CAMERA = "camera=(self), microphone=(), geolocation=()"
 """Photos are taken by the visitor's own camera, too."""
 
 NO_CAMERA = "camera=(), microphone=(), geolocation=()"
-"""The kiosk shows the gate's camera."""
+"""Kiosk and displays show the gate's camera."""
 
 FOR_GOOD = "public, max-age=31536000, immutable"
 ASK_AGAIN = "no-cache"
@@ -107,6 +107,10 @@ def install(app: FastAPI) -> None:
     @app.get(KIOSK, include_in_schema=False)
     async def kiosk(request: Request) -> Response:
         return _page("kiosk.html", request, NO_CAMERA)
+
+    @app.get(DISPLAY, include_in_schema=False)
+    async def display(request: Request) -> Response:
+        return _page("display.html", request, NO_CAMERA)
 
     @app.get(SHELL, include_in_schema=False)
     async def shell(page: str, request: Request) -> Response:

@@ -31,6 +31,7 @@ from gated.http.callers import CSRF, Require
 from gated.http.hosts import Hosts
 from gated.ldap import routes as ldap
 from gated.live import (
+    display_routes,
     gate_routes,
     general_routes,
     journal_routes,
@@ -134,6 +135,7 @@ ROUTERS = (
     audit_routes,
     journal_routes,
     kiosk_routes,
+    display_routes,
     group_routes,
     bulk_routes,
     access,

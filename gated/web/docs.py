@@ -45,6 +45,7 @@ TAGS: Mapping[str, str] = {
     "gate": "The camera, the door, and what happens there.",
     "alarms": "Warnings and alarms, and who has seen to them.",
     "kiosk": "The screen at the gate; from its own machine only.",
+    "display": "Screens elsewhere that show Now without anybody's session, and do nothing.",
     "jobs": "Work that goes on after the answer: imports, checks, backups.",
     "backups": "Sealed copies of everything that the gate keeps.",
     "audit": "Who did what, and whether the log is whole.",

@@ -332,7 +332,7 @@ def gate(tmp_path: Path) -> Iterator[tuple[Running, list[Event]]]:
         live = RunningGate(FrameTap(), events.append)
         services = api_services(settings, workspace, accounts, StatusBoard(), live=live)
         with serving(ApiServer(create_app(services), settings.api)) as address:
-            yield Running(services, address, token), events
+            yield Running(services, address, {"device": token}), events
 
 
 def test_a_pin_reaches_the_gate_and_the_answer_does_not_tell_whether_it_was_right(

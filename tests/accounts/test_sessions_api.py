@@ -11,6 +11,7 @@ import pytest
 
 from gated.config import ApiSettings
 from gated.errors import NotSignedIn
+from gated.http.callers import LONGEST_S
 from gated.web.app import create_app
 from gated.web.server import ApiServer
 from tests.fixtures.server import PASSWORD, Running, serving
@@ -92,6 +93,18 @@ def test_a_wrong_password_begins_no_session(browser: httpx.Client) -> None:
     answer = browser.post("/api/auth/sign-in", json={**ME, "password": "wrong"})
     assert answer.status_code == 401
     assert "Set-Cookie" not in answer.headers
+
+
+def test_the_cookie_of_a_kiosk_begins_anew_whenever_it_asks(
+    server: Running, browser: httpx.Client
+) -> None:
+    with server.client("device") as kiosk:
+        assert "Set-Cookie" not in kiosk.get("/api/kiosk/session").headers
+        bearer = {"Authorization": kiosk.headers["Authorization"]}
+    assert browser.post("/api/kiosk/session", headers=bearer).status_code == 200
+    again = browser.get("/api/kiosk/session")
+    assert f"Max-Age={LONGEST_S}" in again.headers["Set-Cookie"]
+    assert f"gated_session={browser.cookies['gated_session']}" in again.headers["Set-Cookie"]
 
 
 def test_other_sites_are_let_in_by_name_only(server: Running) -> None:

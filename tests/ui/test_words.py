@@ -47,7 +47,7 @@ from gated.webhooks import webhooks
 STATIC = Path(pages.__file__).parent / "static"
 ROOMS = Path(gated.__file__).parent
 LANGUAGES = ("en", "de", "fr", "es", "ar", "fa")
-PARTS = ("", "more/", "codes/")
+PARTS = ("", "more/", "codes/", "screens/")
 """All screens load the first; the others come with the screens, or the error, that need them."""
 
 

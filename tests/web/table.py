@@ -9,13 +9,14 @@ from pathlib import Path
 FILE = Path(__file__).parents[2] / "docs" / "routes.md"
 
 ALLOWED = {
-    "anyone": {"self", "viewer", "operator", "admin", "auditor", "device"},
+    "anyone": {"self", "viewer", "operator", "admin", "auditor", "device", "display"},
     "self": {"self", "viewer", "operator", "admin", "auditor"},
     "viewer": {"viewer", "operator", "admin"},
     "operator": {"operator", "admin"},
     "admin": {"admin"},
     "auditor": {"auditor", "admin"},
     "device": {"device"},
+    "display": {"display"},
 }
 """Least role of a route -> the roles that get in."""
 

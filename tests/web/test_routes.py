@@ -14,6 +14,7 @@ from gated.accounts.accounts import Accounts
 from gated.accounts.devices import Devices
 from gated.accounts.tokens import load_key
 from gated.config import load
+from gated.core.roles import PROGRAMS
 from gated.people.people import People
 from gated.ui.pages import PATHS
 from gated.web.app import create_app, route_roles
@@ -26,13 +27,13 @@ from tests.workspaces import open_workspace
 TABLE = read_table()
 GUARDED = [r for r in TABLE if r.who != "anyone"]
 STREAMS = frozenset(
-    {"/api/gate/events", "/api/gate/preview", "/api/kiosk/events", "/api/kiosk/preview"}
+    f"/api/{of}/{stream}" for of in ("gate", "kiosk", "display") for stream in ("events", "preview")
 )
 """Routes whose answer does not end."""
 
 SIGN_OUT = next(r for r in TABLE if (r.method, r.path) == ("DELETE", "/api/auth/session"))
 
-NEEDS_A_GATE = ("/api/gate/", "/api/sync/", "/api/kiosk/")
+NEEDS_A_GATE = ("/api/gate/", "/api/sync/", "/api/kiosk/", "/api/display")
 """Where a hub, that has no camera, answers 409, and where one that asks has not joined."""
 
 HUB = """
@@ -71,7 +72,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
     config.write_text(HUB.format(state=folder / "state"))
     with open_workspace(load(config, {})) as workspace:
         accounts = Accounts.of(workspace)
-        people = [role for role in ROLES if role != "device"]
+        people = [role for role in ROLES if role not in PROGRAMS]
         ada = {"first_name": "Ada", "last_name": "Byron", "personnel_code": "A1"}
         own = done_by("test", People.of(workspace).create, ada).id
         for role in people:
@@ -87,6 +88,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
         devices = Devices.of(workspace)
         device, old = done_by("test", devices.add, "the-device")
         _, tokens["device"] = done_by("test", devices.renew, device.id)
+        _, tokens["display"] = done_by("test", devices.add, "the-display", "display")
         gone, _ = accounts.sign_in("gone", PASSWORD, "test")
         done_by("test", accounts.disable, "gone")
         changed, _ = accounts.sign_in("the-viewer", PASSWORD, "test")

@@ -3,9 +3,8 @@ import { askToSignIn, atDomain, get, may, post, resume, session, signIn, signOut
 import { effect, h, onEnd, scoped, signal } from "./core/dom.js";
 import { abnormal, alarms, followGate, gate, readGate } from "./core/gate.js";
 import { language, LANGUAGES, learn, number, preferred, speak, t, word, zone } from "./core/i18n.js";
-import { connected } from "./core/live.js";
 import { BASE, go, here } from "./core/router.js";
-import { button, inWords, note, skeleton } from "./pieces/bits.js";
+import { banners, button, inWords, note, skeleton } from "./pieces/bits.js";
 import { dialog, field } from "./pieces/dialog.js";
 import { icon } from "./pieces/icon.js";
 
@@ -51,13 +50,6 @@ function look() {
 
 function setTheme(name) {
   if (name) { localStorage.setItem("theme", name); document.documentElement.dataset.theme = name; } else { localStorage.removeItem("theme"); delete document.documentElement.dataset.theme; }
-}
-
-function banners() {
-  return h("div.banners", {},
-    () => !connected.value && note("bad", t("app.lost")),
-    () => abnormal(gate.value).map(([kind, group, code, detail]) =>
-      h("p.banner", { class: kind, role: "alert" }, icon(group === "mode" ? "lock" : "warn"), h("strong", {}, word(group, code)), detail && h("span", {}, detail))));
 }
 
 function shell() {

@@ -103,6 +103,7 @@ export function motion(canvas, path, mark) {
   async function run() {
     if (over) return;
     abort = new AbortController();
+    seen = performance.now();
     try {
       const answer = await fetch(path, { signal: abort.signal });
       if (answer.status === 403) { state.value = { kind: "forbidden" }; return; }
@@ -121,7 +122,9 @@ export function motion(canvas, path, mark) {
     wait = Math.min(wait * 2, LONGEST_MS);
   }
   const watch = setInterval(() => {
-    if (state.peek().kind === "live" && performance.now() - seen > AWAY_MS) state.value = { kind: "stale" };
+    const silent = performance.now() - seen;
+    if (state.peek().kind === "live" && silent > AWAY_MS) state.value = { kind: "stale" };
+    if (silent > LONGEST_MS) abort?.abort(); // a connection may hang for ever: it is begun anew
   }, 500);
   onEnd(() => { over = true; abort?.abort(); clearTimeout(timer); clearInterval(watch); });
   run();

@@ -1,15 +1,15 @@
 // The screen at the gate. It heals itself: whatever is away comes back without a touch.
 import { effect, h, signal } from "../core/dom.js";
-import { clock, either, has, language, LANGUAGES, preferred, speak, t, zone } from "../core/i18n.js";
+import { clock, either, has, language, LANGUAGES, learn, preferred, speak, t, zone } from "../core/i18n.js";
 import { session } from "../core/api.js";
 import { motion } from "../core/live.js";
+import { follow, lookForUpdate, outdated } from "../core/stream.js";
 import { icon } from "../pieces/icon.js";
 import { BEGIN, next } from "./machine.js";
 import { pinPad } from "./pinpad.js";
 import { chime } from "./sound.js";
 
-const TICK_MS = 250, LANGUAGE_MS = 30_000, AGAIN_MS = 1000, LONGEST_MS = 10_000;
-const SILENT_MS = 40_000, LOOK_MS = 5000; // the stream says something every 15 seconds
+const TICK_MS = 250, LANGUAGE_MS = 30_000, AGAIN_MS = 1000;
 const state = signal(BEGIN), set = signal(null);
 const tell = (kind, data) => { const before = state.peek(); state.value = next(before, { kind, data }, Date.now()); react(before, state.peek()); };
 
@@ -77,39 +77,16 @@ function screen() {
 // --- what it hears ---------------------------------------------------------------------------
 
 function listenToGate() {
-  let source = null, wait = AGAIN_MS, again = 0, heard = Date.now();
-  const alive = () => { heard = Date.now(); wait = AGAIN_MS; };
-  function open() {
-    source?.close();
-    source = new EventSource("/api/kiosk/events");
-    source.onopen = () => { alive(); tell("open"); renewed(); };
-    for (const kind of ["state", "notice", "decision"]) source.addEventListener(kind, e => { alive(); tell(kind, JSON.parse(e.data)); });
-    source.addEventListener("alive", alive);
-    source.onerror = () => {
-      tell("lost");
-      source.close();
-      clearTimeout(again);
-      again = setTimeout(open, wait);
-      wait = Math.min(wait * 1.5, LONGEST_MS);
-    };
-  }
-  open();
-  // a stream may die without a word, as after a suspend
-  setInterval(() => { if (Date.now() - heard > SILENT_MS) { heard = Date.now(); tell("lost"); clearTimeout(again); open(); } }, LOOK_MS);
+  follow("/api/kiosk/events", ["state", "notice", "decision"], (kind, data) => {
+    tell(kind, data);
+    if (kind !== "open") return;
+    lookForUpdate("/ui/kiosk");
+    asked("/api/kiosk/session").catch(() => {}); // its cookie lives on from now
+  });
 }
 
-// After an update of the program the page is another one: it is loaded when nobody stands there.
-let page = null;
-const outdated = signal(false);
+// another page is loaded when nobody stands there
 effect(() => { if (outdated.value && ["idle", "wait"].includes(state.value.show)) location.reload(); });
-
-async function renewed() {
-  const answer = await fetch("/ui/kiosk", { method: "GET", cache: "no-store" }).catch(() => null);
-  const tag = answer?.headers.get("ETag");
-  if (!tag) return;
-  page ??= tag;
-  outdated.value = page !== tag;
-}
 
 // --- the beginning ---------------------------------------------------------------------------
 
@@ -149,6 +126,7 @@ function enter(refused) {
 
 async function begin() {
   try {
+    await learn("screens");
     session.value = await known();
     set.value = await asked("/api/kiosk");
     zone.value = (await asked("/api/meta")).timezone ?? undefined; // this machine's own where the gate has none

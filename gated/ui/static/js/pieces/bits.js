@@ -1,7 +1,9 @@
 // Small things that every screen is made of.
 import { ApiError } from "../core/api.js";
 import { h, inOrder, signal } from "../core/dom.js";
+import { abnormal, gate } from "../core/gate.js";
 import { has, t, word } from "../core/i18n.js";
+import { connected } from "../core/live.js";
 import { icon } from "./icon.js";
 
 export function toast(text) {
@@ -25,6 +27,11 @@ export const inRule = e => (has(`unfit.${e.rule}`) ? t(`unfit.${e.rule}`, { limi
 export const chip = (kind, sign, text) => h("span.chip", { class: kind }, sign && icon(sign, 14), text);
 export const note = (kind, text, ...more) =>
   h("div.note", { class: kind, role: kind === "bad" ? "alert" : "status" }, icon(kind === "ok" ? "yes" : kind === "info" ? "info" : "warn"), h("div", {}, text, ...more));
+// What is not normal stands over every page.
+export const banners = () => h("div.banners", {},
+  () => !connected.value && note("bad", t("app.lost")),
+  () => abnormal(gate.value).map(([kind, group, code, detail]) =>
+    h("p.banner", { class: kind, role: "alert" }, icon(group === "mode" ? "lock" : "warn"), h("strong", {}, word(group, code)), detail && h("span", {}, detail))));
 export const empty = (sign, text, ...acts) => h("div.empty", {}, icon(sign, 32), h("p", {}, text), ...acts);
 export const skeleton = (lines = 4) => h("div.skeletons", { role: "status", "aria-label": t("app.loading") }, ...Array.from({ length: lines }, () => h("div.skeleton")));
 

@@ -60,12 +60,21 @@ export const devices = () => tokens({
   use: () => h("p.muted", {}, t("device.kiosk")),
 });
 
+const SCREEN = "/ui/display#";
+
+// Screens elsewhere that show Now.
+export const displays = () => h("div.stack", {}, h("p.muted", {}, t("display.what")), tokens({
+  role: "display", label: t("settings.displays"), adding: t("display.add"), name: "display", sign: "now", none: t("display.none"), gone: t("display.gone"),
+  use: made => field(t("display.link"), input("link", `${location.origin}${SCREEN}${made.token}`, { readonly: true, dir: "ltr", onfocus: e => e.target.select() }), t("display.link.hint")),
+}));
+const seen = d => (d.watching ? t("display.watching") : d.last_seen_at ? t("display.seen", { when: moment(d.last_seen_at) }) : d.role === "display" && t("display.never"));
+
 // Those of a role: made, given another token, shut out. use: says, beside a new token, where it belongs.
 export function tokens({ role, label, adding, name, sign, none, use, gone = "" }) {
   const show = made => dialog(made.username, close => [
     note("warn", t("device.once")),
     field(t("kiosk.token"), input("token", made.token, { readonly: true, dir: "ltr", onfocus: e => e.target.select() })),
-    use(),
+    use(made),
     h("div.row.end", {}, button(t("app.close"), () => close(), { kind: "main" })),
   ], { wide: true });
   const add = async again => {
@@ -84,7 +93,7 @@ export function tokens({ role, label, adding, name, sign, none, use, gone = "" }
     if (done) again();
   };
   const line = (d, again) => h("li", {}, h("span.mark", {}, icon(sign, 18)),
-    h("div.grow", {}, h("strong", {}, bdi(d.username)), h("div.small.muted", {}, moment(d.created_at))),
+    h("div.grow", {}, h("strong", {}, bdi(d.username)), h("div.small.muted", {}, [moment(d.created_at), seen(d)].filter(Boolean).join(" · "))),
     button(t("device.renew"), () => renew(d, again), { kind: "small", "aria-label": `${t("device.renew")}: ${d.username}` }),
     button(t("app.remove"), () => remove(d, again), { kind: "small bad", "aria-label": `${t("app.remove")}: ${d.username}` }));
   const mine = async () => (await get("/api/devices")).filter(d => d.role === role);

@@ -16,7 +16,7 @@ export default function now() {
   const inside = signal(null), turn = inOrder();
   effect(() => { decisions.value; readInside(inside, turn()); });
   return h("div", {}, head(t("app.now")),
-    h("div.now", { class: () => (old.value ? "old" : "") }, h("div.stack", {}, view(), facts(inside)), h("div.stack", {}, unseen(), recent())));
+    h("div.now", { class: () => (old.value ? "old" : "") }, h("div.stack", {}, view(), all(inside)), h("div.stack", {}, unseen(), recent())));
 }
 
 async function readInside(inside, mine) {
@@ -26,9 +26,12 @@ async function readInside(inside, mine) {
   } catch { /* told by the banner */ }
 }
 
-function view() {
+const own = canvas => (may("operator") ? picture(canvas, boxes(canvas)) : signal({ kind: "forbidden" }));
+
+// see: draws the picture on a canvas, and says how it is.
+export function view(see = own) {
   const canvas = h("canvas", { width: 640, height: 480, role: "img", "aria-label": t("now.picture") });
-  const seen = may("operator") ? picture(canvas, boxes(canvas)) : signal({ kind: "forbidden" });
+  const seen = see(canvas);
   return h("section.card", { "aria-label": t("now.picture") },
     h("div.view", { class: () => (seen.value.kind === "live" ? "" : "stale") }, canvas,
       () => (seen.value.kind === "live" ? h("div.over", {}, h("span.chip", {}, h("i.dot"), t("now.live")))
@@ -40,7 +43,7 @@ const ADVISED = 3; // of the last decisions the newest say what to do
 const SHOWN_MS = 4000;
 
 // A corner-to-corner box around each face; that of the only one tells what was just decided.
-function boxes(canvas) {
+export function boxes(canvas) {
   const style = getComputedStyle(canvas);
   return (context, faces, { width, height }) => {
     canvas.dataset.faces = faces.length;
@@ -89,9 +92,12 @@ const modes = set => dialog(t("now.modes"), close => {
   h("div.row.end", {}, button(t("app.close"), () => close()))];
 });
 
-function facts(inside) {
-  const fact = (name, value) => h("div", {}, h("dt", {}, t(`fact.${name}`)), h("dd", {}, () => (gate.value ? value(gate.value) : "…")));
-  return h("div", {}, h("div", { role: "status" }, () => old.value && h("p.as-of", {}, icon("clock", 18), t("now.old", { at: time(old.value) }))), h("dl.facts", {},
+export const fact = (name, value) => h("div", {}, h("dt", {}, t(`fact.${name}`)), h("dd", {}, () => (gate.value ? value(gate.value) : "…")));
+export const facts = (...found) =>
+  h("div", {}, h("div", { role: "status" }, () => old.value && h("p.as-of", {}, icon("clock", 18), t("now.old", { at: time(old.value) }))), h("dl.facts", {}, found));
+
+function all(inside) {
+  return facts(
     fact("inside", () => (inside.value ? [h("button.link", { type: "button", onclick: () => whoIsIn(inside.value) }, number(inside.value.people.length + inside.value.others)), inside.value.limit && ` / ${number(inside.value.limit)}`] : "…")),
     fact("people", g => number(g.people)),
     fact("granted", g => number(g.counters["decisions.granted"] ?? 0)),
@@ -100,7 +106,7 @@ function facts(inside) {
     fact("log", g => word("log", g.journal ?? "off")),
     fact("clock", g => word("clock", g.clock ?? "unset")),
     fact("liveness", g => word("level", g.liveness)),
-    fact("since", g => moment(g.started_at))));
+    fact("since", g => moment(g.started_at)));
 }
 
 const whoIsIn = found => dialog(t("now.inside"), close => [
@@ -109,7 +115,7 @@ const whoIsIn = found => dialog(t("now.inside"), close => [
   found.others > 0 && h("p.muted", {}, t("now.inside.others", { n: found.others })),
   h("div.row.end", {}, button(t("app.close"), () => close()))]);
 
-function unseen() {
+export function unseen() {
   return () => alarms.value.length > 0 && h("section.card", { "aria-labelledby": "unseen" }, h("header", {}, h("h2", { id: "unseen" }, t("now.alarms"))),
     h("ul.rows", {}, alarms.value.map(alarm => h("li", {},
       h("span.mark", { class: alarm.severity === "alarm" ? "bad" : "warn" }, icon("bell", 18)),

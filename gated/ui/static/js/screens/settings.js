@@ -9,7 +9,7 @@ import { icon } from "../pieces/icon.js";
 import { saved } from "../pieces/saved.js";
 import { tabbar, viewOf } from "../pieces/tabbar.js";
 import { table } from "../pieces/table.js";
-import { accounts, devices, passkeys, password } from "./accounts.js";
+import { accounts, devices, displays, passkeys, password } from "./accounts.js";
 import { directory } from "./directory.js";
 import { backup } from "./backup.js";
 import { jobs, log } from "./jobs.js";
@@ -19,8 +19,8 @@ import { changed, changing } from "./setup.js";
 const LEAST = { audit: "auditor", jobs: "operator", password: "self", passkeys: "self" };
 
 export default function settings({ place, meta }) {
-  const shown = { gate, accounts, devices, directory, audit, jobs, log, backup, password, passkeys: () => passkeys(meta.passkeys) };
-  const views = Object.keys(shown).filter(name => may(LEAST[name] ?? "admin") && (name !== "passkeys" || meta.passkeys));
+  const shown = { gate, accounts, devices, displays, directory, audit, jobs, log, backup, password, passkeys: () => passkeys(meta.passkeys) };
+  const views = Object.keys(shown).filter(name => may(LEAST[name] ?? "admin") && (name !== "passkeys" || meta.passkeys) && (name !== "displays" || meta.role === "gate"));
   const view = viewOf(place, views);
   const again = may("admin") && meta.role === "gate" && h("a.btn", { href: `${BASE}setup` }, icon("gear"), t("first.again"));
   return h("div", {}, head(t("app.settings"), h("span.grow"), again),
