@@ -330,6 +330,33 @@ def who_may_be_odd(
     return found
 
 
+def who_may_have_moved(
+    session: Session,
+    from_: datetime,
+    to: datetime,
+    zone_names: Collection[str],
+    *,
+    person_id: int | None = None,
+    department: str | None = None,
+) -> dict[int, tuple[datetime, datetime]]:
+    """Return who has passages in that time whose day does not follow from the gates of today.
+
+    Their clock was not set, or they were made in a time zone that is none of `zone_names`. With the
+    first and the last of these passages, by id.
+    """
+    if rows.is_too_large(person_id):
+        return {}
+    elsewhere = log.c.timezone.is_not(None) & log.c.timezone.not_in(zone_names)
+    at = log.c.created_at
+    found = (
+        sa.select(log.c.person_id, sa.func.min(at), sa.func.max(at))
+        .where(*_of_people(person_id, department, 0), *_between(from_, to), *_PUNCH)
+        .where(_CLOCK_WAS_UNSET | elsewhere)
+        .group_by(log.c.person_id)
+    )
+    return {id_: (first, last) for id_, first, last in session.execute(found)}
+
+
 def _of_people(
     person_id: int | None, department: str | None, after: int
 ) -> list[sa.ColumnElement[bool]]:

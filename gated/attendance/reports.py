@@ -37,6 +37,8 @@ from gated.workspace import Workspace
 PEOPLE_AT_FIRST, PEOPLE_AT_A_TIME = 20, 100
 """Whoever wants a few need not wait for many; of many each part asks the database anew."""
 DAYS_AT_A_TIME = 3
+FARTHEST = timedelta(hours=26)
+"""Between the clocks of two time zones."""
 """Of exceptions in one answer: of each day all passages of all people are looked at."""
 ROWS_AT_FIRST = 100
 """A table begins with few rows, so that whoever waits for it sees it begin."""
@@ -272,10 +274,11 @@ class Reports:
         """
         day, after = (period.last, 0) if cursor is None else _read_place(cursor)
         found: list[PersonDay] = []
+        moved = self._moved(min(day, period.last), people)
         for _ in range(DAYS_AT_A_TIME):
             if day < period.first:
                 return found, None
-            for one in self._odd_days(min(day, period.last), people, after, limit + 1):
+            for one in self._odd_days(min(day, period.last), people, moved, after, limit + 1):
                 if len(found) == limit:
                     last = found[-1]
                     return found, f"{last.day.date.isoformat()}.{last.person.id}"
@@ -283,10 +286,32 @@ class Reports:
             day, after = day - timedelta(days=1), 0
         return found, None if day < period.first else f"{day.isoformat()}.0"
 
+    def _moved(self, day: date, people: PeopleFilter) -> Mapping[int, tuple[datetime, datetime]]:
+        """Return who may have passages of these days beyond their bounds at the gates of today.
+
+        Asked once for all days of a part: rows of a zone that was removed are few, or none.
+        """
+        period = Period(day - timedelta(days=DAYS_AT_A_TIME - 1), day)
+        with self._database.read() as session:
+            there = zones(self._workspace, session, fleet=True)
+            begin, end = self._bounds(there, period)
+            return attendance_store.who_may_have_moved(
+                session, begin - FARTHEST, end + FARTHEST, there.names(),
+                person_id=people.person_id, department=people.department,
+            )  # fmt: skip
+
     def _odd_days(
-        self, day: date, people: PeopleFilter, after: int, wanted: int
+        self,
+        day: date,
+        people: PeopleFilter,
+        moved: Mapping[int, tuple[datetime, datetime]],
+        after: int,
+        wanted: int,
     ) -> Iterator[PersonDay]:
-        """Yield that day of each who has an exception on it, by person. wanted: so many will do."""
+        """Yield that day of each who has an exception on it, by person. wanted: so many will do.
+
+        moved: as `_moved` returns them.
+        """
         period = Period(day, day)
         now = datetime.fromtimestamp(self._clock.now().utc, UTC)
         with self._database.read() as session:
@@ -302,6 +327,9 @@ class Reports:
                     person_id=people.person_id, department=people.department, after=after,
                 )  # fmt: skip
                 ids = sorted({*ids, *late})
+        near = begin - FARTHEST, end + FARTHEST
+        others = (i for i, (a, b) in moved.items() if i > after and a < near[1] and b >= near[0])
+        ids = sorted({*ids, *others})
         at_a_time = min(max(wanted, PEOPLE_AT_FIRST), PEOPLE_AT_A_TIME)
         for start in range(0, len(ids), at_a_time):
             with self._database.read() as session:

@@ -146,6 +146,26 @@ def test_who_came_on_the_evening_before_elsewhere_is_late_in_the_morning(
     assert reports.arrivals(date(2026, 3, 3)) == {10: 1}
 
 
+def test_passages_of_a_zone_that_was_removed_are_found_on_the_day_of_their_rows(
+    workspace: Workspace,
+) -> None:
+    late, open_ = hire(workspace, "late"), hire(workspace, "open")
+    join(workspace, late_group(workspace, "Office", "08:15"), late)
+    # ten in the morning of the next day in Auckland
+    for who in (late, open_):
+        passes(workspace, who, "2026-03-02T22:00", "entry", timezone="Pacific/Auckland")
+    passes(workspace, late, "2026-03-02T22:30", "exit", timezone="Pacific/Auckland")
+    reports = Reports(workspace, clock_at("2026-03-09T20:00"))
+    day = Period(date(2026, 3, 3), date(2026, 3, 3))
+    found, _ = reports.exceptions(day, EVERYBODY, limit=9, cursor=None)
+    assert [f.person.personnel_code for f in found] == ["late", "open"]
+    some, cursor = reports.exceptions(day, EVERYBODY, limit=1, cursor=None)
+    rest, _ = reports.exceptions(day, EVERYBODY, limit=1, cursor=cursor)
+    assert [*some, *rest] == found
+    before = Period(date(2026, 3, 2), date(2026, 3, 2))
+    assert reports.exceptions(before, EVERYBODY, limit=9, cursor=None) == ([], None)
+
+
 def test_late_arrivals_of_a_department_are_found_however_it_is_spelt(workspace: Workspace) -> None:
     for code, department in (("p1", "Works"), ("p2", "Office")):
         who = hire(workspace, code, department)
