@@ -177,12 +177,17 @@ class RemotePresence:
     passages: by person id. forgiven: by person id (None: everybody), the UTC seconds until which
     entries are forgiven. others: number of people inside whom this gate does not know; None: as
     before. complete: people who are not named have no passage elsewhere.
+
+    Of a large site they come in parts, which count together once the last one is there. part: the
+    number of this one, from 0. more: another one follows.
     """
 
     passages: Mapping[int, RemotePassage] = field(default_factory=dict)
     forgiven: Mapping[int | None, float] = field(default_factory=dict)
     others: int | None = None
     complete: bool = False
+    part: int = 0
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)

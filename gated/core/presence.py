@@ -22,6 +22,8 @@ Passed = tuple[Direction, float]
 """Direction and UTC seconds of a passage."""
 
 NEVER = float("-inf")
+MOST_PARTS = 200
+"""Of one report; a longer one is not applied, and the one before holds."""
 
 
 @dataclass(slots=True)
@@ -45,6 +47,8 @@ class Presence:
     """UTC seconds of that report."""
     forgiven_here: set[int | None] = field(default_factory=set)
     """Ids of people forgiven since the start."""
+    parts: list[RemotePresence] = field(default_factory=list)
+    """Of a report of the hub that is not whole yet."""
     made: set[int] = field(default_factory=set)
     """Ids of people whose last passage here was made since the start."""
 
@@ -121,8 +125,27 @@ class Presence:
     def apply_remote(self, remote: RemotePresence, utc: float, sure: bool = True) -> None:
         """Apply a report of the hub about the other gates, received at `utc`.
 
-        sure: the time is known to be right; passages in the future then count as now.
+        Parts of a report are kept until the last one is there: until then the report before holds,
+        and nobody counts as outside because a part is on its way. Of a report of which a part is
+        missing nothing is applied. sure: the time is known to be right; passages in the future then
+        count as now.
         """
+        if remote.part == 0:
+            self.parts = []
+        if remote.part != len(self.parts) or remote.part >= MOST_PARTS:
+            self.parts = []
+            return
+        self.parts.append(remote)
+        if remote.more:
+            return
+        whole, self.parts = self.parts, []
+        if len(whole) > 1:
+            passages = {id_: passage for part in whole for id_, passage in part.passages.items()}
+            forgiven = {id_: until for part in whole for id_, until in part.forgiven.items()}
+            remote = replace(remote, passages=passages, forgiven=forgiven)
+        self._apply_whole(remote, utc, sure)
+
+    def _apply_whole(self, remote: RemotePresence, utc: float, sure: bool) -> None:
         latest = utc if sure else float("inf")
         changed = {
             person_id: replace(passage, utc=min(passage.utc, latest))

@@ -239,6 +239,8 @@ class _RemotePresence:
     forgiven: tuple[_Forgiven, ...]
     others: int | None
     complete: bool
+    part: int
+    more: bool
 
 
 EVENTS: Mapping[str, type] = {
@@ -287,8 +289,8 @@ TO_SERVICE: Mapping[int, type] = {
 }
 
 DOOR_TAKES = {1: (KB, 0), 2: (8 * MB, 0), 3: (64 * KB, 0), 4: (KB, 0), 5: (KB, 0)}
-"""Kind -> longest body and picture. An `Ask` is long when it carries the passages at the other
-gates of a large site."""
+"""Kind -> longest body and picture. An `Ask` is long when it carries a part of the passages at the
+other gates of a large site (`fleet.gate.remote_presence.in_parts`)."""
 
 SERVICE_TAKES = {
     65: (2 * MB, 0), 66: (256 * KB, 0), 67: (64 * KB, 0), 68: (16 * KB, 0),
@@ -365,7 +367,8 @@ def _event_out(event: Event) -> tuple[str, Mapping[str, Any]]:
             _RemotePassage(person, p.seq, p.direction, p.utc, p.gate)
             for person, p in event.passages.items()
         )
-        wire = _RemotePresence(remote, _forgiven_out(event.forgiven), event.others, event.complete)
+        how = event.others, event.complete, event.part, event.more
+        wire = _RemotePresence(remote, _forgiven_out(event.forgiven), *how)
     name = _EVENT_NAMES.get(type(wire))
     if name is None:
         raise RefusedMessage("unknown_event", f"a service does not send {type(event).__name__}")
@@ -389,7 +392,8 @@ def _event_in(name: str, body: Mapping[str, Any]) -> Event:
         remote = {
             p.person: RemotePassage(p.seq, p.direction, p.utc, p.gate) for p in event.passages
         }
-        return RemotePresence(remote, dict(event.forgiven), event.others, event.complete)
+        how = event.others, event.complete, event.part, event.more
+        return RemotePresence(remote, dict(event.forgiven), *how)
     found: Event = event
     return found
 

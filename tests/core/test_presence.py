@@ -127,6 +127,33 @@ def test_people_whom_this_gate_does_not_know() -> None:
     assert len(presence) == 0, "they entered before the hub spoke of them"
 
 
+def test_a_report_in_parts_counts_once_all_of_it_is_there() -> None:
+    presence = Presence()
+    presence.apply_remote(RemotePresence({1: word(9, ENTRY, 10.0), 4: word(8, ENTRY, 11.0)}), 20.0)
+    before = dict(presence.inside)
+    parts = [RemotePresence({n: word(n, ENTRY, 10.0 + n)}, {}, 7, True, n, n < 2) for n in range(3)]
+    for part in parts[:2]:
+        presence.apply_remote(part, 20.0)
+        assert presence.inside == before, "nobody counts as outside while parts are on their way"
+    presence.apply_remote(parts[2], 20.0)
+    assert presence.inside == {0: 10.0, 1: 11.0, 2: 12.0}
+    assert presence.others == 7
+
+
+def test_a_report_of_which_a_part_is_missing_changes_nothing() -> None:
+    presence = Presence()
+    presence.apply_remote(RemotePresence({4: word(8, ENTRY, 11.0)}), 20.0)
+    parts = [
+        RemotePresence({n: word(n, ENTRY, 10.0 + n)}, {}, None, True, n, n < 2) for n in range(3)
+    ]
+    for part in (parts[0], parts[2], parts[1], parts[2]):
+        presence.apply_remote(part, 20.0)
+    assert presence.inside == {4: 11.0}
+    for part in (parts[0], *parts):
+        presence.apply_remote(part, 20.0)
+    assert presence.inside == {0: 10.0, 1: 11.0, 2: 12.0}, "a new one begins with its first part"
+
+
 def test_the_whole_state_of_the_site() -> None:
     presence = Presence()
     presence.apply_remote(RemotePresence({1: word(9, ENTRY, 10.0), 2: word(8, ENTRY, 11.0)}), 20.0)

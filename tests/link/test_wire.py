@@ -28,7 +28,9 @@ from gated.core.messages import (
     Silenced,
     Tick,
 )
+from gated.core.presence import Presence
 from gated.core.values import Box, Direction, DoorMode, Face, Method, PersonRef
+from gated.fleet.gate.remote_presence import in_parts
 from gated.link import messages as m
 from gated.link.status_board import DecisionView, EventView
 from gated.link.wire import HEADER, UNKNOWN_BYTES, VERSION, Packet, Unpacker, WireError, packed
@@ -64,6 +66,8 @@ events: st.SearchStrategy[Event] = st.one_of(
         ),
         forgiven,
         st.none() | numbers,
+        st.booleans(),
+        st.integers(0, 300),
         st.booleans(),
     ),
 )
@@ -241,3 +245,19 @@ def test_a_frame_that_is_none_is_refused(shape: m.FrameShape) -> None:
 
 def test_a_frame_that_is_too_large_is_not_shown() -> None:
     assert m.shape_of(np.zeros((1, 9000, 3), np.uint8), (), 1, False) is None
+
+
+def test_the_passages_of_a_large_site_fit_into_messages_in_parts() -> None:
+    """Of 200,000 people, by gates with the longest names: as one message they were refused."""
+    name = "\U0001f6aa" * 100
+    passed = {n: RemotePassage(n, Direction.ENTRY, 1.8e9 + n / 3, name) for n in range(200_000)}
+    report = RemotePresence(passed, dict.fromkeys(range(0, 200000, 2), 1800000000.0), 3, True)
+    parts = list(in_parts(report))
+    longest, _ = m.DOOR_TAKES[2]
+    assert all(len(m.encode(m.Ask(1, part, 5.0))) < longest for part in parts)
+    presence, whole = Presence(), Presence()
+    for part in parts:
+        presence.apply_remote(part, 2e9)
+    whole.apply_remote(report, 2e9)
+    assert presence == whole
+    assert list(in_parts(RemotePresence(others=3))) == [RemotePresence(others=3)]

@@ -22,7 +22,7 @@ from gated.fleet.gate.downlink import Downlink
 from gated.fleet.gate.membership import Membership
 from gated.fleet.gate.offline_edits import EditSender
 from gated.fleet.gate.pictures import PictureSender
-from gated.fleet.gate.remote_presence import AtHub, Elsewhere, FromHub, heard
+from gated.fleet.gate.remote_presence import AtHub, Elsewhere, FromHub, heard, in_parts
 from gated.fleet.gate.uplink import Uplink, status_of
 from gated.link.loop import Loop, OnCrash
 from gated.link.status_board import StatusBoard
@@ -273,8 +273,8 @@ class PresenceLoop(HubLoop):
 
     def turn(self) -> float:
         presence = self._elsewhere.next(min(WAIT_S, self._stale_s / 2) if self.connected else 0)
-        if presence is not None:
-            self._post(presence)
+        for part in in_parts(presence) if presence is not None else ():
+            self._post(part)
         return self._elsewhere.pause_s
 
     def _pause(self) -> float:

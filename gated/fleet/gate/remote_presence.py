@@ -7,7 +7,8 @@ processes can say what it knows.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
@@ -33,6 +34,9 @@ log = logging.getLogger(__name__)
 
 PATIENCE_S = 5.0
 """The tolerance beyond the agreed time of an answer."""
+
+PART = 10_000
+"""People in one report to the gate, which fit into a message of the link with the longest names."""
 
 LOOK_S = 0.2
 """The interval at which a gate that is the hub itself looks for passages of other gates."""
@@ -101,6 +105,21 @@ def _forget(workspace: Workspace) -> None:
         with workspace.database.write() as session:
             site_presence_store.store_from_hub(session, (), complete=True)
             settings_store.set_(session, KEY, {})
+
+
+def in_parts(report: RemotePresence, size: int = PART) -> Iterator[RemotePresence]:
+    """Divide a report into parts of so many people; what fits stays one."""
+    passages, forgiven = list(report.passages.items()), list(report.forgiven.items())
+    longest = max(len(passages), len(forgiven), 1)
+    for nth, start in enumerate(range(0, longest, size)):
+        some = slice(start, start + size)
+        yield replace(
+            report,
+            passages=dict(passages[some]),
+            forgiven=dict(forgiven[some]),
+            part=nth,
+            more=start + size < longest,
+        )
 
 
 class FromHub:
