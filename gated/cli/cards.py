@@ -166,7 +166,8 @@ def replace(
 ) -> CommandResult:
     """Withdraw a lost card and give another one in its place, with its label and its dates.
 
-    The lost one is blocked first, whatever comes of the new one.
+    The lost one is blocked first, whatever comes of the new one. It stays with the person, blocked:
+    whoever finds it learns whose it was. `gated cards withdraw` removes it.
 
     \b
     Example: gated cards replace E17 --next
@@ -176,7 +177,10 @@ def replace(
     with open_state(config) as workspace:
         credentials = Credentials.of(workspace)
         person = person_of(workspace, code)
-        lost = _one(credentials.list_(person.id), card)
+        found = credentials.list_(person.id)
+        # beside one in use, blocked cards are those that were lost before
+        in_use = [c for c in found if c.is_active and c.kind == "card"]
+        lost = _one(found if card is not None else in_use or found, card)
         # what was typed wrongly is said before anything is blocked
         _one_way(number, next_card)
         if not next_card:
@@ -186,9 +190,10 @@ def replace(
         new = _needed(number_of(workspace, number, next_card))
         dates = given(valid_from=lost.valid_from, valid_until=lost.valid_until)
         made = give_card(workspace, person, new, lost.label, dates)
-        with workspace.change(ACTOR) as change:
-            credentials.delete(change, lost.id)
-    text = f"{person.name} ({person.personnel_code}) has card {made.id} in the place of {lost.id}"
+    text = (
+        f"{person.name} ({person.personnel_code}) has card {made.id} in the place of {lost.id}, "
+        "which is blocked"
+    )
     return CommandResult(asdict(made), text)
 
 

@@ -186,22 +186,25 @@ def test_what_changes_something_tells_a_script_what_is_so_now(
     assert fixed in asked("attendance", "list")
 
 
-def test_a_lost_card_is_replaced_and_its_number_opens_nothing(
+def test_a_lost_card_is_replaced_opens_nothing_and_can_be_traced(
     gated: Gated, at: tuple[str, Path]
 ) -> None:
     assert gated("cards", "give", "E17", "4711228", "--label", "blue", *at).code == 0
     assert gated("cards", "replace", "E17", "4711300", *at).code == 0
-    (card,) = gated("cards", "list", "E17", "--json", *at).json
+    lost, card = gated("cards", "list", "E17", "--json", *at).json
     assert (card["label"], card["is_active"]) == ("blue", True)
-    assert gated("access", "whose-card", "4711228", *at).code == 1
+    assert (lost["label"], lost["is_active"]) == ("blue", False)
+    assert gated("access", "whose-card", "4711228", *at).out == "Anna Berg (E17), blocked (blue)\n"
     assert gated("access", "whose-card", "4711300", *at).out == "Anna Berg (E17) (blue)\n"
     assert gated("cards", "replace", "E17", "4711301", "--next", *at).code == 2
-    assert gated("cards", "list", "E17", "--json", *at).json[0]["is_active"] is True
+    assert gated("cards", "list", "E17", "--json", *at).json[1]["is_active"] is True
     # whatever comes of the new one, the lost one is blocked
     refused = gated("cards", "replace", "E17", "1", *at)
     assert refused.code == 1
-    assert gated("cards", "list", "E17", "--json", *at).json[0]["is_active"] is False
-    assert gated("cards", "block", "E17", "--release", *at).code == 0
+    assert gated("cards", "list", "E17", "--json", *at).json[1]["is_active"] is False
+    assert gated("cards", "block", "E17", "--release", "--card", str(card["id"]), *at).code == 0
+    assert gated("cards", "withdraw", "E17", "--card", str(lost["id"]), *at).code == 0
+    assert gated("access", "whose-card", "4711228", *at).code == 1
     assert gated("cards", "give", "E17", "4711555", *at).code == 0
     assert "there are several" in gated("cards", "withdraw", "E17", *at).err
     assert gated("cards", "withdraw", "E17", "--all", *at).code == 0
