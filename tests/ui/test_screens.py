@@ -398,6 +398,12 @@ def test_why_settings_are_refused_is_said_in_the_language_of_the_page(visit: Vis
     alert = page.get_by_role("alert").filter(has_text="Diese Einstellungen gehen nicht")
     alert.filter(has_text="liveness.infra_red: challenge verlangt Bewegungen").wait_for()
     assert "asks for movements" not in alert.inner_text()
+    said = page.locator("dialog").inner_text()
+    assert "Gesichter in Bildern ohne Farbe" in said
+    assert "Faces in pictures" not in said
+    page.keyboard.press("Escape")
+    page.get_by_role("searchbox").fill("verdecktes objektiv")  # found by the words that are shown
+    page.get_by_role("listitem").filter(has_text="camera.watch_view").wait_for()
 
 
 @pytest.mark.parametrize("language", ["fa", "de"])

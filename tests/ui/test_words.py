@@ -15,6 +15,7 @@ import gated
 from gated.access.access_plan import ONE_DIRECTION
 from gated.attendance.attendance_store import BY_HAND
 from gated.config import ON_PAGES, settings
+from gated.config.explained import explained
 from gated.config.settings import SETTING_RULES
 from gated.core.access import RULES, Need
 from gated.core.alarms import DETAILS
@@ -47,7 +48,7 @@ from gated.webhooks import webhooks
 STATIC = Path(pages.__file__).parent / "static"
 ROOMS = Path(gated.__file__).parent
 LANGUAGES = ("en", "de", "fr", "es", "ar", "fa")
-PARTS = ("", "more/", "codes/", "screens/")
+PARTS = ("", "more/", "codes/", "screens/", "settings/")
 """All screens load the first; the others come with the screens, or the error, that need them."""
 
 
@@ -80,7 +81,15 @@ ENUMS: dict[str, type[StrEnum]] = {
     "door": DoorState,
     "camera": CameraEventKind,
 }
+EXPLAINED = {
+    f"{section}.{key}": text
+    for section in settings.SECTIONS
+    for key, text in explained(section).items()
+}
+"""What each setting is for, by its key."""
+FIGURE = re.compile(r"[0-9](?:[0-9.,e-]*[0-9])?")
 CODES = {
+    "explain": list(EXPLAINED),
     **{kind: [str(member) for member in of] for kind, of in ENUMS.items()},
     "reason": [*Reason, *BY_HAND],
     "rule": [name for name, _ in RULES],
@@ -152,6 +161,21 @@ def _reasons(source: Path) -> Iterator[str]:
         if name in ("RowProblem", "problem_row"):
             given = [k.value for k in call.keywords if k.arg == "rule"]
         yield from (str(g.value) for g in given if isinstance(g, ast.Constant) and g.value)
+
+
+def test_what_a_setting_is_for_is_said_as_the_configuration_says_it() -> None:
+    """Whoever changes an explanation looks at its words in the other languages, too."""
+    told = {k.partition(".")[2]: w for k, w in WORDS["en"].items() if k.startswith("explain.")}
+    assert told == EXPLAINED
+
+
+@pytest.mark.parametrize("language", LANGUAGES[1:])
+def test_the_words_of_a_setting_name_the_same_keys_and_figures(language: str) -> None:
+    for key, english in EXPLAINED.items():
+        words = str(WORDS[language][f"explain.{key}"])
+        assert words != english, key
+        assert set(re.findall(r"`[^`]+`", english)) <= set(re.findall(r"`[^`]+`", words)), key
+        assert sorted(FIGURE.findall(words)) == sorted(FIGURE.findall(english)), key
 
 
 @pytest.mark.parametrize("alarm", DETAILS)

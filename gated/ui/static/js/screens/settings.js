@@ -1,9 +1,9 @@
 // Settings: of the gate, and the audit here; accounts, directory, backups and jobs in modules of their own.
 import { get, may, put } from "../core/api.js";
 import { h, signal } from "../core/dom.js";
-import { codes, day, fromSite, has, moment, t, word } from "../core/i18n.js";
+import { codes, day, fromSite, has, learn, moment, t, word } from "../core/i18n.js";
 import { BASE, remember } from "../core/router.js";
-import { bdi, button, chip, empty, head, loaded, note } from "../pieces/bits.js";
+import { bdi, button, chip, empty, english, head, loaded, note } from "../pieces/bits.js";
 import { ask, field, input, select } from "../pieces/dialog.js";
 import { icon } from "../pieces/icon.js";
 import { saved } from "../pieces/saved.js";
@@ -89,6 +89,14 @@ function audit(at) {
 
 // --- what the gate is set to -------------------------------------------------------------------
 
+// What a setting is for; its words are many, and come with this view.
+const purpose = ({ key, explanation }) => (has(`explain.${key}`) ? t(`explain.${key}`) : explanation);
+const explained = one => { const text = purpose(one); return text === one.explanation ? english(text) : text; };
+async function everySetting() {
+  const [found] = await Promise.all([get("/api/settings"), learn("settings").catch(() => {})]);
+  return found;
+}
+
 function gate() {
   const q = signal(""), mine = signal(false), open = new Set(); // sections that somebody has opened
   // A section is folded until it is opened, or the search finds something in it.
@@ -98,9 +106,9 @@ function gate() {
       h("summary", {}, h("h2", { dir: "ltr" }, name), h("span.small.muted.num", {}, t("settings.count", { n: rows.length }), set > 0 && ` · ${t("settings.set", { n: set })}`)),
       h("ul.rows", { "aria-label": name }, rows.map(one => value(one, again))));
   };
-  const list = loaded(() => get("/api/settings"), (found, again) => h("div.stack", {},
+  const list = loaded(everySetting, (found, again) => h("div.stack", {},
     found.file && h("p.small.muted", {}, t("settings.file"), " ", h("bdi", { dir: "ltr" }, found.file)),
-    () => sections(found.settings.filter(one => (!mine.value || one.source !== "default") && `${one.key} ${one.explanation}`.toLowerCase().includes(q.value))).map(one => section(one, again))));
+    () => sections(found.settings.filter(one => (!mine.value || one.source !== "default") && `${one.key} ${purpose(one)}`.toLowerCase().includes(q.value))).map(one => section(one, again))));
   return h("div.stack", {}, changing(list.again),
     h("div.filters", {}, h("div.search", {}, icon("search"), h("input", { type: "search", "aria-label": t("settings.search"), placeholder: t("settings.search"), autocomplete: "off", oninput: e => { q.value = e.target.value.toLowerCase(); } })),
       field(t("settings.mine"), h("input", { type: "checkbox", onchange: e => { mine.value = e.target.checked; } }))), list);
@@ -115,13 +123,13 @@ function sections(rows) {
 const shownAs = value => (value === null ? "–" : typeof value === "boolean" ? t(value ? "app.yes" : "app.no") : typeof value === "object" ? JSON.stringify(value) : String(value));
 
 function value(one, again) {
-  return h("li", {}, h("div.grow", {}, h("strong", { dir: "ltr" }, one.key), one.explanation && h("p.small.muted", { lang: "en", dir: "ltr" }, one.explanation)),
+  return h("li", {}, h("div.grow", {}, h("strong", { dir: "ltr" }, one.key), one.explanation && h("p.small.muted", {}, explained(one))),
     h("div.ends", {}, h("bdi.num.break", { dir: "ltr" }, shownAs(one.value)), h("p.small.muted", {}, t(`source.${one.source}`), one.place && !["pages", "default"].includes(one.source) && h("bdi", { dir: "ltr" }, ` · ${one.place}`))),
     one.form ? button(t("app.change"), () => set(one, again), { kind: "small", "aria-label": `${t("app.change")}: ${one.key}` }) : chip("", "lock", t("settings.fixed")));
 }
 
 const set = (one, again) => ask(one.key, [
-  one.explanation && h("p.muted", { lang: "en", dir: "ltr" }, one.explanation),
+  one.explanation && h("p.muted", {}, explained(one)),
   field(t("settings.value"), control(one), t("settings.default", { value: shownAs(one.default) })),
   note("info", t("settings.tried")),
 ].filter(Boolean), { yes: t("app.save"), act: async given => {
