@@ -264,4 +264,7 @@ def erase(
         state = workspace.traces_state()
     record = {**asdict(receipt), "state": state}
     text = f"{person.personnel_code} erased: {receipt.enrollments} photos, {receipt.files} files"
-    return CommandResult(record, f"{text}, row {receipt.seq} of the journal proves it")
+    text = f"{text}, row {receipt.seq} of the journal proves it"
+    if receipt.texts_left:
+        text += f"; {receipt.texts_left} texts about other people still name this one"
+    return CommandResult(record, text)

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from gated.core.text import search_key
-from gated.database.tables import journal, journal_private, persons
+from gated.database.tables import correction_requests, journal, journal_private, persons
 
 NOTED = (
     "alarm_acknowledged",
@@ -94,6 +94,28 @@ def notes_about(session: Session, person: Naming) -> Iterator[tuple[str, int, st
         for chain, seq, payload in session.execute(noted):
             if any(person.is_in(text) for text in _texts(payload)):
                 yield chain, seq, role
+
+
+def count_left(session: Session, uid: str) -> int:
+    """Count the texts beside other people that name a stored person: an erasure leaves them.
+
+    They are the reasons of entries about others, and what others wrote to have a time corrected.
+    """
+    person = naming_of(session, uid)
+    if person is None:
+        return 0
+    row, part = journal.c, journal_private.c
+    beside = sa.and_(part.chain == row.chain, part.seq == row.seq)
+    about_others = part.role == "subject", part.uid != uid
+    reasons = (
+        sa.select(part.payload).join(journal, beside).where(row.kind.in_(NOTED), *about_others)
+    )
+    found = [text for payload in session.scalars(reasons) for text in _texts(payload)]
+    asked = correction_requests.c
+    requests = sa.select(asked.reason, asked.answer).join(persons, persons.c.id == asked.person_id)
+    for wish in session.execute(requests.where(persons.c.uid != uid)):
+        found += [text for text in wish if text]
+    return sum(map(person.is_in, found))
 
 
 def _texts(payload: Any) -> Iterator[str]:

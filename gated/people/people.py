@@ -14,7 +14,7 @@ from gated.database.change_feed import GROUP
 from gated.database.records import Enrollment, Group, Person
 from gated.database.rows import Versions, require_version
 from gated.errors import Conflict, LastDayOver, NotFound, TextRefused
-from gated.journal.notes import Naming
+from gated.journal.notes import Naming, count_left
 from gated.people import consent_store as consents
 from gated.people import group_store as groups_
 from gated.people import overview_store, person_store
@@ -41,6 +41,8 @@ class ErasureReceipt:
     consents: int
     credentials: int
     redacted_rows: int
+    texts_left: int
+    """Texts beside other people that name the person."""
     overridden: bool
     chain: str
     seq: int
@@ -215,6 +217,7 @@ class People(Service):
             "consents": int(consents.find(session, id_) is not None),
             "credentials": person_store.credentials_of(session, id_),
         }
+        texts_left = count_left(session, person.uid)
         redacted = workspace.journal.erase_person(session, change.at, person.uid, "erasure")
         files = person_store.delete(session, id_)
         workspace.forget_after(change, *files)
@@ -227,6 +230,7 @@ class People(Service):
             uid=person.uid,
             erased_at=moment(change.at),
             overridden=override,
+            texts_left=texts_left,
             chain=proof.chain,
             seq=proof.seq,
             hash=proof.hash,

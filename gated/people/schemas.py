@@ -179,6 +179,9 @@ class ErasureReceiptOut(Out):
     consents: int
     credentials: int
     redacted_rows: int
+    texts_left: int
+    """Reasons and requests beside other people that name the person: nobody but you can judge
+    these."""
     overridden: bool
     chain: str
     seq: int

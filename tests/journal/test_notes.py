@@ -12,10 +12,10 @@ import sqlalchemy as sa
 import gated
 from gated.database.engine import Database
 from gated.database.records import Person
+from gated.database.tables import correction_requests, journal_private, utcnow
 from gated.database.tables import journal as rows
-from gated.database.tables import journal_private
 from gated.journal.journal import Entry, Journal, subject_of
-from gated.journal.notes import NOTED, Naming
+from gated.journal.notes import NOTED, Naming, count_left
 from gated.people import person_store
 from tests.people.people import NOW, add_person
 
@@ -87,6 +87,36 @@ def test_why_two_may_have_one_face_goes_with_either_of_them(
         kept = [json.loads(payload)["reason"] for payload in left.scalars()]
     assert kept == ["their faces were compared by hand"]
     assert journal.verify().ok
+
+
+def test_texts_beside_others_stay_and_are_counted(
+    db: Database, journal: Journal, ada: Person
+) -> None:
+    with db.write() as session:
+        other = add_person(session, first_name="Eve", last_name="King", personnel_code="E-18")
+        for reason, answer in (
+            ("Ada Lovelace has seen me", None),
+            ("late", "ask E-17"),
+            ("x", "y"),
+        ):
+            session.execute(
+                sa.insert(correction_requests).values(
+                    person_id=other.id, reason=reason, answer=answer, state="open",
+                    created_at=utcnow(), updated_at=utcnow(),
+                )
+            )  # fmt: skip
+    for person, text in (
+        (other, "let in for Lovelace"),
+        (other, "forgot"),
+        (ada, "Lovelace forgot"),
+    ):
+        subject = {**subject_of(person.ref), "cause": text}
+        entry = Entry(NOW, "presence_forgiven", {}, {"subject": subject})
+        journal.append([entry])
+    with db.read() as session:
+        assert count_left(session, ada.uid) == 3
+        assert count_left(session, other.uid) == 0
+        assert count_left(session, "nobody") == 0
 
 
 @pytest.mark.parametrize("kind", ["corrected", "manual_punch"])

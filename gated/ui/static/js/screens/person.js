@@ -192,7 +192,7 @@ async function erase(p) {
   if (!receipt) return;
   await dialog(t("receipt.title"), close => [
     h("p", {}, t("receipt.done", { name: nameOf(p) })),
-    h("dl.pairs", {}, ["erased_at", "enrollments", "files", "credentials", "redacted_rows", "chain", "seq", "hash"].map(key => [h("dt", {}, t(`receipt.${key}`)), h("dd.break", {}, key === "erased_at" ? moment(receipt[key]) : String(receipt[key]))])),
+    h("dl.pairs", {}, ["erased_at", "enrollments", "files", "credentials", "redacted_rows", "texts_left", "chain", "seq", "hash"].map(key => [h("dt", {}, t(`receipt.${key}`)), h("dd.break", {}, key === "erased_at" ? moment(receipt[key]) : String(receipt[key]))])),
     h("div.row.end", {}, button(t("app.print"), () => print(), { kind: "" }), button(t("app.close"), () => close(), { kind: "main" }))]);
   go("people");
 }
