@@ -64,6 +64,8 @@ def test_an_admin_makes_a_display_and_takes_it_away(visit: Visit, site: Site) ->
         arg=first,
     )
     assert violations(screen) == []
+    shown = screen.locator("main > .now").bounding_box()
+    assert shown["width"] > 0.9 * WALL["viewport"]["width"], "all of the wall is used"
     for control in ("button", "a", "[onclick]"):
         assert screen.locator(control).count() == 0, "there is nothing to press"
     page.reload()
