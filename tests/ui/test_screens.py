@@ -214,7 +214,7 @@ def test_a_lockdown_from_a_phone_until_a_time_ends_by_itself(visit: Visit, site:
     visitor = visit(**PHONE)
     visitor.sign_in("operator", "now")
     page = visitor.page
-    page.get_by_role("button", name="Lockdown").tap()
+    page.get_by_role("button", name="Lockdown", exact=True).tap()
     page.get_by_role("dialog").get_by_label("Reason").fill("somebody shouts")
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     page.get_by_role("dialog").get_by_label("Until").fill(f"{tomorrow:%Y-%m-%dT18:00}")
@@ -229,7 +229,7 @@ def test_a_lockdown_from_a_phone_until_a_time_ends_by_itself(visit: Visit, site:
         soon = {"until": (datetime.now(UTC) + timedelta(seconds=2)).isoformat()}
         sooner = {"mode": "lockdown", "reason": "it was a play", **soon}
         assert client.put("/api/gate/mode", json=sooner).status_code == 202
-    page.get_by_role("button", name="Lockdown").wait_for()
+    page.get_by_role("button", name="Lockdown", exact=True).wait_for()
     alert.wait_for(state="detached")
 
 
