@@ -14,15 +14,20 @@ HINTS = frozenset({*FLAWS, *Movement, "look_here", "hold_still", "step_back", "r
 """Codes of notices that help a person to be recognised; shown at the gate only."""
 
 NEEDS = "needs_"
+ENDS_TOLD = frozenset({"free_access", "out_of_service"})
 _BROKEN = frozenset({"lost", "frozen", "looped", "covered", "turned"})
 
 
 def present(status: GateStatus) -> dict[str, Any]:
-    """Return the state of the gate for a kiosk: the door, and whether there is a fault."""
+    """Return the state of the gate for a kiosk: the door, and whether there is a fault.
+
+    until: when the mode ends by itself; of a lockdown nobody at the door is told.
+    """
     fault = status.camera in _BROKEN or status.journal == "unavailable" or status.room == "full"
     return {
         "door": status.door_state,
         "mode": status.door_mode,
+        "until": status.door_mode_until if status.door_mode in ENDS_TOLD else None,
         "fault": fault or status.door_fails,
     }
 

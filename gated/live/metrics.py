@@ -10,6 +10,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.core import (
@@ -131,6 +132,9 @@ class _Board(Collector):
                 yield _states(
                     name, f"1 for the present {name.replace('_', ' ')}.", "state", [state]
                 )
+        if status.door_mode_until is not None:
+            ends = datetime.fromisoformat(status.door_mode_until).timestamp()
+            yield _gauge("door_mode_ends_seconds", "When the mode ends by itself.", ends)
         if status.hub is not None and status.hub.get("backlog") is not None:
             yield _gauge("hub_backlog_rows", "Rows that the hub lacks.", status.hub["backlog"])
 

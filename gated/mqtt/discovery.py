@@ -74,6 +74,9 @@ def _components(settings: MqttSettings, topics: Topics) -> Iterator[tuple[str, C
     yield "people_inside", {**inside, "state_class": "measurement", "icon": "mdi:account-group"}
     mode = {"device_class": "enum", "options": [str(mode) for mode in DoorMode]}
     yield "mode", {**_sensor(topics, "mode", "Mode"), **mode}
+    # unknown while the mode does not end by itself
+    end = {"device_class": "timestamp", "icon": "mdi:clock-end"}
+    yield "mode_until", {**_sensor(topics, "mode_until", "Mode until"), **end}
     temperature = _sensor(topics, "temperature", "Temperature")
     about = {
         "device_class": "temperature",

@@ -49,6 +49,7 @@ def state_of(status: GateStatus, facts: SiteFacts) -> dict[str, Any]:
         "door": _on(door and door in _OPEN),
         "state": door,
         "mode": status.door_mode,
+        "mode_until": status.door_mode_until,
         "forced": _on(door is DoorState.FORCED or "door_forced" in status.alarms),
         "held": _on(door is DoorState.HELD_OPEN or "door_held_open" in status.alarms),
         "tamper": _on("door_tamper" in status.alarms),

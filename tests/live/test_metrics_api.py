@@ -90,6 +90,16 @@ def test_problems_and_alarms_come_and_go(server: Running) -> None:
     assert told[("gated_healthy", frozenset())] == 1.0
 
 
+def test_the_end_of_a_mode_is_told_while_it_has_one(server: Running) -> None:
+    ends = "gated_door_mode_ends_seconds", frozenset[tuple[str, str]]()
+    assert ends not in read(asked(server))
+    board = server.services.board
+    board.publish(door_mode="free_access", door_mode_until="2026-12-24T18:00:00+00:00")
+    assert read(asked(server))[ends] == datetime(2026, 12, 24, 18, tzinfo=UTC).timestamp()
+    board.publish(door_mode="normal", door_mode_until=None)
+    assert ends not in read(asked(server))
+
+
 def test_nobody_is_named(server: Running) -> None:
     server.services.board.add_decision(decided())
     told = asked(server)

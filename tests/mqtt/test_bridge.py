@@ -114,6 +114,19 @@ def now() -> float:
 # --- what is told -----------------------------------------------------------------------------
 
 
+def test_the_end_of_a_mode_is_told_while_it_has_one(
+    tmp_path: Path, broker: Broker, listener: Listener
+) -> None:
+    with world_of(tmp_path, broker.port) as world:
+        until(lambda: state(listener).get("mode") == "normal", "normal")
+        assert state(listener)["mode_until"] is None
+        six = "2026-12-24T18:00:00+00:00"
+        world.board.publish(door_mode="free_access", door_mode_until=six)
+        until(lambda: state(listener)["mode_until"] == six, "free until six")
+        world.board.publish(door_mode="normal", door_mode_until=None)
+        until(lambda: state(listener)["mode_until"] is None, "it has ended")
+
+
 def test_the_state_is_retained_and_follows_the_gate(
     tmp_path: Path, broker: Broker, listener: Listener
 ) -> None:

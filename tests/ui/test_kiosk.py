@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 from collections.abc import Callable
@@ -276,6 +277,31 @@ def test_while_the_door_is_shut_for_all_no_pin_is_asked_for(visit: Visit, site: 
     assert english.bounding_box() == there  # everything keeps its place
 
 
+@pytest.mark.parametrize(
+    ("mode", "later", "words"),
+    [
+        ("free_access", timedelta(0), r"The door is open until \d\d:\d\d"),
+        ("out_of_service", timedelta(0), r"Out of service until \d\d:\d\d"),
+        ("free_access", timedelta(days=40), r"The door is open until \d+ \w+ \d{4}, \d\d:\d\d"),
+        ("lockdown", None, "Closed"),
+    ],
+)
+def test_until_when_the_door_is_open_or_out_of_service_is_said(
+    visit: Visit, site: Site, mode: str, later: timedelta | None, words: str
+) -> None:
+    visitor = visit(**SCREEN, locale="en-GB")
+    page = visitor.page
+    until = None if later is None else (datetime.now(UTC) + later).isoformat()
+    state = {"door": "locked", "mode": mode, "fault": False, "until": until}
+    told = f"event: state\ndata: {json.dumps(state)}\n\n"
+    page.route(
+        "**/api/kiosk/events",
+        lambda route: route.fulfill(status=200, content_type="text/event-stream", body=told),
+    )
+    visitor.goto(f"kiosk#{site.token}")
+    page.get_by_role("heading", name=re.compile(f"^{words}$")).wait_for()
+
+
 def _with(route: Any, **values: Any) -> None:
     answer = route.fetch()
     route.fulfill(response=answer, json={**answer.json(), **values})
@@ -365,3 +391,12 @@ def test_the_screen_tells_those_behind_nothing(names: bool) -> None:
 def test_a_gate_that_cannot_work_is_out_of_order(lacks: dict[str, Any], fault: bool) -> None:
     status = GateStatus(datetime.now(UTC), camera="opened", journal="available")
     assert present(replace(status, **lacks))["fault"] is fault
+
+
+@pytest.mark.parametrize(
+    ("mode", "told"), [("free_access", True), ("out_of_service", True), ("lockdown", False)]
+)
+def test_when_a_lockdown_ends_is_not_told_at_the_door(mode: str, told: bool) -> None:
+    six = "2026-12-24T18:00:00+00:00"
+    status = GateStatus(datetime.now(UTC), door_mode=mode, door_mode_until=six)
+    assert present(status)["until"] == (six if told else None)

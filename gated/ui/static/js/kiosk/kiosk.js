@@ -1,6 +1,6 @@
 // The screen at the gate. It heals itself: whatever is away comes back without a touch.
 import { effect, h, signal } from "../core/dom.js";
-import { clock, either, has, language, LANGUAGES, learn, preferred, speak, t, zone } from "../core/i18n.js";
+import { clock, either, has, language, LANGUAGES, learn, moment, preferred, speak, t, today, toSite, zone } from "../core/i18n.js";
 import { session } from "../core/api.js";
 import { motion } from "../core/live.js";
 import { follow, lookForUpdate, outdated } from "../core/stream.js";
@@ -37,6 +37,12 @@ function signOf({ show, code, gate }) {
   return show === "idle" && STANDS_OPEN.includes(gate.door) ? "door" : SIGNS[show];
 }
 
+// "The door is open until 18:00", where the mode ends by itself; of another day with its date.
+function ending(what, until) {
+  if (!until) return t(`kiosk.${what}`);
+  return t(`kiosk.${what}.until`, { at: toSite(until).startsWith(today()) ? clock(until) : moment(until) });
+}
+
 function words(s) {
   const otherwise = ways();
   if (s.show === "hint" && s.code === "needs_second_factor" && otherwise) return [t("kiosk.factor", { ways: otherwise })];
@@ -47,8 +53,8 @@ function words(s) {
   if (s.show === "denied") return [t("kiosk.denied"), otherwise ? t("kiosk.denied.sub", { ways: otherwise }) : t("kiosk.desk")];
   if (s.show === "wait") return [t("kiosk.wait"), t("kiosk.wait.sub")];
   if (s.show === "fire") return [t("kiosk.fire"), t("kiosk.open")];
-  if (s.show === "free") return [t("kiosk.open"), t("kiosk.free")];
-  return [t(`kiosk.${s.show === "closed" ? s.code : s.show}`), t("kiosk.desk")];
+  if (s.show === "free") return [ending("open", s.gate.until), t("kiosk.free")];
+  return [s.show === "closed" ? ending(s.code, s.gate.until) : t(`kiosk.${s.show}`), t("kiosk.desk")];
 }
 
 function screen() {
