@@ -179,6 +179,7 @@ def test_events_come_once_in_order_with_what_may_be_told(
         alarm = {"severity": "alarm", "gate": "north"}
         world.happens(Entry(world.workspace.clock.now(), "door_forced", alarm))
         until(lambda: len(listener.said("/journal")) == 2, "both events")
+        until(lambda: len(listener.said("/event")) == 2, "both for automations, too")
         passage, forced = listener.said("/journal")
         assert (passage["event_type"], forced["event_type"]) == ("passage", "alarm")
         assert passage["person"] == {"uid": world.anna.uid, "personnel_code": "E17"}
