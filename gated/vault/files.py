@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import glob
 import json
 import os
 import re
@@ -43,14 +44,17 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o600) -> None:
     sync_directory(path.parent)
 
 
-def sweep_temporary(folders: Iterable[Path], grace_s: float = 60.0) -> int:
+def sweep_temporary(
+    folders: Iterable[Path], grace_s: float = 60.0, *, of: str | None = None
+) -> int:
     """Remove what `write_atomic` left in these folders when it was cut off; return how many.
 
-    Files younger than `grace_s` seconds stay: another process may be writing them.
+    Files younger than `grace_s` seconds stay: another process may be writing them. of: the name of
+    one file, in a folder that others use, too.
     """
     removed, newest = 0, time.time() - grace_s
     for folder in folders:
-        for path in folder.glob(f".*{TEMPORARY}"):
+        for path in folder.glob(f".{'*' if of is None else glob.escape(of)}.*{TEMPORARY}"):
             if _TEMPORARY_NAME.fullmatch(path.name) and path.lstat().st_mtime <= newest:
                 path.unlink(missing_ok=True)
                 removed += 1

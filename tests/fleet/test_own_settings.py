@@ -107,6 +107,23 @@ def test_what_works_is_written_into_the_file_and_its_comments_stay(machine: Mach
     assert machine.workspace.journal.verify().ok
 
 
+def test_a_start_removes_what_a_write_of_the_file_left_that_was_cut_off(
+    machine: Machine,
+) -> None:
+    folder, name = machine.file.parent, machine.file.name
+    left, young, other = (
+        folder / f".{name}.{'a' * 16}.tmp",
+        folder / f".{name}.{'b' * 16}.tmp",
+        folder / f".other.yaml.{'c' * 16}.tmp",
+    )
+    for path in (left, young, other):
+        path.write_text("api: {secret_key: x}")
+    for path in (left, other):
+        os.utime(path, (0, 0))
+    machine.start()
+    assert (left.exists(), young.exists(), other.exists()) == (False, True, True)
+
+
 def test_what_cannot_be_written_down_holds_all_the_same(machine: Machine) -> None:
     if os.geteuid() == 0:
         os.chown(machine.file, 12345, -1)  # another's, as files in /etc are

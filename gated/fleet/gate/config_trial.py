@@ -24,7 +24,7 @@ from gated.database.state_lock import is_locked
 from gated.errors import Broken, ConfigError, StorageError
 from gated.fleet.gate import assigned_config as given_store
 from gated.fleet.gate.assigned_config import AssignedConfig, Giver, KeptConfig, RefusedConfig
-from gated.fleet.gate.settings_file import write_values
+from gated.fleet.gate.settings_file import sweep_leftovers, write_values
 from gated.link.status_board import GateStatus, StatusBoard
 from gated.ports import Clock
 from gated.vault.state_swap import finish
@@ -269,6 +269,9 @@ class ConfigTrial:
 
     def begin(self) -> None:
         """At the start, before anything is built: note what could not be used."""
+        file = find_config(self._now.file, self._now.environ)
+        if file is not None:
+            sweep_leftovers(file)
         refused, given = self._layer.refused, self._layer.given
         try:
             kept = self._kept()

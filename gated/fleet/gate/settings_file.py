@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
 from gated.config import Values, with_values
-from gated.vault.files import write_atomic
+from gated.vault.files import sweep_temporary, write_atomic
+
+log = logging.getLogger(__name__)
 
 
 def write_values(file: Path, values: Values) -> None:
@@ -21,6 +24,19 @@ def write_values(file: Path, values: Values) -> None:
         text = stream.read()
     mode = real.stat().st_mode & 0o777
     write_atomic(real, with_values(text, values).encode(), mode)
+
+
+def sweep_leftovers(file: Path) -> int:
+    """Remove what writes of a configuration file left beside it when they were cut off.
+
+    They hold the file's secrets. Returns how many there were.
+    """
+    real = Path(os.path.realpath(file))
+    try:
+        return sweep_temporary([real.parent], of=real.name)
+    except OSError as error:
+        log.warning("leftovers of %s cannot be removed: %s", real, error)
+        return 0
 
 
 def is_writable(file: Path) -> bool:
