@@ -207,7 +207,8 @@ def set_rules_of_group(
 ) -> list[GroupRuleOut]:
     """Put these rules in the place of those before; the gates obey within a second."""
     if len(body) > MOST_RULES:
-        raise Conflict(f"a group has at most {MOST_RULES} rules")
+        text = f"a group has at most {MOST_RULES} rules"
+        raise Conflict(text).named("most", str(MOST_RULES))
     wanted = [GroupRule(rule.gate, rule.schedule_id) for rule in body]
     with change:
         stored = services.access.set_rules_of_group(change, id, wanted)

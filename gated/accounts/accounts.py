@@ -84,7 +84,7 @@ class Accounts(Service):
     ) -> Account:
         """Add an account; Conflict when the name is taken or unusable, WeakPassword, NotFound."""
         if Role(role) in PROGRAMS:
-            raise Conflict("a device has no password: add it as a device")
+            raise Conflict("a device has no password: add it as a device").named("device_password")
         require_name(username)
         require_strong(password, username)
         hashed = self._passwords.hash(password)
@@ -135,7 +135,7 @@ class Accounts(Service):
         with self._workspace.database.read() as session:
             account = _named(session, username)
             if Role(account.role) in PROGRAMS:
-                raise Conflict(BY_ITSELF)
+                raise Conflict(BY_ITSELF).named("device_token")
             if identity_store.is_external(session, account.id):
                 raise CompanyAccount("this account is signed in to with the company's account")
             editor = editor_store.find(session, account.id)
@@ -170,7 +170,8 @@ class Accounts(Service):
         """Give an account another role and end its sessions; NotFound, Conflict."""
         account = _own(change.session, username)
         if PROGRAMS & {Role(account.role), Role(role)}:
-            raise Conflict("devices stay devices, and nobody else becomes one")
+            text = "devices stay devices, and nobody else becomes one"
+            raise Conflict(text).named("device_role")
         if role == account.role:
             return account
         account = account_store.set_role(change.session, account.id, role)
@@ -277,7 +278,7 @@ class Accounts(Service):
         if identity_store.is_external(session, account.id):
             raise CompanyAccount("this account is signed in to with the company's account")
         if Role(account.role) in PROGRAMS:
-            raise Conflict(BY_ITSELF)
+            raise Conflict(BY_ITSELF).named("device_token")
         return _own(session, account.username)
 
     def may_sign_in(self, session: Session, account: Account) -> bool:
@@ -444,7 +445,8 @@ def _person_uid(session: Session, account: Account) -> str | None:
 def require_name(username: str) -> None:
     """Conflict when an account cannot have this name."""
     if not re.fullmatch(r"[\w.@+-]{1,100}", username):
-        raise Conflict("an account name has letters, digits and . _ @ + - only")
+        text = "an account name has letters, digits and . _ @ + - only"
+        raise Conflict(text).named("account_name")
 
 
 def _set_active(change: Change, username: str, active: bool, kind: str) -> Account:

@@ -77,7 +77,8 @@ class FirstAdmin(Service):
         with self.change("setup code") as change:
             session = change.session
             if account_store.list_(session):
-                raise Conflict("there is an account already: sign in, or ask its owner")
+                text = "there is an account already: sign in, or ask its owner"
+                raise Conflict(text).named("account_there")
             stored = stored_settings.get(session, _KEY)
             if not self._is_right(stored, code):
                 raise BadCredentials("the setup code is wrong or over: start the gate for another")

@@ -64,7 +64,8 @@ class CorrectionRequests(Service):
         """
         wish.require_sense()
         if person_id is None:
-            raise Conflict("this account is nobody's: it has no times to correct")
+            text = "this account is nobody's: it has no times to correct"
+            raise Conflict(text).named("nobodys_account")
         session = change.session
         person_store.get(session, person_id)
         if correction_request_store.count_open(session, person_id) >= MOST_OPEN:

@@ -142,7 +142,8 @@ class _Backup:
         for name, data in (small | {n: later[n] for n in {_LEDGER} & later.keys()}).items():
             self._add(tar, name, data)
         if _keys(later) != _keys(small):
-            raise Conflict("a key was changed while the backup was made: make it once more")
+            text = "a key was changed while the backup was made: make it once more"
+            raise Conflict(text).named("key_changed")
 
     def _state(self) -> dict[str, bytes]:
         """Return the small files by their names in the backup."""

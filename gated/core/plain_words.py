@@ -80,7 +80,7 @@ RULES = {
 }
 """What a value may break: its name, which pages have words for, and what it says in English."""
 
-OWN_RULES = ("ends_early", "unknown_zone")
+OWN_RULES = ("ends_early", "unknown_zone", "year")
 """Rules that our own validators name; each says by itself what is wrong."""
 
 _ONE = re.compile(r"(least|most) 1 (character|byte)s\b")

@@ -18,6 +18,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from gated.core.text import clean_code, clean_text
 from gated.http.site_time import completed, completed_end
@@ -91,7 +92,8 @@ def _in_utc(at: datetime) -> datetime:
     try:
         return at.astimezone(UTC)
     except OverflowError:
-        raise ValueError("a year from 1 to 9999, also in UTC, is needed") from None
+        text = "a year from 1 to 9999, also in UTC, is needed"
+        raise PydanticCustomError("year", text) from None
 
 
 Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]

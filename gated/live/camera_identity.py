@@ -46,9 +46,10 @@ class CameraIdentity(Service):
             known = stored_settings.get(change.session, _KEY) or {}
             identity = known.get("seen")
             if self._pinned is not None:
-                raise Conflict("the configuration names the certificate: change camera.certificate")
+                text = "the configuration names the certificate: change camera.certificate"
+                raise Conflict(text).named("certificate_named")
             if identity is None or identity == known["accepted"]:
-                raise Conflict("the camera has not changed")
+                raise Conflict("the camera has not changed").named("camera_same")
             stored_settings.set_(change.session, _KEY, {"accepted": identity, "seen": identity})
             change.record("camera_accepted", {"identity": identity, "before": known["accepted"]})
         return str(identity)

@@ -94,14 +94,17 @@ class ClockKeeper(Service):
         now = self._raw.now()
         if now.utc < RTC_EPOCH:
             shown = datetime.fromtimestamp(now.utc, UTC)
-            raise Conflict(f"the clock shows {shown:%Y-%m-%d}, which cannot be: set it first")
+            day = f"{shown:%Y-%m-%d}"
+            text = f"the clock shows {day}, which cannot be: set it first"
+            raise Conflict(text).named("clock_impossible", day)
         before = self.look()
         known = Known(now.utc, now.mono, self._boot, "admin")
         with _at_a_time, self._workspace.change(actor, self._raw) as change:
             kept = replace(store.get(change.session), known=known)
             after = judge(now, self._evidence(kept))
             if not after.trusted:
-                raise Conflict(f"{after}: set the clock by the hub's, or ask there")
+                text = f"{after}: set the clock by the hub's, or ask there"
+                raise Conflict(text).named("clock_by_hub")
             store.put(change.session, kept)
             body = {
                 "was": str(before.standing),

@@ -106,6 +106,29 @@ def test_pages_get_the_rule_and_its_limit_for_words_of_their_own(server: Running
         )
 
 
+def test_what_does_not_fit_what_is_there_has_a_name_too(server: Running) -> None:
+    wish = {"created_at": "2026-03-01T08:00:00Z", "direction": "entry", "reason": "forgotten"}
+    with server.client("viewer") as nobody:
+        refused = nobody.post("/api/correction-requests", json=wish)
+    assert (refused.status_code, refused.json()["code"]) == (409, "conflict"), refused.text
+    (why,) = refused.json()["errors"]
+    assert (why["at"], why["rule"]) == ("body", "nobodys_account")
+    assert why["detail"] == refused.json()["detail"]
+
+
+def test_a_year_that_no_clock_reaches_has_a_name(server: Running) -> None:
+    at = {
+        "person_id": 1,
+        "direction": "entry",
+        "reason": "test",
+        "created_at": "9999-12-31T23:59:59-12:00",
+    }
+    with server.client("operator") as operator:
+        (why,) = operator.post("/api/attendance", json=at).json()["errors"]
+    assert (why["at"], why["rule"]) == ("body.created_at", "year")
+    assert why["detail"].startswith("a year from 1 to 9999")
+
+
 def test_modes_are_named(server: Running) -> None:
     with server.client("operator") as operator:
         answer = operator.put("/api/gate/mode", json={"mode": "ajar", "reason": "drill"})

@@ -128,7 +128,8 @@ class OwnSettings:
 
     def _known(self) -> InForce:
         if self._held is None:
-            raise Conflict("this program was started without a configuration file of its own")
+            text = "this program was started without a configuration file of its own"
+            raise Conflict(text).named("no_settings_file")
         return self._held
 
 

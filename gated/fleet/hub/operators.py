@@ -38,7 +38,8 @@ class Operators(Service):
             session = change.session
             account = _account(session, username)
             if account.role not in ROLES:
-                raise Conflict(f"an account with the role {account.role} cannot work at gates")
+                text = f"an account with the role {account.role} cannot work at gates"
+                raise Conflict(text).named("role_at_gates")
             ids = group_store.ids(session, names)
             editor_store.put(session, account.id, ids, everyone=everyone)
             _record(change, "operator_allowed", account)

@@ -181,7 +181,8 @@ class Review(Service):
             edit = _pending(session, id_)
             found = self._reviewed(session, edit)
             if erase and found.person is not None:
-                raise Conflict("this person is known here: DELETE /api/persons/{id} erases them")
+                text = "this person is known here: DELETE /api/persons/{id} erases them"
+                raise Conflict(text).named("known_here")
             theirs = edit_store.pending_of(session, edit.person)
             for refused in theirs if edit.kind == CREATE else [edit]:
                 edit_store.decide(session, refused, REFUSED, actor, reason)
@@ -230,7 +231,8 @@ class Review(Service):
         session = change.session
         groups = group_store.by_uids(session, content["groups"])
         if len(groups) != len(set(content["groups"])):
-            raise Conflict("a group of this person is not there any more: refuse the edit")
+            text = "a group of this person is not there any more: refuse the edit"
+            raise Conflict(text).named("group_gone")
         names = [g.name for g in groups]
         person = self._people.create(change, content["fields"], groups=names, uid=edit.person)
         # a deactivation always wins: also one that came before there was anybody
@@ -329,7 +331,8 @@ class Review(Service):
         """Conflict for what is no template of this model; DuplicateFace, EnrollmentRefused."""
         gallery = open_gallery(self._workspace, model, "cosine").load()
         if len(gallery) and gallery.vectors.shape[1] != len(vector):
-            raise Conflict("this is no template of the model that it names")
+            text = "this is no template of the model that it names"
+            raise Conflict(text).named("other_template")
         try:
             calibration = calibration_for(model, self._workspace.settings.vision.engine)
         except AssetError:
@@ -379,7 +382,8 @@ def _pending(session: Session, id_: int) -> FleetEdit:
 def _person(session: Session, edit: FleetEdit) -> Person:
     person = replica.find(session, edit.person)
     if person is None:
-        raise Conflict("the person of this edit is not known here yet")
+        text = "the person of this edit is not known here yet"
+        raise Conflict(text).named("not_known_yet")
     return person
 
 

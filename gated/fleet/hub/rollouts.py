@@ -139,7 +139,8 @@ class Rollouts(Service):
             change.touches(ROLLOUTS)
             session = change.session
             if (other := rollout_store.running(session)) is not None:
-                raise Conflict(f"roll-out {other.id} runs: halt it first")
+                text = f"roll-out {other.id} runs: halt it first"
+                raise Conflict(text).named("rollout_runs")
             made = rollout_store.add(
                 session,
                 configuration_id=rollout_store.configuration(session, configuration_id).id,
@@ -163,7 +164,8 @@ class Rollouts(Service):
             rollout = _locked(change, id_, "running", "halted")
             other = rollout_store.running(change.session)
             if other is not None and other.id != id_:
-                raise Conflict(f"roll-out {other.id} runs: halt it first")
+                text = f"roll-out {other.id} runs: halt it first"
+                raise Conflict(text).named("rollout_runs")
             return self._progress(change.session, self._go_on(change, rollout))
 
     def halt(self, id_: int, *, actor: str) -> Progress:
