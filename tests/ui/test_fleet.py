@@ -110,7 +110,7 @@ def test_a_roll_out_is_begun_on_the_page(visitor: Visitor, hub: Site, tmp_path: 
     first = dialog.get_by_role("group", name="Stage 1")
     first.get_by_label("Site: works").check()
     begin.click()
-    alert.filter(has_text="line:2: door.held_open_s").wait_for()
+    alert.filter(has_text="line 2: door.held_open_s: must be a number").wait_for()
     page.wait_for_function("el => el.getBoundingClientRect().top >= 0", arg=alert.element_handle())
     assert violations(page) == []
     file = tmp_path / "strict.yaml"

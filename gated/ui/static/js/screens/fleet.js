@@ -87,9 +87,12 @@ function stageOf(stage, name, all) {
     [...new Set(all.map(g => g.site))].sort().map(site => box("sites", site, [`${t("fleet.site")}: `, bdi(site)])), all.map(g => box("gates", g.name, bdi(g.name))));
 }
 
-// What is wrong with a text stands at a place such as `line:3`.
+// What is wrong with a text stands at a place such as `line:3`; the detail begins with the key, which words leave out.
 function byLine(error) {
-  for (const e of error.body?.errors ?? []) e.at = e.at.replace(/^line(:(\d+).*)?$/, (_, more, n) => (n ? t("import.line", { n: Number(n) }) : t("rollout.settings")));
+  for (const e of error.body?.errors ?? []) {
+    const line = /^line:(\d+)/.exec(e.at)?.[1], key = e.rule && /^([\w.]+): /.exec(e.detail)?.[1];
+    e.at = [line ? t("import.line", { n: Number(line) }) : t("rollout.settings"), key].filter(Boolean).join(": ");
+  }
   throw error;
 }
 
