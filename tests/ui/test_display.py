@@ -18,11 +18,20 @@ PHONE = {"viewport": {"width": 360, "height": 740}}
 LATER_MS = 45_000
 
 
-def _made(site: Site, name: str) -> tuple[int, str]:
-    """A display of the site, and what its link leads to."""
+@pytest.fixture(autouse=True)
+def _none_before(site: Site) -> None:
+    """Leave nothing of the tests before, nor of one that is tried again."""
+    with signed_in(site) as admin:
+        for device in admin.get("/api/devices").json():
+            if device["role"] == "display":
+                assert admin.delete(f"/api/devices/{device['id']}").status_code == 204
+
+
+def _made(site: Site, name: str) -> str:
+    """Make a display of the site; returns what its link leads to."""
     with signed_in(site) as admin:
         made = admin.post("/api/devices", json={"name": name, "role": "display"}).json()
-    return made["id"], f"display#{made['token']}"
+    return f"display#{made['token']}"
 
 
 def _is_shown(page: Any) -> None:
@@ -84,7 +93,7 @@ def test_an_admin_makes_a_display_and_takes_it_away(visit: Visit, site: Site) ->
 
 
 def test_its_token_may_be_typed_and_another_is_refused(visit: Visit, site: Site) -> None:
-    id_, path = _made(site, "reception")
+    path = _made(site, "reception")
     visitor = visit(**WALL)
     page = visitor.page
     visitor.goto("display")
@@ -97,12 +106,10 @@ def test_its_token_may_be_typed_and_another_is_refused(visit: Visit, site: Site)
     _is_shown(page)
     page.reload()
     _is_shown(page)
-    with signed_in(site) as admin:
-        admin.delete(f"/api/devices/{id_}")
 
 
 def test_a_phone_and_other_languages(visit: Visit, site: Site) -> None:
-    id_, path = _made(site, "phone")
+    path = _made(site, "phone")
     visitor = visit(**PHONE)
     page = visitor.page
     visitor.goto(path)
@@ -117,8 +124,6 @@ def test_a_phone_and_other_languages(visit: Visit, site: Site) -> None:
     assert violations(page) == []
     page.reload()
     page.get_by_role("heading", name="آخرین تصمیم‌ها").wait_for()
-    with signed_in(site) as admin:
-        admin.delete(f"/api/devices/{id_}")
 
 
 def test_it_is_not_offered_to_who_may_not_make_it(visit: Visit, site: Site) -> None:
@@ -132,7 +137,7 @@ def test_it_is_not_offered_to_who_may_not_make_it(visit: Visit, site: Site) -> N
 @pytest.mark.parametrize("stream", ["events", "preview"])
 def test_a_connection_that_hangs_is_begun_anew(browser: Any, site: Site, stream: str) -> None:
     """As after a suspend: the browser takes the connection for open, and hears nothing."""
-    id_, path = _made(site, f"hangs-{stream}")
+    path = _made(site, f"hangs-{stream}")
     with browser.new_context(locale="en-GB", **WALL) as context:  # whose clock nobody else needs
         page = context.new_page()
         page.clock.install()
@@ -145,8 +150,6 @@ def test_a_connection_that_hangs_is_begun_anew(browser: Any, site: Site, stream:
         with page.expect_request(f"**/api/display/{stream}"):
             page.clock.fast_forward(LATER_MS)
         page.unroute_all(behavior="ignoreErrors")
-    with signed_in(site) as admin:
-        admin.delete(f"/api/devices/{id_}")
 
 
 def test_it_outlives_the_gate_that_was_killed_and_its_browser(browser: Any, tmp_path: Path) -> None:
@@ -154,7 +157,7 @@ def test_it_outlives_the_gate_that_was_killed_and_its_browser(browser: Any, tmp_
         browser.new_context(locale="en-GB", **WALL) as context,
         running_site(tmp_path, killed=True) as site,
     ):
-        _, path = _made(site, "wall")
+        path = _made(site, "wall")
         visitor = Visitor(context.new_page(), site)
         visitor.goto(path)
         page = visitor.page
