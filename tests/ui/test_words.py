@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -181,6 +182,36 @@ def test_the_words_of_a_setting_name_the_same_keys_and_figures(language: str) ->
 @pytest.mark.parametrize("alarm", DETAILS)
 def test_the_words_of_an_alarm_have_its_values(alarm: str) -> None:
     assert _places(WORDS["en"][f"detail.{alarm}"]) == set(DETAILS[alarm])
+
+
+SAID_BY_DEVICES = {
+    "runtime/card_reading.py": 1,
+    "osdp/peripheral.py": 1,
+    "devices/bus_door.py": 1,
+    "devices/guards.py": 1,
+    "daemon/gate_runtime.py": 2,  # cameras
+    "daemon/door_process.py": 1,  # always the same
+}
+"""Alarms whose detail has no values: what a device or a library says, for which there are no words.
+"""
+
+
+def test_what_the_program_says_itself_of_an_alarm_has_values() -> None:
+    """Whoever adds one gives its values to `DETAILS`, for words in every language."""
+    found = Counter(
+        str(source.relative_to(ROOMS))
+        for source in ROOMS.rglob("*.py")
+        for call in ast.walk(ast.parse(source.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and _is_without_values(call)
+    )
+    assert found == SAID_BY_DEVICES
+
+
+def _is_without_values(call: ast.Call) -> bool:
+    if getattr(call.func, "id", "") != "Condition" or not 3 <= len(call.args) < 5:
+        return False
+    ended = isinstance(call.args[1], ast.Constant) and call.args[1].value is False
+    return not ended and not any(k.arg == "values" for k in call.keywords)
 
 
 def test_every_act_that_the_audit_shows_has_words() -> None:
