@@ -128,7 +128,7 @@ function rollouts() {
   const list = loaded(() => get("/api/fleet/rollouts"), (found, again) => (found.length ? h("div.stack", {}, found.map(r => h("section.card", { "aria-label": t("rollout.title", { n: r.configuration }) },
     h("header", {}, h("h2", {}, t("rollout.title", { n: r.configuration })), chip(TONE[r.state], null, t(`rollout.${r.state}`)),
       may("admin") && (ACTS[r.state] ?? []).map(name => button(t(`rollout.${name}`), () => act(r, name, again), { kind: name === "advance" ? "small" : "small bad" }))),
-    h("div.pad.stack", {}, h("p.small.muted", {}, bdi(r.begun_by ?? "–"), ` · ${moment(r.begun_at)}`), r.reason && note("bad", r.reason),
+    h("div.pad.stack", {}, h("p.small.muted", {}, bdi(r.begun_by ?? "–"), ` · ${moment(r.begun_at)}`), r.reason && note("bad", english(r.reason)),
       h("ol.stages", {}, r.stages.map((stage, at) => h("li", { "aria-current": at + 1 === r.stage && r.state === "running" ? "step" : null }, bdi(names(stage))))),
       r.gates.length > 0 && h("ul.rows", {}, r.gates.map(g => h("li", {}, h("div.grow", {}, h("strong", {}, bdi(g.name)), h("span.small.muted", {}, ` · ${g.site}`), g.detail && h("p.small", {}, english(g.detail))), chip(TONE[g.state] ?? "", null, t(`rollout.gate.${g.state}`))))))))) : empty("list", t("rollout.none"))));
   every(LOOK_MS, () => list.again());
