@@ -37,9 +37,9 @@ from gated.workspace import Workspace
 PEOPLE_AT_FIRST, PEOPLE_AT_A_TIME = 20, 100
 """Whoever wants a few need not wait for many; of many each part asks the database anew."""
 DAYS_AT_A_TIME = 3
+"""Of exceptions in one answer: of each day all passages of all people are looked at."""
 FARTHEST = timedelta(hours=26)
 """Between the clocks of two time zones."""
-"""Of exceptions in one answer: of each day all passages of all people are looked at."""
 ROWS_AT_FIRST = 100
 """A table begins with few rows, so that whoever waits for it sees it begin."""
 ROWS_AT_A_TIME = 1000

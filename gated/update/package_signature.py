@@ -83,7 +83,7 @@ def check_package(file: Path, signature: Path, keys: Keys) -> SignedPackage:
     kind, signer, signed, comment, sealed = _read_signature(signature)
     if kind == _WHOLE:
         raise Refused(f"{signature} is of an old kind: sign it with minisign 0.10 or later")
-    name = signer[::-1].hex().upper()  # as minisign prints it
+    name = f"{int.from_bytes(signer, 'little'):X}"  # as minisign prints it
     key = keys.get(signer)
     if key is None:
         raise Refused(f"{file} is signed with the key {name}, which {KEYS} does not have")

@@ -44,8 +44,8 @@ def test_no_route_takes_a_parameter_that_it_does_not_have(
     if "admin" in ALLOWED[route.who]:
         answer = admin.get(address)
     else:
-        with server.client("device") as device:
-            answer = device.get(address)
+        with server.client(route.who) as program:
+            answer = program.get(address)
     assert answer.status_code == 422, answer.text
     found = answer.json()
     assert found["code"] == "unknown_parameter"
