@@ -514,6 +514,9 @@ def test_axe_finds_nothing(visit: Visit, scheme: str, size: dict[str, Any]) -> N
     for name, path in PAGES.items():
         visitor.goto(path)
         visitor.settle()
+        # at its end, where no row lies under the bar that a phone has at the bottom
+        visitor.page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+        visitor.settle()
         found[name] = violations(visitor.page)
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
 
