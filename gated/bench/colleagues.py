@@ -49,6 +49,7 @@ def measure_colleagues(site: Site, phase_s: float, progress: Progress) -> list[d
     rows = []
     with Running(site) as gate:
         gate.wait_ready()
+        gate.weigh_as_installed()
         gate.collect(2.0)
         for kind, words in KINDS.items():
             alone: list[Line] = []

@@ -21,6 +21,7 @@ def measure_strangers(site: Site, phase_s: float, progress: Progress) -> list[di
     rows = []
     with Running(site) as gate:
         gate.wait_ready()
+        gate.weigh_as_installed()
         gate.collect(2.0)
         for kind in KINDS:
             progress(f"strangers: {kind}")

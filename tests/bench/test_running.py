@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 import time
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gated.bench.limits import limited
-from gated.bench.running import measure_relay_and_load, spread
+from gated.bench.running import INSTALLED_NICE, Running, measure_relay_and_load, spread
 from gated.bench.site import Site, brisk_walk_ups, film
 from gated.bench.walkups import walker_kit
 from gated.enrollment.gallery_cache import open_gallery
@@ -47,6 +49,24 @@ def test_ten_thousand_templates_are_there_at_the_next_start(tmp_path: Path) -> N
         site.add_templates(kit, 200)
         with Workspace(site.settings) as workspace:
             assert len(open_gallery(workspace, kit.model, kit.metric).load()) == 200
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux's /proc")
+def test_the_service_that_is_measured_has_the_share_of_its_unit(tmp_path: Path) -> None:
+    weights = {0: 1024, 13: 56}  # sched_prio_to_weight of the kernel
+    units = Path(__file__).parents[2] / "systemd"
+    door, service = (
+        int(re.findall(r"^CPUWeight=(\d+)$", (units / name).read_text(), re.MULTILINE)[0])
+        for name in ("gated.service", "gated-service.service")
+    )
+    assert weights[INSTALLED_NICE] / weights[0] == pytest.approx(service / door, rel=0.1)
+    site = Site(tmp_path / "site", require_assets("default", "demo", "pad"), {"source": "demo"})
+    with Running(site) as gate:
+        gate.wait_ready()
+        gate.weigh_as_installed()
+        nice = [os.getpriority(os.PRIO_PROCESS, pid) for pid in gate.processes]
+    assert nice[0] == os.getpriority(os.PRIO_PROCESS, 0)
+    assert nice[1:] == [INSTALLED_NICE]
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux's /proc")
