@@ -12,12 +12,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.ui.site import ARGS, CHROMIUM, Visitor, require_browser, running_site
+from tests.ui.site import (
+    ARGS,
+    CHROMIUM,
+    Site,
+    Visitor,
+    require_browser,
+    running_site,
+    signed_in,
+)
 
 OUT = Path("screenshots")
 SIZES = {"desk": (1280, 900), "phone": (390, 844), "tablet": (820, 1180)}
 SCREENS = {"upright": (800, 1280), "flat": (1280, 800), "small": (800, 480)}
 """Of kiosks."""
+WALLS = {"wall": (1920, 1080), "phone": (390, 844)}
+"""Of displays."""
 PAGES = {
     "now": "now",
     "people": "people",
@@ -44,6 +54,7 @@ PAGES = {
     "gate": "settings?view=gate",
     "accounts": "settings?view=accounts",
     "devices": "settings?view=devices",
+    "displays": "settings?view=displays",
     "directory": "settings?view=directory",
     "audit": "settings?view=audit",
     "jobs": "settings?view=jobs",
@@ -71,6 +82,7 @@ DIALOGS = {
     "add-hours": ("rules?view=schedules", "Add hours"),
     "export": ("attendance", "Export"),
     "add-account": ("settings?view=accounts", "Add account"),
+    "add-display": ("settings?view=displays", "Add display"),
 }
 """Name -> the page and the button that opens it, in English."""
 
@@ -126,15 +138,35 @@ def main(names: list[str]) -> None:
             for line in visitor.said:
                 print(f"{size} {theme} {language}: {line}")
             context.close()
-        if not names or "kiosk" in names:
-            for screen, (width, height) in SCREENS.items():
-                for language in ("en", "ar", "de"):
-                    context = browser.new_context(viewport={"width": width, "height": height})
-                    _shoot_kiosk(
-                        Visitor(context.new_page(), site), f"{screen}-{language}", language
-                    )
-                    context.close()
+        _shoot_screens(browser, site, names)
         browser.close()
+
+
+def _shoot_screens(browser: Any, site: Site, names: list[str]) -> None:
+    """Take the pictures of kiosks and displays."""
+    if not names or "kiosk" in names:
+        for screen, (width, height) in SCREENS.items():
+            for language in ("en", "ar", "de"):
+                context = browser.new_context(viewport={"width": width, "height": height})
+                _shoot_kiosk(Visitor(context.new_page(), site), f"{screen}-{language}", language)
+                context.close()
+    if not names or "display" in names:
+        token = _display_of(site)
+        for screen, (width, height) in WALLS.items():
+            for language in ("en", "fa", "de"):
+                context = browser.new_context(viewport={"width": width, "height": height})
+                visitor = Visitor(context.new_page(), site)
+                visitor.goto(f"display?lang={language}#{token}")
+                visitor.settle()
+                _shoot(visitor, f"display-{screen}-{language}")
+                context.close()
+
+
+def _display_of(site: Site) -> str:
+    """Make a display; returns its token."""
+    with signed_in(site) as admin:
+        made = admin.post("/api/devices", json={"name": "reception", "role": "display"}).json()
+    return str(made["token"])
 
 
 def _shoot_kiosk(visitor: Visitor, name: str, language: str) -> None:
