@@ -48,7 +48,7 @@ from gated.devices.supervised import SupervisedCamera
 from gated.devices.timed_door import TimedDoor
 from gated.door.act_check import ActCheck
 from gated.door.alarms import before_restart
-from gated.door.door_memory import DoorMemory, remembered
+from gated.door.door_memory import DoorMemory
 from gated.enrollment.gallery_cache import GalleryCache, open_gallery
 from gated.enrollment.models import VisionKit, policy_of
 from gated.enrollment.strangers import error_estimate
@@ -182,7 +182,7 @@ class GateRuntime:
 
     def _hold_fire(self, door: Door) -> None:
         """Release the door again where a fire was not reset before the program ended."""
-        if not remembered(self._settings.storage.state_dir).fire:
+        if not self._memory.fire:
             return
         try:
             held = isinstance(door, TimedDoor) and door.hold_fire()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
 from gated.core.messages import AlarmsAcknowledged, Event, Restored
 from gated.core.mode_end import ModeEnd
 from gated.core.values import DoorMode, moment
-from gated.door.door_memory import remembered
+from gated.door.door_memory import mode_of, remembered
 from gated.errors import AlreadyDone
 from gated.journal import alarm_store
 from gated.journal.alarm_store import Alarm
@@ -78,15 +77,10 @@ def before_restart(workspace: Workspace, *, closely: bool = True) -> Restored:
         mode = DoorMode.NORMAL if mode.admits else mode
     alarms = {alarm.kind: alarm.severity for alarm in standing}
     kept = remembered(workspace.settings.storage.state_dir).mode
-    unlogged = kept is not None and kept.body != _mode_of(row) and kept.utc > row.utc
+    unlogged = kept is not None and kept.body != mode_of(row.body) and kept.utc > row.utc
     if kept is not None and unlogged:
         row, mode = kept, DoorMode(kept.body["mode"])
     return Restored(mode, alarms, _end_of(row, workspace.journal.boot), unlogged)
-
-
-def _mode_of(row: LastRow) -> Mapping[str, Any]:
-    """Return what `door_memory` would keep of a row."""
-    return {key: row.body[key] for key in ("mode", "until") if key in row.body}
 
 
 def _end_of(row: LastRow, boot: str) -> ModeEnd | None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from gated.core.messages import RecordDecision, RecordEvent
 from gated.core.values import DoorEventKind, DoorMode
@@ -56,6 +57,11 @@ def remembered(state_dir: Path) -> Remembered:
         return Remembered()
 
 
+def mode_of(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is remembered of the body of a `door_mode`."""
+    return {key: body[key] for key in ("mode", "until") if key in body}
+
+
 class DoorMemory:
     """Writes the file. One thread uses it once the gate runs: that of the log."""
 
@@ -67,6 +73,11 @@ class DoorMemory:
         self._now = remembered(state_dir)
         self._pending: RecordEvent | None = None
         """The record of the mode; once it is in the log the file need not hold it."""
+
+    @property
+    def fire(self) -> bool:
+        """True while a fire release was not reset."""
+        return self._now.fire
 
     def prepare(self) -> None:
         """Create the file at its size, while there is room; a failure is logged."""
@@ -84,7 +95,7 @@ class DoorMemory:
                 now = replace(now, fire=record.kind == f"door_{DoorEventKind.FIRE}")
                 continue
             self._pending = record
-            body = {key: record.body[key] for key in ("mode", "until") if key in record.body}
+            body = mode_of(record.body)
             row = LastRow(body, self._boot, record.at.mono, record.at.utc)
             now = replace(now, mode=None if DoorMode(body["mode"]).admits else row)
         self._write(now)
