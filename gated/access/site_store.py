@@ -121,13 +121,12 @@ def set_holiday(session: Session, day: date, name: str | None, site: str = ALL) 
     return True
 
 
-def put_holidays(session: Session, wanted: Mapping[date, str], site: str = ALL) -> None:
-    """Let these be the holidays of a site; there are no others."""
-    id_ = _site(session, site)
-    session.execute(sa.delete(holidays).where(holidays.c.site_id == id_))
-    if wanted:
-        given = [{"site_id": id_, "day": day, "name": name} for day, name in wanted.items()]
-        session.execute(sa.insert(holidays), given)
+def put_holidays(session: Session, wanted: Mapping[date, str]) -> None:
+    """Let these be the holidays of all sites; there are no others, at none."""
+    id_ = _site(session, ALL)
+    session.execute(sa.delete(holidays))
+    given = [{"site_id": id_, "day": day, "name": name} for day, name in wanted.items()]
+    rows.insert_many(session, holidays, given)
     rows.change(session, sites, id_)
     _note(session, id_)
 

@@ -17,7 +17,7 @@ from gated.database import change_feed, hub_ownership, rows, site_zones
 from gated.database.hub_ownership import HERE
 from gated.database.records import GroupRule
 from gated.database.stored_settings import touch_rules
-from gated.database.tables import group_rules, holidays, schedule_exceptions
+from gated.database.tables import group_rules, schedule_exceptions
 from gated.database.tables import schedules as schedules_table
 from gated.database.tables import sites as sites_table
 from gated.fleet.wire.states import GroupState, ScheduleState, SiteState
@@ -78,7 +78,6 @@ def put_site(session: Session, state: SiteState, snapshot: int) -> None:
         if values.get(name) is not None:
             values[name] = _schedule(session, values[name], snapshot)
     hub_ownership.remember(session, change_feed.SITE, HERE, snapshot)
-    session.execute(sa.delete(holidays))
     session.execute(sa.update(sites_table).values(rules={}, timezone=None))
     site_store.set_rules(session, site_zones.ALL, values)
     site_store.set_timezone(session, site_zones.ALL, state.timezone)
