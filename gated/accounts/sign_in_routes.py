@@ -28,12 +28,13 @@ from gated.core.roles import Principal
 from gated.errors import BadCredentials, Conflict
 from gated.http.answers import Route, answers
 from gated.http.callers import (
-    LONGEST_S,
     SESSION,
     Anyone,
     Kiosk,
     Token,
+    begin_device_cookie,
     client_address,
+    renew_device_cookie,
     session_cookie,
     set_session_cookie,
 )
@@ -164,9 +165,7 @@ def begin_kiosk(
     request: Request, response: Response, _kiosk: Kiosk, token: Token, services: Services
 ) -> KioskSessionOut:
     """Let the browser of the kiosk keep its device's token in a cookie that no script reads."""
-    if session_cookie(request) is not None:
-        raise Conflict("bring the token of the device in the header: this browser has it already")
-    set_session_cookie(request, response, token, LONGEST_S)
+    begin_device_cookie(request, response, token)
     return KioskSessionOut(csrf_token=services.accounts.csrf_token(token))
 
 
@@ -175,8 +174,7 @@ def kiosk_session(
     request: Request, response: Response, kiosk: Kiosk, token: Token, services: Services
 ) -> KioskSessionOut:
     """The session of the kiosk, for a page that was loaded again; its cookie lives on from now."""
-    if session_cookie(request) is not None:
-        set_session_cookie(request, response, token, LONGEST_S)
+    renew_device_cookie(request, response, token)
     services.devices.saw(kiosk.account_id)
     return KioskSessionOut(csrf_token=services.accounts.csrf_token(token))
 

@@ -15,6 +15,7 @@ from gated.change import Change
 from gated.core.roles import Principal, Role
 from gated.database.request_origin import current
 from gated.errors import (
+    Conflict,
     CsrfMissing,
     NotAllowed,
     NotSignedIn,
@@ -101,6 +102,19 @@ def set_session_cookie(request: Request, response: Response, token: str, life_s:
         samesite="strict",
         secure=request.url.scheme == "https",
     )
+
+
+def begin_device_cookie(request: Request, response: Response, token: str) -> None:
+    """Let the browser of a device keep its token. Raises: Conflict when it has a cookie."""
+    if session_cookie(request) is not None:
+        raise Conflict("bring the token of the device in the header: this browser has it already")
+    set_session_cookie(request, response, token, LONGEST_S)
+
+
+def renew_device_cookie(request: Request, response: Response, token: str) -> None:
+    """Let the cookie of a device's browser live on from now; nothing where there is none."""
+    if session_cookie(request) is not None:
+        set_session_cookie(request, response, token, LONGEST_S)
 
 
 async def presented(request: Request, bearer: Annotated[str | None, Depends(bearer_of)]) -> str:
