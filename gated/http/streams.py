@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterable, Iterable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -40,9 +40,13 @@ def streamed(parts: Iterator[bytes], media_type: str) -> StreamingResponse:
     A generator that has begun lets go of what it holds when nobody reads on and it is closed.
     """
     first = next(parts)
-    rest: Iterable[bytes] = chain([first], parts)
+    return unbuffered(chain([first], parts), media_type)
+
+
+def unbuffered(parts: Iterable[bytes] | AsyncIterable[bytes], media_type: str) -> StreamingResponse:
+    """Answer with the parts as they come: neither kept nor held back on their way."""
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(rest, media_type=media_type, headers=headers)
+    return StreamingResponse(parts, media_type=media_type, headers=headers)
 
 
 def streaming(media_type: str) -> dict[int | str, dict[str, Any]]:

@@ -13,9 +13,8 @@ from starlette.responses import StreamingResponse
 
 from gated.core.messages import Notice
 from gated.core.roles import Principal
-from gated.errors import Busy, Conflict, GateUnavailable, StorageError
 from gated.http.answers import Route
-from gated.http.callers import LONGEST_S, Display, Token, session_cookie, set_session_cookie
+from gated.http.callers import Display, Token, begin_device_cookie, renew_device_cookie
 from gated.http.hosts import own_page
 from gated.http.problems import responses
 from gated.http.streams import EVENTS, KEEP_ALIVE, MOTION, event, streamed, streaming
@@ -24,7 +23,7 @@ from gated.link.status_board import RecentEvent
 from gated.live import preview as views
 from gated.live.dependencies import LiveServices, Services
 from gated.live.display import shown
-from gated.live.routes import EVENTS_S, KEEP_ALIVE_S, next_item, part
+from gated.live.routes import EVENTS_S, KEEP_ALIVE_S, event_stream, next_item, part
 from gated.live.schemas import DisplayOut
 
 router = APIRouter(prefix="/api/display", tags=["display"], route_class=Route)
@@ -40,9 +39,7 @@ AGAIN_S = 1.0
 )
 def begin(request: Request, response: Response, _display: Display, token: Token) -> None:
     """Let the browser of a display keep its token in a cookie that no script reads."""
-    if session_cookie(request) is not None:
-        raise Conflict("bring the token of the display in the header: this browser has it already")
-    set_session_cookie(request, response, token, LONGEST_S)
+    begin_device_cookie(request, response, token)
 
 
 @router.get("", responses=responses(409, 503))
@@ -51,8 +48,7 @@ def state(
 ) -> DisplayOut:
     """Return what a display shows; the cookie of its browser lives on from now."""
     services.running_gate()
-    if session_cookie(request) is not None:
-        set_session_cookie(request, response, token, LONGEST_S)
+    renew_device_cookie(request, response, token)
     services.devices.saw(display.account_id)
     return _state(services)
 
@@ -72,17 +68,7 @@ async def events(display: Display, services: Services) -> StreamingResponse:
     `alive` comes every 15 seconds when nothing else does: whoever hears less has lost the gate.
     """
     services.running_gate()
-    services.streams.require(display.account_id)
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    stream = _limited(services, display.account_id)
-    return StreamingResponse(stream, media_type=EVENTS, headers=headers)
-
-
-async def _limited(services: LiveServices, account_id: int) -> AsyncIterator[bytes]:
-    gone = (Busy, GateUnavailable, StorageError)  # the page asks again, and hears what is wrong
-    with contextlib.suppress(*gone), services.streams.hold(account_id):
-        async for message in _stream(services):
-            yield message
+    return event_stream(services, display.account_id, _stream(services))
 
 
 async def _stream(services: LiveServices) -> AsyncIterator[bytes]:

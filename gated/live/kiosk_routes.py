@@ -11,7 +11,6 @@ from fastapi import APIRouter
 from starlette.responses import StreamingResponse
 
 from gated.core.messages import Notice
-from gated.errors import Busy, GateUnavailable
 from gated.http.answers import Route
 from gated.http.callers import Kiosk
 from gated.http.problems import responses
@@ -20,7 +19,7 @@ from gated.link.status_board import RecentEvent
 from gated.live import preview as views
 from gated.live.dependencies import LiveServices, Services
 from gated.live.kiosk import present, shown
-from gated.live.routes import EVENTS_S, MAX_WAITING, next_item
+from gated.live.routes import EVENTS_S, MAX_WAITING, event_stream, next_item
 from gated.live.schemas import KioskOut
 
 router = APIRouter(prefix="/api/kiosk", tags=["kiosk"], route_class=Route)
@@ -51,16 +50,7 @@ async def events(kiosk: Kiosk, services: Services) -> StreamingResponse:
     Names are sent only with `ui.kiosk_names`, reasons of denials never.
     """
     services.running_gate()
-    services.streams.require(kiosk.account_id)
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    stream = _limited(services, kiosk.account_id)
-    return StreamingResponse(stream, media_type=EVENTS, headers=headers)
-
-
-async def _limited(services: LiveServices, account_id: int) -> AsyncIterator[bytes]:
-    with contextlib.suppress(Busy, GateUnavailable), services.streams.hold(account_id):
-        async for part in _stream(services):
-            yield part
+    return event_stream(services, kiosk.account_id, _stream(services))
 
 
 async def _stream(services: LiveServices) -> AsyncIterator[bytes]:

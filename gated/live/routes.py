@@ -41,6 +41,7 @@ from gated.http.streams import (
     picture,
     streamed,
     streaming,
+    unbuffered,
 )
 from gated.link.status_board import DecisionView, RecentEvent
 from gated.live import preview as views
@@ -126,18 +127,29 @@ async def events(
     it, only new events come. `alive` comes every 15 seconds when nothing else does.
     """
     services.running_gate()
-    services.streams.require(viewer.account_id)
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    stream = _limited(services, viewer.account_id, last_event_id or last_heard)
-    return StreamingResponse(stream, media_type=EVENTS, headers=headers)
+    stream = _stream(services, last_event_id or last_heard)
+    return event_stream(services, viewer.account_id, stream)
 
 
-async def _limited(
-    services: LiveServices, account_id: int, last_id: str | None
+def event_stream(
+    services: LiveServices, account_id: int, messages: AsyncIterator[bytes]
+) -> StreamingResponse:
+    """Answer with the messages, as one of the streams of an account.
+
+    Raises: Busy when the account has as many as it may. What ends a stream that has begun ends it
+    without a word: its client asks again, and hears what is wrong.
+    """
+    services.streams.require(account_id)
+    return unbuffered(_held(services, account_id, messages), EVENTS)
+
+
+async def _held(
+    services: LiveServices, account_id: int, messages: AsyncIterator[bytes]
 ) -> AsyncIterator[bytes]:
-    with contextlib.suppress(Busy, GateUnavailable), services.streams.hold(account_id):
-        async for part in _stream(services, last_id):
-            yield part
+    ends = (Busy, GateUnavailable, StorageError)
+    with contextlib.suppress(*ends), services.streams.hold(account_id):
+        async for message in messages:
+            yield message
 
 
 async def next_item(
